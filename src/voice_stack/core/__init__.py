@@ -1,0 +1,1 @@
+"""What both servers share; knows nothing of speech."""

@@ -1,0 +1,141 @@
+"""Every error of both servers: one tree, each class with the HTTP answer it becomes.
+
+VoiceStackError                    500 server_error
+├── ConfigurationError             never HTTP: one line on the terminal, exit code 1
+├── InvalidRequestError            400 invalid_request_error
+│   ├── UnsupportedValueError      400 code unsupported_value
+│   ├── InvalidAudioError          400 param file
+│   │   └── AudioTooShortError     400 code audio_too_short
+│   └── PayloadTooLargeError       413
+├── AuthenticationError            401 code invalid_api_key
+├── NotFoundError                  404
+│   └── ModelNotFoundError         404 code model_not_found
+├── EngineError                    500 the model failed on this work
+│   ├── EngineCrashedError         500 the engine process died under this work, twice
+│   └── ModelLoadError             500 not worth a retry
+└── ShuttingDownError              503
+
+The same objects cross the border between engine process and API process: they pickle with all their fields.
+"""
+
+from typing import ClassVar
+
+
+class VoiceStackError(Exception):
+    """Base of the tree.
+
+    Args:
+        message: For the user: names the bad value and the good ones.
+        param: Name of the request field at fault, if one is.
+        code: OpenAI's machine-readable code; the class has a default.
+    """
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    default_code: ClassVar[str | None] = None
+    default_param: ClassVar[str | None] = None
+    retryable: ClassVar[bool | None] = None
+    """True or False is said to clients as `x-should-retry`; None leaves it to the status."""
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param if param is not None else self.default_param
+        self.code = code if code is not None else self.default_code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.message, self.param, self.code)
+
+    def body(self) -> dict[str, dict[str, str | None]]:
+        """The JSON body OpenAI's clients expect."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+    def headers(self) -> dict[str, str]:
+        """Response headers that go with the body."""
+        return {} if self.retryable is None else {"x-should-retry": str(self.retryable).lower()}
+
+
+def _rebuild(cls: type[VoiceStackError], message: str, param: str | None, code: str | None) -> VoiceStackError:
+    return cls(message, param=param, code=code)
+
+
+class ConfigurationError(VoiceStackError):
+    """A setting, a missing extra, a busy port: the server cannot start."""
+
+
+class InvalidRequestError(VoiceStackError):
+    """The request cannot be served as it is."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class UnsupportedValueError(InvalidRequestError):
+    """A field has a value that this server, model or engine does not have."""
+
+    default_code = "unsupported_value"
+
+
+class InvalidAudioError(InvalidRequestError):
+    """The uploaded file holds no audio that can be decoded."""
+
+    default_param = "file"
+
+
+class AudioTooShortError(InvalidAudioError):
+    """The uploaded audio is below OpenAI's minimum of 0.1 seconds."""
+
+    default_code = "audio_too_short"
+
+
+class PayloadTooLargeError(InvalidRequestError):
+    """The request body is larger than the server takes."""
+
+    status = 413
+
+
+class AuthenticationError(VoiceStackError):
+    """No API key, or one that this server does not know."""
+
+    status = 401
+    type = "invalid_request_error"
+    default_code = "invalid_api_key"
+
+
+class NotFoundError(VoiceStackError):
+    """Nothing has that name."""
+
+    status = 404
+    type = "invalid_request_error"
+
+
+class ModelNotFoundError(NotFoundError):
+    """No model has that name here."""
+
+    default_code = "model_not_found"
+    default_param = "model"
+
+
+class EngineError(VoiceStackError):
+    """The engine failed on this work."""
+
+
+class EngineCrashedError(EngineError):
+    """The engine process died while it worked on this, and died again at the second try."""
+
+    default_code = "engine_crashed"
+    retryable = False
+
+
+class ModelLoadError(EngineError):
+    """The model is there, but does not load."""
+
+    default_code = "model_load_failed"
+    retryable = False
+
+
+class ShuttingDownError(VoiceStackError):
+    """The server is stopping and takes no new work."""
+
+    status = 503
+    default_code = "shutting_down"

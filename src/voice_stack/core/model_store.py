@@ -1,0 +1,250 @@
+"""From a model's name to a directory with its files.
+
+Tried in order: a path that the operator named; the model directory, if its files are intact; an installed Python
+package that carries the weights; the Hugging Face hub unless offline. A folder appears under its final name only when
+it is whole and checked.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from voice_stack.core import model_files
+from voice_stack.core.errors import InvalidRequestError, ModelLoadError, ModelNotFoundError
+from voice_stack.core.model_files import FileCheck, Progress
+from voice_stack.core.model_hub import download, hub_endpoint
+from voice_stack.core.model_listing import ModelStatus, list_models
+from voice_stack.core.model_spec import Catalogue, ModelPack, ModelSpec, PackFile
+
+__all__ = ["Catalogue", "FileCheck", "ModelPack", "ModelSpec", "ModelStatus", "ModelStore", "PackFile", "Progress"]
+
+_log = logging.getLogger(__name__)
+
+
+class ModelStore:
+    """Finds models, fetches them and keeps them.
+
+    Args:
+        catalogue: The models known by name.
+        model_dir: Folder for assembled and downloaded models; made when first needed.
+        offline: Never ask the hub.
+        paths: Names from the operator (settings, command line). Only these may be paths: a name that came with a
+            request never is.
+    """
+
+    def __init__(self, catalogue: Catalogue, model_dir: Path, offline: bool, *, paths: Iterable[str] = ()) -> None:
+        self.catalogue = catalogue
+        self.model_dir = model_dir.expanduser().absolute()
+        self.offline = offline
+        self._paths = frozenset(name for name in paths if _looks_like_path(name))
+
+    def find(self, name: str) -> ModelSpec | None:
+        """The spec of a name, alias, hub repository or operator's path; None if nothing has that name."""
+        if name in self._paths and (path := Path(name).expanduser()).exists():
+            return self.catalogue.at_path(name, str(path.absolute()))
+        return self.catalogue.find(name)
+
+    def is_local(self, name: str) -> bool:
+        """Whether the model can be used without the hub: a few looks at the disk, nothing is imported or read."""
+        spec = self.find(name)
+        return spec is not None and self._is_local(spec)
+
+    def _is_local(self, spec: ModelSpec) -> bool:
+        if spec.path is not None or model_files.is_filled(self._folder(spec)):
+            return True
+        return spec.pack is not None and model_files.is_installed(spec.pack)
+
+    def _folder(self, spec: ModelSpec) -> Path:
+        return Path(spec.path) if spec.path is not None else self.model_dir / spec.folder
+
+    def _known(self, name: str) -> ModelSpec:
+        spec = self.find(name)
+        if spec is None:
+            missing = " (no such path)" if name in self._paths else ""
+            names = ", ".join(self.catalogue.nearest_names(name))
+            raise ModelNotFoundError(f"model {name!r} is not known{missing}; valid names, nearest first: {names}")
+        return spec
+
+    def require(self, name: str) -> ModelSpec:
+        """The spec of a model that can be used: it is here, or the hub may be asked. Cheap, fit for every request.
+
+        Raises:
+            ModelNotFoundError: Nothing has that name, or it is not here and the hub is out of the question; the message
+                says where it was looked for and which command fetches it.
+        """
+        spec = self._known(name)
+        if self._is_local(spec) or (spec.hub_repo and not self.offline):
+            return spec
+        raise ModelNotFoundError(self._explain_absence(spec))
+
+    def _explain_absence(self, spec: ModelSpec) -> str:
+        looked, commands = [f"folder {self._folder(spec)}: not there"], []
+        if spec.pack is not None:
+            looked.append(f"packages {', '.join(spec.pack.packages)}: not installed")
+            commands.append(f"pip install {' '.join(spec.pack.packages)}")
+        if spec.hub_repo:
+            looked.append(f"hub {hub_endpoint()}/{spec.hub_repo}: OFFLINE=true")
+            commands.append(f"OFFLINE=false voice-stack models pull {spec.name}")
+        local = ", ".join(known.name for known in self.catalogue.models if self._is_local(known))
+        nearest = ", ".join(self.catalogue.nearest_names(spec.name))
+        return (
+            f"model {spec.name!r} is not on this machine. Looked in: {'; '.join(looked)}. "
+            f"Fetch it with: {' or '.join(commands) or 'no source is known'}. "
+            f"On this machine: {local or 'none'}; valid names, nearest first: {nearest}"
+        )
+
+    def path(self, name: str) -> Path:
+        """Where the model is, or would be.
+
+        Raises:
+            ModelNotFoundError: Nothing has that name.
+        """
+        return self._folder(self._known(name))
+
+    def resolve(self, name: str, progress: Progress | None = None) -> Path:
+        """The model's directory (or file, for a path to one), fetched and checked if need be. May take minutes.
+
+        Args:
+            name: The model.
+            progress: Told bytes done and bytes in all while files are copied or fetched.
+
+        Raises:
+            ModelNotFoundError: Nothing has that name, or no source has it.
+            ModelLoadError: The files are damaged, the hub does not answer, or the model directory cannot be written.
+        """
+        spec = self.require(name)
+        folder = self._folder(spec)
+        if spec.path is not None or self._is_intact(spec, folder):
+            return folder
+        with self._writing(spec):
+            # Another process may have finished the same work while this one waited.
+            if not self._is_intact(spec, folder):
+                self._build(spec, folder, progress or (lambda _done, _total: None))
+        return folder
+
+    def _is_intact(self, spec: ModelSpec, folder: Path) -> bool:
+        """Whether the folder can be used; files are read again only where size or time changed."""
+        if not model_files.is_filled(folder):
+            return False
+        manifest = model_files.read_manifest(folder)
+        if manifest is None:
+            self._adopt(spec, folder)
+            return True
+        changed = [n for n, record in manifest.files.items() if not model_files.is_unchanged(folder, n, record)]
+        for name in changed:
+            check = model_files.check_file(folder, name, manifest.files[name].sha256)
+            if not check.intact:
+                error = model_files.refuse(spec, manifest.source, check)
+                raise ModelLoadError(f"{error.message}. Remove it with: voice-stack models remove {spec.name}")
+        if changed:
+            self._record(spec, folder, manifest.source, {n: record.sha256 for n, record in manifest.files.items()})
+        return True
+
+    def _adopt(self, spec: ModelSpec, folder: Path) -> None:
+        """Take over a folder that the operator put there: what it holds now is what it must hold from now on."""
+        names = [path.relative_to(folder).as_posix() for path in model_files.model_files(folder)]
+        self._record(spec, folder, f"folder {folder}", {n: model_files.hash_file(folder / n) for n in names})
+
+    def _record(self, spec: ModelSpec, folder: Path, source: str, digests: dict[str, str]) -> None:
+        try:
+            model_files.write_manifest(folder, spec, source, digests)
+        except OSError as error:
+            # A read-only model directory is a fair way to run; it costs reading the files at each start.
+            _log.warning("model %s: cannot record its files in %s: %s", spec.name, folder, error)
+
+    @contextlib.contextmanager
+    def _writing(self, spec: ModelSpec) -> Iterator[None]:
+        """Alone among all processes for this model; the lock of a killed process is free again."""
+        import filelock
+
+        try:
+            self.model_dir.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.model_dir / f".{spec.folder}.lock")
+            with lock:
+                yield
+        except OSError as error:
+            raise ModelLoadError(f"model {spec.name!r}: cannot write in {self.model_dir}: {error}") from error
+
+    def _build(self, spec: ModelSpec, folder: Path, progress: Progress) -> None:
+        with _partial(folder) as partial:
+            source, digests = self._source(spec)(partial, progress)
+            model_files.write_manifest(partial, spec, source, digests)
+            if folder.is_dir():
+                folder.rmdir()
+            partial.replace(folder)
+
+    def _source(self, spec: ModelSpec) -> Callable[[Path, Progress], tuple[str, dict[str, str]]]:
+        pack, repo = spec.pack, spec.hub_repo
+        if pack is not None and model_files.is_installed(pack):
+            return lambda partial, progress: model_files.assemble_pack(spec, pack, partial, progress)
+        if repo is not None and not self.offline:
+            return lambda partial, progress: download(spec, repo, partial, progress)
+        raise ModelNotFoundError(self._explain_absence(spec))
+
+    def verify(self, name: str) -> tuple[FileCheck, ...]:
+        """Read every file of a model and hold it against its record; files without a record have no expected digest.
+
+        Raises:
+            ModelNotFoundError: Nothing has that name, or it has no folder yet.
+        """
+        spec = self._known(name)
+        folder = self._folder(spec)
+        if not model_files.is_filled(folder):
+            raise ModelNotFoundError(
+                f"model {name!r} is not in {folder}; voice-stack models pull {spec.name} puts it there"
+            )
+        if folder.is_file():
+            return (model_files.check_file(folder.parent, folder.name, None),)
+        manifest = None if spec.path is not None else model_files.read_manifest(folder)
+        if manifest is not None:
+            return tuple(model_files.check_file(folder, n, record.sha256) for n, record in manifest.files.items())
+        names = [path.relative_to(folder).as_posix() for path in model_files.model_files(folder)]
+        return tuple(model_files.check_file(folder, n, None) for n in names)
+
+    def remove(self, name: str) -> None:
+        """Delete a model's folder in the model directory, and nothing outside it.
+
+        Raises:
+            ModelNotFoundError: Nothing has that name, or it has no folder.
+            InvalidRequestError: The name is a path of the operator's.
+        """
+        spec = self._known(name)
+        if spec.path is not None:
+            raise InvalidRequestError(f"{spec.path} is not in {self.model_dir}; only models in there are removed")
+        folder = self._folder(spec)
+        if not os.path.lexists(folder):
+            raise ModelNotFoundError(f"model {name!r} has no folder {folder}; nothing was removed")
+        with self._writing(spec):
+            _delete(folder)
+
+    def list(self) -> tuple[ModelStatus, ...]:
+        """Every model of the table, then every further one of these engines that is in the model directory."""
+        return list_models(self.catalogue, self.model_dir)
+
+
+def _looks_like_path(name: str) -> bool:
+    """`./base` and `/models/base` are paths; a plain `base` is a name, whatever lies in the working folder."""
+    return name.startswith("~") or "/" in name or os.sep in name
+
+
+def _delete(place: Path) -> None:
+    """Delete a folder; of a link only the link."""
+    if place.is_symlink() or place.is_file():
+        place.unlink()
+    elif place.is_dir():
+        shutil.rmtree(place)
+
+
+@contextlib.contextmanager
+def _partial(folder: Path) -> Iterator[Path]:
+    """A fresh folder beside the final one, gone afterwards; what a killed process left there is cleared first."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    _delete(partial)
+    partial.mkdir()
+    try:
+        yield partial
+    finally:
+        _delete(partial)

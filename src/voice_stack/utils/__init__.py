@@ -1,0 +1,1 @@
+"""Speech building blocks that both servers may use."""

@@ -1,0 +1,220 @@
+"""Any audio or video file -> blocks of mono float32 samples, streaming.
+
+FFmpeg's libraries do the work inside the process (PyAV). Memory does not depend on the length of the file: one block
+and a few seconds of undecoded frames are held at a time. The file is not trusted: only real media containers are
+opened, so a playlist or a session description in disguise cannot make the server read another file or address.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Discard
+from numpy.typing import NDArray
+
+from voice_stack.core.errors import AudioTooShortError, InvalidAudioError
+
+if TYPE_CHECKING:
+    from av.packet import Packet  # generic for the type checker only
+
+logger = logging.getLogger(__name__)
+
+SUPPORTED_FORMATS = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")
+"""What OpenAI's documentation names; in fact every container in the table below is read."""
+
+MIN_DURATION_S = 0.1
+
+# Real media containers only. Everything that refers to other files or addresses stays out (hls, concat, dash, imf,
+# image2, sdp, rtsp, lavfi, webm_dash_manifest, vobsub ...), and so do text and still pictures.
+_CONTAINERS = (
+    "3dostr aa aac aax ac3 ac4 act aea aiff amr amrnb amrwb ape apac aptx asf asf_o ast au av1 avi avs bonk caf codec2 "
+    "dsf dss dts dtshd dv eac3 flac flv gsm gxf hca iamf iff ilbc ircam kux lc3 live_flv loas matroska mlp mmf mov "
+    "mp3 mpc mpc8 mpeg mpegts mxf nistsphere nsv nut nuv ogg oma osq paf pmp psxstr pva pvf qcp qoa rm rso sbc shn "
+    "sln sol sox spdif svs tak truehd tta ty voc vqf w64 wav wavarc webm wsd wtv wv wve xa xwma"
+)
+_OPTIONS = {
+    "format_whitelist": ",".join(_CONTAINERS.split()),
+    "protocol_whitelist": "file",
+    "enable_drefs": "0",  # an MP4 may name other files as the place of its samples
+}
+
+# Resampling frame by frame costs twice the time of resampling a few seconds at once.
+_GROUP_SAMPLES = 131_072
+_GROUP_S = 8
+_S32_SCALE = np.float32(2.0**-31)
+# Outside this range a header lies, and the resampler's filter would need gigabytes.
+_SAMPLE_RATES = range(1_000, 768_001)
+
+
+def decode_blocks(
+    path: Path, *, sample_rate: int = 16_000, block_s: float = 20.0, max_duration_s: float | None = None
+) -> Iterator[NDArray[np.float32]]:
+    """Decode the best audio stream of a file; nothing is opened before the first block is asked for.
+
+    Closing the iterator early closes the file.
+
+    Args:
+        path: A media file of any container and codec FFmpeg knows; any sample rate and number of channels.
+        sample_rate: Rate of the result in Hz.
+        block_s: Length of a block in seconds, 0.1 at least; only the last one is shorter.
+        max_duration_s: Longest audio taken, in seconds of decoded sound, whatever the header says; None for no limit.
+
+    Yields:
+        One-dimensional float32 arrays in [-1, 1], mono.
+
+    Raises:
+        InvalidAudioError: Not a media file, no audio in it, or longer than `max_duration_s`.
+        AudioTooShortError: Less than 0.1 s in all.
+        OSError: The file is missing or may not be read.
+    """
+    total = 0
+    with _open_audio(path) as (container, stream):
+        chunks = _resample(_decode(_read_packets(container, stream)), sample_rate)
+        for block in _regroup(chunks, round(max(block_s, MIN_DURATION_S) * sample_rate)):
+            total += block.size
+            _check_length(total, sample_rate, max_duration_s)
+            yield block
+    if not total:
+        raise _invalid_audio("the file holds no audio that can be decoded")
+
+
+def probe_duration_s(path: Path) -> float | None:
+    """Length that the file claims, in seconds; a hint only, a header may lie. None where it claims nothing.
+
+    Raises:
+        InvalidAudioError: Not a media file, or no audio in it.
+        OSError: The file is missing or may not be read.
+    """
+    with _open_audio(path) as (container, stream):
+        if stream.duration is not None and stream.time_base is not None:
+            return float(stream.duration * stream.time_base)
+        return None if container.duration is None else container.duration / av.time_base
+
+
+def _invalid_audio(reason: str) -> InvalidAudioError:
+    return InvalidAudioError(f"Invalid file format. Supported formats: {list(SUPPORTED_FORMATS)} ({reason}).")
+
+
+@contextmanager
+def _open_audio(path: Path) -> Iterator[tuple[InputContainer, AudioStream]]:
+    """Open the file and find its audio; the one place where FFmpeg's errors become ours."""
+    if not path.stat().st_size:
+        raise _invalid_audio("the file is empty")
+    try:
+        # The protocol is written out because FFmpeg reads a name such as "concat:a|b" as an address.
+        with av.open(f"file:{path.absolute()}", options=_OPTIONS, metadata_errors="replace") as container:
+            stream = container.streams.best("audio")
+            if not isinstance(stream, AudioStream):
+                raise _invalid_audio("the file has no audio stream that can be decoded")
+            yield container, stream
+    except (FileNotFoundError, PermissionError, MemoryError):
+        raise  # the machine's trouble, not the file's
+    except av.FFmpegError as error:
+        raise _invalid_audio(f"the file could not be decoded: {error.strerror}") from error
+
+
+def _read_packets(container: InputContainer, stream: AudioStream) -> "Iterator[Packet[AudioStream]]":
+    """Read to the end, or to the first place where the container cannot be followed any further."""
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
+    try:
+        yield from container.demux(stream)
+    except MemoryError:
+        raise
+    except av.FFmpegError as error:
+        logger.warning("The audio file is damaged and was read up to that place only: %s", error.strerror)
+
+
+def _decode(packets: "Iterable[Packet[AudioStream]]") -> Iterator[AudioFrame]:
+    skipped = 0
+    for packet in packets:
+        try:
+            frames = packet.decode()
+        except MemoryError:
+            raise
+        except av.FFmpegError as error:
+            skipped += 1
+            logger.debug("Skipped a damaged packet of the audio file: %s", error.strerror)
+            continue
+        yield from frames
+    if skipped:
+        logger.warning("Damaged packets of the audio file skipped: %d", skipped)
+
+
+def _resample(frames: Iterable[AudioFrame], sample_rate: int) -> Iterator[NDArray[np.float32]]:
+    shape: tuple[str, str, int, int] | None = None
+    converter: _MonoConverter | None = None
+    for frame in frames:
+        found = (frame.format.name, frame.layout.name, frame.layout.nb_channels, frame.sample_rate)
+        if converter is None or found != shape:
+            if converter is not None:
+                yield from converter.finish()
+            shape, converter = found, _MonoConverter(frame.sample_rate, sample_rate)
+        yield from converter.push(frame)
+    if converter is not None:
+        yield from converter.finish()
+
+
+class _MonoConverter:
+    """Resampling and downmix of frames that all have the same format, layout and rate."""
+
+    def __init__(self, source_rate: int, sample_rate: int) -> None:
+        if source_rate not in _SAMPLE_RATES:
+            limits = f"{_SAMPLE_RATES.start} to {_SAMPLE_RATES.stop - 1} Hz"
+            raise _invalid_audio(f"its sample rate is {source_rate} Hz; possible are {limits}")
+        # Integers, because only then FFmpeg scales the sum of the channels so that it cannot overflow.
+        self._resampler = av.AudioResampler(format="s32", layout="mono", rate=sample_rate)
+        self._fifo = av.AudioFifo()
+        self._group = min(_GROUP_SAMPLES, source_rate * _GROUP_S)
+
+    def push(self, frame: AudioFrame) -> Iterator[NDArray[np.float32]]:
+        frame.pts = None  # the FIFO refuses frames whose times do not follow each other
+        self._fifo.write(frame)
+        while self._fifo.samples >= self._group:
+            yield from self._convert(self._fifo.read(self._group))
+
+    def finish(self) -> Iterator[NDArray[np.float32]]:
+        rest = self._fifo.read()
+        if rest is not None:
+            yield from self._convert(rest)
+        yield from self._convert(None)
+
+    def _convert(self, frame: AudioFrame | None) -> Iterator[NDArray[np.float32]]:
+        for out in self._resampler.resample(frame):
+            # Where nothing is to be converted the resampler hands back what it got, None included.
+            if out is not None:
+                yield out.to_ndarray()[0] * _S32_SCALE
+
+
+def _regroup(chunks: Iterable[NDArray[np.float32]], size: int) -> Iterator[NDArray[np.float32]]:
+    """Cut chunks of any length into blocks of `size` samples; the last block is what remains."""
+    block, filled = np.empty(size, np.float32), 0
+    for chunk in chunks:
+        taken = 0
+        while taken < chunk.size:
+            count = min(size - filled, chunk.size - taken)
+            block[filled : filled + count] = chunk[taken : taken + count]
+            taken, filled = taken + count, filled + count
+            if filled == size:
+                yield block
+                block, filled = np.empty(size, np.float32), 0
+    if filled:
+        yield block[:filled]
+
+
+def _check_length(samples: int, sample_rate: int, max_duration_s: float | None) -> None:
+    """Called with the samples so far: only a file's last block can be below the minimum."""
+    if max_duration_s is not None and samples > max_duration_s * sample_rate:
+        raise InvalidAudioError(
+            f"The audio is longer than the limit of {max_duration_s:g} seconds.", code="audio_too_long"
+        )
+    if samples < MIN_DURATION_S * sample_rate:
+        raise AudioTooShortError(f"Audio file is too short. Minimum audio length is {MIN_DURATION_S} seconds.")

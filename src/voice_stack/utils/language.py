@@ -1,0 +1,250 @@
+"""Languages: one table, look-ups by any usual name, and the language of a written text."""
+
+import copy
+import functools
+import re
+import threading
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from voice_stack.core.errors import UnsupportedValueError
+
+
+@dataclass(frozen=True)
+class Language:
+    """One language that Whisper knows.
+
+    Attributes:
+        code: Whisper's code; ISO 639-1 where that has one, but `jw` for Javanese.
+        alpha3: ISO 639-3 code, which is ISO 639-2/T where that has one.
+        name: Whisper's English name, lower-case.
+        aliases: Further codes and English names: ISO 639-2/B, withdrawn codes, codes of the main variety, other names.
+    """
+
+    code: str
+    alpha3: str
+    name: str
+    aliases: tuple[str, ...] = ()
+
+
+_TABLE = (
+    Language("af", "afr", "afrikaans"),
+    Language("am", "amh", "amharic"),
+    Language("ar", "ara", "arabic", ("arb", "modern standard arabic")),
+    Language("as", "asm", "assamese"),
+    Language("az", "aze", "azerbaijani", ("azj", "azeri")),
+    Language("ba", "bak", "bashkir"),
+    Language("be", "bel", "belarusian", ("byelorussian", "belorussian")),
+    Language("bg", "bul", "bulgarian"),
+    Language("bn", "ben", "bengali", ("bangla",)),
+    Language("bo", "bod", "tibetan", ("tib",)),
+    Language("br", "bre", "breton"),
+    Language("bs", "bos", "bosnian"),
+    Language("ca", "cat", "catalan", ("valencian",)),
+    Language("cs", "ces", "czech", ("cze",)),
+    Language("cy", "cym", "welsh", ("wel",)),
+    Language("da", "dan", "danish"),
+    Language("de", "deu", "german", ("ger",)),
+    Language("el", "ell", "greek", ("gre", "modern greek")),
+    Language("en", "eng", "english"),
+    Language("es", "spa", "spanish", ("castilian",)),
+    Language("et", "est", "estonian", ("ekk",)),
+    Language("eu", "eus", "basque", ("baq",)),
+    Language("fa", "fas", "persian", ("per", "pes", "prs", "farsi", "dari")),
+    Language("fi", "fin", "finnish"),
+    Language("fo", "fao", "faroese"),
+    Language("fr", "fra", "french", ("fre",)),
+    Language("gl", "glg", "galician"),
+    Language("gu", "guj", "gujarati"),
+    Language("ha", "hau", "hausa"),
+    Language("haw", "haw", "hawaiian"),
+    Language("he", "heb", "hebrew", ("iw",)),
+    Language("hi", "hin", "hindi"),
+    Language("hr", "hrv", "croatian", ("scr",)),
+    Language("ht", "hat", "haitian creole", ("haitian",)),
+    Language("hu", "hun", "hungarian", ("magyar",)),
+    Language("hy", "hye", "armenian", ("arm",)),
+    Language("id", "ind", "indonesian", ("in", "bahasa indonesia")),
+    Language("is", "isl", "icelandic", ("ice",)),
+    Language("it", "ita", "italian"),
+    Language("ja", "jpn", "japanese"),
+    Language("jw", "jav", "javanese", ("jv",)),
+    Language("ka", "kat", "georgian", ("geo",)),
+    Language("kk", "kaz", "kazakh"),
+    Language("km", "khm", "khmer", ("central khmer", "cambodian")),
+    Language("kn", "kan", "kannada"),
+    Language("ko", "kor", "korean"),
+    Language("la", "lat", "latin"),
+    Language("lb", "ltz", "luxembourgish", ("letzeburgesch",)),
+    Language("ln", "lin", "lingala"),
+    Language("lo", "lao", "lao", ("laotian",)),
+    Language("lt", "lit", "lithuanian"),
+    Language("lv", "lav", "latvian", ("lvs",)),
+    Language("mg", "mlg", "malagasy", ("plt",)),
+    Language("mi", "mri", "maori", ("mao", "māori")),
+    Language("mk", "mkd", "macedonian", ("mac",)),
+    Language("ml", "mal", "malayalam"),
+    Language("mn", "mon", "mongolian", ("khk",)),
+    Language("mr", "mar", "marathi"),
+    Language("ms", "msa", "malay", ("may", "zsm", "bahasa melayu", "bahasa malaysia")),
+    Language("mt", "mlt", "maltese"),
+    Language("my", "mya", "myanmar", ("bur", "burmese")),
+    Language("ne", "nep", "nepali", ("npi",)),
+    Language("nl", "nld", "dutch", ("dut", "flemish")),
+    Language("nn", "nno", "nynorsk", ("norwegian nynorsk",)),
+    Language("no", "nor", "norwegian", ("nb", "nob", "bokmål", "bokmal", "norwegian bokmål", "norwegian bokmal")),
+    Language("oc", "oci", "occitan", ("provençal", "provencal")),
+    Language("pa", "pan", "punjabi", ("panjabi",)),
+    Language("pl", "pol", "polish"),
+    Language("ps", "pus", "pashto", ("pbt", "pbu", "pst", "pushto")),
+    Language("pt", "por", "portuguese", ("brazilian portuguese",)),
+    Language("ro", "ron", "romanian", ("rum", "mo", "mol", "moldavian", "moldovan")),
+    Language("ru", "rus", "russian"),
+    Language("sa", "san", "sanskrit"),
+    Language("sd", "snd", "sindhi"),
+    Language("si", "sin", "sinhala", ("sinhalese",)),
+    Language("sk", "slk", "slovak", ("slo",)),
+    Language("sl", "slv", "slovenian", ("slovene",)),
+    Language("sn", "sna", "shona"),
+    Language("so", "som", "somali"),
+    Language("sq", "sqi", "albanian", ("alb", "als")),
+    Language("sr", "srp", "serbian", ("scc", "sh", "hbs", "serbo-croatian", "montenegrin")),
+    Language("su", "sun", "sundanese"),
+    Language("sv", "swe", "swedish"),
+    Language("sw", "swa", "swahili", ("swh", "kiswahili")),
+    Language("ta", "tam", "tamil"),
+    Language("te", "tel", "telugu"),
+    Language("tg", "tgk", "tajik"),
+    Language("th", "tha", "thai"),
+    Language("tk", "tuk", "turkmen"),
+    Language("tl", "tgl", "tagalog", ("fil", "filipino", "pilipino")),
+    Language("tr", "tur", "turkish"),
+    Language("tt", "tat", "tatar"),
+    Language("uk", "ukr", "ukrainian"),
+    Language("ur", "urd", "urdu"),
+    Language("uz", "uzb", "uzbek", ("uzn",)),
+    Language("vi", "vie", "vietnamese"),
+    Language("yi", "yid", "yiddish", ("ji", "ydd")),
+    Language("yo", "yor", "yoruba"),
+    Language("yue", "yue", "cantonese", ("zh-yue", "yue chinese")),
+    Language("zh", "zho", "chinese", ("chi", "cmn", "mandarin", "mandarin chinese")),
+)
+
+LANGUAGES: dict[str, Language] = {language.code: language for language in _TABLE}
+"""Every language Whisper knows, by Whisper's code."""
+
+
+def _key(text: str) -> str:
+    return re.sub(r"[\s_-]+", "-", text.strip().casefold())
+
+
+_BY_KEY = {
+    _key(spelling): language
+    for language in _TABLE
+    for spelling in (language.code, language.alpha3, language.name, *language.aliases)
+}
+
+_REGIONAL = re.compile(r"([a-z]{2,3})(?:-[a-z0-9]{1,8})+(?:[.@][a-z0-9.@=-]*)?")
+"""A language tag with script, region or variant, and what POSIX locales add: `de-at.utf-8@euro`."""
+
+
+def find_language(text: str) -> Language | None:
+    """Find the language a user means.
+
+    Args:
+        text: In any case: a Whisper, ISO 639-1, 639-2 (B or T) or 639-3 code, an English name, a withdrawn code,
+            or a code with script or region (`en-US`, `pt_BR`, `sr-Latn`, `de_AT.UTF-8`).
+
+    Returns:
+        The language, or None if Whisper has none of that name.
+    """
+    key = _key(text)
+    if key in _BY_KEY:
+        return _BY_KEY[key]
+    regional = _REGIONAL.fullmatch(key)
+    return _BY_KEY.get(regional[1]) if regional else None
+
+
+def require_language(text: str, *, param: str = "language") -> Language:
+    """Find the language a user means, or refuse.
+
+    Args:
+        text: As for `find_language`.
+        param: Name of the request field that holds it.
+
+    Raises:
+        UnsupportedValueError: No language has that name; the message lists the valid codes.
+    """
+    language = find_language(text)
+    if language is None:
+        shown = text if len(text) <= 40 else f"{text[:40]}..."
+        message = f"Unknown {param} {shown!r}. Use one of these codes, or an English name: {', '.join(LANGUAGES)}."
+        raise UnsupportedValueError(message, param=param)
+    return language
+
+
+class _Identifier(Protocol):
+    """What is used of py3langid's LanguageIdentifier."""
+
+    @property
+    def labels(self) -> list[str]: ...
+    def set_languages(self, langs: Sequence[str]) -> None: ...
+    def classify(self, text: str) -> tuple[str, float]: ...
+
+
+_DETECTION_CHARS = 2000  # more text changes no answer and costs time
+_MIN_PROBABILITY = 1 / 3
+_CHANCE_MARGIN = 1.2  # with two or three languages a third is what a coin gives
+_NO_LANGUAGE = "zxx"  # the model's class for things that are not language; it also draws texts in none of the languages
+_detection_lock = threading.Lock()
+
+
+@functools.cache
+def _load_model() -> _Identifier:
+    from py3langid import langid
+
+    model: _Identifier = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
+    return model
+
+
+@functools.lru_cache(maxsize=32)
+def _load_identifier(among: frozenset[str]) -> tuple[_Identifier | None, dict[str, str]]:
+    """An identifier for these languages only, and its labels mapped to the caller's spellings."""
+    model = _load_model()
+    spellings: dict[str, str] = {}
+    for spelling in sorted(among):
+        code = require_language(spelling, param="among").code
+        spellings.setdefault("jv" if code == "jw" else code, spelling)
+    spellings = {label: spelling for label, spelling in spellings.items() if label in model.labels}
+    if not spellings:
+        return None, spellings
+    identifier = copy.copy(model)  # shares the large tables; set_languages replaces the small ones
+    identifier.set_languages([*spellings, _NO_LANGUAGE])
+    return identifier, spellings
+
+
+def detect_text_language(text: str, among: Collection[str]) -> str | None:
+    """Tell the language a text is written in.
+
+    The first call loads a model (0.8 s, 60 MB): keep it off the event loop. Safe to call from many threads.
+
+    Args:
+        text: Any length; the first 2,000 characters count.
+        among: Languages to choose from, spelled in any way `find_language` takes. Those the model has not learned
+            (Tibetan, Hawaiian, Maori, Sindhi, Sundanese, Yiddish) are never the answer.
+
+    Returns:
+        The member of `among`, spelled as there, or None where the text gives no good evidence: empty, numbers,
+        marks, a short word that many languages have, or a language outside `among`.
+
+    Raises:
+        UnsupportedValueError: A member of `among` is no language.
+    """
+    with _detection_lock:
+        identifier, spellings = _load_identifier(frozenset(among))
+    if identifier is None:
+        return None
+    label, probability = identifier.classify(text[:_DETECTION_CHARS])
+    floor = max(_MIN_PROBABILITY, _CHANCE_MARGIN / (len(spellings) + 1))
+    return spellings.get(label) if probability >= floor else None
