@@ -1,7 +1,7 @@
 """Settings that both servers share, and how all settings are read.
 
-Sources, strongest first: command-line flags, environment, `.env` in the working folder, the defaults below. Names without a
-prefix (`LOG_LEVEL`) are for both servers; the others exist once per server, as `ASR_PORT` and `TTS_PORT`.
+Sources, strongest first: command-line flags, environment, `.env` in the working folder, the defaults below. Names
+without a prefix (`LOG_LEVEL`) are for both servers; the others exist once per server, as `ASR_PORT` and `TTS_PORT`.
 """
 
 import difflib
@@ -44,7 +44,7 @@ class CoreSettings(BaseSettings):
     api_keys: CommaSeparated = Field(
         default_factory=list,
         validation_alias="API_KEYS",
-        description="Keys that clients must send as `Authorization: Bearer KEY`, separated by commas; empty: no key is asked for.",
+        description="Keys, separated by commas; clients then send `Authorization: Bearer KEY`. Empty: no key needed.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", validation_alias="LOG_LEVEL", description="Least severe messages that are logged."
@@ -61,14 +61,22 @@ class CoreSettings(BaseSettings):
         description="Folder where assembled and downloaded models are kept.",
     )
     spool_dir: Path | None = Field(
-        None, validation_alias="SPOOL_DIR", description="Folder for uploads while they are worked on; empty: the system's."
+        None,
+        validation_alias="SPOOL_DIR",
+        description="Folder for uploads while they are worked on; empty: the system's.",
     )
     debugpy_enable: bool = Field(
         False, validation_alias="DEBUGPY_ENABLE", description="Listen for a debugger (extra `debug`)."
     )
-    debugpy_host: str = Field("127.0.0.1", validation_alias="DEBUGPY_HOST", description="Address the debugger listens on.")
+    debugpy_host: str = Field(
+        "127.0.0.1", validation_alias="DEBUGPY_HOST", description="Address the debugger listens on."
+    )
     debugpy_port: int = Field(
-        5678, ge=0, le=65535, validation_alias="DEBUGPY_PORT", description="Port the debugger listens on; the TTS server takes the next one."
+        5678,
+        ge=0,
+        le=65535,
+        validation_alias="DEBUGPY_PORT",
+        description="Port the debugger listens on; the TTS server takes the next one.",
     )
     debugpy_wait: bool = Field(
         False, validation_alias="DEBUGPY_WAIT", description="Wait at start until a debugger is attached."
@@ -80,12 +88,16 @@ class CoreSettings(BaseSettings):
     threads: int = Field(0, ge=0, le=1024, description="CPU threads of an engine process; 0: one per core.")
     preload: bool = Field(False, description="Load the default model at start instead of at first use.")
     idle_timeout_s: float = Field(
-        300.0, ge=-1, description="Seconds without work after which an engine process ends and its memory is free; 0: at once, -1: never."
+        300.0,
+        ge=-1,
+        description="Seconds without work until an engine process ends and its memory is free; 0: at once, -1: never.",
     )
     max_loaded_models: int = Field(
         2, ge=1, le=64, description="Engine processes at the same time; the least recently used idle one makes room."
     )
-    shutdown_grace_s: float = Field(10.0, ge=0, description="Seconds that running requests get to finish when the server stops.")
+    shutdown_grace_s: float = Field(
+        10.0, ge=0, description="Seconds that running requests get to finish when the server stops."
+    )
 
     @field_validator("cors_origins", "api_keys", mode="before")
     @classmethod

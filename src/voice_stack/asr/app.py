@@ -1,0 +1,57 @@
+"""The ASR server: `uvicorn voice_stack.asr.app:app`, or `create_app` with settings of your own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from voice_stack.asr.api.openai import DEFAULT_MODEL_NAMES, AsrService, create_router
+from voice_stack.asr.engine_factory import ENGINES, engine_spec, open_store, require_engine
+from voice_stack.asr.settings import AsrSettings
+from voice_stack.core.engine_pool import EnginePool
+from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.model_names import ModelNames
+from voice_stack.core.server import create_server
+
+
+def create_app(settings: AsrSettings) -> FastAPI:
+    """Build the application; nothing is loaded yet.
+
+    Raises:
+        ConfigurationError: The engine does not exist or is not installed.
+        ModelNotFoundError: The default model does not exist or is not on this machine while `OFFLINE` is set.
+    """
+    require_engine(settings.engine)
+    store = open_store(settings)
+    if ENGINES[settings.engine].needs_model:
+        store.require(settings.model)
+    pool = EnginePool(settings.max_loaded_models, settings.idle_timeout_s)
+    service = AsrService(settings, store, ModelNames(store, settings.model, DEFAULT_MODEL_NAMES), pool)
+    default = engine_spec(settings, settings.model)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        if settings.preload:
+            await pool.load(default)
+        yield
+        await pool.close()
+
+    return create_server(
+        settings,
+        server="asr",
+        title=f"{settings.project_name}: speech to text",
+        routers=[create_router(service)],
+        lifespan=lifespan,
+        readiness=lambda: pool.explain_unreadiness(default) if settings.preload else None,
+        status=lambda: {"model": settings.model, "engines": pool.status()},
+    )
+
+
+def __getattr__(name: str) -> FastAPI:
+    """`app`, built from the settings when a server asks for it: importing this module does nothing."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return create_app(AsrSettings.read())
+    except VoiceStackError as error:
+        raise SystemExit(f"voice-stack asr: {error}") from None

@@ -1,0 +1,140 @@
+"""What an engine is: one batch of windows in, text with times out. Everything else is shared and lies elsewhere."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voice_stack.asr.transcript import Segment
+from voice_stack.core.errors import EngineError
+
+SAMPLE_RATE = 16_000
+MAX_WINDOW_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeOptions:
+    """How to decode; only windows with equal options may share a batch.
+
+    Attributes:
+        language: Code of the spoken language; None only for engines that need none.
+        task: `transcribe`, or `translate` into English.
+        prompt: Text before the window, or a sample of style and vocabulary.
+        temperature: 0 searches the best text with a beam, above it samples.
+        beam_size: Width of the search at temperature 0.
+        word_timestamps: Whether segments carry words.
+    """
+
+    language: str | None
+    task: str = "transcribe"
+    prompt: str | None = None
+    temperature: float = 0.0
+    beam_size: int = 5
+    word_timestamps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WindowResult:
+    """What was heard in one window; all times in seconds from its start.
+
+    Attributes:
+        segments: In order of time; empty where nothing was heard.
+        language: Code of the language it was decoded as.
+        language_probability: 0 to 1; 1 where the language was given.
+        avg_logprob: Mean log-probability of the tokens of the window.
+        compression_ratio: Bytes of the text over its bytes when compressed.
+        no_speech_prob: Probability that nothing is said, 0 to 1.
+        temperature: At which it was decoded.
+        is_complete_until_s: The model's last timestamp: up to here the text covers the audio. A segment that starts
+            here or later was cut off. The whole window where the model gave no timestamp.
+    """
+
+    segments: tuple[Segment, ...]
+    language: str
+    language_probability: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+    temperature: float
+    is_complete_until_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCapabilities:
+    """What a loaded model can do.
+
+    Attributes:
+        languages: Codes of the languages it understands.
+        translate: Whether it translates into English.
+        words: Whether it gives word times.
+        prompt: Whether it heeds a prompt.
+        language_detection: Whether it tells the language; if not, `DecodeOptions.language` may be None.
+    """
+
+    languages: tuple[str, ...]
+    translate: bool
+    words: bool
+    prompt: bool
+    language_detection: bool
+
+
+class AsrEngine(ABC):
+    """A loaded model. Used by one thread at a time.
+
+    Args:
+        model_dir: Folder with the model's files.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        compute_type: Number format of the weights at work, `auto` for the usual one of the device.
+        threads: CPU threads, 0 for as many as the process may use.
+
+    Attributes:
+        max_batch: Most windows that one call of `decode` takes with profit.
+
+    Raises:
+        ModelLoadError: The model does not load.
+    """
+
+    max_batch: int = 1
+
+    def __init__(self, model_dir: Path, *, device: str, compute_type: str, threads: int) -> None:
+        self.model_dir, self.device, self.compute_type, self.threads = model_dir, device, compute_type, threads
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> EngineCapabilities:
+        """What the loaded model can do."""
+
+    @abstractmethod
+    def decode(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> list[WindowResult]:
+        """Decode windows, mono float32 at 16 kHz of shape (samples,), at most 30 s each; one result for each.
+
+        Raises:
+            EngineError: The model failed, or a window is no such array.
+        """
+
+    @abstractmethod
+    def detect_language(self, window: NDArray[np.float32]) -> dict[str, float]:
+        """Probability of each language the model knows, by code, the most probable first; a window as for `decode`.
+
+        Raises:
+            EngineError: The model failed, or the window is no such array.
+        """
+
+
+def check_window(window: NDArray[np.float32]) -> None:
+    """Refuse what is no window: libraries spin or answer nonsense on arrays of another kind.
+
+    Raises:
+        EngineError: Not 1-D, not float32, empty, longer than 30 s, or with values that are not finite.
+    """
+    if window.ndim != 1 or window.dtype != np.float32:
+        raise EngineError(f"A window must be a 1-D array of float32; this one is {window.ndim}-D {window.dtype}.")
+    if window.size == 0:
+        raise EngineError("A window holds no samples; it must hold one at least.")
+    if window.size > MAX_WINDOW_S * SAMPLE_RATE:
+        raise EngineError(f"A window lasts {window.size / SAMPLE_RATE:.2f} s; {MAX_WINDOW_S:g} s is the longest.")
+    if not np.isfinite(window).all():
+        raise EngineError("A window holds samples that are not finite numbers; they must lie in -1 to 1.")

@@ -1,0 +1,103 @@
+"""An engine without a model, for what a model cannot show: slow work, failures, crashes."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voice_stack.asr.engine.base import (
+    SAMPLE_RATE,
+    AsrEngine,
+    DecodeOptions,
+    EngineCapabilities,
+    WindowResult,
+    check_window,
+)
+from voice_stack.asr.transcript import Segment, Word
+from voice_stack.core.errors import EngineError
+from voice_stack.utils.language import LANGUAGES
+
+
+def _sleep(value: str) -> None:
+    try:
+        time.sleep(float(value))
+    except ValueError as error:
+        raise EngineError(f"sleep={value!r} is no time; give seconds, as in sleep=0.5.") from error
+
+
+def _crash(_value: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _crash_once(value: str) -> None:
+    marker = Path(value)
+    if not marker.exists():
+        marker.touch()
+        _crash("")
+
+
+def _fail(_value: str) -> None:
+    raise EngineError("The fake engine was told to fail.")
+
+
+def _hang(_value: str) -> None:
+    while True:
+        time.sleep(3600)
+
+
+_COMMANDS: dict[str, Callable[[str], None]] = {
+    "sleep": _sleep,
+    "crash": _crash,
+    "crash-once": _crash_once,
+    "fail": _fail,
+    "hang": _hang,
+}
+
+
+class FakeEngine(AsrEngine):
+    """Obeys commands in the prompt, separated by spaces and carried out once for each window.
+
+    `sleep=0.5` takes that many seconds, `crash` kills the process, `crash-once=/path/marker` kills it unless the file
+    exists, which it then does, `fail` raises EngineError, `hang` never returns. Other words mean nothing.
+    A window of three seconds is heard as " window 3.0 s.".
+    """
+
+    max_batch = 4
+
+    @property
+    def capabilities(self) -> EngineCapabilities:
+        """Everything."""
+        return EngineCapabilities(tuple(LANGUAGES), translate=True, words=True, prompt=True, language_detection=True)
+
+    def detect_language(self, window: NDArray[np.float32]) -> dict[str, float]:
+        """See `AsrEngine.detect_language`: always English."""
+        check_window(window)
+        return {"en": 0.9, "de": 0.1}
+
+    def decode(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> list[WindowResult]:
+        """See `AsrEngine.decode`."""
+        for window in windows:
+            check_window(window)
+        return [_hear(window, options) for window in windows]
+
+
+def _hear(window: NDArray[np.float32], options: DecodeOptions) -> WindowResult:
+    for command in (options.prompt or "").split():
+        name, _, value = command.partition("=")
+        if name in _COMMANDS:
+            _COMMANDS[name](value)
+    duration_s = window.size / SAMPLE_RATE
+    text = f" window {duration_s:.1f} s."
+    words = _spread(text.split(), duration_s) if options.word_timestamps else ()
+    tokens = tuple(range(len(text.split())))
+    segment = Segment(text, 0.0, duration_s, tokens, options.temperature, -0.1, 1.0, 0.01, words=words)
+    return WindowResult((segment,), options.language or "en", 1.0, -0.1, 1.0, 0.01, options.temperature, duration_s)
+
+
+def _spread(texts: Sequence[str], duration_s: float) -> tuple[Word, ...]:
+    step_s = duration_s / len(texts)
+    return tuple(Word(text, step_s * n, step_s * (n + 1), 0.9) for n, text in enumerate(texts))

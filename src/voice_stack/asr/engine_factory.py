@@ -1,0 +1,98 @@
+"""Engine name -> class, imported only in the engine process that runs it."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from voice_stack.asr.models import ASR_CATALOGUE
+from voice_stack.asr.request import AsrWorkerConfig
+from voice_stack.asr.settings import AsrSettings
+from voice_stack.core.engine_process import EngineSpec
+from voice_stack.core.errors import ConfigurationError
+from voice_stack.core.model_store import ModelStore
+
+if TYPE_CHECKING:
+    from voice_stack.asr.engine.base import AsrEngine
+    from voice_stack.core.engine_worker import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEntry:
+    """One engine: where its class is, which package it needs and which extra brings that."""
+
+    class_path: str
+    package: str
+    extra: str
+    needs_model: bool = True
+
+
+ENGINES: dict[str, EngineEntry] = {
+    "faster-whisper": EngineEntry(
+        "voice_stack.asr.engine.fasterwhisper:FasterWhisperEngine", "faster_whisper", "voice-stack[asr]"
+    ),
+    "fake": EngineEntry("voice_stack.asr.engine.fake:FakeEngine", "numpy", "voice-stack[asr]", needs_model=False),
+}
+
+
+def require_engine(name: str) -> EngineEntry:
+    """The entry of an engine that is installed.
+
+    Raises:
+        ConfigurationError: No engine has that name, or its package is missing.
+    """
+    if name not in ENGINES:
+        raise ConfigurationError(f"ASR_ENGINE={name!r}: no such engine; there are {', '.join(ENGINES)}")
+    entry = ENGINES[name]
+    if find_spec(entry.package) is None:
+        raise ConfigurationError(f"engine {name} is not installed: pip install '{entry.extra}'")
+    return entry
+
+
+def open_store(settings: AsrSettings) -> ModelStore:
+    """The model store as the settings describe it."""
+    return ModelStore(ASR_CATALOGUE, settings.model_dir, settings.offline, paths=(settings.model,))
+
+
+def engine_spec(settings: AsrSettings, model: str) -> EngineSpec:
+    """How the engine process for a model is started."""
+    config = AsrWorkerConfig(
+        engine=settings.engine,
+        model=model,
+        model_dir=settings.model_dir,
+        offline=settings.offline,
+        operator_paths=(settings.model,),
+        device=settings.device,
+        compute_type=settings.compute_type,
+        threads=settings.threads,
+        beam_size=settings.beam_size,
+        vad_enabled=settings.vad_enabled,
+        vad_threshold=settings.vad_threshold,
+        window_s=settings.window_s,
+        max_audio_s=settings.max_audio_s,
+    )
+    return EngineSpec(
+        f"{settings.engine}/{model}", f"{__name__}:build_workload", config, settings.log_level, settings.log_format
+    )
+
+
+def build_workload(config: AsrWorkerConfig) -> "Workload":
+    """In the engine process: the work of an ASR engine."""
+    from voice_stack.asr.workload import AsrWorkload
+
+    return AsrWorkload(config, lambda: load_engine(config))
+
+
+def load_engine(config: AsrWorkerConfig) -> "AsrEngine":
+    """In the engine process: fetch the model's files if need be, then load it.
+
+    Raises:
+        ModelNotFoundError: No such model, or not on this machine while `OFFLINE` is set.
+        ModelLoadError: Its files are damaged or do not load.
+    """
+    entry = require_engine(config.engine)
+    module, _, name = entry.class_path.partition(":")
+    engine_class: type[AsrEngine] = getattr(import_module(module), name)
+    store = ModelStore(ASR_CATALOGUE, config.model_dir, config.offline, paths=config.operator_paths)
+    folder = store.resolve(config.model) if entry.needs_model else config.model_dir
+    return engine_class(folder, device=config.device, compute_type=config.compute_type, threads=config.threads)

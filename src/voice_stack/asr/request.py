@@ -1,0 +1,65 @@
+"""What the ASR server's two processes tell each other: small picklable dataclasses, free of numpy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from voice_stack.asr.transcript import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionRequest:
+    """A checked request on its way to the engine process.
+
+    Attributes:
+        path: The uploaded file.
+        task: `transcribe` or `translate`.
+        language: Code of the spoken language; None: found from the audio.
+        prompt: Sample of style and vocabulary, heard before every window.
+        temperature: Where decoding starts; it rises where the text is poor.
+        word_timestamps: Whether words carry times.
+    """
+
+    path: Path
+    task: str = "transcribe"
+    language: str | None = None
+    prompt: str | None = None
+    temperature: float = 0.0
+    word_timestamps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WindowText:
+    """Output: the segments of one window, in file time, and the language as known by then."""
+
+    segments: tuple[Segment, ...]
+    language: str
+    language_probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionSummary:
+    """Closing statement: what is known when the whole file was heard; durations in seconds."""
+
+    duration_s: float
+    speech_s: float
+    language: str
+    language_probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class AsrWorkerConfig:
+    """What an ASR engine process is started with; the fields are those of the settings."""
+
+    engine: str
+    model: str
+    model_dir: Path
+    offline: bool
+    operator_paths: tuple[str, ...]
+    device: str
+    compute_type: str
+    threads: int
+    beam_size: int
+    vad_enabled: bool
+    vad_threshold: float
+    window_s: float
+    max_audio_s: float

@@ -1,0 +1,69 @@
+"""From a checked request to segments: submits the job and gathers what comes back."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from voice_stack.asr.request import TranscriptionRequest, TranscriptionSummary, WindowText
+from voice_stack.asr.transcript import Segment, Transcript
+from voice_stack.core.job_handle import JobHandle
+
+
+@dataclass(slots=True)
+class Transcription:
+    """A transcription under way.
+
+    Args:
+        request: What was asked for.
+        handle: The job in the engine.
+    """
+
+    request: TranscriptionRequest
+    handle: JobHandle
+
+    async def segments(self) -> AsyncIterator[Segment]:
+        """Segments in order of time, each as soon as its window is decoded; the job is cancelled if nobody reads on.
+
+        Raises:
+            VoiceStackError: The job failed.
+        """
+        try:
+            async for output in self.handle.outputs():
+                if isinstance(output, WindowText):
+                    for segment in output.segments:
+                        yield segment
+        finally:
+            self.handle.cancel()
+
+    async def gather(self) -> Transcript:
+        """Wait for the whole transcript.
+
+        Raises:
+            VoiceStackError: The job failed.
+        """
+        return self.transcript(tuple([segment async for segment in self.segments()]))
+
+    def transcript(self, segments: tuple[Segment, ...]) -> Transcript:
+        """The transcript of all segments; once the job is complete."""
+        summary = self.summary
+        return Transcript(
+            self.request.task, summary.language, summary.language_probability, summary.duration_s, segments
+        )
+
+    @property
+    def summary(self) -> TranscriptionSummary:
+        """The engine's closing statement."""
+        summary = self.handle.summary
+        assert isinstance(summary, TranscriptionSummary)
+        return summary
+
+    def log_fields(self) -> dict[str, object]:
+        """What the request's log line says of the work."""
+        fields: dict[str, object] = {"queue_s": round(self.handle.queue_wait_s, 3), "task": self.request.task}
+        if isinstance(self.handle.summary, TranscriptionSummary):
+            duration_s = self.summary.duration_s
+            fields |= {
+                "audio_s": round(duration_s, 2),
+                "rtf": round(self.handle.run_s / duration_s, 3) if duration_s else None,
+                "language": self.summary.language,
+            }
+        return fields

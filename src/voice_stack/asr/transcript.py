@@ -1,0 +1,101 @@
+"""What was said and when: the one result model that every output format renders."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One spoken word with the marks that cling to it.
+
+    Attributes:
+        text: Without surrounding space.
+        start_s: Where it begins, in seconds; `end_s` is where it ends.
+        probability: The model's confidence, 0 to 1.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of speech as the model cut it, about a sentence.
+
+    Attributes:
+        text: With its leading space where the language writes one: texts of segments join without a separator.
+        start_s: Where it begins, in seconds; `end_s` is where it ends.
+        tokens: The model's tokens, timestamps included.
+        temperature: At which it was decoded.
+        avg_logprob: Mean log-probability of the tokens.
+        compression_ratio: Bytes of the text over its bytes when compressed; high means repetition.
+        no_speech_prob: Probability that nothing is said, 0 to 1.
+        seek: Start of the window it was decoded in, in frames of 10 ms.
+        words: Empty unless word times were asked for.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+    tokens: tuple[int, ...]
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+    seek: int = 0
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The result of one request.
+
+    Attributes:
+        task: `transcribe` or `translate`.
+        language: Code of the spoken language.
+        language_probability: 0 to 1; 1 where the user named the language.
+        duration_s: Length of the audio in seconds.
+        segments: In order of time.
+    """
+
+    task: str
+    language: str
+    language_probability: float
+    duration_s: float
+    segments: tuple[Segment, ...]
+
+    @property
+    def text(self) -> str:
+        """All that was said."""
+        return "".join(segment.text for segment in self.segments).strip()
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words of all segments."""
+        return tuple(word for segment in self.segments for word in segment.words)
+
+
+class TextDeltas:
+    """Turns segments, as they come, into pieces of text whose concatenation is exactly `Transcript.text`."""
+
+    def __init__(self) -> None:
+        self._started = False
+        self._space = ""  # seen but not sent: at the end of the transcript it would not belong to the text
+
+    def push(self, segment: Segment) -> str:
+        """The text this segment adds; empty if it adds none."""
+        text = self._space + segment.text
+        if not self._started:
+            text = text.lstrip()
+        delta = text.rstrip()
+        self._space = text[len(delta) :]
+        self._started = self._started or bool(delta)
+        return delta
+
+
+def iterate_deltas(segments: Iterable[Segment]) -> Iterator[str]:
+    """The pieces of text the segments add, none of them empty; joined they are `Transcript.text`."""
+    deltas = TextDeltas()
+    yield from filter(None, map(deltas.push, segments))

@@ -1,0 +1,273 @@
+"""The work of an ASR engine process: file -> windows -> text, the same for every engine."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, DecodeOptions, WindowResult
+from voice_stack.asr.request import AsrWorkerConfig, TranscriptionRequest, TranscriptionSummary, WindowText
+from voice_stack.asr.transcript import Segment
+from voice_stack.asr.windows import Window, cut_windows
+from voice_stack.core.engine_worker import Workload
+from voice_stack.core.errors import UnsupportedValueError
+from voice_stack.core.jobs import Again, Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit
+from voice_stack.core.logging import log_event
+from voice_stack.utils.audio.decode import decode_blocks, probe_duration_s
+from voice_stack.utils.audio.vad import VadOptions
+
+logger = logging.getLogger(__name__)
+
+# Thresholds and temperature steps of the Whisper paper (Radford et al. 2022, section 4.5).
+TEMPERATURE_STEP = 0.2
+MIN_AVG_LOGPROB = -1.0
+MAX_COMPRESSION_RATIO = 2.4
+MIN_NO_SPEECH_PROB = 0.6
+
+SURE_LANGUAGE = 0.5
+"""Mean probability from which the language of a file is settled."""
+LANGUAGE_WINDOWS = 3
+"""Windows that are asked for the language at most."""
+LOST_TAIL_S = 1.0
+"""Speech after the last timestamp that is decoded once more: the model stopped before its window ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A unit's data: the window, the temperature to decode it at, and the best text so far."""
+
+    window: Window
+    temperature: float
+    best: WindowResult | None = None
+
+
+class _Progress:
+    """What is known of one job so far."""
+
+    def __init__(self, request: TranscriptionRequest) -> None:
+        self.request = request
+        self.language = request.language
+        self.probability = 1.0 if request.language else 0.0
+        self.is_settled = request.language is not None
+        self.votes: list[dict[str, float]] = []
+        self.heard_samples = 0
+        self.speech_s = 0.0
+
+    def vote(self, probabilities: dict[str, float]) -> None:
+        """Add the opinion of one window; the mean over the windows decides."""
+        self.votes.append(probabilities)
+        codes = {code for vote in self.votes for code in vote}
+        means = {code: sum(vote.get(code, 0.0) for vote in self.votes) / len(self.votes) for code in codes}
+        self.language, self.probability = max(means.items(), key=lambda item: item[1])
+        self.is_settled = self.probability >= SURE_LANGUAGE or len(self.votes) >= LANGUAGE_WINDOWS
+
+
+class AsrWorkload(Workload):
+    """Plans and runs transcriptions.
+
+    Args:
+        config: As the process was started.
+        load_engine: Called once, by the running thread.
+    """
+
+    def __init__(self, config: AsrWorkerConfig, load_engine: Callable[[], AsrEngine]) -> None:
+        self._config = config
+        self._load_engine = load_engine
+        self._jobs: dict[str, _Progress] = {}
+        self._vad = VadOptions(threshold=config.vad_threshold) if config.vad_enabled else None
+
+    def load(self) -> None:
+        self._engine = self._load_engine()
+        self.max_batch = self._engine.max_batch
+
+    def plan(self, job: Job) -> Iterator[PlanStep]:
+        request = job.request
+        assert isinstance(request, TranscriptionRequest)
+        progress = self._jobs[job.id] = _Progress(request)
+        return self._cut(job, request, progress)
+
+    def _cut(self, job: Job, request: TranscriptionRequest, progress: _Progress) -> Iterator[PlanStep]:
+        yield Outlook(probe_duration_s(request.path) or 0.0)
+        blocks = decode_blocks(request.path, max_duration_s=self._config.max_audio_s)
+        for window in cut_windows(_count(blocks, progress), vad=self._vad, max_window_s=self._config.window_s):
+            if window is None:
+                yield None
+                continue
+            progress.speech_s += window.speech_s
+            attempt = _Attempt(window, request.temperature)
+            yield Unit(job.id, window.index, window.duration_s, self._batch_key(job.id, attempt), attempt)
+
+    def _batch_key(self, job_id: str, attempt: _Attempt) -> tuple[DecodeOptions, str]:
+        progress = self._jobs[job_id]
+        # A language that is still open is settled window by window, so these units keep to themselves.
+        return self._options(progress, attempt), "" if progress.is_settled else job_id
+
+    def _options(self, progress: _Progress, attempt: _Attempt) -> DecodeOptions:
+        request = progress.request
+        return DecodeOptions(
+            language=progress.language,
+            task=request.task,
+            prompt=request.prompt,
+            temperature=attempt.temperature,
+            beam_size=self._config.beam_size,
+            word_timestamps=request.word_timestamps,
+        )
+
+    def run(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, RunResult]]:
+        attempts = [_attempt(unit) for unit in units]
+        progress = self._jobs[units[0].job_id]
+        self._check(progress.request)
+        if not progress.is_settled and attempts[0].best is None:
+            progress.vote(self._engine.detect_language(attempts[0].window.samples))
+        options = self._options(progress, attempts[0])
+        results = self._engine.decode([attempt.window.samples for attempt in attempts], options)
+        for unit, attempt, result in zip(units, attempts, results, strict=True):
+            best = _better(attempt.best, result)
+            hotter = round(attempt.temperature + TEMPERATURE_STEP, 1)
+            if _is_poor(result) and hotter <= 1.0:
+                _log_retry(result, attempt.temperature, hotter)
+                again = replace(attempt, temperature=hotter, best=best)
+                key = self._batch_key(unit.job_id, again)
+                yield unit, Again(replace(unit, data=again, batch_key=key))
+                continue
+            yield unit, Produced(self._text(self._jobs[unit.job_id], attempt.window, best, options))
+            yield unit, Finished()
+
+    def _check(self, request: TranscriptionRequest) -> None:
+        """What only the loaded model can tell: whether it knows the language and the task."""
+        can = self._engine.capabilities
+        if request.language is not None and request.language not in can.languages:
+            raise UnsupportedValueError(
+                f"model {self._config.model} does not understand language {request.language!r}; "
+                f"it understands {', '.join(can.languages)}",
+                param="language",
+            )
+        if request.task == "translate" and not can.translate:
+            raise UnsupportedValueError(
+                f"model {self._config.model} cannot translate; use a multilingual one such as base", param="model"
+            )
+
+    def _text(self, progress: _Progress, window: Window, result: WindowResult, options: DecodeOptions) -> WindowText:
+        segments: tuple[Segment, ...] = ()
+        # The model may stop before its window ends; what it left out is a window of its own.
+        while (rest := _lost_tail(window, result)) is not None:
+            log_event(logger, logging.INFO, "window decoded on", from_s=round(rest.start_s, 2))
+            segments += _in_file_time(_until_complete(result), window)
+            window = rest
+            result = self._engine.decode([window.samples], replace(options, temperature=0.0))[0]
+        segments += () if _is_poor(result) and segments else _in_file_time(result, window)
+        return WindowText(segments, progress.language or result.language, progress.probability)
+
+    def finish(self, job: Job) -> TranscriptionSummary:
+        progress = self._jobs[job.id]
+        return TranscriptionSummary(
+            duration_s=progress.heard_samples / SAMPLE_RATE,
+            speech_s=progress.speech_s,
+            language=progress.language or "en",
+            language_probability=progress.probability,
+        )
+
+    def forget(self, job: Job) -> None:
+        self._jobs.pop(job.id, None)
+
+
+def _count(blocks: Iterator[NDArray[np.float32]], progress: _Progress) -> Iterator[NDArray[np.float32]]:
+    for block in blocks:
+        progress.heard_samples += block.size
+        yield block
+
+
+def _attempt(unit: Unit) -> _Attempt:
+    assert isinstance(unit.data, _Attempt)
+    return unit.data
+
+
+def _is_silence(result: WindowResult) -> bool:
+    return result.no_speech_prob > MIN_NO_SPEECH_PROB and result.avg_logprob < MIN_AVG_LOGPROB
+
+
+def _is_poor(result: WindowResult) -> bool:
+    poor = result.avg_logprob < MIN_AVG_LOGPROB or result.compression_ratio > MAX_COMPRESSION_RATIO
+    return poor and not _is_silence(result)
+
+
+def _better(one: WindowResult | None, other: WindowResult) -> WindowResult:
+    """A result without repetition before one with, then the more probable."""
+    if one is None:
+        return other
+    return max(one, other, key=lambda result: (result.compression_ratio <= MAX_COMPRESSION_RATIO, result.avg_logprob))
+
+
+def _log_retry(result: WindowResult, temperature: float, hotter: float) -> None:
+    log_event(
+        logger,
+        logging.DEBUG,
+        "window decoded again",
+        temperature=temperature,
+        next_temperature=hotter,
+        avg_logprob=round(result.avg_logprob, 2),
+        compression_ratio=round(result.compression_ratio, 2),
+    )
+
+
+def _in_file_time(result: WindowResult, window: Window) -> tuple[Segment, ...]:
+    if _is_silence(result):
+        log_event(
+            logger,
+            logging.INFO,
+            "text dropped: no speech",
+            start_s=round(window.start_s, 2),
+            no_speech_prob=round(result.no_speech_prob, 2),
+            avg_logprob=round(result.avg_logprob, 2),
+        )
+        return ()
+    return tuple(_shift(segment, window) for segment in result.segments)
+
+
+def _shift(segment: Segment, window: Window) -> Segment:
+    start_s = window.to_file_s(segment.start_s)
+    words = tuple(
+        replace(
+            word,
+            start_s=(at := window.to_file_s(word.start_s)),
+            end_s=max(at, window.to_file_s(word.end_s, is_end=True)),
+        )
+        for word in segment.words
+    )
+    return replace(
+        segment,
+        start_s=start_s,
+        end_s=max(start_s, window.to_file_s(segment.end_s, is_end=True)),
+        seek=int(window.start_s * 100),
+        words=words,
+    )
+
+
+def _until_complete(result: WindowResult) -> WindowResult:
+    """Without the text after the last timestamp, which is decoded again."""
+    kept = tuple(segment for segment in result.segments if segment.start_s < result.is_complete_until_s)
+    return replace(result, segments=kept)
+
+
+def _lost_tail(window: Window, result: WindowResult) -> Window | None:
+    """The part of a window after the last timestamp, if there is speech in it."""
+    last = window.pieces[-1]
+    speech_end_s = (last.window_start + last.speech_end - last.file_start) / SAMPLE_RATE
+    if not result.segments or _is_silence(result) or speech_end_s - result.is_complete_until_s < LOST_TAIL_S:
+        return None
+    cut = int(result.is_complete_until_s * SAMPLE_RATE)
+    if cut <= 0:
+        return None
+    pieces = tuple(
+        replace(
+            piece,
+            file_start=piece.file_start + (skip := max(0, cut - piece.window_start)),
+            window_start=max(0, piece.window_start - cut),
+            length=piece.length - skip,
+        )
+        for piece in window.pieces
+        if piece.window_start + piece.length > cut
+    )
+    return Window(window.samples[cut:], pieces, window.index)

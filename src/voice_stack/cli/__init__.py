@@ -1,0 +1,36 @@
+"""The command line: `voice-stack asr | tts | up | models | doctor | settings`."""
+
+from importlib import import_module
+
+import click
+
+_COMMANDS = {
+    "asr": "serve",
+    "tts": "serve",
+    "up": "up",
+    "models": "models",
+    "doctor": "doctor",
+    "settings": "settings_docs",
+}
+"""Command -> module of this package that defines it under the same name."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when one is asked for: `up` need not wait for what `doctor` imports."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order in which people need them."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now; None if there is none."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(import_module(f"voice_stack.cli.{_COMMANDS[cmd_name]}"), cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="voice-stack", message="%(version)s")
+def voice_stack() -> None:
+    """OpenAI's audio API on your own machine: speech to text on :5001, text to speech on :5002."""

@@ -1,0 +1,224 @@
+"""What `voice-stack doctor` looks at: each function is one question to this machine."""
+
+import errno
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from voice_stack.asr.settings import AsrSettings
+from voice_stack.core.errors import ConfigurationError, ModelLoadError, ModelNotFoundError
+from voice_stack.core.model_store import ModelStore
+from voice_stack.core.settings import CoreSettings, unknown_variables
+from voice_stack.tts.settings import TtsSettings
+
+_GIB = 1 << 30
+ENOUGH_MEMORY_BYTES = 2 * _GIB
+ENOUGH_DISK_BYTES = _GIB
+ENCODERS = ("libmp3lame", "libopus", "aac", "flac")
+EXTRAS = {
+    "asr": ("ctranslate2", "faster_whisper", "onnxruntime"),
+    "tts": ("av", "py3langid", "soxr"),
+    "piper": ("piper", "onnxruntime"),
+    "debug": ("debugpy",),
+}
+"""Extra -> modules it brings."""
+
+ENGINE_EXTRAS = {"faster-whisper": "asr", "piper": "piper"}
+"""Engine -> extra it needs."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the report.
+
+    Args:
+        status: `FAIL` keeps a server from working, `WARN` does not.
+        name: What was looked at.
+        detail: What was found.
+        remedy: The command or step that mends it; empty where nothing needs mending.
+    """
+
+    status: Literal["OK", "WARN", "FAIL"]
+    name: str
+    detail: str
+    remedy: str = ""
+
+
+def check_python() -> Iterator[Check]:
+    """The interpreter; pip has seen to its version."""
+    yield Check("OK", "Python", f"{platform.python_version()} ({sys.executable})")
+
+
+def check_cpu(settings: CoreSettings) -> Iterator[Check]:
+    """Cores this process may use, and threads per engine."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    name, detail = (
+        f"CPU ({settings.env_name('threads')})",
+        f"{cores} cores, {settings.threads or cores} threads per engine",
+    )
+    if settings.threads > cores:
+        yield Check("WARN", name, detail, f"more threads than cores are slower: {settings.env_name('threads')}={cores}")
+    else:
+        yield Check("OK", name, detail)
+
+
+def check_memory() -> Iterator[Check]:
+    """Memory of the machine."""
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
+        yield Check("WARN", "memory", "this system does not say", "make sure that 2 GiB are free")
+        return
+    size_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    detail = f"{size_bytes / _GIB:.1f} GiB"
+    if size_bytes < ENOUGH_MEMORY_BYTES:
+        yield Check("WARN", "memory", detail, "take a small model: ASR_MODEL=tiny ASR_MAX_LOADED_MODELS=1")
+    else:
+        yield Check("OK", "memory", detail)
+
+
+def check_device(settings: CoreSettings) -> Iterator[Check]:
+    """Whether the device that is asked for is there."""
+    name, wants_cuda = settings.env_name("device"), settings.device.startswith("cuda")
+    if not _is_installed("ctranslate2"):
+        status: Literal["WARN", "OK"] = "WARN" if wants_cuda else "OK"
+        yield Check(status, name, f"{settings.device}; CUDA devices not counted", "pip install 'voice-stack[asr]'")
+        return
+    import ctranslate2
+
+    count = ctranslate2.get_cuda_device_count()
+    detail = f"{settings.device}; {count} CUDA devices"
+    index = settings.device.partition(":")[2] or "0"
+    if wants_cuda and not (index.isdecimal() and int(index) < count):
+        yield Check("FAIL", name, detail, f"{name}=cpu or auto, or install the NVIDIA driver (nvidia-smi shows it)")
+    else:
+        yield Check("OK", name, detail)
+
+
+def check_extras(asr: AsrSettings, tts: TtsSettings) -> Iterator[Check]:
+    """Installed extras; one that the settings need and that is missing is a failure."""
+    needed = {ENGINE_EXTRAS.get(asr.engine, ""), ENGINE_EXTRAS.get(tts.engine, ""), "tts"}
+    if asr.debugpy_enable:
+        needed.add("debug")
+    for extra, modules in EXTRAS.items():
+        missing = [module for module in modules if not _is_installed(module)]
+        if not missing:
+            yield Check("OK", f"extra {extra}", "installed")
+        elif extra in needed:
+            yield Check(
+                "FAIL", f"extra {extra}", f"missing: {', '.join(missing)}", f"pip install 'voice-stack[{extra}]'"
+            )
+        else:
+            yield Check("OK", f"extra {extra}", "not installed, not needed with these settings")
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def check_encoders() -> Iterator[Check]:
+    """Whether the audio library can write each format."""
+    if not _is_installed("av"):
+        yield Check("FAIL", "audio codecs", "PyAV is missing", "pip install 'voice-stack[server]'")
+        return
+    from av.codec import Codec
+    from av.codec.codec import UnknownCodecError
+
+    missing = []
+    for encoder in ENCODERS:
+        try:
+            Codec(encoder, "w")
+        except UnknownCodecError:
+            missing.append(encoder)
+    if missing:
+        remedy = "pip install --force-reinstall --only-binary av 'av<19'"
+        yield Check("FAIL", "audio codecs", f"no encoder: {', '.join(missing)}", remedy)
+    else:
+        yield Check("OK", "audio codecs", ", ".join(ENCODERS))
+
+
+def check_model(settings: AsrSettings | TtsSettings, store: ModelStore) -> Iterator[Check]:
+    """Whether the default model is on this machine, and intact."""
+    name, row = settings.model, f"{settings.env_name('model')}={settings.model}"
+    if isinstance(settings, TtsSettings) and (settings.voice_dir / f"{name}.onnx").is_file():
+        yield Check("OK", row, f"in {settings.voice_dir}")
+        return
+    try:
+        spec = store.require(name)
+        if not store.is_local(name):
+            yield Check(
+                "WARN", row, f"fetched from the hub at first use, {spec.hub_repo}", f"voice-stack models pull {name}"
+            )
+        elif not store.path(name).exists():
+            yield Check("OK", row, "in installed packages, put together and checked at first use")
+        else:
+            yield _check_files(row, name, store)
+    except (ModelNotFoundError, ModelLoadError) as error:
+        yield Check("FAIL", row, error.message, "voice-stack models list shows what there is")
+
+
+def _check_files(row: str, name: str, store: ModelStore) -> Check:
+    damaged = [check.name for check in store.verify(name) if not check.intact]
+    if damaged:
+        remedy = f"voice-stack models rm {name} && voice-stack models pull {name}"
+        return Check("FAIL", row, f"damaged: {', '.join(damaged)}", remedy)
+    return Check("OK", row, f"intact, in {store.path(name)}")
+
+
+def check_port(settings: CoreSettings) -> Iterator[Check]:
+    """Whether the port is free, or a server of ours has it."""
+    from voice_stack.cli.serve import listen
+    from voice_stack.cli.up import is_answering, server_url
+
+    name = f"{settings.env_name('port')}={settings.port}"
+    try:
+        listen(settings).close()
+    except ConfigurationError as error:
+        cause = error.__cause__
+        in_use = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
+        if in_use and is_answering(f"{server_url(settings)}/health"):
+            yield Check("OK", name, f"a running server answers on {server_url(settings)}/health")
+        else:
+            yield Check("FAIL", name, error.message, f"{settings.env_name('port')}=... with a free port")
+    else:
+        yield Check("OK", name, "free")
+
+
+def check_folders(settings: CoreSettings) -> Iterator[Check]:
+    """Whether uploads and models can be written, and how much room there is."""
+    folders = {"SPOOL_DIR": settings.spool_dir or Path(tempfile.gettempdir()), "MODEL_DIR": settings.model_dir}
+    for variable, folder in folders.items():
+        yield _check_folder(variable, folder.expanduser().absolute())
+
+
+def _check_folder(variable: str, folder: Path) -> Check:
+    # A folder that is still to be made is as writable as the nearest one that is there.
+    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            free_bytes = shutil.disk_usage(place).free
+    except OSError as error:
+        return Check(
+            "FAIL", variable, f"cannot write in {place}: {error.strerror}", f"{variable}=... with a writable folder"
+        )
+    detail = f"{folder}, {free_bytes / _GIB:.1f} GiB free"
+    if free_bytes < ENOUGH_DISK_BYTES:
+        return Check("WARN", variable, detail, f"make room, or {variable}=... on another disk")
+    return Check("OK", variable, detail)
+
+
+def check_variables(settings: CoreSettings) -> Iterator[Check]:
+    """Variables that look like settings and are none."""
+    fields = type(settings).model_fields
+    prefix = str(settings.model_config.get("env_prefix"))
+    lines = unknown_variables([settings.env_name(field) for field in fields], prefix)
+    for line in lines:
+        yield Check("WARN", f"{prefix}* variables", line, "voice-stack settings lists every variable")
+    if not lines:
+        yield Check("OK", f"{prefix}* variables", "all known")

@@ -1,0 +1,180 @@
+"""`voice-stack asr` and `voice-stack tts`: one server each, in this process."""
+
+import importlib
+import logging
+import math
+import os
+import signal
+import socket
+import sys
+import threading
+from types import FrameType, UnionType
+from typing import NoReturn, get_args, get_origin
+
+import click
+
+from voice_stack.asr.settings import AsrSettings
+from voice_stack.core.errors import ConfigurationError, VoiceStackError
+from voice_stack.core.settings import CoreSettings, unknown_variables
+from voice_stack.tts.settings import TtsSettings
+
+SERVERS: dict[str, type[CoreSettings]] = {"asr": AsrSettings, "tts": TtsSettings}
+"""Each server's name and settings."""
+
+KEEP_ALIVE_S = 75
+BACKLOG = 2048
+_STDIN = 0
+_log = logging.getLogger(__name__)
+
+
+def _option(settings_class: type[CoreSettings], field: str) -> click.Option:
+    """The option of a settings field; the value is checked by the settings class, as those from other sources are."""
+    info = settings_class.model_fields[field]
+    flag = field.replace("_", "-")
+    text = f"{info.description} [{settings_class.env_name(field)}]"
+    if info.annotation is bool:
+        return click.Option([f"--{flag}/--no-{flag}"], default=None, help=text)
+    return click.Option([f"--{flag}"], help=text, metavar=_metavar(info.annotation))
+
+
+def _metavar(annotation: object) -> str:
+    choices = get_args(annotation)
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return "|".join(choices)
+    if get_origin(annotation) is list:
+        return "A,B,C"
+    plain = choices[0] if isinstance(annotation, UnionType) else annotation
+    return {int: "INTEGER", float: "NUMBER"}.get(plain, "TEXT") if isinstance(plain, type) else "TEXT"
+
+
+def server_command(server: str) -> click.Command:
+    """The command that runs one server, with one option per setting."""
+    settings_class = SERVERS[server]
+    exit_with_stdin = click.Option(["--exit-with-stdin"], is_flag=True, hidden=True)
+    options = [_option(settings_class, field) for field in settings_class.model_fields]
+
+    def run(exit_with_stdin: bool, **flags: object) -> None:
+        serve(server, exit_with_stdin, {name: value for name, value in flags.items() if value is not None})
+
+    help_text = f"Run the {server.upper()} server. Flags are stronger than the environment, the environment than .env."
+    return click.Command(server, callback=run, params=[*options, exit_with_stdin], help=help_text)
+
+
+def serve(server: str, exit_with_stdin: bool, flags: dict[str, object]) -> None:
+    """Run a server until it is told to stop.
+
+    Args:
+        server: `asr` or `tts`.
+        exit_with_stdin: Stop as well when standard input ends, that is when the process at its other end is gone.
+        flags: Settings from the command line.
+
+    Raises:
+        ConfigurationError: A setting does not fit, or the port is in use.
+    """
+    signal.signal(signal.SIGINT, _exit)
+    signal.signal(signal.SIGTERM, _exit)
+    if exit_with_stdin:
+        threading.Thread(target=_stop_at_end_of_stdin, name="stdin", daemon=True).start()
+    settings_class = SERVERS[server]
+    settings = settings_class.read(**flags)
+    listening = listen(settings)
+    from voice_stack.core.logging import configure_logging
+
+    configure_logging(settings.log_level, settings.log_format, server)
+    known = [settings_class.env_name(field) for field in settings_class.model_fields]
+    for line in unknown_variables(known, f"{server.upper()}_"):
+        _log.warning("%s", line)
+    _listen_for_debugger(settings, offset=list(SERVERS).index(server))
+    _run_app(server, settings, listening)
+
+
+def _exit(_signal: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
+
+
+def _stop_at_end_of_stdin() -> None:
+    # Not sys.stdin: its lock, held by this thread, would be fatal to the interpreter's end.
+    while os.read(_STDIN, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def listen(settings: CoreSettings) -> socket.socket:
+    """A listening socket for the server's address: from here on no other program can take the port.
+
+    Raises:
+        ConfigurationError: The port is in use, or the address is none of this machine.
+    """
+    variable = settings.env_name("port")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[
+            0
+        ]
+    except socket.gaierror as error:
+        raise ConfigurationError(f"{settings.env_name('host')}={settings.host!r}: {error.strerror}") from error
+    listening = socket.socket(family, kind, protocol)
+    try:
+        # Elsewhere than on POSIX systems this option lets two programs have one port.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name == "posix")
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(_describe_bind_error(settings, variable, error)) from error
+    return listening
+
+
+def _describe_bind_error(settings: CoreSettings, variable: str, error: OSError) -> str:
+    import errno
+
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {settings.port} on {settings.host} is in use: "
+            f"stop the other program or choose another with {variable}=... or --port"
+        )
+    variables = f"{settings.env_name('host')}, {variable}"
+    return f"cannot listen on {settings.host} port {settings.port} ({variables}): {error.strerror}"
+
+
+def _listen_for_debugger(settings: CoreSettings, offset: int) -> None:
+    if not settings.debugpy_enable:
+        return
+    try:
+        import debugpy
+    except ImportError as error:
+        raise ConfigurationError(
+            "DEBUGPY_ENABLE=true needs debugpy, which is not installed: pip install 'voice-stack[debug]'"
+        ) from error
+    port = settings.debugpy_port + offset if settings.debugpy_port else 0
+    try:
+        debugpy.listen((settings.debugpy_host, port))
+    except (RuntimeError, OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"DEBUGPY_PORT: cannot listen on {settings.debugpy_host} port {port}: {error}"
+        ) from error
+    _log.info("debugger can attach to %s port %d", settings.debugpy_host, port)
+    if settings.debugpy_wait:
+        debugpy.wait_for_client()
+
+
+def _run_app(server: str, settings: CoreSettings, listening: socket.socket) -> None:
+    import uvicorn
+
+    app = importlib.import_module(f"voice_stack.{server}.app").create_app(settings)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_s),
+        timeout_keep_alive=KEEP_ALIVE_S,
+        server_header=False,
+    )
+    running = uvicorn.Server(config)
+    running.run(sockets=[listening])
+    if not running.started:
+        raise VoiceStackError(f"the {server.upper()} server did not start; the log above says why")
+
+
+asr = server_command("asr")
+tts = server_command("tts")

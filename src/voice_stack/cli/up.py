@@ -1,0 +1,154 @@
+"""`voice-stack up`: both servers as child processes, one command to start and one Ctrl-C to stop."""
+
+import contextlib
+import http.client
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import click
+
+from voice_stack.asr.settings import AsrSettings
+from voice_stack.core.errors import ConfigurationError, VoiceStackError
+from voice_stack.core.settings import CoreSettings
+from voice_stack.tts.settings import TtsSettings
+
+READY_TIMEOUT_S = 120.0
+POLL_S = 0.05
+REQUEST_TIMEOUT_S = 2.0
+KILL_AFTER_GRACE_S = 5.0
+
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - listened on by others, called by nobody
+# A proxy of the environment is for the way out, not for this machine.
+_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+
+
+@dataclass(frozen=True)
+class Child:
+    """One server as a child process.
+
+    Args:
+        server: `asr` or `tts`.
+        settings: What the server reads, too.
+        process: Its process; it ends when the pipe to its standard input is closed.
+    """
+
+    server: str
+    settings: CoreSettings
+    process: subprocess.Popen[bytes]
+
+    @property
+    def name(self) -> str:
+        """How people are told about it."""
+        return f"{self.server.upper()} server"
+
+
+def server_url(settings: CoreSettings) -> str:
+    """Where the server is reached from this machine, as `http://127.0.0.1:5001`."""
+    host = _ANY_ADDRESS.get(settings.host, settings.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def is_answering(url: str) -> bool:
+    """Whether a GET is answered with a status below 400."""
+    try:
+        with _open(url, timeout=REQUEST_TIMEOUT_S):
+            return True
+    except (urllib.error.URLError, http.client.HTTPException, OSError):
+        return False
+
+
+def curl_lines(asr: AsrSettings, tts: TtsSettings) -> tuple[str, str]:
+    """One line to try each server with: a transcription and a speech."""
+    asr_url, tts_url = (f"{server_url(settings)}{settings.api_v1_str}/audio" for settings in (asr, tts))
+    key = " -H 'Authorization: Bearer YOUR_KEY'" if asr.api_keys else ""
+    speech = """-H 'Content-Type: application/json' -d '{"model": "tts-1", "voice": "alloy", "input": "Hello!"}'"""
+    return (
+        f"curl{key} {asr_url}/transcriptions -F file=@speech.mp3 -F model=whisper-1",
+        f"curl{key} {tts_url}/speech {speech} -o speech.mp3",
+    )
+
+
+def _start(server: str, settings: CoreSettings) -> Child:
+    if settings.port == 0:
+        raise ConfigurationError(f"{settings.env_name('port')}=0: `up` needs to know the port; choose 1 to 65535")
+    command = [sys.executable, "-m", "voice_stack", server, "--exit-with-stdin"]
+    # Their own sessions: a Ctrl-C of the terminal reaches this process alone, which then stops both in order.
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - our own command
+    return Child(server, settings, process)
+
+
+def _check_running(children: list[Child]) -> None:
+    for child in children:
+        code = child.process.poll()
+        if code is not None:
+            how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            raise VoiceStackError(f"the {child.name} {how}; both servers are stopped")
+
+
+def _await_all(children: list[Child], path: str, deadline_s: float) -> None:
+    waiting = children
+    while waiting:
+        _check_running(children)
+        waiting = [child for child in waiting if not is_answering(server_url(child.settings) + path)]
+        if waiting and time.monotonic() > deadline_s:
+            names = " and the ".join(child.name for child in waiting)
+            raise VoiceStackError(f"the {names} did not answer {path} within {READY_TIMEOUT_S:g} s")
+        time.sleep(POLL_S if waiting else 0)
+    # Another program may have answered in place of a child that found its port taken.
+    _check_running(children)
+
+
+@contextlib.contextmanager
+def _stopping(children: list[Child]) -> Iterator[None]:
+    """Both children end with the block, however it ends; a Ctrl-C or SIGTERM is a good end."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("Stopping both servers.", err=True)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _stop(children)
+
+
+def _stop(children: list[Child]) -> None:
+    for child in children:
+        child.process.terminate()
+    deadline_s = (
+        time.monotonic()
+        + KILL_AFTER_GRACE_S
+        + max((child.settings.shutdown_grace_s for child in children), default=0.0)
+    )
+    for child in children:
+        try:
+            child.process.wait(max(0.0, deadline_s - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            click.echo(f"The {child.name} did not stop in time and is killed.", err=True)
+            child.process.kill()
+            child.process.wait()
+
+
+@click.command()
+def up() -> None:
+    """Start both servers, wait until they are ready, stop both with Ctrl-C."""
+    asr, tts = AsrSettings.read(), TtsSettings.read()
+    children: list[Child] = []
+    with _stopping(children):
+        children.append(_start("asr", asr))
+        children.append(_start("tts", tts))
+        deadline_s = time.monotonic() + READY_TIMEOUT_S
+        _await_all(children, "/health", deadline_s)
+        _await_all(children, "/ready", deadline_s)
+        transcribe, speak = curl_lines(asr, tts)
+        click.echo(f"ASR server: {server_url(asr)}\n  {transcribe}\nTTS server: {server_url(tts)}\n  {speak}")
+        click.echo("Both are ready. Ctrl-C stops them.")
+        while True:
+            _check_running(children)
+            time.sleep(POLL_S)

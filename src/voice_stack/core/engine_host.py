@@ -1,0 +1,176 @@
+"""Keeps one engine going over the lives of its processes.
+
+stopped --submit--> starting --Loaded--> ready --idle--> stopped; a process that dies is replaced, its waiting jobs go
+on in the next one, and a job it worked on is tried once more.
+"""
+
+import asyncio
+from collections.abc import Callable
+from logging import getLogger
+from typing import Literal
+
+from voice_stack.core.engine_process import EngineProcess, EngineSpec
+from voice_stack.core.errors import EngineCrashedError, ModelLoadError, ShuttingDownError, VoiceStackError
+from voice_stack.core.job_handle import JobHandle
+from voice_stack.core.jobs import Command, Event, Job, Loaded, LoadFailed, Submit
+
+logger = getLogger(__name__)
+
+State = Literal["stopped", "starting", "ready", "stopping"]
+MAX_ATTEMPTS = 2
+MAX_LOAD_CRASHES = 2
+
+
+class EngineHost:
+    """One engine with one model; lives on the event loop.
+
+    Args:
+        spec: How its processes are made.
+        idle_timeout_s: Seconds without a job after which the process ends; 0: at once, negative: never.
+        on_idle: Called when the last job is over and when the process has ended.
+    """
+
+    def __init__(self, spec: EngineSpec, idle_timeout_s: float, on_idle: Callable[[], None]) -> None:
+        self.spec = spec
+        self.state: State = "stopped"
+        self.load_error: VoiceStackError | None = None
+        self._idle_timeout_s = idle_timeout_s
+        self._on_idle = on_idle
+        self._process: EngineProcess | None = None
+        self._jobs: dict[str, JobHandle] = {}
+        self._load_crashes = 0
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job is waiting or running, cancelled ones included until the engine has let go."""
+        return bool(self._jobs)
+
+    def status(self) -> dict[str, object]:
+        """State, process id and number of jobs, for `/status`."""
+        running = sum(handle.is_touched for handle in self._jobs.values())
+        return {
+            "engine": self.spec.name,
+            "state": self.state,
+            "pid": self._process.pid if self._process else None,
+            "jobs_running": running,
+            "jobs_waiting": len(self._jobs) - running,
+            "error": self.load_error.message if self.load_error else None,
+        }
+
+    def start(self) -> None:
+        """Have a process, at once if none is there."""
+        self._stop_idle_timer()
+        if self._process is None and not self._is_closed:
+            logger.info("engine starts", extra={"fields": {"engine": self.spec.name}})
+            self.state = "starting"
+            self.load_error = None
+            self._process = EngineProcess(self.spec, self._on_event, self._on_exit)
+
+    def submit(self, job: Job) -> JobHandle:
+        """Take a job; starts the process if need be."""
+        handle = JobHandle(job, self._send)
+        if self._is_closed:
+            handle.fail(ShuttingDownError("the server is stopping"))
+            return handle
+        self._jobs[job.id] = handle
+        if self.state != "stopping":
+            self.start()
+            self._send(Submit(job))
+        return handle
+
+    async def stop(self) -> None:
+        """End the process and give its memory back; jobs that came in meanwhile start a new one."""
+        self._stop_idle_timer()
+        if self._process is not None:
+            self.state = "stopping"
+            await self._process.stop()
+
+    async def close(self) -> None:
+        """End for good: whatever is left fails with `ShuttingDownError`."""
+        self._is_closed = True
+        for handle in self._jobs.values():
+            handle.fail(ShuttingDownError("the server is stopping"))
+        self._jobs.clear()
+        await self.stop()
+
+    def _send(self, command: Command) -> None:
+        if self._process is not None and self.state != "stopping":
+            self._process.send(command)
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case Loaded(load_s):
+                self.state = "ready" if self.state == "starting" else self.state
+                self._load_crashes = 0
+                logger.info("engine ready", extra={"fields": {"engine": self.spec.name, "load_s": round(load_s, 2)}})
+                self._watch_idleness()
+            case LoadFailed(error):
+                self.load_error = error
+                self._fail_all(error)
+            case _:
+                handle = self._jobs.get(event.job_id)
+                if handle is None:
+                    return
+                handle.accept(event)
+                if handle.is_over:
+                    del self._jobs[event.job_id]
+                    self._watch_idleness()
+
+    def _on_exit(self, exit_code: int | None) -> None:
+        was = self.state
+        self._process = None
+        self.state = "stopped"
+        if was == "stopping" or self.load_error is not None or self._is_closed:
+            logger.info("engine stopped", extra={"fields": {"engine": self.spec.name}})
+        else:
+            logger.error(
+                "engine process died", extra={"fields": {"engine": self.spec.name, "exit_code": exit_code, "was": was}}
+            )
+            self._bury(was, exit_code)
+        if self._jobs and not self._is_closed:
+            self.start()
+            for handle in self._jobs.values():
+                self._send(Submit(handle.job))
+        else:
+            self._on_idle()
+
+    def _bury(self, was: State, exit_code: int | None) -> None:
+        if was == "starting":
+            self._load_crashes += 1
+            if self._load_crashes >= MAX_LOAD_CRASHES:
+                self._load_crashes = 0
+                self.load_error = ModelLoadError(
+                    f"the engine process of {self.spec.name} died while loading the model (exit code {exit_code})"
+                )
+                self._fail_all(self.load_error)
+        for job_id, handle in list(self._jobs.items()):
+            handle.survive()
+            if not handle.is_wanted or handle.job.attempt >= MAX_ATTEMPTS or not handle.can_resume:
+                del self._jobs[job_id]
+                handle.fail(EngineCrashedError(f"the engine process of {self.spec.name} died (exit code {exit_code})"))
+
+    def _fail_all(self, error: VoiceStackError) -> None:
+        for handle in self._jobs.values():
+            handle.fail(error)
+        self._jobs.clear()
+
+    def _watch_idleness(self) -> None:
+        if self._jobs:
+            return
+        self._on_idle()
+        self._stop_idle_timer()
+        if self._idle_timeout_s >= 0 and self.state == "ready":
+            loop = asyncio.get_running_loop()
+            self._idle_timer = loop.call_later(self._idle_timeout_s, self._stop_idle)
+
+    def _stop_idle(self) -> None:
+        if not self._jobs and self.state == "ready":
+            self._stopping = asyncio.get_running_loop().create_task(self.stop())
+
+    def _stop_idle_timer(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None

@@ -1,0 +1,83 @@
+"""All engines of a server: at most so many processes at once, the least recently used idle one makes room."""
+
+import asyncio
+import itertools
+from logging import getLogger
+
+from voice_stack.core.engine_host import EngineHost
+from voice_stack.core.engine_process import EngineSpec
+from voice_stack.core.job_handle import JobHandle
+from voice_stack.core.jobs import Job
+
+logger = getLogger(__name__)
+
+
+class EnginePool:
+    """Hands jobs to engines; lives on the event loop.
+
+    Args:
+        max_loaded: Engine processes at the same time.
+        idle_timeout_s: Seconds without a job after which a process ends; 0: at once, negative: never.
+    """
+
+    def __init__(self, max_loaded: int, idle_timeout_s: float) -> None:
+        self._max_loaded = max_loaded
+        self._idle_timeout_s = idle_timeout_s
+        # Least recently used first: a host moves to the end when it gets a job.
+        self._hosts: dict[str, EngineHost] = {}
+        self._change = asyncio.Event()
+        self._room = asyncio.Lock()
+        self._numbers = itertools.count(1)
+
+    async def submit(self, spec: EngineSpec, request: object, request_id: str) -> JobHandle:
+        """Give a job to the engine of a spec, once that engine has or gets a process.
+
+        Args:
+            spec: Which engine, with which model.
+            request: The server's own picklable description of the work.
+            request_id: For the logs.
+        """
+        host = await self._admit(spec)
+        return host.submit(Job(f"job-{next(self._numbers)}", request, request_id))
+
+    async def load(self, spec: EngineSpec) -> None:
+        """Start the engine of a spec without a job."""
+        (await self._admit(spec)).start()
+
+    def explain_unreadiness(self, spec: EngineSpec) -> str | None:
+        """Why the engine of a preloaded spec cannot serve at once; None if it can, or was stopped for being idle."""
+        host = self._hosts.get(spec.name)
+        if host is None or host.state == "starting":
+            return f"{spec.name} is loading"
+        return host.load_error.message if host.load_error else None
+
+    def status(self) -> list[dict[str, object]]:
+        """One entry per engine, for `/status`."""
+        return [host.status() for host in self._hosts.values()]
+
+    async def close(self) -> None:
+        """Stop all processes; jobs that are left fail with `ShuttingDownError`."""
+        await asyncio.gather(*(host.close() for host in self._hosts.values()))
+
+    async def _admit(self, spec: EngineSpec) -> EngineHost:
+        host = self._hosts.pop(spec.name, None) or EngineHost(spec, self._idle_timeout_s, self._change.set)
+        self._hosts[spec.name] = host
+        if host.state != "stopped":
+            return host
+        # One at a time: two requests for two new models must not both take the last place.
+        async with self._room:
+            while host.state == "stopped" and self._count_loaded() >= self._max_loaded:
+                await self._make_room()
+            return host
+
+    def _count_loaded(self) -> int:
+        return sum(host.state != "stopped" for host in self._hosts.values())
+
+    async def _make_room(self) -> None:
+        self._change.clear()
+        idle = next((host for host in self._hosts.values() if host.state == "ready" and not host.is_busy), None)
+        if idle is not None:
+            logger.info("engine makes room", extra={"fields": {"engine": idle.spec.name}})
+            await idle.stop()
+        else:
+            await self._change.wait()

@@ -1,0 +1,133 @@
+"""One life of an engine process, seen from the API process: start it, send commands, hear events, end it."""
+
+import asyncio
+import multiprocessing
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from logging import getLogger
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import TypeVar
+
+from voice_stack.core.engine_worker import serve_engine
+from voice_stack.core.jobs import Command, Event, Stop
+
+# Spawned, not forked: the API process has threads, and a model must not inherit its memory.
+_spawn = multiprocessing.get_context("spawn")
+
+logger = getLogger(__name__)
+
+STOP_TIMEOUT_S = 5.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """How an engine process is made.
+
+    Attributes:
+        name: For people and as key: engine and model.
+        factory: `module:function` that builds the `Workload` from `config`.
+        config: The server's own picklable configuration.
+        log_level: As in the settings.
+        log_format: As in the settings.
+    """
+
+    name: str
+    factory: str
+    config: object
+    log_level: str = "INFO"
+    log_format: str = "text"
+
+
+class EngineProcess:
+    """One operating system process and the two threads that talk with it.
+
+    Args:
+        spec: What to start.
+        on_event: Called on the event loop for each event.
+        on_exit: Called on the event loop once, with the exit code, when the process is gone for whatever reason.
+    """
+
+    def __init__(
+        self, spec: EngineSpec, on_event: Callable[[Event], None], on_exit: Callable[[int | None], None]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_event = on_event
+        self._on_exit = on_exit
+        self._commands: SimpleQueue[Command | None] = SimpleQueue()
+        self._connection, self._far_end = _spawn.Pipe(duplex=True)
+        self._process = _spawn.Process(
+            target=serve_engine,
+            args=(self._far_end, spec.factory, spec.config, spec.log_level, spec.log_format),
+            name=f"voice-stack {spec.name}",
+            daemon=True,
+        )
+        self.exited = asyncio.Event()
+        # Starting takes some 10 ms of file work: in the thread that then watches the process, not on the event loop.
+        threading.Thread(target=self._live, name=f"watch {spec.name}", daemon=True).start()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, None before the start."""
+        return self._process.pid
+
+    def send(self, command: Command) -> None:
+        """Send a command; never blocks, the order is kept, and a dead process is no error (`on_exit` says it)."""
+        self._commands.put(command)
+
+    async def stop(self) -> None:
+        """End the process: politely, after a while by force."""
+        self.send(Stop())
+        try:
+            await asyncio.wait_for(self.exited.wait(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            self._process.kill()
+            await self.exited.wait()
+
+    def _live(self) -> None:
+        try:
+            self._process.start()
+        except OSError:
+            logger.exception("the engine process does not start")
+            self._call(self._end, None)
+            return
+        self._far_end.close()
+        writer = threading.Thread(target=self._write, args=(self._connection,), daemon=True)
+        writer.start()
+        while True:
+            try:
+                event: Event = self._connection.recv()
+            except (EOFError, OSError):
+                break
+            self._call(self._on_event, event)
+        # The pipe is closed, so the process is gone or about to be.
+        self._process.join(STOP_TIMEOUT_S)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        self._commands.put(None)
+        writer.join()
+        exit_code = self._process.exitcode
+        self._connection.close()
+        self._call(self._end, exit_code)
+
+    def _end(self, exit_code: int | None) -> None:
+        self.exited.set()
+        self._on_exit(exit_code)
+
+    def _write(self, connection: Connection) -> None:
+        while (command := self._commands.get()) is not None:
+            try:
+                connection.send(command)
+            except OSError:
+                return
+
+    def _call(self, function: Callable[[T], None], argument: T) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, argument)
+        except RuntimeError:
+            # The event loop is closed: the server has ended, nobody listens.
+            self._process.kill()

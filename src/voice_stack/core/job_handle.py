@@ -1,0 +1,162 @@
+"""A job as its requester sees it: outputs as they come, a closing statement, times, and a way to cancel."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.jobs import (
+    Cancel,
+    Command,
+    Job,
+    JobCancelled,
+    JobDone,
+    JobEvent,
+    JobFailed,
+    Output,
+    Pause,
+    Prepared,
+    Preparing,
+    UnitDone,
+    UnitPaused,
+    UnitStarted,
+)
+
+HIGH_WATER = 32
+"""Outputs nobody has taken yet at which the job is paused: a slow reader must not fill the server's memory."""
+LOW_WATER = 8
+
+
+class JobHandle:
+    """One job of one requester; lives on the event loop.
+
+    Args:
+        job: The job as submitted.
+        send: Takes commands to the engine process of the moment.
+    """
+
+    def __init__(self, job: Job, send: Callable[[Command], None]) -> None:
+        self.job = job
+        self.summary: object = None
+        self.submitted_at = time.monotonic()
+        self.started_at: float | None = None
+        self.finished_at: float | None = None
+        self._send = send
+        self._outputs: deque[object] = deque()
+        self._news = asyncio.Event()
+        self._error: VoiceStackError | None = None
+        self._is_paused = False
+        self._is_preparing = False
+        self._running: set[int] = set()
+        self._part_of_unit_is_out = False
+        self._is_wanted = True
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the engine is done with the job, however it ended."""
+        return self.finished_at is not None
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether the engine process works on the job right now: if it dies, this job may be why."""
+        return self._is_preparing or bool(self._running)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the requester still waits for it."""
+        return self._is_wanted
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether the job can go on in a new process: no unit was delivered in part."""
+        return not self._part_of_unit_is_out
+
+    @property
+    def queue_wait_s(self) -> float:
+        """Seconds from submission until the engine began with it."""
+        return (self.started_at or self.finished_at or time.monotonic()) - self.submitted_at
+
+    @property
+    def run_s(self) -> float:
+        """Seconds from the engine's beginning until the end."""
+        return (self.finished_at or time.monotonic()) - self.started_at if self.started_at else 0.0
+
+    async def outputs(self) -> AsyncIterator[object]:
+        """The outputs in order; ends when the job is complete.
+
+        Raises:
+            VoiceStackError: The job failed; after everything that came before the failure.
+        """
+        while True:
+            while self._outputs:
+                payload = self._outputs.popleft()
+                if self._is_paused and len(self._outputs) <= LOW_WATER:
+                    self._pause(False)
+                yield payload
+            if self._error is not None:
+                raise self._error
+            if self.is_over:
+                return
+            self._news.clear()
+            await self._news.wait()
+
+    def cancel(self) -> None:
+        """Nobody waits any more: the engine drops the job within one unit. Harmless when the job is over."""
+        self._outputs.clear()
+        if self._is_wanted and not self.is_over:
+            self._is_wanted = False
+            self._send(Cancel(self.job.id))
+
+    def accept(self, event: JobEvent) -> None:
+        """Take an event of the engine process."""
+        match event:
+            case Preparing() | Prepared():
+                self._is_preparing = isinstance(event, Preparing)
+            case UnitStarted(_, index):
+                self.started_at = self.started_at or time.monotonic()
+                self._running.add(index)
+            case UnitPaused(_, index):
+                self._running.discard(index)
+            case Output(_, _, payload):
+                self._part_of_unit_is_out = True
+                self._take(payload)
+            case UnitDone(_, index):
+                self._running.discard(index)
+                self._part_of_unit_is_out = False
+                self.job = replace(self.job, first_unit=index + 1)
+            case JobDone(_, summary):
+                self.summary = summary
+                self._finish()
+            case JobFailed(_, error):
+                self.fail(error)
+            case JobCancelled():
+                self._finish()
+
+    def fail(self, error: VoiceStackError) -> None:
+        """End the job with an error."""
+        self._error = error
+        self._finish()
+
+    def survive(self) -> None:
+        """The engine process died: get ready for the next one. Only a job that it worked on counts the attempt."""
+        self.job = replace(self.job, attempt=self.job.attempt + int(self.is_touched))
+        self._is_preparing = False
+        self._running.clear()
+
+    def _take(self, payload: object) -> None:
+        if not self._is_wanted:
+            return
+        self._outputs.append(payload)
+        if not self._is_paused and len(self._outputs) >= HIGH_WATER:
+            self._pause(True)
+        self._news.set()
+
+    def _pause(self, paused: bool) -> None:
+        self._is_paused = paused
+        self._send(Pause(self.job.id, paused))
+
+    def _finish(self) -> None:
+        self.finished_at = time.monotonic()
+        self._news.set()

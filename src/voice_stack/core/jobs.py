@@ -1,0 +1,197 @@
+"""What crosses the border between API process and engine process: frozen dataclasses, all picklable.
+
+A job is one request; its units are the small pieces of work the engine process cuts it into. The API process sends
+commands, the engine process answers with events. What a request, a unit's data and an output hold is each server's own.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from voice_stack.core.errors import VoiceStackError
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request on its way through an engine.
+
+    Attributes:
+        id: Unique in the server's life.
+        request: The server's own picklable description of the work.
+        request_id: The HTTP request it belongs to, for the logs.
+        first_unit: Units before this one were delivered already, by a process that died since.
+        attempt: How often an engine process died while it worked on this job.
+    """
+
+    id: str
+    request: object
+    request_id: str
+    first_unit: int = 0
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The smallest work the scheduler knows: one window of speech, one clause of text.
+
+    Attributes:
+        job_id: The job it is a part of.
+        index: Its place in the job, from 0; results leave in this order.
+        cost_s: Expected length of its audio in seconds, the measure of work.
+        batch_key: Units with equal keys may run in one batch.
+        data: What the engine works on.
+    """
+
+    job_id: str
+    index: int
+    cost_s: float
+    batch_key: Hashable
+    data: object
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How much of a job is still to come, in seconds of audio; a hint for the scheduler."""
+
+    remaining_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """Running a unit gave a part of its output."""
+
+    payload: object
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Running a unit is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A unit must run once more, in another form: at a higher temperature, for example."""
+
+    unit: Unit
+
+
+RunResult = Produced | Finished | Again
+PlanStep = Unit | Outlook | None
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Command: take this job."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Command: nobody wants this job any more."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Command: the reader of this job is slow, run none of its units for now (or again, if not `paused`)."""
+
+    job_id: str
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Command: end the process."""
+
+
+Command = Submit | Cancel | Pause | Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Event: the model is ready."""
+
+    load_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    """Event: the model cannot be loaded; the process ends."""
+
+    error: VoiceStackError
+
+
+@dataclass(frozen=True, slots=True)
+class Preparing:
+    """Event: the job's file or text is being cut into units; `Prepared` follows."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Event: all units of the job are known."""
+
+    job_id: str
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStarted:
+    """Event: the engine works on the unit."""
+
+    job_id: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPaused:
+    """Event: the engine put the unit back to run it again."""
+
+    job_id: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Event: a part of the job's result, in order."""
+
+    job_id: str
+    index: int
+    payload: object
+
+
+@dataclass(frozen=True, slots=True)
+class UnitDone:
+    """Event: everything of the unit has been delivered."""
+
+    job_id: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobDone:
+    """Event: the job is complete; `summary` is the server's own closing statement."""
+
+    job_id: str
+    summary: object
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed:
+    """Event: the job ends with an error."""
+
+    job_id: str
+    error: VoiceStackError
+
+
+@dataclass(frozen=True, slots=True)
+class JobCancelled:
+    """Event: the engine has let go of a cancelled job."""
+
+    job_id: str
+
+
+JobEvent = Preparing | Prepared | UnitStarted | UnitPaused | Output | UnitDone | JobDone | JobFailed | JobCancelled
+Event = Loaded | LoadFailed | JobEvent

@@ -1,0 +1,171 @@
+"""What surrounds every request: its id, its one log line, the last answer to an unexpected failure, API keys."""
+
+import hmac
+import logging
+import re
+import time
+import uuid
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from voice_stack.core.errors import AuthenticationError, VoiceStackError
+from voice_stack.core.logging import log_event, request_id_var
+
+HEALTH_PATHS = frozenset({"/health", "/healthz", "/healthcheck", "/ready"})
+DOCS_PATHS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
+DOCS_ASSETS = "/static-offline-docs/"
+CLIENT_CLOSED_REQUEST = 499  # the status nginx made customary in logs; it is never sent
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_logger = logging.getLogger(__name__)
+
+
+def add_log_fields(request: Request, **fields: object) -> None:
+    """Add values to the log line of this request, as `add_log_fields(request, audio_s=12.5, rtf=0.08)`."""
+    request.scope.setdefault("state", {}).setdefault("log_fields", {}).update(fields)
+
+
+class RequestContext:
+    """ASGI middleware: request id on the way in and out, one log line, failures to the log and to the client.
+
+    A stream that fails after its first byte is broken off, so that no client takes the part for the whole.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see the ASGI specification."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self.app(scope, receive, send)
+            return
+        request_id = _choose_request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        token = request_id_var.set(request_id)
+        try:
+            if scope["type"] == "http":
+                await _Exchange(scope, receive, send).run(self.app)
+            else:
+                await self.app(scope, receive, send)
+        finally:
+            request_id_var.reset(token)
+
+
+class _Exchange:
+    """One request and what became of it."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope, self._receive, self._send = scope, receive, send
+        self.status: int | None = None
+        self.bytes_out = 0
+        self.complete = False
+        self.disconnected = False
+        self.started_at = time.perf_counter()
+
+    async def run(self, app: ASGIApp) -> None:
+        try:
+            await app(self.scope, self.receive, self.send)
+        except ClientDisconnect:
+            self.disconnected = True
+        except Exception as error:
+            _logger.exception("request failed")
+            if self.status is not None:
+                raise
+            await self.answer(error)
+        finally:
+            self.log()
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self.complete:
+            self.disconnected = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            MutableHeaders(scope=message)["x-request-id"] = self.scope["state"]["request_id"]
+        elif message["type"] == "http.response.body":
+            self.bytes_out += len(message.get("body", b""))
+            self.complete = not message.get("more_body", False)
+        await self._send(message)
+
+    async def answer(self, error: Exception) -> None:
+        request_id = self.scope["state"]["request_id"]
+        unexpected = VoiceStackError(f"The server failed on this request; its log has the reason under {request_id}.")
+        known = error if isinstance(error, VoiceStackError) else unexpected
+        response = JSONResponse(known.body(), known.status, known.headers())
+        await response(self.scope, self.receive, self.send)
+
+    def log(self) -> None:
+        client = self.scope.get("client")
+        aborted = {"aborted": True} if self.disconnected or not self.complete else {}
+        log_event(
+            _logger,
+            logging.DEBUG if self.scope["path"] in HEALTH_PATHS else logging.INFO,
+            "request",
+            method=self.scope["method"],
+            path=self.scope["path"],
+            status=self.status or CLIENT_CLOSED_REQUEST,
+            duration_s=round(time.perf_counter() - self.started_at, 4),
+            bytes_out=self.bytes_out,
+            client=client[0] if client else None,
+            **{**self.scope["state"].get("log_fields", {}), **aborted},
+        )
+
+
+class ApiKeys:
+    """ASGI middleware: lets pass who sends `Authorization: Bearer KEY`; health and docs are open to all.
+
+    Args:
+        app: The application behind.
+        keys: Keys that are let in; at least one.
+    """
+
+    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+        self.app = app
+        self.keys = [key.encode() for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see the ASGI specification."""
+        error = None if scope["type"] == "lifespan" or _is_open(scope["path"]) else self.refuse(scope)
+        if error is None:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": "API key needed"})
+        else:
+            response = JSONResponse(error.body(), error.status, {"www-authenticate": "Bearer", **error.headers()})
+            await response(scope, receive, send)
+
+    def refuse(self, scope: Scope) -> AuthenticationError | None:
+        """The reason not to serve this request; None when its key is right."""
+        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+        key = given.strip()
+        if scheme.lower() != "bearer" or not key:
+            return AuthenticationError(
+                "You didn't provide an API key. Send one of this server's keys as `Authorization: Bearer KEY`."
+            )
+        # Every key is compared, so that the time tells nothing about which one came near.
+        matches = [hmac.compare_digest(key.encode("latin-1"), known) for known in self.keys]
+        if any(matches):
+            return None
+        return AuthenticationError(f"Incorrect API key provided: {mask_key(key)}.")
+
+
+def mask_key(key: str) -> str:
+    """A key that may be shown: its first and last three characters, or none if it is short."""
+    return f"{key[:3]}***{key[-3:]}" if len(key) >= 12 else "***"
+
+
+def _is_open(path: str) -> bool:
+    return path in HEALTH_PATHS or path in DOCS_PATHS or path.startswith(DOCS_ASSETS)
+
+
+def _choose_request_id(scope: Scope) -> str:
+    """The client's id if it can stand in logs and headers as it is, else a new one."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"

@@ -1,0 +1,211 @@
+"""A `multipart/form-data` body, parsed while it arrives: fields in memory, the one file on disk."""
+
+import os
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from voice_stack.core.errors import InvalidRequestError
+
+MAX_FIELDS = 200
+MAX_FIELD_BYTES = 1 << 20
+_WRITE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledFile:
+    """An uploaded file on disk: name and type as the client sent them, size in bytes."""
+
+    path: Path
+    filename: str
+    content_type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Field name, as sent, to its values in their order; and the file, if there is one."""
+
+    fields: dict[str, list[str]]
+    file: SpooledFile | None
+
+
+@dataclass(slots=True)
+class _Part:
+    """The part that is being read."""
+
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    header_name: bytes = b""
+    header_value: bytes = b""
+    name: str = ""
+    is_file: bool = False
+    value: bytearray = field(default_factory=bytearray)
+
+
+class FormReader:
+    """Takes the chunks of a body, in order.
+
+    `parse` never touches the disk: file bytes wait until `write`, which a thread may call. A part is a file when it has
+    a `filename`, whatever its type.
+
+    Args:
+        file_field: Name of the field that carries the file.
+        spool_dir: Folder for the file; None for the system's.
+    """
+
+    def __init__(self, file_field: str, spool_dir: Path | None) -> None:
+        self._file_field, self._spool_dir = file_field, spool_dir
+        self._parser: MultipartParser | None = None
+        self._part = _Part()
+        self._fields: dict[str, list[str]] = {}
+        self._field_count = self._field_bytes = self._size = 0
+        self._filename: str | None = None
+        self._content_type = ""
+        self._pending = bytearray()
+        self._path: Path | None = None
+        self._ended = self._closed = False
+        self._file_lock = threading.Lock()
+
+    def begin(self, boundary: bytes) -> None:
+        """Set the line that separates the parts."""
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin_part,
+                "on_header_field": self._add_header_name,
+                "on_header_value": self._add_header_value,
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._end_headers,
+                "on_part_data": self._add_data,
+                "on_part_end": self._end_part,
+                "on_end": self._end,
+            },
+        )
+
+    @property
+    def is_write_due(self) -> bool:
+        """Enough bytes wait to be worth a write."""
+        return len(self._pending) >= _WRITE_BYTES
+
+    def parse(self, chunk: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            python_multipart.exceptions.FormParserError: They are no multipart body.
+            InvalidRequestError: Its content is not what a form may hold.
+        """
+        if self._parser is None:
+            raise ValueError("begin() comes before parse()")
+        self._parser.write(chunk)
+
+    def write(self) -> None:
+        """Append the waiting file bytes to the temporary file."""
+        with self._file_lock:
+            if self._closed or self._filename is None:
+                return
+            if self._path is None:
+                self._path = _create_file(self._spool_dir)
+            with self._path.open("ab") as file:
+                file.write(self._pending)
+            self._pending = bytearray()
+
+    def finish(self) -> None:
+        """Write what is left, at the end of the body.
+
+        Raises:
+            InvalidRequestError: The body ended in the middle.
+        """
+        if not self._ended:
+            raise InvalidRequestError("The multipart/form-data body ends early: its closing boundary is missing.")
+        self.write()
+
+    def form(self) -> Form:
+        """What has been read."""
+        if self._filename is None or self._path is None:
+            return Form(self._fields, None)
+        return Form(self._fields, SpooledFile(self._path, self._filename, self._content_type, self._size))
+
+    def close(self) -> None:
+        """Remove the temporary file.
+
+        A cancelled request does not end the thread that writes for it; whatever that thread does next makes no file.
+        """
+        with self._file_lock:
+            self._closed = True
+            if self._path is not None:
+                self._path.unlink(missing_ok=True)
+
+    def _begin_part(self) -> None:
+        self._part = _Part()
+
+    def _add_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._part.header_name += data[start:end]
+
+    def _add_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._part.header_value += data[start:end]
+
+    def _end_header(self) -> None:
+        part = self._part
+        part.headers[part.header_name.lower()] = part.header_value
+        part.header_name = part.header_value = b""
+
+    def _end_headers(self) -> None:
+        _, options = parse_options_header(self._part.headers.get(b"content-disposition"))
+        if b"name" not in options:
+            raise InvalidRequestError("A part of the form has no name in its Content-Disposition header.")
+        self._part.name = _decode(options[b"name"], "a field name")
+        self._part.is_file = b"filename" in options
+        if self._part.is_file:
+            self._begin_file(options[b"filename"])
+        elif (count := self._field_count + 1) > MAX_FIELDS:
+            raise InvalidRequestError(f"The form has more than {MAX_FIELDS} fields.")
+        else:
+            self._field_count = count
+
+    def _begin_file(self, filename: bytes) -> None:
+        name = self._part.name
+        if name != self._file_field:
+            raise InvalidRequestError(f"Unexpected file in field {name!r}; the file goes in {self._file_field!r}.")
+        if self._filename is not None:
+            raise InvalidRequestError(f"More than one file in field {name!r}; send one per request.", param=name)
+        self._filename = filename.decode("utf-8", "replace")
+        self._content_type = self._part.headers.get(b"content-type", b"").decode("latin-1")
+
+    def _add_data(self, data: bytes, start: int, end: int) -> None:
+        if self._part.is_file:
+            self._size += end - start
+            self._pending += memoryview(data)[start:end]
+            return
+        self._field_bytes += end - start
+        if self._field_bytes > MAX_FIELD_BYTES:
+            raise InvalidRequestError(
+                f"The fields of the form hold more than {MAX_FIELD_BYTES} bytes, counted up to {self._part.name!r}."
+            )
+        self._part.value += data[start:end]
+
+    def _end_part(self) -> None:
+        if not self._part.is_file:
+            value = _decode(bytes(self._part.value), f"field {self._part.name!r}")
+            self._fields.setdefault(self._part.name, []).append(value)
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+def _create_file(folder: Path | None) -> Path:
+    """A new empty file that only this user can read (mode 0600)."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix="voice-stack-", suffix=".upload", dir=folder)
+    os.close(descriptor)
+    return Path(name)
+
+
+def _decode(data: bytes, what: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise InvalidRequestError(f"The bytes of {what} are not UTF-8: {data[:40]!r}.") from None

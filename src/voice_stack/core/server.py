@@ -1,0 +1,143 @@
+"""The FastAPI application both servers share: routes for operators, docs without network, OpenAI's error bodies."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from importlib.metadata import version
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from voice_stack.core.errors import InvalidRequestError, VoiceStackError
+from voice_stack.core.middleware import ApiKeys, RequestContext
+from voice_stack.core.settings import CoreSettings
+
+VERSION = version("voice-stack")
+_MAX_SHOWN = 200  # characters of a bad value that an error message repeats
+
+
+def create_server(
+    settings: CoreSettings,
+    *,
+    server: str,
+    title: str,
+    routers: Sequence[APIRouter],
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+    readiness: Callable[[], str | None],
+    status: Callable[[], dict[str, object]],
+) -> FastAPI:
+    """Build one server's application.
+
+    Args:
+        settings: Its settings.
+        server: `asr` or `tts`.
+        title: Title of the API docs.
+        routers: Routes under `settings.api_v1_str`.
+        lifespan: What runs from start to stop.
+        readiness: Why the server cannot work yet; None when it can.
+        status: What `GET /status` shows besides name and version.
+    """
+    app: FastAPI = FastAPIOffline(title=title, version=VERSION, lifespan=lifespan, redirect_slashes=False)
+    for router in routers:
+        app.include_router(router, prefix=settings.api_v1_str)
+    app.include_router(_operator_routes(settings.project_name, server, readiness, status))
+    _add_middleware(app, settings)
+    app.add_exception_handler(VoiceStackError, _answer_known)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(RequestValidationError, _answer_validation)
+    return app
+
+
+def _operator_routes(
+    name: str, server: str, readiness: Callable[[], str | None], status: Callable[[], dict[str, object]]
+) -> APIRouter:
+    router = APIRouter(tags=["server"])
+
+    async def health() -> dict[str, str]:
+        """The process is up; says nothing about models."""
+        return {"status": "ok", "server": server, "version": VERSION}
+
+    for path in ("/health", "/healthz", "/healthcheck"):
+        router.add_api_route(path, health, methods=["GET"], include_in_schema=path == "/health")
+        router.add_api_route(path, health, methods=["HEAD"], include_in_schema=False)
+
+    @router.get("/ready")
+    async def ready() -> JSONResponse:
+        """200 when work is taken, 503 with the reason when not."""
+        reason = readiness()
+        if reason is None:
+            return JSONResponse({"status": "ready"})
+        return _error_response(503, reason, error_type="server_error", code="not_ready")
+
+    @router.get("/status")
+    async def show_status() -> dict[str, object]:
+        """Name, version and what the server is doing."""
+        return {"version": VERSION, "server": server, **status()}
+
+    @router.get("/", include_in_schema=False)
+    async def index() -> dict[str, str]:
+        return {"name": name, "server": server, "version": VERSION, "docs": "/docs", "openapi": "/openapi.json"}
+
+    return router
+
+
+def _add_middleware(app: FastAPI, settings: CoreSettings) -> None:
+    """From the inside out: keys, CORS (so that preflights need no key and a 401 can be read), request context."""
+    if settings.api_keys:
+        app.add_middleware(ApiKeys, keys=settings.api_keys)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_credentials="*" not in settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id"],
+        )
+    app.add_middleware(RequestContext)
+
+
+def _error_response(
+    status: int,
+    message: str,
+    *,
+    error_type: str = "invalid_request_error",
+    code: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    body = {"error": {"message": message, "type": error_type, "param": None, "code": code}}
+    return JSONResponse(body, status, headers)
+
+
+async def _answer_known(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, VoiceStackError)
+    return JSONResponse(error.body(), error.status, error.headers())
+
+
+async def _answer_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    call = f"{request.method} {request.url.path}"
+    message = str(error.detail)
+    if error.status_code == 404 and message == "Not Found":
+        message = f"Unknown request URL: {call}. The routes of this server are listed at /docs."
+    elif error.status_code == 405:
+        message = f"Method not allowed: {call}. This URL takes {headers.get('allow') or headers.get('Allow')}."
+    error_type = "server_error" if error.status_code >= 500 else "invalid_request_error"
+    return _error_response(error.status_code, message, error_type=error_type, headers=headers)
+
+
+async def _answer_validation(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    problem = error.errors()[0]
+    names = [str(part) for part in problem["loc"][1:]] if problem["type"] != "json_invalid" else []
+    param = ".".join(names) or None
+    if problem["type"] == "missing":
+        message = f"Missing required {'field ' + repr(param) if param else 'request body'}."
+    else:
+        shown = repr(problem.get("input"))[:_MAX_SHOWN]
+        message = f"Invalid value {shown} for {param or 'the request body'}: {problem['msg']}."
+    return await _answer_known(_request, InvalidRequestError(message, param=param))

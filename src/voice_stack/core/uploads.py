@@ -1,0 +1,145 @@
+"""Request bodies: forms with a file, streamed to a private temporary file, and JSON; both with a cap on their size."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+from starlette.requests import Request
+
+from voice_stack.core.errors import InvalidRequestError, PayloadTooLargeError
+from voice_stack.core.multipart import Form, FormReader, SpooledFile
+
+__all__ = ["Form", "SpooledFile", "receive_form", "receive_json"]
+
+_DRAIN_FACTOR = 4
+_DRAIN_TIMEOUT_S = 30.0
+
+
+@asynccontextmanager
+async def receive_form(
+    request: Request, *, file_field: str, max_bytes: int, spool_dir: Path | None
+) -> AsyncIterator[Form]:
+    """Receive a `multipart/form-data` body; its file lies on disk until the context ends.
+
+    Args:
+        request: The request; nothing has read its body yet.
+        file_field: Name of the field that carries the file.
+        max_bytes: Largest body that is taken, in bytes.
+        spool_dir: Folder for the file; None for the system's.
+
+    Raises:
+        PayloadTooLargeError: The body is larger than `max_bytes`.
+        InvalidRequestError: The body is no complete form, or holds what does not belong in it.
+        ClientDisconnect: The client went away before the end.
+    """
+    reader = FormReader(file_field, spool_dir)
+    try:
+        async with _draining(request, max_bytes) as chunks:
+            try:
+                reader.begin(_boundary(request))
+                async for chunk in chunks:
+                    reader.parse(chunk)
+                    if reader.is_write_due:
+                        await asyncio.to_thread(reader.write)
+            except FormParserError as error:
+                raise InvalidRequestError(f"The multipart/form-data body is broken: {error}.") from None
+            await asyncio.to_thread(reader.finish)
+        yield reader.form()
+    finally:
+        # No await here: a cancelled request would leave the file behind.
+        reader.close()
+
+
+async def receive_json(request: Request, *, max_bytes: int) -> object:
+    """Receive a JSON body of at most `max_bytes` bytes.
+
+    Raises:
+        PayloadTooLargeError: The body is larger than `max_bytes`.
+        InvalidRequestError: It is not JSON in UTF-8.
+        ClientDisconnect: The client went away before the end.
+    """
+    async with _draining(request, max_bytes) as chunks:
+        body = b"".join([chunk async for chunk in chunks])
+    try:
+        value: object = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        if b"\\u" in body:  # half a surrogate pair is JSON, but no text
+            json.dumps(value, ensure_ascii=False).encode()
+    except ValueError as error:
+        raise InvalidRequestError(f"The request body is not valid JSON in UTF-8: {error}.") from None
+    except RecursionError:
+        raise InvalidRequestError("The request body is nested too deeply for a JSON request.") from None
+    return value
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _boundary(request: Request) -> bytes:
+    """The boundary the client named in its Content-Type."""
+    given = request.headers.get("content-type", "")
+    content_type, options = parse_options_header(given)
+    if content_type != b"multipart/form-data":
+        raise InvalidRequestError(
+            f"The request body must be multipart/form-data, not {given or 'a body without Content-Type'}."
+        )
+    if not options.get(b"boundary"):
+        raise InvalidRequestError(f"The Content-Type {given!r} names no boundary.")
+    return options[b"boundary"]
+
+
+@asynccontextmanager
+async def _draining(request: Request, max_bytes: int) -> AsyncIterator[AsyncGenerator[bytes, None]]:
+    """The chunks of a body, counted.
+
+    Many clients read nothing before they have sent everything; if the server answers a refusal and closes, they see a
+    reset instead of the reason. So the rest is read and thrown away, within bounds, before the refusal goes out.
+    """
+    stream = request.stream()
+    chunks = _count(request, stream, max_bytes)
+    try:
+        yield chunks
+    except InvalidRequestError:
+        await chunks.aclose()
+        if not _waits_for_continue(request):
+            await _drain(stream, _DRAIN_FACTOR * max_bytes)
+        raise
+    finally:
+        await stream.aclose()
+
+
+async def _count(request: Request, stream: AsyncGenerator[bytes, None], max_bytes: int) -> AsyncGenerator[bytes, None]:
+    announced = request.headers.get("content-length", "")
+    _check_size(int(announced) if announced.isdecimal() else 0, max_bytes)
+    size = 0
+    async for chunk in stream:
+        size += len(chunk)
+        _check_size(size, max_bytes)
+        if chunk:
+            yield chunk
+
+
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise PayloadTooLargeError(f"Maximum content size limit ({max_bytes}) exceeded ({size} bytes read)")
+
+
+def _waits_for_continue(request: Request) -> bool:
+    """The client sends its body only when told to (curl does so for large ones), so there is nothing to drain."""
+    announced = request.headers.get("content-length")
+    return announced is not None and request.headers.get("expect", "").lower() == "100-continue"
+
+
+async def _drain(stream: AsyncGenerator[bytes, None], max_bytes: int) -> None:
+    try:
+        async with asyncio.timeout(_DRAIN_TIMEOUT_S):
+            async for chunk in stream:
+                max_bytes -= len(chunk)
+                if max_bytes < 0:
+                    return
+    except TimeoutError:
+        return

@@ -1,0 +1,90 @@
+"""Engine name -> class, imported only in the engine process that runs it."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from voice_stack.core.engine_process import EngineSpec
+from voice_stack.core.errors import ConfigurationError
+from voice_stack.core.model_store import ModelStore
+from voice_stack.tts.models import TTS_CATALOGUE
+from voice_stack.tts.request import TtsWorkerConfig
+from voice_stack.tts.settings import TtsSettings
+
+if TYPE_CHECKING:
+    from voice_stack.core.engine_worker import Workload
+    from voice_stack.tts.engine.base import TtsEngine
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEntry:
+    """One engine: where its class is, which package it needs and which extra brings that."""
+
+    class_path: str
+    package: str
+    extra: str
+    needs_model: bool = True
+
+
+ENGINES: dict[str, EngineEntry] = {
+    "piper": EngineEntry("voice_stack.tts.engine.piper:PiperEngine", "piper", "voice-stack[piper]"),
+    "fake": EngineEntry("voice_stack.tts.engine.fake:FakeEngine", "numpy", "voice-stack[tts]", needs_model=False),
+}
+
+
+def require_engine(name: str) -> EngineEntry:
+    """The entry of an engine that is installed.
+
+    Raises:
+        ConfigurationError: No engine has that name, or its package is missing.
+    """
+    if name not in ENGINES:
+        raise ConfigurationError(f"TTS_ENGINE={name!r}: no such engine; there are {', '.join(ENGINES)}")
+    entry = ENGINES[name]
+    if find_spec(entry.package) is None:
+        raise ConfigurationError(f"engine {name} is not installed: pip install '{entry.extra}'")
+    return entry
+
+
+def open_store(settings: TtsSettings, paths: tuple[str, ...] = ()) -> ModelStore:
+    """The model store as the settings describe it; `paths` are further voice files of the operator."""
+    return ModelStore(TTS_CATALOGUE, settings.model_dir, settings.offline, paths=(settings.model, *paths))
+
+
+def engine_spec(settings: TtsSettings, model: str) -> EngineSpec:
+    """How the engine process for a model (a catalogue name, or the path of an operator's file) is started."""
+    config = TtsWorkerConfig(
+        engine=settings.engine,
+        model=model,
+        model_dir=settings.model_dir,
+        offline=settings.offline,
+        operator_paths=(model,),
+        device=settings.device,
+        threads=settings.threads,
+    )
+    return EngineSpec(
+        f"{settings.engine}/{model}", f"{__name__}:build_workload", config, settings.log_level, settings.log_format
+    )
+
+
+def build_workload(config: TtsWorkerConfig) -> "Workload":
+    """In the engine process: the work of a TTS engine."""
+    from voice_stack.tts.workload import TtsWorkload
+
+    return TtsWorkload(lambda: load_engine(config))
+
+
+def load_engine(config: TtsWorkerConfig) -> "TtsEngine":
+    """In the engine process: fetch the model's files if need be, then load it.
+
+    Raises:
+        ModelNotFoundError: No such model, or not on this machine while `OFFLINE` is set.
+        ModelLoadError: Its files are damaged or do not load.
+    """
+    entry = require_engine(config.engine)
+    module, _, name = entry.class_path.partition(":")
+    engine_class: type[TtsEngine] = getattr(import_module(module), name)
+    store = ModelStore(TTS_CATALOGUE, config.model_dir, config.offline, paths=config.operator_paths)
+    folder = store.resolve(config.model) if entry.needs_model else config.model_dir
+    return engine_class(folder, device=config.device, threads=config.threads)

@@ -1,0 +1,58 @@
+"""The body of a speech request, checked: everything a client can get wrong is answered here."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from voice_stack.core.errors import InvalidRequestError
+from voice_stack.utils.audio.encode import AUDIO_FORMATS
+
+
+class SpeechBody(BaseModel):
+    """Fields of `POST /audio/speech`; unknown ones are ignored, null counts as absent."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str = Field(min_length=1, max_length=200, description="`tts-1` or any model of `GET /models`.")
+    input: str = Field(description="The text to speak.")
+    voice: str = Field("alloy", min_length=1, max_length=200, description="A voice of `GET /audio/voices`.")
+    response_format: str = Field("mp3", description=f"One of {', '.join(AUDIO_FORMATS)}.")
+    speed: float = Field(1.0, ge=0.25, le=4.0, description="1 is the voice's own pace.")
+    stream_format: Literal["audio", "sse"] = Field("audio", description="Bytes, or server-sent events.")
+    instructions: str | None = Field(None, description="Accepted; no voice here heeds it.")
+    language: str | None = Field(None, description="Language of the text, as `en`; found from the text if absent.")
+    stream: bool = Field(True, description="False: the answer waits for the whole speech and has exact lengths.")
+
+    @field_validator("voice", mode="before")
+    @classmethod
+    def _unwrap_id(cls, value: object) -> object:
+        return value["id"] if isinstance(value, dict) and "id" in value else value
+
+
+def check_speech(body: object, *, max_chars: int) -> SpeechBody:
+    """Check a decoded JSON body.
+
+    Args:
+        body: What the client sent.
+        max_chars: Longest text.
+
+    Raises:
+        InvalidRequestError: A field is missing or does not fit; the message names it.
+    """
+    if not isinstance(body, dict):
+        raise InvalidRequestError(f"the body must be a JSON object, not {type(body).__name__}")
+    try:
+        speech = SpeechBody.model_validate({name: value for name, value in body.items() if value is not None})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = str(problem["loc"][0])
+        if problem["type"] == "missing":
+            raise InvalidRequestError(f"you must provide {name!r}", param=name) from None
+        raise InvalidRequestError(f"{name}={problem['input']!r}: {problem['msg']}", param=name) from None
+    if len(speech.input) > max_chars:
+        raise InvalidRequestError(
+            f"the text has {len(speech.input)} characters, at most {max_chars} are taken (TTS_MAX_INPUT_CHARS)",
+            param="input",
+            code="string_above_max_length",
+        )
+    return speech

@@ -1,0 +1,99 @@
+"""From a speech under way to bytes in the format that was asked for."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from voice_stack.core.errors import EngineError, VoiceStackError
+from voice_stack.core.job_handle import JobHandle
+from voice_stack.tts.request import Sound, SpeechSummary
+from voice_stack.utils.audio.encode import encode_whole, open_encoder
+
+
+@dataclass(slots=True)
+class Speech:
+    """A speech under way.
+
+    Args:
+        text: What is said.
+        format_name: One of the audio formats.
+        handle: The job in the engine.
+    """
+
+    text: str
+    format_name: str
+    handle: JobHandle
+
+    async def sounds(self) -> AsyncIterator[Sound]:
+        """The speech piece by piece, in order; the job is cancelled if nobody reads on.
+
+        Raises:
+            VoiceStackError: The job failed.
+        """
+        try:
+            async for output in self.handle.outputs():
+                if isinstance(output, Sound):
+                    yield output
+        finally:
+            self.handle.cancel()
+
+    async def first(self, sounds: AsyncIterator[Sound]) -> Sound:
+        """The first piece; with it the request has succeeded so far.
+
+        Raises:
+            VoiceStackError: The job failed.
+        """
+        sound = await anext(sounds, None)
+        if sound is None:
+            raise EngineError("the engine made no sound for this text")
+        return sound
+
+    async def stream(self, first: Sound, rest: AsyncIterator[Sound]) -> AsyncIterator[bytes]:
+        """Encode the pieces as they come; in threads, because a long one takes tens of milliseconds."""
+        with await asyncio.to_thread(open_encoder, self.format_name, first.sample_rate) as encoder:
+            if data := await asyncio.to_thread(encoder.push, first.samples):
+                yield data
+            async for sound in rest:
+                if data := await asyncio.to_thread(encoder.push, sound.samples):
+                    yield data
+            if data := await asyncio.to_thread(encoder.finish):
+                yield data
+
+    async def whole(self, first: Sound, rest: AsyncIterator[Sound]) -> bytes:
+        """Everything at once, with exact lengths in the headers."""
+        chunks = [first.samples, *[sound.samples async for sound in rest]]
+        return await asyncio.to_thread(encode_whole, chunks, self.format_name, first.sample_rate)
+
+    async def events(self, first: Sound, rest: AsyncIterator[Sound]) -> AsyncIterator[bytes]:
+        """The stream as OpenAI's server-sent events; a failure on the way is an event too."""
+        try:
+            async for data in self.stream(first, rest):
+                yield _encode_event({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
+        except VoiceStackError as error:
+            yield _encode_event(error.body())
+            return
+        yield _encode_event({"type": "speech.audio.done", "usage": self._usage()})
+
+    def _usage(self) -> dict[str, int]:
+        """OpenAI counts tokens; here a token in is 4 characters and a token out is 50 ms."""
+        tokens_in, tokens_out = -(-len(self.text) // 4), round(self.audio_s * 20)
+        return {"input_tokens": tokens_in, "output_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
+
+    @property
+    def audio_s(self) -> float:
+        """Length of the speech in seconds; 0 until it is complete."""
+        summary = self.handle.summary
+        return summary.audio_s if isinstance(summary, SpeechSummary) else 0.0
+
+    def log_fields(self) -> dict[str, object]:
+        """What the request's log line says of the work."""
+        fields: dict[str, object] = {"chars": len(self.text), "queue_s": round(self.handle.queue_wait_s, 3)}
+        if self.audio_s:
+            fields |= {"audio_s": round(self.audio_s, 2), "rtf": round(self.handle.run_s / self.audio_s, 3)}
+        return fields
+
+
+def _encode_event(event: object) -> bytes:
+    return b"data: " + json.dumps(event, ensure_ascii=False).encode() + b"\n\n"
