@@ -1,0 +1,71 @@
+"""The servers of the end-to-end tests: each started once, as a process of its own."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import cache
+from pathlib import Path
+
+import pytest
+from running_server import RunningServer, run_server
+
+StartServer = Callable[..., AbstractContextManager[RunningServer]]
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the embedded models are put together, once for all servers."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="session")
+def start_server(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> StartServer:
+    """`start_server("asr", "--flag", ..., VARIABLE="value")`: a further server, as a context manager."""
+
+    def start(kind: str, *flags: str, **environment: str) -> AbstractContextManager[RunningServer]:
+        folder = tmp_path_factory.mktemp(kind)
+        return run_server(kind, folder, {"MODEL_DIR": str(model_dir), **environment}, flags)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def asr_server(start_server: StartServer) -> Iterator[RunningServer]:
+    """The ASR server with the embedded model."""
+    with start_server("asr") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tts_server(start_server: StartServer) -> Iterator[RunningServer]:
+    """The TTS server with the embedded voice."""
+    with start_server("tts") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def fake_asr(start_server: StartServer) -> Iterator[RunningServer]:
+    """An ASR server that obeys prompts; its windows are 2 s long, silence counts as speech."""
+    settings = {"ASR_ENGINE": "fake", "ASR_MODEL": "fake", "ASR_WINDOW_S": "2", "ASR_VAD_ENABLED": "false"}
+    with start_server("asr", **settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def fake_tts(start_server: StartServer) -> Iterator[RunningServer]:
+    """A TTS server that obeys its texts."""
+    with start_server("tts", TTS_ENGINE="fake", TTS_MODEL="fake") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def spoken(tts_server: RunningServer) -> Callable[[str], bytes]:
+    """A text -> a complete WAV file with it, spoken by the TTS server."""
+
+    @cache
+    def speak(text: str) -> bytes:
+        with tts_server.openai() as client:
+            return client.audio.speech.create(
+                model="tts-1", voice="alloy", input=text, response_format="wav", extra_body={"stream": False}
+            ).content
+
+    return speak

@@ -1,0 +1,124 @@
+"""A server as users run it: a process of its own on a free port, its output in a file."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+from openai import AsyncOpenAI, OpenAI
+
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 20.0
+REQUEST_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that answers."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    spool_dir: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def openai(self, api_key: str = "unused") -> OpenAI:
+        return OpenAI(base_url=f"{self.url}/v1", api_key=api_key, max_retries=0, timeout=REQUEST_TIMEOUT_S)
+
+    def async_openai(self) -> AsyncOpenAI:
+        return AsyncOpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0, timeout=REQUEST_TIMEOUT_S)
+
+    def http(self) -> httpx2.Client:
+        return httpx2.Client(base_url=self.url, timeout=REQUEST_TIMEOUT_S, trust_env=False)
+
+    def engines(self) -> list[dict[str, object]]:
+        """What `/status` says of the engine processes."""
+        with self.http() as client:
+            engines: list[dict[str, object]] = client.get("/status").json()["engines"]
+        return engines
+
+    def engine_pid(self) -> int | None:
+        """Process id of the only engine; None while it has no process."""
+        engines = self.engines()
+        assert len(engines) <= 1, engines
+        pid = engines[0]["pid"] if engines else None
+        assert pid is None or isinstance(pid, int)
+        return pid
+
+    def count_jobs(self) -> tuple[int, int]:
+        """Running and waiting jobs of all engines."""
+        running = waiting = 0
+        for engine in self.engines():
+            running += int(str(engine["jobs_running"]))
+            waiting += int(str(engine["jobs_waiting"]))
+        return running, waiting
+
+
+def wait_until(is_true: Callable[[], object], timeout_s: float, what: str) -> float:
+    """Poll until something holds; returns the seconds it took."""
+    started = time.monotonic()
+    while not is_true():
+        assert time.monotonic() - started < timeout_s, f"{what}: not within {timeout_s} s"
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def _is_healthy(server: RunningServer) -> bool:
+    assert server.process.poll() is None, server.log.read_text()
+    try:
+        return httpx2.get(f"{server.url}/health", timeout=5, trust_env=False).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+@contextmanager
+def run_server(
+    kind: str, folder: Path, environment: Mapping[str, str], flags: tuple[str, ...] = ()
+) -> Iterator[RunningServer]:
+    """Run `voice-stack asr` or `voice-stack tts` while the context lasts.
+
+    Args:
+        kind: `asr` or `tts`.
+        folder: For the log, and for uploads; also the working folder, so that no `.env` is found.
+        environment: Variables on top of those that are no settings of ours.
+        flags: More of the command line.
+    """
+    port, log, spool_dir = _free_port(), folder / f"{kind}.log", folder / "spool"
+    spool_dir.mkdir(parents=True)
+    ours = ("ASR_", "TTS_", "API_", "LOG_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    command = [sys.executable, "-m", "voice_stack", kind, "--port", str(port), *flags]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**inherited, "OFFLINE": "true", "SPOOL_DIR": str(spool_dir), **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    server = RunningServer(port, process, log, spool_dir)
+    try:
+        wait_until(lambda: _is_healthy(server), START_TIMEOUT_S, f"start of {kind}")
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        finally:
+            process.kill()
+            process.wait()

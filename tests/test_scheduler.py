@@ -1,0 +1,94 @@
+"""Which unit runs next, by table: the decision is pure, so no engine and no clock is needed."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voice_stack.core.jobs import Unit
+from voice_stack.core.scheduler import HALF_LIFE_S, Scheduler
+
+
+def unit(job_id: str, index: int = 0, cost_s: float = 3.0, key: str = "same") -> Unit:
+    return Unit(job_id, index, cost_s, key, None)
+
+
+def schedule(*jobs: tuple[str, float, int], now: float = 0.0) -> Scheduler:
+    """A scheduler with jobs given as (id, seconds left, waiting units)."""
+    scheduler = Scheduler()
+    for job_id, remaining_s, count in jobs:
+        scheduler.open(job_id, now)
+        scheduler.expect(job_id, remaining_s)
+        for index in range(count):
+            scheduler.add(unit(job_id, index))
+    return scheduler
+
+
+def test_the_job_with_the_least_work_left_goes_first() -> None:
+    scheduler = schedule(("film", 7200, 4), ("command", 3, 1))
+    assert [(u.job_id, u.index) for u in scheduler.next(0.0, 1)] == [("command", 0)]
+    assert [(u.job_id, u.index) for u in scheduler.next(0.0, 1)] == [("film", 0)]
+
+
+def test_units_of_a_job_run_in_order_even_when_one_comes_back() -> None:
+    scheduler = schedule(("film", 60, 3))
+    first = scheduler.next(0.0, 1)[0]
+    scheduler.add(first)
+    assert [scheduler.next(0.0, 1)[0].index for _ in range(3)] == [0, 1, 2]
+
+
+def test_a_film_goes_on_under_constant_short_load() -> None:
+    scheduler = schedule(("film", 7200, 100))
+    served = 0
+    for second in range(300):
+        scheduler.open(f"command-{second}", float(second))
+        scheduler.add(unit(f"command-{second}"))
+        served += scheduler.next(float(second), 1)[0].job_id == "film"
+    # Two hours against three seconds are 11.2 halvings: a unit about every 34 seconds, so at least 5 in 300.
+    assert 5 <= served <= 300 / (8 * HALF_LIFE_S)
+
+
+def test_a_batch_is_shared_between_jobs_before_one_fills_it() -> None:
+    scheduler = schedule(("a", 3, 3), ("b", 6, 3))
+    assert [(u.job_id, u.index) for u in scheduler.next(0.0, 4)] == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
+
+
+def test_units_with_other_options_stay_out_of_the_batch() -> None:
+    scheduler = schedule(("a", 3, 1))
+    scheduler.open("b", 0.0)
+    scheduler.add(unit("b", key="other"))
+    assert [u.job_id for u in scheduler.next(0.0, 4)] == ["a"]
+    assert [u.job_id for u in scheduler.next(0.0, 4)] == ["b"]
+
+
+def test_a_job_that_is_tried_again_runs_alone() -> None:
+    scheduler = schedule(("a", 3, 2))
+    scheduler.open("suspect", 0.0, alone=True)
+    scheduler.add(unit("suspect", cost_s=1.0))
+    assert [u.job_id for u in scheduler.next(0.0, 4)] == ["suspect"]
+    assert [u.job_id for u in scheduler.next(0.0, 4)] == ["a", "a"]
+
+
+def test_a_paused_job_waits_and_a_closed_one_is_gone() -> None:
+    scheduler = schedule(("slow reader", 1, 1), ("gone", 1, 1))
+    scheduler.pause("slow reader", True)
+    scheduler.close("gone")
+    assert scheduler.next(0.0, 4) == []
+    scheduler.pause("slow reader", False)
+    assert [u.job_id for u in scheduler.next(0.0, 4)] == ["slow reader"]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.floats(0.1, 30), st.sampled_from("xy")), max_size=40), st.integers(1, 8)
+)
+def test_every_unit_runs_exactly_once(rows: list[tuple[int, float, str]], limit: int) -> None:
+    scheduler = Scheduler()
+    waiting = [unit(f"job-{job}", index, cost_s, key) for index, (job, cost_s, key) in enumerate(rows)]
+    for job_id in {u.job_id for u in waiting}:
+        scheduler.open(job_id, 0.0)
+    for u in waiting:
+        scheduler.add(u)
+    ran: list[Unit] = []
+    while batch := scheduler.next(float(len(ran)), limit):
+        assert len(batch) <= limit
+        assert len({u.batch_key for u in batch}) == 1
+        ran += batch
+    assert sorted(ran, key=lambda u: u.index) == waiting
