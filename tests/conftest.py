@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
 from running_server import RunningServer, run_server
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]

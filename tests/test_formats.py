@@ -3,6 +3,7 @@
 import json
 import math
 import pickle
+import re
 
 import pytest
 from hypothesis import given
@@ -146,7 +147,20 @@ def test_the_arrow_cannot_forge_a_cue() -> None:
     assert body == "1\n00:00:00,000 --> 00:00:01,000\n1 → 2\n\n"
 
 
-TEXTS = st.text(st.sampled_from("ab .-\n>語"), max_size=150)
+@pytest.mark.parametrize(
+    ("response_format", "shown"), [("srt", "AT&T <i>5 > 4</i> →"), ("vtt", "AT&amp;T &lt;i&gt;5 &gt; 4&lt;/i&gt; →")]
+)
+def test_only_vtt_has_markup_to_escape(response_format: str, shown: str) -> None:
+    body = render(transcript(segment(" AT&T <i>5 > 4</i> -->", 0.0, 1.0)), response_format, granularities=NOTHING)
+    assert body.decode().split("\n")[-3] == shown
+
+
+def test_escapes_do_not_count_in_the_length_of_a_line() -> None:
+    body = render(transcript(segment(" " + "&" * LINE_CHARS, 0.0, 1.0)), "vtt", granularities=NOTHING).decode()
+    assert body.endswith("\n" + "&amp;" * LINE_CHARS + "\n\n")
+
+
+TEXTS = st.text(st.sampled_from("ab .-\n\r\v\u2028<&>語"), max_size=150)
 TIMES = st.floats(0, 50)
 
 
@@ -160,6 +174,18 @@ def test_cues_are_in_order_fit_and_lose_nothing(parts: list[tuple[str, float, fl
     assert all(1 <= len(cue.lines) <= 2 and all(0 < len(line) <= LINE_CHARS for line in cue.lines) for cue in cues)
     shown = "".join("".join(cue.lines) for cue in cues)
     assert "".join(shown.split()) == "".join("".join(text.replace("-->", "→").split()) for text, _, _ in parts)
+
+
+@given(TEXTS.filter(str.strip))
+def test_a_vtt_cue_text_holds_neither_arrow_nor_empty_line(text: str) -> None:
+    body = render(transcript(segment(text, 0.0, 1.0)), "vtt", granularities=NOTHING).decode()
+    header, *cues, end = body.split("\n\n")
+    assert (header, end) == ("WEBVTT", "")
+    for cue in cues:
+        timing, *lines = cue.split("\n")
+        assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3} --> \d\d:\d\d:\d\d\.\d{3}", timing)
+        assert lines
+        assert all(line.strip() and not set("<>\r") & set(line) for line in lines)
 
 
 @given(st.lists(st.text(st.sampled_from("ab \n\u3000"), max_size=6), max_size=8))

@@ -83,7 +83,12 @@ def test_whisper_names_are_those_of_the_library() -> None:
         ("large", False, True),
         ("turbo", False, False),
         ("tiny.en", True, False),
+        ("distil-small.en", True, False),
+        ("distil-medium.en", True, False),
+        ("distil-large-v2", True, False),
         ("distil-large-v3", True, False),
+        ("distil-large-v3.5", True, False),
+        ("Systran/faster-distil-whisper-large-v3", True, False),
         ("someone/whisper-de-ct2", False, True),
     ],
 )

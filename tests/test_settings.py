@@ -1,6 +1,5 @@
 """Settings: where they come from, how they are refused, and that their documentation is theirs."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,13 +35,12 @@ PROMISED = [
 
 
 @pytest.fixture(autouse=True)
-def _bare_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _bare_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No `.env` and no variable of whoever runs the tests."""
     monkeypatch.chdir(tmp_path)
     for cls in (AsrSettings, TtsSettings):
         for field in cls.model_fields:
             monkeypatch.delenv(cls.env_name(field), raising=False)
-    return
 
 
 def _documented() -> list[str]:
@@ -104,8 +102,19 @@ def test_bad_value_is_one_line_that_names_it(variable: str, value: str, monkeypa
     assert "\n" not in caught.value.message
 
 
-def test_unknown_variable_is_told_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("variable", "advice"),
+    [
+        ("TTS_AUTOLANG", "did you mean TTS_AUTO_LANG?"),
+        ("TTS_MODLE", "did you mean TTS_MODEL?"),
+        ("TTS_LOG_LEVEL", "did you mean LOG_LEVEL?"),
+        ("TTS_TYPO", "`voice-stack tts --help` lists all"),
+    ],
+)
+def test_unknown_variable_is_told_with_the_name_that_was_meant(
+    variable: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known = [TtsSettings.env_name(field) for field in TtsSettings.model_fields]
-    monkeypatch.setenv("TTS_AUTOLANG", "true")
+    monkeypatch.setenv(variable, "true")
     monkeypatch.setenv("TTS_PORT", "5002")
-    assert unknown_variables(known, "TTS_") == ["unknown setting TTS_AUTOLANG: did you mean TTS_AUTO_LANG?"]
+    assert unknown_variables(known, "TTS_") == [f"unknown setting {variable}: {advice}"]

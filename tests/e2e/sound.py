@@ -31,7 +31,7 @@ def tone(duration_s: float, sample_rate: int = 16_000) -> bytes:
 
 def samples_of(data: bytes) -> tuple[NDArray[np.int16], int]:
     """Any sound file -> samples, shape (n,), and their rate in Hz."""
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         frames = list(container.decode(audio=0))
         rate = frames[0].sample_rate
     resampler = av.AudioResampler("s16", "mono", rate)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import jiwer
 import pytest
+from whisper_normalizer.english import EnglishTextNormalizer
+
 from e2e.sound import duration_s, transcode, wrap_pcm
 from running_server import RunningServer
-from whisper_normalizer.english import EnglishTextNormalizer
 
 PARAGRAPH = (
     "The old lighthouse stands on a rocky island, two miles from the harbor. "

@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from voice_stack.asr.api.openai import DEFAULT_MODEL_NAMES, AsrService, create_router
+from voice_stack.asr.api.openai import AsrService, create_router
 from voice_stack.asr.engine_factory import ENGINES, engine_spec, open_store, require_engine
+from voice_stack.asr.models import DEFAULT_MODEL_NAMES
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.errors import VoiceStackError

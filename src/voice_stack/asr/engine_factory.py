@@ -14,7 +14,7 @@ from voice_stack.core.model_store import ModelStore
 
 if TYPE_CHECKING:
     from voice_stack.asr.engine.base import AsrEngine
-    from voice_stack.core.engine_worker import Workload
+    from voice_stack.core.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)

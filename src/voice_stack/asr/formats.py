@@ -1,5 +1,6 @@
 """A transcript -> the body of the answer, in each of OpenAI's formats; and the events of a streamed answer."""
 
+import html
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -105,8 +106,11 @@ def _srt(transcript: Transcript, _granularities: frozenset[str]) -> bytes:
 
 
 def _vtt(transcript: Transcript, _granularities: frozenset[str]) -> bytes:
+    """WebVTT, in which `&`, `<` and `>` would begin or end markup."""
     cues = (
-        f"{_clock(cue.start_s, '.')} --> {_clock(cue.end_s, '.')}\n" + "\n".join(cue.lines) + "\n\n"
+        f"{_clock(cue.start_s, '.')} --> {_clock(cue.end_s, '.')}\n"
+        + html.escape("\n".join(cue.lines), quote=False)
+        + "\n\n"
         for cue in cues_from(transcript)
     )
     return ("WEBVTT\n\n" + "".join(cues)).encode()

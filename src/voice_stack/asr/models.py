@@ -4,6 +4,15 @@ from dataclasses import dataclass
 
 from voice_stack.core.model_spec import Catalogue, ModelPack, ModelSpec, PackFile
 
+DEFAULT_MODEL_NAMES = (
+    "whisper-1",
+    "gpt-4o-transcribe",
+    "gpt-4o-mini-transcribe",
+    "gpt-4o-mini-transcribe-2025-12-15",
+    "gpt-transcribe",
+)
+"""OpenAI's names; each stands for the server's default model."""
+
 ENGINE = "whisper"
 NEEDED_FILES = ("config.json", "model.bin")
 EXTRA_FILES = ("preprocessor_config.json", "tokenizer.json", "vocabulary.*")

@@ -104,9 +104,14 @@ def check_translation(form: Form) -> Checked:
 
 
 def _require_file(form: Form) -> SpooledFile:
-    if form.file is None:
-        raise InvalidRequestError("no file was sent: the form needs a file part named 'file'", param="file")
-    return form.file
+    if form.file is not None:
+        return form.file
+    if "file" in form.fields:
+        message = "part 'file' was sent as text: it needs a filename, as `curl -F file=@NAME` gives it"
+    else:
+        sent = ", ".join(repr(name[:40]) for name in form.fields)
+        message = f"no file was sent: the form needs a file in part 'file', not only {sent}"
+    raise InvalidRequestError(message, param="file")
 
 
 def _parse(schema: type[FormT], form: Form) -> FormT:

@@ -10,28 +10,23 @@ from numpy.typing import NDArray
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, DecodeOptions, WindowResult
 from voice_stack.asr.request import AsrWorkerConfig, TranscriptionRequest, TranscriptionSummary, WindowText
 from voice_stack.asr.transcript import Segment
+from voice_stack.asr.window_result import better, in_file_time, is_poor, lost_tail, until_complete
 from voice_stack.asr.windows import Window, cut_windows
-from voice_stack.core.engine_worker import Workload
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.jobs import Again, Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit
 from voice_stack.core.logging import log_event
+from voice_stack.core.workload import Workload
 from voice_stack.utils.audio.decode import decode_blocks, probe_duration_s
 from voice_stack.utils.audio.vad import VadOptions
 
 logger = logging.getLogger(__name__)
 
-# Thresholds and temperature steps of the Whisper paper (Radford et al. 2022, section 4.5).
 TEMPERATURE_STEP = 0.2
-MIN_AVG_LOGPROB = -1.0
-MAX_COMPRESSION_RATIO = 2.4
-MIN_NO_SPEECH_PROB = 0.6
-
+"""The Whisper paper's (Radford et al. 2022, section 4.5)."""
 SURE_LANGUAGE = 0.5
 """Mean probability from which the language of a file is settled."""
 LANGUAGE_WINDOWS = 3
 """Windows that are asked for the language at most."""
-LOST_TAIL_S = 1.0
-"""Speech after the last timestamp that is decoded once more: the model stopped before its window ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +119,9 @@ class AsrWorkload(Workload):
         options = self._options(progress, attempts[0])
         results = self._engine.decode([attempt.window.samples for attempt in attempts], options)
         for unit, attempt, result in zip(units, attempts, results, strict=True):
-            best = _better(attempt.best, result)
+            best = better(attempt.best, result)
             hotter = round(attempt.temperature + TEMPERATURE_STEP, 1)
-            if _is_poor(result) and hotter <= 1.0:
+            if is_poor(result) and hotter <= 1.0:
                 _log_retry(result, attempt.temperature, hotter)
                 again = replace(attempt, temperature=hotter, best=best)
                 key = self._batch_key(unit.job_id, again)
@@ -150,14 +145,14 @@ class AsrWorkload(Workload):
             )
 
     def _text(self, progress: _Progress, window: Window, result: WindowResult, options: DecodeOptions) -> WindowText:
-        segments: tuple[Segment, ...] = ()
+        segments = tuple[Segment, ...]()
         # The model may stop before its window ends; what it left out is a window of its own.
-        while (rest := _lost_tail(window, result)) is not None:
+        while (rest := lost_tail(window, result)) is not None:
             log_event(logger, logging.INFO, "window decoded on", from_s=round(rest.start_s, 2))
-            segments += _in_file_time(_until_complete(result), window)
+            segments += in_file_time(until_complete(result), window)
             window = rest
             result = self._engine.decode([window.samples], replace(options, temperature=0.0))[0]
-        segments += () if _is_poor(result) and segments else _in_file_time(result, window)
+        segments += () if is_poor(result) and segments else in_file_time(result, window)
         return WindowText(segments, progress.language or result.language, progress.probability)
 
     def finish(self, job: Job) -> TranscriptionSummary:
@@ -184,22 +179,6 @@ def _attempt(unit: Unit) -> _Attempt:
     return unit.data
 
 
-def _is_silence(result: WindowResult) -> bool:
-    return result.no_speech_prob > MIN_NO_SPEECH_PROB and result.avg_logprob < MIN_AVG_LOGPROB
-
-
-def _is_poor(result: WindowResult) -> bool:
-    poor = result.avg_logprob < MIN_AVG_LOGPROB or result.compression_ratio > MAX_COMPRESSION_RATIO
-    return poor and not _is_silence(result)
-
-
-def _better(one: WindowResult | None, other: WindowResult) -> WindowResult:
-    """A result without repetition before one with, then the more probable."""
-    if one is None:
-        return other
-    return max(one, other, key=lambda result: (result.compression_ratio <= MAX_COMPRESSION_RATIO, result.avg_logprob))
-
-
 def _log_retry(result: WindowResult, temperature: float, hotter: float) -> None:
     log_event(
         logger,
@@ -210,64 +189,3 @@ def _log_retry(result: WindowResult, temperature: float, hotter: float) -> None:
         avg_logprob=round(result.avg_logprob, 2),
         compression_ratio=round(result.compression_ratio, 2),
     )
-
-
-def _in_file_time(result: WindowResult, window: Window) -> tuple[Segment, ...]:
-    if _is_silence(result):
-        log_event(
-            logger,
-            logging.INFO,
-            "text dropped: no speech",
-            start_s=round(window.start_s, 2),
-            no_speech_prob=round(result.no_speech_prob, 2),
-            avg_logprob=round(result.avg_logprob, 2),
-        )
-        return ()
-    return tuple(_shift(segment, window) for segment in result.segments)
-
-
-def _shift(segment: Segment, window: Window) -> Segment:
-    start_s = window.to_file_s(segment.start_s)
-    words = tuple(
-        replace(
-            word,
-            start_s=(at := window.to_file_s(word.start_s)),
-            end_s=max(at, window.to_file_s(word.end_s, is_end=True)),
-        )
-        for word in segment.words
-    )
-    return replace(
-        segment,
-        start_s=start_s,
-        end_s=max(start_s, window.to_file_s(segment.end_s, is_end=True)),
-        seek=int(window.start_s * 100),
-        words=words,
-    )
-
-
-def _until_complete(result: WindowResult) -> WindowResult:
-    """Without the text after the last timestamp, which is decoded again."""
-    kept = tuple(segment for segment in result.segments if segment.start_s < result.is_complete_until_s)
-    return replace(result, segments=kept)
-
-
-def _lost_tail(window: Window, result: WindowResult) -> Window | None:
-    """The part of a window after the last timestamp, if there is speech in it."""
-    last = window.pieces[-1]
-    speech_end_s = (last.window_start + last.speech_end - last.file_start) / SAMPLE_RATE
-    if not result.segments or _is_silence(result) or speech_end_s - result.is_complete_until_s < LOST_TAIL_S:
-        return None
-    cut = int(result.is_complete_until_s * SAMPLE_RATE)
-    if cut <= 0:
-        return None
-    pieces = tuple(
-        replace(
-            piece,
-            file_start=piece.file_start + (skip := max(0, cut - piece.window_start)),
-            window_start=max(0, piece.window_start - cut),
-            length=piece.length - skip,
-        )
-        for piece in window.pieces
-        if piece.window_start + piece.length > cut
-    )
-    return Window(window.samples[cut:], pieces, window.index)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.core.cpus import available_cpus
 from voice_stack.core.errors import ConfigurationError, ModelLoadError, ModelNotFoundError
 from voice_stack.core.model_store import ModelStore
 from voice_stack.core.settings import CoreSettings, unknown_variables
@@ -58,8 +59,7 @@ def check_python() -> Iterator[Check]:
 
 def check_cpu(settings: CoreSettings) -> Iterator[Check]:
     """Cores this process may use, and threads per engine."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    cores = available_cpus()
     name, detail = (
         f"CPU ({settings.env_name('threads')})",
         f"{cores} cores, {settings.threads or cores} threads per engine",
@@ -174,7 +174,7 @@ def _check_files(row: str, name: str, store: ModelStore) -> Check:
 def check_port(settings: CoreSettings) -> Iterator[Check]:
     """Whether the port is free, or a server of ours has it."""
     from voice_stack.cli.serve import listen
-    from voice_stack.cli.up import is_answering, server_url
+    from voice_stack.cli.up import server_at, server_url
 
     name = f"{settings.env_name('port')}={settings.port}"
     try:
@@ -182,8 +182,9 @@ def check_port(settings: CoreSettings) -> Iterator[Check]:
     except ConfigurationError as error:
         cause = error.__cause__
         in_use = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
-        if in_use and is_answering(f"{server_url(settings)}/health"):
-            yield Check("OK", name, f"a running server answers on {server_url(settings)}/health")
+        server = str(settings.model_config.get("env_prefix")).rstrip("_")
+        if in_use and server_at(server_url(settings)) == server.lower():
+            yield Check("OK", name, f"our {server} server answers there")
         else:
             yield Check("FAIL", name, error.message, f"{settings.env_name('port')}=... with a free port")
     else:

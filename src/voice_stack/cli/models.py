@@ -6,9 +6,12 @@ from dataclasses import replace
 import click
 
 from voice_stack.asr.models import ASR_CATALOGUE
+from voice_stack.asr.models import DEFAULT_MODEL_NAMES as ASR_DEFAULT_NAMES
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.core.errors import ModelLoadError, ModelNotFoundError
+from voice_stack.core.errors import InvalidRequestError, ModelLoadError, ModelNotFoundError
+from voice_stack.core.model_names import ModelNames
 from voice_stack.core.model_store import FileCheck, ModelStatus, ModelStore
+from voice_stack.tts.models import DEFAULT_MODEL_NAMES as TTS_DEFAULT_NAMES
 from voice_stack.tts.models import TTS_CATALOGUE
 from voice_stack.tts.settings import TtsSettings
 
@@ -28,15 +31,17 @@ def open_stores() -> tuple[ModelStore, ModelStore]:
     )
 
 
-def _store_of(name: str) -> ModelStore:
-    """The store that knows the name.
+def _find(name: str) -> tuple[ModelStore, str]:
+    """The store that knows the name, and the model's name there: OpenAI's names mean the default, as on the servers.
 
     Raises:
         ModelNotFoundError: Neither knows it; the message lists the names of both.
     """
-    for store in open_stores():
-        if store.find(name) is not None:
-            return store
+    defaults = (AsrSettings.read().model, ASR_DEFAULT_NAMES), (TtsSettings.read().model, TTS_DEFAULT_NAMES)
+    for store, (default, aliases) in zip(open_stores(), defaults, strict=True):
+        model = ModelNames(store, default, aliases).expand(name)
+        if store.find(model) is not None:
+            return store, model
     every = replace(ASR_CATALOGUE, models=(*ASR_CATALOGUE.models, *TTS_CATALOGUE.models))
     names = ", ".join(every.nearest_names(name))
     raise ModelNotFoundError(f"model {name!r} is not known; valid names, nearest first: {names}")
@@ -90,11 +95,11 @@ def pull(name: str) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    store = _store_of(name)
+    store, model = _find(name)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=None)
-        folder = store.resolve(name, lambda done, total: bar.update(task, completed=done, total=total))
+        task = bar.add_task(model, total=None)
+        folder = store.resolve(model, lambda done, total: bar.update(task, completed=done, total=total))
     click.echo(folder)
 
 
@@ -102,8 +107,8 @@ def pull(name: str) -> None:
 @click.argument("name", required=False)
 def verify(name: str | None) -> None:
     """Read every file of one model, or of all in the model folder, and compare its SHA-256 with the record."""
-    stores = [_store_of(name)] if name else open_stores()
-    pairs = [(s, n) for s in stores for n in ([name] if name else [m.name for m in s.list() if m.path])]
+    stores = open_stores()
+    pairs = [_find(name)] if name else [(s, status.name) for s in stores for status in s.list() if status.path]
     damaged = [model for store, model in pairs if not _verify(store, model)]
     if damaged:
         commands = "; ".join(f"voice-stack models rm {model} && voice-stack models pull {model}" for model in damaged)
@@ -132,7 +137,10 @@ def _verdict(check: FileCheck) -> str:
 @click.argument("name")
 def remove(name: str) -> None:
     """Delete a model from the model folder."""
-    _store_of(name).remove(name)
+    store, model = _find(name)
+    if store.find(name) is None:  # it depends on the settings what would go
+        raise InvalidRequestError(f"{name!r} stands for the default model; say which: voice-stack models rm {model}")
+    store.remove(name)
     click.echo(f"removed {name}")
 
 
@@ -143,4 +151,5 @@ models.add_command(remove, "remove")
 @click.argument("name")
 def path(name: str) -> None:
     """Print the folder where a model is, or would be."""
-    click.echo(_store_of(name).path(name))
+    store, model = _find(name)
+    click.echo(store.path(model))

@@ -2,11 +2,11 @@
 
 import contextlib
 import http.client
+import json
 import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,8 +59,18 @@ def is_answering(url: str) -> bool:
     try:
         with _open(url, timeout=REQUEST_TIMEOUT_S):
             return True
-    except (urllib.error.URLError, http.client.HTTPException, OSError):
+    except (http.client.HTTPException, OSError):
         return False
+
+
+def server_at(url: str) -> str | None:
+    """Name of the server of ours that answers there, `asr` or `tts`; None if none does."""
+    try:
+        with _open(f"{url}/health", timeout=REQUEST_TIMEOUT_S) as answer:
+            body = json.load(answer)
+    except (http.client.HTTPException, OSError, ValueError):
+        return None
+    return body.get("server") if isinstance(body, dict) else None
 
 
 def curl_lines(asr: AsrSettings, tts: TtsSettings) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from typing import Literal
 from voice_stack.core.engine_process import EngineProcess, EngineSpec
 from voice_stack.core.errors import EngineCrashedError, ModelLoadError, ShuttingDownError, VoiceStackError
 from voice_stack.core.job_handle import JobHandle
-from voice_stack.core.jobs import Command, Event, Job, Loaded, LoadFailed, Submit
+from voice_stack.core.jobs import Command, Event, Job, Loaded, LoadFailed, Preparing, Submit
 
 logger = getLogger(__name__)
 
@@ -39,6 +39,7 @@ class EngineHost:
         self._process: EngineProcess | None = None
         self._jobs: dict[str, JobHandle] = {}
         self._load_crashes = 0
+        self._preparing: str | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -50,7 +51,7 @@ class EngineHost:
 
     def status(self) -> dict[str, object]:
         """State, process id and number of jobs, for `/status`."""
-        running = sum(handle.is_touched for handle in self._jobs.values())
+        running = sum(handle.is_running for handle in self._jobs.values())
         return {
             "engine": self.spec.name,
             "state": self.state,
@@ -107,6 +108,8 @@ class EngineHost:
                 self._load_crashes = 0
                 logger.info("engine ready", extra={"fields": {"engine": self.spec.name, "load_s": round(load_s, 2)}})
                 self._watch_idleness()
+            case Preparing(job_id):
+                self._preparing = job_id
             case LoadFailed(error):
                 self.load_error = error
                 self._fail_all(error)
@@ -146,8 +149,12 @@ class EngineHost:
                     f"the engine process of {self.spec.name} died while loading the model (exit code {exit_code})"
                 )
                 self._fail_all(self.load_error)
+        # What ran is the first suspect; what was only being prepared is one if nothing ran.
+        running = [job_id for job_id, handle in self._jobs.items() if handle.is_running]
+        suspects = running or ([self._preparing] if self._preparing else [])
+        self._preparing = None
         for job_id, handle in list(self._jobs.items()):
-            handle.survive()
+            handle.survive(is_suspect=job_id in suspects)
             if not handle.is_wanted or handle.job.attempt >= MAX_ATTEMPTS or not handle.can_resume:
                 del self._jobs[job_id]
                 handle.fail(EngineCrashedError(f"the engine process of {self.spec.name} died (exit code {exit_code})"))

@@ -6,12 +6,9 @@ Results leave in the order of each job's units, whatever order they were made in
 """
 
 import os
-import signal
 import threading
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from importlib import import_module
+from collections.abc import Iterator
 from logging import getLogger
 from multiprocessing.connection import Connection
 
@@ -32,7 +29,6 @@ from voice_stack.core.jobs import (
     Output,
     Pause,
     PlanStep,
-    Prepared,
     Preparing,
     Produced,
     RunResult,
@@ -42,42 +38,13 @@ from voice_stack.core.jobs import (
     UnitPaused,
     UnitStarted,
 )
-from voice_stack.core.logging import configure_logging
 from voice_stack.core.scheduler import Scheduler
+from voice_stack.core.workload import Workload
 
 logger = getLogger(__name__)
 
 PREPARED_UNITS = 4
 """Units of one job that may wait: enough to keep the engine busy, few enough to keep memory flat."""
-
-
-class Workload(ABC):
-    """What one kind of engine process does with a job; built once per process by the server's factory.
-
-    `load` and `run` are called by the running thread, `plan` and the steps of what it returns by the preparing thread.
-    """
-
-    max_batch: int = 1
-
-    @abstractmethod
-    def load(self) -> None:
-        """Load the model."""
-
-    @abstractmethod
-    def plan(self, job: Job) -> Iterator[PlanStep]:
-        """Cut a job into units, lazily: an `Outlook` when known, None now and then in long work without a unit."""
-
-    @abstractmethod
-    def run(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, RunResult]]:
-        """Run a batch of units with equal keys; each unit ends with `Finished` or `Again`."""
-
-    @abstractmethod
-    def finish(self, job: Job) -> object:
-        """The closing statement of a job that is complete."""
-
-    @abstractmethod
-    def forget(self, job: Job) -> None:
-        """Drop what is kept of a job; called once, however it ended."""
 
 
 class _ActiveJob:
@@ -86,12 +53,10 @@ class _ActiveJob:
     def __init__(self, job: Job, plan: Iterator[PlanStep]) -> None:
         self.job = job
         self.plan = plan
-        self.is_begun = False
         self.is_planned = False
         self.is_cancelled = False
         self.in_step = False
         self.running: set[int] = set()
-        self.units = job.first_unit
         self.next_index = job.first_unit
         self.held: dict[int, list[Produced | Finished]] = {}
 
@@ -146,21 +111,23 @@ class Worker:
                 os._exit(0)
 
     def _prepare_forever(self) -> None:
+        announced: str | None = None
         while True:
             with self._changed:
                 while (active := self._next_to_prepare()) is None:
+                    if announced is not None:
+                        announced = None
+                        self._send(Preparing(None))
                     self._changed.wait()
                 active.in_step = True
+            if announced != active.job.id:
+                announced = active.job.id
+                self._send(Preparing(announced))
             self._prepare_step(active)
 
     def _next_to_prepare(self) -> _ActiveJob | None:
-        open_jobs = [
-            active
-            for active in self._jobs.values()
-            if not active.is_planned
-            and not active.is_cancelled
-            and self._scheduler.count(active.job.id) < PREPARED_UNITS
-        ]
+        unplanned = [active for active in self._jobs.values() if not active.is_planned and not active.is_cancelled]
+        open_jobs = [active for active in unplanned if self._scheduler.count(active.job.id) < PREPARED_UNITS]
         return min(
             open_jobs,
             key=lambda active: (self._scheduler.count(active.job.id), self._scheduler.remaining_s(active.job.id)),
@@ -169,14 +136,10 @@ class Worker:
 
     def _prepare_step(self, active: _ActiveJob) -> None:
         job = active.job
-        if not active.is_begun:
-            active.is_begun = True
-            self._send(Preparing(job.id))
         try:
             step = next(active.plan)
         except StopIteration:
             active.is_planned = True
-            self._send(Prepared(job.id, active.units))
             step = None
         except Exception as error:  # noqa: BLE001 - the border of the preparing thread: logged, and answered below
             self._fail([active], error)
@@ -185,10 +148,8 @@ class Worker:
             active.in_step = False
             if not active.is_cancelled:
                 match step:
-                    case Unit():
-                        active.units = step.index + 1
-                        if step.index >= job.first_unit:
-                            self._scheduler.add(step)
+                    case Unit(index=index) if index >= job.first_unit:
+                        self._scheduler.add(step)
                     case Outlook(remaining_s):
                         self._scheduler.expect(job.id, remaining_s)
             self._end_if_over(active)
@@ -250,11 +211,8 @@ class Worker:
 
     def _deliver(self, active: _ActiveJob, part: Produced | Finished) -> None:
         job_id, index = active.job.id, active.next_index
-        if isinstance(part, Produced):
-            self._send(Output(job_id, index, part.payload))
-        else:
-            self._send(UnitDone(job_id, index))
-            active.next_index += 1
+        self._send(Output(job_id, index, part.payload) if isinstance(part, Produced) else UnitDone(job_id, index))
+        active.next_index += int(isinstance(part, Finished))
 
     def _fail(self, jobs: list[_ActiveJob], error: Exception) -> None:
         known = error if isinstance(error, VoiceStackError) else EngineError(f"the engine failed: {error}")
@@ -286,23 +244,3 @@ class Worker:
         if hasattr(active.plan, "close"):
             active.plan.close()
         self._workload.forget(job)
-
-
-def serve_engine(connection: Connection, factory: str, config: object, log_level: str, log_format: str) -> None:
-    """Entry point of an engine process.
-
-    Args:
-        connection: This end of the pipe to the API process.
-        factory: `module:function` that takes `config` and returns the `Workload`.
-        config: The server's own picklable configuration.
-        log_level: As in the settings.
-        log_format: As in the settings.
-    """
-    # Ctrl-C goes to the whole terminal group; the API process decides when its engines stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    configure_logging(log_level, log_format, "engine")
-    module, _, function = factory.partition(":")
-    workload = getattr(import_module(module), function)(config)
-    Worker(connection, workload).serve()
-    # Threads may be inside native code; a normal interpreter exit would wait for or crash in it.
-    os._exit(0)

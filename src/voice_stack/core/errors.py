@@ -13,7 +13,8 @@ VoiceStackError                    500 server_error
 ├── EngineError                    500 the model failed on this work
 │   ├── EngineCrashedError         500 the engine process died under this work, twice
 │   └── ModelLoadError             500 not worth a retry
-└── ShuttingDownError              503
+├── ShuttingDownError              503
+└── StorageFullError               507
 
 The same objects cross the border between engine process and API process: they pickle with all their fields.
 """
@@ -139,3 +140,10 @@ class ShuttingDownError(VoiceStackError):
 
     status = 503
     default_code = "shutting_down"
+
+
+class StorageFullError(VoiceStackError):
+    """The disk, or this user's share of it, has no room for the upload."""
+
+    status = 507
+    default_code = "storage_full"

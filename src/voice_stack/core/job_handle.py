@@ -17,8 +17,6 @@ from voice_stack.core.jobs import (
     JobFailed,
     Output,
     Pause,
-    Prepared,
-    Preparing,
     UnitDone,
     UnitPaused,
     UnitStarted,
@@ -48,7 +46,6 @@ class JobHandle:
         self._news = asyncio.Event()
         self._error: VoiceStackError | None = None
         self._is_paused = False
-        self._is_preparing = False
         self._running: set[int] = set()
         self._part_of_unit_is_out = False
         self._is_wanted = True
@@ -59,9 +56,9 @@ class JobHandle:
         return self.finished_at is not None
 
     @property
-    def is_touched(self) -> bool:
-        """Whether the engine process works on the job right now: if it dies, this job may be why."""
-        return self._is_preparing or bool(self._running)
+    def is_running(self) -> bool:
+        """Whether the engine works on one of its units right now."""
+        return bool(self._running)
 
     @property
     def is_wanted(self) -> bool:
@@ -112,8 +109,6 @@ class JobHandle:
     def accept(self, event: JobEvent) -> None:
         """Take an event of the engine process."""
         match event:
-            case Preparing() | Prepared():
-                self._is_preparing = isinstance(event, Preparing)
             case UnitStarted(_, index):
                 self.started_at = self.started_at or time.monotonic()
                 self._running.add(index)
@@ -139,10 +134,9 @@ class JobHandle:
         self._error = error
         self._finish()
 
-    def survive(self) -> None:
-        """The engine process died: get ready for the next one. Only a job that it worked on counts the attempt."""
-        self.job = replace(self.job, attempt=self.job.attempt + int(self.is_touched))
-        self._is_preparing = False
+    def survive(self, *, is_suspect: bool) -> None:
+        """The engine process died: get ready for the next one. A job that may be why counts the attempt."""
+        self.job = replace(self.job, attempt=self.job.attempt + int(is_suspect))
         self._running.clear()
 
     def _take(self, payload: object) -> None:

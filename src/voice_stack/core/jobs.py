@@ -124,17 +124,9 @@ class LoadFailed:
 
 @dataclass(frozen=True, slots=True)
 class Preparing:
-    """Event: the job's file or text is being cut into units; `Prepared` follows."""
+    """Event: from now on the preparing thread is busy with this job; with none, if it rests."""
 
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """Event: all units of the job are known."""
-
-    job_id: str
-    units: int
+    job_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,5 +185,5 @@ class JobCancelled:
     job_id: str
 
 
-JobEvent = Preparing | Prepared | UnitStarted | UnitPaused | Output | UnitDone | JobDone | JobFailed | JobCancelled
-Event = Loaded | LoadFailed | JobEvent
+JobEvent = UnitStarted | UnitPaused | Output | UnitDone | JobDone | JobFailed | JobCancelled
+Event = Loaded | LoadFailed | Preparing | JobEvent

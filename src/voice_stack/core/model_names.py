@@ -33,14 +33,19 @@ class ModelNames:
         local = [spec.name for spec in self._store.catalogue.models if self._store.is_local(spec.name)]
         return list(dict.fromkeys([*self._aliases, self.default, *local]))
 
+    def expand(self, name: str) -> str:
+        """The default model for one of OpenAI's names; any other name as it is."""
+        return self.default if name in self._aliases else name
+
     def resolve(self, name: str) -> str:
         """The model behind a name.
 
         Raises:
             ModelNotFoundError: No model on this machine has that name.
         """
-        if name in self._aliases or name == self.default:
-            return self.default
+        name = self.expand(name)
+        if name == self.default:
+            return name
         spec = self._store.find(name)
         if spec is not None and self._store.is_local(name):
             return spec.name

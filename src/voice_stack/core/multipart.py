@@ -1,5 +1,7 @@
 """A `multipart/form-data` body, parsed while it arrives: fields in memory, the one file on disk."""
 
+import errno
+import logging
 import os
 import tempfile
 import threading
@@ -8,11 +10,13 @@ from pathlib import Path
 
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from voice_stack.core.errors import InvalidRequestError
+from voice_stack.core.errors import InvalidRequestError, StorageFullError
 
 MAX_FIELDS = 200
 MAX_FIELD_BYTES = 1 << 20
 _WRITE_BYTES = 1 << 20
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +106,35 @@ class FormReader:
         self._parser.write(chunk)
 
     def write(self) -> None:
-        """Append the waiting file bytes to the temporary file."""
+        """Append the waiting file bytes to the temporary file.
+
+        Raises:
+            StorageFullError: There is no room for them.
+        """
         with self._file_lock:
             if self._closed or self._filename is None:
                 return
-            if self._path is None:
-                self._path = _create_file(self._spool_dir)
-            with self._path.open("ab") as file:
-                file.write(self._pending)
+            try:
+                self._append()
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                raise self._explain_full(error) from error
             self._pending = bytearray()
+
+    def _append(self) -> None:
+        if self._path is None:
+            self._path = _create_file(self._spool_dir)
+        with self._path.open("ab") as file:
+            file.write(self._pending)
+
+    def _explain_full(self, error: OSError) -> StorageFullError:
+        # The folder is for the operator; the client learns what went wrong and how far it came.
+        _logger.error("upload not stored in %s: %s", self._spool_dir or tempfile.gettempdir(), error.strerror)
+        return StorageFullError(
+            f"The server has no room for this upload ({error.strerror}; {self._size} bytes had arrived). "
+            "Send a smaller file, or try again when its disk has been cleared."
+        )
 
     def finish(self) -> None:
         """Write what is left, at the end of the body.
@@ -168,7 +192,9 @@ class FormReader:
     def _begin_file(self, filename: bytes) -> None:
         name = self._part.name
         if name != self._file_field:
-            raise InvalidRequestError(f"Unexpected file in field {name!r}; the file goes in {self._file_field!r}.")
+            raise InvalidRequestError(
+                f"The file was sent in part {name!r}; it goes in part {self._file_field!r}.", param=self._file_field
+            )
         if self._filename is not None:
             raise InvalidRequestError(f"More than one file in field {name!r}; send one per request.", param=name)
         self._filename = filename.decode("utf-8", "replace")

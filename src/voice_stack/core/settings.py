@@ -20,6 +20,7 @@ CommaSeparated = Annotated[list[str], NoDecode]
 """A list that is written `a,b,c` in the environment."""
 
 ENV_FILE = ".env"
+_NEAR = 0.75  # likeness from which a name is taken for a misspelling; 1 is the same
 
 
 def default_model_dir() -> Path:
@@ -149,14 +150,18 @@ def unknown_variables(known: Iterable[str], prefix: str, environment: Mapping[st
         environment: Variables to look at; default the process environment and `.env`.
 
     Returns:
-        One line per unknown variable, with the nearest valid name.
+        One line per unknown variable: with the name that was meant, if one is near; else where all are listed.
     """
     if environment is None:
         environment = {**{k: v or "" for k, v in dotenv_values(ENV_FILE).items()}, **os.environ}
-    names = sorted(known)
-    lines = []
-    for variable in sorted(environment):
-        if variable.upper().startswith(prefix) and variable.upper() not in names:
-            near = difflib.get_close_matches(variable.upper(), names, n=1, cutoff=0.0)
-            lines.append(f"unknown setting {variable}: did you mean {near[0]}?")
-    return lines
+    # Without the prefix, which makes every name look like every other.
+    names = {name.removeprefix(prefix): name for name in sorted(known)}
+    unknown = [v for v in sorted(environment) if v.upper().startswith(prefix) and v.upper() not in names.values()]
+    return [f"unknown setting {variable}: {_advise(variable, names, prefix)}" for variable in unknown]
+
+
+def _advise(variable: str, names: Mapping[str, str], prefix: str) -> str:
+    near = difflib.get_close_matches(variable.upper().removeprefix(prefix), names, n=1, cutoff=_NEAR)
+    if near:
+        return f"did you mean {names[near[0]]}?"
+    return f"`voice-stack {prefix.rstrip('_').lower()} --help` lists all"

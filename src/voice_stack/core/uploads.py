@@ -10,7 +10,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
-from voice_stack.core.errors import InvalidRequestError, PayloadTooLargeError
+from voice_stack.core.errors import InvalidRequestError, PayloadTooLargeError, StorageFullError
 from voice_stack.core.multipart import Form, FormReader, SpooledFile
 
 __all__ = ["Form", "SpooledFile", "receive_form", "receive_json"]
@@ -34,13 +34,14 @@ async def receive_form(
     Raises:
         PayloadTooLargeError: The body is larger than `max_bytes`.
         InvalidRequestError: The body is no complete form, or holds what does not belong in it.
+        StorageFullError: The disk has no room for the file.
         ClientDisconnect: The client went away before the end.
     """
     reader = FormReader(file_field, spool_dir)
     try:
         async with _draining(request, max_bytes) as chunks:
             try:
-                reader.begin(_boundary(request))
+                reader.begin(_boundary(request, file_field))
                 async for chunk in chunks:
                     reader.parse(chunk)
                     if reader.is_write_due:
@@ -79,13 +80,15 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _boundary(request: Request) -> bytes:
+def _boundary(request: Request, file_field: str) -> bytes:
     """The boundary the client named in its Content-Type."""
     given = request.headers.get("content-type", "")
     content_type, options = parse_options_header(given)
     if content_type != b"multipart/form-data":
         raise InvalidRequestError(
-            f"The request body must be multipart/form-data, not {given or 'a body without Content-Type'}."
+            f"The request body must be multipart/form-data with the file in part {file_field!r}, "
+            f"not {given or 'a body without Content-Type'}.",
+            param=file_field,
         )
     if not options.get(b"boundary"):
         raise InvalidRequestError(f"The Content-Type {given!r} names no boundary.")
@@ -103,7 +106,7 @@ async def _draining(request: Request, max_bytes: int) -> AsyncIterator[AsyncGene
     chunks = _count(request, stream, max_bytes)
     try:
         yield chunks
-    except InvalidRequestError:
+    except (InvalidRequestError, StorageFullError):
         await chunks.aclose()
         if not _waits_for_continue(request):
             await _drain(stream, _DRAIN_FACTOR * max_bytes)

@@ -9,8 +9,9 @@ from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.model_names import ModelNames
 from voice_stack.core.server import create_server
-from voice_stack.tts.api.openai import DEFAULT_MODEL_NAMES, TtsService, create_router
+from voice_stack.tts.api.openai import TtsService, create_router
 from voice_stack.tts.engine_factory import ENGINES, engine_spec, open_store, require_engine
+from voice_stack.tts.models import DEFAULT_MODEL_NAMES
 from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.voices import VoiceLibrary
 

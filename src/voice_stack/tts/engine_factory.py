@@ -13,7 +13,7 @@ from voice_stack.tts.request import TtsWorkerConfig
 from voice_stack.tts.settings import TtsSettings
 
 if TYPE_CHECKING:
-    from voice_stack.core.engine_worker import Workload
+    from voice_stack.core.workload import Workload
     from voice_stack.tts.engine.base import TtsEngine
 
 

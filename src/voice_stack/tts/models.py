@@ -4,6 +4,9 @@ import re
 
 from voice_stack.core.model_spec import Catalogue, ModelPack, ModelSpec, PackFile
 
+DEFAULT_MODEL_NAMES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
+"""OpenAI's names; each stands for the server's default model."""
+
 ENGINE = "piper"
 PIPER_REPO = "rhasspy/piper-voices"
 _VOICE_NAME = re.compile(

@@ -11,6 +11,9 @@ from voice_stack.core.job_handle import JobHandle
 from voice_stack.tts.request import Sound, SpeechSummary
 from voice_stack.utils.audio.encode import encode_whole, open_encoder
 
+HEAD_S = 0.25
+"""Length of the first piece that is encoded and sent: every format has some bytes ready after 0.2 s."""
+
 
 @dataclass(slots=True)
 class Speech:
@@ -53,8 +56,11 @@ class Speech:
     async def stream(self, first: Sound, rest: AsyncIterator[Sound]) -> AsyncIterator[bytes]:
         """Encode the pieces as they come; in threads, because a long one takes tens of milliseconds."""
         with await asyncio.to_thread(open_encoder, self.format_name, first.sample_rate) as encoder:
-            if data := await asyncio.to_thread(encoder.push, first.samples):
-                yield data
+            # The listener hears the beginning while the codec still works on the rest of the clause.
+            head = int(HEAD_S * first.sample_rate)
+            for samples in (first.samples[:head], first.samples[head:]):
+                if data := await asyncio.to_thread(encoder.push, samples):
+                    yield data
             async for sound in rest:
                 if data := await asyncio.to_thread(encoder.push, sound.samples):
                     yield data

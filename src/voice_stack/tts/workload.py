@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voice_stack.core.engine_worker import Workload
 from voice_stack.core.jobs import Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit
+from voice_stack.core.workload import Workload
 from voice_stack.tts.engine.base import TtsEngine, VoiceOptions
 from voice_stack.tts.request import Sound, SpeechRequest, SpeechSummary
 from voice_stack.utils.audio.pcm import fade_edges, silence

@@ -41,14 +41,6 @@ from voice_stack.core.uploads import receive_form
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_MODEL_NAMES = (
-    "whisper-1",
-    "gpt-4o-transcribe",
-    "gpt-4o-mini-transcribe",
-    "gpt-4o-mini-transcribe-2025-12-15",
-    "gpt-transcribe",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class AsrService:
@@ -68,11 +60,10 @@ class AsrService:
         """
         require_transcript_format(checked.response_format)
         model = self.models.resolve(checked.model)
-        self._check_model(model, checked)
         request = TranscriptionRequest(
             path=checked.file.path,
             task=checked.task,
-            language=checked.language or (self.settings.language or None if checked.task == "transcribe" else None),
+            language=self._choose_language(model, checked),
             prompt=checked.prompt,
             temperature=checked.temperature,
             word_timestamps="word" in checked.granularities,
@@ -80,10 +71,12 @@ class AsrService:
         spec = engine_spec(self.settings, model)
         return Transcription(request, await self.pool.submit(spec, request, request_id_var.get() or ""))
 
-    def _check_model(self, model: str, checked: Checked) -> None:
+    def _choose_language(self, model: str, checked: Checked) -> str | None:
+        """The spoken language as far as it is known before listening."""
+        default = self.settings.language if checked.task == "transcribe" else None
         spec = self.store.find(model)
         if not isinstance(spec, WhisperModelSpec):
-            return
+            return checked.language or default or None
         if checked.task == "translate" and not spec.can_translate:
             raise UnsupportedValueError(
                 f"model {model!r} cannot translate; a multilingual Whisper model such as 'base' can", param="model"
@@ -94,6 +87,8 @@ class AsrService:
                 "such as 'base' does",
                 param="language",
             )
+        # The weights of some English-only models have all the language tokens, which then mislead.
+        return "en" if spec.english_only else checked.language or default or None
 
 
 def create_router(service: AsrService) -> APIRouter:

@@ -66,8 +66,6 @@ class FakeEngine(AsrEngine):
     A window of three seconds is heard as " window 3.0 s.".
     """
 
-    max_batch = 4
-
     @property
     def capabilities(self) -> EngineCapabilities:
         """Everything."""

@@ -1,7 +1,6 @@
 """Whisper on CTranslate2, by faster-whisper's lower level: windows in batches, one temperature for each call."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
@@ -24,11 +23,12 @@ from voice_stack.asr.engine.base import (
 )
 from voice_stack.asr.engine.timestamps import TimedTokens, last_timestamp_s, split_at_timestamps
 from voice_stack.asr.transcript import Segment, Word
+from voice_stack.core.cpus import available_cpus
 from voice_stack.core.errors import EngineError, ModelLoadError
 
 _LATEST_FIRST_TIMESTAMP = 50  # in timestamps: text begins within the first second of the window
 _DRAWN = 5  # texts above temperature 0, the most probable is kept
-_BATCH = {"cpu": 4, "cuda": 16}
+_BATCH = {"cpu": 1, "cuda": 16}  # on a CPU a batch is hardly faster than its windows one by one, and holds up others
 _COMPUTE_TYPE = {"cpu": "int8", "cuda": "float16"}
 _FILES = ("config.json", "model.bin", "tokenizer.json")  # the library looks for a missing tokenizer on the hub
 _OPENING_MARKS = "\"'“¿([{-"
@@ -61,10 +61,6 @@ def _resolve_device(device: str) -> tuple[str, int]:
     return name, int(index or 0)
 
 
-def _available_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class FasterWhisperEngine(AsrEngine):
     """Any Whisper model in CTranslate2's format; see `AsrEngine`."""
 
@@ -89,7 +85,7 @@ class FasterWhisperEngine(AsrEngine):
             device=device,
             device_index=index,
             compute_type=_COMPUTE_TYPE[device] if self.compute_type == "auto" else self.compute_type,
-            cpu_threads=self.threads or _available_cpus(),
+            cpu_threads=self.threads or available_cpus(),
             local_files_only=True,
         )
         self.max_batch = _BATCH[device]

@@ -24,8 +24,6 @@ from voice_stack.utils.audio.encode import AudioFormat, require_format
 from voice_stack.utils.language import detect_text_language, require_language
 from voice_stack.utils.text import is_speakable, normalise
 
-DEFAULT_MODEL_NAMES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
-
 # A character is at most 6 bytes as a JSON escape, 12 outside the basic plane.
 MAX_BYTES_PER_CHARACTER = 12
 

@@ -1,7 +1,6 @@
 """Piper: small, fast voices on ONNX Runtime. GPL-3.0-or-later, with espeak-ng inside."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from piper import PiperVoice, SynthesisConfig
 from piper.config import PiperConfig
 
+from voice_stack.core.cpus import available_cpus
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.tts.engine.base import TtsEngine, VoiceOptions
 
@@ -24,7 +24,7 @@ class PiperEngine(TtsEngine):
         if model is None:
             raise ModelLoadError(f"no .onnx file in {model_dir}")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+        options.intra_op_num_threads = threads or available_cpus()
         options.inter_op_num_threads = 1
         try:
             config = PiperConfig.from_dict(json.loads(Path(f"{model}.json").read_text("utf-8")))

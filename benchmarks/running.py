@@ -1,0 +1,89 @@
+"""Both servers on free ports of this machine, started as a user would and stopped again."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx2
+import psutil
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Two running servers.
+
+    Attributes:
+        urls: Base URL of each server by its name, `asr` or `tts`.
+        api_processes: The API process of each server.
+        start_s: From the start of the command until both answered `/health`.
+    """
+
+    urls: dict[str, str]
+    api_processes: dict[str, psutil.Process]
+    start_s: float
+
+    def rss_mb(self, server: str) -> float:
+        """Resident memory of a server's API process, in MB (1,000,000 bytes)."""
+        return float(self.api_processes[server].memory_info().rss) / 1e6
+
+
+def find_free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@contextmanager
+def run_servers() -> Iterator[Servers]:
+    """Run `voice-stack up`; both servers are gone when the block ends.
+
+    Raises:
+        TimeoutError: A server did not answer in time.
+    """
+    ports = {server: find_free_port() for server in ("asr", "tts")}
+    variables = {f"{server.upper()}_PORT": str(port) for server, port in ports.items()}
+    environment = {**os.environ, **variables, "LOG_LEVEL": "WARNING", "OFFLINE": "true"}
+    urls = {server: f"http://127.0.0.1:{port}" for server, port in ports.items()}
+    started = time.perf_counter()
+    command = [sys.executable, "-m", "voice_stack", "up"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        _await_health(list(urls.values()), process)
+        start_s = time.perf_counter() - started
+        yield Servers(urls, _find_api_processes(process.pid), start_s)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(STOP_TIMEOUT_S)
+
+
+def _await_health(urls: list[str], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.perf_counter() + START_TIMEOUT_S
+    with httpx2.Client(trust_env=False) as client:
+        for url in urls:
+            while not _is_healthy(client, url):
+                if process.poll() is not None or time.perf_counter() > deadline:
+                    raise TimeoutError(f"{url}/health does not answer; voice-stack up: exit code {process.poll()}")
+                time.sleep(0.01)
+
+
+def _is_healthy(client: httpx2.Client, url: str) -> bool:
+    try:
+        return client.get(f"{url}/health").status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def _find_api_processes(parent_id: int) -> dict[str, psutil.Process]:
+    children = psutil.Process(parent_id).children()
+    return {server: next(c for c in children if server in c.cmdline()) for server in ("asr", "tts")}

@@ -1,0 +1,29 @@
+"""Where an engine process begins."""
+
+import os
+import signal
+from importlib import import_module
+from multiprocessing.connection import Connection
+
+from voice_stack.core.engine_worker import Worker
+from voice_stack.core.logging import configure_logging
+
+
+def serve_engine(connection: Connection, factory: str, config: object, log_level: str, log_format: str) -> None:
+    """Entry point of an engine process.
+
+    Args:
+        connection: This end of the pipe to the API process.
+        factory: `module:function` that takes `config` and returns the `Workload`.
+        config: The server's own picklable configuration.
+        log_level: As in the settings.
+        log_format: As in the settings.
+    """
+    # Ctrl-C goes to the whole terminal group; the API process decides when its engines stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    configure_logging(log_level, log_format, "engine")
+    module, _, function = factory.partition(":")
+    workload = getattr(import_module(module), function)(config)
+    Worker(connection, workload).serve()
+    # Threads may be inside native code; a normal interpreter exit would wait for or crash in it.
+    os._exit(0)
