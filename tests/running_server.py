@@ -72,7 +72,8 @@ def wait_until(is_true: Callable[[], object], timeout_s: float, what: str) -> fl
     return time.monotonic() - started
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
@@ -98,7 +99,7 @@ def run_server(
         environment: Variables on top of those that are no settings of ours.
         flags: More of the command line.
     """
-    port, log, spool_dir = _free_port(), folder / f"{kind}.log", folder / "spool"
+    port, log, spool_dir = free_port(), folder / f"{kind}.log", folder / "spool"
     spool_dir.mkdir(parents=True)
     ours = ("ASR_", "TTS_", "API_", "LOG_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}

@@ -4,7 +4,6 @@ import io
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,16 +14,11 @@ import av
 import httpx2
 import pytest
 
+from running_server import free_port
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 SPOKEN_WORDS = {"museum", "opens", "ten", "morning"}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _blocks(language: str) -> list[str]:
@@ -54,7 +48,7 @@ def _await_ready(port: int, process: subprocess.Popen[bytes]) -> None:
 @pytest.fixture(scope="module")
 def ports() -> Iterator[dict[str, str]]:
     """The ports of the README and those that stand in for them, both servers listening on these."""
-    asr, tts = _free_port(), _free_port()
+    asr, tts = free_port(), free_port()
     environment = _environment() | {"ASR_PORT": str(asr), "TTS_PORT": str(tts)}
     process = subprocess.Popen([sys.executable, "-m", "voice_stack", "up"], env=environment, cwd=ROOT)
     try:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from voice_stack.asr.api.openai import AsrService, create_router
-from voice_stack.asr.engine_factory import ENGINES, engine_spec, open_store, require_engine
+from voice_stack.asr.engine_factory import engine_spec, find_engine, open_store
 from voice_stack.asr.models import DEFAULT_MODEL_NAMES
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine_pool import EnginePool
@@ -22,9 +22,9 @@ def create_app(settings: AsrSettings) -> FastAPI:
         ConfigurationError: The engine does not exist or is not installed.
         ModelNotFoundError: The default model does not exist or is not on this machine while `OFFLINE` is set.
     """
-    require_engine(settings.engine)
+    engine = find_engine(settings.engine)
     store = open_store(settings)
-    if ENGINES[settings.engine].needs_model:
+    if engine.needs_model:
         store.require(settings.model)
     pool = EnginePool(settings.max_loaded_models, settings.idle_timeout_s)
     service = AsrService(settings, store, ModelNames(store, settings.model, DEFAULT_MODEL_NAMES), pool)

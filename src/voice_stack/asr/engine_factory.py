@@ -1,30 +1,17 @@
 """Engine name -> class, imported only in the engine process that runs it."""
 
-from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from voice_stack.asr.models import ASR_CATALOGUE
 from voice_stack.asr.request import AsrWorkerConfig
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine_process import EngineSpec
-from voice_stack.core.errors import ConfigurationError
+from voice_stack.core.engine_table import EngineEntry, require_engine
 from voice_stack.core.model_store import ModelStore
 
 if TYPE_CHECKING:
     from voice_stack.asr.engine.base import AsrEngine
     from voice_stack.core.workload import Workload
-
-
-@dataclass(frozen=True, slots=True)
-class EngineEntry:
-    """One engine: where its class is, which package it needs and which extra brings that."""
-
-    class_path: str
-    package: str
-    extra: str
-    needs_model: bool = True
 
 
 ENGINES: dict[str, EngineEntry] = {
@@ -35,18 +22,13 @@ ENGINES: dict[str, EngineEntry] = {
 }
 
 
-def require_engine(name: str) -> EngineEntry:
+def find_engine(name: str) -> EngineEntry:
     """The entry of an engine that is installed.
 
     Raises:
         ConfigurationError: No engine has that name, or its package is missing.
     """
-    if name not in ENGINES:
-        raise ConfigurationError(f"ASR_ENGINE={name!r}: no such engine; there are {', '.join(ENGINES)}")
-    entry = ENGINES[name]
-    if find_spec(entry.package) is None:
-        raise ConfigurationError(f"engine {name} is not installed: pip install '{entry.extra}'")
-    return entry
+    return require_engine(ENGINES, name, "ASR_ENGINE")
 
 
 def open_store(settings: AsrSettings) -> ModelStore:
@@ -90,9 +72,8 @@ def load_engine(config: AsrWorkerConfig) -> "AsrEngine":
         ModelNotFoundError: No such model, or not on this machine while `OFFLINE` is set.
         ModelLoadError: Its files are damaged or do not load.
     """
-    entry = require_engine(config.engine)
-    module, _, name = entry.class_path.partition(":")
-    engine_class: type[AsrEngine] = getattr(import_module(module), name)
+    entry = find_engine(config.engine)
+    engine_class = cast("type[AsrEngine]", entry.import_class())
     store = ModelStore(ASR_CATALOGUE, config.model_dir, config.offline, paths=config.operator_paths)
     folder = store.resolve(config.model) if entry.needs_model else config.model_dir
     return engine_class(folder, device=config.device, compute_type=config.compute_type, threads=config.threads)

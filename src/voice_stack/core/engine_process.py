@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import TypeVar
 
-from voice_stack.core.engine_entry import serve_engine
+from voice_stack.core.engine_main import serve_engine
 from voice_stack.core.jobs import Command, Event, Stop
 
 # Spawned, not forked: the API process has threads, and a model must not inherit its memory.

@@ -10,7 +10,7 @@ from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.model_names import ModelNames
 from voice_stack.core.server import create_server
 from voice_stack.tts.api.openai import TtsService, create_router
-from voice_stack.tts.engine_factory import ENGINES, engine_spec, open_store, require_engine
+from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
 from voice_stack.tts.models import DEFAULT_MODEL_NAMES
 from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.voices import VoiceLibrary
@@ -23,9 +23,9 @@ def create_app(settings: TtsSettings) -> FastAPI:
         ConfigurationError: The engine does not exist or is not installed.
         ModelNotFoundError: The default voice does not exist or is not on this machine while `OFFLINE` is set.
     """
-    require_engine(settings.engine)
+    engine = find_engine(settings.engine)
     store = open_store(settings)
-    if ENGINES[settings.engine].needs_model:
+    if engine.needs_model:
         store.require(settings.model)
     pool = EnginePool(settings.max_loaded_models, settings.idle_timeout_s)
     models = ModelNames(store, settings.model, DEFAULT_MODEL_NAMES)
