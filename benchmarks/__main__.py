@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from benchmarks import first_audio, footprint, http_cost
-from benchmarks.figures import Figure, as_markdown, as_table, describe_machine
+from benchmarks import first_audio, footprint, http_cost, speed
 from benchmarks.running import run_servers
+from voice_stack.bench.figures import Figure, as_markdown, as_table, describe_machine
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
@@ -19,13 +19,16 @@ def measure_all() -> list[Figure]:
     """Every benchmark, one after the other."""
     figures = footprint.measure()
     with run_servers() as servers, tempfile.TemporaryDirectory() as folder:
-        return [*http_cost.measure(servers, Path(folder)), *first_audio.measure(servers), *figures]
+        figures += http_cost.measure(servers, Path(folder))
+        figures += first_audio.measure(servers)
+        figures += speed.measure(servers, Path(folder), "base", is_default=True)
+        return figures + speed.measure(servers, Path(folder), "tiny.en", is_default=False)
 
 
 @click.command()
 @click.option("--markdown", is_flag=True, help="Print the table for docs/performance.md.")
 def main(markdown: bool) -> None:
-    """Measure Voice Stack against the bare libraries; takes a few minutes."""
+    """Measure Voice Stack against the bare libraries; takes some ten minutes."""
     figures, machine = measure_all(), describe_machine()
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     measured_at = datetime.now(UTC).isoformat(timespec="seconds")

@@ -5,9 +5,9 @@ import time
 import httpx2
 from piper import PiperVoice
 
-from benchmarks.figures import Figure
 from benchmarks.running import Servers
 from benchmarks.speech import PARAGRAPH, REQUEST_TIMEOUT_S
+from voice_stack.bench.figures import Figure
 from voice_stack.tts.engine_factory import open_store
 from voice_stack.tts.settings import TtsSettings
 

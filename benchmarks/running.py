@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx2
 import psutil
@@ -34,6 +35,18 @@ class Servers:
     def rss_mb(self, server: str) -> float:
         """Resident memory of a server's API process, in MB (1,000,000 bytes)."""
         return float(self.api_processes[server].memory_info().rss) / 1e6
+
+    def engine_process(self, server: str, model: str) -> psutil.Process:
+        """The engine process that has a model loaded."""
+        with httpx2.Client(base_url=self.urls[server], trust_env=False) as client:
+            engines = client.get("/status").json()["engines"]
+        return psutil.Process(next(engine["pid"] for engine in engines if engine["engine"].endswith(f"/{model}")))
+
+    @staticmethod
+    def peak_rss(process: psutil.Process) -> int:
+        """The most memory a process ever had resident, in bytes."""
+        status = Path(f"/proc/{process.pid}/status").read_text("ascii")
+        return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
 
 
 def find_free_port() -> int:

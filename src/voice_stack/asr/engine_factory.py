@@ -47,6 +47,9 @@ def engine_spec(settings: AsrSettings, model: str) -> EngineSpec:
         device=settings.device,
         compute_type=settings.compute_type,
         threads=settings.threads,
+        lanes=settings.lanes,
+        max_batch=settings.max_batch,
+        encoder_padding_s=settings.encoder_padding_s,
         beam_size=settings.beam_size,
         vad_enabled=settings.vad_enabled,
         vad_threshold=settings.vad_threshold,
@@ -72,8 +75,18 @@ def load_engine(config: AsrWorkerConfig) -> "AsrEngine":
         ModelNotFoundError: No such model, or not on this machine while `OFFLINE` is set.
         ModelLoadError: Its files are damaged or do not load.
     """
+    from voice_stack.asr.engine.base import EngineOptions
+
     entry = find_engine(config.engine)
     engine_class = cast("type[AsrEngine]", entry.import_class())
     store = ModelStore(ASR_CATALOGUE, config.model_dir, config.offline, paths=config.operator_paths)
     folder = store.resolve(config.model) if entry.needs_model else config.model_dir
-    return engine_class(folder, device=config.device, compute_type=config.compute_type, threads=config.threads)
+    options = EngineOptions(
+        device=config.device,
+        compute_type=config.compute_type,
+        threads=config.threads,
+        lanes=config.lanes,
+        max_batch=config.max_batch,
+        padding_s=config.encoder_padding_s,
+    )
+    return engine_class(folder, options)

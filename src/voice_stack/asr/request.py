@@ -58,6 +58,9 @@ class AsrWorkerConfig:
     device: str
     compute_type: str
     threads: int
+    lanes: int
+    max_batch: int
+    encoder_padding_s: float
     beam_size: int
     vad_enabled: bool
     vad_threshold: float

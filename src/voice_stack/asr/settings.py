@@ -17,6 +17,15 @@ class AsrSettings(CoreSettings):
     compute_type: str = Field(
         "auto", description="Number format of the weights: `auto`, `int8`, `float16`, `float32` ..."
     )
+    lanes: int = Field(
+        0, ge=0, le=256, description="Batches decoded at once, each with its share of the threads; 0: chosen."
+    )
+    max_batch: int = Field(
+        0, ge=0, le=256, description="Most windows of speech decoded as one batch; 0: chosen for the device."
+    )
+    encoder_padding_s: float = Field(
+        3.0, ge=1, le=30, description="Silence computed after the speech of a window; 30: always the full 30 s."
+    )
     language: str = Field("", description="Language of all audio where a request names none; empty: found per file.")
     beam_size: int = Field(5, ge=1, le=20, description="Hypotheses kept while decoding; 1 is greedy and faster.")
     vad_enabled: bool = Field(True, description="Leave silence out before the model hears it (Silero VAD).")
@@ -24,7 +33,7 @@ class AsrSettings(CoreSettings):
         0.35, gt=0, lt=1, description="Speech probability from which a frame counts as speech."
     )
     window_s: float = Field(
-        28.0, ge=2, le=30, description="Longest piece of audio the model hears at once, in seconds."
+        20.0, ge=2, le=30, description="Longest piece of audio the model hears at once, in seconds."
     )
     max_upload_mb: int = Field(1024, ge=1, description="Largest upload, in MiB.")
     max_audio_s: float = Field(43_200.0, gt=0, description="Longest audio, in seconds; 12 hours.")

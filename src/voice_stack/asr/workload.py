@@ -75,7 +75,9 @@ class AsrWorkload(Workload):
 
     def load(self) -> None:
         self._engine = self._load_engine()
-        self.max_batch = self._engine.max_batch
+        engine = self._engine
+        self.lanes, self.has_express_lane = engine.lanes, engine.has_express_lane
+        self.max_batch, self.short_batch_s = engine.max_batch, engine.short_batch_s
 
     def plan(self, job: Job) -> Iterator[PlanStep]:
         request = job.request
@@ -92,12 +94,9 @@ class AsrWorkload(Workload):
                 continue
             progress.speech_s += window.speech_s
             attempt = _Attempt(window, request.temperature)
-            yield Unit(job.id, window.index, window.duration_s, self._batch_key(job.id, attempt), attempt)
-
-    def _batch_key(self, job_id: str, attempt: _Attempt) -> tuple[DecodeOptions, str]:
-        progress = self._jobs[job_id]
-        # A language that is still open is settled window by window, so these units keep to themselves.
-        return self._options(progress, attempt), "" if progress.is_settled else job_id
+            options = self._options(progress, attempt)
+            # A language that is still open is settled window by window.
+            yield Unit(job.id, window.index, window.duration_s, options, attempt, is_sequential=not progress.is_settled)
 
     def _options(self, progress: _Progress, attempt: _Attempt) -> DecodeOptions:
         request = progress.request
@@ -124,8 +123,8 @@ class AsrWorkload(Workload):
             if is_poor(result) and hotter <= 1.0:
                 _log_retry(result, attempt.temperature, hotter)
                 again = replace(attempt, temperature=hotter, best=best)
-                key = self._batch_key(unit.job_id, again)
-                yield unit, Again(replace(unit, data=again, batch_key=key))
+                key = self._options(self._jobs[unit.job_id], again)
+                yield unit, Again(replace(unit, data=again, batch_key=key, is_sequential=False))
                 continue
             yield unit, Produced(self._text(self._jobs[unit.job_id], attempt.window, best, options))
             yield unit, Finished()

@@ -1,4 +1,4 @@
-"""The command line: `voice-stack asr | tts | up | models | doctor | settings`."""
+"""The command line: `voice-stack asr | tts | up | models | doctor | bench | settings`."""
 
 from importlib import import_module
 
@@ -10,6 +10,7 @@ _COMMANDS = {
     "up": "up",
     "models": "models",
     "doctor": "doctor",
+    "bench": "bench",
     "settings": "settings_docs",
 }
 """Command -> module of this package that defines it under the same name."""

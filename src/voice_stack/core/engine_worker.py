@@ -1,25 +1,23 @@
 """The engine process: the loop that owns the model.
 
-Three threads share one lock. The main thread reads commands; a preparing thread cuts jobs into units, a step of one job
-at a time, the job with the fewest units waiting first; the running thread loads the model and then runs batches.
+Its threads share one lock. The main thread reads commands; a preparing thread cuts jobs into units, a step of one job
+at a time, the job with the fewest units waiting first; the first lane loads the model, then every lane runs batches.
 Results leave in the order of each job's units, whatever order they were made in.
 """
 
 import os
 import threading
 import time
-from collections.abc import Iterator
 from logging import getLogger
 from multiprocessing.connection import Connection
 
+from voice_stack.core.active_job import ActiveJob
 from voice_stack.core.errors import EngineError, ModelLoadError, VoiceStackError
 from voice_stack.core.jobs import (
     Again,
     Cancel,
     Command,
     Event,
-    Finished,
-    Job,
     JobCancelled,
     JobDone,
     JobFailed,
@@ -28,7 +26,6 @@ from voice_stack.core.jobs import (
     Outlook,
     Output,
     Pause,
-    PlanStep,
     Preparing,
     Produced,
     RunResult,
@@ -43,22 +40,10 @@ from voice_stack.core.workload import Workload
 
 logger = getLogger(__name__)
 
-PREPARED_UNITS = 4
-"""Units of one job that may wait: enough to keep the engine busy, few enough to keep memory flat."""
-
-
-class _ActiveJob:
-    """A job inside the engine process."""
-
-    def __init__(self, job: Job, plan: Iterator[PlanStep]) -> None:
-        self.job = job
-        self.plan = plan
-        self.is_planned = False
-        self.is_cancelled = False
-        self.in_step = False
-        self.running: set[int] = set()
-        self.next_index = job.first_unit
-        self.held: dict[int, list[Produced | Finished]] = {}
+PREPARED_BATCHES = 2
+"""Batches for every lane that one job may have waiting: the engine is never idle, and memory stays flat."""
+MIN_PREPARED = 4
+EXPRESS_LANE = "express lane"
 
 
 class Worker:
@@ -68,13 +53,14 @@ class Worker:
         self._connection = connection
         self._workload = workload
         self._scheduler = Scheduler()
-        self._jobs: dict[str, _ActiveJob] = {}
+        self._jobs: dict[str, ActiveJob] = {}
         self._changed = threading.Condition()
         self._sending = threading.Lock()
+        self._free_lanes = 0
 
     def serve(self) -> None:
         """Read commands until told to stop or until the API process is gone."""
-        for target in (self._prepare_forever, self._run_forever):
+        for target in (self._prepare_forever, self._run_first_lane):
             threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True).start()
         while True:
             try:
@@ -88,7 +74,7 @@ class Worker:
         with self._changed:
             match command:
                 case Submit(job):
-                    self._jobs[job.id] = _ActiveJob(job, self._workload.plan(job))
+                    self._jobs[job.id] = ActiveJob(job, self._workload.plan(job))
                     self._scheduler.open(job.id, time.monotonic(), alone=job.attempt > 0)
                 case Cancel(job_id):
                     if active := self._jobs.get(job_id):
@@ -125,16 +111,17 @@ class Worker:
                 self._send(Preparing(announced))
             self._prepare_step(active)
 
-    def _next_to_prepare(self) -> _ActiveJob | None:
+    def _next_to_prepare(self) -> ActiveJob | None:
         unplanned = [active for active in self._jobs.values() if not active.is_planned and not active.is_cancelled]
-        open_jobs = [active for active in unplanned if self._scheduler.count(active.job.id) < PREPARED_UNITS]
+        enough = max(MIN_PREPARED, PREPARED_BATCHES * self._workload.lanes * self._workload.max_batch)
+        open_jobs = [active for active in unplanned if self._scheduler.count(active.job.id) < enough]
         return min(
             open_jobs,
             key=lambda active: (self._scheduler.count(active.job.id), self._scheduler.remaining_s(active.job.id)),
             default=None,
         )
 
-    def _prepare_step(self, active: _ActiveJob) -> None:
+    def _prepare_step(self, active: ActiveJob) -> None:
         job = active.job
         try:
             step = next(active.plan)
@@ -143,7 +130,7 @@ class Worker:
             step = None
         except Exception as error:  # noqa: BLE001 - the border of the preparing thread: logged, and answered below
             self._fail([active], error)
-            return
+            step = None
         with self._changed:
             active.in_step = False
             if not active.is_cancelled:
@@ -155,7 +142,7 @@ class Worker:
             self._end_if_over(active)
             self._changed.notify_all()
 
-    def _run_forever(self) -> None:
+    def _run_first_lane(self) -> None:
         started = time.monotonic()
         try:
             self._workload.load()
@@ -165,25 +152,54 @@ class Worker:
             self._send(LoadFailed(known))
             os._exit(1)
         self._send(Loaded(time.monotonic() - started))
+        self._free_lanes = self._workload.lanes
+        names = [f"lane {lane}" for lane in range(1, self._workload.lanes)]
+        for name in [*names, EXPRESS_LANE] if self._workload.has_express_lane else names:
+            threading.Thread(target=self._run_lane, args=(name,), name=name, daemon=True).start()
+        self._run_lane("lane 0")
+
+    def _run_lane(self, name: str) -> None:
+        is_express = name == EXPRESS_LANE
         while True:
             with self._changed:
-                while not (batch := self._scheduler.next(time.monotonic(), self._workload.max_batch)):
+                while not (batch := self._next_express_batch() if is_express else self._next_batch()):
                     self._changed.wait()
+                self._free_lanes -= int(not is_express)
+                jobs = {unit.job_id: self._jobs[unit.job_id] for unit in batch}
                 for unit in batch:
-                    self._jobs[unit.job_id].running.add(unit.index)
+                    jobs[unit.job_id].running.add(unit.index)
+                    self._send(UnitStarted(unit.job_id, unit.index))
                 self._changed.notify_all()
-            self._run_batch(batch)
+            self._run_batch(batch, jobs)
+            with self._changed:
+                self._free_lanes += int(not is_express)
+                self._changed.notify_all()
 
-    def _run_batch(self, batch: list[Unit]) -> None:
-        for unit in batch:
-            self._send(UnitStarted(unit.job_id, unit.index))
-        jobs = {unit.job_id: self._jobs[unit.job_id] for unit in batch}
+    def _next_batch(self, *, only_short: bool = False) -> list[Unit]:
+        return self._scheduler.next(
+            time.monotonic(),
+            self._workload.max_batch,
+            short_limit_s=self._workload.short_batch_s,
+            free_lanes=max(1, self._free_lanes),
+            running=self._running_jobs(),
+            only_short=only_short,
+        )
+
+    def _next_express_batch(self) -> list[Unit]:
+        """A batch of short jobs, while long ones hold the lanes: the cores are shared then, but nobody waits."""
+        holds_up = self._free_lanes == 0 and not all(map(self._scheduler.is_short, self._running_jobs()))
+        return self._next_batch(only_short=True) if holds_up else []
+
+    def _running_jobs(self) -> set[str]:
+        return {job_id for job_id, active in self._jobs.items() if active.running}
+
+    def _run_batch(self, batch: list[Unit], jobs: dict[str, ActiveJob]) -> None:
         try:
             for unit, result in self._workload.run(batch):
                 self._accept(jobs[unit.job_id], unit, result)
                 if all(active.is_cancelled for active in jobs.values()):
                     break
-        except Exception as error:  # noqa: BLE001 - the border of the running thread: logged, and answered below
+        except Exception as error:  # noqa: BLE001 - the border of a lane: logged, and answered below
             self._fail(list(jobs.values()), error)
         with self._changed:
             for unit in batch:
@@ -192,48 +208,39 @@ class Worker:
                 self._end_if_over(active)
             self._changed.notify_all()
 
-    def _accept(self, active: _ActiveJob, unit: Unit, result: RunResult) -> None:
-        if active.is_cancelled:
-            return
-        if isinstance(result, Again):
-            with self._changed:
+    def _accept(self, active: ActiveJob, unit: Unit, result: RunResult) -> None:
+        with self._changed:
+            if active.is_cancelled:
+                return
+            if isinstance(result, Again):
                 active.running.discard(unit.index)
                 self._send(UnitPaused(unit.job_id, unit.index))
-                if not active.is_cancelled:
-                    self._scheduler.add(result.unit)
-            return
-        active.held.setdefault(unit.index, []).append(result)
-        while held := active.held.pop(active.next_index, None):
-            for part in held:
-                self._deliver(active, part)
-            if not isinstance(held[-1], Finished):
+                self._scheduler.add(result.unit)
                 return
+            for index, part in active.put_in_order(unit.index, result):
+                job_id = unit.job_id
+                self._send(
+                    Output(job_id, index, part.payload) if isinstance(part, Produced) else UnitDone(job_id, index)
+                )
 
-    def _deliver(self, active: _ActiveJob, part: Produced | Finished) -> None:
-        job_id, index = active.job.id, active.next_index
-        self._send(Output(job_id, index, part.payload) if isinstance(part, Produced) else UnitDone(job_id, index))
-        active.next_index += int(isinstance(part, Finished))
-
-    def _fail(self, jobs: list[_ActiveJob], error: Exception) -> None:
+    def _fail(self, jobs: list[ActiveJob], error: Exception) -> None:
+        """Let jobs end with an error as soon as nothing of them runs any more."""
         known = error if isinstance(error, VoiceStackError) else EngineError(f"the engine failed: {error}")
         with self._changed:
             for active in jobs:
                 if not isinstance(error, VoiceStackError):
                     logger.error("job failed", exc_info=error, extra={"fields": {"job_request": active.job.request_id}})
-                active.in_step = False
+                active.error = active.error or known
                 active.is_cancelled = True
-                active.running.clear()
                 self._scheduler.close(active.job.id)
-                if self._jobs.pop(active.job.id, None) is not None:
-                    self._workload.forget(active.job)
-                    self._send(JobFailed(active.job.id, known))
-            self._changed.notify_all()
 
-    def _end_if_over(self, active: _ActiveJob) -> None:
+    def _end_if_over(self, active: ActiveJob) -> None:
         job = active.job
         if active.in_step or active.running or job.id not in self._jobs:
             return
-        if active.is_cancelled:
+        if active.error:
+            self._send(JobFailed(job.id, active.error))
+        elif active.is_cancelled:
             self._send(JobCancelled(job.id))
         elif active.is_planned and self._scheduler.count(job.id) == 0:
             self._send(JobDone(job.id, self._workload.finish(job)))

@@ -39,6 +39,7 @@ class Unit:
         cost_s: Expected length of its audio in seconds, the measure of work.
         batch_key: Units with equal keys may run in one batch.
         data: What the engine works on.
+        is_sequential: It runs by itself, and not while another unit of its job runs: what it finds shapes the next.
     """
 
     job_id: str
@@ -46,6 +47,7 @@ class Unit:
     cost_s: float
     batch_key: Hashable
     data: object
+    is_sequential: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,18 @@ that has not been served for a while is treated as if it were shorter, so that a
 """
 
 import heapq
+import math
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 
 from voice_stack.core.jobs import Unit
 
 HALF_LIFE_S = 3.0
 """Waiting that halves the work a job seems to have left: an hour beats a 3-second clip after about 30 s."""
+
+
+SHORT_JOB_S = 30.0
+"""A job with no more work than this is short: somebody waits for it right now."""
 
 
 @dataclass(slots=True)
@@ -23,11 +29,28 @@ class _Line:
     paused: bool = False
     units: list[tuple[int, Unit]] = field(default_factory=list)
 
+    @property
+    def head(self) -> Unit:
+        return self.units[0][1]
+
+    @property
+    def left_s(self) -> float:
+        return max(self.remaining_s, sum(unit.cost_s for _, unit in self.units))
+
+    @property
+    def is_short(self) -> bool:
+        return self.left_s <= SHORT_JOB_S
+
+    def is_ready(self, *, is_running: bool) -> bool:
+        return bool(self.units) and not self.paused and not (is_running and self.head.is_sequential)
+
+    def fits(self, key: Hashable) -> bool:
+        """Whether its next unit may join a batch with this key."""
+        return bool(self.units) and not self.alone and not self.head.is_sequential and self.head.batch_key == key
+
     def score(self, now: float) -> float:
-        waiting_s = sum(unit.cost_s for _, unit in self.units)
-        left_s = max(self.remaining_s, waiting_s)
         # Beyond 200 half-lives everything is 0 anyway; the bound keeps the power in range.
-        return left_s * float(0.5 ** min((now - self.served_at) / HALF_LIFE_S, 200.0))
+        return self.left_s * float(0.5 ** min((now - self.served_at) / HALF_LIFE_S, 200.0))
 
 
 class Scheduler:
@@ -66,33 +89,62 @@ class Scheduler:
         """Seconds of audio a job still has before it, as far as known."""
         return self._lines[job_id].remaining_s
 
-    def next(self, now: float, limit: int) -> list[Unit]:
+    def is_short(self, job_id: str) -> bool:
+        """Whether so little work is left of a job that it may use the express lane; false for one that is gone."""
+        return job_id in self._lines and self._lines[job_id].is_short
+
+    def next(
+        self,
+        now: float,
+        limit: int,
+        *,
+        short_limit_s: float = math.inf,
+        free_lanes: int = 1,
+        running: Collection[str] = (),
+        only_short: bool = False,
+    ) -> list[Unit]:
         """Take the next batch out of the lines.
 
         Args:
             now: Seconds on any steady clock, the same for all calls.
             limit: Largest batch the engine takes.
+            short_limit_s: Most work in a batch of several units of short jobs; long jobs do not share their batches.
+            free_lanes: How many batches could start now; what waits is spread over them.
+            running: Jobs of which a unit runs at this moment.
+            only_short: Leave long jobs where they are.
 
         Returns:
             At most `limit` units with equal batch keys, the most urgent job's first unit at the front; empty if
             nothing can run.
         """
-        ready = [line for line in self._lines.values() if line.units and not line.paused]
-        if not ready:
+        if any(self._lines[job_id].alone for job_id in running if job_id in self._lines):
             return []
-        ready.sort(key=lambda line: line.score(now))
-        first = ready[0]
+        lines = [line for job_id, line in self._lines.items() if line.is_ready(is_running=job_id in running)]
+        lines = [line for line in lines if line.is_short or not only_short]
+        if not lines:
+            return []
+        lines.sort(key=lambda line: line.score(now))
+        first = lines[0]
         if first.alone:
+            return [] if running else [self._take(first, now)]
+        if first.head.is_sequential:
             return [self._take(first, now)]
-        key = first.units[0][1].batch_key
+        lines = [line for line in lines if line.is_short == first.is_short]
+        share = -(-sum(len(line.units) for line in lines) // free_lanes)
+        return self._fill(lines, min(limit, share), short_limit_s if first.is_short else math.inf, now)
+
+    def _fill(self, lines: list[_Line], limit: int, limit_s: float, now: float) -> list[Unit]:
+        """Round by round, one unit of each job: a batch is shared before it is filled by one job alone."""
+        key = lines[0].head.batch_key
         batch: list[Unit] = []
-        # Round by round, one unit of each job: a batch is shared before it is filled by one job alone.
-        while len(batch) < limit:
-            fitting = [line for line in ready if line.units and not line.alone and line.units[0][1].batch_key == key]
-            if not fitting:
-                break
-            batch.extend(self._take(line, now) for line in fitting[: limit - len(batch)])
-        return batch
+        while True:
+            found = len(batch)
+            for line in lines:
+                left_s = limit_s - sum(unit.cost_s for unit in batch)
+                if len(batch) < limit and line.fits(key) and (not batch or line.head.cost_s <= left_s):
+                    batch.append(self._take(line, now))
+            if len(batch) == found:
+                return batch
 
     @staticmethod
     def _take(line: _Line, now: float) -> Unit:

@@ -1,5 +1,6 @@
 """What a server teaches its engine processes: how a job becomes units and what running them gives."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
@@ -9,10 +10,20 @@ from voice_stack.core.jobs import Job, PlanStep, RunResult, Unit
 class Workload(ABC):
     """What one kind of engine process does with a job; built once per process by the server's factory.
 
-    `load` and `run` are called by the running thread, `plan` and the steps of what it returns by the preparing thread.
+    `plan` and the steps of what it returns are called by the preparing thread, `load` by the first lane, `run` by every
+    lane, so by several threads at once; `finish` and `forget` when nothing of the job runs.
+
+    Attributes:
+        lanes: How many batches may run at once; known after `load`, as the others are.
+        max_batch: Most units of a batch.
+        short_batch_s: Most work in a batch of several units of short jobs, as the sum of `Unit.cost_s`.
+        has_express_lane: Whether one more batch may run, of short jobs, while long jobs hold all lanes.
     """
 
+    lanes: int = 1
     max_batch: int = 1
+    short_batch_s: float = math.inf
+    has_express_lane: bool = False
 
     @abstractmethod
     def load(self) -> None:

@@ -1,5 +1,6 @@
 """What an engine is: one batch of windows in, text with times out. Everything else is shared and lies elsewhere."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,26 +82,51 @@ class EngineCapabilities:
     language_detection: bool
 
 
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How a model is loaded and run.
+
+    Attributes:
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        compute_type: Number format of the weights at work, `auto` for the usual one of the device.
+        threads: CPU threads in all, 0 for as many as the process may use.
+        lanes: Calls of `decode` that run at once, each with its share of the threads; 0: the engine chooses.
+        max_batch: Most windows of one call; 0: the engine chooses.
+        padding_s: Silence that is computed after the speech, in seconds; 30 computes whole windows always.
+    """
+
+    device: str = "auto"
+    compute_type: str = "auto"
+    threads: int = 0
+    lanes: int = 0
+    max_batch: int = 0
+    padding_s: float = 3.0
+
+
 class AsrEngine(ABC):
-    """A loaded model. Used by one thread at a time.
+    """A loaded model. At most `lanes` threads use it at a time, one more where there is an express lane.
 
     Args:
         model_dir: Folder with the model's files.
-        device: `auto`, `cpu`, `cuda` or `cuda:1`.
-        compute_type: Number format of the weights at work, `auto` for the usual one of the device.
-        threads: CPU threads, 0 for as many as the process may use.
+        options: How to load and run it.
 
     Attributes:
+        lanes: Calls of `decode` that may run at the same time with profit.
         max_batch: Most windows that one call of `decode` takes with profit.
+        short_batch_s: Most audio in a call with several windows that somebody waits for, in seconds.
+        has_express_lane: One more call may run at the same time, at the cost of the others' speed.
 
     Raises:
         ModelLoadError: The model does not load.
     """
 
+    lanes: int = 1
     max_batch: int = 1
+    short_batch_s: float = math.inf
+    has_express_lane: bool = False
 
-    def __init__(self, model_dir: Path, *, device: str, compute_type: str, threads: int) -> None:
-        self.model_dir, self.device, self.compute_type, self.threads = model_dir, device, compute_type, threads
+    def __init__(self, model_dir: Path, options: EngineOptions) -> None:
+        self.model_dir, self.options = model_dir, options
 
     @property
     @abstractmethod

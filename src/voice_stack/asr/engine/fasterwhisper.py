@@ -1,14 +1,15 @@
 """Whisper on CTranslate2, by faster-whisper's lower level: windows in batches, one temperature for each call."""
 
 import json
+import logging
+import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
 
 import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
-from faster_whisper.audio import pad_or_trim
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
 from numpy.typing import NDArray
@@ -18,54 +19,40 @@ from voice_stack.asr.engine.base import (
     AsrEngine,
     DecodeOptions,
     EngineCapabilities,
+    EngineOptions,
     WindowResult,
     check_window,
 )
-from voice_stack.asr.engine.timestamps import TimedTokens, last_timestamp_s, split_at_timestamps
-from voice_stack.asr.transcript import Segment, Word
-from voice_stack.core.cpus import available_cpus
+from voice_stack.asr.engine.compute_plan import plan_compute
+from voice_stack.asr.engine.encoder_width import FULL_FRAMES, has_run_on, narrow_frames
+from voice_stack.asr.engine.timestamps import last_timestamp_s, split_at_timestamps
+from voice_stack.asr.engine.word_alignment import align_words
+from voice_stack.asr.transcript import Segment
 from voice_stack.core.errors import EngineError, ModelLoadError
+from voice_stack.core.logging import log_event
 
 _LATEST_FIRST_TIMESTAMP = 50  # in timestamps: text begins within the first second of the window
 _DRAWN = 5  # texts above temperature 0, the most probable is kept
-_BATCH = {"cpu": 1, "cuda": 16}  # on a CPU a batch is hardly faster than its windows one by one, and holds up others
-_COMPUTE_TYPE = {"cpu": "int8", "cuda": "float16"}
 _FILES = ("config.json", "model.bin", "tokenizer.json")  # the library looks for a missing tokenizer on the hub
-_OPENING_MARKS = "\"'“¿([{-"
-_CLOSING_MARKS = "\"'.。,，!！?？:：”)]}、"
 
 
-class _AlignedWord(TypedDict):
-    word: str
-    start: float
-    end: float
-    probability: float
+logger = logging.getLogger(__name__)
 
 
-class _Alignable(TypedDict):
-    """What the library's alignment takes for a segment; it fills in the words."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Encoding:
+    """The encoder's output for one window, kept between finding the language and decoding."""
 
-    seek: int
-    start: float
-    end: float
-    tokens: list[int]
-    words: list[_AlignedWord]
-
-
-def _resolve_device(device: str) -> tuple[str, int]:
-    name, _, index = device.partition(":")
-    if name == "auto":
-        name = "cuda" if ctranslate2.get_cuda_device_count() > 0 else "cpu"
-    if name not in _BATCH or not (index or "0").isdecimal():
-        raise ValueError(f"device {device!r} is not one of auto, cpu, cuda, cuda:0, cuda:1 and so on")
-    return name, int(index or 0)
+    window: NDArray[np.float32]
+    frames: int
+    encoded: ctranslate2.StorageView
 
 
 class FasterWhisperEngine(AsrEngine):
     """Any Whisper model in CTranslate2's format; see `AsrEngine`."""
 
-    def __init__(self, model_dir: Path, *, device: str, compute_type: str, threads: int) -> None:
-        super().__init__(model_dir, device=device, compute_type=compute_type, threads=threads)
+    def __init__(self, model_dir: Path, options: EngineOptions) -> None:
+        super().__init__(model_dir, options)
         # What the libraries raise on unusable files; the tokenizer's own error has no class, so its file is read first.
         try:
             missing = [name for name in _FILES if not (model_dir / name).is_file()]
@@ -76,19 +63,22 @@ class FasterWhisperEngine(AsrEngine):
         except (RuntimeError, ValueError, TypeError, OSError) as error:
             raise ModelLoadError(f"The model in {model_dir} does not load: {error}.") from error
         self._tokenizers: dict[tuple[str, str], Tokenizer] = {}
-        self._encoded: tuple[NDArray[np.float32], ctranslate2.StorageView] | None = None
+        self._kept = threading.local()
 
     def _load(self) -> None:
-        device, index = _resolve_device(self.device)
+        plan = plan_compute(self.options, (self.model_dir / "model.bin").stat().st_size)
         self._model = WhisperModel(
             str(self.model_dir),
-            device=device,
-            device_index=index,
-            compute_type=_COMPUTE_TYPE[device] if self.compute_type == "auto" else self.compute_type,
-            cpu_threads=self.threads or available_cpus(),
+            device=plan.device,
+            device_index=plan.index,
+            compute_type=plan.compute_type,
+            cpu_threads=plan.threads,
+            num_workers=plan.lanes + plan.has_express_lane,
             local_files_only=True,
         )
-        self.max_batch = _BATCH[device]
+        self._encodes_one_by_one = plan.device == "cpu"
+        self.lanes, self.has_express_lane = plan.lanes, plan.has_express_lane
+        self.max_batch, self.short_batch_s = plan.max_batch, plan.short_batch_s
         multilingual: bool = self._model.model.is_multilingual
         known = self._model.hf_tokenizer.token_to_id
         codes = tuple(code for code in self._model.supported_languages if known(f"<|{code}|>") is not None)
@@ -110,12 +100,13 @@ class FasterWhisperEngine(AsrEngine):
         check_window(window)
         if not self._capabilities.language_detection:
             return {"en": 1.0}
+        frames = narrow_frames(window.size, self.options.padding_s)
         try:
-            encoded = self._encode([window])
+            encoded = self._encode([window], frames)
             found = self._model.model.detect_language(encoded)[0]
         except RuntimeError as error:
             raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
-        self._encoded = (window, encoded)
+        self._kept.encoding = _Encoding(window, frames, encoded)
         return {token[2:-2]: float(probability) for token, probability in found}
 
     def decode(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> list[WindowResult]:
@@ -125,15 +116,37 @@ class FasterWhisperEngine(AsrEngine):
         if not windows:
             return []
         tokenizer = self._tokenizer(options)
+        # Above temperature 0 a window has failed already: it gets all the room there is.
+        longest = max(window.size for window in windows)
+        frames = FULL_FRAMES if options.temperature > 0 else narrow_frames(longest, self.options.padding_s)
         try:
-            encoded = self._encode(windows)
-            outputs = self._generate(encoded, len(windows), tokenizer, options)
-            return [
-                self._read(output, window, tokenizer, options, encoded, index)
-                for index, (output, window) in enumerate(zip(outputs, windows, strict=True))
-            ]
+            heard = self._decode_at(frames, windows, tokenizer, options)
+            failed = [index for index, (_, has_failed) in enumerate(heard) if has_failed]
+            if failed:
+                log_event(logger, logging.DEBUG, "decoded again at full width", windows=len(failed), frames=frames)
+                again = self._decode_at(FULL_FRAMES, [windows[index] for index in failed], tokenizer, options)
+                for index, result in zip(failed, again, strict=True):
+                    heard[index] = result
         except RuntimeError as error:
             raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
+        return [result for result, _ in heard]
+
+    def _decode_at(
+        self, frames: int, windows: Sequence[NDArray[np.float32]], tokenizer: Tokenizer, options: DecodeOptions
+    ) -> list[tuple[WindowResult, bool]]:
+        """The text of each window, and whether more frames may give a better one."""
+        encoded = self._encode(windows, frames)
+        heard = []
+        for index, output in enumerate(self._generate(encoded, len(windows), tokenizer, options)):
+            duration_s = windows[index].size / SAMPLE_RATE
+            result = self._read(output, duration_s, tokenizer, options)
+            has_failed = frames < FULL_FRAMES and has_run_on(result, duration_s, len(output.sequences_ids[0]))
+            if options.word_timestamps and result.segments and not has_failed:
+                words = align_words(self._model, tokenizer, result.segments, _pick(encoded, index), duration_s)
+                segments = zip(result.segments, words, strict=True)
+                result = replace(result, segments=tuple(replace(segment, words=said) for segment, said in segments))
+            heard.append((result, has_failed))
+        return heard
 
     def _tokenizer(self, options: DecodeOptions) -> Tokenizer:
         can = self._capabilities
@@ -149,14 +162,26 @@ class FasterWhisperEngine(AsrEngine):
             self._tokenizers[key] = Tokenizer(self._model.hf_tokenizer, multilingual, options.task, language)
         return self._tokenizers[key]
 
-    def _encode(self, windows: Sequence[NDArray[np.float32]]) -> ctranslate2.StorageView:
-        kept, self._encoded = self._encoded, None
-        if kept is not None and len(windows) == 1 and kept[0] is windows[0]:
-            return kept[1]
+    def _encode(self, windows: Sequence[NDArray[np.float32]], frames: int) -> ctranslate2.StorageView:
+        kept: _Encoding | None = getattr(self._kept, "encoding", None)
+        self._kept.encoding = None
+        if kept is not None and len(windows) == 1 and kept.window is windows[0] and kept.frames == frames:
+            return kept.encoded
+        features = [self._features(window, frames) for window in windows]
+        if not self._encodes_one_by_one:
+            return self._model.encode(np.stack(features))
+        # On a CPU a batch of encodings takes longer than one after the other: it no longer fits the caches.
+        encoded = [self._model.encode(feature) for feature in features]
+        if len(encoded) == 1:
+            return encoded[0]
+        return ctranslate2.StorageView.from_array(np.concatenate([np.array(view) for view in encoded]))
+
+    def _features(self, window: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+        """Log-mel features of a window and the silence after it, of shape (mels, frames)."""
         extractor = self._model.feature_extractor
-        return self._model.encode(
-            np.stack([pad_or_trim(extractor(window)[..., :-1], extractor.nb_max_frames) for window in windows])
-        )
+        padded = np.pad(window, (0, max(0, frames * extractor.hop_length - window.size)))
+        features: NDArray[np.float32] = extractor(padded)[:, :frames]
+        return features
 
     def _generate(
         self, encoded: ctranslate2.StorageView, count: int, tokenizer: Tokenizer, options: DecodeOptions
@@ -181,26 +206,19 @@ class FasterWhisperEngine(AsrEngine):
     def _read(
         self,
         output: ctranslate2.models.WhisperGenerationResult,
-        window: NDArray[np.float32],
+        duration_s: float,
         tokenizer: Tokenizer,
         options: DecodeOptions,
-        encoded: ctranslate2.StorageView,
-        index: int,
     ) -> WindowResult:
         tokens: list[int] = output.sequences_ids[0]
-        duration_s = window.size / SAMPLE_RATE
         # The score is a mean over the tokens alone; the end of the text counts as one more.
         avg_logprob = float(output.scores[0]) * len(tokens) / (len(tokens) + 1)
         begin: int = tokenizer.timestamp_begin
-        parts = split_at_timestamps(tokens, timestamp_begin=begin, duration_s=duration_s)
-        words: list[tuple[Word, ...]] = [()] * len(parts)
-        if options.word_timestamps and parts:
-            words = self._align(parts, tokenizer, _pick(encoded, index), duration_s)
         compression_ratio = float(get_compression_ratio(tokenizer.decode(tokens).strip()))
         quality = (options.temperature, avg_logprob, compression_ratio, float(output.no_speech_prob))
         segments = tuple(
-            Segment(tokenizer.decode(part.tokens), part.start_s, part.end_s, part.tokens, *quality, words=heard)
-            for part, heard in zip(parts, words, strict=True)
+            Segment(tokenizer.decode(part.tokens), part.start_s, part.end_s, part.tokens, *quality)
+            for part in split_at_timestamps(tokens, timestamp_begin=begin, duration_s=duration_s)
         )
         return WindowResult(
             segments=segments,
@@ -212,26 +230,6 @@ class FasterWhisperEngine(AsrEngine):
             temperature=options.temperature,
             is_complete_until_s=last_timestamp_s(tokens, timestamp_begin=begin, duration_s=duration_s),
         )
-
-    def _align(
-        self, parts: Sequence[TimedTokens], tokenizer: Tokenizer, encoded: ctranslate2.StorageView, duration_s: float
-    ) -> list[tuple[Word, ...]]:
-        """The words of each segment of one window."""
-        found: list[_Alignable] = [
-            {"seek": 0, "start": part.start_s, "end": part.end_s, "tokens": list(part.tokens), "words": []}
-            for part in parts
-        ]
-        frames = max(int(duration_s * self._model.frames_per_second), self._model.input_stride)
-        self._model.add_word_timestamps([found], tokenizer, encoded, frames, _OPENING_MARKS, _CLOSING_MARKS, 0.0)
-        words, earliest_s = list[tuple[Word, ...]](), 0.0
-        for segment in found:
-            clamped = []
-            for word in segment["words"]:
-                start_s = min(max(float(word["start"]), earliest_s), duration_s)
-                earliest_s = min(max(float(word["end"]), start_s), duration_s)
-                clamped.append(Word(word["word"].strip(), start_s, earliest_s, float(word["probability"])))
-            words.append(tuple(word for word in clamped if word.text))
-        return words
 
 
 def _pick(encoded: ctranslate2.StorageView, index: int) -> ctranslate2.StorageView:

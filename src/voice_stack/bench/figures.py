@@ -91,3 +91,10 @@ def as_markdown(figures: Sequence[Figure], machine: str) -> str:
     """The table for docs/performance.md."""
     rows = [COLUMNS, ("---",) * len(COLUMNS), *(figure.cells() for figure in figures)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + f"\n\nMachine: {machine}. Medians (lowest to highest)."
+
+
+def percentile_95(values: list[float]) -> float:
+    """The 95th percentile; of a single value that value, of none 0."""
+    if len(values) < 2:
+        return values[0] if values else 0.0
+    return statistics.quantiles(values, n=20, method="inclusive")[-1]

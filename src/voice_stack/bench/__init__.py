@@ -1,0 +1,1 @@
+"""Measuring any server that speaks OpenAI's audio API: `voice-stack bench`."""
