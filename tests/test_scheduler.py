@@ -67,6 +67,57 @@ def test_a_job_that_is_tried_again_runs_alone() -> None:
     assert [u.job_id for u in scheduler.next(0.0, 4)] == ["a", "a"]
 
 
+def test_a_job_that_runs_alone_waits_for_the_others_and_they_for_it() -> None:
+    scheduler = schedule(("a", 3, 1))
+    scheduler.open("suspect", 0.0, alone=True)
+    scheduler.add(unit("suspect", cost_s=1.0))
+    assert scheduler.next(0.0, 4, running={"b"}) == []
+    assert [u.job_id for u in scheduler.next(0.0, 4)] == ["suspect"]
+    assert scheduler.next(0.0, 4, running={"suspect"}) == []
+    assert [u.job_id for u in scheduler.next(0.0, 4)] == ["a"]
+
+
+def test_units_whose_results_shape_the_next_run_one_after_another() -> None:
+    scheduler = Scheduler()
+    for job_id in ("unknown", "other"):
+        scheduler.open(job_id, 0.0)
+        for index in range(2):
+            scheduler.add(Unit(job_id, index, 3.0, "same", None, is_sequential=job_id == "unknown"))
+    assert [(u.job_id, u.index) for u in scheduler.next(0.0, 4)] == [("unknown", 0)]
+    assert [u.job_id for u in scheduler.next(0.0, 4, running={"unknown"})] == ["other", "other"]
+    assert scheduler.next(0.0, 4, running={"unknown"}) == []
+    assert [(u.job_id, u.index) for u in scheduler.next(0.0, 4)] == [("unknown", 1)]
+
+
+def test_short_jobs_do_not_share_a_batch_with_long_ones() -> None:
+    scheduler = schedule(("film", 7200, 4), ("command", 3, 1), ("question", 4, 1))
+    assert [u.job_id for u in scheduler.next(0.0, 8)] == ["command", "question"]
+    assert [u.job_id for u in scheduler.next(0.0, 8)] == ["film"] * 4
+
+
+def test_short_jobs_share_a_batch_up_to_a_limit_of_work() -> None:
+    scheduler = schedule(*((f"command-{n}", 3, 1) for n in range(8)))
+    assert len(scheduler.next(0.0, 8, short_limit_s=10.0)) == 3
+    scheduler = Scheduler()
+    scheduler.open("long sentence", 0.0)
+    scheduler.add(unit("long sentence", cost_s=20.0))
+    assert len(scheduler.next(0.0, 8, short_limit_s=10.0)) == 1
+
+
+def test_what_waits_is_spread_over_the_free_lanes() -> None:
+    scheduler = schedule(("a", 3, 1), ("b", 3, 1), ("c", 3, 1))
+    assert len(scheduler.next(0.0, 8, free_lanes=2)) == 2
+    assert len(scheduler.next(0.0, 8, free_lanes=1)) == 1
+
+
+def test_the_express_lane_takes_no_film() -> None:
+    scheduler = schedule(("film", 7200, 4), ("command", 3, 1))
+    assert scheduler.is_short("command")
+    assert not scheduler.is_short("film")
+    assert [u.job_id for u in scheduler.next(0.0, 8, only_short=True)] == ["command"]
+    assert scheduler.next(0.0, 8, only_short=True) == []
+
+
 def test_a_paused_job_waits_and_a_closed_one_is_gone() -> None:
     scheduler = schedule(("slow reader", 1, 1), ("gone", 1, 1))
     scheduler.pause("slow reader", True)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, DecodeOptions, WindowResult
+from voice_stack.asr.engine.encoder_width import narrow_frames
 from voice_stack.asr.request import AsrWorkerConfig, TranscriptionRequest, TranscriptionSummary, WindowText
 from voice_stack.asr.transcript import Segment
 from voice_stack.asr.window_result import better, in_file_time, is_poor, lost_tail, until_complete
@@ -94,9 +95,13 @@ class AsrWorkload(Workload):
                 continue
             progress.speech_s += window.speech_s
             attempt = _Attempt(window, request.temperature)
-            options = self._options(progress, attempt)
+            key = self._batch_key(progress, attempt)
             # A language that is still open is settled window by window.
-            yield Unit(job.id, window.index, window.duration_s, options, attempt, is_sequential=not progress.is_settled)
+            yield Unit(job.id, window.index, window.duration_s, key, attempt, is_sequential=not progress.is_settled)
+
+    def _batch_key(self, progress: _Progress, attempt: _Attempt) -> tuple[DecodeOptions, int]:
+        frames = narrow_frames(attempt.window.samples.size, self._config.encoder_padding_s)
+        return self._options(progress, attempt), frames
 
     def _options(self, progress: _Progress, attempt: _Attempt) -> DecodeOptions:
         request = progress.request
@@ -123,7 +128,7 @@ class AsrWorkload(Workload):
             if is_poor(result) and hotter <= 1.0:
                 _log_retry(result, attempt.temperature, hotter)
                 again = replace(attempt, temperature=hotter, best=best)
-                key = self._options(self._jobs[unit.job_id], again)
+                key = self._batch_key(self._jobs[unit.job_id], again)
                 yield unit, Again(replace(unit, data=again, batch_key=key, is_sequential=False))
                 continue
             yield unit, Produced(self._text(self._jobs[unit.job_id], attempt.window, best, options))

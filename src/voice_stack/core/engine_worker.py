@@ -5,6 +5,7 @@ at a time, the job with the fewest units waiting first; the first lane loads the
 Results leave in the order of each job's units, whatever order they were made in.
 """
 
+import contextlib
 import os
 import threading
 import time
@@ -62,13 +63,9 @@ class Worker:
         """Read commands until told to stop or until the API process is gone."""
         for target in (self._prepare_forever, self._run_first_lane):
             threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True).start()
-        while True:
-            try:
-                command: Command = self._connection.recv()
-            except (EOFError, OSError):
-                return
-            if not self._obey(command):
-                return
+        with contextlib.suppress(EOFError, OSError):
+            while self._obey(self._connection.recv()):
+                pass
 
     def _obey(self, command: Command) -> bool:
         with self._changed:

@@ -4,8 +4,8 @@ No clock, no thread, no input or output: times come in as arguments. The job wit
 that has not been served for a while is treated as if it were shorter, so that a film goes on under constant short load.
 """
 
-import heapq
 import math
+from bisect import insort
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 
@@ -27,15 +27,15 @@ class _Line:
     alone: bool
     remaining_s: float = 0.0
     paused: bool = False
-    units: list[tuple[int, Unit]] = field(default_factory=list)
+    units: list[Unit] = field(default_factory=list)
 
     @property
     def head(self) -> Unit:
-        return self.units[0][1]
+        return self.units[0]
 
     @property
     def left_s(self) -> float:
-        return max(self.remaining_s, sum(unit.cost_s for _, unit in self.units))
+        return max(self.remaining_s, sum(unit.cost_s for unit in self.units))
 
     @property
     def is_short(self) -> bool:
@@ -44,9 +44,11 @@ class _Line:
     def is_ready(self, *, is_running: bool) -> bool:
         return bool(self.units) and not self.paused and not (is_running and self.head.is_sequential)
 
-    def fits(self, key: Hashable) -> bool:
-        """Whether its next unit may join a batch with this key."""
-        return bool(self.units) and not self.alone and not self.head.is_sequential and self.head.batch_key == key
+    def find(self, key: Hashable) -> Unit | None:
+        """The first unit that may join a batch with this key; a unit may overtake others of its job."""
+        if self.alone or (self.units and self.head.is_sequential):
+            return None
+        return next((unit for unit in self.units if unit.batch_key == key and not unit.is_sequential), None)
 
     def score(self, now: float) -> float:
         # Beyond 200 half-lives everything is 0 anyway; the bound keeps the power in range.
@@ -79,7 +81,7 @@ class Scheduler:
 
     def add(self, unit: Unit) -> None:
         """Put a unit into the line of its job."""
-        heapq.heappush(self._lines[unit.job_id].units, (unit.index, unit))
+        insort(self._lines[unit.job_id].units, unit, key=lambda unit: unit.index)
 
     def count(self, job_id: str) -> int:
         """Number of waiting units of a job."""
@@ -126,9 +128,9 @@ class Scheduler:
         lines.sort(key=lambda line: line.score(now))
         first = lines[0]
         if first.alone:
-            return [] if running else [self._take(first, now)]
+            return [] if running else [self._take(first, first.head, now)]
         if first.head.is_sequential:
-            return [self._take(first, now)]
+            return [self._take(first, first.head, now)]
         lines = [line for line in lines if line.is_short == first.is_short]
         share = -(-sum(len(line.units) for line in lines) // free_lanes)
         return self._fill(lines, min(limit, share), short_limit_s if first.is_short else math.inf, now)
@@ -140,15 +142,15 @@ class Scheduler:
         while True:
             found = len(batch)
             for line in lines:
-                left_s = limit_s - sum(unit.cost_s for unit in batch)
-                if len(batch) < limit and line.fits(key) and (not batch or line.head.cost_s <= left_s):
-                    batch.append(self._take(line, now))
+                unit = line.find(key) if len(batch) < limit else None
+                if unit and (not batch or sum(other.cost_s for other in batch) + unit.cost_s <= limit_s):
+                    batch.append(self._take(line, unit, now))
             if len(batch) == found:
                 return batch
 
     @staticmethod
-    def _take(line: _Line, now: float) -> Unit:
-        unit = heapq.heappop(line.units)[1]
+    def _take(line: _Line, unit: Unit, now: float) -> Unit:
+        line.units = [waiting for waiting in line.units if waiting is not unit]
         line.served_at = now
         line.remaining_s = max(0.0, line.remaining_s - unit.cost_s)
         return unit

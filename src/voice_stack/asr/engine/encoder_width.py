@@ -4,12 +4,16 @@ The encoder's cost grows faster than its width, and most windows are far shorter
 speech makes a model run on or repeat itself; such a text is recognised here and decoded again at full width.
 """
 
+import math
+
 from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
 
 FULL_FRAMES = 3000
 FRAME_S = 0.01
 MIN_FRAMES = 800
 """Below, the decoder of `base` repeats short sentences."""
+STEP_FRAMES = 200
+"""Only windows of one width share a batch, for the width shapes the text; a few widths make for full batches."""
 
 # What a text decoded at less than full width must keep to; docs/performance.md has the measurements.
 MAX_TOKENS_PER_S = 8.0
@@ -18,15 +22,15 @@ MIN_AVG_LOGPROB = -0.9
 MAX_COMPRESSION_RATIO = 2.4
 
 
-def narrow_frames(longest_samples: int, padding_s: float) -> int:
-    """Mel frames that windows of at most so many samples need, an even number.
+def narrow_frames(sample_count: int, padding_s: float) -> int:
+    """Mel frames that are computed for a window.
 
     Args:
-        longest_samples: Samples of the longest window of a batch, at 16 kHz.
+        sample_count: Samples of the window, at 16 kHz.
         padding_s: Silence after it, in seconds.
     """
-    frames = round((longest_samples / SAMPLE_RATE + padding_s) / FRAME_S)
-    return min(max(frames + frames % 2, MIN_FRAMES), FULL_FRAMES)
+    frames = math.ceil((sample_count / SAMPLE_RATE + padding_s) / FRAME_S / STEP_FRAMES) * STEP_FRAMES
+    return min(max(frames, MIN_FRAMES), FULL_FRAMES)
 
 
 def has_run_on(result: WindowResult, duration_s: float, token_count: int) -> bool:

@@ -116,37 +116,43 @@ class FasterWhisperEngine(AsrEngine):
         if not windows:
             return []
         tokenizer = self._tokenizer(options)
-        # Above temperature 0 a window has failed already: it gets all the room there is.
-        longest = max(window.size for window in windows)
-        frames = FULL_FRAMES if options.temperature > 0 else narrow_frames(longest, self.options.padding_s)
+        results: dict[int, WindowResult] = {}
         try:
-            heard = self._decode_at(frames, windows, tokenizer, options)
-            failed = [index for index, (_, has_failed) in enumerate(heard) if has_failed]
-            if failed:
-                log_event(logger, logging.DEBUG, "decoded again at full width", windows=len(failed), frames=frames)
-                again = self._decode_at(FULL_FRAMES, [windows[index] for index in failed], tokenizer, options)
-                for index, result in zip(failed, again, strict=True):
-                    heard[index] = result
+            for frames, indexes in self._group_by_width(windows, options).items():
+                heard = self._decode_at(frames, [windows[index] for index in indexes], tokenizer, options)
+                results |= dict(zip(indexes, heard, strict=True))
         except RuntimeError as error:
             raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
-        return [result for result, _ in heard]
+        return [results[index] for index in range(len(windows))]
+
+    def _group_by_width(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> dict[int, list[int]]:
+        """Indexes of the windows by the frames they need: no text may depend on what shares its batch."""
+        groups: dict[int, list[int]] = {}
+        for index, window in enumerate(windows):
+            # Above temperature 0 a window has failed already: it gets all the room there is.
+            frames = FULL_FRAMES if options.temperature > 0 else narrow_frames(window.size, self.options.padding_s)
+            groups.setdefault(frames, []).append(index)
+        return groups
 
     def _decode_at(
         self, frames: int, windows: Sequence[NDArray[np.float32]], tokenizer: Tokenizer, options: DecodeOptions
-    ) -> list[tuple[WindowResult, bool]]:
-        """The text of each window, and whether more frames may give a better one."""
+    ) -> list[WindowResult]:
+        """Decode windows at one width, and those that fail at the full one."""
         encoded = self._encode(windows, frames)
-        heard = []
+        results = []
         for index, output in enumerate(self._generate(encoded, len(windows), tokenizer, options)):
             duration_s = windows[index].size / SAMPLE_RATE
             result = self._read(output, duration_s, tokenizer, options)
-            has_failed = frames < FULL_FRAMES and has_run_on(result, duration_s, len(output.sequences_ids[0]))
-            if options.word_timestamps and result.segments and not has_failed:
+            if frames < FULL_FRAMES and has_run_on(result, duration_s, len(output.sequences_ids[0])):
+                log_event(logger, logging.DEBUG, "decoded again at full width", duration_s=duration_s, frames=frames)
+                results += self._decode_at(FULL_FRAMES, [windows[index]], tokenizer, options)
+                continue
+            if options.word_timestamps and result.segments:
                 words = align_words(self._model, tokenizer, result.segments, _pick(encoded, index), duration_s)
                 segments = zip(result.segments, words, strict=True)
                 result = replace(result, segments=tuple(replace(segment, words=said) for segment, said in segments))
-            heard.append((result, has_failed))
-        return heard
+            results.append(result)
+        return results
 
     def _tokenizer(self, options: DecodeOptions) -> Tokenizer:
         can = self._capabilities
