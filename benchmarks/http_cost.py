@@ -10,7 +10,7 @@ from faster_whisper import WhisperModel
 
 from benchmarks.running import Servers
 from benchmarks.speech import REQUEST_TIMEOUT_S, write_minute_of_speech
-from voice_stack.asr.engine_factory import engine_spec, load_engine, open_store
+from voice_stack.asr.engine_factory import engine_specs, load_engine, open_store
 from voice_stack.asr.request import AsrWorkerConfig, TranscriptionRequest, WindowText
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.workload import AsrWorkload
@@ -26,7 +26,7 @@ HTTP_BAR = 1.05
 def measure(servers: Servers, folder: Path) -> list[Figure]:
     """Transcribe a minute of speech in turn over HTTP, in this process, and with the bare library."""
     settings = AsrSettings.read(model=MODEL, offline=True)
-    config = engine_spec(settings, MODEL).config
+    config = engine_specs(settings, MODEL)[0].config
     assert isinstance(config, AsrWorkerConfig)
     workload = AsrWorkload(config, lambda: load_engine(config))
     workload.load()

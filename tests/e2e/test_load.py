@@ -126,3 +126,18 @@ def test_two_models_share_one_place(start_server: StartServer, spoken: Spoken) -
     assert len(states) == 2
     assert sorted(map(str, states.values())) == ["ready", "stopped"]
     assert most == 1
+
+
+def test_replicas_work_at_the_same_time(start_server: StartServer) -> None:
+    settings = {"ASR_ENGINE": "fake", "ASR_MODEL": "fake", "ASR_VAD_ENABLED": "false", "ASR_REPLICAS": "2"}
+    with start_server("asr", **settings) as server, server.openai() as client, ThreadPoolExecutor(2) as threads:
+
+        def transcribe(prompt: str) -> str:
+            return client.audio.transcriptions.create(model="whisper-1", file=("a.wav", tone(1.0)), prompt=prompt).text
+
+        transcribe("")
+        assert [engine["engine"] for engine in server.engines()] == ["fake/fake"]
+        jobs = [threads.submit(transcribe, "sleep=3") for _ in range(2)]
+        wait_until(lambda: server.count_jobs()[0] == 2, 10, "both replicas are at work")
+        assert {engine["engine"] for engine in server.engines()} == {"fake/fake", "fake/fake#2"}
+        assert [job.result() for job in jobs] == ["window 1.0 s."] * 2

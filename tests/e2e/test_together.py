@@ -46,3 +46,14 @@ def test_language_is_found_for_each_of_many(asr_server: RunningServer, spoken: C
         return [answer.language for answer in answers]
 
     assert asyncio.run(listen()) == ["english"] * len(SENTENCES)
+
+
+def test_beam_size_may_be_given_with_a_request(asr_server: RunningServer, spoken: Callable[[str], bytes]) -> None:
+    files = {"file": ("a.wav", spoken(SENTENCES[0]))}
+    with asr_server.http() as client:
+        url = "/v1/audio/transcriptions"
+        greedy = client.post(url, data={"model": "whisper-1", "beam_size": "1"}, files=files)
+        refused = client.post(url, data={"model": "whisper-1", "beam_size": "0"}, files=files)
+    assert "kettle" in greedy.json()["text"]
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "beam_size"

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from voice_stack.asr.api.openai import AsrService, create_router
-from voice_stack.asr.engine_factory import engine_spec, find_engine, open_store
+from voice_stack.asr.engine_factory import engine_specs, find_engine, open_store
 from voice_stack.asr.models import DEFAULT_MODEL_NAMES
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine_pool import EnginePool
@@ -26,9 +26,9 @@ def create_app(settings: AsrSettings) -> FastAPI:
     store = open_store(settings)
     if engine.needs_model:
         store.require(settings.model)
-    pool = EnginePool(settings.max_loaded_models, settings.idle_timeout_s)
+    pool = EnginePool(settings.max_loaded_models * settings.replicas, settings.idle_timeout_s)
     service = AsrService(settings, store, ModelNames(store, settings.model, DEFAULT_MODEL_NAMES), pool)
-    default = engine_spec(settings, settings.model)
+    default = engine_specs(settings, settings.model)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -43,7 +43,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
         title=f"{settings.project_name}: speech to text",
         routers=[create_router(service)],
         lifespan=lifespan,
-        readiness=lambda: pool.explain_unreadiness(default) if settings.preload else None,
+        readiness=lambda: pool.explain_unreadiness(default[0]) if settings.preload else None,
         status=lambda: {"model": settings.model, "engines": pool.status()},
     )
 

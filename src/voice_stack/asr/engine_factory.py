@@ -36,8 +36,12 @@ def open_store(settings: AsrSettings) -> ModelStore:
     return ModelStore(ASR_CATALOGUE, settings.model_dir, settings.offline, paths=(settings.model,))
 
 
-def engine_spec(settings: AsrSettings, model: str) -> EngineSpec:
-    """How the engine process for a model is started."""
+def engine_specs(settings: AsrSettings, model: str) -> tuple[EngineSpec, ...]:
+    """How each replica of the engine for a model is started."""
+    return tuple(_engine_spec(settings, model, replica) for replica in range(settings.replicas))
+
+
+def _engine_spec(settings: AsrSettings, model: str, replica: int) -> EngineSpec:
     config = AsrWorkerConfig(
         engine=settings.engine,
         model=model,
@@ -55,10 +59,11 @@ def engine_spec(settings: AsrSettings, model: str) -> EngineSpec:
         vad_threshold=settings.vad_threshold,
         window_s=settings.window_s,
         max_audio_s=settings.max_audio_s,
+        replica=replica,
+        replicas=settings.replicas,
     )
-    return EngineSpec(
-        f"{settings.engine}/{model}", f"{__name__}:build_workload", config, settings.log_level, settings.log_format
-    )
+    name = f"{settings.engine}/{model}" + (f"#{replica + 1}" if replica else "")
+    return EngineSpec(name, f"{__name__}:build_workload", config, settings.log_level, settings.log_format)
 
 
 def build_workload(config: AsrWorkerConfig) -> "Workload":
@@ -88,5 +93,7 @@ def load_engine(config: AsrWorkerConfig) -> "AsrEngine":
         lanes=config.lanes,
         max_batch=config.max_batch,
         padding_s=config.encoder_padding_s,
+        replica=config.replica,
+        replicas=config.replicas,
     )
     return engine_class(folder, options)

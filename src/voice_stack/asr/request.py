@@ -17,6 +17,7 @@ class TranscriptionRequest:
         prompt: Sample of style and vocabulary, heard before every window.
         temperature: Where decoding starts; it rises where the text is poor.
         word_timestamps: Whether words carry times.
+        beam_size: Hypotheses kept while decoding; None: as in the settings.
     """
 
     path: Path
@@ -25,6 +26,7 @@ class TranscriptionRequest:
     prompt: str | None = None
     temperature: float = 0.0
     word_timestamps: bool = False
+    beam_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +68,5 @@ class AsrWorkerConfig:
     vad_threshold: float
     window_s: float
     max_audio_s: float
+    replica: int = 0
+    replicas: int = 1

@@ -27,6 +27,7 @@ class TranscriptionForm(BaseModel):
         frozenset({"segment"}), description="With verbose_json: `segment`, `word` or both."
     )
     stream: bool = Field(False, description="Server-sent events: text as soon as it is final.")
+    beam_size: int | None = Field(None, ge=1, le=20, description="Extension: hypotheses kept while decoding.")
 
 
 class TranslationForm(BaseModel):
@@ -40,6 +41,7 @@ class TranslationForm(BaseModel):
     prompt: str | None = Field(None, description="A sample of the style, in English.")
     response_format: str = Field("json", description="json, text, srt, verbose_json or vtt.")
     temperature: float = Field(0.0, ge=0, le=1, description="Where decoding starts.")
+    beam_size: int | None = Field(None, ge=1, le=20, description="Extension: hypotheses kept while decoding.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Checked:
     temperature: float
     granularities: frozenset[str]
     stream: bool
+    beam_size: int | None
 
 
 def check_transcription(form: Form) -> Checked:
@@ -80,6 +83,7 @@ def check_transcription(form: Form) -> Checked:
         fields.temperature,
         frozenset(fields.timestamp_granularities),
         fields.stream,
+        fields.beam_size,
     )
 
 
@@ -100,6 +104,7 @@ def check_translation(form: Form) -> Checked:
         fields.temperature,
         frozenset({"segment"}),
         False,
+        fields.beam_size,
     )
 
 

@@ -17,6 +17,9 @@ class AsrSettings(CoreSettings):
     compute_type: str = Field(
         "auto", description="Number format of the weights: `auto`, `int8`, `float16`, `float32` ..."
     )
+    replicas: int = Field(
+        1, ge=1, le=64, description="Engine processes for each model: one per GPU, or per block of CPU cores."
+    )
     lanes: int = Field(
         0, ge=0, le=256, description="Batches decoded at once, each with its share of the threads; 0: chosen."
     )

@@ -110,7 +110,7 @@ class AsrWorkload(Workload):
             task=request.task,
             prompt=request.prompt,
             temperature=attempt.temperature,
-            beam_size=self._config.beam_size,
+            beam_size=request.beam_size or self._config.beam_size,
             word_timestamps=request.word_timestamps,
         )
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import httpx2
 
+from voice_stack.core.errors import ConfigurationError
+
 TEXTS = (
     "Turn on the lamp in the hall.",
     "Set a timer for twenty minutes.",
@@ -43,6 +45,29 @@ class Clip:
         """Length of the file."""
         with wave.open(str(self.path)) as audio:
             return float(audio.getnframes() / audio.getframerate())
+
+
+def open_clips(paths: Sequence[Path]) -> list[Clip]:
+    """Clips of the user's own, which can be joined.
+
+    Raises:
+        ConfigurationError: One is no WAV file with one channel of 16 bits, or their sample rates differ.
+    """
+    rates = set()
+    for path in paths:
+        try:
+            with wave.open(str(path)) as audio:
+                shape = (audio.getnchannels(), audio.getsampwidth() * 8)
+                rates.add(audio.getframerate())
+        except (wave.Error, EOFError) as error:
+            raise ConfigurationError(f"{path} is no WAV file: {error}") from None
+        if shape != (1, 16):
+            raise ConfigurationError(
+                f"{path} has {shape[0]} channels of {shape[1]} bits; clips need 1 channel of 16 bits"
+            )
+    if len(rates) > 1:
+        raise ConfigurationError(f"the clips have sample rates of {sorted(rates)} Hz; they must all have the same")
+    return [Clip(path) for path in paths]
 
 
 def speak_clips(tts_url: str, folder: Path, api_key: str = "") -> list[Clip]:

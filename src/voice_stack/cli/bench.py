@@ -11,7 +11,7 @@ from rich.console import Console
 
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.bench.figures import Figure, as_table, describe_machine, percentile_95
-from voice_stack.bench.speech import Clip, join_clips, speak_clips
+from voice_stack.bench.speech import Clip, join_clips, open_clips, speak_clips
 from voice_stack.bench.transcribing import TranscriptionServer, beside_long, first_text, many_clients, one_by_one
 from voice_stack.cli.up import server_url
 from voice_stack.tts.settings import TtsSettings
@@ -41,15 +41,16 @@ def bench(
 ) -> None:
     """Measure a transcription server that speaks OpenAI's API, with short clips and a long file."""
     server = TranscriptionServer(asr_url or server_url(AsrSettings.read()), model, language, api_key)
+    speaker_url = tts_url or server_url(TtsSettings.read())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
-            spoken = [Clip(path) for path in audio] or speak_clips(
-                tts_url or server_url(TtsSettings.read()), folder, api_key
-            )
-            figures = asyncio.run(measure(server, spoken, folder, clients=clients, long_s=60 * minutes))
+            clips = open_clips(audio) or speak_clips(speaker_url, folder, api_key)
+            figures = asyncio.run(measure(server, clips, folder, clients=clients, long_s=60 * minutes))
         except httpx2.HTTPError as error:
-            raise click.ClickException(f"{error.__class__.__name__}: {error} (asked: {server.url})") from None
+            reason = f"{error.__class__.__name__}: {error}"
+            message = f"{reason} (measured: {server.url}, clips from {', '.join(map(str, audio)) or speaker_url})"
+            raise click.ClickException(message) from None
     if as_json:
         click.echo(json.dumps([figure.as_json() for figure in figures], indent=2))
     else:

@@ -27,3 +27,23 @@ def _quota(quota_file: Path) -> int | None:
     except (FileNotFoundError, NotADirectoryError, PermissionError):  # another system, or a sandbox that hides it
         return None
     return None if quota_us == "max" else max(1, math.ceil(int(quota_us) / int(period_us)))
+
+
+def take_cpus(replica: int, replicas: int) -> int:
+    """Keep the calling thread, and those it starts, to its share of the CPUs; returns how many that are.
+
+    The shares are blocks of neighbours, so that with as many replicas as NUMA nodes each stays in its own node. Where
+    the system knows no CPU affinity the number alone is divided.
+
+    Args:
+        replica: Which share, from 0.
+        replicas: How many shares there are; more than CPUs share some.
+    """
+    if not hasattr(os, "sched_setaffinity") or replicas == 1:
+        return max(1, available_cpus() // replicas)
+    cpus = sorted(os.sched_getaffinity(0))
+    start, end = replica * len(cpus) // replicas, (replica + 1) * len(cpus) // replicas
+    share = cpus[start:end] or [cpus[start]]
+    count = max(1, available_cpus() // replicas)
+    os.sched_setaffinity(0, share)
+    return min(count, len(share))

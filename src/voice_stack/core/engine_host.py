@@ -49,6 +49,11 @@ class EngineHost:
         """Whether a job is waiting or running, cancelled ones included until the engine has let go."""
         return bool(self._jobs)
 
+    @property
+    def job_count(self) -> int:
+        """Jobs waiting and running."""
+        return len(self._jobs)
+
     def status(self) -> dict[str, object]:
         """State, process id and number of jobs, for `/status`."""
         running = sum(handle.is_running for handle in self._jobs.values())

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Sequence
 from logging import getLogger
 
 from voice_stack.core.engine_host import EngineHost
@@ -29,20 +30,26 @@ class EnginePool:
         self._room = asyncio.Lock()
         self._numbers = itertools.count(1)
 
-    async def submit(self, spec: EngineSpec, request: object, request_id: str) -> JobHandle:
-        """Give a job to the engine of a spec, once that engine has or gets a process.
+    async def submit(self, replicas: Sequence[EngineSpec], request: object, request_id: str) -> JobHandle:
+        """Give a job to the least busy of equal engines, once that one has or gets a process.
 
         Args:
-            spec: Which engine, with which model.
+            replicas: Engines that can do the job, with the same model; one at least.
             request: The server's own picklable description of the work.
             request_id: For the logs.
         """
-        host = await self._admit(spec)
+        host = await self._admit(min(replicas, key=self._business))
         return host.submit(Job(f"job-{next(self._numbers)}", request, request_id))
 
-    async def load(self, spec: EngineSpec) -> None:
-        """Start the engine of a spec without a job."""
-        (await self._admit(spec)).start()
+    def _business(self, spec: EngineSpec) -> float:
+        """Jobs of an engine; one that would have to start counts as less busy than any that works."""
+        host = self._hosts.get(spec.name)
+        return 0.5 if host is None or host.state == "stopped" else float(host.job_count)
+
+    async def load(self, replicas: Sequence[EngineSpec]) -> None:
+        """Start engines without a job."""
+        for spec in replicas:
+            (await self._admit(spec)).start()
 
     def explain_unreadiness(self, spec: EngineSpec) -> str | None:
         """Why the engine of a preloaded spec cannot serve at once; None if it can, or was stopped for being idle."""

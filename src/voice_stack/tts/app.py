@@ -35,7 +35,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         if settings.preload:
-            await pool.load(default)
+            await pool.load([default])
         yield
         await pool.close()
 

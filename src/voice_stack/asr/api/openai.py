@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 
-from voice_stack.asr.engine_factory import engine_spec
+from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.formats import (
     TRANSCRIPT_FORMATS,
     delta_event,
@@ -67,9 +67,10 @@ class AsrService:
             prompt=checked.prompt,
             temperature=checked.temperature,
             word_timestamps="word" in checked.granularities,
+            beam_size=checked.beam_size,
         )
-        spec = engine_spec(self.settings, model)
-        return Transcription(request, await self.pool.submit(spec, request, request_id_var.get() or ""))
+        replicas = engine_specs(self.settings, model)
+        return Transcription(request, await self.pool.submit(replicas, request, request_id_var.get() or ""))
 
     def _choose_language(self, model: str, checked: Checked) -> str | None:
         """The spoken language as far as it is known before listening."""

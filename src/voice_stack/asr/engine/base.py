@@ -92,6 +92,7 @@ class EngineOptions:
         threads: CPU threads in all, 0 for as many as the process may use.
         lanes: Calls of `decode` that run at once, each with its share of the threads; 0: the engine chooses.
         max_batch: Most windows of one call; 0: the engine chooses.
+        replica: Which of `replicas` engines with the same model this is: they divide the GPUs or the CPUs.
         padding_s: Silence that is computed after the speech, in seconds; 30 computes whole windows always.
     """
 
@@ -101,6 +102,8 @@ class EngineOptions:
     lanes: int = 0
     max_batch: int = 0
     padding_s: float = 3.0
+    replica: int = 0
+    replicas: int = 1
 
 
 class AsrEngine(ABC):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import ctranslate2
 
 from voice_stack.asr.engine.base import EngineOptions
-from voice_stack.core.cpus import available_cpus
+from voice_stack.core.cpus import take_cpus
 
 # One thread decodes a small model faster than two do, whose meetings after every layer cost more than they save; only
 # a large model keeps several busy.
@@ -60,10 +60,11 @@ def plan_compute(options: EngineOptions, weights_bytes: int) -> ComputePlan:
     if device not in _COMPUTE_TYPE or not (index or "0").isdecimal():
         raise ValueError(f"device {options.device!r} is not one of auto, cpu, cuda, cuda:0, cuda:1 and so on")
     compute_type = _COMPUTE_TYPE[device] if options.compute_type == "auto" else options.compute_type
-    cpus = options.threads or available_cpus()
+    cpus = options.threads or take_cpus(options.replica, options.replicas)
     if device == "cuda":
         lanes, batch = options.lanes or 1, options.max_batch or CUDA_BATCH
-        return ComputePlan(device, int(index or 0), compute_type, lanes, cpus, batch, math.inf, has_express_lane=False)
+        number = int(index) if index else options.replica % max(1, ctranslate2.get_cuda_device_count())
+        return ComputePlan(device, number, compute_type, lanes, cpus, batch, math.inf, has_express_lane=False)
     wanted = next((threads for limit, threads in THREADS_BY_WEIGHTS if weights_bytes < limit), MAX_THREADS)
     lanes = options.lanes or max(1, cpus // wanted)
     batch = options.max_batch or CPU_BATCH

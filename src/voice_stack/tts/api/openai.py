@@ -52,9 +52,8 @@ class TtsService:
         # A model of its own in the request is a voice for Piper: it speaks unless a voice was chosen by name.
         spec = engine_spec(self.settings, model if model != self.models.default and voice.alias_of else voice.model)
         request = SpeechRequest(body.input, speed=body.speed)
-        return Speech(
-            body.input, body.response_format, await self.pool.submit(spec, request, request_id_var.get() or "")
-        )
+        handle = await self.pool.submit([spec], request, request_id_var.get() or "")
+        return Speech(body.input, body.response_format, handle)
 
     async def _choose_voice(self, body: SpeechBody) -> Voice:
         language = require_language(body.language).code if body.language else None
