@@ -26,6 +26,7 @@ TEMPERATURE_STEP = 0.2
 """The Whisper paper's (Radford et al. 2022, section 4.5)."""
 SURE_LANGUAGE = 0.5
 """Mean probability from which the language of a file is settled."""
+SMALL_FILE_BYTES = 512 * 1024
 LANGUAGE_WINDOWS = 3
 """Windows that are asked for the language at most."""
 
@@ -87,7 +88,9 @@ class AsrWorkload(Workload):
         return self._cut(job, request, progress)
 
     def _cut(self, job: Job, request: TranscriptionRequest, progress: _Progress) -> Iterator[PlanStep]:
-        yield Outlook(probe_duration_s(request.path) or 0.0)
+        # A small file is short enough for the scheduler without looking: opening it twice costs milliseconds.
+        if request.path.stat().st_size > SMALL_FILE_BYTES:
+            yield Outlook(probe_duration_s(request.path) or 0.0)
         blocks = decode_blocks(request.path, max_duration_s=self._config.max_audio_s)
         for window in cut_windows(_count(blocks, progress), vad=self._vad, max_window_s=self._config.window_s):
             if window is None:

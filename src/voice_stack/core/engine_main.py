@@ -22,6 +22,8 @@ def serve_engine(connection: Connection, factory: str, config: object, log_level
     # Ctrl-C goes to the whole terminal group; the API process decides when its engines stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     configure_logging(log_level, log_format, "engine")
+    # numpy's products are small here: a second thread costs them more than it brings, and takes a core from the model.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     module, _, function = factory.partition(":")
     workload = getattr(import_module(module), function)(config)
     Worker(connection, workload).serve()
