@@ -1,1 +1,6 @@
-"""Measured against the bare libraries: `python -m benchmarks`."""
+"""Voice Stack against the bare libraries: `make bench`."""
+
+import os
+
+# As in an engine process: numpy's last digits depend on its threads, and the words on both sides must be the same.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
