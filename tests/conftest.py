@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from piper_speech import speak_wav
 from running_server import RunningServer, run_server
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
@@ -59,14 +60,6 @@ def fake_tts(start_server: StartServer) -> Iterator[RunningServer]:
 
 
 @pytest.fixture(scope="session")
-def spoken(tts_server: RunningServer) -> Callable[[str], bytes]:
-    """A text -> a complete WAV file with it, spoken by the TTS server."""
-
-    @cache
-    def speak(text: str) -> bytes:
-        with tts_server.openai() as client:
-            return client.audio.speech.create(
-                model="tts-1", voice="alloy", input=text, response_format="wav", extra_body={"stream": False}
-            ).content
-
-    return speak
+def spoken() -> Callable[[str], bytes]:
+    """A text -> a complete WAV file with it, the same in every run."""
+    return cache(speak_wav)

