@@ -1,12 +1,16 @@
 """The number of CPUs: never more than the machine gives, less where a container's quota is less."""
 
 import os
+import subprocess
+import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from voice_stack.core.cpus import available_cpus, take_cpus
+from voice_stack.core.cpus import MIN_MEASURED_S, OtherLoad, available_cpus, take_cpus, yield_cpu
 
 
 @pytest.mark.parametrize(("quota", "cpus"), [("5000 100000", 1), ("100000 100000", 1), ("30000 20000", 2)])
@@ -43,3 +47,43 @@ def test_replicas_divide_the_cpus() -> None:
 def test_more_replicas_than_cpus_share_them() -> None:
     with ThreadPoolExecutor(1) as thread:
         assert thread.submit(take_cpus, 999, 1000).result() == 1
+
+
+def test_the_load_of_other_processes_is_seen() -> None:
+    load = OtherLoad()
+    spin = "import time\nprint(flush=True)\nwhile time.monotonic() < {}: pass"
+    until_s = time.monotonic() + 5
+    with subprocess.Popen([sys.executable, "-c", spin.format(until_s)], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        load.busy_cpus()
+        time.sleep(MIN_MEASURED_S + 1)
+        busy_cpus = load.busy_cpus()
+        other.kill()
+    assert busy_cpus >= 0.5
+
+
+def test_the_load_of_this_process_is_not_counted() -> None:
+    """Spinning here for a while adds one CPU to the machine's load, and none to that of the others."""
+    load = OtherLoad()
+    started_s, cpu_s = time.monotonic(), time.process_time()
+    while time.process_time() - cpu_s < 1:
+        pass
+    others = (os.cpu_count() or 1) * (time.monotonic() - started_s) - 1
+    assert load.busy_cpus() * (time.monotonic() - started_s) <= others + 0.1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a niceness for each thread")
+def test_a_thread_gives_way_and_so_do_those_it_starts() -> None:
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def give_way() -> tuple[int, int]:
+        yield_cpu(3)
+        with ThreadPoolExecutor(1) as started:
+            return niceness(), started.submit(niceness).result()
+
+    before = niceness()
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(give_way).result() == (before + 3, before + 3)
+    assert niceness() == before

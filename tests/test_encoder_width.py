@@ -2,8 +2,7 @@
 
 import pytest
 
-from voice_stack.asr.engine.base import EngineOptions, WindowResult
-from voice_stack.asr.engine.compute_plan import plan_compute
+from voice_stack.asr.engine.base import WindowResult
 from voice_stack.asr.engine.encoder_width import FULL_FRAMES, MIN_FRAMES, has_run_on, narrow_frames
 
 
@@ -43,26 +42,3 @@ def test_a_plausible_text_is_kept() -> None:
 )
 def test_a_text_that_runs_on_is_seen(heard: WindowResult, token_count: int) -> None:
     assert has_run_on(heard, duration_s=5.0, token_count=token_count)
-
-
-@pytest.mark.parametrize(
-    ("weights_bytes", "threads", "lanes", "threads_per_lane"),
-    [
-        (75_000_000, 2, 2, 1),
-        (75_000_000, 8, 8, 1),
-        (500_000_000, 8, 4, 2),
-        (1_600_000_000, 8, 2, 4),
-        (3_000_000_000, 2, 1, 2),
-    ],
-)
-def test_threads_are_never_more_than_there_are(
-    weights_bytes: int, threads: int, lanes: int, threads_per_lane: int
-) -> None:
-    plan = plan_compute(EngineOptions(device="cpu", threads=threads), weights_bytes)
-    assert (plan.lanes, plan.threads) == (lanes, threads_per_lane)
-    assert plan.lanes * plan.threads <= threads
-
-
-def test_lanes_and_batch_may_be_set() -> None:
-    plan = plan_compute(EngineOptions(device="cpu", threads=8, lanes=2, max_batch=3), 75_000_000)
-    assert (plan.lanes, plan.threads, plan.max_batch) == (2, 4, 3)

@@ -86,6 +86,15 @@ def test_words_are_timed_and_make_up_the_text(engine: FasterWhisperEngine, spoke
     assert all(0.0 < word.probability <= 1.0 for word in words)
 
 
+def test_the_copy_for_the_crowd_hears_the_same(engine: FasterWhisperEngine, spoken: tuple[Samples, Samples]) -> None:
+    assert engine.solo_threads == 2
+    crowd = engine.open_for_crowd()
+    assert crowd.solo_threads == 0
+    assert [text_of(result) for result in crowd.decode(spoken, PLAIN)] == [
+        text_of(result) for result in engine.decode(spoken, PLAIN)
+    ]
+
+
 @pytest.mark.parametrize("word_timestamps", [False, True])
 def test_a_batch_gives_what_its_windows_give_one_by_one(
     engine: FasterWhisperEngine, spoken: tuple[Samples, Samples], word_timestamps: bool

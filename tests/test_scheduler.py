@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_stack.core.jobs import Unit
+from voice_stack.core.jobs import Unit, Urgency
 from voice_stack.core.scheduler import HALF_LIFE_S, Scheduler
 
 
@@ -116,6 +116,18 @@ def test_the_express_lane_takes_no_film() -> None:
     assert not scheduler.is_short("film")
     assert [u.job_id for u in scheduler.next(0.0, 8, only_short=True)] == ["command"]
     assert scheduler.next(0.0, 8, only_short=True) == []
+
+
+def test_urgency_is_what_else_there_is_to_do() -> None:
+    scheduler = schedule(("film", 7200, 4), ("command", 3, 1), ("other", 3, 1))
+    (command,) = scheduler.next(0.0, 1)
+    assert scheduler.urgency({command.job_id}, set()) is Urgency.SHARED
+    scheduler.next(0.0, 1)
+    assert scheduler.urgency({"command"}, {"other"}) is Urgency.SHARED
+    scheduler.close("other")
+    assert scheduler.urgency({"command"}, {"film"}) is Urgency.FIRST
+    assert scheduler.urgency({"command"}, {"command"}) is Urgency.ALONE
+    assert scheduler.urgency({"film"}, {"command"}) is Urgency.LONG
 
 
 def test_a_paused_job_waits_and_a_closed_one_is_gone() -> None:

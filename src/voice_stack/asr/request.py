@@ -62,6 +62,7 @@ class AsrWorkerConfig:
     threads: int
     lanes: int
     max_batch: int
+    copies: int
     encoder_padding_s: float
     beam_size: int
     vad_enabled: bool

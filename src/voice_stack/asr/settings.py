@@ -26,6 +26,13 @@ class AsrSettings(CoreSettings):
     max_batch: int = Field(
         0, ge=0, le=256, description="Most windows of speech decoded as one batch; 0: chosen for the device."
     )
+    copies: int = Field(
+        0,
+        ge=0,
+        le=2,
+        description="Copies of the model on a CPU: with 2, a request that is alone has several cores; "
+        "0: 2 where the second takes little of the memory.",
+    )
     encoder_padding_s: float = Field(
         3.0, ge=1, le=30, description="Silence computed after the speech of a window; 30: always the full 30 s."
     )

@@ -1,6 +1,8 @@
 """The work of an ASR engine process: file -> windows -> text, the same for every engine."""
 
 import logging
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,8 +15,9 @@ from voice_stack.asr.request import AsrWorkerConfig, TranscriptionRequest, Trans
 from voice_stack.asr.transcript import Segment
 from voice_stack.asr.window_result import better, in_file_time, is_poor, lost_tail, until_complete
 from voice_stack.asr.windows import Window, cut_windows
+from voice_stack.core.cpus import OtherLoad
 from voice_stack.core.errors import UnsupportedValueError
-from voice_stack.core.jobs import Again, Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit
+from voice_stack.core.jobs import Again, Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit, Urgency
 from voice_stack.core.logging import log_event
 from voice_stack.core.workload import Workload
 from voice_stack.utils.audio.decode import decode_blocks, probe_duration_s
@@ -27,6 +30,7 @@ TEMPERATURE_STEP = 0.2
 SURE_LANGUAGE = 0.5
 """Mean probability from which the language of a file is settled."""
 SMALL_FILE_BYTES = 512 * 1024
+TOLERATED_LOAD_CPUS = 0.5
 LANGUAGE_WINDOWS = 3
 """Windows that are asked for the language at most."""
 
@@ -72,6 +76,9 @@ class AsrWorkload(Workload):
     def __init__(self, config: AsrWorkerConfig, load_engine: Callable[[], AsrEngine]) -> None:
         self._config = config
         self._load_engine = load_engine
+        self._crowd_engine: AsrEngine | None = None
+        self._loading = threading.Lock()
+        self._other_load = OtherLoad()
         self._jobs: dict[str, _Progress] = {}
         self._vad = VadOptions(threshold=config.vad_threshold) if config.vad_enabled else None
 
@@ -117,14 +124,31 @@ class AsrWorkload(Workload):
             word_timestamps=request.word_timestamps,
         )
 
-    def run(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, RunResult]]:
+    def _engine_for(self, urgency: Urgency) -> AsrEngine:
+        """The copy of the model for a batch; the one for the crowd is loaded when there is one."""
+        if not self._engine.solo_threads:
+            return self._engine
+        if urgency in {Urgency.ALONE, Urgency.FIRST} and self._has_idle_cpus():
+            return self._engine
+        with self._loading:
+            if self._crowd_engine is None:
+                self._crowd_engine = self._engine.open_for_crowd()
+            return self._crowd_engine
+
+    def _has_idle_cpus(self) -> bool:
+        """Threads that share a batch wait for the slowest: where other processes take a CPU, all the time."""
+        others = self._other_load.busy_cpus()
+        return (os.cpu_count() or 1) - others >= self._engine.solo_threads - TOLERATED_LOAD_CPUS
+
+    def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[tuple[Unit, RunResult]]:
+        engine = self._engine_for(urgency)
         attempts = [_attempt(unit) for unit in units]
         progress = self._jobs[units[0].job_id]
         self._check(progress.request)
         if not progress.is_settled and attempts[0].best is None:
-            progress.vote(self._engine.detect_language(attempts[0].window.samples))
+            progress.vote(engine.detect_language(attempts[0].window.samples))
         options = self._options(progress, attempts[0])
-        results = self._engine.decode([attempt.window.samples for attempt in attempts], options)
+        results = engine.decode([attempt.window.samples for attempt in attempts], options)
         for unit, attempt, result in zip(units, attempts, results, strict=True):
             best = better(attempt.best, result)
             hotter = round(attempt.temperature + TEMPERATURE_STEP, 1)
@@ -134,7 +158,7 @@ class AsrWorkload(Workload):
                 key = self._batch_key(self._jobs[unit.job_id], again)
                 yield unit, Again(replace(unit, data=again, batch_key=key, is_sequential=False))
                 continue
-            yield unit, Produced(self._text(self._jobs[unit.job_id], attempt.window, best, options))
+            yield unit, Produced(self._text(engine, self._jobs[unit.job_id], attempt.window, best, options))
             yield unit, Finished()
 
     def _check(self, request: TranscriptionRequest) -> None:
@@ -151,14 +175,16 @@ class AsrWorkload(Workload):
                 f"model {self._config.model} cannot translate; use a multilingual one such as base", param="model"
             )
 
-    def _text(self, progress: _Progress, window: Window, result: WindowResult, options: DecodeOptions) -> WindowText:
+    def _text(
+        self, engine: AsrEngine, progress: _Progress, window: Window, result: WindowResult, options: DecodeOptions
+    ) -> WindowText:
         segments = tuple[Segment, ...]()
         # The model may stop before its window ends; what it left out is a window of its own.
         while (rest := lost_tail(window, result)) is not None:
             log_event(logger, logging.INFO, "window decoded on", from_s=round(rest.start_s, 2))
             segments += in_file_time(until_complete(result), window)
             window = rest
-            result = self._engine.decode([window.samples], replace(options, temperature=0.0))[0]
+            result = engine.decode([window.samples], replace(options, temperature=0.0))[0]
         segments += () if is_poor(result) and segments else in_file_time(result, window)
         return WindowText(segments, progress.language or result.language, progress.probability)
 

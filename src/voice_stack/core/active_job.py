@@ -1,12 +1,13 @@
 """A job inside the engine process."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from voice_stack.core.jobs import Finished, Job, PlanStep, Produced
 
 if TYPE_CHECKING:
     from voice_stack.core.errors import VoiceStackError
+    from voice_stack.core.scheduler import Scheduler
 
 
 class ActiveJob:
@@ -43,3 +44,20 @@ class ActiveJob:
                 break
             self._next_index += 1
         return leaving
+
+
+def next_to_prepare(jobs: Iterable[ActiveJob], scheduler: "Scheduler", enough: int) -> ActiveJob | None:
+    """The job of which the next unit is cut: the one with the fewest units waiting, then with the least work left.
+
+    Args:
+        jobs: All jobs of the engine.
+        scheduler: Knows their waiting units.
+        enough: A job with so many is left alone.
+    """
+    unplanned = [active for active in jobs if not active.is_planned and not active.is_cancelled]
+    waiting = {active.job.id: scheduler.count(active.job.id) for active in unplanned}
+    return min(
+        (active for active in unplanned if waiting[active.job.id] < enough),
+        key=lambda active: (waiting[active.job.id], scheduler.remaining_s(active.job.id)),
+        default=None,
+    )

@@ -7,6 +7,7 @@ from multiprocessing.connection import Connection
 
 from voice_stack.core.engine_worker import Worker
 from voice_stack.core.logging import configure_logging
+from voice_stack.core.memory import use_one_heap
 
 
 def serve_engine(connection: Connection, factory: str, config: object, log_level: str, log_format: str) -> None:
@@ -24,6 +25,7 @@ def serve_engine(connection: Connection, factory: str, config: object, log_level
     configure_logging(log_level, log_format, "engine")
     # numpy's products are small here: a second thread costs them more than it brings, and takes a core from the model.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    use_one_heap()
     module, _, function = factory.partition(":")
     workload = getattr(import_module(module), function)(config)
     Worker(connection, workload).serve()

@@ -12,7 +12,7 @@ import time
 from logging import getLogger
 from multiprocessing.connection import Connection
 
-from voice_stack.core.active_job import ActiveJob
+from voice_stack.core.active_job import ActiveJob, next_to_prepare
 from voice_stack.core.errors import EngineError, ModelLoadError, VoiceStackError
 from voice_stack.core.jobs import (
     Again,
@@ -35,15 +35,18 @@ from voice_stack.core.jobs import (
     UnitDone,
     UnitPaused,
     UnitStarted,
+    Urgency,
 )
+from voice_stack.core.memory import give_memory_back
 from voice_stack.core.scheduler import Scheduler
 from voice_stack.core.workload import Workload
 
 logger = getLogger(__name__)
 
 PREPARED_BATCHES = 2
-"""Batches for every lane that one job may have waiting: the engine is never idle, and memory stays flat."""
 MIN_PREPARED = 4
+QUIET_S = 1.0
+"""Without a job for so long, memory that is not in use goes back to the system."""
 EXPRESS_LANE = "express lane"
 
 
@@ -59,13 +62,26 @@ class Worker:
         self._sending = threading.Lock()
         self._free_lanes = 0
 
+    @property
+    def _enough(self) -> int:
+        """Units that one job may have waiting: the engine is never idle, and memory stays flat."""
+        return max(MIN_PREPARED, PREPARED_BATCHES * self._workload.lanes * self._workload.max_batch)
+
     def serve(self) -> None:
         """Read commands until told to stop or until the API process is gone."""
         for target in (self._prepare_forever, self._run_first_lane):
             threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True).start()
         with contextlib.suppress(EOFError, OSError):
-            while self._obey(self._connection.recv()):
+            while self._obey(self._next_command()):
                 pass
+
+    def _next_command(self) -> Command:
+        while not self._connection.poll(QUIET_S):
+            if not self._jobs:
+                give_memory_back()
+                break
+        command: Command = self._connection.recv()
+        return command
 
     def _obey(self, command: Command) -> bool:
         with self._changed:
@@ -97,7 +113,7 @@ class Worker:
         announced: str | None = None
         while True:
             with self._changed:
-                while (active := self._next_to_prepare()) is None:
+                while (active := next_to_prepare(self._jobs.values(), self._scheduler, self._enough)) is None:
                     if announced is not None:
                         announced = None
                         self._send(Preparing(None))
@@ -107,16 +123,6 @@ class Worker:
                 announced = active.job.id
                 self._send(Preparing(announced))
             self._prepare_step(active)
-
-    def _next_to_prepare(self) -> ActiveJob | None:
-        unplanned = [active for active in self._jobs.values() if not active.is_planned and not active.is_cancelled]
-        enough = max(MIN_PREPARED, PREPARED_BATCHES * self._workload.lanes * self._workload.max_batch)
-        open_jobs = [active for active in unplanned if self._scheduler.count(active.job.id) < enough]
-        return min(
-            open_jobs,
-            key=lambda active: (self._scheduler.count(active.job.id), self._scheduler.remaining_s(active.job.id)),
-            default=None,
-        )
 
     def _prepare_step(self, active: ActiveJob) -> None:
         job = active.job
@@ -161,13 +167,14 @@ class Worker:
             with self._changed:
                 while not (batch := self._next_express_batch() if is_express else self._next_batch()):
                     self._changed.wait()
+                urgency = self._scheduler.urgency({unit.job_id for unit in batch}, self._running_jobs())
                 self._free_lanes -= int(not is_express)
                 jobs = {unit.job_id: self._jobs[unit.job_id] for unit in batch}
                 for unit in batch:
                     jobs[unit.job_id].running.add(unit.index)
                     self._send(UnitStarted(unit.job_id, unit.index))
                 self._changed.notify_all()
-            self._run_batch(batch, jobs)
+            self._run_batch(batch, jobs, urgency)
             with self._changed:
                 self._free_lanes += int(not is_express)
                 self._changed.notify_all()
@@ -190,9 +197,9 @@ class Worker:
     def _running_jobs(self) -> set[str]:
         return {job_id for job_id, active in self._jobs.items() if active.running}
 
-    def _run_batch(self, batch: list[Unit], jobs: dict[str, ActiveJob]) -> None:
+    def _run_batch(self, batch: list[Unit], jobs: dict[str, ActiveJob], urgency: Urgency) -> None:
         try:
-            for unit, result in self._workload.run(batch):
+            for unit, result in self._workload.run(batch, urgency):
                 self._accept(jobs[unit.job_id], unit, result)
                 if all(active.is_cancelled for active in jobs.values()):
                     break

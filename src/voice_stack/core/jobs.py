@@ -6,6 +6,7 @@ commands, the engine process answers with events. What a request, a unit's data 
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from enum import Enum
 
 from voice_stack.core.errors import VoiceStackError
 
@@ -48,6 +49,15 @@ class Unit:
     batch_key: Hashable
     data: object
     is_sequential: bool = False
+
+
+class Urgency(Enum):
+    """What else there is to do while a batch of units runs."""
+
+    ALONE = "a short job, nothing else"
+    FIRST = "the only short job, beside long ones"
+    SHARED = "short jobs beside other short ones"
+    LONG = "long jobs: nobody waits for this batch"
 
 
 @dataclass(frozen=True, slots=True)

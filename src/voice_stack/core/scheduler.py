@@ -9,7 +9,7 @@ from bisect import insort
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 
-from voice_stack.core.jobs import Unit
+from voice_stack.core.jobs import Unit, Urgency
 
 HALF_LIFE_S = 3.0
 """Waiting that halves the work a job seems to have left: an hour beats a 3-second clip after about 30 s."""
@@ -92,8 +92,23 @@ class Scheduler:
         return self._lines[job_id].remaining_s
 
     def is_short(self, job_id: str) -> bool:
-        """Whether so little work is left of a job that it may use the express lane; false for one that is gone."""
+        """Whether little work is left of a job, so that somebody waits for it; false for one that is gone."""
         return job_id in self._lines and self._lines[job_id].is_short
+
+    def urgency(self, batch: Collection[str], running: Collection[str]) -> Urgency:
+        """How urgent a batch is that has been taken.
+
+        Args:
+            batch: Jobs with units in it.
+            running: Jobs of which a unit runs already.
+        """
+        if not any(map(self.is_short, batch)):
+            return Urgency.LONG
+        others = set(running) - set(batch)
+        waits = any(line.units and line.is_short for job_id, line in self._lines.items() if job_id not in batch)
+        if waits or any(map(self.is_short, others)):
+            return Urgency.SHARED
+        return Urgency.FIRST if others else Urgency.ALONE
 
     def next(
         self,

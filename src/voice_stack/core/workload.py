@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
-from voice_stack.core.jobs import Job, PlanStep, RunResult, Unit
+from voice_stack.core.jobs import Job, PlanStep, RunResult, Unit, Urgency
 
 
 class Workload(ABC):
@@ -34,7 +34,7 @@ class Workload(ABC):
         """Cut a job into units, lazily: an `Outlook` when known, None now and then in long work without a unit."""
 
     @abstractmethod
-    def run(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, RunResult]]:
+    def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[tuple[Unit, RunResult]]:
         """Run a batch of units with equal keys; each unit ends with `Finished` or `Again`."""
 
     @abstractmethod

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voice_stack.core.jobs import Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit
+from voice_stack.core.jobs import Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit, Urgency
 from voice_stack.core.workload import Workload
 from voice_stack.tts.engine.base import TtsEngine, VoiceOptions
 from voice_stack.tts.request import Sound, SpeechRequest, SpeechSummary
@@ -47,7 +47,7 @@ class TtsWorkload(Workload):
         self._samples[job.id] = 0
         return _cut(job, request)
 
-    def run(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, RunResult]]:
+    def run(self, units: Sequence[Unit], _urgency: Urgency) -> Iterator[tuple[Unit, RunResult]]:
         for unit in units:
             line = unit.data
             assert isinstance(line, _Line)

@@ -90,6 +90,8 @@ class EngineOptions:
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         compute_type: Number format of the weights at work, `auto` for the usual one of the device.
         threads: CPU threads in all, 0 for as many as the process may use.
+        copies: Copies of the model on a CPU: 2 give a job that is alone all the cores; 0: the engine chooses.
+        is_for_crowd: This is the copy for what is not alone.
         lanes: Calls of `decode` that run at once, each with its share of the threads; 0: the engine chooses.
         max_batch: Most windows of one call; 0: the engine chooses.
         replica: Which of `replicas` engines with the same model this is: they divide the GPUs or the CPUs.
@@ -101,6 +103,8 @@ class EngineOptions:
     threads: int = 0
     lanes: int = 0
     max_batch: int = 0
+    copies: int = 0
+    is_for_crowd: bool = False
     padding_s: float = 3.0
     replica: int = 0
     replicas: int = 1
@@ -118,6 +122,8 @@ class AsrEngine(ABC):
         max_batch: Most windows that one call of `decode` takes with profit.
         short_batch_s: Most audio in a call with several windows that somebody waits for, in seconds.
         has_express_lane: One more call may run at the same time, at the cost of the others' speed.
+        solo_threads: If not 0, this instance puts so many threads on one call at a time, and that of `open_for_crowd`
+            serves the lanes.
 
     Raises:
         ModelLoadError: The model does not load.
@@ -127,9 +133,18 @@ class AsrEngine(ABC):
     max_batch: int = 1
     short_batch_s: float = math.inf
     has_express_lane: bool = False
+    solo_threads: int = 0
 
     def __init__(self, model_dir: Path, options: EngineOptions) -> None:
         self.model_dir, self.options = model_dir, options
+
+    def open_for_crowd(self) -> "AsrEngine":
+        """Load the instance that serves the lanes where `solo_threads` is not 0: the same model, more calls at once.
+
+        Raises:
+            ModelLoadError: The model does not load.
+        """
+        return self
 
     @property
     @abstractmethod

@@ -1,21 +1,34 @@
-"""What a model runs on: device, lanes, threads and batches."""
+"""What a model runs on: device, copies, lanes, threads and batches; and loading it so."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import ctranslate2
+from faster_whisper import WhisperModel
 
 from voice_stack.asr.engine.base import EngineOptions
-from voice_stack.core.cpus import take_cpus
+from voice_stack.core.cpus import take_cpus, yield_cpu
+from voice_stack.core.memory import memory_limit_bytes
 
-# One thread decodes a small model faster than two do, whose meetings after every layer cost more than they save; only
-# a large model keeps several busy.
+# Threads that share one window meet after every step of the model: two do less together than each on a window of its
+# own. Only a large model, whose windows take long and much memory, keeps several busy.
 THREADS_BY_WEIGHTS: tuple[tuple[int, int], ...] = ((250_000_000, 1), (1_000_000_000, 2))
 MAX_THREADS = 4
+SOLO_THREADS = 2
+"""Threads at least on a window that is alone: two need 0.6 of the time of one."""
+COPY_SHARE_OF_MEMORY = 1 / 16
+"""A second copy of the weights, at half the size of their file, may take this much."""
+BATCH_SHARE_OF_MEMORY = 1 / 8
+WINDOW_SHARE_OF_WEIGHTS = 1 / 4
+"""Memory of a window in a batch: mostly the decoder's keys and values for the encoder's output, in float32."""
 CPU_BATCH = 4
 SHORT_BATCH_S = 16.0
 """Decoding windows together takes half the time, but all wait for the last: right for films, less so for commands."""
 CUDA_BATCH = 16
+CROWD_NICENESS = 5
+"""What somebody waits for goes before films: their threads get a third of the time of its threads."""
 _COMPUTE_TYPE = {"cpu": "int8", "cuda": "float16"}
 
 
@@ -27,21 +40,32 @@ class ComputePlan:
         device: `cpu` or `cuda`.
         index: Number of the CUDA device.
         compute_type: Number format of the weights at work.
+        cpus: CPUs that may be kept busy.
         lanes: Batches at the same time.
         threads: CPU threads of a lane.
         max_batch: Most windows of a batch.
         short_batch_s: Most audio of a batch of several windows that somebody waits for, in seconds.
         has_express_lane: One more batch may run while long work holds the lanes.
+        solo_threads: If not 0, this copy runs one batch at a time on so many threads; the lanes are the other copy's.
+        niceness: How far other work goes before this.
     """
 
     device: str
     index: int
     compute_type: str
+    cpus: int
     lanes: int
     threads: int
     max_batch: int
-    short_batch_s: float
-    has_express_lane: bool
+    short_batch_s: float = math.inf
+    has_express_lane: bool = False
+    solo_threads: int = 0
+    niceness: int = 0
+
+    @property
+    def workers(self) -> int:
+        """Batches that the library must be ready to take at the same time."""
+        return 1 if self.solo_threads else self.lanes + self.has_express_lane
 
 
 def plan_compute(options: EngineOptions, weights_bytes: int) -> ComputePlan:
@@ -61,12 +85,69 @@ def plan_compute(options: EngineOptions, weights_bytes: int) -> ComputePlan:
         raise ValueError(f"device {options.device!r} is not one of auto, cpu, cuda, cuda:0, cuda:1 and so on")
     compute_type = _COMPUTE_TYPE[device] if options.compute_type == "auto" else options.compute_type
     cpus = options.threads or take_cpus(options.replica, options.replicas)
-    if device == "cuda":
-        lanes, batch = options.lanes or 1, options.max_batch or CUDA_BATCH
-        number = int(index) if index else options.replica % max(1, ctranslate2.get_cuda_device_count())
-        return ComputePlan(device, number, compute_type, lanes, cpus, batch, math.inf, has_express_lane=False)
+    if device == "cpu":
+        return _plan_cpus(options, compute_type, cpus, weights_bytes)
+    number = int(index) if index else options.replica % max(1, ctranslate2.get_cuda_device_count())
+    return ComputePlan(device, number, compute_type, cpus, options.lanes or 1, cpus, options.max_batch or CUDA_BATCH)
+
+
+def _plan_cpus(options: EngineOptions, compute_type: str, cpus: int, weights_bytes: int) -> ComputePlan:
     wanted = next((threads for limit, threads in THREADS_BY_WEIGHTS if weights_bytes < limit), MAX_THREADS)
     lanes = options.lanes or max(1, cpus // wanted)
-    batch = options.max_batch or CPU_BATCH
-    threads = max(1, cpus // lanes)
-    return ComputePlan(device, 0, compute_type, lanes, threads, batch, SHORT_BATCH_S, has_express_lane=True)
+    is_solo = not options.is_for_crowd and _copies(options, cpus, weights_bytes) > 1
+    solo_threads = min(cpus, max(wanted, SOLO_THREADS)) if is_solo else 0
+    return ComputePlan(
+        "cpu",
+        0,
+        compute_type,
+        cpus,
+        lanes,
+        solo_threads or max(1, cpus // lanes),
+        options.max_batch or _fitting_batch(weights_bytes, lanes),
+        SHORT_BATCH_S,
+        has_express_lane=True,
+        solo_threads=solo_threads,
+        niceness=CROWD_NICENESS if options.is_for_crowd else 0,
+    )
+
+
+def _copies(options: EngineOptions, cpus: int, weights_bytes: int) -> int:
+    has_room = weights_bytes / 2 <= memory_limit_bytes() * COPY_SHARE_OF_MEMORY
+    return options.copies or 1 + (has_room and cpus > 1)
+
+
+def _fitting_batch(weights_bytes: int, lanes: int) -> int:
+    window_bytes = weights_bytes * WINDOW_SHARE_OF_WEIGHTS
+    fitting = memory_limit_bytes() * BATCH_SHARE_OF_MEMORY / lanes / window_bytes
+    return min(max(1, int(fitting)), CPU_BATCH)
+
+
+def load_model(model_dir: Path, plan: ComputePlan) -> WhisperModel:
+    """Load a model in a thread that ends.
+
+    A thread that has loaded a model keeps its helpers, and with more helpers than CPUs OpenMP sends those that decode
+    to sleep after every step: two threads are slower than one then.
+
+    Args:
+        model_dir: Folder with the model's files.
+        plan: What it runs on.
+
+    Raises:
+        RuntimeError: The files do not load, as the library says it; or ValueError, TypeError, OSError.
+    """
+    with ThreadPoolExecutor(1, "model loading") as thread:
+        return thread.submit(_load, model_dir, plan).result()
+
+
+def _load(model_dir: Path, plan: ComputePlan) -> WhisperModel:
+    if plan.niceness:
+        yield_cpu(plan.niceness)  # the model's threads take it from the one that starts them
+    return WhisperModel(
+        str(model_dir),
+        device=plan.device,
+        device_index=plan.index,
+        compute_type=plan.compute_type,
+        cpu_threads=plan.threads,
+        num_workers=plan.workers,
+        local_files_only=True,
+    )

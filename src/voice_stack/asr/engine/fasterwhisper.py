@@ -9,7 +9,6 @@ from pathlib import Path
 
 import ctranslate2
 import numpy as np
-from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
 from numpy.typing import NDArray
@@ -23,10 +22,10 @@ from voice_stack.asr.engine.base import (
     WindowResult,
     check_window,
 )
-from voice_stack.asr.engine.compute_plan import plan_compute
+from voice_stack.asr.engine.compute_plan import load_model, plan_compute
 from voice_stack.asr.engine.encoder_width import FULL_FRAMES, has_run_on, narrow_frames
 from voice_stack.asr.engine.timestamps import last_timestamp_s, split_at_timestamps
-from voice_stack.asr.engine.word_alignment import align_words
+from voice_stack.asr.engine.word_alignment import align_words, pick_rows
 from voice_stack.asr.transcript import Segment
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.logging import log_event
@@ -67,17 +66,10 @@ class FasterWhisperEngine(AsrEngine):
 
     def _load(self) -> None:
         plan = plan_compute(self.options, (self.model_dir / "model.bin").stat().st_size)
-        self._model = WhisperModel(
-            str(self.model_dir),
-            device=plan.device,
-            device_index=plan.index,
-            compute_type=plan.compute_type,
-            cpu_threads=plan.threads,
-            num_workers=plan.lanes + plan.has_express_lane,
-            local_files_only=True,
-        )
+        self._model = load_model(self.model_dir, plan)
         self._encodes_one_by_one = plan.device == "cpu"
-        self.lanes, self.has_express_lane = plan.lanes, plan.has_express_lane
+        self._cpus = plan.cpus
+        self.lanes, self.has_express_lane, self.solo_threads = plan.lanes, plan.has_express_lane, plan.solo_threads
         self.max_batch, self.short_batch_s = plan.max_batch, plan.short_batch_s
         multilingual: bool = self._model.model.is_multilingual
         known = self._model.hf_tokenizer.token_to_id
@@ -89,6 +81,12 @@ class FasterWhisperEngine(AsrEngine):
             prompt=True,
             language_detection=multilingual,
         )
+
+    def open_for_crowd(self) -> AsrEngine:
+        """See `AsrEngine.open_for_crowd`."""
+        if not self.solo_threads:
+            return self
+        return FasterWhisperEngine(self.model_dir, replace(self.options, threads=self._cpus, is_for_crowd=True))
 
     @property
     def capabilities(self) -> EngineCapabilities:
@@ -139,20 +137,25 @@ class FasterWhisperEngine(AsrEngine):
     ) -> list[WindowResult]:
         """Decode windows at one width, and those that fail at the full one."""
         encoded = self._encode(windows, frames)
-        results = []
+        results: dict[int, WindowResult] = {}
+        failed = []
         for index, output in enumerate(self._generate(encoded, len(windows), tokenizer, options)):
             duration_s = windows[index].size / SAMPLE_RATE
-            result = self._read(output, duration_s, tokenizer, options)
+            result = results[index] = self._read(output, duration_s, tokenizer, options)
             if frames < FULL_FRAMES and has_run_on(result, duration_s, len(output.sequences_ids[0])):
                 log_event(logger, logging.DEBUG, "decoded again at full width", duration_s=duration_s, frames=frames)
-                results += self._decode_at(FULL_FRAMES, [windows[index]], tokenizer, options)
-                continue
-            if options.word_timestamps and result.segments:
-                words = align_words(self._model, tokenizer, result.segments, _pick(encoded, index), duration_s)
-                segments = zip(result.segments, words, strict=True)
-                result = replace(result, segments=tuple(replace(segment, words=said) for segment, said in segments))
-            results.append(result)
-        return results
+                failed.append(index)
+        heard = [index for index in results if index not in failed]
+        if options.word_timestamps and heard:
+            texts = [results[index].segments for index in heard]
+            durations_s = [windows[index].size / SAMPLE_RATE for index in heard]
+            timed = align_words(self._model, tokenizer, texts, pick_rows(encoded, heard), durations_s)
+            results |= {
+                index: replace(results[index], segments=words) for index, words in zip(heard, timed, strict=True)
+            }
+        for index in failed:
+            (results[index],) = self._decode_at(FULL_FRAMES, [windows[index]], tokenizer, options)
+        return list(results.values())
 
     def _tokenizer(self, options: DecodeOptions) -> Tokenizer:
         can = self._capabilities
@@ -236,12 +239,3 @@ class FasterWhisperEngine(AsrEngine):
             temperature=options.temperature,
             is_complete_until_s=last_timestamp_s(tokens, timestamp_begin=begin, duration_s=duration_s),
         )
-
-
-def _pick(encoded: ctranslate2.StorageView, index: int) -> ctranslate2.StorageView:
-    """One window of a batch: the alignment of a window must not depend on its neighbours."""
-    if encoded.shape[0] == 1:
-        return encoded
-    on_cpu = encoded if encoded.device == "cpu" else encoded.to_device(ctranslate2.Device.cpu)
-    rows = np.array(on_cpu.to(ctranslate2.DataType.float32))
-    return ctranslate2.StorageView.from_array(np.ascontiguousarray(rows[index : index + 1]))

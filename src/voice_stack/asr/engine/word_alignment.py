@@ -1,9 +1,11 @@
 """When each word of a Whisper text is said, by the library's alignment."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypedDict
 
 import ctranslate2
+import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 
@@ -30,34 +32,68 @@ class _Alignable(TypedDict):
     words: list[_AlignedWord]
 
 
+class _MadeAlignments:
+    """Stands in for the model where the library's method asks it for what has been computed for the whole batch."""
+
+    def __init__(self, model: WhisperModel, alignment: list[dict[str, object]]) -> None:
+        self.frames_per_second: int = model.frames_per_second
+        self._alignment = alignment
+
+    def find_alignment(self, *_window: object) -> list[list[dict[str, object]]]:
+        return [self._alignment]
+
+
 def align_words(
     model: WhisperModel,
     tokenizer: Tokenizer,
-    segments: Sequence[Segment],
+    windows: Sequence[Sequence[Segment]],
     encoded: ctranslate2.StorageView,
-    duration_s: float,
-) -> list[tuple[Word, ...]]:
-    """The words of each segment of one window.
+    durations_s: Sequence[float],
+) -> list[tuple[Segment, ...]]:
+    """Give the segments of a batch of windows their words.
 
     Args:
         model: The loaded model.
         tokenizer: For the language of the text.
-        segments: As decoded, in window time.
-        encoded: The encoder's output for this window alone.
-        duration_s: Length of the window; no word ends later.
+        windows: The segments of each window as decoded, in window time.
+        encoded: The encoder's output for these windows.
+        durations_s: Length of each window; no word ends later.
     """
+    texts = [
+        [token for segment in segments for token in segment.tokens if token < tokenizer.eot] for segments in windows
+    ]
+    frames = [max(int(duration_s * model.frames_per_second), model.input_stride) for duration_s in durations_s]
+    alignments = model.find_alignment(tokenizer, texts, encoded, frames)
+    return [
+        _add_words(_MadeAlignments(model, alignment), tokenizer, segments, duration_s)
+        for segments, alignment, duration_s in zip(windows, alignments, durations_s, strict=True)
+    ]
+
+
+def _add_words(
+    made: _MadeAlignments, tokenizer: Tokenizer, segments: Sequence[Segment], duration_s: float
+) -> tuple[Segment, ...]:
     found: list[_Alignable] = [
         {"seek": 0, "start": segment.start_s, "end": segment.end_s, "tokens": list(segment.tokens), "words": []}
         for segment in segments
     ]
-    frames = max(int(duration_s * model.frames_per_second), model.input_stride)
-    model.add_word_timestamps([found], tokenizer, encoded, frames, _OPENING_MARKS, _CLOSING_MARKS, 0.0)
-    words, earliest_s = list[tuple[Word, ...]](), 0.0
-    for segment in found:
-        clamped = []
-        for word in segment["words"]:
+    if found:
+        WhisperModel.add_word_timestamps(made, [found], tokenizer, None, 0, _OPENING_MARKS, _CLOSING_MARKS, 0.0)
+    earliest_s, result = 0.0, []
+    for segment, timed in zip(segments, found, strict=True):
+        words = []
+        for word in timed["words"]:
             start_s = min(max(float(word["start"]), earliest_s), duration_s)
             earliest_s = min(max(float(word["end"]), start_s), duration_s)
-            clamped.append(Word(word["word"].strip(), start_s, earliest_s, float(word["probability"])))
-        words.append(tuple(word for word in clamped if word.text))
-    return words
+            words.append(Word(word["word"].strip(), start_s, earliest_s, float(word["probability"])))
+        result.append(replace(segment, words=tuple(word for word in words if word.text)))
+    return tuple(result)
+
+
+def pick_rows(encoded: ctranslate2.StorageView, indexes: Sequence[int]) -> ctranslate2.StorageView:
+    """The encoder's output for some windows of a batch."""
+    if len(indexes) == encoded.shape[0]:
+        return encoded
+    on_cpu = encoded if encoded.device == "cpu" else encoded.to_device(ctranslate2.Device.cpu)
+    rows = np.array(on_cpu.to(ctranslate2.DataType.float32))
+    return ctranslate2.StorageView.from_array(np.ascontiguousarray(rows[list(indexes)]))

@@ -1,0 +1,44 @@
+"""How much memory there is, and giving back what is not in use."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from voice_stack.core.memory import memory_limit_bytes
+
+TOTAL = psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [("1000000\n", 1_000_000), ("max\n", TOTAL), (str(TOTAL * 2), TOTAL), (None, TOTAL)]
+)
+def test_a_container_has_less_than_the_machine(tmp_path: Path, limit: str | None, expected: int) -> None:
+    if limit is not None:
+        (tmp_path / "memory.max").write_text(limit)
+    assert memory_limit_bytes(tmp_path / "memory.max") == expected
+
+
+FRAGMENTS = """
+import ctypes, psutil, sys, threading
+from voice_stack.core.memory import give_memory_back
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+blocks = [libc.malloc(100_000) for _ in range(2000)]
+for block in blocks:
+    ctypes.memset(ctypes.c_void_p(block), 1, 100_000)
+last = libc.malloc(100_000)
+for block in blocks:
+    libc.free(block)
+held = psutil.Process().memory_info().rss
+give_memory_back()
+print(held - psutil.Process().memory_info().rss)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' C libraries give memory back by themselves")
+def test_what_is_free_goes_back_to_the_system() -> None:
+    given = subprocess.run([sys.executable, "-c", FRAGMENTS], check=True, capture_output=True, text=True)
+    assert int(given.stdout) > 100_000_000
