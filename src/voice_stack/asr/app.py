@@ -5,7 +5,9 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from voice_stack.asr.api.jobs import create_jobs_router
 from voice_stack.asr.api.openai import AsrService, create_router
+from voice_stack.asr.background import BackgroundJobs
 from voice_stack.asr.engine_factory import engine_specs, find_engine, open_store
 from voice_stack.asr.models import DEFAULT_MODEL_NAMES
 from voice_stack.asr.settings import AsrSettings
@@ -28,20 +30,23 @@ def create_app(settings: AsrSettings) -> FastAPI:
         store.require(settings.model)
     pool = EnginePool(settings.max_loaded_models * settings.replicas, settings.idle_timeout_s)
     service = AsrService(settings, store, ModelNames(store, settings.model, DEFAULT_MODEL_NAMES), pool)
+    jobs = BackgroundJobs(settings, service.begin)
     default = engine_specs(settings, settings.model)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         if settings.preload:
             await pool.load(default)
+        await jobs.start()
         yield
+        await jobs.close()
         await pool.close()
 
     return create_server(
         settings,
         server="asr",
         title=f"{settings.project_name}: speech to text",
-        routers=[create_router(service)],
+        routers=[create_router(service, jobs), create_jobs_router(jobs, service.activity)],
         lifespan=lifespan,
         readiness=lambda: pool.explain_unreadiness(default[0]) if settings.preload else None,
         status=lambda: {"model": settings.model, "engines": pool.status()},
