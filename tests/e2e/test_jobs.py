@@ -78,6 +78,15 @@ def test_result_is_what_the_same_request_answers_at_once(fake_asr: RunningServer
     assert kept.headers["content-type"] == direct.headers["content-type"]
 
 
+def test_openai_s_sdk_can_send_jobs(fake_asr: RunningServer) -> None:
+    with fake_asr.openai() as sdk, fake_asr.http() as client:
+        answer = sdk.audio.transcriptions.with_raw_response.create(
+            model="whisper-1", file=("a.wav", tone(2.0)), extra_body={"background": "true"}
+        )
+        assert answer.status_code == 202
+        await_status(client, json.loads(answer.text)["id"], "completed")
+
+
 def test_translation_may_be_a_job(fake_asr: RunningServer) -> None:
     with fake_asr.http() as client:
         job_id = submit(client, route="translations")

@@ -17,8 +17,8 @@ from voice_stack.core.model_names import ModelNames
 from voice_stack.core.server import create_server
 
 
-def create_app(settings: AsrSettings) -> FastAPI:
-    """Build the application; nothing is loaded yet.
+def create_service(settings: AsrSettings) -> AsrService:
+    """What transcribes, without the web around it; nothing is loaded yet.
 
     Raises:
         ConfigurationError: The engine does not exist or is not installed.
@@ -29,7 +29,18 @@ def create_app(settings: AsrSettings) -> FastAPI:
     if engine.needs_model:
         store.require(settings.model)
     pool = EnginePool(settings.max_loaded_models * settings.replicas, settings.idle_timeout_s)
-    service = AsrService(settings, store, ModelNames(store, settings.model, DEFAULT_MODEL_NAMES), pool)
+    return AsrService(settings, store, ModelNames(store, settings.model, DEFAULT_MODEL_NAMES), pool)
+
+
+def create_app(settings: AsrSettings) -> FastAPI:
+    """Build the application; nothing is loaded yet.
+
+    Raises:
+        ConfigurationError: The engine does not exist or is not installed.
+        ModelNotFoundError: The default model does not exist or is not on this machine while `OFFLINE` is set.
+    """
+    service = create_service(settings)
+    pool = service.pool
     jobs = BackgroundJobs(settings, service.begin)
     default = engine_specs(settings, settings.model)
 

@@ -63,7 +63,7 @@ class BackgroundJobs:
 
     async def close(self) -> None:
         """Let go: what is not over stays on disk for the next server."""
-        stopped = list(self._working)
+        stopped = [record.id for record in self._book.newest() if record.status == "running"]
         tasks = [*self._tasks.values(), *([self._sweeper] if self._sweeper else [])]
         for task in tasks:
             task.cancel()
