@@ -4,8 +4,9 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from voice_stack.asr.job_book import JobBook
@@ -97,9 +98,10 @@ class BackgroundJobs:
         self._spawn(record.id, self._run(record.id))
         return self.describe(record.id)
 
-    def list(self) -> list[dict[str, object]]:
-        """All jobs, newest first."""
-        return [self.describe(record.id) for record in self._book.newest()]
+    def list(self, limit: int) -> list[dict[str, object]]:
+        """The newest jobs, newest first."""
+        places = self._book.places()
+        return [self._describe(record, places) for record in islice(self._book.newest(), limit)]
 
     def describe(self, job_id: str) -> dict[str, object]:
         """A job as an object.
@@ -107,10 +109,13 @@ class BackgroundJobs:
         Raises:
             NotFoundError: There is no such job.
         """
+        return self._describe(self._book.require(job_id), self._book.places())
+
+    def _describe(self, record: JobRecord, places: Mapping[str, int]) -> dict[str, object]:
         return job_object(
-            self._book.require(job_id),
-            transcription=self._working.get(job_id),
-            place=self._book.place(job_id),
+            record,
+            transcription=self._working.get(record.id),
+            place=places.get(record.id),
             keep_s=self._book.keep_s,
             prefix=self._prefix,
         )

@@ -77,10 +77,10 @@ class JobBook:
         """Ids of jobs whose time is over."""
         return [record.id for record in self._records.values() if self._is_expired(record)]
 
-    def place(self, job_id: str) -> int | None:
-        """Place in the queue, 1 is next; None for a job that does not wait."""
-        queued = [record.id for record in self._records.values() if record.status == "queued"]
-        return queued.index(job_id) + 1 if job_id in queued else None
+    def places(self) -> dict[str, int]:
+        """The jobs that wait and their places in the queue; 1 is next."""
+        queued = (record.id for record in self._records.values() if record.status == "queued")
+        return {job_id: place for place, job_id in enumerate(queued, start=1)}
 
     def upload_path(self, job_id: str) -> Path:
         """Where a job's audio lies until the job is over."""

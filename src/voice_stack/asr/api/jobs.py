@@ -18,7 +18,7 @@ def create_jobs_router(jobs: BackgroundJobs, activity: Activity) -> APIRouter:
     @router.get("/jobs")
     async def list_jobs(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, object]:
         """Background jobs and the requests that are waited for, newest first."""
-        found = [*_open_requests(activity).values(), *jobs.list()]
+        found = [*_open_requests(activity).values(), *jobs.list(limit + 1)]
         found.sort(key=lambda job: int(str(job["created_at"])), reverse=True)
         return {"object": "list", "data": found[:limit], "has_more": len(found) > limit}
 
