@@ -103,12 +103,13 @@ def run_server(
     spool_dir.mkdir(parents=True)
     ours = ("ASR_", "TTS_", "API_", "LOG_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    jobs = {"ASR_JOBS_DIR": str(folder / "jobs")}
     command = [sys.executable, "-m", "voice_stack", kind, "--port", str(port), *flags]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**inherited, "OFFLINE": "true", "SPOOL_DIR": str(spool_dir), **environment},
+            env={**inherited, "OFFLINE": "true", "SPOOL_DIR": str(spool_dir), **jobs, **environment},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.datastructures import UploadFile
 
 from voice_stack.client import AsyncVoiceStackClient, VoiceStackClient
+from voice_stack.client.job_clients import AsyncJobs
 
 VERBOSE_TRANSCRIPT = {
     "task": "transcribe",
@@ -152,9 +153,15 @@ def error(status: int, message: str = "no", headers: dict[str, str] | None = Non
 class _Blocking:
     """An asynchronous client that is called like the synchronous one."""
 
-    def __init__(self, client: AsyncVoiceStackClient, runner: asyncio.Runner) -> None:
+    def __init__(self, client: AsyncVoiceStackClient | AsyncJobs, runner: asyncio.Runner) -> None:
         self._client = client
         self._runner = runner
+
+    @property
+    def jobs(self) -> "_Blocking":
+        """The part for background jobs."""
+        assert isinstance(self._client, AsyncVoiceStackClient)
+        return _Blocking(self._client.jobs, self._runner)
 
     def __getattr__(self, name: str) -> Callable[..., object]:
         method = getattr(self._client, name)

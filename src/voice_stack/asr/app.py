@@ -5,7 +5,9 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from voice_stack.asr.api.jobs import create_jobs_router
 from voice_stack.asr.api.openai import AsrService, create_router
+from voice_stack.asr.background import BackgroundJobs
 from voice_stack.asr.engine_factory import engine_specs, find_engine, open_store
 from voice_stack.asr.models import DEFAULT_MODEL_NAMES
 from voice_stack.asr.settings import AsrSettings
@@ -15,8 +17,8 @@ from voice_stack.core.model_names import ModelNames
 from voice_stack.core.server import create_server
 
 
-def create_app(settings: AsrSettings) -> FastAPI:
-    """Build the application; nothing is loaded yet.
+def create_service(settings: AsrSettings) -> AsrService:
+    """What transcribes, without the web around it; nothing is loaded yet.
 
     Raises:
         ConfigurationError: The engine does not exist or is not installed.
@@ -27,21 +29,35 @@ def create_app(settings: AsrSettings) -> FastAPI:
     if engine.needs_model:
         store.require(settings.model)
     pool = EnginePool(settings.max_loaded_models * settings.replicas, settings.idle_timeout_s)
-    service = AsrService(settings, store, ModelNames(store, settings.model, DEFAULT_MODEL_NAMES), pool)
+    return AsrService(settings, store, ModelNames(store, settings.model, DEFAULT_MODEL_NAMES), pool)
+
+
+def create_app(settings: AsrSettings) -> FastAPI:
+    """Build the application; nothing is loaded yet.
+
+    Raises:
+        ConfigurationError: The engine does not exist or is not installed.
+        ModelNotFoundError: The default model does not exist or is not on this machine while `OFFLINE` is set.
+    """
+    service = create_service(settings)
+    pool = service.pool
+    jobs = BackgroundJobs(settings, service.begin)
     default = engine_specs(settings, settings.model)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         if settings.preload:
             await pool.load(default)
+        await jobs.start()
         yield
+        await jobs.close()
         await pool.close()
 
     return create_server(
         settings,
         server="asr",
         title=f"{settings.project_name}: speech to text",
-        routers=[create_router(service)],
+        routers=[create_router(service, jobs), create_jobs_router(jobs, service.activity)],
         lifespan=lifespan,
         readiness=lambda: pool.explain_unreadiness(default[0]) if settings.preload else None,
         status=lambda: {"model": settings.model, "engines": pool.status()},

@@ -11,6 +11,8 @@ from voice_stack.utils.language import require_language
 
 Granularity = Literal["word", "segment"]
 FormT = TypeVar("FormT", bound=BaseModel)
+_BACKGROUND = "Extension: answer 202 with a job at once; its result is fetched later."
+_WEBHOOK_URL = "Extension: with `background`, told when the job is over; it must be allowed by the settings."
 
 
 class TranscriptionForm(BaseModel):
@@ -28,6 +30,8 @@ class TranscriptionForm(BaseModel):
     )
     stream: bool = Field(False, description="Server-sent events: text as soon as it is final.")
     beam_size: int | None = Field(None, ge=1, le=20, description="Extension: hypotheses kept while decoding.")
+    background: bool = Field(False, description=_BACKGROUND)
+    webhook_url: str | None = Field(None, max_length=2000, description=_WEBHOOK_URL)
 
 
 class TranslationForm(BaseModel):
@@ -42,6 +46,8 @@ class TranslationForm(BaseModel):
     response_format: str = Field("json", description="json, text, srt, verbose_json or vtt.")
     temperature: float = Field(0.0, ge=0, le=1, description="Where decoding starts.")
     beam_size: int | None = Field(None, ge=1, le=20, description="Extension: hypotheses kept while decoding.")
+    background: bool = Field(False, description=_BACKGROUND)
+    webhook_url: str | None = Field(None, max_length=2000, description=_WEBHOOK_URL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ class Checked:
     granularities: frozenset[str]
     stream: bool
     beam_size: int | None
+    background: bool = False
+    webhook_url: str | None = None
 
 
 def check_transcription(form: Form) -> Checked:
@@ -73,6 +81,9 @@ def check_transcription(form: Form) -> Checked:
             f"timestamp_granularities 'word' needs response_format 'verbose_json', not {fields.response_format!r}",
             param="timestamp_granularities",
         )
+    _check_webhook(fields)
+    if fields.stream and fields.background:
+        raise UnsupportedValueError("background=true has no stream to send: leave one of the two out", param="stream")
     return Checked(
         _require_file(form),
         fields.model,
@@ -84,6 +95,8 @@ def check_transcription(form: Form) -> Checked:
         frozenset(fields.timestamp_granularities),
         fields.stream,
         fields.beam_size,
+        fields.background,
+        fields.webhook_url,
     )
 
 
@@ -94,6 +107,7 @@ def check_translation(form: Form) -> Checked:
         InvalidRequestError: A field is missing or does not fit; the message names it.
     """
     fields = _parse(TranslationForm, form)
+    _check_webhook(fields)
     return Checked(
         _require_file(form),
         fields.model,
@@ -105,7 +119,14 @@ def check_translation(form: Form) -> Checked:
         frozenset({"segment"}),
         False,
         fields.beam_size,
+        fields.background,
+        fields.webhook_url,
     )
+
+
+def _check_webhook(fields: TranscriptionForm | TranslationForm) -> None:
+    if fields.webhook_url and not fields.background:
+        raise InvalidRequestError("webhook_url is for background jobs: add background=true", param="webhook_url")
 
 
 def _require_file(form: Form) -> SpooledFile:

@@ -1,9 +1,11 @@
 """Settings of the ASR server."""
 
-from pydantic import Field
+from pathlib import Path
+
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from voice_stack.core.settings import CoreSettings
+from voice_stack.core.settings import CommaSeparated, CoreSettings
 
 
 class AsrSettings(CoreSettings):
@@ -47,3 +49,22 @@ class AsrSettings(CoreSettings):
     )
     max_upload_mb: int = Field(1024, ge=1, description="Largest upload, in MiB.")
     max_audio_s: float = Field(43_200.0, gt=0, description="Longest audio, in seconds; 12 hours.")
+    jobs_dir: Path | None = Field(
+        None,
+        description="Folder for jobs sent with `background=true`: uploads until done, then results; one per server. "
+        "Empty: `~/.local/state/voice-stack/jobs`.",
+    )
+    jobs_keep_h: float = Field(24.0, gt=0, description="Hours that a finished job and its result are kept.")
+    jobs_at_once: int = Field(2, ge=1, le=64, description="Jobs the engine works on at once; the others wait in line.")
+    max_jobs: int = Field(1000, ge=0, description="Most jobs kept, finished ones included; 0: none are taken.")
+    max_jobs_mb: int = Field(20_480, ge=1, description="Most disk space of all jobs together, in MiB.")
+    webhook_allowed: CommaSeparated = Field(
+        default_factory=list,
+        description="Where a job's `webhook_url` may point, separated by commas: hosts (`hooks.lan`, `hooks.lan:8080`) "
+        "or the beginning of URLs (`https://hooks.lan/asr/`). Empty: nowhere.",
+    )
+    webhook_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Signs webhooks as Standard Webhooks says (HMAC-SHA256): `whsec_` and base64, or any text. "
+        "Empty: unsigned.",
+    )

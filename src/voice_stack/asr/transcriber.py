@@ -15,10 +15,14 @@ class Transcription:
     Args:
         request: What was asked for.
         handle: The job in the engine.
+        heard_s: How far into the file its text goes, in seconds.
+        total_s: The length the file says it has, in seconds; 0 while not known.
     """
 
     request: TranscriptionRequest
     handle: JobHandle
+    heard_s: float = 0.0
+    total_s: float = 0.0
 
     async def segments(self) -> AsyncIterator[Segment]:
         """Segments in order of time, each as soon as its window is decoded; the job is cancelled if nobody reads on.
@@ -29,6 +33,7 @@ class Transcription:
         try:
             async for output in self.handle.outputs():
                 if isinstance(output, WindowText):
+                    self.heard_s, self.total_s = output.heard_s, output.total_s
                     for segment in output.segments:
                         yield segment
         finally:

@@ -54,6 +54,7 @@ class _Progress:
         self.is_settled = request.language is not None
         self.votes: list[dict[str, float]] = []
         self.heard_samples = 0
+        self.total_s = 0.0
         self.speech_s = 0.0
 
     def vote(self, probabilities: dict[str, float]) -> None:
@@ -97,7 +98,8 @@ class AsrWorkload(Workload):
     def _cut(self, job: Job, request: TranscriptionRequest, progress: _Progress) -> Iterator[PlanStep]:
         # A small file is short enough for the scheduler without looking: opening it twice costs milliseconds.
         if request.path.stat().st_size > SMALL_FILE_BYTES:
-            yield Outlook(probe_duration_s(request.path) or 0.0)
+            progress.total_s = probe_duration_s(request.path) or 0.0
+            yield Outlook(progress.total_s)
         blocks = decode_blocks(request.path, max_duration_s=self._config.max_audio_s)
         for window in cut_windows(_count(blocks, progress), vad=self._vad, max_window_s=self._config.window_s):
             if window is None:
@@ -186,7 +188,8 @@ class AsrWorkload(Workload):
             window = rest
             result = engine.decode([window.samples], replace(options, temperature=0.0))[0]
         segments += () if is_poor(result) and segments else in_file_time(result, window)
-        return WindowText(segments, progress.language or result.language, progress.probability)
+        language, heard_s = progress.language or result.language, window.to_file_s(window.duration_s, is_end=True)
+        return WindowText(segments, language, progress.probability, heard_s, progress.total_s)
 
     def finish(self, job: Job) -> TranscriptionSummary:
         progress = self._jobs[job.id]

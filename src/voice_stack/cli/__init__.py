@@ -1,4 +1,4 @@
-"""The command line: `voice-stack asr | tts | up | models | doctor | bench | settings`."""
+"""The command line: `voice-stack asr | tts | up | transcribe | models | doctor | bench | settings`."""
 
 from importlib import import_module
 
@@ -8,6 +8,7 @@ _COMMANDS = {
     "asr": "serve",
     "tts": "serve",
     "up": "up",
+    "transcribe": "transcribe",
     "models": "models",
     "doctor": "doctor",
     "bench": "bench",

@@ -25,6 +25,7 @@ from voice_stack.client.errors import (
     ServerUnreachableError,
     VoiceStackClientError,
 )
+from voice_stack.client.jobs import Job, JobFailedError
 from voice_stack.client.options import AudioFormat, Server, TranscriptFormat
 from voice_stack.client.results import Health, Model, Segment, Transcript, Voice, Word
 from voice_stack.client.sync_client import VoiceStackClient
@@ -40,6 +41,8 @@ __all__ = [
     "Health",
     "IncompleteResponseError",
     "InvalidResponseError",
+    "Job",
+    "JobFailedError",
     "Model",
     "NotFoundError",
     "PayloadTooLargeError",

@@ -36,6 +36,15 @@ class TimedTranscriptionOptions(TranscriptionOptions, total=False):
     """Fill `Transcript.words`, too."""
 
 
+class JobOptions(TimedTranscriptionOptions, total=False):
+    """Of `jobs.submit`."""
+
+    translate: bool
+    """English text from speech in any language."""
+    webhook_url: str | None
+    """Called when the job is over; the server's settings must allow it."""
+
+
 class VoiceOptions(TypedDict, total=False):
     """Of `synthesize_to_file`."""
 

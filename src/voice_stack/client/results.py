@@ -86,39 +86,44 @@ def down(error: VoiceStackClientError) -> Health:
     return Health(is_up=False, reason=str(error), request_id=error.request_id)
 
 
-def _object(value: object) -> Mapping[str, object]:
+def object_of(value: object) -> Mapping[str, object]:
+    """A JSON object; anything else is a TypeError, as with the readers below."""
     if not isinstance(value, dict):
         raise TypeError(f"an object expected, got {value!r}")
     return value
 
 
-def _text(data: Mapping[str, object], key: str) -> str:
+def text_of(data: Mapping[str, object], key: str) -> str:
+    """A string of an object."""
     value = data.get(key)
     if not isinstance(value, str):
         raise TypeError(f"{key}: a string expected, got {value!r}")
     return value
 
 
-def _number(data: Mapping[str, object], key: str) -> float:
+def number_of(data: Mapping[str, object], key: str) -> float:
+    """A number of an object."""
     value = data.get(key)
     if not isinstance(value, int | float):
         raise TypeError(f"{key}: a number expected, got {value!r}")
     return value
 
 
-def _optional_number(data: Mapping[str, object], key: str) -> float | None:
-    return None if data.get(key) is None else _number(data, key)
+def optional_number_of(data: Mapping[str, object], key: str) -> float | None:
+    """A number of an object, or None."""
+    return None if data.get(key) is None else number_of(data, key)
 
 
-def _optional_text(data: Mapping[str, object], key: str) -> str | None:
-    return None if data.get(key) is None else _text(data, key)
+def optional_text_of(data: Mapping[str, object], key: str) -> str | None:
+    """A string of an object, or None."""
+    return None if data.get(key) is None else text_of(data, key)
 
 
 def _items(data: Mapping[str, object], key: str, build: Callable[[Mapping[str, object]], T]) -> list[T]:
     value = data.get(key)
     if not isinstance(value, list):
         raise TypeError(f"{key}: a list expected, got {value!r}")
-    return [build(_object(item)) for item in value]
+    return [build(object_of(item)) for item in value]
 
 
 def _optional_items(data: Mapping[str, object], key: str, build: Callable[[Mapping[str, object]], T]) -> tuple[T, ...]:
@@ -126,36 +131,41 @@ def _optional_items(data: Mapping[str, object], key: str, build: Callable[[Mappi
 
 
 def _word(data: Mapping[str, object]) -> Word:
-    return Word(_text(data, "word"), _number(data, "start"), _number(data, "end"))
+    return Word(text_of(data, "word"), number_of(data, "start"), number_of(data, "end"))
 
 
 def _segment(data: Mapping[str, object]) -> Segment:
     return Segment(
-        id=int(_number(data, "id")),
-        text=_text(data, "text"),
-        start_s=_number(data, "start"),
-        end_s=_number(data, "end"),
-        avg_logprob=_optional_number(data, "avg_logprob"),
-        no_speech_prob=_optional_number(data, "no_speech_prob"),
+        id=int(number_of(data, "id")),
+        text=text_of(data, "text"),
+        start_s=number_of(data, "start"),
+        end_s=number_of(data, "end"),
+        avg_logprob=optional_number_of(data, "avg_logprob"),
+        no_speech_prob=optional_number_of(data, "no_speech_prob"),
     )
 
 
 def _voice(data: Mapping[str, object]) -> Voice:
     rest = {key: value for key, value in data.items() if key not in {"id", "name"}}
-    return Voice(_text(data, "id"), _text(data, "name"), rest)
+    return Voice(text_of(data, "id"), text_of(data, "name"), rest)
 
 
 def _model(data: Mapping[str, object]) -> Model:
-    return Model(_text(data, "id"), _optional_number(data, "created"), _optional_text(data, "owned_by"))
+    return Model(text_of(data, "id"), optional_number_of(data, "created"), optional_text_of(data, "owned_by"))
 
 
-def _read(response: httpx2.Response, build: Callable[[Mapping[str, object]], T]) -> T:
+def read_object(response: httpx2.Response, build: Callable[[Mapping[str, object]], T]) -> T:
     """Read a JSON object; whatever is not as the API says becomes one clear error."""
     try:
-        return build(_object(response.json()))
+        return build(object_of(response.json()))
     except (TypeError, ValueError) as error:
         message = f"{response.url} gave an unexpected answer ({error}): {excerpt(response.text)}"
         raise InvalidResponseError(message, request_id=request_id_of(response)) from error
+
+
+def read_items(response: httpx2.Response, key: str, build: Callable[[Mapping[str, object]], T]) -> list[T]:
+    """Read a list inside a JSON object."""
+    return read_object(response, lambda data: _items(data, key, build))
 
 
 def parse_transcript(response: httpx2.Response) -> Transcript:
@@ -164,12 +174,12 @@ def parse_transcript(response: httpx2.Response) -> Transcript:
     Raises:
         InvalidResponseError: It is not one.
     """
-    return _read(
+    return read_object(
         response,
         lambda data: Transcript(
-            text=_text(data, "text"),
-            language=_text(data, "language"),
-            duration_s=_number(data, "duration"),
+            text=text_of(data, "text"),
+            language=text_of(data, "language"),
+            duration_s=number_of(data, "duration"),
             segments=_optional_items(data, "segments", _segment),
             words=_optional_items(data, "words", _word),
             request_id=request_id_of(response),
@@ -183,7 +193,7 @@ def parse_transcript_text(response: httpx2.Response) -> str:
     Raises:
         InvalidResponseError: It is not one.
     """
-    return _read(response, lambda data: _text(data, "text"))
+    return read_object(response, lambda data: text_of(data, "text"))
 
 
 def parse_voices(response: httpx2.Response) -> list[Voice]:
@@ -192,7 +202,7 @@ def parse_voices(response: httpx2.Response) -> list[Voice]:
     Raises:
         InvalidResponseError: It is not that.
     """
-    return _read(response, lambda data: _items(data, "voices", _voice))
+    return read_items(response, "voices", _voice)
 
 
 def parse_models(response: httpx2.Response) -> list[Model]:
@@ -201,7 +211,7 @@ def parse_models(response: httpx2.Response) -> list[Model]:
     Raises:
         InvalidResponseError: It is not that.
     """
-    return _read(response, lambda data: _items(data, "data", _model))
+    return read_items(response, "data", _model)
 
 
 def parse_health(response: httpx2.Response) -> Health:
@@ -211,4 +221,4 @@ def parse_health(response: httpx2.Response) -> Health:
         InvalidResponseError: It is no JSON object.
     """
     request_id = request_id_of(response)
-    return _read(response, lambda data: Health(True, _optional_text(data, "version"), request_id=request_id))
+    return read_object(response, lambda data: Health(True, optional_text_of(data, "version"), request_id=request_id))

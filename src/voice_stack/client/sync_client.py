@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Generator, Iterable
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -16,6 +17,7 @@ from voice_stack.client.calls import Call
 from voice_stack.client.connection import Connection
 from voice_stack.client.errors import VoiceStackClientError
 from voice_stack.client.failures import api_error, receiving, sending
+from voice_stack.client.job_clients import Jobs
 from voice_stack.client.options import (
     SERVERS,
     AudioFormat,
@@ -41,6 +43,11 @@ class VoiceStackClient(Connection[httpx2.Client]):
     """
 
     _http_class = httpx2.Client
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """Long transcriptions that go on without a connection, and what the ASR server is doing."""
+        return Jobs(self._run)
 
     def transcribe(self, file: AudioFile, **options: Unpack[TimedTranscriptionOptions]) -> Transcript:
         """Turn speech into text with its times.

@@ -8,6 +8,7 @@ VoiceStackError                    500 server_error
 │   │   └── AudioTooShortError     400 code audio_too_short
 │   └── PayloadTooLargeError       413
 ├── AuthenticationError            401 code invalid_api_key
+├── ConflictError                  409 the job is not in a state for this
 ├── NotFoundError                  404
 │   └── ModelNotFoundError         404 code model_not_found
 ├── EngineError                    500 the model failed on this work
@@ -108,6 +109,14 @@ class NotFoundError(VoiceStackError):
 
     status = 404
     type = "invalid_request_error"
+
+
+class ConflictError(VoiceStackError):
+    """What the request is about is not in a state for it: a result that is not there yet, a job that was cancelled."""
+
+    status = 409
+    type = "invalid_request_error"
+    retryable = False
 
 
 class ModelNotFoundError(NotFoundError):

@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from voice_stack.core.errors import ConfigurationError
 
-CommaSeparated = Annotated[list[str], NoDecode]
+
+def _split_commas(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
 """A list that is written `a,b,c` in the environment."""
 
 ENV_FILE = ".env"
@@ -99,11 +104,6 @@ class CoreSettings(BaseSettings):
     shutdown_grace_s: float = Field(
         10.0, ge=0, description="Seconds that running requests get to finish when the server stops."
     )
-
-    @field_validator("cors_origins", "api_keys", mode="before")
-    @classmethod
-    def _split_commas(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @field_validator("api_v1_str")
     @classmethod

@@ -3,10 +3,13 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 
+from voice_stack.asr.activity import Activity
+from voice_stack.asr.background import BackgroundJobs
 from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.formats import (
     TRANSCRIPT_FORMATS,
@@ -50,6 +53,7 @@ class AsrService:
     store: ModelStore
     models: ModelNames
     pool: EnginePool
+    activity: Activity = field(default_factory=Activity)
 
     async def begin(self, checked: Checked) -> Transcription:
         """Submit a checked request.
@@ -58,9 +62,23 @@ class AsrService:
             ModelNotFoundError: No such model here.
             UnsupportedValueError: The model cannot do what is asked.
         """
+        model, request = self.prepare(checked)
+        replicas = engine_specs(self.settings, model)
+        transcription = Transcription(request, await self.pool.submit(replicas, request, request_id_var.get() or ""))
+        if not checked.background:
+            self.activity.add(checked, transcription)
+        return transcription
+
+    def prepare(self, checked: Checked) -> tuple[str, TranscriptionRequest]:
+        """The model for a checked request, and the request as its engine takes it.
+
+        Raises:
+            ModelNotFoundError: No such model here.
+            UnsupportedValueError: The model cannot do what is asked.
+        """
         require_transcript_format(checked.response_format)
         model = self.models.resolve(checked.model)
-        request = TranscriptionRequest(
+        return model, TranscriptionRequest(
             path=checked.file.path,
             task=checked.task,
             language=self._choose_language(model, checked),
@@ -69,8 +87,6 @@ class AsrService:
             word_timestamps="word" in checked.granularities,
             beam_size=checked.beam_size,
         )
-        replicas = engine_specs(self.settings, model)
-        return Transcription(request, await self.pool.submit(replicas, request, request_id_var.get() or ""))
 
     def _choose_language(self, model: str, checked: Checked) -> str | None:
         """The spoken language as far as it is known before listening."""
@@ -92,7 +108,7 @@ class AsrService:
         return "en" if spec.english_only else checked.language or default or None
 
 
-def create_router(service: AsrService) -> APIRouter:
+def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
     """The routes, below the API prefix."""
     router = APIRouter(tags=["audio"])
     max_bytes = service.settings.max_upload_mb * 1024 * 1024
@@ -100,12 +116,12 @@ def create_router(service: AsrService) -> APIRouter:
     @router.post("/audio/transcriptions", openapi_extra=form_body(TranscriptionForm))
     async def transcribe(request: Request) -> Response:
         """Speech to text, in the language that is spoken."""
-        return await _answer(service, request, max_bytes, translate=False)
+        return await _answer(service, jobs, request, max_bytes, translate=False)
 
     @router.post("/audio/translations", openapi_extra=form_body(TranslationForm))
     async def translate(request: Request) -> Response:
         """Speech in any language to English text."""
-        return await _answer(service, request, max_bytes, translate=True)
+        return await _answer(service, jobs, request, max_bytes, translate=True)
 
     @router.get("/models")
     async def list_models() -> dict[str, object]:
@@ -120,12 +136,18 @@ def create_router(service: AsrService) -> APIRouter:
     return router
 
 
-async def _answer(service: AsrService, request: Request, max_bytes: int, *, translate: bool) -> Response:
+async def _answer(
+    service: AsrService, jobs: BackgroundJobs, request: Request, max_bytes: int, *, translate: bool
+) -> Response:
     async with AsyncExitStack() as owned:
         form = await owned.enter_async_context(
             receive_form(request, file_field="file", max_bytes=max_bytes, spool_dir=service.settings.spool_dir)
         )
         checked = check_translation(form) if translate else check_transcription(form)
+        if checked.background:
+            service.prepare(checked)
+            job = await jobs.submit(checked, form)
+            return JSONResponse(job, 202, {"location": f"{service.settings.api_v1_str}/jobs/{job['id']}"})
         transcription = await finish_unless_disconnected(request, service.begin(checked))
         owned.callback(transcription.handle.cancel)
         owned.callback(lambda: add_log_fields(request, model=checked.model, **transcription.log_fields()))

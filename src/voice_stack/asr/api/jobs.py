@@ -1,0 +1,60 @@
+"""`/jobs`: what the server is doing, and the results of background jobs."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from voice_stack.asr.activity import Activity
+from voice_stack.asr.background import BackgroundJobs
+from voice_stack.asr.formats import TRANSCRIPT_FORMATS, render, require_transcript_format
+from voice_stack.asr.job_view import request_object
+from voice_stack.core.errors import ConflictError
+
+
+def create_jobs_router(jobs: BackgroundJobs, activity: Activity) -> APIRouter:
+    """The routes, below the API prefix."""
+    router = APIRouter(tags=["jobs"])
+
+    @router.get("/jobs")
+    async def list_jobs(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, object]:
+        """Background jobs and the requests that are waited for, newest first."""
+        found = [*_open_requests(activity).values(), *jobs.list(limit + 1)]
+        found.sort(key=lambda job: int(str(job["created_at"])), reverse=True)
+        return {"object": "list", "data": found[:limit], "has_more": len(found) > limit}
+
+    @router.get("/jobs/{job_id}")
+    async def show_job(job_id: str) -> dict[str, object]:
+        """How far a job is."""
+        return _open_requests(activity).get(job_id) or jobs.describe(job_id)
+
+    @router.get("/jobs/{job_id}/result")
+    async def show_result(job_id: str, response_format: str | None = None) -> Response:
+        """The result of a completed job, in the format it was sent with or another."""
+        if response_format is not None:
+            require_transcript_format(response_format)
+        if activity.find(job_id):
+            raise ConflictError(
+                f"{job_id} is no background job: its result goes to whoever sent it", code="job_running"
+            )
+        transcript, checked = await jobs.result(job_id)
+        name = response_format or checked.response_format
+        body = render(transcript, name, granularities=checked.granularities)
+        return Response(body, media_type=TRANSCRIPT_FORMATS[name].media_type)
+
+    @router.delete("/jobs/{job_id}")
+    async def cancel_job(job_id: str) -> dict[str, object]:
+        """Cancel a job that is not over; remove one that is."""
+        if request := activity.find(job_id):
+            request.cancel()
+            return {**request_object(request, None), "status": "cancelled"}
+        return await jobs.cancel(job_id)
+
+    return router
+
+
+def _open_requests(activity: Activity) -> dict[str, dict[str, object]]:
+    """The objects of all open requests; those that wait are numbered in the order in which they came."""
+    requests = activity.requests()
+    waiting = [request.id for request in requests if request.transcription.handle.started_at is None]
+    places = {job_id: number for number, job_id in enumerate(waiting, start=1)}
+    return {request.id: request_object(request, places.get(request.id)) for request in reversed(requests)}

@@ -1,0 +1,228 @@
+"""Background jobs at work: a few at a time, begun again after a restart, and told about by webhook."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+from voice_stack.asr.job_book import JobBook
+from voice_stack.asr.job_record import JobError, JobRecord, Webhook, new_job_id
+from voice_stack.asr.job_view import job_object
+from voice_stack.asr.schemas import Checked, check_transcription, check_translation
+from voice_stack.asr.settings import AsrSettings
+from voice_stack.asr.transcriber import Transcription
+from voice_stack.asr.transcript import Transcript
+from voice_stack.asr.webhooks import WebhookSender, check_allowed, check_webhook_url, parse_secret
+from voice_stack.core.errors import ConflictError, EngineError, ShuttingDownError, VoiceStackError
+from voice_stack.core.logging import log_event, request_id_var
+from voice_stack.core.multipart import Form, SpooledFile
+
+logger = logging.getLogger(__name__)
+
+MAX_STARTS = 3
+"""A job that was at work each time the server died is not begun a fourth time: it may be why."""
+SWEEP_S = 60.0
+_CHECKS = {"transcribe": check_transcription, "translate": check_translation}
+
+
+class BackgroundJobs:
+    """All background jobs of one server; lives on the event loop.
+
+    Args:
+        settings: Those of the server.
+        begin: Gives a checked request to an engine.
+
+    Raises:
+        ConfigurationError: A setting of the webhooks does not fit.
+    """
+
+    def __init__(self, settings: AsrSettings, begin: Callable[[Checked], Awaitable[Transcription]]) -> None:
+        self._begin = begin
+        self._book = JobBook(settings)
+        self._webhooks = WebhookSender(parse_secret(settings.webhook_secret.get_secret_value()))
+        self._allowed = check_allowed(settings.webhook_allowed)
+        self._prefix = settings.api_v1_str
+        self._working: dict[str, Transcription] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._lanes = asyncio.Semaphore(settings.jobs_at_once)
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Go on with what the last server left."""
+        self._sweeper = asyncio.create_task(self._sweep())
+        try:
+            left = await self._book.open()
+        except VoiceStackError as error:
+            log_event(logger, logging.WARNING, "earlier jobs are not taken up", reason=error.message)
+            return
+        for record in left:
+            self._spawn(record.id, self._tell(record.id) if record.is_over else self._run(record.id))
+
+    async def close(self) -> None:
+        """Let go: what is not over stays on disk for the next server."""
+        stopped = [record.id for record in self._book.newest() if record.status == "running"]
+        tasks = [*self._tasks.values(), *([self._sweeper] if self._sweeper else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for job_id in stopped:
+            if not self._book.require(job_id).is_over:
+                await self._book.put_back(job_id)
+        await self._book.close()
+
+    async def submit(self, checked: Checked, form: Form) -> dict[str, object]:
+        """Take a job; its upload moves into the folder of the jobs.
+
+        Raises:
+            UnsupportedValueError: The webhook may not be called.
+            StorageFullError: No room for a further job.
+        """
+        webhook = Webhook(check_webhook_url(checked.webhook_url, self._allowed)) if checked.webhook_url else None
+        await self._forget_expired()
+        record = JobRecord(
+            id=new_job_id(),
+            created_at=time.time(),
+            task=checked.task,
+            fields=form.fields,
+            filename=checked.file.filename,
+            content_type=checked.file.content_type,
+            size_bytes=checked.file.size,
+            request_id=request_id_var.get() or "",
+            webhook=webhook,
+        )
+        await self._book.add(record, checked.file.path)
+        self._spawn(record.id, self._run(record.id))
+        return self.describe(record.id)
+
+    def list(self, limit: int) -> list[dict[str, object]]:
+        """The newest jobs, newest first."""
+        places = self._book.places()
+        return [self._describe(record, places) for record in islice(self._book.newest(), limit)]
+
+    def describe(self, job_id: str) -> dict[str, object]:
+        """A job as an object.
+
+        Raises:
+            NotFoundError: There is no such job.
+        """
+        return self._describe(self._book.require(job_id), self._book.places())
+
+    def _describe(self, record: JobRecord, places: Mapping[str, int]) -> dict[str, object]:
+        return job_object(
+            record,
+            transcription=self._working.get(record.id),
+            place=places.get(record.id),
+            keep_s=self._book.keep_s,
+            prefix=self._prefix,
+        )
+
+    async def result(self, job_id: str) -> tuple[Transcript, Checked]:
+        """The transcript of a completed job, and the request it answers.
+
+        Raises:
+            NotFoundError: There is no such job.
+            ConflictError: It is not completed; the code says what it is.
+        """
+        record = self._book.require(job_id)
+        if record.status != "completed":
+            why = f": {record.error.message}" if record.error else ""
+            raise ConflictError(f"{job_id} has no result, it is {record.status}{why}", code=f"job_{record.status}")
+        return await self._book.load_result(job_id), read_form(record, self._book.upload_path(job_id))
+
+    async def cancel(self, job_id: str) -> dict[str, object]:
+        """Cancel a job that is not over, remove one that is; returns the job, or that it is deleted.
+
+        Raises:
+            NotFoundError: There is no such job.
+        """
+        record = self._book.require(job_id)
+        if record.is_over:
+            await self._remove(job_id)
+            return {"id": job_id, "object": "transcription.job", "deleted": True}
+        self._stop(job_id)
+        await self._book.end(job_id, "cancelled")
+        self._spawn(job_id, self._tell(job_id))
+        return self.describe(job_id)
+
+    def _spawn(self, job_id: str, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(self._guard(self._book.require(job_id), work), name=job_id)
+        self._tasks[job_id] = task
+
+    async def _guard(self, record: JobRecord, work: Coroutine[object, object, None]) -> None:
+        request_id_var.set(record.request_id or None)
+        try:
+            await work
+        except VoiceStackError as error:
+            log_event(logger, logging.ERROR, "job not brought to its end", job=record.id, reason=error.message)
+        finally:
+            if self._tasks.get(record.id) is asyncio.current_task():
+                del self._tasks[record.id]
+
+    async def _run(self, job_id: str) -> None:
+        try:
+            async with self._lanes:
+                await self._work(job_id)
+        except ShuttingDownError:
+            return
+        except Exception as error:  # the border of a job: logged, and shown in the job
+            if not isinstance(error, VoiceStackError):
+                logger.exception("job failed", exc_info=error)
+            known = error if isinstance(error, VoiceStackError) else EngineError(f"the server failed: {error}")
+            await self._book.end(job_id, "failed", JobError.of(known))
+        finally:
+            self._working.pop(job_id, None)
+        await self._tell(job_id)
+
+    async def _work(self, job_id: str) -> None:
+        record = self._book.require(job_id)
+        if record.starts >= MAX_STARTS:
+            raise EngineError(f"The server died {record.starts} times while it worked on this job.")
+        await self._book.begin(job_id)
+        checked = read_form(record, self._book.require_upload(job_id))
+        transcription = self._working[job_id] = await self._begin(checked)
+        transcript = await transcription.gather()
+        await self._book.complete(job_id, transcript)
+        log_event(logger, logging.INFO, "job completed", job=job_id, **transcription.log_fields())
+
+    async def _tell(self, job_id: str) -> None:
+        webhook = self._book.require(job_id).webhook
+        if webhook is None or webhook.status != "pending":
+            return
+        data = {name: value for name, value in self.describe(job_id).items() if name != "webhook"}
+        event = {"type": f"transcription.{data['status']}", "timestamp": datetime.now(UTC).isoformat(), "data": data}
+
+        async def note(state: Webhook) -> None:
+            await self._book.note_webhook(job_id, state)
+
+        await self._webhooks.deliver(webhook, f"msg_{job_id}", json.dumps(event).encode(), note)
+
+    def _stop(self, job_id: str) -> None:
+        if task := self._tasks.pop(job_id, None):
+            task.cancel()
+
+    async def _remove(self, job_id: str) -> None:
+        self._stop(job_id)
+        await self._book.remove(job_id)
+
+    async def _forget_expired(self) -> None:
+        for job_id in self._book.expired():
+            await self._remove(job_id)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            await self._forget_expired()
+
+
+def read_form(record: JobRecord, path: Path) -> Checked:
+    """The form of a job, checked once more: by another version of the server, perhaps, or with other settings.
+
+    Raises:
+        InvalidRequestError: It does not fit any more.
+    """
+    upload = SpooledFile(path, record.filename, record.content_type, record.size_bytes)
+    return _CHECKS[record.task](Form(record.fields, upload))

@@ -1,0 +1,155 @@
+"""The background jobs of one server: their records in memory and on disk, how many fit, how long they stay."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from voice_stack.asr.job_record import JobError, JobRecord, Status, Webhook, unknown_job
+from voice_stack.asr.job_store import JobStore, default_jobs_dir
+from voice_stack.asr.settings import AsrSettings
+from voice_stack.asr.transcript import Transcript
+from voice_stack.core.errors import StorageFullError, VoiceStackError
+
+_MIB = 1 << 20
+
+
+class JobBook:
+    """Every job that is kept, oldest first; lives on the event loop.
+
+    Args:
+        settings: Those of the server.
+    """
+
+    def __init__(self, settings: AsrSettings) -> None:
+        self.keep_s = settings.jobs_keep_h * 3600
+        self._settings = settings
+        self._store = JobStore(settings.jobs_dir or default_jobs_dir())
+        self._records: dict[str, JobRecord] = {}
+        self._sizes: dict[str, int] = {}
+
+    async def open(self) -> list[JobRecord]:
+        """Read what the last server left; jobs that were not over are queued again.
+
+        Raises:
+            VoiceStackError: The folder cannot be used.
+        """
+        for record in await self._store.open():
+            self._sizes[record.id] = self._store.size_bytes(record.id)
+            self._records[record.id] = record if record.is_over else replace(record, status="queued")
+        return list(self._records.values())
+
+    async def close(self) -> None:
+        """Finish what is being written; the folder is free for another server then."""
+        await self._store.close()
+
+    async def add(self, record: JobRecord, spooled: Path) -> None:
+        """Keep a new job; the spooled file moves to it.
+
+        Raises:
+            StorageFullError: No room for a further job.
+            VoiceStackError: The folder cannot be used.
+        """
+        self._require_room(record.size_bytes)
+        self._records[record.id], self._sizes[record.id] = record, record.size_bytes
+        try:
+            await self._store.create(record, spooled)
+        except VoiceStackError:
+            del self._records[record.id], self._sizes[record.id]
+            raise
+
+    def require(self, job_id: str) -> JobRecord:
+        """A job by its id.
+
+        Raises:
+            NotFoundError: There is none, or its time is over.
+        """
+        record = self._records.get(job_id)
+        if record is None or self._is_expired(record):
+            raise unknown_job(job_id)
+        return record
+
+    def newest(self) -> Iterator[JobRecord]:
+        """All jobs, newest first."""
+        return (record for record in reversed(self._records.values()) if not self._is_expired(record))
+
+    def expired(self) -> list[str]:
+        """Ids of jobs whose time is over."""
+        return [record.id for record in self._records.values() if self._is_expired(record)]
+
+    def places(self) -> dict[str, int]:
+        """The jobs that wait and their places in the queue; 1 is next."""
+        queued = (record.id for record in self._records.values() if record.status == "queued")
+        return {job_id: place for place, job_id in enumerate(queued, start=1)}
+
+    def upload_path(self, job_id: str) -> Path:
+        """Where a job's audio lies until the job is over."""
+        return self._store.upload(job_id)
+
+    def require_upload(self, job_id: str) -> Path:
+        """Where a job's audio lies.
+
+        Raises:
+            VoiceStackError: It is gone.
+        """
+        path = self.upload_path(job_id)
+        if not path.is_file():
+            raise VoiceStackError("The upload of this job is gone from the server's disk; send it again.")
+        return path
+
+    async def begin(self, job_id: str) -> None:
+        """Note that the engine gets the job."""
+        record = self.require(job_id)
+        await self._save(replace(record, status="running", starts=record.starts + 1, started_at=time.time()))
+
+    async def put_back(self, job_id: str) -> None:
+        """Note that a job was stopped through no fault of its own."""
+        record = self.require(job_id)
+        await self._save(replace(record, status="queued", starts=max(0, record.starts - 1)))
+
+    async def complete(self, job_id: str, transcript: Transcript) -> None:
+        """Keep a job's result."""
+        self._sizes[job_id] = await self._store.save_result(job_id, transcript)
+        record = self.require(job_id)
+        done = replace(record, audio_s=round(transcript.duration_s, 3), language=transcript.language)
+        await self._save(replace(done, status="completed", finished_at=time.time()))
+
+    async def end(self, job_id: str, status: Status, error: JobError | None = None) -> None:
+        """Note the end of a job without a result."""
+        self._sizes[job_id] = 0
+        await self._save(replace(self.require(job_id), status=status, error=error, finished_at=time.time()))
+
+    async def note_webhook(self, job_id: str, webhook: Webhook) -> None:
+        """Keep how telling the end of a job went."""
+        await self._save(replace(self.require(job_id), webhook=webhook))
+
+    async def load_result(self, job_id: str) -> Transcript:
+        """The result of a completed job."""
+        return await self._store.load_result(job_id)
+
+    async def remove(self, job_id: str) -> None:
+        """Forget a job and all that is kept of it."""
+        self._records.pop(job_id, None)
+        self._sizes.pop(job_id, None)
+        await self._store.remove(job_id)
+
+    async def _save(self, record: JobRecord) -> None:
+        self._records[record.id] = record
+        await self._store.save(record)
+
+    def _is_expired(self, record: JobRecord) -> bool:
+        return record.finished_at is not None and record.finished_at + self.keep_s < time.time()
+
+    def _require_room(self, size_bytes: int) -> None:
+        count, limit = len(self._records), self._settings.max_jobs
+        if count >= limit:
+            raise StorageFullError(
+                f"The server keeps {count} jobs of at most {limit} (ASR_MAX_JOBS): "
+                "remove some with DELETE /jobs/{id}."
+            )
+        used, most = sum(self._sizes.values()), self._settings.max_jobs_mb * _MIB
+        if used + size_bytes > most:
+            raise StorageFullError(
+                f"The jobs take {used} bytes of at most {most} (ASR_MAX_JOBS_MB) and this upload has {size_bytes}: "
+                "remove some with DELETE /jobs/{id}."
+            )

@@ -1,0 +1,158 @@
+"""`voice-stack transcribe`: files to subtitles or text, on a running server or without one."""
+
+import asyncio
+import sys
+import time
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import click
+
+from voice_stack.asr.formats import TRANSCRIPT_FORMATS
+from voice_stack.asr.settings import AsrSettings
+from voice_stack.cli.media_files import existing_output, find_files, output_path
+from voice_stack.cli.progress import Display, format_duration, open_display
+from voice_stack.cli.transcribers import Transcribe, Wanted, own_transcriber, server_transcriber
+from voice_stack.client import AsyncVoiceStackClient, VoiceStackClientError
+from voice_stack.client.audio_file import replacing
+from voice_stack.core.errors import UnsupportedValueError, VoiceStackError
+from voice_stack.core.logging import configure_logging
+from voice_stack.utils.language import require_language
+
+EXIT_SOME_FAILED: Final = 1
+EXIT_INTERRUPTED: Final = 130
+STDOUT: Final = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where texts go: a folder, None for beside the input; or stdout."""
+
+    folder: Path | None
+    is_stdout: bool
+    overwrite: bool
+
+
+def _language_code(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    try:
+        return require_language(value).code if value else None
+    except UnsupportedValueError as error:
+        raise click.BadParameter(error.message) from None
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("-f", "--format", "text_format", default="srt", show_default=True,
+              type=click.Choice(list(TRANSCRIPT_FORMATS)), help="What to write.")  # fmt: skip
+@click.option("-l", "--language", callback=_language_code, help="Spoken language, as en; found per file if absent.")
+@click.option("-m", "--model", default="whisper-1", show_default=True, help="whisper-1 is the default model.")
+@click.option("--task", default="transcribe", show_default=True, type=click.Choice(["transcribe", "translate"]),
+              help="translate: English text, whatever is spoken.")  # fmt: skip
+@click.option("--prompt", help="A sample of the style and of names to expect.")
+@click.option("--temperature", type=click.FloatRange(0, 1), help="Where decoding starts.")
+@click.option("--word-timestamps", is_flag=True, help="Times of words, too; with --format verbose_json.")
+@click.option("-o", "--output-dir", metavar="DIR", help="Folder to write to; - is standard output. Else beside FILE.")
+@click.option("--overwrite", is_flag=True, help="Replace texts that are there; else their files are skipped.")
+@click.option("--url", envvar="VOICE_STACK_URL", help="A running server [VOICE_STACK_URL]; without: no server needed.")
+@click.option("--api-key", envvar="VOICE_STACK_API_KEY", help="If the server wants one [VOICE_STACK_API_KEY].")
+def transcribe(
+    files: tuple[str, ...],
+    text_format: str,
+    language: str | None,
+    model: str,
+    task: str,
+    prompt: str | None,
+    temperature: float | None,
+    word_timestamps: bool,
+    output_dir: str | None,
+    overwrite: bool,
+    url: str | None,
+    api_key: str | None,
+) -> None:
+    """Turn audio and video into subtitles or text: film.mkv becomes film.en.srt.
+
+    FILE is a file, a folder (all audio and video below it) or a pattern. Exit code: 0 all done or there already, 1 some
+    failed, 2 wrong usage, 130 interrupted.
+    """
+    if word_timestamps and text_format != "verbose_json":
+        raise click.UsageError(f"--word-timestamps needs --format verbose_json, not {text_format}")
+    if task == "translate" and language:
+        raise click.UsageError("--task translate finds the language itself: leave --language out")
+    wanted = Wanted(text_format, model, task, language, prompt, temperature, word_timestamps)
+    is_stdout = output_dir == STDOUT
+    target = Target(Path(output_dir) if output_dir and not is_stdout else None, is_stdout, overwrite)
+    found = list(dict.fromkeys(find_files(files)))
+    if not found:
+        raise click.ClickException(f"no audio or video files in {', '.join(files)}")
+    try:
+        failed = asyncio.run(_transcribe_all(found, _open_transcriber(url, api_key, wanted), wanted, target))
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    if failed:
+        sys.exit(EXIT_SOME_FAILED)
+
+
+def _open_transcriber(url: str | None, api_key: str | None, wanted: Wanted) -> AbstractAsyncContextManager[Transcribe]:
+    # A line of the log would break the bar: only what is wrong is logged.
+    configure_logging("WARNING", "text", "transcribe")
+    if url:
+        try:
+            return server_transcriber(AsyncVoiceStackClient(url, api_key=api_key), wanted)
+        except ValueError as error:
+            raise click.UsageError(f"--url or --api-key: {error}") from None
+    return own_transcriber(AsrSettings.read(log_level="WARNING"), wanted)
+
+
+async def _transcribe_all(
+    files: list[Path], opening: AbstractAsyncContextManager[Transcribe], wanted: Wanted, target: Target
+) -> int:
+    """Work through the files; returns how many failed."""
+    failed = 0
+    written: set[Path] = set()
+    async with opening as run:
+        with open_display() as display:
+            for path in files:
+                failed += not await _transcribe_file(path, run, wanted, target, written, display)
+    return failed
+
+
+async def _transcribe_file(
+    path: Path, run: Transcribe, wanted: Wanted, target: Target, written: set[Path], display: Display
+) -> bool:
+    """One file, from the check for its text to the line that says how it went; returns whether all is well."""
+    language = "en" if wanted.task == "translate" else wanted.language
+    text = output_path(path, wanted.text_format, "*", target.folder)
+    if not target.is_stdout and text in written:
+        display.end(f"{path}: failed: the text of another file is {text}")
+        return False
+    there = None if target.is_stdout else existing_output(path, wanted.text_format, language, target.folder)
+    if there and not target.overwrite:
+        display.end(f"{path}: skipped, {there} is there (--overwrite replaces it)")
+        return True
+    display.begin(path.name)
+    started = time.monotonic()
+    try:
+        rendered = await run(path, display.update)
+        name = _write(path, rendered.content, language or rendered.language, wanted, target)
+    except (VoiceStackError, VoiceStackClientError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        display.end(f"{path}: failed: {reason}")
+        return False
+    written.add(text)
+    display.end(f"{path} -> {name} ({format_duration(time.monotonic() - started)})")
+    return True
+
+
+def _write(source: Path, content: bytes, language: str, wanted: Wanted, target: Target) -> Path:
+    if target.is_stdout:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return Path(STDOUT)
+    path = output_path(source, wanted.text_format, language, target.folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.write(content)
+    return path

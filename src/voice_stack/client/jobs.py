@@ -1,0 +1,159 @@
+"""Background jobs: what the server says of one, and the calls."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import httpx2
+
+from voice_stack.client.calls import Call, FormValue
+from voice_stack.client.errors import VoiceStackClientError
+from voice_stack.client.options import TranscriptFormat
+from voice_stack.client.results import (
+    Transcript,
+    number_of,
+    object_of,
+    optional_number_of,
+    optional_text_of,
+    parse_transcript,
+    read_items,
+    read_object,
+    text_of,
+)
+from voice_stack.client.upload import AudioFile
+
+OVER: Final = frozenset({"completed", "failed", "cancelled"})
+FIRST_POLL_S = 0.2
+MAX_POLL_S = 2.0
+POLL_GROWTH = 1.5
+
+
+@dataclass(frozen=True)
+class Job:
+    """A transcription on the server; times are seconds since 1970, or seconds of audio.
+
+    Attributes:
+        id: For all further calls.
+        status: queued, running, completed, failed or cancelled.
+        percent: 0 to 100; None while not known, as `eta_s` is, the seconds that are left.
+        queue_place: 1 is next; None for a job that does not wait.
+        is_background: False for a request that somebody waits for on an open connection.
+        language: Code of the spoken language, once completed.
+        error: Why it failed.
+    """
+
+    id: str
+    status: str
+    created_at: float
+    percent: float | None = None
+    eta_s: float | None = None
+    done_s: float = 0.0
+    total_s: float | None = None
+    queue_place: int | None = None
+    filename: str | None = None
+    is_background: bool = True
+    language: str | None = None
+    error: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens to it."""
+        return self.status in OVER
+
+
+class JobFailedError(VoiceStackClientError):
+    """A job that was waited for failed or was cancelled; `job` is its last state."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"{job.id} {job.status}: {job.error or 'somebody cancelled it'}")
+        self.job = job
+
+
+def require_completed(job: Job) -> Job:
+    """The job, if it is completed.
+
+    Raises:
+        JobFailedError: It failed or was cancelled.
+    """
+    if job.status != "completed":
+        raise JobFailedError(job)
+    return job
+
+
+def next_poll_s(poll_s: float) -> float:
+    """The wait after a wait of `poll_s`."""
+    return min(poll_s * POLL_GROWTH, MAX_POLL_S)
+
+
+def submission(
+    file: AudioFile,
+    *,
+    model: str = "whisper-1",
+    language: str | None = None,
+    prompt: str | None = None,
+    temperature: float | None = None,
+    word_timestamps: bool = False,
+    translate: bool = False,
+    webhook_url: str | None = None,
+    request_id: str | None = None,
+) -> Call[Job]:
+    """A new job."""
+    form: dict[str, FormValue] = {"model": model, "language": language, "prompt": prompt, "temperature": temperature}
+    form |= {"response_format": "verbose_json", "background": "true", "webhook_url": webhook_url}
+    if word_timestamps:
+        form["timestamp_granularities[]"] = ["segment", "word"]
+    path = "/audio/translations" if translate else "/audio/transcriptions"
+    return Call("asr", path, parse_job, "POST", form=form, file=file, request_id=request_id)
+
+
+def state(job_id: str) -> Call[Job]:
+    """How far a job is."""
+    return Call("asr", f"/jobs/{job_id}", parse_job)
+
+
+def listing(limit: int) -> Call[list[Job]]:
+    """The newest jobs."""
+    return Call("asr", f"/jobs?limit={limit}", lambda response: read_items(response, "data", _job))
+
+
+def result(job_id: str) -> Call[Transcript]:
+    """The result with everything there is to know about it."""
+    return Call("asr", f"/jobs/{job_id}/result?response_format=verbose_json", parse_transcript)
+
+
+def rendered_result(job_id: str, response_format: TranscriptFormat) -> Call[str]:
+    """The result as the text of a file."""
+    return Call("asr", f"/jobs/{job_id}/result?response_format={response_format}", lambda response: response.text)
+
+
+def removal(job_id: str) -> Call[None]:
+    """Cancel a job that is not over, or remove one that is."""
+    return Call("asr", f"/jobs/{job_id}", lambda _response: None, "DELETE")
+
+
+def parse_job(response: httpx2.Response) -> Job:
+    """Read a job object.
+
+    Raises:
+        InvalidResponseError: It is not one.
+    """
+    return read_object(response, _job)
+
+
+def _job(data: Mapping[str, object]) -> Job:
+    place = optional_number_of(data, "queue_place")
+    error = data.get("error")
+    return Job(
+        id=text_of(data, "id"),
+        status=text_of(data, "status"),
+        created_at=number_of(data, "created_at"),
+        percent=optional_number_of(data, "percent"),
+        eta_s=optional_number_of(data, "eta_s"),
+        done_s=optional_number_of(data, "done_s") or 0.0,
+        total_s=optional_number_of(data, "total_s"),
+        queue_place=None if place is None else int(place),
+        filename=optional_text_of(data, "filename"),
+        is_background=data.get("background") is not False,
+        language=optional_text_of(data, "language"),
+        error=None if error is None else text_of(object_of(error), "message"),
+    )
