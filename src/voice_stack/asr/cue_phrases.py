@@ -1,7 +1,9 @@
 """Which words subtitles keep together, and how well they may part between the others."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from voice_stack.asr.cue import MAX_SHOWN_MS
 from voice_stack.asr.cue_text import is_ideographic, is_unspaced
 from voice_stack.asr.cue_tokens import Mark, Token
 from voice_stack.asr.cue_words import opens_phrase
@@ -9,17 +11,19 @@ from voice_stack.asr.cue_words import opens_phrase
 _MAX_PHRASE_WORDS = 4
 _PHRASE_PAUSE_MS = 700
 _OPENERS = "\"'“‘„«‹([{¿¡-–—"
+_DASHES = ("- ", "– ", "— ")
+_CURRENCIES = "$£€¥#№"
 _CLOSERS = "\"'”’»›)]}.,;:!?…"
 
-_AFTER_CLAUSE, _AFTER_SEGMENT, _BEFORE_OPENER, _BETWEEN_WORDS, _AFTER_OPENER, _INSIDE_WORD = (
-    6.0,
-    9.0,
-    10.0,
-    14.0,
-    24.0,
-    50.0,
-)
+# Costs of a break, on a scale of their own; after a sentence there is none.
+_AFTER_CLAUSE = 6.0
+_AFTER_SEGMENT = 9.0
+_BEFORE_OPENER = 10.0
+_BETWEEN_WORDS = 14.0
+_AFTER_OPENER = 24.0
+_INSIDE_WORD = 50.0
 _HALVING_PAUSE_MS = 400
+"""A pause that makes a break half as bad."""
 
 
 def join_phrases(tokens: Iterable[Token], *, language: str, limit: int) -> list[Token]:
@@ -32,11 +36,7 @@ def join_phrases(tokens: Iterable[Token], *, language: str, limit: int) -> list[
     """
     joined: list[Token] = []
     for token in tokens:
-        if (
-            joined
-            and _fits(joined[-1], token, limit)
-            and _belong(joined[-1].text, token.text, joined[-1].mark, language)
-        ):
+        if joined and _fits(joined[-1], token, limit) and _belong(joined[-1], token.text, language):
             joined.append(_join(joined.pop(), token))
         else:
             joined.append(token)
@@ -49,41 +49,48 @@ def _fits(left: Token, right: Token, limit: int) -> bool:
         and left.width + 1 + right.width <= limit
         and left.words + right.words <= _MAX_PHRASE_WORDS
         and right.start_ms - left.end_ms < _PHRASE_PAUSE_MS
+        and right.end_ms - left.start_ms <= MAX_SHOWN_MS
     )
 
 
 def _join(left: Token, right: Token) -> Token:
-    return Token(
-        f"{left.text} {right.text}",
-        left.width + 1 + right.width,
-        left.words + right.words if any(map(str.isalnum, right.text)) else left.words,
-        left.is_spaced,
-        left.is_first,
-        right.mark or left.mark if not any(map(str.isalnum, right.text)) else right.mark,
-        left.start_ms,
-        right.end_ms,
+    is_word = _is_word(right.text)
+    return replace(
+        left,
+        text=f"{left.text} {right.text}",
+        width=left.width + 1 + right.width,
+        words=left.words + (right.words if is_word else 0),
+        mark=right.mark if is_word else max(left.mark, right.mark),
+        end_ms=right.end_ms,
     )
 
 
-def _belong(left: str, right: str, mark: Mark, language: str) -> bool:
-    """Whether `right` may never stand on another line than `left`, which ends as `mark` says."""
-    last = left.rsplit(" ", 1)[-1]
-    if not any(map(str.isalnum, right)):  # French " ?", a closing » or a currency
-        return all(c in _CLOSERS or not c.isascii() or c in "%$" for c in right) and not right.startswith(
-            tuple(_OPENERS)
-        )
-    if not any(map(str.isalnum, last)):
-        return last.strip(_OPENERS) == "" or last in "$£€¥#№"
-    if last.endswith(".") and mark is Mark.NOTHING:  # an abbreviation: the dot ends no sentence
-        return not right[0].islower()
-    if mark is not Mark.NOTHING or not last[-1].isalnum():
+def _is_word(text: str) -> bool:
+    return any(map(str.isalnum, text))
+
+
+def _belong(left: Token, right: str, language: str) -> bool:
+    """Whether a line may never end between the two."""
+    last = left.text.rsplit(" ", 1)[-1]
+    if not _is_word(right):  # French " ?" and " »", "5 %", "20 €"
+        return right[0] not in _OPENERS
+    if not _is_word(last):
+        return last[-1] in _OPENERS + _CURRENCIES
+    if left.mark is not Mark.NOTHING:
         return False
-    if last[-1].isdigit():
-        return not opens_phrase(right.strip(_CLOSERS), language)
-    is_name = last[0].isupper() and not opens_phrase(last, language)
-    return is_name and (
-        right[0].isdigit() or (right[0].isupper() and not opens_phrase(right.strip(_CLOSERS), language))
-    )
+    if last.endswith("."):  # an abbreviation, since no sentence ends here
+        return not right[0].islower()
+    return _is_figure_or_name(last, right, language)
+
+
+def _is_figure_or_name(left: str, right: str, language: str) -> bool:
+    """Whether two words are "3 May", "20 people", "Room 5" or "New York"."""
+    if not left[-1].isalnum() or opens_phrase(right.strip(_CLOSERS), language):
+        return False
+    if left[-1].isdigit():
+        return True
+    is_capital = left[0].isupper() and not opens_phrase(left, language)
+    return is_capital and (right[0].isdigit() or right[0].isupper())
 
 
 def break_cost(left: Token, right: Token, language: str) -> float:
@@ -98,23 +105,21 @@ def break_cost(left: Token, right: Token, language: str) -> float:
 
 
 def _syntax_cost(left: Token, right: Token, language: str) -> float:
-    if left.mark is Mark.CLAUSE:
+    if left.mark is Mark.CLAUSE or right.text.startswith(_DASHES):
         return _AFTER_CLAUSE
     if right.is_first:
         return _AFTER_SEGMENT
     if not right.is_spaced:
-        return _unspaced_cost(left.text[-1], right.text[0])
+        return _unspaced_cost(left.text[-1], right.text[0], language)
     if opens_phrase(left.text.rsplit(" ", 1)[-1], language):
         return _AFTER_OPENER
     return _BEFORE_OPENER if opens_phrase(right.text.split(" ", 1)[0], language) else _BETWEEN_WORDS
 
 
-def _unspaced_cost(left: str, right: str) -> float:
-    """Japanese phrases mostly end with Hiragana and begin with another script; the rest of a word may be Hiragana."""
-    if _is_hiragana(right):
-        return _AFTER_OPENER
-    if _is_hiragana(left):
-        return _BEFORE_OPENER
+def _unspaced_cost(left: str, right: str, language: str) -> float:
+    """Japanese phrases mostly end with Hiragana and begin with another script."""
+    if language == "ja":
+        return _BEFORE_OPENER if _is_hiragana(left) and not _is_hiragana(right) else _AFTER_OPENER
     is_parted = is_ideographic(left) or is_ideographic(right) or (is_unspaced(left) and is_unspaced(right))
     return _BETWEEN_WORDS if is_parted else _INSIDE_WORD
 

@@ -94,8 +94,8 @@ def cut_tokens(segment: Segment, *, with_words: bool, sdh: bool, limit: int, clo
     return _assemble(text, [part for part in parts if display_width(text[slice(*part)])], spans, clock_ms)
 
 
-def _ms(time_s: float, otherwise_ms: int) -> int:
-    """Whole milliseconds, at least `otherwise_ms`, which also stands for what is no time at all."""
+def whole_ms(time_s: float, otherwise_ms: int) -> int:
+    """A time in whole milliseconds, at least `otherwise_ms`, which also stands for infinity and NaN."""
     if not math.isfinite(time_s):
         return otherwise_ms
     return max(round(min(max(time_s, 0.0), _LATEST_S) * 1000), otherwise_ms)
@@ -103,8 +103,8 @@ def _ms(time_s: float, otherwise_ms: int) -> int:
 
 def _by_characters(segment: Segment, text: str, clock_ms: int) -> list[_Span]:
     begin, end = len(text) - len(text.lstrip()), len(text.rstrip())
-    start_ms = _ms(segment.start_s, clock_ms)
-    return [_Span(begin, end, start_ms, _ms(segment.end_s, start_ms))] if begin < end else []
+    start_ms = whole_ms(segment.start_s, clock_ms)
+    return [_Span(begin, end, start_ms, whole_ms(segment.end_s, start_ms))] if begin < end else []
 
 
 def _locate(words: Sequence[Word], text: str, clock_ms: int) -> list[_Span]:
@@ -116,9 +116,9 @@ def _locate(words: Sequence[Word], text: str, clock_ms: int) -> list[_Span]:
         if begin < 0:
             continue
         position = begin + len(wanted)
-        start_ms = _ms(word.start_s, clock_ms)
+        start_ms = whole_ms(word.start_s, clock_ms)
         start_ms, clock_ms = _plausible(
-            wanted, start_ms, _ms(word.end_s, start_ms), begins=not spans and len(words) > 1
+            wanted, start_ms, whole_ms(word.end_s, start_ms), begins=not spans and len(words) > 1
         )
         spans.append(_Span(begin, position, start_ms, clock_ms))
     return spans

@@ -1,6 +1,5 @@
 """A transcript -> subtitle cues that are easy to read: short lines, whole phrases, in order and without overlap."""
 
-import math
 from dataclasses import replace
 
 from voice_stack.asr.cue import Cue, CueOptions
@@ -8,7 +7,7 @@ from voice_stack.asr.cue_cut import CueCutter
 from voice_stack.asr.cue_lines import wrap
 from voice_stack.asr.cue_phrases import join_phrases
 from voice_stack.asr.cue_times import shown_from, shown_until
-from voice_stack.asr.cue_tokens import Token, cut_tokens
+from voice_stack.asr.cue_tokens import Token, cut_tokens, whole_ms
 from voice_stack.asr.transcript import Segment, Transcript
 
 __all__ = ["Cue", "CueOptions", "CueStream", "cues_from"]
@@ -59,8 +58,7 @@ class CueStream:
         """
         cues = [cue for group in self._cutter.flush() for cue in self._show(group)]
         if self._waiting:
-            known = duration_s is not None and math.isfinite(duration_s)
-            cues.append(self._time(None, math.floor((duration_s or 0) * 1000) if known else None))
+            cues.append(self._time(None, None if duration_s is None else whole_ms(duration_s, 0)))
             self._waiting = []
         return cues
 
