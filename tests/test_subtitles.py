@@ -34,6 +34,13 @@ def say(text: str, *, start_s: float = 0.0) -> Segment:
     return segment(" " + " ".join(word.text for word in words), start_s, words[-1].end_s, *words)
 
 
+def say_at(text: str, word_s: float, *, start_s: float = 0.0) -> Segment:
+    """Words of one length without a gap between them."""
+    starts = [start_s + n * word_s for n in range(len(text.split()))]
+    words = [Word(part, at_s, at_s + word_s, 0.9) for part, at_s in zip(text.split(), starts, strict=True)]
+    return segment(" " + text, start_s, words[-1].end_s, *words)
+
+
 def transcript(*segments: Segment, language: str = "en", task: str = "transcribe") -> Transcript:
     return Transcript(task, language, 1.0, 1e6, segments)
 
@@ -77,6 +84,28 @@ def test_a_long_sentence_ends_its_cues_at_clauses() -> None:
 
 def test_short_answers_share_a_cue() -> None:
     assert shown(say("Yes. I know.")) == [("Yes. I know.",)]
+
+
+def test_two_words_stay_with_what_follows_at_once() -> None:
+    slowly = say_at("Right then. We can all go home now.", 0.8)
+    assert shown(slowly) == [("Right then. We can all go home now.",)]
+    assert shown(say_at("Right then.", 0.8), say_at("We can all go home now.", 0.8, start_s=2.4)) == [
+        ("Right then.",),
+        ("We can all go home now.",),
+    ]
+
+
+def test_what_is_said_in_a_flash_stays_with_what_follows() -> None:
+    flash = say_at("I am in.", 0.1)
+    assert shown(flash, say_at("You are out of it now.", 0.3, start_s=0.3)) == [("I am in. You are out of it now.",)]
+
+
+def test_a_hurried_sentence_shares_the_time_of_a_slow_one() -> None:
+    hurried = say_at("Everybody should immediately evacuate this building!", 0.15)
+    slow = say_at("All of us right now?", 0.6, start_s=0.9)
+    assert shown(hurried, slow) == [("Everybody should immediately evacuate", "this building! All of us right now?")]
+    calm = say_at("Everybody should immediately evacuate this building!", 0.6)
+    assert len(shown(calm, say_at("All of us right now?", 0.6, start_s=3.6))) == 2
 
 
 def test_a_first_word_is_not_left_behind() -> None:
@@ -179,15 +208,25 @@ def test_wide_characters_have_a_limit_of_their_own(language: str, characters: in
     assert "".join("".join(cue) for cue in lines) == "語" * 60
 
 
-def test_chinese_marks_begin_no_line() -> None:
-    cues = shown(
-        segment("我们今天要讲的是一个关于北京的故事，他住在一条小街上，已经有二十年了。", 0.0, 9.0), language="zh"
-    )
-    assert (
-        "".join("".join(lines) for lines in cues)
-        == "我们今天要讲的是一个关于北京的故事，他住在一条小街上，已经有二十年了。"
-    )
-    assert not [line for lines in cues for line in lines if line[0] in "，。"]
+def test_a_text_without_end_or_structure_is_parted_evenly() -> None:
+    cues = shown(segment("語" * 3000, 0.0, 600.0), language="zh")
+    assert "".join("".join(lines) for lines in cues) == "語" * 3000
+    assert min(sum(map(len, lines)) for lines in cues[:-1]) >= 28  # of 32
+
+
+@pytest.mark.parametrize("width", range(6, 34, 2))
+def test_chinese_marks_begin_no_line(width: int) -> None:
+    text = "我们今天要讲的是（一个关于）北京的故事，他住在一条小街上，已经有二十年了。"
+    options = CueOptions(max_line_width=width, sdh=True)
+    lines = [line for cue in shown(segment(text, 0.0, 9.0), language="zh", options=options) for line in cue]
+    assert "".join(lines) == text
+    assert not [line for line in lines if line[0] in "，。）" or line[-1] == "（"]
+
+
+def test_a_word_without_space_before_it_begins_when_it_is_said() -> None:
+    words = (Word("你好。", 0.0, 1.0, 0.9), Word("我们走吧。", 2.2, 3.4, 0.9))
+    cues = cues_from(transcript(segment("你好。我们走吧。", 0.0, 3.4, *words), language="zh"))
+    assert [(cue.start_s, cue.lines) for cue in cues] == [(0.0, ("你好。",)), (2.2, ("我们走吧。",))]
 
 
 def test_japanese_breaks_after_a_particle() -> None:

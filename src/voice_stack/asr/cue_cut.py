@@ -24,6 +24,7 @@ _MISSING_PER_S = 30.0
 _ORPHAN = 25.0
 _ORPHAN_WORDS = 3
 _MOST_OPEN_TOKENS = 500
+"""So many wait at most to be certain."""
 _SETTLE_EVERY = 4
 
 
@@ -59,10 +60,12 @@ class CueCutter:
         if self._tokens and token.start_ms - self._tokens[-1].end_ms > MAX_PAUSE_MS:
             finished = self.flush(token.start_ms)
         elif self._tokens:
+            if len(self._tokens) >= _MOST_OPEN_TOKENS:
+                finished = self._decide()
             lowest = self._end_before(token.start_ms, break_cost(self._tokens[-1], token, self._language))
             self._inside.append(self._inside[-1] + _inside_cost(self._tokens[-1], token))
             if len(self._tokens) % _SETTLE_EVERY == 0:
-                finished = self._settle(lowest)
+                finished += self._settle(lowest)
         self._tokens.append(token)
         return finished
 
@@ -118,13 +121,21 @@ class CueCutter:
             places.remove(last)
             places.add(self._back[last])
         shared = places.pop()
-        if len(self._tokens) >= _MOST_OPEN_TOKENS:
-            shared = len(self._tokens)
         groups = self._groups(shared)
         self._tokens = self._tokens[shared:]
         self._cost = self._cost[shared:]
         self._back = [place - shared for place in self._back[shared:]]
         self._inside = self._inside[shared:]
+        return groups
+
+    def _decide(self) -> list[list[Token]]:
+        """Take the best way so far, all but its last cue: in a text without structure no way may win for long."""
+        certain = self._back[-1]
+        groups, rest = self._groups(certain), self._tokens[certain:]
+        self._tokens = []
+        self._start()
+        for token in rest:
+            groups += self.push(token)
         return groups
 
     def _groups(self, end: int) -> list[list[Token]]:
