@@ -11,11 +11,11 @@ ARROW = "-->"
 _NOTES = "♩♪♫♬"
 _LATIN = "0-9A-Za-zÀ-ɏ"
 _LABEL = re.compile(
-    rf"(?<![{_LATIN}(\[{{*])"
+    rf" ?(?:(?<![{_LATIN}(\[{{*])"
     r"(?:\[+[^\[\]]*\]+|\(+[^()]*\)+|\{+[^{}]*\}+|\*+(?![\s*])[^*]*(?<!\s)\*+)"
     rf"(?![{_LATIN}])"
     r"|（[^（）]*）|［[^［］]*］|【[^【】]*】"
-    rf"|[{_NOTES}]+[^{_NOTES}]*[{_NOTES}]+|[{_NOTES}]+"
+    rf"|[{_NOTES}]+[^{_NOTES}]*[{_NOTES}]+|[{_NOTES}]+)([.,!?;:…]*)"
 )
 _NO_LINE_START = frozenset(
     "、。，．・：；？！‥…）」』】〉》〕］｝”’ー々〻゛゜ヽヾゝゞぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ,.!?:;)]}%‰℃~〜～\"'»"
@@ -42,6 +42,12 @@ def make_visible(text: str) -> str:
     return re.sub(" +", " ", "".join(blanked))
 
 
+def _blank(label: re.Match[str]) -> str:
+    """Spaces; the marks behind the label move to the word before it, if that has none."""
+    before = label.string[max(label.start() - 1, 0)]
+    return (label[1] if before.isalnum() else "").ljust(len(label[0]))
+
+
 def blank_sound_labels(text: str) -> str:
     """Put spaces in the place of `[...]`, `(...)`, `{...}`, `*...*`, `♪...♪` and of single notes.
 
@@ -50,7 +56,7 @@ def blank_sound_labels(text: str) -> str:
     Returns:
         A text of the same length; all spaces if the rest of it would be marks alone.
     """
-    blanked, labels = _LABEL.subn(lambda label: " " * len(label[0]), text)
+    blanked, labels = _LABEL.subn(_blank, text)
     return blanked if not labels or any(map(str.isalnum, blanked)) else " " * len(text)
 
 
