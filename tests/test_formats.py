@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voice_stack.asr.cue import DEFAULT_LINE_WIDTH
 from voice_stack.asr.formats import (
     TRANSCRIPT_FORMATS,
     delta_event,
@@ -17,7 +18,6 @@ from voice_stack.asr.formats import (
     render,
     require_transcript_format,
 )
-from voice_stack.asr.subtitles import LINE_CHARS, cues_from
 from voice_stack.asr.transcript import Segment, Transcript, Word, iterate_deltas
 from voice_stack.core.errors import UnsupportedValueError
 
@@ -108,12 +108,12 @@ def test_numbers_are_finite(value: float) -> None:
 
 def test_srt_and_vtt_are_as_written_by_hand() -> None:
     srt = (
-        "1\n00:00:00,000 --> 00:00:01,500\nSchönes Wetter.\n\n"
+        "1\n00:00:00,000 --> 00:00:02,000\nSchönes Wetter.\n\n"
         "2\n01:01:01,250 --> 01:01:02,000\nJa.\n\n"
     )  # fmt: skip
     vtt = (
         "WEBVTT\n\n"
-        "00:00:00.000 --> 00:00:01.500\nSchönes Wetter.\n\n"
+        "00:00:00.000 --> 00:00:02.000\nSchönes Wetter.\n\n"
         "01:01:01.250 --> 01:01:02.000\nJa.\n\n"
     )  # fmt: skip
     assert render(TWO, "srt", granularities=NOTHING).decode() == srt
@@ -122,29 +122,9 @@ def test_srt_and_vtt_are_as_written_by_hand() -> None:
     assert render(EMPTY, "vtt", granularities=NOTHING) == b"WEBVTT\n\n"
 
 
-def test_a_long_segment_becomes_balanced_cues_timed_by_its_words() -> None:
-    texts = [f"word{n:02}" for n in range(20)]  # 139 characters with their spaces
-    words = [Word(text, float(n), n + 0.5, 0.9) for n, text in enumerate(texts)]
-    first, second = cues_from(transcript(segment(" " + " ".join(texts), 0.0, 19.5, *words)))
-    assert [line.split() for line in (*first.lines, *second.lines)] == [
-        texts[:5],
-        texts[5:10],
-        texts[10:15],
-        texts[15:],
-    ]
-    assert (first.start_s, first.end_s, second.start_s, second.end_s) == (0.0, 9.5, 10.0, 19.5)
-
-
-def test_without_words_time_goes_by_characters() -> None:
-    text = " ".join(["abcd"] * 20)  # 99 characters: two cues of two lines, each of five words
-    first, second = cues_from(transcript(segment(" " + text, 100.0, 199.0)))
-    assert (first.start_s, first.end_s) == (100.0, 149.0)
-    assert (second.start_s, second.end_s) == (150.0, 199.0)
-
-
 def test_the_arrow_cannot_forge_a_cue() -> None:
     body = render(transcript(segment(" 1 --> 2", 0.0, 1.0)), "srt", granularities=NOTHING).decode()
-    assert body == "1\n00:00:00,000 --> 00:00:01,000\n1 → 2\n\n"
+    assert body == "1\n00:00:00,000 --> 00:00:01,500\n1 → 2\n\n"
 
 
 @pytest.mark.parametrize(
@@ -156,24 +136,11 @@ def test_only_vtt_has_markup_to_escape(response_format: str, shown: str) -> None
 
 
 def test_escapes_do_not_count_in_the_length_of_a_line() -> None:
-    body = render(transcript(segment(" " + "&" * LINE_CHARS, 0.0, 1.0)), "vtt", granularities=NOTHING).decode()
-    assert body.endswith("\n" + "&amp;" * LINE_CHARS + "\n\n")
+    body = render(transcript(segment(" " + "&" * DEFAULT_LINE_WIDTH, 0.0, 1.0)), "vtt", granularities=NOTHING).decode()
+    assert body.endswith("\n" + "&amp;" * DEFAULT_LINE_WIDTH + "\n\n")
 
 
 TEXTS = st.text(st.sampled_from("ab .-\n\r\v\u2028<&>語"), max_size=150)
-TIMES = st.floats(0, 50)
-
-
-@given(st.lists(st.tuples(TEXTS, TIMES, TIMES), max_size=5))
-def test_cues_are_in_order_fit_and_lose_nothing(parts: list[tuple[str, float, float]]) -> None:
-    spoken = transcript(*(segment(text, start, end) for text, start, end in parts))
-    cues = cues_from(spoken)
-    edges = [edge for cue in cues for edge in (cue.start_s, cue.end_s)]
-    assert edges == sorted(edges)
-    assert all(cue.end_s > cue.start_s for cue in cues)
-    assert all(1 <= len(cue.lines) <= 2 and all(0 < len(line) <= LINE_CHARS for line in cue.lines) for cue in cues)
-    shown = "".join("".join(cue.lines) for cue in cues)
-    assert "".join(shown.split()) == "".join("".join(text.replace("-->", "→").split()) for text, _, _ in parts)
 
 
 @given(TEXTS.filter(str.strip))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from voice_stack.asr.subtitles import cues_from
+from voice_stack.asr.subtitles import Cue, cues_from
 from voice_stack.asr.transcript import Segment, Transcript
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.utils.language import LANGUAGES
@@ -23,10 +23,12 @@ class TranscriptFormat:
     Attributes:
         media_type: The answer's Content-Type.
         render: Turns a transcript and the granularities asked for (`word`, `segment`) into the body.
+        uses_words: Whether it is better for the times of words, which then are asked of the engine.
     """
 
     media_type: str
     render: Callable[[Transcript, frozenset[str]], bytes]
+    uses_words: bool = False
 
 
 def _encode(value: Mapping[str, object]) -> bytes:
@@ -97,31 +99,31 @@ def _clock(time_s: float, separator: str) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}{separator}{milliseconds:03}"
 
 
+def srt_block(number: int, cue: Cue) -> str:
+    """One cue of an SRT file, the blank line after it included; cues are numbered from 1."""
+    return f"{number}\n{_clock(cue.start_s, ',')} --> {_clock(cue.end_s, ',')}\n" + "\n".join(cue.lines) + "\n\n"
+
+
+def vtt_block(cue: Cue) -> str:
+    """One cue of a WebVTT file, in which `&`, `<` and `>` would begin or end markup, the blank line included."""
+    times = f"{_clock(cue.start_s, '.')} --> {_clock(cue.end_s, '.')}\n"
+    return times + html.escape("\n".join(cue.lines), quote=False) + "\n\n"
+
+
 def _srt(transcript: Transcript, _granularities: frozenset[str]) -> bytes:
-    cues = (
-        f"{number}\n{_clock(cue.start_s, ',')} --> {_clock(cue.end_s, ',')}\n" + "\n".join(cue.lines) + "\n\n"
-        for number, cue in enumerate(cues_from(transcript), start=1)
-    )
-    return "".join(cues).encode()
+    return "".join(srt_block(number, cue) for number, cue in enumerate(cues_from(transcript), start=1)).encode()
 
 
 def _vtt(transcript: Transcript, _granularities: frozenset[str]) -> bytes:
-    """WebVTT, in which `&`, `<` and `>` would begin or end markup."""
-    cues = (
-        f"{_clock(cue.start_s, '.')} --> {_clock(cue.end_s, '.')}\n"
-        + html.escape("\n".join(cue.lines), quote=False)
-        + "\n\n"
-        for cue in cues_from(transcript)
-    )
-    return ("WEBVTT\n\n" + "".join(cues)).encode()
+    return ("WEBVTT\n\n" + "".join(map(vtt_block, cues_from(transcript)))).encode()
 
 
 TRANSCRIPT_FORMATS: dict[str, TranscriptFormat] = {
     "json": TranscriptFormat(JSON_TYPE, _json),
     "text": TranscriptFormat(TEXT_TYPE, _text),
-    "srt": TranscriptFormat(TEXT_TYPE, _srt),
+    "srt": TranscriptFormat(TEXT_TYPE, _srt, uses_words=True),
     "verbose_json": TranscriptFormat(JSON_TYPE, _verbose_json),
-    "vtt": TranscriptFormat(TEXT_TYPE, _vtt),
+    "vtt": TranscriptFormat(TEXT_TYPE, _vtt, uses_words=True),
 }
 """Every format of a transcription, by its name in `response_format`."""
 

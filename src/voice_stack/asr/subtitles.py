@@ -1,100 +1,102 @@
-"""A transcript -> subtitle cues of at most two lines, in order and without overlap."""
+"""A transcript -> subtitle cues that are easy to read: short lines, whole phrases, in order and without overlap."""
 
-import math
-import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 
+from voice_stack.asr.cue import Cue, CueOptions
+from voice_stack.asr.cue_cut import CueCutter
+from voice_stack.asr.cue_lines import wrap
+from voice_stack.asr.cue_phrases import join_phrases
+from voice_stack.asr.cue_times import shown_from, shown_until
+from voice_stack.asr.cue_tokens import Token, cut_tokens, whole_ms
 from voice_stack.asr.transcript import Segment, Transcript
 
-LINE_CHARS = 42
-LINES = 2
+__all__ = ["Cue", "CueOptions", "CueStream", "cues_from"]
+
+_DEFAULT = CueOptions()
 
 
-@dataclass(frozen=True, slots=True)
-class Cue:
-    """What is shown at one time.
+class CueStream:
+    """Makes cues while the segments come in; each is given out when nothing that follows can change it.
 
-    Attributes:
-        start_s: When it appears, in seconds and whole milliseconds; `end_s`, always later, is when it goes.
-        lines: One or two, none of them empty.
+    Cues go by the times of words where segments have them. The words of a translation were not said, so it goes by the
+    characters of its segments, as does a segment without words.
+
+    Args:
+        language: Whisper's code of the spoken language.
+        task: `transcribe` or `translate`.
+        options: How the cues shall look.
     """
 
-    start_s: float
-    end_s: float
-    lines: tuple[str, ...]
+    def __init__(self, language: str, *, task: str = "transcribe", options: CueOptions = _DEFAULT) -> None:
+        self._language = "en" if task == "translate" else language
+        self._options = options
+        self._width = self._options.line_width(self._language)
+        self._has_word_times = task != "translate"
+        self._cutter = CueCutter(self._language, self._width, self._options.max_lines)
+        self._clock_ms = 0
+        self._ends_with_space = False
+        self._waiting: list[Token] = []
+        self._last_end_ms: int | None = None
+
+    def push(self, segment: Segment) -> list[Cue]:
+        """Add the next segment in order of time.
+
+        Returns:
+            The cues that are now final, in order.
+        """
+        cues = list[Cue]()
+        for token in self._tokens(segment):
+            for group in self._cutter.push(token):
+                cues += self._show(group)
+        return cues
+
+    def flush(self, duration_s: float | None = None) -> list[Cue]:
+        """The remaining cues, once all segments are in.
+
+        Args:
+            duration_s: Length of the audio, beyond which nothing lingers; None if unknown.
+        """
+        cues = [cue for group in self._cutter.flush() for cue in self._show(group)]
+        if self._waiting:
+            cues.append(self._time(None, None if duration_s is None else whole_ms(duration_s, 0)))
+            self._waiting = []
+        return cues
+
+    def _tokens(self, segment: Segment) -> list[Token]:
+        tokens = cut_tokens(
+            segment,
+            with_words=self._has_word_times,
+            sdh=self._options.sdh,
+            limit=self._width,
+            clock_ms=self._clock_ms,
+        )
+        if tokens:
+            self._clock_ms = tokens[-1].end_ms
+            tokens[0] = replace(tokens[0], is_spaced=tokens[0].is_spaced or self._ends_with_space)
+            self._ends_with_space = False
+        self._ends_with_space = self._ends_with_space or segment.text[-1:].isspace()
+        return join_phrases(tokens, language=self._language, limit=self._width)
+
+    def _show(self, group: list[Token]) -> list[Cue]:
+        """The cue before this group, whose end depends on when the group begins."""
+        cues = [self._time(group[0].start_ms, None)] if self._waiting else []
+        self._waiting = group
+        return cues
+
+    def _time(self, next_start_ms: int | None, duration_ms: int | None) -> Cue:
+        start_ms = shown_from(self._waiting, self._last_end_ms)
+        self._last_end_ms = shown_until(start_ms, self._waiting, next_start_ms, duration_ms)
+        lines = wrap(self._waiting, width=self._width, language=self._language)
+        return Cue(start_ms / 1000, self._last_end_ms / 1000, lines)
 
 
-def cues_from(transcript: Transcript) -> list[Cue]:
-    """Cues of at most 2 lines of 42 characters: one for each segment, several for a long one."""
-    return _without_overlap([cue for segment in transcript.segments for cue in _cut(segment)])
+def cues_from(transcript: Transcript, options: CueOptions = _DEFAULT) -> list[Cue]:
+    """All cues of a transcript: what `CueStream` gives for its segments.
 
-
-def _clean(text: str) -> str:
-    """One line, without the arrow that both formats write between times."""
-    return " ".join(text.replace("-->", "→").split())
-
-
-def _cut(segment: Segment) -> list[Cue]:
-    text = _clean(segment.text)
-    lines = _break(text)
-    starts = _positions(lines, text)
-    cues = []
-    for first in range(0, len(lines), LINES):
-        shown = lines[first : first + LINES]
-        begin, end = starts[first], starts[first + len(shown) - 1] + len(shown[-1])
-        cues.append(Cue(*_times(segment, text, begin, end), tuple(shown)))
-    return cues
-
-
-def _break(text: str) -> list[str]:
-    """Lines of like length, as many as needed; an even number of them where there are more than one."""
-    count = len(_wrap(text, LINE_CHARS))
-    if count < LINES:
-        return _wrap(text, LINE_CHARS)
-    limit = math.ceil(count / LINES) * LINES
-    longest = max(len(word) for word in text.split())
-    narrowest = min(max(longest, math.ceil(len(text) / limit)), LINE_CHARS)
-    candidates = (_wrap(text, width) for width in range(narrowest, LINE_CHARS + 1))
-    return next(lines for lines in candidates if len(lines) <= limit)
-
-
-def _wrap(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, break_on_hyphens=False)
-
-
-def _positions(parts: Sequence[str], text: str) -> list[int]:
-    """Where each part begins in the text that holds them one after another; -1 for one that it does not hold."""
-    positions, end = [], 0
-    for part in parts:
-        position = text.find(part, end)
-        positions.append(position)
-        end = max(end, position + len(part))
-    return positions
-
-
-def _times(segment: Segment, text: str, begin: int, end: int) -> tuple[float, float]:
-    """When the characters from `begin` to `end` are spoken: by the words there, else by their share of the text."""
-    spoken = zip(_positions([_clean(word.text) for word in segment.words], text), segment.words, strict=True)
-    words = [word for position, word in spoken if begin <= position < end]
-    if words:
-        return words[0].start_s, words[-1].end_s
-    per_character_s = (segment.end_s - segment.start_s) / len(text)
-    return segment.start_s + begin * per_character_s, segment.start_s + end * per_character_s
-
-
-def _without_overlap(cues: Sequence[Cue]) -> list[Cue]:
-    """The cues in whole milliseconds, each at least one long and gone when the next appears."""
-    starts: list[int] = []
-    for cue in cues:
-        starts.append(max(round(cue.start_s * 1000), starts[-1] + 1 if starts else 0))
-    last = [] if not cues else [max(round(cues[-1].end_s * 1000), starts[-1] + 1)]
-    ends = [
-        min(max(round(cue.end_s * 1000), start + 1), following)
-        for cue, (start, following) in zip(cues, pairwise(starts), strict=False)
-    ]
-    return [
-        replace(cue, start_s=start / 1000, end_s=end / 1000)
-        for cue, start, end in zip(cues, starts, [*ends, *last], strict=True)
-    ]
+    Args:
+        transcript: With the times of words where there are any.
+        options: How the cues shall look; by default two lines of 42 columns.
+    """
+    stream = CueStream(transcript.language, task=transcript.task, options=options)
+    cues = [cue for segment in transcript.segments for cue in stream.push(segment)]
+    return cues + stream.flush(transcript.duration_s)

@@ -138,24 +138,27 @@ def _ends_after_dot(line: str, dot: int, following: str) -> bool:
 
 
 def _ends_sentence(line: str, stop: re.Match[str]) -> bool:
-    marks, closers, end = stop[1], stop[2], stop.end()
-    after = line[end : end + 1]
+    marks, closers, after = stop[1], stop[2], line[stop.end() : stop.end() + 1]
     if marks is None or not after or after in "¿¡":
         return True
     ellipsis = marks != "." and not marks.strip(".…")
     if after != " ":
         return "\u2e80" <= after < "\ufb00" and not ellipsis  # Chinese and Japanese write no blanks
-    following = line[end + 1 : end + 5].lstrip(_OPENERS + "-—– ")[:1]
+    following = line[stop.end() + 1 : stop.end() + 5].lstrip(_OPENERS + "-—– ")[:1]
     if marks == "." and not closers:
         return _ends_after_dot(line, stop.start(), following)
     # A question or a cry ends a sentence even before a small letter, unless it was quoted: "Really?" he asked.
     return not following.islower() or not (closers or ellipsis)
 
 
+def sentence_ends(line: str) -> list[int]:
+    """Offsets after the marks that end a sentence, which the dots of abbreviations, initials and dates do not."""
+    return [stop.end() for stop in _STOP.finditer(line) if _ends_sentence(line, stop)]
+
+
 def _split_sentences(line: str) -> list[str]:
-    ends = [stop.end() for stop in _STOP.finditer(line) if _ends_sentence(line, stop)]
-    sentences = (line[start:end].strip() for start, end in pairwise([0, *ends, len(line)]))
-    return [sentence for sentence in sentences if sentence]
+    cuts = [0, *sentence_ends(line), len(line)]
+    return [sentence for start, end in pairwise(cuts) if (sentence := line[start:end].strip())]
 
 
 _WIDE_MARKS = "、，；：）】」』》—"  # a clause ends after them even where no blank follows
@@ -239,11 +242,9 @@ def split_clauses(text: str, *, first_max_chars: int = 60, max_chars: int = 220)
         return []
     clauses: list[Clause] = []
     for line in text.splitlines():
-        words = " ".join(line.split())
-        if not words and clauses:
+        if clauses and not line.strip():
             clauses[-1] = replace(clauses[-1], pause_s=PARAGRAPH_PAUSE_S)
-        for sentence in _split_sentences(words):
-            limit = max_chars if clauses else min(first_max_chars, max_chars)
-            clauses.extend(_cut_sentence(sentence, limit, max_chars))
+        for sentence in _split_sentences(" ".join(line.split())):
+            clauses += _cut_sentence(sentence, max_chars if clauses else min(first_max_chars, max_chars), max_chars)
     clauses = _attach_unspeakable(clauses, max_chars)
     return [*clauses[:-1], replace(clauses[-1], pause_s=0.0)]

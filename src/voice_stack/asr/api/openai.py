@@ -76,7 +76,9 @@ class AsrService:
             ModelNotFoundError: No such model here.
             UnsupportedValueError: The model cannot do what is asked.
         """
-        require_transcript_format(checked.response_format)
+        # The cues of a translation go by its segments: its words were not said. A job's result may be asked for as cues.
+        uses_words = require_transcript_format(checked.response_format).uses_words or checked.background
+        needs_words = uses_words and checked.task == "transcribe"
         model = self.models.resolve(checked.model)
         return model, TranscriptionRequest(
             path=checked.file.path,
@@ -84,7 +86,7 @@ class AsrService:
             language=self._choose_language(model, checked),
             prompt=checked.prompt,
             temperature=checked.temperature,
-            word_timestamps="word" in checked.granularities,
+            word_timestamps="word" in checked.granularities or needs_words,
             beam_size=checked.beam_size,
         )
 
