@@ -76,7 +76,7 @@ class AsrService:
             ModelNotFoundError: No such model here.
             UnsupportedValueError: The model cannot do what is asked.
         """
-        # The cues of a translation go by its segments: its words were not said. A job's result may be asked for as cues.
+        # The cues of a translation go by its segments: its words were not said. A job's result may be wanted as cues.
         uses_words = require_transcript_format(checked.response_format).uses_words or checked.background
         needs_words = uses_words and checked.task == "transcribe"
         model = self.models.resolve(checked.model)
