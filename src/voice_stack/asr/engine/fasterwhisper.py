@@ -25,7 +25,9 @@ from voice_stack.asr.engine.base import (
 )
 from voice_stack.asr.engine.compute_plan import plan_compute
 from voice_stack.asr.engine.encoder_width import FULL_FRAMES, has_run_on, narrow_frames
+from voice_stack.asr.engine.prompt_tokens import previous_tokens
 from voice_stack.asr.engine.timestamps import last_timestamp_s, split_at_timestamps
+from voice_stack.asr.engine.token_scores import score_tokens
 from voice_stack.asr.engine.word_alignment import align_words
 from voice_stack.asr.transcript import Segment
 from voice_stack.core.errors import EngineError, ModelLoadError
@@ -34,7 +36,6 @@ from voice_stack.core.logging import log_event
 _LATEST_FIRST_TIMESTAMP = 50  # in timestamps: text begins within the first second of the window
 _DRAWN = 5  # texts above temperature 0, the most probable is kept
 _FILES = ("config.json", "model.bin", "tokenizer.json")  # the library looks for a missing tokenizer on the hub
-
 
 logger = logging.getLogger(__name__)
 
@@ -85,9 +86,8 @@ class FasterWhisperEngine(AsrEngine):
         self._capabilities = EngineCapabilities(
             languages=codes if multilingual else ("en",),
             translate=multilingual,
-            words=True,
-            prompt=True,
             language_detection=multilingual,
+            **dict.fromkeys(("words", "prompt", "token_logprobs"), True),
         )
 
     @property
@@ -151,6 +151,8 @@ class FasterWhisperEngine(AsrEngine):
                 words = align_words(self._model, tokenizer, result.segments, _pick(encoded, index), duration_s)
                 segments = zip(result.segments, words, strict=True)
                 result = replace(result, segments=tuple(replace(segment, words=said) for segment, said in segments))
+            if options.token_logprobs:
+                result = score_tokens(self._model, tokenizer, result, _pick(encoded, index))
             results.append(result)
         return results
 
@@ -192,7 +194,7 @@ class FasterWhisperEngine(AsrEngine):
     def _generate(
         self, encoded: ctranslate2.StorageView, count: int, tokenizer: Tokenizer, options: DecodeOptions
     ) -> list[ctranslate2.models.WhisperGenerationResult]:
-        previous = tokenizer.encode(" " + options.prompt.strip()) if options.prompt and options.prompt.strip() else []
+        previous = previous_tokens(tokenizer, options, self._model.max_length // 2 - 1)
         search: Mapping[str, float] = {"beam_size": options.beam_size}
         if options.temperature > 0:
             drawn = {"num_hypotheses": _DRAWN, "sampling_topk": 0, "sampling_temperature": options.temperature}
