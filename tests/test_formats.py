@@ -9,19 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_stack.asr.formats import (
-    TRANSCRIPT_FORMATS,
-    delta_event,
-    done_event,
-    encode_sse,
-    render,
-    require_transcript_format,
-)
+from voice_stack.asr.formats import TRANSCRIPT_FORMATS, RenderOptions, render, require_transcript_format
+from voice_stack.asr.stream_events import delta_event, done_event, encode_sse
 from voice_stack.asr.subtitles import LINE_CHARS, cues_from
 from voice_stack.asr.transcript import Segment, Transcript, Word, iterate_deltas
 from voice_stack.core.errors import UnsupportedValueError
 
-NOTHING: frozenset[str] = frozenset()
+NOTHING = RenderOptions()
 
 
 def segment(text: str, start_s: float, end_s: float, *words: Word) -> Segment:
@@ -41,21 +35,21 @@ EMPTY = transcript()
 
 def test_json_is_text_and_usage() -> None:
     expected = '{"text":"Schönes Wetter. Ja.","usage":{"type":"duration","seconds":9}}'
-    assert render(TWO, "json", granularities=NOTHING) == expected.encode()
+    assert render(TWO, "json", NOTHING) == expected.encode()
 
 
 def test_json_of_a_translation_is_text_alone() -> None:
     translated = transcript(segment(" Fine weather.", 0, 1), task="translate")
-    assert render(translated, "json", granularities=NOTHING) == b'{"text":"Fine weather."}'
+    assert render(translated, "json", NOTHING) == b'{"text":"Fine weather."}'
 
 
 def test_text_ends_with_one_newline() -> None:
-    assert render(TWO, "text", granularities=NOTHING) == "Schönes Wetter. Ja.\n".encode()
-    assert render(EMPTY, "text", granularities=NOTHING) == b"\n"
+    assert render(TWO, "text", NOTHING) == "Schönes Wetter. Ja.\n".encode()
+    assert render(EMPTY, "text", NOTHING) == b"\n"
 
 
 def test_verbose_json_has_openai_s_fields() -> None:
-    body = json.loads(render(TWO, "verbose_json", granularities=NOTHING))
+    body = json.loads(render(TWO, "verbose_json", NOTHING))
     fields = {
         "id": 0,
         "seek": 0,
@@ -88,7 +82,7 @@ def test_verbose_json_has_openai_s_fields() -> None:
     ],
 )
 def test_granularities_choose_the_lists(asked: set[str], given_: set[str]) -> None:
-    body = json.loads(render(TWO, "verbose_json", granularities=frozenset(asked)))
+    body = json.loads(render(TWO, "verbose_json", RenderOptions(granularities=frozenset(asked))))
     assert {"segments", "words"} & body.keys() == given_
     if "words" in given_:
         assert body["words"][1] == {"word": "Wetter.", "start": 0.75, "end": 1.5}
@@ -96,14 +90,14 @@ def test_granularities_choose_the_lists(asked: set[str], given_: set[str]) -> No
 
 
 def test_a_translation_is_english() -> None:
-    body = json.loads(render(transcript(task="translate"), "verbose_json", granularities=NOTHING))
+    body = json.loads(render(transcript(task="translate"), "verbose_json", NOTHING))
     assert (body["task"], body["language"], body["text"], body["segments"]) == ("translate", "english", "", [])
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
 def test_numbers_are_finite(value: float) -> None:
     odd = transcript(Segment(" a", 0.0, 1.0, (), 0.0, value, value, value))
-    assert json.loads(render(odd, "verbose_json", granularities=NOTHING))["segments"][0]["avg_logprob"] == 0.0
+    assert json.loads(render(odd, "verbose_json", NOTHING))["segments"][0]["avg_logprob"] == 0.0
 
 
 def test_srt_and_vtt_are_as_written_by_hand() -> None:
@@ -116,10 +110,10 @@ def test_srt_and_vtt_are_as_written_by_hand() -> None:
         "00:00:00.000 --> 00:00:01.500\nSchönes Wetter.\n\n"
         "01:01:01.250 --> 01:01:02.000\nJa.\n\n"
     )  # fmt: skip
-    assert render(TWO, "srt", granularities=NOTHING).decode() == srt
-    assert render(TWO, "vtt", granularities=NOTHING).decode() == vtt
-    assert render(EMPTY, "srt", granularities=NOTHING) == b""
-    assert render(EMPTY, "vtt", granularities=NOTHING) == b"WEBVTT\n\n"
+    assert render(TWO, "srt", NOTHING).decode() == srt
+    assert render(TWO, "vtt", NOTHING).decode() == vtt
+    assert render(EMPTY, "srt", NOTHING) == b""
+    assert render(EMPTY, "vtt", NOTHING) == b"WEBVTT\n\n"
 
 
 def test_a_long_segment_becomes_balanced_cues_timed_by_its_words() -> None:
@@ -143,7 +137,7 @@ def test_without_words_time_goes_by_characters() -> None:
 
 
 def test_the_arrow_cannot_forge_a_cue() -> None:
-    body = render(transcript(segment(" 1 --> 2", 0.0, 1.0)), "srt", granularities=NOTHING).decode()
+    body = render(transcript(segment(" 1 --> 2", 0.0, 1.0)), "srt", NOTHING).decode()
     assert body == "1\n00:00:00,000 --> 00:00:01,000\n1 → 2\n\n"
 
 
@@ -151,12 +145,12 @@ def test_the_arrow_cannot_forge_a_cue() -> None:
     ("response_format", "shown"), [("srt", "AT&T <i>5 > 4</i> →"), ("vtt", "AT&amp;T &lt;i&gt;5 &gt; 4&lt;/i&gt; →")]
 )
 def test_only_vtt_has_markup_to_escape(response_format: str, shown: str) -> None:
-    body = render(transcript(segment(" AT&T <i>5 > 4</i> -->", 0.0, 1.0)), response_format, granularities=NOTHING)
+    body = render(transcript(segment(" AT&T <i>5 > 4</i> -->", 0.0, 1.0)), response_format, NOTHING)
     assert body.decode().split("\n")[-3] == shown
 
 
 def test_escapes_do_not_count_in_the_length_of_a_line() -> None:
-    body = render(transcript(segment(" " + "&" * LINE_CHARS, 0.0, 1.0)), "vtt", granularities=NOTHING).decode()
+    body = render(transcript(segment(" " + "&" * LINE_CHARS, 0.0, 1.0)), "vtt", NOTHING).decode()
     assert body.endswith("\n" + "&amp;" * LINE_CHARS + "\n\n")
 
 
@@ -178,7 +172,7 @@ def test_cues_are_in_order_fit_and_lose_nothing(parts: list[tuple[str, float, fl
 
 @given(TEXTS.filter(str.strip))
 def test_a_vtt_cue_text_holds_neither_arrow_nor_empty_line(text: str) -> None:
-    body = render(transcript(segment(text, 0.0, 1.0)), "vtt", granularities=NOTHING).decode()
+    body = render(transcript(segment(text, 0.0, 1.0)), "vtt", NOTHING).decode()
     header, *cues, end = body.split("\n\n")
     assert (header, end) == ("WEBVTT", "")
     for cue in cues:
@@ -219,6 +213,9 @@ def test_media_types_are_exact() -> None:
         "text": text,
         "srt": text,
         "vtt": text,
+        "tsv": "text/tab-separated-values; charset=utf-8",
+        "jsonl": "application/jsonl",
+        "lrc": text,
     }
 
 

@@ -1,9 +1,9 @@
 """Settings of the ASR server."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from voice_stack.core.settings import CoreSettings
+from voice_stack.core.settings import CommaSeparated, CoreSettings
 
 
 class AsrSettings(CoreSettings):
@@ -14,6 +14,11 @@ class AsrSettings(CoreSettings):
     port: int = Field(5001, ge=0, le=65535, description="Port to listen on.")
     engine: str = Field("faster-whisper", description="Engine that runs the model.")
     model: str = Field("base", description="Default model: a Whisper name, a hub id `org/name` or a folder.")
+    allowed_models: CommaSeparated = Field(
+        default_factory=list,
+        description="Models that requests may name besides the default, fetched when first used: names, hub ids and "
+        "patterns (`Systran/*`, `*`), separated by commas; empty: the models on this machine.",
+    )
     compute_type: str = Field(
         "auto", description="Number format of the weights: `auto`, `int8`, `float16`, `float32` ..."
     )
@@ -40,3 +45,18 @@ class AsrSettings(CoreSettings):
     )
     max_upload_mb: int = Field(1024, ge=1, description="Largest upload, in MiB.")
     max_audio_s: float = Field(43_200.0, gt=0, description="Longest audio, in seconds; 12 hours.")
+    stream_status_wait_s: float = Field(
+        5.0,
+        ge=0,
+        le=600,
+        description="Seconds that a streamed answer waits for its first text before its status goes out: errors until "
+        "then have their own status, later ones are an event.",
+    )
+    ping_interval_s: float = Field(
+        10.0, gt=0, le=3600, description="Seconds without an event after which a stream sends a comment (`: ping`)."
+    )
+
+    @field_validator("allowed_models", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        return cls.split_commas(value)

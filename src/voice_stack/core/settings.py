@@ -102,7 +102,12 @@ class CoreSettings(BaseSettings):
 
     @field_validator("cors_origins", "api_keys", mode="before")
     @classmethod
-    def _split_commas(cls, value: object) -> object:
+    def _split_core_lists(cls, value: object) -> object:
+        return cls.split_commas(value)
+
+    @classmethod
+    def split_commas(cls, value: object) -> object:
+        """The parts of `a, b`; what is no string stays as it is."""
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @field_validator("api_v1_str")
