@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from voice_stack.asr.formats import TRANSCRIPT_FORMATS, RenderOptions, render, require_transcript_format
 from voice_stack.asr.stream_events import delta_event, done_event, encode_sse
 from voice_stack.asr.subtitles import LINE_CHARS, cues_from
-from voice_stack.asr.transcript import Segment, Transcript, Word, iterate_deltas
+from voice_stack.asr.transcript import Segment, TokenLogprob, Transcript, Word, iterate_deltas
 from voice_stack.core.errors import UnsupportedValueError
 
 NOTHING = RenderOptions()
@@ -229,3 +230,51 @@ def test_an_unknown_format_is_refused_with_the_names() -> None:
 
 def test_a_transcript_crosses_the_process_border() -> None:
     assert pickle.loads(pickle.dumps(TWO)) == TWO
+
+
+def test_tsv_has_whole_milliseconds_and_one_line_each() -> None:
+    odd = transcript(segment(" Tab\there,\nnew line", 0.0004, 61.9996), segment(" Ja.", 3661.25, 3662.0))
+    expected = b"start\tend\ttext\n0\t62000\tTab here, new line\n3661250\t3662000\tJa.\n"
+    assert render(odd, "tsv", NOTHING) == expected
+    assert render(EMPTY, "tsv", NOTHING) == b"start\tend\ttext\n"
+
+
+def test_jsonl_is_a_segment_a_line() -> None:
+    first, second = (json.loads(line) for line in render(TWO, "jsonl", NOTHING).splitlines())
+    verbose = json.loads(render(TWO, "verbose_json", NOTHING))["segments"]
+    assert [first | {"words": 0}, second | {"words": 0}] == [part | {"words": 0} for part in verbose]
+    assert second["words"] == [{"word": "Ja.", "start": 3661.25, "end": 3662.0, "probability": 0.99}]
+    without = json.loads(render(transcript(segment(" Ja.", 0, 1)), "jsonl", NOTHING))
+    assert "words" not in without
+    assert render(EMPTY, "jsonl", NOTHING) == b""
+
+
+def test_lrc_counts_minutes_beyond_the_hour() -> None:
+    assert render(TWO, "lrc", NOTHING).decode() == "[00:00.00]Schönes Wetter.\n[61:01.25]Ja.\n"
+    # 59.996 s are 60.00 s when rounded, and so the next minute.
+    assert render(transcript(segment(" a", 59.996, 61)), "lrc", NOTHING) == b"[01:00.00]a\n"
+
+
+def test_log_probabilities_show_parts_of_characters() -> None:
+    tokens = (TokenLogprob(" \u00fc".encode()[:2], -0.5), TokenLogprob(b"\xbc", -1e-9))
+    scored = transcript(replace(segment(" \u00fc", 0, 1), logprobs=tokens))
+    shown = [
+        {"token": " \ufffd", "bytes": [32, 0xC3], "logprob": -0.5},
+        {"token": "\ufffd", "bytes": [0xBC], "logprob": -0.0},
+    ]
+    assert json.loads(render(scored, "json", NOTHING))["logprobs"] == shown
+    assert delta_event("\u00fc", tokens)["logprobs"] == done_event(scored)["logprobs"] == shown
+    assert "logprobs" not in delta_event("x")
+    assert "logprobs" not in done_event(TWO)
+
+
+def test_languages_where_asked_for() -> None:
+    asked = RenderOptions(shows_languages=True)
+    assert json.loads(render(TWO, "json", asked))["languages"] == [{"code": "de"}]
+    assert json.loads(render(EMPTY, "json", asked))["languages"] == []
+    assert done_event(TWO, shows_languages=True)["languages"] == [{"code": "de"}]
+
+
+def test_speakers_are_not_told_apart() -> None:
+    with pytest.raises(UnsupportedValueError, match=r"does not tell speakers apart.*verbose_json"):
+        require_transcript_format("diarized_json")
