@@ -61,11 +61,13 @@ class EnginePool:
         """
         await self.load(replicas)
         for host in [self._hosts[spec.name] for spec in replicas]:
-            while host.state == "starting":
+            while host.state != "ready":
+                if host.load_error is not None:
+                    raise host.load_error
+                # One that was just ending, or died, needs another process; where one is on its way this does nothing.
+                host.start()
                 self._change.clear()
                 await self._change.wait()
-            if host.load_error is not None:
-                raise host.load_error
 
     async def unload(self, replicas: Sequence[EngineSpec]) -> None:
         """Stop engines that nobody works with and give their memory back; harmless where none has a process.
