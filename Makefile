@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 run: $(VENV)/.embedded
 	$(BIN)/voice-stack up
 
-# The whole suite.
-test: $(VENV)/.dev
+# The whole suite; the JavaScript SDK's part of it needs node.
+test: $(VENV)/.dev tests/js/node_modules
 	$(BIN)/python -m pytest -q
 
 # The static half of the gate.
@@ -22,6 +22,10 @@ check: $(VENV)/.dev
 # Ratios against the bare libraries, one table and JSON.
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+tests/js/node_modules: tests/js/package.json
+	npm install --prefix tests/js --no-package-lock --no-audit --no-fund
+	touch $@
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -59,6 +59,8 @@ def test_negative_idle_time_keeps_the_engine(start_server: StartServer) -> None:
 def test_log_has_one_line_for_a_request(start_server: StartServer) -> None:
     with start_server("asr", LOG_FORMAT="json", **FAKE) as server:
         _transcribe(server, 2.0, "sleep=0.4")
+        # The line is written after the answer has gone out.
+        wait_until(lambda: "/v1/audio/transcriptions" in server.log.read_text(), 5, "the line")
         lines = [json.loads(line) for line in server.log.read_text().splitlines()]
     (line,) = [line for line in lines if line.get("path") == "/v1/audio/transcriptions"]
     assert line["status"] == 200

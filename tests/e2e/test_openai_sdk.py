@@ -9,7 +9,7 @@ from io import BytesIO
 
 import pytest
 from openai import OpenAI
-from openai.types.audio import TranscriptionVerbose
+from openai.types.audio import Transcription, TranscriptionVerbose
 
 from e2e.sound import duration_s, tone
 from running_server import RunningServer
@@ -79,6 +79,33 @@ async def test_the_async_sdk(asr_server: RunningServer, tts_server: RunningServe
         deltas = [event.delta async for event in stream if event.type == "transcript.text.delta"]
     assert "front door" in text.lower()
     assert "".join(deltas) == text
+
+
+def test_what_only_newer_models_take(asr: OpenAI, spoken: Spoken) -> None:
+    answer = asr.audio.transcriptions.create(
+        model="gpt-transcribe",
+        file=spoken(TEXT),
+        include=["logprobs"],
+        languages=["de", "en"],
+        keywords=["plants"],
+        chunking_strategy={"type": "server_vad", "threshold": 0.4, "silence_duration_ms": 700},
+    )
+    assert isinstance(answer, Transcription)
+    assert "water the plants" in answer.text.lower()
+    assert answer.languages is not None
+    assert [language.code for language in answer.languages] == ["en"]
+    assert answer.usage is not None
+    assert answer.usage.type == "tokens"
+    assert answer.logprobs is not None
+    assert bytes(int(byte) for token in answer.logprobs for byte in token.bytes or ()).decode().strip() == answer.text
+
+
+def test_translations_in_the_other_formats(asr: OpenAI, spoken: Spoken) -> None:
+    file = ("plants.wav", spoken(TEXT))
+    text = asr.audio.translations.create(model="whisper-1", file=file).text
+    assert asr.audio.translations.create(model="whisper-1", file=file, response_format="text") == f"{text}\n"
+    assert "-->" in asr.audio.translations.create(model="whisper-1", file=file, response_format="srt")
+    assert asr.audio.translations.create(model="whisper-1", file=file, response_format="vtt").startswith("WEBVTT")
 
 
 def test_translation_of_english_is_english(asr: OpenAI, spoken: Spoken) -> None:

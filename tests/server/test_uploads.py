@@ -36,6 +36,14 @@ def test_upload_in_any_order(site: Site, file_first: bool) -> None:
     assert spool_is_empty(site)
 
 
+def test_a_name_in_the_extended_form_makes_a_file_too(site: Site) -> None:
+    head = b"--BB\r\nContent-Disposition: form-data; name=\"file\"; filename*=utf-8''%C3%BC.wav\r\n\r\n"
+    status, _, reply = site.call("POST", "/v1/upload", head + b"\xff\r\n--BB--\r\n", MULTIPART)
+    assert status == 200
+    assert json.loads(reply)["file"][2:4] == [1, 1]
+    assert spool_is_empty(site)
+
+
 def test_file_type_is_kept_and_failure_removes_the_file(site: Site) -> None:
     body = form(
         part("file", b"x" * 3 * MIB, filename="a.wav", headers="Content-Type: audio/x-wav\r\n"), part("model", b"m")
@@ -62,6 +70,23 @@ def test_file_type_is_kept_and_failure_removes_the_file(site: Site) -> None:
         ("multipart/form-data; boundary=BB", form(part("prompt", b"x" * (MIB + 1))), "'prompt'"),
         ("multipart/form-data; boundary=BB", form(*[part("a", b"x")] * 201), "200 fields"),
         ("multipart/form-data; boundary=BB", b"--BB\r\nX-Y: z\r\n\r\nv\r\n--BB--\r\n", "no name"),
+        ("multipart/form-data; boundary=BB", b"--BB\r\nX-Y: z\r\n", "ends early"),
+        ("multipart/form-data; boundary=BB", b"--BB\r\nno header\r\n\r\nv\r\n--BB--\r\n", "broken"),
+        ("multipart/form-data; boundary=BB", b"--BB\r\nX\0: z\r\n\r\nv\r\n--BB--\r\n", "broken"),
+        ("multipart/form-data; boundary=BB", b"--BB\nX: z\n\nv\n--BB--\n", "broken"),
+        ("multipart/form-data; boundary=CC", form(FILE), "broken"),
+        ("multipart/form-data; boundary=BB", b"--BB\r\nX: " + b"z" * MIB + b"\r\n\r\nv\r\n--BB--\r\n", "broken"),
+        ("multipart/form-data; boundary=BB", b"--BB\r\n" + b"X: z\r\n" * 10_000 + FILE[4:], "broken"),
+        (
+            "multipart/form-data; boundary=BB",
+            b'--BB\r\nContent-Disposition: attachment; filename="a"\r\n\r\nv\r\n--BB--\r\n',
+            "no name",
+        ),
+        (
+            "multipart/form-data; boundary=BB",
+            b'--BB\r\nContent-Disposition: form-data; name="\xff"\r\n\r\nv\r\n--BB--\r\n',
+            "a field name",
+        ),
     ],
 )
 def test_bad_form_says_what_is_wrong(site: Site, content_type: str, body: bytes, reason: str) -> None:

@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from voice_stack.asr.api.jobs import create_jobs_router
-from voice_stack.asr.api.openai import AsrService, create_router
+from voice_stack.asr.api.models import create_models_router
+from voice_stack.asr.api.openai import create_router
 from voice_stack.asr.background import BackgroundJobs
 from voice_stack.asr.engine_factory import engine_specs, find_engine, open_store
 from voice_stack.asr.models import DEFAULT_MODEL_NAMES
+from voice_stack.asr.service import AsrService
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.errors import VoiceStackError
@@ -29,7 +31,8 @@ def create_service(settings: AsrSettings) -> AsrService:
     if engine.needs_model:
         store.require(settings.model)
     pool = EnginePool(settings.max_loaded_models * settings.replicas, settings.idle_timeout_s)
-    return AsrService(settings, store, ModelNames(store, settings.model, DEFAULT_MODEL_NAMES), pool)
+    names = ModelNames(store, settings.model, DEFAULT_MODEL_NAMES, settings.allowed_models)
+    return AsrService(settings, store, names, pool)
 
 
 def create_app(settings: AsrSettings) -> FastAPI:
@@ -57,7 +60,11 @@ def create_app(settings: AsrSettings) -> FastAPI:
         settings,
         server="asr",
         title=f"{settings.project_name}: speech to text",
-        routers=[create_router(service, jobs), create_jobs_router(jobs, service.activity)],
+        routers=[
+            create_router(service, jobs),
+            create_models_router(service),
+            create_jobs_router(jobs, service.activity),
+        ],
         lifespan=lifespan,
         readiness=lambda: pool.explain_unreadiness(default[0]) if settings.preload else None,
         status=lambda: {"model": settings.model, "engines": pool.status()},

@@ -1,19 +1,48 @@
-"""A transcript -> the body of the answer, in each of OpenAI's formats; and the events of a streamed answer."""
+"""A transcript -> the body of the answer, in each format."""
 
 import html
-import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from voice_stack.asr.subtitles import Cue, cues_from
-from voice_stack.asr.transcript import Segment, Transcript
+from voice_stack.asr.line_formats import to_jsonl, to_lrc, to_tsv
+from voice_stack.asr.subtitles import Cue, CueOptions, cues_from
+from voice_stack.asr.transcript import Transcript
+from voice_stack.asr.transcript_json import (
+    encode_json,
+    languages_field,
+    logprobs_field,
+    segment_fields,
+    summary_fields,
+    usage_field,
+    word_fields,
+)
 from voice_stack.core.errors import UnsupportedValueError
-from voice_stack.utils.language import LANGUAGES
 
 JSON_TYPE = "application/json"
 TEXT_TYPE = "text/plain; charset=utf-8"
-_AUDIO_TOKENS_PER_SECOND = 10
+TSV_TYPE = "text/tab-separated-values; charset=utf-8"
+JSONL_TYPE = "application/jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class RenderOptions:
+    """What of a transcript is shown, and how.
+
+    Attributes:
+        granularities: What verbose_json details: `segment`, `word` or both; nothing means `segment`.
+        max_line_width: Characters of a subtitle line; None: the usual.
+        max_lines: Lines of a subtitle.
+        sdh: Subtitles keep sound labels such as `[Music]`.
+        token_usage: json counts tokens, as OpenAI's newer models do, not seconds.
+        shows_languages: json names the language that was found.
+    """
+
+    granularities: frozenset[str] = frozenset()
+    max_line_width: int | None = None
+    max_lines: int = 2
+    sdh: bool = False
+    token_usage: bool = False
+    shows_languages: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,74 +51,34 @@ class TranscriptFormat:
 
     Attributes:
         media_type: The answer's Content-Type.
-        render: Turns a transcript and the granularities asked for (`word`, `segment`) into the body.
+        render: Turns a transcript into the body.
         uses_words: Whether it is better for the times of words, which then are asked of the engine.
     """
 
     media_type: str
-    render: Callable[[Transcript, frozenset[str]], bytes]
+    render: Callable[[Transcript, RenderOptions], bytes]
     uses_words: bool = False
 
 
-def _encode(value: Mapping[str, object]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+def _json(transcript: Transcript, options: RenderOptions) -> bytes:
+    body: dict[str, object] = {"text": transcript.text}
+    if options.shows_languages:
+        body["languages"] = languages_field(transcript)
+    if transcript.logprobs:
+        body["logprobs"] = logprobs_field(transcript.logprobs)
+    return encode_json(body | usage_field(transcript, tokens=options.token_usage))
 
 
-def _number(value: float, digits: int) -> float:
-    """Rounded, and 0 where it is no number that JSON has."""
-    return round(float(value), digits) if math.isfinite(value) else 0.0
+def _verbose_json(transcript: Transcript, options: RenderOptions) -> bytes:
+    body = summary_fields(transcript)
+    if "segment" in options.granularities or "word" not in options.granularities:
+        body["segments"] = [segment_fields(n, segment) for n, segment in enumerate(transcript.segments)]
+    if "word" in options.granularities:
+        body["words"] = [word_fields(word) for word in transcript.words]
+    return encode_json(body | usage_field(transcript))
 
 
-def _usage(transcript: Transcript) -> dict[str, object]:
-    """What OpenAI adds to transcriptions, but not to translations."""
-    if transcript.task == "translate":
-        return {}
-    return {"usage": {"type": "duration", "seconds": math.ceil(transcript.duration_s)}}
-
-
-def _language_name(transcript: Transcript) -> str:
-    """English name of the language of the text."""
-    code = "en" if transcript.task == "translate" else transcript.language
-    return LANGUAGES[code].name if code in LANGUAGES else code
-
-
-def _json(transcript: Transcript, _granularities: frozenset[str]) -> bytes:
-    return _encode({"text": transcript.text, **_usage(transcript)})
-
-
-def _verbose_json(transcript: Transcript, granularities: frozenset[str]) -> bytes:
-    body: dict[str, object] = {
-        "task": transcript.task,
-        "language": _language_name(transcript),
-        "duration": _number(transcript.duration_s, 3),
-        "text": transcript.text,
-    }
-    if "segment" in granularities or "word" not in granularities:
-        body["segments"] = [_segment_fields(n, segment) for n, segment in enumerate(transcript.segments)]
-    if "word" in granularities:
-        body["words"] = [
-            {"word": word.text.strip(), "start": _number(word.start_s, 3), "end": _number(word.end_s, 3)}
-            for word in transcript.words
-        ]
-    return _encode(body | _usage(transcript))
-
-
-def _segment_fields(number: int, segment: Segment) -> dict[str, object]:
-    return {
-        "id": number,
-        "seek": segment.seek,
-        "start": _number(segment.start_s, 3),
-        "end": _number(segment.end_s, 3),
-        "text": segment.text,
-        "tokens": list(segment.tokens),
-        "temperature": _number(segment.temperature, 2),
-        "avg_logprob": _number(segment.avg_logprob, 4),
-        "compression_ratio": _number(segment.compression_ratio, 4),
-        "no_speech_prob": _number(segment.no_speech_prob, 4),
-    }
-
-
-def _text(transcript: Transcript, _granularities: frozenset[str]) -> bytes:
+def _text(transcript: Transcript, _options: RenderOptions) -> bytes:
     return f"{transcript.text}\n".encode()
 
 
@@ -110,12 +99,16 @@ def vtt_block(cue: Cue) -> str:
     return times + html.escape("\n".join(cue.lines), quote=False) + "\n\n"
 
 
-def _srt(transcript: Transcript, _granularities: frozenset[str]) -> bytes:
-    return "".join(srt_block(number, cue) for number, cue in enumerate(cues_from(transcript), start=1)).encode()
+def _cues(transcript: Transcript, options: RenderOptions) -> list[Cue]:
+    return cues_from(transcript, CueOptions(options.max_line_width, options.max_lines, options.sdh))
 
 
-def _vtt(transcript: Transcript, _granularities: frozenset[str]) -> bytes:
-    return ("WEBVTT\n\n" + "".join(map(vtt_block, cues_from(transcript)))).encode()
+def _srt(transcript: Transcript, options: RenderOptions) -> bytes:
+    return "".join(srt_block(number, cue) for number, cue in enumerate(_cues(transcript, options), start=1)).encode()
+
+
+def _vtt(transcript: Transcript, options: RenderOptions) -> bytes:
+    return ("WEBVTT\n\n" + "".join(map(vtt_block, _cues(transcript, options)))).encode()
 
 
 TRANSCRIPT_FORMATS: dict[str, TranscriptFormat] = {
@@ -124,6 +117,9 @@ TRANSCRIPT_FORMATS: dict[str, TranscriptFormat] = {
     "srt": TranscriptFormat(TEXT_TYPE, _srt, uses_words=True),
     "verbose_json": TranscriptFormat(JSON_TYPE, _verbose_json),
     "vtt": TranscriptFormat(TEXT_TYPE, _vtt, uses_words=True),
+    "tsv": TranscriptFormat(TSV_TYPE, lambda transcript, _options: to_tsv(transcript)),
+    "jsonl": TranscriptFormat(JSONL_TYPE, lambda transcript, _options: to_jsonl(transcript)),
+    "lrc": TranscriptFormat(TEXT_TYPE, lambda transcript, _options: to_lrc(transcript)),
 }
 """Every format of a transcription, by its name in `response_format`."""
 
@@ -134,45 +130,24 @@ def require_transcript_format(name: str) -> TranscriptFormat:
     Raises:
         UnsupportedValueError: There is none of that name; the message lists the names.
     """
+    if name == "diarized_json":
+        message = "This server does not tell speakers apart, so response_format 'diarized_json' is not possible. "
+        raise UnsupportedValueError(f"{message}Use one of: {', '.join(TRANSCRIPT_FORMATS)}.", param="response_format")
     if name not in TRANSCRIPT_FORMATS:
         message = f"Unknown response_format {name[:40]!r}. Use one of: {', '.join(TRANSCRIPT_FORMATS)}."
         raise UnsupportedValueError(message, param="response_format")
     return TRANSCRIPT_FORMATS[name]
 
 
-def render(transcript: Transcript, response_format: str, *, granularities: frozenset[str] = frozenset()) -> bytes:
+def render(transcript: Transcript, response_format: str, options: RenderOptions = RenderOptions()) -> bytes:
     """Body of the answer.
 
     Args:
         transcript: What was heard.
         response_format: A key of `TRANSCRIPT_FORMATS`.
-        granularities: What verbose_json details: `segment`, `word` or both; nothing means `segment`.
+        options: What of the transcript is shown.
 
     Raises:
         UnsupportedValueError: There is no such format.
     """
-    return require_transcript_format(response_format).render(transcript, granularities)
-
-
-def delta_event(text: str) -> dict[str, object]:
-    """Event for a further piece of text."""
-    return {"type": "transcript.text.delta", "delta": text}
-
-
-def done_event(transcript: Transcript) -> dict[str, object]:
-    """The last event of a stream. Audio counts as ten tokens a second, text as the tokens the model wrote."""
-    heard = math.ceil(transcript.duration_s * _AUDIO_TOKENS_PER_SECOND)
-    written = sum(len(segment.tokens) for segment in transcript.segments)
-    usage = {
-        "type": "tokens",
-        "input_tokens": heard,
-        "input_token_details": {"text_tokens": 0, "audio_tokens": heard},
-        "output_tokens": written,
-        "total_tokens": heard + written,
-    }
-    return {"type": "transcript.text.done", "text": transcript.text, "usage": usage}
-
-
-def encode_sse(event: Mapping[str, object]) -> bytes:
-    """One server-sent event, the blank line that ends it included."""
-    return b"data: " + _encode(event) + b"\n\n"
+    return require_transcript_format(response_format).render(transcript, options)

@@ -9,6 +9,7 @@ DEFAULT_MODEL_NAMES = (
     "gpt-4o-transcribe",
     "gpt-4o-mini-transcribe",
     "gpt-4o-mini-transcribe-2025-12-15",
+    "gpt-4o-transcribe-diarize",
     "gpt-transcribe",
 )
 """OpenAI's names; each stands for the server's default model."""

@@ -7,6 +7,42 @@ from voice_stack.asr.transcript import Segment
 
 
 @dataclass(frozen=True, slots=True)
+class VadChoice:
+    """How one request wants speech told from silence; None everywhere: as in the settings.
+
+    Attributes:
+        enabled: Whether silence is left out.
+        threshold: Probability from which a frame is speech, above 0 and below 1.
+        neg_threshold: Probability below which a frame is silence.
+        min_speech_ms: Shorter sounds are dropped.
+        min_silence_ms: Silence that ends a stretch of speech.
+        speech_pad_ms: Audio kept on both sides of a stretch.
+    """
+
+    enabled: bool | None = None
+    threshold: float | None = None
+    neg_threshold: float | None = None
+    min_speech_ms: int | None = None
+    min_silence_ms: int | None = None
+    speech_pad_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PcmFormat:
+    """What headerless 16-bit samples leave unsaid.
+
+    Attributes:
+        sample_rate: In Hz.
+        channels: Interleaved.
+        big_endian: High byte first, as RFC 2586 has it for `audio/L16`.
+    """
+
+    sample_rate: int = 16_000
+    channels: int = 1
+    big_endian: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TranscriptionRequest:
     """A checked request on its way to the engine process.
 
@@ -18,6 +54,12 @@ class TranscriptionRequest:
         temperature: Where decoding starts; it rises where the text is poor.
         word_timestamps: Whether words carry times.
         beam_size: Hypotheses kept while decoding; None: as in the settings.
+        hotwords: Words to expect, heard before the prompt.
+        candidate_languages: Codes that the search for the language is limited to; empty: all the model knows.
+        token_logprobs: Whether segments carry the log-probability of each token.
+        vad: How speech is told from silence.
+        pcm: The file holds bare samples of this kind; None: it says itself what it is.
+        audio_track: Which of several audio tracks, by index from 0 or by language; None: the container's default.
     """
 
     path: Path
@@ -27,6 +69,12 @@ class TranscriptionRequest:
     temperature: float = 0.0
     word_timestamps: bool = False
     beam_size: int | None = None
+    hotwords: str | None = None
+    candidate_languages: tuple[str, ...] = ()
+    token_logprobs: bool = False
+    vad: VadChoice = VadChoice()
+    pcm: PcmFormat | None = None
+    audio_track: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)

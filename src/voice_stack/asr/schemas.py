@@ -1,58 +1,43 @@
-"""The form of a transcription request, checked: everything a client can get wrong is answered here."""
+"""A checked transcription request: everything a client can get wrong in its fields is answered here."""
 
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+import re
+from dataclasses import dataclass, field, replace
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
+from voice_stack.asr.form_values import check_fields, read_fields
+from voice_stack.asr.formats import RenderOptions
+from voice_stack.asr.forms import TranscriptionForm, TranslationForm
+from voice_stack.asr.pcm_types import pcm_format
+from voice_stack.asr.request import PcmFormat, VadChoice
+from voice_stack.asr.vad_fields import read_vad_choice
 from voice_stack.core.errors import InvalidRequestError, UnsupportedValueError
 from voice_stack.core.multipart import Form, SpooledFile
 from voice_stack.utils.language import require_language
 
-Granularity = Literal["word", "segment"]
-FormT = TypeVar("FormT", bound=BaseModel)
-_BACKGROUND = "Extension: answer 202 with a job at once; its result is fetched later."
-_WEBHOOK_URL = "Extension: with `background`, told when the job is over; it must be allowed by the settings."
-
-
-class TranscriptionForm(BaseModel):
-    """Fields of `POST /audio/transcriptions`; a field that is empty counts as absent."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    model: str = Field(min_length=1, max_length=200, description="`whisper-1` or any model of `GET /models`.")
-    language: str | None = Field(None, description="Spoken language, as `en`; found from the audio if absent.")
-    prompt: str | None = Field(None, description="A sample of the style and of names to expect.")
-    response_format: str = Field("json", description="json, text, srt, verbose_json or vtt.")
-    temperature: float = Field(0.0, ge=0, le=1, description="Where decoding starts.")
-    timestamp_granularities: frozenset[Granularity] = Field(
-        frozenset({"segment"}), description="With verbose_json: `segment`, `word` or both."
-    )
-    stream: bool = Field(False, description="Server-sent events: text as soon as it is final.")
-    beam_size: int | None = Field(None, ge=1, le=20, description="Extension: hypotheses kept while decoding.")
-    background: bool = Field(False, description=_BACKGROUND)
-    webhook_url: str | None = Field(None, max_length=2000, description=_WEBHOOK_URL)
-
-
-class TranslationForm(BaseModel):
-    """Fields of `POST /audio/translations`; a field that is empty counts as absent."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    model: str = Field(
-        min_length=1, max_length=200, description="`whisper-1` or any multilingual model of `GET /models`."
-    )
-    prompt: str | None = Field(None, description="A sample of the style, in English.")
-    response_format: str = Field("json", description="json, text, srt, verbose_json or vtt.")
-    temperature: float = Field(0.0, ge=0, le=1, description="Where decoding starts.")
-    beam_size: int | None = Field(None, ge=1, le=20, description="Extension: hypotheses kept while decoding.")
-    background: bool = Field(False, description=_BACKGROUND)
-    webhook_url: str | None = Field(None, max_length=2000, description=_WEBHOOK_URL)
+FILE_FIELD = "file"
+LANGUAGE_NAMING_MODEL = "gpt-transcribe"
+"""Of OpenAI's models the one whose answers name the language."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A form that can be served, for either task."""
+    """A form that can be served, for either task.
+
+    Attributes:
+        granularities: What verbose_json details; `word` also has the words timed.
+        hotwords: `hotwords` and `keywords` together.
+        languages: Codes of the languages it may be; empty: any.
+        logprobs: Whether the answer holds the log-probabilities of tokens.
+        vad: What was said of the voice activity detector.
+        pcm: What bare samples are, by the content type; None for other files.
+        audio_track: Which audio track, by index or language.
+        max_line_width: Characters of a subtitle line; None: the usual.
+        max_lines: Lines of a subtitle.
+        sdh: Whether subtitles keep sound labels.
+        background: Whether the answer is a job, the transcript its result.
+        webhook_url: Told when that job is over.
+        shows_languages: Whether the answer names the language that was found.
+        ignored: Names of fields that were sent and mean nothing here.
+    """
 
     file: SpooledFile
     model: str
@@ -64,39 +49,63 @@ class Checked:
     granularities: frozenset[str]
     stream: bool
     beam_size: int | None
+    hotwords: str | None = None
+    languages: tuple[str, ...] = ()
+    logprobs: bool = False
+    vad: VadChoice = field(default_factory=VadChoice)
+    pcm: PcmFormat | None = None
+    audio_track: int | str | None = None
+    max_line_width: int | None = None
+    max_lines: int = 2
+    sdh: bool = False
     background: bool = False
     webhook_url: str | None = None
+    shows_languages: bool = False
+    ignored: tuple[str, ...] = ()
 
 
-def check_transcription(form: Form) -> Checked:
+def check_transcription(form: Form, *, is_verbose: bool = False) -> Checked:
     """Check the form of a transcription.
+
+    Args:
+        form: As received.
+        is_verbose: Everything will be shown, words included; `response_format` and `stream` mean nothing then.
 
     Raises:
         InvalidRequestError: A field is missing or does not fit; the message names it.
     """
-    fields = _parse(TranscriptionForm, form)
+    read = read_fields(TranscriptionForm, form.fields, file_field=FILE_FIELD)
+    fields = check_fields(TranscriptionForm, read.values)
+    _refuse_speakers(fields)
+    if is_verbose:
+        fields = fields.model_copy(update={"response_format": "json", "stream": False, "word_timestamps": True})
+    else:
+        _check_companions(fields)
+    languages = tuple(dict.fromkeys(require_language(name, param="languages").code for name in fields.languages))
     language = require_language(fields.language).code if fields.language else None
-    if "word" in fields.timestamp_granularities and fields.response_format != "verbose_json" and not fields.stream:
-        raise UnsupportedValueError(
-            f"timestamp_granularities 'word' needs response_format 'verbose_json', not {fields.response_format!r}",
-            param="timestamp_granularities",
-        )
-    _check_webhook(fields)
-    if fields.stream and fields.background:
-        raise UnsupportedValueError("background=true has no stream to send: leave one of the two out", param="stream")
-    return Checked(
-        _require_file(form),
-        fields.model,
-        "transcribe",
-        language,
-        fields.prompt,
-        fields.response_format,
-        fields.temperature,
-        frozenset(fields.timestamp_granularities),
-        fields.stream,
-        fields.beam_size,
-        fields.background,
-        fields.webhook_url,
+    return replace(
+        _check_common(form, fields, "transcribe"),
+        language=language,
+        languages=() if language else languages,
+        granularities=frozenset(fields.timestamp_granularities) | ({"word"} if fields.word_timestamps else set()),
+        stream=fields.stream,
+        hotwords=", ".join(filter(None, (fields.hotwords, *fields.keywords))) or None,
+        logprobs="logprobs" in fields.include,
+        vad=read_vad_choice(fields, fields.chunking_strategy),
+        shows_languages=bool(languages) or fields.model == LANGUAGE_NAMING_MODEL,
+        ignored=read.ignored,
+    )
+
+
+def render_options(checked: Checked) -> RenderOptions:
+    """What the answer to a request shows."""
+    return RenderOptions(
+        granularities=checked.granularities,
+        max_line_width=checked.max_line_width,
+        max_lines=checked.max_lines,
+        sdh=checked.sdh,
+        token_usage=checked.model.startswith("gpt-"),
+        shows_languages=checked.shows_languages,
     )
 
 
@@ -106,62 +115,67 @@ def check_translation(form: Form) -> Checked:
     Raises:
         InvalidRequestError: A field is missing or does not fit; the message names it.
     """
-    fields = _parse(TranslationForm, form)
-    _check_webhook(fields)
+    read = read_fields(TranslationForm, form.fields, file_field=FILE_FIELD)
+    return replace(_check_common(form, check_fields(TranslationForm, read.values), "translate"), ignored=read.ignored)
+
+
+def _check_common(form: Form, fields: TranslationForm, task: str) -> Checked:
+    file = _require_file(form)
+    if fields.webhook_url and not fields.background:
+        raise InvalidRequestError("webhook_url is for background jobs: add background=true", param="webhook_url")
+    track = fields.audio_track
     return Checked(
-        _require_file(form),
-        fields.model,
-        "translate",
-        None,
-        fields.prompt,
-        fields.response_format,
-        fields.temperature,
-        frozenset({"segment"}),
-        False,
-        fields.beam_size,
-        fields.background,
-        fields.webhook_url,
+        file=file,
+        model=re.sub("%2f", "/", fields.model, flags=re.IGNORECASE),
+        task=task,
+        language=None,
+        prompt=fields.prompt,
+        response_format=fields.response_format,
+        temperature=fields.temperature,
+        granularities=frozenset({"segment", "word"} if fields.word_timestamps else {"segment"}),
+        stream=False,
+        beam_size=fields.beam_size,
+        hotwords=fields.hotwords,
+        vad=read_vad_choice(fields, None),
+        pcm=pcm_format(file.content_type),
+        audio_track=int(track) if track and re.fullmatch("[0-9]{1,4}", track) else track,
+        max_line_width=fields.max_line_width,
+        max_lines=fields.max_lines,
+        sdh=fields.sdh,
+        background=fields.background,
+        webhook_url=fields.webhook_url,
     )
 
 
-def _check_webhook(fields: TranscriptionForm | TranslationForm) -> None:
-    if fields.webhook_url and not fields.background:
-        raise InvalidRequestError("webhook_url is for background jobs: add background=true", param="webhook_url")
+def _refuse_speakers(fields: TranscriptionForm) -> None:
+    for name in ("known_speaker_names", "known_speaker_references"):
+        if getattr(fields, name):
+            raise UnsupportedValueError(
+                f"{name}: this server does not tell speakers apart. Leave the field out to get the text alone.",
+                param=name,
+            )
+
+
+def _check_companions(fields: TranscriptionForm) -> None:
+    """Fields that mean something only together with others."""
+    shown = fields.response_format
+    if "word" in fields.timestamp_granularities and shown != "verbose_json" and not fields.stream:
+        raise UnsupportedValueError(
+            f"timestamp_granularities 'word' needs response_format 'verbose_json', not {shown!r}",
+            param="timestamp_granularities",
+        )
+    if fields.stream and fields.background:
+        raise UnsupportedValueError("background=true has no stream to send: leave one of the two out", param="stream")
+    if fields.include and shown != "json" and not fields.stream:
+        raise UnsupportedValueError(f"include 'logprobs' needs response_format 'json', not {shown!r}", param="include")
 
 
 def _require_file(form: Form) -> SpooledFile:
     if form.file is not None:
         return form.file
-    if "file" in form.fields:
+    if FILE_FIELD in form.fields:
         message = "part 'file' was sent as text: it needs a filename, as `curl -F file=@NAME` gives it"
     else:
         sent = ", ".join(repr(name[:40]) for name in form.fields)
         message = f"no file was sent: the form needs a file in part 'file', not only {sent}"
-    raise InvalidRequestError(message, param="file")
-
-
-def _parse(schema: type[FormT], form: Form) -> FormT:
-    """Fields may be sent with or without the `[]` of lists; the last value of a single field counts."""
-    values: dict[str, object] = {}
-    for sent_name, sent in form.fields.items():
-        name = sent_name.removesuffix("[]")
-        filled = [value for value in sent if value != ""]
-        if filled and name in schema.model_fields:
-            is_list = name == "timestamp_granularities"
-            values[name] = filled if is_list else filled[-1]
-    try:
-        return schema.model_validate(values)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        name = str(problem["loc"][0])
-        if problem["type"] == "missing":
-            raise InvalidRequestError(f"you must provide {name!r}", param=name) from None
-        raise InvalidRequestError(f"{name}={problem['input']!r}: {problem['msg']}", param=name) from None
-
-
-def form_body(schema: type[BaseModel]) -> dict[str, Any]:
-    """The request body for the API docs: the schema's fields and the file."""
-    fields = schema.model_json_schema()
-    fields["properties"]["file"] = {"type": "string", "format": "binary", "description": "The audio."}
-    fields["required"] = ["file", *fields.get("required", [])]
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": fields}}}}
+    raise InvalidRequestError(message, param=FILE_FIELD)

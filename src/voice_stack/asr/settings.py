@@ -16,6 +16,11 @@ class AsrSettings(CoreSettings):
     port: int = Field(5001, ge=0, le=65535, description="Port to listen on.")
     engine: str = Field("faster-whisper", description="Engine that runs the model.")
     model: str = Field("base", description="Default model: a Whisper name, a hub id `org/name` or a folder.")
+    allowed_models: CommaSeparated = Field(
+        default_factory=list,
+        description="Models that requests may name besides the default, fetched when first used: names, hub ids and "
+        "patterns (`Systran/*`, `*`), separated by commas; empty: the models on this machine.",
+    )
     compute_type: str = Field(
         "auto", description="Number format of the weights: `auto`, `int8`, `float16`, `float32` ..."
     )
@@ -67,4 +72,14 @@ class AsrSettings(CoreSettings):
         SecretStr(""),
         description="Signs webhooks as Standard Webhooks says (HMAC-SHA256): `whsec_` and base64, or any text. "
         "Empty: unsigned.",
+    )
+    stream_status_wait_s: float = Field(
+        5.0,
+        ge=0,
+        le=600,
+        description="Seconds that a streamed answer waits for its first text before its status goes out: errors until "
+        "then have their own status, later ones are an event.",
+    )
+    ping_interval_s: float = Field(
+        10.0, gt=0, le=3600, description="Seconds without an event after which a stream sends a comment (`: ping`)."
     )

@@ -21,6 +21,24 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One token of the text and how probable it was.
+
+    Attributes:
+        data: Its UTF-8 bytes; a character may be spread over several tokens.
+        logprob: Natural logarithm of its probability, at most 0.
+    """
+
+    data: bytes
+    logprob: float
+
+    @property
+    def text(self) -> str:
+        """The bytes as text, with U+FFFD for what is no whole character."""
+        return self.data.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch of speech as the model cut it, about a sentence.
 
@@ -34,6 +52,7 @@ class Segment:
         no_speech_prob: Probability that nothing is said, 0 to 1.
         seek: Start of the window it was decoded in, in frames of 10 ms.
         words: Empty unless word times were asked for.
+        logprobs: Empty unless token log-probabilities were asked for; the tokens of the text, without timestamps.
     """
 
     text: str
@@ -46,6 +65,7 @@ class Segment:
     no_speech_prob: float
     seek: int = 0
     words: tuple[Word, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +95,11 @@ class Transcript:
     def words(self) -> tuple[Word, ...]:
         """The words of all segments."""
         return tuple(word for segment in self.segments for word in segment.words)
+
+    @property
+    def logprobs(self) -> tuple[TokenLogprob, ...]:
+        """The tokens of all segments."""
+        return tuple(token for segment in self.segments for token in segment.logprobs)
 
 
 class TextDeltas:

@@ -1,6 +1,7 @@
 """How good a window's text is, where it lies in the file, and what the model left out of it."""
 
 import logging
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
@@ -28,6 +29,15 @@ def is_poor(result: WindowResult) -> bool:
     """Whether the text is improbable or repeats itself, so that another temperature may serve better."""
     poor = result.avg_logprob < MIN_AVG_LOGPROB or result.compression_ratio > MAX_COMPRESSION_RATIO
     return poor and not is_silence(result)
+
+
+def among_candidates(probabilities: Mapping[str, float], candidates: Collection[str]) -> dict[str, float]:
+    """What the model says of the language, as if there were only the candidates; as it is where there are none."""
+    chosen = {code: probabilities.get(code, 0.0) for code in candidates or probabilities}
+    total = sum(chosen.values())
+    if not candidates or total <= 0:
+        return chosen
+    return {code: probability / total for code, probability in chosen.items()}
 
 
 def better(one: WindowResult | None, other: WindowResult) -> WindowResult:

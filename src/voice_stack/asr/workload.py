@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, DecodeOptions, WindowResult
 from voice_stack.asr.engine.encoder_width import narrow_frames
 from voice_stack.asr.request import AsrWorkerConfig, TranscriptionRequest, TranscriptionSummary, WindowText
+from voice_stack.asr.request_audio import choose_vad, describe_source
 from voice_stack.asr.transcript import Segment
-from voice_stack.asr.window_result import better, in_file_time, is_poor, lost_tail, until_complete
+from voice_stack.asr.window_result import among_candidates, better, in_file_time, is_poor, lost_tail, until_complete
 from voice_stack.asr.windows import Window, cut_windows
 from voice_stack.core.cpus import OtherLoad
 from voice_stack.core.errors import UnsupportedValueError
@@ -21,7 +22,6 @@ from voice_stack.core.jobs import Again, Finished, Job, Outlook, PlanStep, Produ
 from voice_stack.core.logging import log_event
 from voice_stack.core.workload import Workload
 from voice_stack.utils.audio.decode import decode_blocks, probe_duration_s
-from voice_stack.utils.audio.vad import VadOptions
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class _Progress:
 
     def vote(self, probabilities: dict[str, float]) -> None:
         """Add the opinion of one window; the mean over the windows decides."""
-        self.votes.append(probabilities)
+        self.votes.append(among_candidates(probabilities, self.request.candidate_languages))
         codes = {code for vote in self.votes for code in vote}
         means = {code: sum(vote.get(code, 0.0) for vote in self.votes) / len(self.votes) for code in codes}
         self.language, self.probability = max(means.items(), key=lambda item: item[1])
@@ -81,7 +81,6 @@ class AsrWorkload(Workload):
         self._loading = threading.Lock()
         self._other_load = OtherLoad()
         self._jobs: dict[str, _Progress] = {}
-        self._vad = VadOptions(threshold=config.vad_threshold) if config.vad_enabled else None
 
     def load(self) -> None:
         self._engine = self._load_engine()
@@ -96,12 +95,13 @@ class AsrWorkload(Workload):
         return self._cut(job, request, progress)
 
     def _cut(self, job: Job, request: TranscriptionRequest, progress: _Progress) -> Iterator[PlanStep]:
+        source, vad = describe_source(request), choose_vad(self._config, request.vad)
         # A small file is short enough for the scheduler without looking: opening it twice costs milliseconds.
         if request.path.stat().st_size > SMALL_FILE_BYTES:
-            progress.total_s = probe_duration_s(request.path) or 0.0
+            progress.total_s = probe_duration_s(source) or 0.0
             yield Outlook(progress.total_s)
-        blocks = decode_blocks(request.path, max_duration_s=self._config.max_audio_s)
-        for window in cut_windows(_count(blocks, progress), vad=self._vad, max_window_s=self._config.window_s):
+        blocks = decode_blocks(source, max_duration_s=self._config.max_audio_s)
+        for window in cut_windows(_count(blocks, progress), vad=vad, max_window_s=self._config.window_s):
             if window is None:
                 yield None
                 continue
@@ -124,6 +124,8 @@ class AsrWorkload(Workload):
             temperature=attempt.temperature,
             beam_size=request.beam_size or self._config.beam_size,
             word_timestamps=request.word_timestamps,
+            hotwords=request.hotwords,
+            token_logprobs=request.token_logprobs,
         )
 
     def _engine_for(self, urgency: Urgency) -> AsrEngine:
@@ -166,11 +168,17 @@ class AsrWorkload(Workload):
     def _check(self, request: TranscriptionRequest) -> None:
         """What only the loaded model can tell: whether it knows the language and the task."""
         can = self._engine.capabilities
-        if request.language is not None and request.language not in can.languages:
+        for language in (request.language, *request.candidate_languages):
+            if language is not None and language not in can.languages:
+                raise UnsupportedValueError(
+                    f"model {self._config.model} does not understand language {language!r}; "
+                    f"it understands {', '.join(can.languages)}",
+                    param="language" if language == request.language else "languages",
+                )
+        if request.token_logprobs and not can.token_logprobs:
             raise UnsupportedValueError(
-                f"model {self._config.model} does not understand language {request.language!r}; "
-                f"it understands {', '.join(can.languages)}",
-                param="language",
+                f"engine {self._config.engine} gives no log-probabilities of tokens; faster-whisper does",
+                param="include",
             )
         if request.task == "translate" and not can.translate:
             raise UnsupportedValueError(

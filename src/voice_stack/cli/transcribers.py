@@ -89,7 +89,7 @@ async def own_transcriber(settings: AsrSettings, wanted: Wanted) -> AsyncIterato
     from voice_stack.asr.app import create_service
     from voice_stack.asr.formats import render
     from voice_stack.asr.job_view import progress_of
-    from voice_stack.asr.schemas import check_transcription, check_translation
+    from voice_stack.asr.schemas import check_transcription, check_translation, render_options
     from voice_stack.core.multipart import Form, SpooledFile
 
     service = create_service(settings)
@@ -108,7 +108,7 @@ async def own_transcriber(settings: AsrSettings, wanted: Wanted) -> AsyncIterato
         finally:
             task.cancel()
         transcript = task.result()
-        content = render(transcript, checked.response_format, granularities=checked.granularities)
+        content = render(transcript, checked.response_format, render_options(checked))
         return Rendered(content, transcript.language)
 
     try:

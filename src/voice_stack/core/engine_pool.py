@@ -7,6 +7,7 @@ from logging import getLogger
 
 from voice_stack.core.engine_host import EngineHost
 from voice_stack.core.engine_process import EngineSpec
+from voice_stack.core.errors import ModelBusyError
 from voice_stack.core.job_handle import JobHandle
 from voice_stack.core.jobs import Job
 
@@ -50,6 +51,35 @@ class EnginePool:
         """Start engines without a job."""
         for spec in replicas:
             (await self._admit(spec)).start()
+
+    async def load_now(self, replicas: Sequence[EngineSpec]) -> None:
+        """Start engines without a job and wait until their model is there.
+
+        Raises:
+            ModelLoadError: It does not load.
+            ModelNotFoundError: It is not to be had.
+        """
+        await self.load(replicas)
+        for host in [self._hosts[spec.name] for spec in replicas]:
+            while host.state != "ready":
+                if host.load_error is not None:
+                    raise host.load_error
+                # One that was just ending, or died, needs another process; where one is on its way this does nothing.
+                host.start()
+                self._change.clear()
+                await self._change.wait()
+
+    async def unload(self, replicas: Sequence[EngineSpec]) -> None:
+        """Stop engines that nobody works with and give their memory back; harmless where none has a process.
+
+        Raises:
+            ModelBusyError: Jobs are waiting or running; nothing is stopped.
+        """
+        hosts = [host for spec in replicas if (host := self._hosts.get(spec.name))]
+        jobs = sum(host.job_count for host in hosts)
+        if jobs:
+            raise ModelBusyError(f"{hosts[0].spec.name} has {jobs} jobs to do; unload it when they are done")
+        await asyncio.gather(*(host.stop() for host in hosts))
 
     def explain_unreadiness(self, spec: EngineSpec) -> str | None:
         """Why the engine of a preloaded spec cannot serve at once; None if it can, or was stopped for being idle."""

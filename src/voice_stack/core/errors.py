@@ -14,6 +14,7 @@ VoiceStackError                    500 server_error
 ├── EngineError                    500 the model failed on this work
 │   ├── EngineCrashedError         500 the engine process died under this work, twice
 │   └── ModelLoadError             500 not worth a retry
+├── ModelBusyError                 409 code model_busy
 ├── ShuttingDownError              503
 └── StorageFullError               507
 
@@ -123,6 +124,15 @@ class ModelNotFoundError(NotFoundError):
     """No model has that name here."""
 
     default_code = "model_not_found"
+    default_param = "model"
+
+
+class ModelBusyError(VoiceStackError):
+    """The model works for somebody and cannot be unloaded now; clients may try again."""
+
+    status = 409
+    type = "invalid_request_error"
+    default_code = "model_busy"
     default_param = "model"
 
 

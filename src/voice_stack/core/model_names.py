@@ -1,12 +1,17 @@
 """OpenAI's model objects, and which names stand for a server's default model."""
 
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 
 from voice_stack.core.errors import ModelNotFoundError
-from voice_stack.core.model_store import ModelStore
+from voice_stack.core.model_store import ModelSpec, ModelStore
 
 # Start of the year in which the list was written; a local model has no date of its own.
 CREATED = 1_735_689_600
+
+
+def _is_pattern(name: str) -> bool:
+    return any(mark in name for mark in "*?[")
 
 
 def describe_model(name: str) -> dict[str, object]:
@@ -21,17 +26,22 @@ class ModelNames:
         store: Where models are.
         default: The model that OpenAI's names stand for.
         aliases: OpenAI's names.
+        allowed: Names and patterns (`Systran/*`) of the other models that requests may name, fetched when they are
+            first used; empty: the models on this machine.
     """
 
-    def __init__(self, store: ModelStore, default: str, aliases: Iterable[str]) -> None:
+    def __init__(self, store: ModelStore, default: str, aliases: Iterable[str], allowed: Iterable[str] = ()) -> None:
         self._store = store
         self.default = default
         self._aliases = tuple(aliases)
+        self._allowed = tuple(allowed)
 
     def names(self) -> list[str]:
-        """Every name that works at once: OpenAI's, the default, and the models on this machine."""
-        local = [spec.name for spec in self._store.catalogue.models if self._store.is_local(spec.name)]
-        return list(dict.fromkeys([*self._aliases, self.default, *local]))
+        """Every name that works: OpenAI's, the default, and the models that are here or allowed and to be fetched."""
+        known = [spec.name for spec in self._store.catalogue.models]
+        named = [name for name in self._allowed if not _is_pattern(name)]
+        usable = [spec.name for name in [*known, *named] if (spec := self._find_usable(name))]
+        return list(dict.fromkeys([*self._aliases, self.default, *usable]))
 
     def expand(self, name: str) -> str:
         """The default model for one of OpenAI's names; any other name as it is."""
@@ -41,17 +51,27 @@ class ModelNames:
         """The model behind a name.
 
         Raises:
-            ModelNotFoundError: No model on this machine has that name.
+            ModelNotFoundError: No model that may be used here has that name.
         """
         name = self.expand(name)
         if name == self.default:
             return name
-        spec = self._store.find(name)
-        if spec is not None and self._store.is_local(name):
+        if spec := self._find_usable(name):
             return spec.name
         raise ModelNotFoundError(
             f"The model `{name}` does not exist or you do not have access to it. Models here: {', '.join(self.names())}"
         )
+
+    def _find_usable(self, name: str) -> ModelSpec | None:
+        """The model of that name if it is allowed, and here or to be had."""
+        spec = self._store.find(name)
+        if spec is None:
+            return None
+        spellings = {name, spec.name, *spec.aliases, spec.hub_repo or spec.name}
+        is_allowed = any(fnmatchcase(spelling, pattern) for spelling in spellings for pattern in self._allowed)
+        can_fetch = is_allowed and spec.hub_repo is not None and not self._store.offline
+        is_usable = (is_allowed or not self._allowed) and (can_fetch or self._store.is_local(name))
+        return spec if is_usable else None
 
     def list(self) -> dict[str, object]:
         """The body of `GET /models`."""

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import re
 import tempfile
 import threading
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from voice_stack.core.errors import InvalidRequestError, StorageFullError
 MAX_FIELDS = 200
 MAX_FIELD_BYTES = 1 << 20
 _WRITE_BYTES = 1 << 20
+_EXTENDED_FILENAME = re.compile(rb";\s*filename\*\s*=", re.IGNORECASE)
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _logger = logging.getLogger(__name__)
 
@@ -177,13 +179,15 @@ class FormReader:
         part.header_name = part.header_value = b""
 
     def _end_headers(self) -> None:
-        _, options = parse_options_header(self._part.headers.get(b"content-disposition"))
+        disposition = self._part.headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
         if b"name" not in options:
             raise InvalidRequestError("A part of the form has no name in its Content-Disposition header.")
         self._part.name = _decode(options[b"name"], "a field name")
-        self._part.is_file = b"filename" in options
+        # RFC 7578 forbids `filename*`, yet urllib3 1.x sends nothing else for a name that is not ASCII.
+        self._part.is_file = b"filename" in options or _EXTENDED_FILENAME.search(disposition) is not None
         if self._part.is_file:
-            self._begin_file(options[b"filename"])
+            self._begin_file(options.get(b"filename", b"upload"))
         elif (count := self._field_count + 1) > MAX_FIELDS:
             raise InvalidRequestError(f"The form has more than {MAX_FIELDS} fields.")
         else:

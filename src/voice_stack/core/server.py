@@ -95,7 +95,7 @@ def _add_middleware(app: FastAPI, settings: CoreSettings) -> None:
             allow_credentials="*" not in settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["x-request-id"],
+            expose_headers=["x-request-id", "x-ignored-fields"],
         )
     app.add_middleware(RequestContext)
 

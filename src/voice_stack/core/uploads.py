@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,8 +14,9 @@ from starlette.requests import Request
 from voice_stack.core.errors import InvalidRequestError, PayloadTooLargeError, StorageFullError
 from voice_stack.core.multipart import Form, FormReader, SpooledFile
 
-__all__ = ["Form", "SpooledFile", "receive_form", "receive_json"]
+__all__ = ["Form", "SpooledFile", "receive_file", "receive_form", "receive_json", "spool_bytes"]
 
+_ONLY_FILE = "file"
 _DRAIN_FACTOR = 4
 _DRAIN_TIMEOUT_S = 30.0
 
@@ -40,19 +42,77 @@ async def receive_form(
     reader = FormReader(file_field, spool_dir)
     try:
         async with _draining(request, max_bytes) as chunks:
-            try:
-                reader.begin(_boundary(request, file_field))
-                async for chunk in chunks:
-                    reader.parse(chunk)
-                    if reader.is_write_due:
-                        await asyncio.to_thread(reader.write)
-            except FormParserError as error:
-                raise InvalidRequestError(f"The multipart/form-data body is broken: {error}.") from None
-            await asyncio.to_thread(reader.finish)
+            await _read(reader, _boundary(request, file_field), chunks)
         yield reader.form()
     finally:
         # No await here: a cancelled request would leave the file behind.
         reader.close()
+
+
+@asynccontextmanager
+async def receive_file(request: Request, *, max_bytes: int, spool_dir: Path | None) -> AsyncIterator[Form]:
+    """Receive a body that is the file itself; it lies on disk until the context ends. The form has no fields.
+
+    Raises:
+        PayloadTooLargeError: The body is larger than `max_bytes`.
+        StorageFullError: The disk has no room for the file.
+        ClientDisconnect: The client went away before the end.
+    """
+    reader = FormReader(_ONLY_FILE, spool_dir)
+    try:
+        async with _draining(request, max_bytes) as chunks:
+            await _read_file(reader, request.headers.get("content-type", ""), chunks)
+        yield reader.form()
+    finally:
+        reader.close()
+
+
+@asynccontextmanager
+async def spool_bytes(data: bytes, content_type: str, *, spool_dir: Path | None) -> AsyncIterator[SpooledFile]:
+    """Put bytes that came in another way where an upload would lie, until the context ends.
+
+    Raises:
+        StorageFullError: The disk has no room for them.
+    """
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        yield data
+
+    reader = FormReader(_ONLY_FILE, spool_dir)
+    try:
+        await _read_file(reader, content_type, chunks())
+        file = reader.form().file
+        assert file is not None
+        yield file
+    finally:
+        reader.close()
+
+
+async def _read(reader: FormReader, boundary: bytes, chunks: AsyncIterator[bytes]) -> None:
+    try:
+        reader.begin(boundary)
+        async for chunk in chunks:
+            reader.parse(chunk)
+            if reader.is_write_due:
+                await asyncio.to_thread(reader.write)
+    except FormParserError as error:
+        raise InvalidRequestError(f"The multipart/form-data body is broken: {error}.") from None
+    await asyncio.to_thread(reader.finish)
+
+
+async def _read_file(reader: FormReader, content_type: str, chunks: AsyncIterator[bytes]) -> None:
+    """Read bytes as the only part of a form, whose boundary nobody can have foreseen."""
+    boundary = uuid.uuid4().hex.encode()
+    disposition = f'Content-Disposition: form-data; name="{_ONLY_FILE}"; filename="upload"'
+    head = f"{disposition}\r\nContent-Type: {content_type or 'application/octet-stream'}\r\n\r\n".encode("latin-1")
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"--" + boundary + b"\r\n" + head
+        async for chunk in chunks:
+            yield chunk
+        yield b"\r\n--" + boundary + b"--\r\n"
+
+    await _read(reader, boundary, parts())
 
 
 async def receive_json(request: Request, *, max_bytes: int) -> object:

@@ -1,5 +1,6 @@
 """`/jobs`: what the server is doing, and the results of background jobs."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -8,6 +9,7 @@ from voice_stack.asr.activity import Activity
 from voice_stack.asr.background import BackgroundJobs
 from voice_stack.asr.formats import TRANSCRIPT_FORMATS, render, require_transcript_format
 from voice_stack.asr.job_view import request_object
+from voice_stack.asr.schemas import render_options
 from voice_stack.core.errors import ConflictError
 
 
@@ -38,7 +40,7 @@ def create_jobs_router(jobs: BackgroundJobs, activity: Activity) -> APIRouter:
             )
         transcript, checked = await jobs.result(job_id)
         name = response_format or checked.response_format
-        body = render(transcript, name, granularities=checked.granularities)
+        body = await asyncio.to_thread(render, transcript, name, render_options(checked))
         return Response(body, media_type=TRANSCRIPT_FORMATS[name].media_type)
 
     @router.delete("/jobs/{job_id}")

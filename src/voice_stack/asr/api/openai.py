@@ -1,187 +1,131 @@
 """OpenAI's transcription routes."""
 
-import logging
-from collections.abc import AsyncIterator
+import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from voice_stack.asr.activity import Activity
+from voice_stack.asr.api.intake import receive_audio
+from voice_stack.asr.api.streaming import transcript_events
 from voice_stack.asr.background import BackgroundJobs
-from voice_stack.asr.engine_factory import engine_specs
-from voice_stack.asr.formats import (
-    TRANSCRIPT_FORMATS,
-    delta_event,
-    done_event,
-    encode_sse,
-    render,
-    require_transcript_format,
-)
-from voice_stack.asr.models import WhisperModelSpec
-from voice_stack.asr.request import TranscriptionRequest
-from voice_stack.asr.schemas import (
-    Checked,
-    TranscriptionForm,
-    TranslationForm,
-    check_transcription,
-    check_translation,
-    form_body,
-)
-from voice_stack.asr.settings import AsrSettings
+from voice_stack.asr.form_values import name_ignored
+from voice_stack.asr.formats import JSON_TYPE, TRANSCRIPT_FORMATS, render
+from voice_stack.asr.forms import TranscriptionForm, TranslationForm, form_body
+from voice_stack.asr.schemas import Checked, check_transcription, check_translation, render_options
+from voice_stack.asr.service import AsrService
+from voice_stack.asr.stream_events import encode_sse
 from voice_stack.asr.transcriber import Transcription
-from voice_stack.asr.transcript import Segment, TextDeltas
+from voice_stack.asr.verbose import Processing, render_verbose
 from voice_stack.core.disconnect import finish_unless_disconnected
-from voice_stack.core.engine_pool import EnginePool
-from voice_stack.core.errors import UnsupportedValueError, VoiceStackError
-from voice_stack.core.logging import request_id_var
+from voice_stack.core.keep_alive import KeptAliveEvents
 from voice_stack.core.middleware import add_log_fields
-from voice_stack.core.model_names import ModelNames
-from voice_stack.core.model_store import ModelStore
+from voice_stack.core.multipart import Form
 from voice_stack.core.streaming import OwningStreamingResponse
-from voice_stack.core.uploads import receive_form
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class AsrService:
-    """What the routes work with; one per application."""
-
-    settings: AsrSettings
-    store: ModelStore
-    models: ModelNames
-    pool: EnginePool
-    activity: Activity = field(default_factory=Activity)
-
-    async def begin(self, checked: Checked) -> Transcription:
-        """Submit a checked request.
-
-        Raises:
-            ModelNotFoundError: No such model here.
-            UnsupportedValueError: The model cannot do what is asked.
-        """
-        model, request = self.prepare(checked)
-        replicas = engine_specs(self.settings, model)
-        transcription = Transcription(request, await self.pool.submit(replicas, request, request_id_var.get() or ""))
-        if not checked.background:
-            self.activity.add(checked, transcription)
-        return transcription
-
-    def prepare(self, checked: Checked) -> tuple[str, TranscriptionRequest]:
-        """The model for a checked request, and the request as its engine takes it.
-
-        Raises:
-            ModelNotFoundError: No such model here.
-            UnsupportedValueError: The model cannot do what is asked.
-        """
-        # The cues of a translation go by its segments: its words were not said. A job's result may be wanted as cues.
-        uses_words = require_transcript_format(checked.response_format).uses_words or checked.background
-        needs_words = uses_words and checked.task == "transcribe"
-        model = self.models.resolve(checked.model)
-        return model, TranscriptionRequest(
-            path=checked.file.path,
-            task=checked.task,
-            language=self._choose_language(model, checked),
-            prompt=checked.prompt,
-            temperature=checked.temperature,
-            word_timestamps="word" in checked.granularities or needs_words,
-            beam_size=checked.beam_size,
-        )
-
-    def _choose_language(self, model: str, checked: Checked) -> str | None:
-        """The spoken language as far as it is known before listening."""
-        default = self.settings.language if checked.task == "transcribe" else None
-        spec = self.store.find(model)
-        if not isinstance(spec, WhisperModelSpec):
-            return checked.language or default or None
-        if checked.task == "translate" and not spec.can_translate:
-            raise UnsupportedValueError(
-                f"model {model!r} cannot translate; a multilingual Whisper model such as 'base' can", param="model"
-            )
-        if spec.english_only and checked.language not in {None, "en"}:
-            raise UnsupportedValueError(
-                f"model {model!r} understands English only, not {checked.language!r}; a multilingual Whisper model "
-                "such as 'base' does",
-                param="language",
-            )
-        # The weights of some English-only models have all the language tokens, which then mislead.
-        return "en" if spec.english_only else checked.language or default or None
 
 
 def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
     """The routes, below the API prefix."""
     router = APIRouter(tags=["audio"])
-    max_bytes = service.settings.max_upload_mb * 1024 * 1024
 
     @router.post("/audio/transcriptions", openapi_extra=form_body(TranscriptionForm))
     async def transcribe(request: Request) -> Response:
         """Speech to text, in the language that is spoken."""
-        return await _answer(service, jobs, request, max_bytes, translate=False)
+        async with AsyncExitStack() as owned:
+            form = await owned.enter_async_context(receive_audio(request, service.settings))
+            checked = check_transcription(form)
+            exchange = _Exchange(service, request, checked, owned)
+            if checked.background:
+                return await exchange.put_in_line(jobs, form)
+            return await (exchange.stream() if checked.stream else exchange.answer())
+
+    @router.post("/audio/transcriptions/verbose", openapi_extra=form_body(TranscriptionForm))
+    async def transcribe_verbosely(request: Request) -> Response:
+        """Speech to text with everything that is known of it, whatever `response_format` says."""
+        async with AsyncExitStack() as owned:
+            checked = check_transcription(
+                await owned.enter_async_context(receive_audio(request, service.settings)), is_verbose=True
+            )
+            return await _Exchange(service, request, checked, owned).answer_verbosely()
 
     @router.post("/audio/translations", openapi_extra=form_body(TranslationForm))
     async def translate(request: Request) -> Response:
         """Speech in any language to English text."""
-        return await _answer(service, jobs, request, max_bytes, translate=True)
-
-    @router.get("/models")
-    async def list_models() -> dict[str, object]:
-        """The models that work here."""
-        return service.models.list()
-
-    @router.get("/models/{name:path}")
-    async def show_model(name: str) -> dict[str, object]:
-        """One model."""
-        return service.models.describe(name)
+        async with AsyncExitStack() as owned:
+            form = await owned.enter_async_context(receive_audio(request, service.settings))
+            checked = check_translation(form)
+            exchange = _Exchange(service, request, checked, owned)
+            return await (exchange.put_in_line(jobs, form) if checked.background else exchange.answer())
 
     return router
 
 
-async def _answer(
-    service: AsrService, jobs: BackgroundJobs, request: Request, max_bytes: int, *, translate: bool
-) -> Response:
-    async with AsyncExitStack() as owned:
-        form = await owned.enter_async_context(
-            receive_form(request, file_field="file", max_bytes=max_bytes, spool_dir=service.settings.spool_dir)
+@dataclass(slots=True)
+class _Exchange:
+    """A checked request on its way to its answer; `owned` is closed when that is over."""
+
+    service: AsrService
+    request: Request
+    checked: Checked
+    owned: AsyncExitStack
+    transcription: Transcription | None = None
+
+    def __post_init__(self) -> None:
+        self.owned.callback(self._end)
+
+    async def answer(self) -> Response:
+        checked = self.checked
+        transcript = await finish_unless_disconnected(self.request, (await self._begin_now()).gather())
+        body = await asyncio.to_thread(render, transcript, checked.response_format, render_options(checked))
+        return Response(
+            body, media_type=TRANSCRIPT_FORMATS[checked.response_format].media_type, headers=self._headers()
         )
-        checked = check_translation(form) if translate else check_transcription(form)
-        if checked.background:
-            service.prepare(checked)
-            job = await jobs.submit(checked, form)
-            return JSONResponse(job, 202, {"location": f"{service.settings.api_v1_str}/jobs/{job['id']}"})
-        transcription = await finish_unless_disconnected(request, service.begin(checked))
-        owned.callback(transcription.handle.cancel)
-        owned.callback(lambda: add_log_fields(request, model=checked.model, **transcription.log_fields()))
-        if not checked.stream:
-            transcript = await finish_unless_disconnected(request, transcription.gather())
-            body = render(transcript, checked.response_format, granularities=checked.granularities)
-            return Response(body, media_type=TRANSCRIPT_FORMATS[checked.response_format].media_type)
-        # Errors up to the first segment are an honest status; after it they can only be an event.
-        segments = transcription.segments()
-        first = await finish_unless_disconnected(request, _first(segments))
-        events = _events(transcription, first, segments)
-        return OwningStreamingResponse(events, owned.pop_all(), media_type="text/event-stream")
 
+    async def put_in_line(self, jobs: BackgroundJobs, form: Form) -> Response:
+        self.service.prepare(self.checked)
+        job = await jobs.submit(self.checked, form)
+        location = f"{self.service.settings.api_v1_str}/jobs/{job['id']}"
+        return JSONResponse(job, 202, {"location": location, **self._headers()})
 
-async def _first(segments: AsyncIterator[Segment]) -> Segment | None:
-    return await anext(segments, None)
+    async def answer_verbosely(self) -> Response:
+        transcription = await self._begin_now()
+        transcript = await finish_unless_disconnected(self.request, transcription.gather())
+        handle = transcription.handle
+        processing = Processing(
+            self.service.models.resolve(self.checked.model),
+            transcription.summary.speech_s,
+            handle.queue_wait_s,
+            handle.run_s,
+        )
+        return Response(render_verbose(transcript, processing), media_type=JSON_TYPE, headers=self._headers())
 
+    async def stream(self) -> Response:
+        """Errors within `stream_status_wait_s` are an honest status; later ones can only be an event."""
+        settings = self.service.settings
+        events = KeptAliveEvents(
+            transcript_events(self._begin, shows_languages=self.checked.shows_languages),
+            ping_interval_s=settings.ping_interval_s,
+            encode_error=lambda error: encode_sse(error.body()),
+        )
+        self.owned.push_async_callback(events.aclose)
+        await events.wait_for_first(self.request, settings.stream_status_wait_s)
+        return OwningStreamingResponse(
+            events, self.owned.pop_all(), media_type="text/event-stream", headers=self._headers()
+        )
 
-async def _events(
-    transcription: Transcription, first: Segment | None, rest: AsyncIterator[Segment]
-) -> AsyncIterator[bytes]:
-    heard = [first] if first else []
-    deltas = TextDeltas()
-    try:
-        if first and (text := deltas.push(first)):
-            yield encode_sse(delta_event(text))
-        async for segment in rest:
-            heard.append(segment)
-            if text := deltas.push(segment):
-                yield encode_sse(delta_event(text))
-    except VoiceStackError as error:
-        logger.warning("stream ends with an error: %s", error)
-        yield encode_sse(error.body())
-        return
-    yield encode_sse(done_event(transcription.transcript(tuple(heard))))
+    async def _begin_now(self) -> Transcription:
+        return await finish_unless_disconnected(self.request, self._begin())
+
+    async def _begin(self) -> Transcription:
+        self.transcription = await self.service.begin(self.checked)
+        return self.transcription
+
+    def _end(self) -> None:
+        if self.transcription is not None:
+            add_log_fields(self.request, model=self.checked.model, **self.transcription.log_fields())
+            self.transcription.handle.cancel()
+
+    def _headers(self) -> dict[str, str]:
+        ignored = self.checked.ignored
+        return {"x-ignored-fields": name_ignored(ignored)} if ignored else {}

@@ -27,6 +27,8 @@ class DecodeOptions:
         temperature: 0 searches the best text with a beam, above it samples.
         beam_size: Width of the search at temperature 0.
         word_timestamps: Whether segments carry words.
+        hotwords: Words to expect, before the prompt.
+        token_logprobs: Whether segments carry the log-probability of each token.
     """
 
     language: str | None
@@ -35,6 +37,8 @@ class DecodeOptions:
     temperature: float = 0.0
     beam_size: int = 5
     word_timestamps: bool = False
+    hotwords: str | None = None
+    token_logprobs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class EngineCapabilities:
         words: Whether it gives word times.
         prompt: Whether it heeds a prompt.
         language_detection: Whether it tells the language; if not, `DecodeOptions.language` may be None.
+        token_logprobs: Whether it tells how probable each token was.
     """
 
     languages: tuple[str, ...]
@@ -80,6 +85,7 @@ class EngineCapabilities:
     words: bool
     prompt: bool
     language_detection: bool
+    token_logprobs: bool = False
 
 
 @dataclass(frozen=True, slots=True)

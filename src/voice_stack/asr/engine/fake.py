@@ -17,7 +17,7 @@ from voice_stack.asr.engine.base import (
     WindowResult,
     check_window,
 )
-from voice_stack.asr.transcript import Segment, Word
+from voice_stack.asr.transcript import Segment, TokenLogprob, Word
 from voice_stack.core.errors import EngineError
 from voice_stack.utils.language import LANGUAGES
 
@@ -69,7 +69,9 @@ class FakeEngine(AsrEngine):
     @property
     def capabilities(self) -> EngineCapabilities:
         """Everything."""
-        return EngineCapabilities(tuple(LANGUAGES), translate=True, words=True, prompt=True, language_detection=True)
+        return EngineCapabilities(
+            tuple(LANGUAGES), translate=True, words=True, prompt=True, language_detection=True, token_logprobs=True
+        )
 
     def detect_language(self, window: NDArray[np.float32]) -> dict[str, float]:
         """See `AsrEngine.detect_language`: always English."""
@@ -92,7 +94,10 @@ def _hear(window: NDArray[np.float32], options: DecodeOptions) -> WindowResult:
     text = f" window {duration_s:.1f} s."
     words = _spread(text.split(), duration_s) if options.word_timestamps else ()
     tokens = tuple(range(len(text.split())))
-    segment = Segment(text, 0.0, duration_s, tokens, options.temperature, -0.1, 1.0, 0.01, words=words)
+    logprobs = tuple(TokenLogprob(f" {part}".encode(), -0.1) for part in text.split()) if options.token_logprobs else ()
+    segment = Segment(
+        text, 0.0, duration_s, tokens, options.temperature, -0.1, 1.0, 0.01, words=words, logprobs=logprobs
+    )
     return WindowResult((segment,), options.language or "en", 1.0, -0.1, 1.0, 0.01, options.temperature, duration_s)
 
 

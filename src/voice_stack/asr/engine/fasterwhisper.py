@@ -24,7 +24,9 @@ from voice_stack.asr.engine.base import (
 )
 from voice_stack.asr.engine.compute_plan import load_model, plan_compute
 from voice_stack.asr.engine.encoder_width import FULL_FRAMES, has_run_on, narrow_frames
+from voice_stack.asr.engine.prompt_tokens import previous_tokens
 from voice_stack.asr.engine.timestamps import last_timestamp_s, split_at_timestamps
+from voice_stack.asr.engine.token_scores import score_tokens
 from voice_stack.asr.engine.word_alignment import align_words, pick_rows
 from voice_stack.asr.transcript import Segment
 from voice_stack.core.errors import EngineError, ModelLoadError
@@ -33,7 +35,6 @@ from voice_stack.core.logging import log_event
 _LATEST_FIRST_TIMESTAMP = 50  # in timestamps: text begins within the first second of the window
 _DRAWN = 5  # texts above temperature 0, the most probable is kept
 _FILES = ("config.json", "model.bin", "tokenizer.json")  # the library looks for a missing tokenizer on the hub
-
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +78,8 @@ class FasterWhisperEngine(AsrEngine):
         self._capabilities = EngineCapabilities(
             languages=codes if multilingual else ("en",),
             translate=multilingual,
-            words=True,
-            prompt=True,
             language_detection=multilingual,
+            **dict.fromkeys(("words", "prompt", "token_logprobs"), True),
         )
 
     def open_for_crowd(self) -> AsrEngine:
@@ -150,9 +150,10 @@ class FasterWhisperEngine(AsrEngine):
             texts = [results[index].segments for index in heard]
             durations_s = [windows[index].size / SAMPLE_RATE for index in heard]
             timed = align_words(self._model, tokenizer, texts, pick_rows(encoded, heard), durations_s)
-            results |= {
-                index: replace(results[index], segments=words) for index, words in zip(heard, timed, strict=True)
-            }
+            for index, segments in zip(heard, timed, strict=True):
+                results[index] = replace(results[index], segments=segments)
+        for index in heard if options.token_logprobs else ():
+            results[index] = score_tokens(self._model, tokenizer, results[index], pick_rows(encoded, [index]))
         for index in failed:
             (results[index],) = self._decode_at(FULL_FRAMES, [windows[index]], tokenizer, options)
         return list(results.values())
@@ -195,7 +196,7 @@ class FasterWhisperEngine(AsrEngine):
     def _generate(
         self, encoded: ctranslate2.StorageView, count: int, tokenizer: Tokenizer, options: DecodeOptions
     ) -> list[ctranslate2.models.WhisperGenerationResult]:
-        previous = tokenizer.encode(" " + options.prompt.strip()) if options.prompt and options.prompt.strip() else []
+        previous = previous_tokens(tokenizer, options, self._model.max_length // 2 - 1)
         search: Mapping[str, float] = {"beam_size": options.beam_size}
         if options.temperature > 0:
             drawn = {"num_hypotheses": _DRAWN, "sampling_topk": 0, "sampling_temperature": options.temperature}

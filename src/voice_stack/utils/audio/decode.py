@@ -20,6 +20,7 @@ from av.stream import Discard
 from numpy.typing import NDArray
 
 from voice_stack.core.errors import AudioTooShortError, InvalidAudioError
+from voice_stack.utils.audio.sources import AudioSource, pick_track
 
 if TYPE_CHECKING:
     from av.packet import Packet  # generic for the type checker only
@@ -54,14 +55,14 @@ _SAMPLE_RATES = range(1_000, 768_001)
 
 
 def decode_blocks(
-    path: Path, *, sample_rate: int = 16_000, block_s: float = 20.0, max_duration_s: float | None = None
+    source: Path | AudioSource, *, sample_rate: int = 16_000, block_s: float = 20.0, max_duration_s: float | None = None
 ) -> Iterator[NDArray[np.float32]]:
-    """Decode the best audio stream of a file; nothing is opened before the first block is asked for.
+    """Decode one audio stream of a file, by default the best; nothing is opened before the first block is asked for.
 
     Closing the iterator early closes the file.
 
     Args:
-        path: A media file of any container and codec FFmpeg knows; any sample rate and number of channels.
+        source: A media file of any container and codec FFmpeg knows; any sample rate and number of channels.
         sample_rate: Rate of the result in Hz.
         block_s: Length of a block in seconds, 0.1 at least; only the last one is shorter.
         max_duration_s: Longest audio taken, in seconds of decoded sound, whatever the header says; None for no limit.
@@ -71,11 +72,12 @@ def decode_blocks(
 
     Raises:
         InvalidAudioError: Not a media file, no audio in it, or longer than `max_duration_s`.
+        UnsupportedValueError: It has no such track as `source` names.
         AudioTooShortError: Less than 0.1 s in all.
         OSError: The file is missing or may not be read.
     """
     total = 0
-    with _open_audio(path) as (container, stream):
+    with _open_audio(_as_source(source)) as (container, stream):
         chunks = _resample(_decode(_read_packets(container, stream)), sample_rate)
         for block in _regroup(chunks, round(max(block_s, MIN_DURATION_S) * sample_rate)):
             total += block.size
@@ -85,17 +87,22 @@ def decode_blocks(
         raise _invalid_audio("the file holds no audio that can be decoded")
 
 
-def probe_duration_s(path: Path) -> float | None:
+def probe_duration_s(source: Path | AudioSource) -> float | None:
     """Length that the file claims, in seconds; a hint only, a header may lie. None where it claims nothing.
 
     Raises:
         InvalidAudioError: Not a media file, or no audio in it.
+        UnsupportedValueError: It has no such track as `source` names.
         OSError: The file is missing or may not be read.
     """
-    with _open_audio(path) as (container, stream):
+    with _open_audio(_as_source(source)) as (container, stream):
         if stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base)
         return None if container.duration is None else container.duration / av.time_base
+
+
+def _as_source(source: Path | AudioSource) -> AudioSource:
+    return source if isinstance(source, AudioSource) else AudioSource(source)
 
 
 def _invalid_audio(reason: str) -> InvalidAudioError:
@@ -103,14 +110,15 @@ def _invalid_audio(reason: str) -> InvalidAudioError:
 
 
 @contextmanager
-def _open_audio(path: Path) -> Iterator[tuple[InputContainer, AudioStream]]:
+def _open_audio(source: AudioSource) -> Iterator[tuple[InputContainer, AudioStream]]:
     """Open the file and find its audio; the one place where FFmpeg's errors become ours."""
-    if not path.stat().st_size:
+    if not source.path.stat().st_size:
         raise _invalid_audio("the file is empty")
     try:
         # The protocol is written out because FFmpeg reads a name such as "concat:a|b" as an address.
-        with av.open(f"file:{path.absolute()}", options=_OPTIONS, metadata_errors="replace") as container:
-            stream = container.streams.best("audio")
+        name, options = f"file:{source.path.absolute()}", {**_OPTIONS, **source.options}
+        with av.open(name, format=source.demuxer, options=options, metadata_errors="replace") as container:
+            stream = pick_track(container, source.track)
             if not isinstance(stream, AudioStream):
                 raise _invalid_audio("the file has no audio stream that can be decoded")
             yield container, stream

@@ -1,0 +1,91 @@
+"""What the ASR server's routes work with: from a checked request to a job in the engine of its model."""
+
+from dataclasses import dataclass, field
+
+from voice_stack.asr.activity import Activity
+from voice_stack.asr.engine_factory import engine_specs
+from voice_stack.asr.formats import require_transcript_format
+from voice_stack.asr.models import WhisperModelSpec
+from voice_stack.asr.request import TranscriptionRequest
+from voice_stack.asr.schemas import Checked
+from voice_stack.asr.settings import AsrSettings
+from voice_stack.asr.transcriber import Transcription
+from voice_stack.core.engine_pool import EnginePool
+from voice_stack.core.errors import UnsupportedValueError
+from voice_stack.core.logging import request_id_var
+from voice_stack.core.model_names import ModelNames
+from voice_stack.core.model_store import ModelStore
+
+
+@dataclass(frozen=True, slots=True)
+class AsrService:
+    """What the routes work with; one per application."""
+
+    settings: AsrSettings
+    store: ModelStore
+    models: ModelNames
+    pool: EnginePool
+    activity: Activity = field(default_factory=Activity)
+
+    async def begin(self, checked: Checked) -> Transcription:
+        """Submit a checked request.
+
+        Raises:
+            ModelNotFoundError: No such model here.
+            UnsupportedValueError: The model cannot do what is asked.
+        """
+        model, request = self.prepare(checked)
+        replicas = engine_specs(self.settings, model)
+        transcription = Transcription(request, await self.pool.submit(replicas, request, request_id_var.get() or ""))
+        if not checked.background:
+            self.activity.add(checked, transcription)
+        return transcription
+
+    def prepare(self, checked: Checked) -> tuple[str, TranscriptionRequest]:
+        """The model for a checked request, and the request as its engine takes it.
+
+        Raises:
+            ModelNotFoundError: No such model here.
+            UnsupportedValueError: The model cannot do what is asked.
+        """
+        # The cues of a translation go by its segments: its words were not said. A job's result may be wanted as cues.
+        uses_words = require_transcript_format(checked.response_format).uses_words or checked.background
+        needs_words = uses_words and checked.task == "transcribe"
+        model = self.models.resolve(checked.model)
+        language = self._choose_language(model, checked)
+        return model, TranscriptionRequest(
+            path=checked.file.path,
+            task=checked.task,
+            language=language,
+            prompt=checked.prompt,
+            temperature=checked.temperature,
+            word_timestamps="word" in checked.granularities or needs_words,
+            beam_size=checked.beam_size,
+            hotwords=checked.hotwords,
+            candidate_languages=() if language else checked.languages,
+            token_logprobs=checked.logprobs,
+            vad=checked.vad,
+            pcm=checked.pcm,
+            audio_track=checked.audio_track,
+        )
+
+    def _choose_language(self, model: str, checked: Checked) -> str | None:
+        """The spoken language as far as it is known before listening."""
+        # The candidates of a request say more than the default of the server.
+        default = self.settings.language if checked.task == "transcribe" and not checked.languages else None
+        spec = self.store.find(model)
+        if not isinstance(spec, WhisperModelSpec):
+            return checked.language or default or None
+        if checked.task == "translate" and not spec.can_translate:
+            raise UnsupportedValueError(
+                f"model {model!r} cannot translate; a multilingual Whisper model such as 'base' can", param="model"
+            )
+        asked = (checked.language,) if checked.language else checked.languages
+        if spec.english_only and asked and "en" not in asked:
+            raise UnsupportedValueError(
+                f"model {model!r} understands English only, not {', '.join(asked)}; a multilingual Whisper model "
+                "such as 'base' does",
+                param="language" if checked.language else "languages",
+            )
+        # The weights of some English-only models have all the language tokens, which then mislead.
+        return "en" if spec.english_only else checked.language or default or None
