@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from voice_stack.asr.suppression_steps import ALL_STEPS
 from voice_stack.asr.transcript import Segment
 
 
@@ -18,6 +19,7 @@ class TranscriptionRequest:
         temperature: Where decoding starts; it rises where the text is poor.
         word_timestamps: Whether words carry times.
         beam_size: Hypotheses kept while decoding; None: as in the settings.
+        suppress: Steps of hallucination suppression that are taken.
     """
 
     path: Path
@@ -27,6 +29,7 @@ class TranscriptionRequest:
     temperature: float = 0.0
     word_timestamps: bool = False
     beam_size: int | None = None
+    suppress: frozenset[str] = ALL_STEPS
 
 
 @dataclass(frozen=True, slots=True)

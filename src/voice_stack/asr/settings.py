@@ -1,8 +1,9 @@
 """Settings of the ASR server."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from voice_stack.asr.suppression_steps import STEPS, parse_steps
 from voice_stack.core.settings import CoreSettings
 
 
@@ -35,8 +36,20 @@ class AsrSettings(CoreSettings):
     vad_threshold: float = Field(
         0.35, gt=0, lt=1, description="Speech probability from which a frame counts as speech."
     )
+    suppress: str = Field(
+        ",".join(STEPS),
+        description="Steps against text that nobody said, separated by commas; empty: none. "
+        + "; ".join(f"`{name}`: {what}" for name, what in STEPS.items())
+        + ".",
+    )
     window_s: float = Field(
         20.0, ge=2, le=30, description="Longest piece of audio the model hears at once, in seconds."
     )
     max_upload_mb: int = Field(1024, ge=1, description="Largest upload, in MiB.")
     max_audio_s: float = Field(43_200.0, gt=0, description="Longest audio, in seconds; 12 hours.")
+
+    @field_validator("suppress")
+    @classmethod
+    def _check_steps(cls, value: str) -> str:
+        parse_steps(value)
+        return value

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, DecodeOptions, WindowResult
 from voice_stack.asr.engine.encoder_width import narrow_frames
 from voice_stack.asr.request import AsrWorkerConfig, TranscriptionRequest, TranscriptionSummary, WindowText
+from voice_stack.asr.rescue import Decode, rescue
+from voice_stack.asr.suppression import suppress
 from voice_stack.asr.transcript import Segment
 from voice_stack.asr.window_result import better, in_file_time, is_poor, lost_tail, until_complete
 from voice_stack.asr.windows import Window, cut_windows
@@ -152,14 +155,14 @@ class AsrWorkload(Workload):
             )
 
     def _text(self, progress: _Progress, window: Window, result: WindowResult, options: DecodeOptions) -> WindowText:
-        segments = tuple[Segment, ...]()
-        # The model may stop before its window ends; what it left out is a window of its own.
-        while (rest := lost_tail(window, result)) is not None:
-            log_event(logger, logging.INFO, "window decoded on", from_s=round(rest.start_s, 2))
-            segments += in_file_time(until_complete(result), window)
-            window = rest
-            result = self._engine.decode([window.samples], replace(options, temperature=0.0))[0]
-        segments += () if is_poor(result) and segments else in_file_time(result, window)
+        """What was said in a window: the rescue of lost windows first, what the model left out, then suppression."""
+        steps = progress.request.suppress
+
+        def decode(part: Window, temperature: float) -> WindowResult:
+            return self._engine.decode([part.samples], replace(options, temperature=temperature))[0]
+
+        parts = rescue(window, result, decode) if "redecode" in steps else [(window, result)]
+        segments = tuple(chain.from_iterable(_complete(*part, decode, steps) for part in parts))
         return WindowText(segments, progress.language or result.language, progress.probability)
 
     def finish(self, job: Job) -> TranscriptionSummary:
@@ -179,6 +182,19 @@ def _count(blocks: Iterator[NDArray[np.float32]], progress: _Progress) -> Iterat
     for block in blocks:
         progress.heard_samples += block.size
         yield block
+
+
+def _complete(window: Window, result: WindowResult, decode: Decode, steps: frozenset[str]) -> tuple[Segment, ...]:
+    """The segments of a window in file time, without what nobody said."""
+    segments = tuple[Segment, ...]()
+    # The model may stop before its window ends; what it left out is a window of its own.
+    while (rest := lost_tail(window, result)) is not None:
+        log_event(logger, logging.INFO, "window decoded on", from_s=round(rest.start_s, 2))
+        segments += in_file_time(suppress(until_complete(result).segments, window, steps), window)
+        window, result = rest, decode(rest, 0.0)
+    if is_poor(result) and segments:
+        return segments
+    return segments + in_file_time(suppress(result.segments, window, steps), window)
 
 
 def _attempt(unit: Unit) -> _Attempt:

@@ -27,6 +27,7 @@ from voice_stack.asr.schemas import (
     form_body,
 )
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.asr.suppression_steps import parse_steps
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Segment, TextDeltas
 from voice_stack.core.disconnect import finish_unless_disconnected
@@ -68,6 +69,7 @@ class AsrService:
             temperature=checked.temperature,
             word_timestamps="word" in checked.granularities,
             beam_size=checked.beam_size,
+            suppress=parse_steps(self.settings.suppress),
         )
         replicas = engine_specs(self.settings, model)
         return Transcription(request, await self.pool.submit(replicas, request, request_id_var.get() or ""))
