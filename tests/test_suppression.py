@@ -169,6 +169,12 @@ def test_each_removal_is_logged_with_reason_and_file_times(caplog: pytest.LogCap
 
 def test_steps_are_read_from_a_list() -> None:
     assert parse_steps(" silence, words ,") == {"silence", "words"}
-    assert parse_steps("") == frozenset()
-    with pytest.raises(ValueError, match=f"'loops' is no step of suppression; possible are {', '.join(STEPS)}"):
+    assert parse_steps("none") == parse_steps("") == frozenset()
+    with pytest.raises(ValueError, match=f"'loops' is no step .* possible are {', '.join(STEPS)}, or none"):
         parse_steps("silence,loops")
+
+
+@pytest.mark.parametrize("word", ["No.", "Go!", "Up."])
+def test_shortest_words_are_a_voice(word: str) -> None:
+    sound = window(silence(1), 0.5 * speak(word), silence(1))
+    assert suppress((at(UNSURE, 1.0, 1.5),), sound, ALL_STEPS) != ()

@@ -38,7 +38,7 @@ class AsrSettings(CoreSettings):
     )
     suppress: str = Field(
         ",".join(STEPS),
-        description="Steps against text that nobody said, separated by commas; empty: none. "
+        description="Steps against text that nobody said, separated by commas, or `none`. "
         + "; ".join(f"`{name}`: {what}" for name, what in STEPS.items())
         + ".",
     )
