@@ -58,15 +58,18 @@ def find_free_port() -> int:
 
 
 @contextmanager
-def run_servers() -> Iterator[Servers]:
+def run_servers(**settings: str) -> Iterator[Servers]:
     """Run `voice-stack up`; both servers are gone when the block ends.
+
+    Args:
+        **settings: Environment variables, as `ASR_VAD_ENABLED="false"`.
 
     Raises:
         TimeoutError: A server did not answer in time.
     """
     ports = {server: find_free_port() for server in ("asr", "tts")}
     variables = {f"{server.upper()}_PORT": str(port) for server, port in ports.items()}
-    environment = {**os.environ, **variables, "LOG_LEVEL": "WARNING", "OFFLINE": "true"}
+    environment = {**os.environ, **variables, "LOG_LEVEL": "WARNING", "OFFLINE": "true", **settings}
     urls = {server: f"http://127.0.0.1:{port}" for server, port in ports.items()}
     started = time.perf_counter()
     command = [sys.executable, "-m", "voice_stack", "up"]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from voice_stack.asr.suppression_steps import ALL_STEPS
 from voice_stack.asr.transcript import Segment
 
 
@@ -60,6 +61,7 @@ class TranscriptionRequest:
         vad: How speech is told from silence.
         pcm: The file holds bare samples of this kind; None: it says itself what it is.
         audio_track: Which of several audio tracks, by index from 0 or by language; None: the container's default.
+        suppress: Steps of hallucination suppression that are taken.
     """
 
     path: Path
@@ -75,6 +77,7 @@ class TranscriptionRequest:
     vad: VadChoice = VadChoice()
     pcm: PcmFormat | None = None
     audio_track: int | str | None = None
+    suppress: frozenset[str] = ALL_STEPS
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from voice_stack.asr.models import WhisperModelSpec
 from voice_stack.asr.request import TranscriptionRequest
 from voice_stack.asr.schemas import Checked
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.asr.suppression_steps import parse_steps
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.errors import UnsupportedValueError
@@ -67,6 +68,7 @@ class AsrService:
             vad=checked.vad,
             pcm=checked.pcm,
             audio_track=checked.audio_track,
+            suppress=parse_steps(self.settings.suppress),
         )
 
     def _choose_language(self, model: str, checked: Checked) -> str | None:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from voice_stack.asr.suppression_steps import STEPS, parse_steps
 from voice_stack.core.settings import CommaSeparated, CoreSettings
 
 
@@ -49,6 +50,12 @@ class AsrSettings(CoreSettings):
     vad_threshold: float = Field(
         0.35, gt=0, lt=1, description="Speech probability from which a frame counts as speech."
     )
+    suppress: str = Field(
+        ",".join(STEPS),
+        description="Steps against text that nobody said, separated by commas, or `none`. "
+        + "; ".join(f"`{name}`: {what}" for name, what in STEPS.items())
+        + ".",
+    )
     window_s: float = Field(
         20.0, ge=2, le=30, description="Longest piece of audio the model hears at once, in seconds."
     )
@@ -83,3 +90,9 @@ class AsrSettings(CoreSettings):
     ping_interval_s: float = Field(
         10.0, gt=0, le=3600, description="Seconds without an event after which a stream sends a comment (`: ping`)."
     )
+
+    @field_validator("suppress")
+    @classmethod
+    def _check_steps(cls, value: str) -> str:
+        parse_steps(value)
+        return value

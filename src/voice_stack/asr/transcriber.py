@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from itertools import chain
 
+from voice_stack.asr.repetition import RepeatFilter
 from voice_stack.asr.request import TranscriptionRequest, TranscriptionSummary, WindowText
 from voice_stack.asr.transcript import Segment, Transcript
 from voice_stack.core.job_handle import JobHandle
@@ -31,11 +33,14 @@ class Transcription:
             VoiceStackError: The job failed.
         """
         try:
+            repeats = RepeatFilter(is_active="repetition" in self.request.suppress)
             async for output in self.handle.outputs():
                 if isinstance(output, WindowText):
                     self.heard_s, self.total_s = output.heard_s, output.total_s
-                    for segment in output.segments:
+                    for segment in chain.from_iterable(map(repeats.push, output.segments)):
                         yield segment
+            for segment in repeats.finish():
+                yield segment
         finally:
             self.handle.cancel()
 

@@ -1,27 +1,22 @@
 """How good a window's text is, where it lies in the file, and what the model left out of it."""
 
-import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
+from voice_stack.asr.repetition import MAX_COMPRESSION_RATIO, MIN_NO_SPEECH_PROB
 from voice_stack.asr.transcript import Segment
 from voice_stack.asr.windows import Window
-from voice_stack.core.logging import log_event
 
-logger = logging.getLogger(__name__)
-
-# Thresholds of the Whisper paper (Radford et al. 2022, section 4.5).
+# A threshold of the Whisper paper (Radford et al. 2022, section 4.5).
 MIN_AVG_LOGPROB = -1.0
-MAX_COMPRESSION_RATIO = 2.4
-MIN_NO_SPEECH_PROB = 0.6
 
 LOST_TAIL_S = 1.0
 """Speech after the last timestamp that is decoded once more: the model stopped before its window ended."""
 
 
-def is_silence(result: WindowResult) -> bool:
-    """Whether the model itself says that nothing is said in the window."""
+def is_silence(result: WindowResult | Segment) -> bool:
+    """Whether the model itself says that nothing is said."""
     return result.no_speech_prob > MIN_NO_SPEECH_PROB and result.avg_logprob < MIN_AVG_LOGPROB
 
 
@@ -47,19 +42,9 @@ def better(one: WindowResult | None, other: WindowResult) -> WindowResult:
     return max(one, other, key=lambda result: (result.compression_ratio <= MAX_COMPRESSION_RATIO, result.avg_logprob))
 
 
-def in_file_time(result: WindowResult, window: Window) -> tuple[Segment, ...]:
-    """The segments of a window with times of the file; none of a window that holds no speech."""
-    if is_silence(result):
-        log_event(
-            logger,
-            logging.INFO,
-            "text dropped: no speech",
-            start_s=round(window.start_s, 2),
-            no_speech_prob=round(result.no_speech_prob, 2),
-            avg_logprob=round(result.avg_logprob, 2),
-        )
-        return ()
-    return tuple(_shift(segment, window) for segment in result.segments)
+def in_file_time(segments: Iterable[Segment], window: Window) -> tuple[Segment, ...]:
+    """The segments of a window with times of the file."""
+    return tuple(_shift(segment, window) for segment in segments)
 
 
 def _shift(segment: Segment, window: Window) -> Segment:
@@ -96,6 +81,21 @@ def lost_tail(window: Window, result: WindowResult) -> Window | None:
     cut = int(result.is_complete_until_s * SAMPLE_RATE)
     if cut <= 0:
         return None
+    return after(window, cut)
+
+
+def before(window: Window, cut: int) -> Window:
+    """The part of a window in front of a sample, which lies inside the window."""
+    pieces = tuple(
+        replace(piece, length=min(piece.length, cut - piece.window_start))
+        for piece in window.pieces
+        if piece.window_start < cut
+    )
+    return Window(window.samples[:cut], pieces, window.index)
+
+
+def after(window: Window, cut: int) -> Window:
+    """The part of a window from a sample on, which lies inside the window."""
     pieces = tuple(
         replace(
             piece,

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, DecodeOptions, W
 from voice_stack.asr.engine.encoder_width import narrow_frames
 from voice_stack.asr.request import AsrWorkerConfig, TranscriptionRequest, TranscriptionSummary, WindowText
 from voice_stack.asr.request_audio import choose_vad, describe_source
+from voice_stack.asr.rescue import Decode, rescue
+from voice_stack.asr.suppression import suppress
 from voice_stack.asr.transcript import Segment
 from voice_stack.asr.window_result import among_candidates, better, in_file_time, is_poor, lost_tail, until_complete
 from voice_stack.asr.windows import Window, cut_windows
@@ -188,14 +191,14 @@ class AsrWorkload(Workload):
     def _text(
         self, engine: AsrEngine, progress: _Progress, window: Window, result: WindowResult, options: DecodeOptions
     ) -> WindowText:
-        segments = tuple[Segment, ...]()
-        # The model may stop before its window ends; what it left out is a window of its own.
-        while (rest := lost_tail(window, result)) is not None:
-            log_event(logger, logging.INFO, "window decoded on", from_s=round(rest.start_s, 2))
-            segments += in_file_time(until_complete(result), window)
-            window = rest
-            result = engine.decode([window.samples], replace(options, temperature=0.0))[0]
-        segments += () if is_poor(result) and segments else in_file_time(result, window)
+        """What was said in a window: the rescue of lost windows first, what the model left out, then suppression."""
+        steps = progress.request.suppress
+
+        def decode(part: Window, temperature: float) -> WindowResult:
+            return engine.decode([part.samples], replace(options, temperature=temperature))[0]
+
+        parts = rescue(window, result, decode) if "redecode" in steps else [(window, result)]
+        segments = tuple(chain.from_iterable(_complete(*part, decode, steps) for part in parts))
         language, heard_s = progress.language or result.language, window.to_file_s(window.duration_s, is_end=True)
         return WindowText(segments, language, progress.probability, heard_s, progress.total_s)
 
@@ -216,6 +219,19 @@ def _count(blocks: Iterator[NDArray[np.float32]], progress: _Progress) -> Iterat
     for block in blocks:
         progress.heard_samples += block.size
         yield block
+
+
+def _complete(window: Window, result: WindowResult, decode: Decode, steps: frozenset[str]) -> tuple[Segment, ...]:
+    """The segments of a window in file time, without what nobody said."""
+    segments = tuple[Segment, ...]()
+    # The model may stop before its window ends; what it left out is a window of its own.
+    while (rest := lost_tail(window, result)) is not None:
+        log_event(logger, logging.INFO, "window decoded on", from_s=round(rest.start_s, 2))
+        segments += in_file_time(suppress(until_complete(result).segments, window, steps), window)
+        window, result = rest, decode(rest, 0.0)
+    if is_poor(result) and segments:
+        return segments
+    return segments + in_file_time(suppress(result.segments, window, steps), window)
 
 
 def _attempt(unit: Unit) -> _Attempt:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from voice_stack.core.errors import AudioTooShortError, InvalidAudioError
 from voice_stack.utils.audio.sources import AudioSource, pick_track
+from voice_stack.utils.audio.timeline import CONTAINERS, Timeline
 
 if TYPE_CHECKING:
     from av.packet import Packet  # generic for the type checker only
@@ -59,7 +60,8 @@ def decode_blocks(
 ) -> Iterator[NDArray[np.float32]]:
     """Decode one audio stream of a file, by default the best; nothing is opened before the first block is asked for.
 
-    Closing the iterator early closes the file.
+    Closing the iterator early closes the file. A late start of the sound and holes in its timestamps become zeros, so
+    that a sample's place is its time in the film.
 
     Args:
         source: A media file of any container and codec FFmpeg knows; any sample rate and number of channels.
@@ -78,7 +80,7 @@ def decode_blocks(
     """
     total = 0
     with _open_audio(_as_source(source)) as (container, stream):
-        chunks = _resample(_decode(_read_packets(container, stream)), sample_rate)
+        chunks = _resample(_decode(_read_packets(container, stream)), sample_rate, _timeline(container))
         for block in _regroup(chunks, round(max(block_s, MIN_DURATION_S) * sample_rate)):
             total += block.size
             _check_length(total, sample_rate, max_duration_s)
@@ -157,15 +159,26 @@ def _decode(packets: "Iterable[Packet[AudioStream]]") -> Iterator[AudioFrame]:
         logger.warning("Damaged packets of the audio file skipped: %d", skipped)
 
 
-def _resample(frames: Iterable[AudioFrame], sample_rate: int) -> Iterator[NDArray[np.float32]]:
+def _timeline(container: InputContainer) -> Timeline | None:
+    if CONTAINERS.isdisjoint(container.format.name.split(",")):
+        return None
+    start, duration = (None if t is None else t / av.time_base for t in (container.start_time, container.duration))
+    return Timeline(start, duration)
+
+
+def _resample(
+    frames: Iterable[AudioFrame], sample_rate: int, timeline: Timeline | None
+) -> Iterator[NDArray[np.float32]]:
     shape: tuple[str, str, int, int] | None = None
     converter: _MonoConverter | None = None
     for frame in frames:
         found = (frame.format.name, frame.layout.name, frame.layout.nb_channels, frame.sample_rate)
-        if converter is None or found != shape:
+        gap_s = timeline.place(frame.time, frame.samples / max(frame.sample_rate, 1)) if timeline else 0.0
+        if converter is None or found != shape or gap_s:
             if converter is not None:
                 yield from converter.finish()
             shape, converter = found, _MonoConverter(frame.sample_rate, sample_rate)
+        yield from _silence(round(gap_s * sample_rate))
         yield from converter.push(frame)
     if converter is not None:
         yield from converter.finish()
@@ -200,6 +213,11 @@ class _MonoConverter:
             # Where nothing is to be converted the resampler hands back what it got, None included.
             if out is not None:
                 yield out.to_ndarray()[0] * _S32_SCALE
+
+
+def _silence(samples: int) -> Iterator[NDArray[np.float32]]:
+    for start in range(0, samples, _GROUP_SAMPLES):
+        yield np.zeros(min(_GROUP_SAMPLES, samples - start), np.float32)
 
 
 def _regroup(chunks: Iterable[NDArray[np.float32]], size: int) -> Iterator[NDArray[np.float32]]:
