@@ -116,12 +116,28 @@ def _vtt(transcript: Transcript, _granularities: frozenset[str]) -> bytes:
     return ("WEBVTT\n\n" + "".join(cues)).encode()
 
 
+def _tsv(transcript: Transcript, _granularities: frozenset[str]) -> bytes:
+    """Times in whole milliseconds, then the text, with a tab between them."""
+    rows = (
+        f"{round(segment.start_s * 1000)}\t{round(segment.end_s * 1000)}\t{' '.join(segment.text.split())}\n"
+        for segment in transcript.segments
+    )
+    return ("start\tend\ttext\n" + "".join(rows)).encode()
+
+
+def _jsonl(transcript: Transcript, _granularities: frozenset[str]) -> bytes:
+    """One segment a line."""
+    return b"".join(_encode(_segment_fields(n, segment)) + b"\n" for n, segment in enumerate(transcript.segments))
+
+
 TRANSCRIPT_FORMATS: dict[str, TranscriptFormat] = {
     "json": TranscriptFormat(JSON_TYPE, _json),
     "text": TranscriptFormat(TEXT_TYPE, _text),
     "srt": TranscriptFormat(TEXT_TYPE, _srt),
     "verbose_json": TranscriptFormat(JSON_TYPE, _verbose_json),
     "vtt": TranscriptFormat(TEXT_TYPE, _vtt),
+    "tsv": TranscriptFormat(TEXT_TYPE, _tsv),
+    "jsonl": TranscriptFormat("application/jsonl", _jsonl),
 }
 """Every format of a transcription, by its name in `response_format`."""
 

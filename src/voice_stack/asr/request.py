@@ -2,8 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from voice_stack.asr.transcript import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class RawPcm:
+    """How the samples of a file without a header lie: 16-bit integers, channels interleaved; `sample_rate` in Hz."""
+
+    sample_rate: int = 16_000
+    channels: int = 1
+    byte_order: Literal["little", "big"] = "little"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +28,8 @@ class TranscriptionRequest:
         temperature: Where decoding starts; it rises where the text is poor.
         word_timestamps: Whether words carry times.
         beam_size: Hypotheses kept while decoding; None: as in the settings.
+        pcm: How the samples lie in a file without a header; None: a media file. One with a header is heeded anyway.
+        vad_enabled: Whether silence is left out; None: as in the settings.
     """
 
     path: Path
@@ -27,6 +39,33 @@ class TranscriptionRequest:
     temperature: float = 0.0
     word_timestamps: bool = False
     beam_size: int | None = None
+    pcm: RawPcm | None = None
+    vad_enabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionRequest:
+    """Which language is spoken in a file; only a few excerpts are listened to.
+
+    Attributes:
+        path: The uploaded file.
+        pcm: As in `TranscriptionRequest`.
+        offset_s: Where to begin listening, in seconds.
+        length_s: How far from there excerpts may lie, in seconds; None: to the end.
+    """
+
+    path: Path
+    pcm: RawPcm | None = None
+    offset_s: float = 0.0
+    length_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageVote:
+    """Output of a detection: probabilities by language code for one excerpt; no seconds of speech: a mere guess."""
+
+    probabilities: tuple[tuple[str, float], ...]
+    speech_s: float
 
 
 @dataclass(frozen=True, slots=True)

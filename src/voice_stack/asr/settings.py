@@ -40,3 +40,19 @@ class AsrSettings(CoreSettings):
     )
     max_upload_mb: int = Field(1024, ge=1, description="Largest upload, in MiB.")
     max_audio_s: float = Field(43_200.0, gt=0, description="Longest audio, in seconds; 12 hours.")
+    bazarr_heartbeat_s: float = Field(
+        30.0, gt=0, description="Seconds between the empty lines that keep a waiting Bazarr connection open."
+    )
+    bazarr_linger_s: float = Field(
+        600.0, ge=0, description="Seconds that work for Bazarr goes on after its client left; a retry then joins it."
+    )
+    bazarr_translate_foreign: bool = Field(
+        True, description="English asked of a film that is clearly not English: translate it. Bazarr labels it English."
+    )
+    bazarr_open: bool = Field(
+        False, description="With `API_KEYS`: Bazarr's routes and `/status` need no key, for Bazarr cannot send one."
+    )
+    result_cache_mb: int = Field(
+        64, ge=0, description="Memory for finished results of Bazarr's films, in MiB; 0: none."
+    )
+    result_cache_hours: float = Field(24.0, ge=0, description="How long a finished result is kept, in hours.")

@@ -7,9 +7,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from voice_stack.asr.audio_source import decode_source, source_duration_s
+from voice_stack.asr.detection import Excerpt, plan_detection, run_detection
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, DecodeOptions, WindowResult
 from voice_stack.asr.engine.encoder_width import narrow_frames
-from voice_stack.asr.request import AsrWorkerConfig, TranscriptionRequest, TranscriptionSummary, WindowText
+from voice_stack.asr.request import (
+    AsrWorkerConfig,
+    DetectionRequest,
+    TranscriptionRequest,
+    TranscriptionSummary,
+    WindowText,
+)
 from voice_stack.asr.transcript import Segment
 from voice_stack.asr.window_result import better, in_file_time, is_poor, lost_tail, until_complete
 from voice_stack.asr.windows import Window, cut_windows
@@ -17,7 +25,6 @@ from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.jobs import Again, Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit
 from voice_stack.core.logging import log_event
 from voice_stack.core.workload import Workload
-from voice_stack.utils.audio.decode import decode_blocks, probe_duration_s
 from voice_stack.utils.audio.vad import VadOptions
 
 logger = logging.getLogger(__name__)
@@ -83,6 +90,8 @@ class AsrWorkload(Workload):
 
     def plan(self, job: Job) -> Iterator[PlanStep]:
         request = job.request
+        if isinstance(request, DetectionRequest):
+            return plan_detection(job.id, request, self._vad, self._config.window_s)
         assert isinstance(request, TranscriptionRequest)
         progress = self._jobs[job.id] = _Progress(request)
         return self._cut(job, request, progress)
@@ -90,9 +99,11 @@ class AsrWorkload(Workload):
     def _cut(self, job: Job, request: TranscriptionRequest, progress: _Progress) -> Iterator[PlanStep]:
         # A small file is short enough for the scheduler without looking: opening it twice costs milliseconds.
         if request.path.stat().st_size > SMALL_FILE_BYTES:
-            yield Outlook(probe_duration_s(request.path) or 0.0)
-        blocks = decode_blocks(request.path, max_duration_s=self._config.max_audio_s)
-        for window in cut_windows(_count(blocks, progress), vad=self._vad, max_window_s=self._config.window_s):
+            yield Outlook(source_duration_s(request.path, request.pcm) or 0.0)
+        blocks = decode_source(request.path, request.pcm, self._config.max_audio_s)
+        for window in cut_windows(
+            _count(blocks, progress), vad=self._vad_of(request), max_window_s=self._config.window_s
+        ):
             if window is None:
                 yield None
                 continue
@@ -101,6 +112,11 @@ class AsrWorkload(Workload):
             key = self._batch_key(progress, attempt)
             # A language that is still open is settled window by window.
             yield Unit(job.id, window.index, window.duration_s, key, attempt, is_sequential=not progress.is_settled)
+
+    def _vad_of(self, request: TranscriptionRequest) -> VadOptions | None:
+        if request.vad_enabled is None:
+            return self._vad
+        return (self._vad or VadOptions(threshold=self._config.vad_threshold)) if request.vad_enabled else None
 
     def _batch_key(self, progress: _Progress, attempt: _Attempt) -> tuple[DecodeOptions, int]:
         frames = narrow_frames(attempt.window.samples.size, self._config.encoder_padding_s)
@@ -118,6 +134,9 @@ class AsrWorkload(Workload):
         )
 
     def run(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, RunResult]]:
+        if isinstance(units[0].data, Excerpt):
+            yield from run_detection(units, self._engine)
+            return
         attempts = [_attempt(unit) for unit in units]
         progress = self._jobs[units[0].job_id]
         self._check(progress.request)
@@ -162,7 +181,9 @@ class AsrWorkload(Workload):
         segments += () if is_poor(result) and segments else in_file_time(result, window)
         return WindowText(segments, progress.language or result.language, progress.probability)
 
-    def finish(self, job: Job) -> TranscriptionSummary:
+    def finish(self, job: Job) -> TranscriptionSummary | None:
+        if isinstance(job.request, DetectionRequest):
+            return None
         progress = self._jobs[job.id]
         return TranscriptionSummary(
             duration_s=progress.heard_samples / SAMPLE_RATE,
