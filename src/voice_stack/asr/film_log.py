@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from voice_stack.core.logging import log_event
@@ -55,8 +56,8 @@ class FilmLog:
         """The engine has the film from now on; what it waited before does not count for its speed."""
         self._started_at = self._shown_at = time.monotonic()
 
-    def end(self, audio_s: float, run_s: float, **fields: object) -> None:
-        """The film is done: its true length and the time the engine had it."""
+    def end(self, audio_s: float, run_s: float, fields: Mapping[str, object]) -> None:
+        """The film is done: its true length, the time the engine had it, and what else is known."""
         speed = {"speed": round(audio_s / run_s, 1)} if run_s else {}
         self._log("film done", **{**fields, **speed, "audio_s": round(audio_s, 1), "run_s": round(run_s, 1)})
 

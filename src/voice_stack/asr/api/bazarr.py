@@ -14,6 +14,7 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from voice_stack.asr.api.bazarr_jobs import BazarrJobs
 from voice_stack.asr.api.openai import AsrService
 from voice_stack.asr.bazarr_query import OUTPUTS, AsrQuery, DetectQuery, parse_query, query_parameters
+from voice_stack.asr.film_log import MAX_SHOWN
 from voice_stack.asr.formats import TRANSCRIPT_FORMATS, render
 from voice_stack.asr.heartbeat import FIRST_LINES, beat_until_done
 from voice_stack.asr.language_spread import DetectedLanguage
@@ -177,7 +178,8 @@ async def _join_sample(
     jobs: BazarrJobs, owned: AsyncExitStack, request: Request, file: SpooledFile, query: DetectQuery
 ) -> asyncio.Task[DetectedLanguage]:
     sample = jobs.plan_sample(await hash_file(file.path), query)
-    add_log_fields(request, job=jobs.languages.describe(sample))
+    told = {"video_file": query.video_file[:MAX_SHOWN]} if query.video_file else {}
+    add_log_fields(request, job=jobs.languages.describe(sample), **told)
     return await owned.enter_async_context(jobs.languages.join(sample, file, lambda path: jobs.detect(sample, path)))
 
 

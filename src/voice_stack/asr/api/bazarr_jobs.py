@@ -151,7 +151,7 @@ class BazarrJobs:
         transcript = transcription.transcript(tuple(segments))
         run_s = transcription.handle.run_s
         self._speed = transcript.duration_s / run_s if run_s else self._speed
-        log.end(transcript.duration_s, run_s, **transcription.log_fields())
+        log.end(transcript.duration_s, run_s, transcription.log_fields())
         return transcript
 
     async def _heed_language(self, film: Film, path: Path) -> Film:
