@@ -219,6 +219,8 @@ def test_media_types_are_exact() -> None:
         "text": text,
         "srt": text,
         "vtt": text,
+        "tsv": text,
+        "jsonl": "application/jsonl",
     }
 
 

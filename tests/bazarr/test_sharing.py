@@ -113,14 +113,15 @@ def test_translation_and_transcript_of_one_film_are_not_mixed_up(fake_bazarr: Ru
     assert [b"translated" in body for body in bodies] == [False, True] * 2
 
 
-def test_failed_film_is_tried_again(fake_bazarr: RunningServer, tmp_path: Path) -> None:
+def test_failed_film_is_tried_again(start_server: StartServer, tmp_path: Path) -> None:
     film, target = new_film(1.0), asr_target(prompt="fail")
-    answers = [post(fake_bazarr.port, target, film) for _ in range(2)]
-    assert [answer.status for answer in answers] == [500, 500]
-    assert [json.loads(answer.body)["error"]["type"] for answer in answers] == ["server_error"] * 2
-    # A crash costs no more than a second try of the engine: the client does not notice.
-    crashing = asr_target(prompt=f"crash-once={tmp_path}/crashed")
-    assert post(fake_bazarr.port, crashing, film).body.strip().endswith(b"window 1.0 s.")
+    with start_server("asr", **FAKE) as server:
+        answers = [post(server.port, target, film) for _ in range(2)]
+        assert [answer.status for answer in answers] == [500, 500]
+        assert [json.loads(answer.body)["error"]["type"] for answer in answers] == ["server_error"] * 2
+        # A crash costs no more than a second try of the engine: the client does not notice.
+        crashing = asr_target(prompt=f"crash-once={tmp_path}/crashed")
+        assert post(server.port, crashing, film).body.strip().endswith(b"window 1.0 s.")
     assert (tmp_path / "crashed").exists()
 
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
+from voice_stack.core.errors import ShuttingDownError
+
 T = TypeVar("T")
 
 FIRST_LINES = {"vtt": b"WEBVTT\n\n", "tsv": b"start\tend\ttext\n"}
@@ -22,10 +24,12 @@ async def beat_until_done(
         first_line: How every body in this format begins; sent once.
 
     Raises:
-        Exception: What the task raised; the body must then be broken off, not ended.
+        VoiceStackError: The task failed, or the server is stopping; the body must then be broken off, not ended.
     """
     yield first_line or b"\n"
     while not (await asyncio.wait({task}, timeout=interval_s))[0]:
         yield b"\n"
+    if task.cancelled():
+        raise ShuttingDownError("the server is stopping")
     body = await render(task.result())
     yield body.removeprefix(first_line)

@@ -15,7 +15,7 @@ from voice_stack.core.errors import InvalidRequestError, StorageFullError
 
 MAX_FIELDS = 200
 MAX_FIELD_BYTES = 1 << 20
-_WRITE_BYTES = 1 << 20
+_WRITE_BYTES = 2 << 20
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _logger = logging.getLogger(__name__)
 
