@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from voice_stack.asr.api.bazarr import bazarr_paths, create_bazarr_router
+from voice_stack.asr.api.bazarr_jobs import BazarrJobs
 from voice_stack.asr.api.jobs import create_jobs_router
 from voice_stack.asr.api.models import create_models_router
 from voice_stack.asr.api.openai import create_router
@@ -16,7 +18,7 @@ from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.model_names import ModelNames
-from voice_stack.core.server import create_server
+from voice_stack.core.server import VERSION, create_server
 
 
 def create_service(settings: AsrSettings) -> AsrService:
@@ -47,6 +49,11 @@ def create_app(settings: AsrSettings) -> FastAPI:
     jobs = BackgroundJobs(settings, service.begin)
     default = engine_specs(settings, settings.model)
 
+    bazarr_jobs = BazarrJobs(service)
+
+    def status() -> dict[str, object]:
+        return {"model": settings.model, "engines": pool.status()}
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         if settings.preload:
@@ -54,9 +61,11 @@ def create_app(settings: AsrSettings) -> FastAPI:
         await jobs.start()
         yield
         await jobs.close()
+        await bazarr_jobs.close()
         await pool.close()
 
-    return create_server(
+    bazarr = create_bazarr_router(service, bazarr_jobs, lambda: {"version": VERSION, "server": "asr", **status()})
+    app = create_server(
         settings,
         server="asr",
         title=f"{settings.project_name}: speech to text",
@@ -67,8 +76,12 @@ def create_app(settings: AsrSettings) -> FastAPI:
         ],
         lifespan=lifespan,
         readiness=lambda: pool.explain_unreadiness(default[0]) if settings.preload else None,
-        status=lambda: {"model": settings.model, "engines": pool.status()},
+        status=status,
+        open_paths=bazarr_paths(settings.api_v1_str) if settings.bazarr_open else (),
     )
+    app.include_router(bazarr, prefix=f"{settings.api_v1_str}/bazarr")
+    app.include_router(bazarr, include_in_schema=False)
+    return app
 
 
 def __getattr__(name: str) -> FastAPI:

@@ -59,7 +59,7 @@ class TranscriptionRequest:
         candidate_languages: Codes that the search for the language is limited to; empty: all the model knows.
         token_logprobs: Whether segments carry the log-probability of each token.
         vad: How speech is told from silence.
-        pcm: The file holds bare samples of this kind; None: it says itself what it is.
+        pcm: The file holds bare samples of this kind, unless it begins like a media file; None: it is one.
         audio_track: Which of several audio tracks, by index from 0 or by language; None: the container's default.
         suppress: Steps of hallucination suppression that are taken.
     """
@@ -78,6 +78,31 @@ class TranscriptionRequest:
     pcm: PcmFormat | None = None
     audio_track: int | str | None = None
     suppress: frozenset[str] = ALL_STEPS
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionRequest:
+    """Which language is spoken in a file; only a few excerpts are listened to.
+
+    Attributes:
+        path: The uploaded file.
+        pcm: As in `TranscriptionRequest`.
+        offset_s: Where to begin listening, in seconds.
+        length_s: How far from there excerpts may lie, in seconds; None: to the end.
+    """
+
+    path: Path
+    pcm: PcmFormat | None = None
+    offset_s: float = 0.0
+    length_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageVote:
+    """Output of a detection: probabilities by language code for one excerpt; no seconds of speech: a mere guess."""
+
+    probabilities: tuple[tuple[str, float], ...]
+    speech_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,15 @@
 
 from dataclasses import fields
 
-from voice_stack.asr.request import AsrWorkerConfig, TranscriptionRequest, VadChoice
-from voice_stack.utils.audio.sources import AudioSource
+from voice_stack.asr.request import AsrWorkerConfig, DetectionRequest, TranscriptionRequest, VadChoice
+from voice_stack.utils.audio.sources import AudioSource, has_media_header
 from voice_stack.utils.audio.vad import VadOptions
 
 
-def describe_source(request: TranscriptionRequest) -> AudioSource:
+def describe_source(request: TranscriptionRequest | DetectionRequest) -> AudioSource:
     """The uploaded file and how it is to be read."""
-    if (pcm := request.pcm) is None:
-        return AudioSource(request.path, request.audio_track)
+    if (pcm := request.pcm) is None or has_media_header(request.path):
+        return AudioSource(request.path, request.audio_track if isinstance(request, TranscriptionRequest) else None)
     return AudioSource.pcm(request.path, sample_rate=pcm.sample_rate, channels=pcm.channels, big_endian=pcm.big_endian)
 
 

@@ -90,6 +90,22 @@ class AsrSettings(CoreSettings):
     ping_interval_s: float = Field(
         10.0, gt=0, le=3600, description="Seconds without an event after which a stream sends a comment (`: ping`)."
     )
+    bazarr_heartbeat_s: float = Field(
+        30.0, gt=0, description="Seconds between the empty lines that keep a waiting Bazarr connection open."
+    )
+    bazarr_linger_s: float = Field(
+        600.0, ge=0, description="Seconds that work for Bazarr goes on after its client left; a retry then joins it."
+    )
+    bazarr_translate_foreign: bool = Field(
+        True, description="English asked of a film that is clearly not English: translate it. Bazarr labels it English."
+    )
+    bazarr_open: bool = Field(
+        False, description="With `API_KEYS`: Bazarr's routes and `/status` need no key, for Bazarr cannot send one."
+    )
+    result_cache_mb: int = Field(
+        64, ge=0, description="Memory for finished results of Bazarr's films, in MiB; 0: none."
+    )
+    result_cache_hours: float = Field(24.0, ge=0, description="How long a finished result is kept, in hours.")
 
     @field_validator("suppress")
     @classmethod

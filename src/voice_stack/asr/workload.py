@@ -10,9 +10,17 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from voice_stack.asr.detection import Excerpt, plan_detection, run_detection
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, DecodeOptions, WindowResult
 from voice_stack.asr.engine.encoder_width import narrow_frames
-from voice_stack.asr.request import AsrWorkerConfig, TranscriptionRequest, TranscriptionSummary, WindowText
+from voice_stack.asr.request import (
+    AsrWorkerConfig,
+    DetectionRequest,
+    TranscriptionRequest,
+    TranscriptionSummary,
+    VadChoice,
+    WindowText,
+)
 from voice_stack.asr.request_audio import choose_vad, describe_source
 from voice_stack.asr.rescue import Decode, rescue
 from voice_stack.asr.suppression import suppress
@@ -93,6 +101,8 @@ class AsrWorkload(Workload):
 
     def plan(self, job: Job) -> Iterator[PlanStep]:
         request = job.request
+        if isinstance(request, DetectionRequest):
+            return plan_detection(job.id, request, choose_vad(self._config, VadChoice()), self._config.window_s)
         assert isinstance(request, TranscriptionRequest)
         progress = self._jobs[job.id] = _Progress(request)
         return self._cut(job, request, progress)
@@ -149,6 +159,9 @@ class AsrWorkload(Workload):
 
     def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[tuple[Unit, RunResult]]:
         engine = self._engine_for(urgency)
+        if isinstance(units[0].data, Excerpt):
+            yield from run_detection(units, engine)
+            return
         attempts = [_attempt(unit) for unit in units]
         progress = self._jobs[units[0].job_id]
         self._check(progress.request)
@@ -202,7 +215,9 @@ class AsrWorkload(Workload):
         language, heard_s = progress.language or result.language, window.to_file_s(window.duration_s, is_end=True)
         return WindowText(segments, language, progress.probability, heard_s, progress.total_s)
 
-    def finish(self, job: Job) -> TranscriptionSummary:
+    def finish(self, job: Job) -> TranscriptionSummary | None:
+        if isinstance(job.request, DetectionRequest):
+            return None
         progress = self._jobs[job.id]
         return TranscriptionSummary(
             duration_s=progress.heard_samples / SAMPLE_RATE,

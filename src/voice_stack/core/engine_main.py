@@ -2,12 +2,15 @@
 
 import os
 import signal
+import sys
 from importlib import import_module
 from multiprocessing.connection import Connection
 
 from voice_stack.core.engine_worker import Worker
 from voice_stack.core.logging import configure_logging
 from voice_stack.core.memory import use_one_heap
+
+NICENESS = 5
 
 
 def serve_engine(connection: Connection, factory: str, config: object, log_level: str, log_format: str) -> None:
@@ -23,6 +26,9 @@ def serve_engine(connection: Connection, factory: str, config: object, log_level
     # Ctrl-C goes to the whole terminal group; the API process decides when its engines stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     configure_logging(log_level, log_format, "engine")
+    if sys.platform != "win32":
+        # Below the API process: a model on all cores must not slow down the reading of uploads and the health checks.
+        os.nice(NICENESS)
     # numpy's products are small here: a second thread costs them more than it brings, and takes a core from the model.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     use_one_heap()

@@ -5,7 +5,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
@@ -124,15 +124,18 @@ class ApiKeys:
     Args:
         app: The application behind.
         keys: Keys that are let in; at least one.
+        open_paths: Further paths that need no key.
     """
 
-    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, keys: Sequence[str], open_paths: Collection[str] = ()) -> None:
         self.app = app
+        self.open_paths = frozenset(open_paths)
         self.keys = [key.encode() for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; see the ASGI specification."""
-        error = None if scope["type"] == "lifespan" or _is_open(scope["path"]) else self.refuse(scope)
+        is_open = scope["type"] == "lifespan" or _is_open(scope["path"]) or scope["path"] in self.open_paths
+        error = None if is_open else self.refuse(scope)
         if error is None:
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":

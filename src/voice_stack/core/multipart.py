@@ -7,6 +7,7 @@ import re
 import tempfile
 import threading
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -15,7 +16,7 @@ from voice_stack.core.errors import InvalidRequestError, StorageFullError
 
 MAX_FIELDS = 200
 MAX_FIELD_BYTES = 1 << 20
-_WRITE_BYTES = 1 << 20
+_WRITE_BYTES = 2 << 20
 _EXTENDED_FILENAME = re.compile(rb";\s*filename\*\s*=", re.IGNORECASE)
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _logger = logging.getLogger(__name__)
@@ -70,8 +71,9 @@ class FormReader:
         self._field_count = self._field_bytes = self._size = 0
         self._filename: str | None = None
         self._content_type = ""
-        self._pending = bytearray()
+        self._pending, self._pending_bytes = list[memoryview](), 0
         self._path: Path | None = None
+        self._file: FileIO | None = None
         self._ended = self._closed = False
         self._file_lock = threading.Lock()
 
@@ -94,7 +96,7 @@ class FormReader:
     @property
     def is_write_due(self) -> bool:
         """Enough bytes wait to be worth a write."""
-        return len(self._pending) >= _WRITE_BYTES
+        return self._pending_bytes >= _WRITE_BYTES
 
     def parse(self, chunk: bytes) -> None:
         """Take the next bytes.
@@ -122,13 +124,15 @@ class FormReader:
                 if error.errno not in _NO_ROOM:
                     raise
                 raise self._explain_full(error) from error
-            self._pending = bytearray()
+            self._pending, self._pending_bytes = [], 0
 
     def _append(self) -> None:
-        if self._path is None:
+        if self._file is None:
             self._path = _create_file(self._spool_dir)
-        with self._path.open("ab") as file:
-            file.write(self._pending)
+            self._file = FileIO(self._path, "wb")
+        waiting = memoryview(b"".join(self._pending))
+        while waiting:
+            waiting = waiting[self._file.write(waiting) :]
 
     def _explain_full(self, error: OSError) -> StorageFullError:
         # The folder is for the operator; the client learns what went wrong and how far it came.
@@ -147,6 +151,8 @@ class FormReader:
         if not self._ended:
             raise InvalidRequestError("The multipart/form-data body ends early: its closing boundary is missing.")
         self.write()
+        with self._file_lock:
+            self._close_file()
 
     def form(self) -> Form:
         """What has been read."""
@@ -161,8 +167,14 @@ class FormReader:
         """
         with self._file_lock:
             self._closed = True
+            self._close_file()
             if self._path is not None:
                 self._path.unlink(missing_ok=True)
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _begin_part(self) -> None:
         self._part = _Part()
@@ -207,7 +219,8 @@ class FormReader:
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         if self._part.is_file:
             self._size += end - start
-            self._pending += memoryview(data)[start:end]
+            self._pending.append(memoryview(data)[start:end])
+            self._pending_bytes += end - start
             return
         self._field_bytes += end - start
         if self._field_bytes > MAX_FIELD_BYTES:

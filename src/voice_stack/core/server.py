@@ -1,6 +1,6 @@
 """The FastAPI application both servers share: routes for operators, docs without network, OpenAI's error bodies."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 
@@ -28,6 +28,7 @@ def create_server(
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
     readiness: Callable[[], str | None],
     status: Callable[[], dict[str, object]],
+    open_paths: Collection[str] = (),
 ) -> FastAPI:
     """Build one server's application.
 
@@ -39,12 +40,13 @@ def create_server(
         lifespan: What runs from start to stop.
         readiness: Why the server cannot work yet; None when it can.
         status: What `GET /status` shows besides name and version.
+        open_paths: Paths that need no API key, besides health and docs.
     """
     app: FastAPI = FastAPIOffline(title=title, version=VERSION, lifespan=lifespan, redirect_slashes=False)
     for router in routers:
         app.include_router(router, prefix=settings.api_v1_str)
     app.include_router(_operator_routes(settings.project_name, server, readiness, status))
-    _add_middleware(app, settings)
+    _add_middleware(app, settings, open_paths)
     app.add_exception_handler(VoiceStackError, _answer_known)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_validation)
@@ -84,10 +86,10 @@ def _operator_routes(
     return router
 
 
-def _add_middleware(app: FastAPI, settings: CoreSettings) -> None:
+def _add_middleware(app: FastAPI, settings: CoreSettings, open_paths: Collection[str]) -> None:
     """From the inside out: keys, CORS (so that preflights need no key and a 401 can be read), request context."""
     if settings.api_keys:
-        app.add_middleware(ApiKeys, keys=settings.api_keys)
+        app.add_middleware(ApiKeys, keys=settings.api_keys, open_paths=open_paths)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

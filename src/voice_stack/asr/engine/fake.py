@@ -58,12 +58,16 @@ _COMMANDS: dict[str, Callable[[str], None]] = {
 }
 
 
+GERMAN_MEAN = 0.1
+
+
 class FakeEngine(AsrEngine):
     """Obeys commands in the prompt, separated by spaces and carried out once for each window.
 
     `sleep=0.5` takes that many seconds, `crash` kills the process, `crash-once=/path/marker` kills it unless the file
     exists, which it then does, `fail` raises EngineError, `hang` never returns. Other words mean nothing.
-    A window of three seconds is heard as " window 3.0 s.".
+    A window of three seconds is heard as " window 3.0 s.", one that is to be translated as " translated 3.0 s.".
+    Its language is English; German where the samples lie above zero on average.
     """
 
     @property
@@ -74,9 +78,9 @@ class FakeEngine(AsrEngine):
         )
 
     def detect_language(self, window: NDArray[np.float32]) -> dict[str, float]:
-        """See `AsrEngine.detect_language`: always English."""
+        """See `AsrEngine.detect_language`: English, or German where the mean of the samples is above 0.1."""
         check_window(window)
-        return {"en": 0.9, "de": 0.1}
+        return {"de": 0.95, "en": 0.05} if window.mean() > GERMAN_MEAN else {"en": 0.9, "de": 0.1}
 
     def decode(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> list[WindowResult]:
         """See `AsrEngine.decode`."""
@@ -91,7 +95,7 @@ def _hear(window: NDArray[np.float32], options: DecodeOptions) -> WindowResult:
         if name in _COMMANDS:
             _COMMANDS[name](value)
     duration_s = window.size / SAMPLE_RATE
-    text = f" window {duration_s:.1f} s."
+    text = f" {'translated' if options.task == 'translate' else 'window'} {duration_s:.1f} s."
     words = _spread(text.split(), duration_s) if options.word_timestamps else ()
     tokens = tuple(range(len(text.split())))
     logprobs = tuple(TokenLogprob(f" {part}".encode(), -0.1) for part in text.split()) if options.token_logprobs else ()

@@ -32,6 +32,7 @@ SUPPORTED_FORMATS = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", 
 """What OpenAI's documentation names; in fact every container in the table below is read."""
 
 MIN_DURATION_S = 0.1
+EXCERPT_RATE = 16_000
 
 # Real media containers only. Everything that refers to other files or addresses stays out (hls, concat, dash, imf,
 # image2, sdp, rtsp, lavfi, webm_dash_manifest, vobsub ...), and so do text and still pictures.
@@ -101,6 +102,29 @@ def probe_duration_s(source: Path | AudioSource) -> float | None:
         if stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base)
         return None if container.duration is None else container.duration / av.time_base
+
+
+def decode_excerpt(source: Path | AudioSource, start_s: float, duration_s: float) -> NDArray[np.float32]:
+    """Decode a part of a file without what lies before it; the place is as exact as the container's index.
+
+    Args:
+        source: As for `decode_blocks`.
+        start_s: Where it begins, in seconds.
+        duration_s: How long it lasts at most, in seconds.
+
+    Returns:
+        Mono float32 at 16 kHz, shape (samples,); empty where the file has no sound.
+
+    Raises:
+        InvalidAudioError: Not a media file, or no audio in it.
+        OSError: The file is missing or may not be read.
+    """
+    wanted = round(duration_s * EXCERPT_RATE)
+    with _open_audio(_as_source(source)) as (container, stream):
+        if start_s > 0:
+            container.seek(round(start_s * av.time_base))
+        chunks = _resample(_decode(_read_packets(container, stream)), EXCERPT_RATE, timeline=None)
+        return next(_regroup(chunks, wanted), np.zeros(0, np.float32))
 
 
 def _as_source(source: Path | AudioSource) -> AudioSource:

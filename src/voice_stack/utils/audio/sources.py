@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.stream import Stream
 
+_EBML, _FTYP = b"\x1a\x45\xdf\xa3", b"ftyp"
+_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"ID3", b"fLaC", b"OggS", _EBML)
+
 
 @dataclass(frozen=True, slots=True)
 class AudioSource:
@@ -46,6 +49,13 @@ class AudioSource:
             "sample_rate": str(self.sample_rate),
             "ch_layout": f"{self.channels}c",
         }
+
+
+def has_media_header(path: Path) -> bool:
+    """Whether a file begins as WAV, MP3 with tags, FLAC, Ogg, Matroska or MP4 do; bare samples hardly ever do so."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    return head.startswith(_MAGIC) or head[4:8] == _FTYP
 
 
 def pick_track(container: "InputContainer", track: int | str | None) -> "Stream | None":

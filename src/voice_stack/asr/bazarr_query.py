@@ -1,0 +1,81 @@
+"""The query of Bazarr's routes, checked; what Bazarr's other Whisper servers take, and names they do not know."""
+
+from collections.abc import Mapping
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from voice_stack.core.errors import UnsupportedValueError
+from voice_stack.utils.language import require_language
+
+QueryT = TypeVar("QueryT", bound=BaseModel)
+_UNKNOWN_LANGUAGE = frozenset({"auto", "und"})
+
+OUTPUTS = {"json": "verbose_json", "srt": "srt", "vtt": "vtt", "txt": "text", "tsv": "tsv", "jsonl": "jsonl"}
+"""`output` -> the name of the format in `TRANSCRIPT_FORMATS`."""
+SUBTITLES = frozenset({"srt", "vtt"})
+
+
+class _BazarrQuery(BaseModel):
+    """What both routes take."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    encode: bool = Field(True, description="false: the part is raw 16-bit samples, mono, 16 kHz; true: a media file.")
+    video_file: str | None = Field(None, description="Path of the film as Bazarr sees it; for the log only.")
+
+
+class AsrQuery(_BazarrQuery):
+    """The query of `POST /asr`; a value that is empty counts as absent."""
+
+    task: Literal["transcribe", "translate"] = Field("transcribe", description="`translate`: into English.")
+    language: str | None = Field(None, description="Spoken language in any spelling; found from the audio if absent.")
+    output: Literal["json", "srt", "vtt", "txt", "tsv", "jsonl"] = Field("txt", description="Format of the answer.")
+    word_timestamps: bool = Field(False, description="With json: words with times.")
+    vad_filter: bool | None = Field(None, description="Leave silence out; absent: as in the settings.")
+    initial_prompt: str | None = Field(None, description="A sample of the style and of names to expect.")
+
+    @field_validator("language")
+    @classmethod
+    def _find_code(cls, value: str | None) -> str | None:
+        return None if value is None or value.casefold() in _UNKNOWN_LANGUAGE else require_language(value).code
+
+
+class DetectQuery(_BazarrQuery):
+    """The query of `POST /detect-language`."""
+
+    detect_lang_length: float | None = Field(None, ge=0, description="How far to look, in seconds; absent: to the end.")
+    detect_lang_offset: float = Field(0.0, ge=0, description="Where to begin, in seconds.")
+
+
+def parse_query(schema: type[QueryT], parameters: Mapping[str, str]) -> QueryT:
+    """Check a query.
+
+    Args:
+        schema: What it may hold; other names are ignored.
+        parameters: As they were sent.
+
+    Raises:
+        UnsupportedValueError: A value does not fit; the message names it and what fits.
+    """
+    try:
+        return schema.model_validate({name: value for name, value in parameters.items() if value != ""})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = str(problem["loc"][0])
+        shown = str(problem["input"])[:40]
+        raise UnsupportedValueError(f"{name}={shown!r}: {problem['msg']}", param=name) from None
+
+
+def query_parameters(schema: type[BaseModel]) -> dict[str, object]:
+    """The parameters and the body for the API docs."""
+    fields = schema.model_json_schema()["properties"]
+    parameters = [
+        {"name": name, "in": "query", "description": field.pop("description"), "schema": field}
+        for name, field in fields.items()
+    ]
+    part = {"type": "object", "properties": {"audio_file": {"type": "string", "format": "binary"}}}
+    return {
+        "parameters": parameters,
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": part}}},
+    }
