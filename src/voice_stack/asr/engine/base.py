@@ -73,6 +73,7 @@ class EngineCapabilities:
         words: Whether it gives word times.
         prompt: Whether it heeds a prompt.
         language_detection: Whether it tells the language; if not, `DecodeOptions.language` may be None.
+        temperature: Whether a temperature above 0 gives another text; if not, a poor one is not decoded again.
     """
 
     languages: tuple[str, ...]
@@ -80,6 +81,7 @@ class EngineCapabilities:
     words: bool
     prompt: bool
     language_detection: bool
+    temperature: bool = True
 
 
 @dataclass(frozen=True, slots=True)
