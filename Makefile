@@ -1,8 +1,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+TORCH_VENV ?= .venv-torch
+TORCH_BIN := $(TORCH_VENV)/bin
+# Where pip finds a torch for the CPU, if its usual index has only the one with CUDA: `--index-url ADDRESS`.
+TORCH_PIP ?=
 
-.PHONY: run test check bench clean
+.PHONY: run test test-torch check bench clean
 
 # Both servers with the embedded models; Ctrl-C stops them.
 run: $(VENV)/.embedded
@@ -11,6 +15,10 @@ run: $(VENV)/.embedded
 # The whole suite; the JavaScript SDK's part of it needs node.
 test: $(VENV)/.dev tests/js/node_modules
 	$(BIN)/python -m pytest -q
+
+# What needs PyTorch, in an environment of its own: the default one stays light.
+test-torch: $(TORCH_VENV)/.dev
+	$(TORCH_BIN)/python -m pytest -q tests/pytorch
 
 # The static half of the gate.
 check: $(VENV)/.dev
@@ -39,5 +47,15 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/.embedded
 
+# openai-whisper by itself: on Linux it asks for triton, 1 GB, which only a GPU has a use for.
+$(TORCH_VENV)/.dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(TORCH_VENV)
+	$(TORCH_BIN)/python -m pip install --quiet --upgrade pip
+	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt $(TORCH_PIP) torch
+	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt numba tiktoken more-itertools safetensors tqdm
+	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps openai-whisper
+	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(TORCH_VENV) build dist .mypy_cache .ruff_cache .pytest_cache

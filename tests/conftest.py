@@ -10,6 +10,8 @@ import pytest
 from piper_speech import speak_wav
 from running_server import RunningServer, run_server
 
+pytest.register_assert_rewrite("engine_contract")
+
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 
 

@@ -101,7 +101,7 @@ def test_file_that_climbs_out_of_the_folder_is_not_taken(hub: HubStandIn, tmp_pa
 def test_repository_without_the_needed_files(hub: HubStandIn, tmp_path: Path) -> None:
     del hub.repos[SMALL]["model.bin"]
     with pytest.raises(
-        ModelNotFoundError, match=rf"{SMALL} has no model\.bin; engine whisper needs config\.json, model"
+        ModelNotFoundError, match=rf"{SMALL} has no model\.bin; engine faster-whisper needs config\.json, model"
     ):
         ModelStore(ASR_CATALOGUE, tmp_path, offline=False).resolve("small")
     assert not any("resolve" in request for request in hub.requests)

@@ -25,3 +25,12 @@ def test_doctor_names_each_fault_and_what_mends_it(environment: dict[str, str]) 
     assert rows["TTS_* variables"]["status"] == "WARN"
     assert "TTS_MODEL" in rows["TTS_* variables"]["detail"]
     assert all(row["remedy"] for row in rows.values() if row["status"] != "OK")
+
+
+def test_doctor_holds_the_model_against_the_engine(environment: dict[str, str]) -> None:
+    code, rows = doctor(environment | {"ASR_ENGINE": "parakeet", "ASR_MODEL": "base"})
+    assert code == 1
+    assert rows["extra parakeet"]["status"] == "OK"
+    assert rows["ASR_MODEL=base"]["status"] == "FAIL"
+    assert "nemo-parakeet-tdt-0.6b-v3" in rows["ASR_MODEL=base"]["detail"]
+    assert {name for name, row in rows.items() if row["status"] == "FAIL"} == {"ASR_MODEL=base"}

@@ -14,6 +14,10 @@ def test_models_are_listed(environment: dict[str, str]) -> None:
     assert state["asr", "base"] == "local"
     assert state["tts", "en_US-joe-medium"] == "local"
     assert state["asr", "large-v3"] == "available"
+    engines = {row["name"]: row["engine"] for row in rows}
+    assert engines["base"] == "faster-whisper"
+    assert engines["openai/whisper-base"] == "whisper"
+    assert engines["nemo-parakeet-tdt-0.6b-v3-int8"] == "parakeet"
     table = run(environment, "models", "list").stdout
     assert all(row["name"] in table for row in rows)
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, cast
 
-from voice_stack.asr.models import ASR_CATALOGUE
+from voice_stack.asr.models import find_catalogue
 from voice_stack.asr.request import AsrWorkerConfig
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine_process import EngineSpec
@@ -18,6 +18,8 @@ ENGINES: dict[str, EngineEntry] = {
     "faster-whisper": EngineEntry(
         "voice_stack.asr.engine.fasterwhisper:FasterWhisperEngine", "faster_whisper", "voice-stack[asr]"
     ),
+    "whisper": EngineEntry("voice_stack.asr.engine.whisper:WhisperEngine", "whisper", "voice-stack[whisper]"),
+    "parakeet": EngineEntry("voice_stack.asr.engine.parakeet:ParakeetEngine", "onnx_asr", "voice-stack[parakeet]"),
     "fake": EngineEntry("voice_stack.asr.engine.fake:FakeEngine", "numpy", "voice-stack[asr]", needs_model=False),
 }
 
@@ -33,7 +35,7 @@ def find_engine(name: str) -> EngineEntry:
 
 def open_store(settings: AsrSettings) -> ModelStore:
     """The model store as the settings describe it."""
-    return ModelStore(ASR_CATALOGUE, settings.model_dir, settings.offline, paths=(settings.model,))
+    return ModelStore(find_catalogue(settings.engine), settings.model_dir, settings.offline, paths=(settings.model,))
 
 
 def engine_specs(settings: AsrSettings, model: str) -> tuple[EngineSpec, ...]:
@@ -85,7 +87,7 @@ def load_engine(config: AsrWorkerConfig) -> "AsrEngine":
 
     entry = find_engine(config.engine)
     engine_class = cast("type[AsrEngine]", entry.import_class())
-    store = ModelStore(ASR_CATALOGUE, config.model_dir, config.offline, paths=config.operator_paths)
+    store = ModelStore(find_catalogue(config.engine), config.model_dir, config.offline, paths=config.operator_paths)
     folder = store.resolve(config.model) if entry.needs_model else config.model_dir
     options = EngineOptions(
         device=config.device,

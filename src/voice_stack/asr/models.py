@@ -1,6 +1,6 @@
-"""The Whisper models by name: where each comes from and what it can do."""
+"""The models by name, for each engine: where each comes from and what it can do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voice_stack.core.model_spec import Catalogue, ModelPack, ModelSpec, PackFile
 
@@ -14,14 +14,14 @@ DEFAULT_MODEL_NAMES = (
 )
 """OpenAI's names; each stands for the server's default model."""
 
-ENGINE = "whisper"
+ENGINE = "faster-whisper"
 NEEDED_FILES = ("config.json", "model.bin")
 EXTRA_FILES = ("preprocessor_config.json", "tokenizer.json", "vocabulary.*")
 
 
 @dataclass(frozen=True, kw_only=True)
 class WhisperModelSpec(ModelSpec):
-    """A Whisper model in CTranslate2's format.
+    """A Whisper model, in CTranslate2's format unless said otherwise.
 
     Args:
         english_only: It knows no other language; a request for one must be refused.
@@ -126,3 +126,75 @@ ASR_MODELS: tuple[WhisperModelSpec, ...] = (
 
 ASR_CATALOGUE = Catalogue(models=ASR_MODELS, unlisted=WhisperModelSpec(name="unlisted"))
 """Any other `org/name` is taken for a hub repository with a Whisper model in CTranslate2's format."""
+
+TORCH_ENGINE = "whisper"
+
+
+def _torch(name: str, aliases: tuple[str, ...] = (), *, can_translate: bool = True) -> WhisperModelSpec:
+    """OpenAI's own repositories: the weights that the `.pt` files have, in the format of transformers."""
+    english_only = name.endswith(".en")
+    return WhisperModelSpec(
+        name=f"openai/whisper-{name}",
+        engine=TORCH_ENGINE,
+        aliases=aliases or (name,),
+        hub_repo=f"openai/whisper-{name}",
+        hub_files=("config.json", "model.safetensors"),
+        hub_extras=("generation_config.json",),
+        english_only=english_only,
+        can_translate=can_translate and not english_only,
+        languages=("en",) if english_only else (),
+    )
+
+
+TORCH_MODELS: tuple[WhisperModelSpec, ...] = (
+    *map(_torch, ("tiny", "tiny.en", "base", "base.en", "small", "small.en", "medium", "medium.en")),
+    _torch("large", ("large-v1",)),
+    _torch("large-v2"),
+    _torch("large-v3", ("large-v3", "large")),
+    _torch("large-v3-turbo", ("large-v3-turbo", "turbo"), can_translate=False),
+)
+
+PARAKEET_ENGINE = "parakeet"
+_PARAKEET_FILES = ("config.json", "vocab.txt")
+
+
+def _parakeet(version: str, languages: tuple[str, ...]) -> tuple[ModelSpec, ModelSpec]:
+    """A model in float32, 2.4 GB, and in int8, 0.7 GB, which suits a CPU."""
+    float32 = ModelSpec(
+        name=f"nemo-parakeet-tdt-0.6b-{version}",
+        engine=PARAKEET_ENGINE,
+        hub_repo=f"istupakov/parakeet-tdt-0.6b-{version}-onnx",
+        hub_files=(*_PARAKEET_FILES, "decoder_joint-model.onnx", "encoder-model.onnx", "encoder-model.onnx.data"),
+        languages=languages,
+    )
+    int8_files = (*_PARAKEET_FILES, "decoder_joint-model.int8.onnx", "encoder-model.int8.onnx")
+    return float32, replace(float32, name=f"{float32.name}-int8", hub_files=int8_files)
+
+
+PARAKEET_MODELS: tuple[ModelSpec, ...] = (*_parakeet("v3", ()), *_parakeet("v2", ("en",)))
+
+ASR_CATALOGUES: dict[str, Catalogue] = {
+    ENGINE: ASR_CATALOGUE,
+    TORCH_ENGINE: Catalogue(
+        models=TORCH_MODELS, unlisted=replace(TORCH_MODELS[0], name="unlisted", aliases=(), hub_repo=None)
+    ),
+    PARAKEET_ENGINE: Catalogue(
+        models=PARAKEET_MODELS,
+        unlisted=ModelSpec(
+            name="unlisted", engine=PARAKEET_ENGINE, hub_files=_PARAKEET_FILES, hub_extras=("*.onnx", "*.onnx.data")
+        ),
+    ),
+}
+"""Engine -> its models. The same short name, as `base`, means other files to another engine."""
+
+
+def find_catalogue(engine: str) -> Catalogue:
+    """The models of one engine, all that a server with it can load; an engine without any has those of the first."""
+    return ASR_CATALOGUES.get(engine, ASR_CATALOGUE)
+
+
+def list_catalogue(engine: str) -> Catalogue:
+    """The models of all engines, those of one first, so that a short name means its own."""
+    own = find_catalogue(engine)
+    others = (other for other in ASR_CATALOGUES.values() if other is not own)
+    return replace(own, models=(*own.models, *(model for other in others for model in other.models)))

@@ -15,8 +15,10 @@ class AsrSettings(CoreSettings):
     model_config = SettingsConfigDict(env_prefix="ASR_")
 
     port: int = Field(5001, ge=0, le=65535, description="Port to listen on.")
-    engine: str = Field("faster-whisper", description="Engine that runs the model.")
-    model: str = Field("base", description="Default model: a Whisper name, a hub id `org/name` or a folder.")
+    engine: str = Field(
+        "faster-whisper", description="Engine that runs the model: `faster-whisper`, `whisper`, `parakeet` or `fake`."
+    )
+    model: str = Field("base", description="Default model: a name of the engine's, a hub id `org/name` or a folder.")
     allowed_models: CommaSeparated = Field(
         default_factory=list,
         description="Models that requests may name besides the default, fetched when first used: names, hub ids and "

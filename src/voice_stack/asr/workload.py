@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from voice_stack.asr.detection import Excerpt, plan_detection, run_detection
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, DecodeOptions, WindowResult
 from voice_stack.asr.engine.encoder_width import narrow_frames
+from voice_stack.asr.model_limits import check_limits
 from voice_stack.asr.request import (
     AsrWorkerConfig,
     DetectionRequest,
@@ -28,7 +29,6 @@ from voice_stack.asr.transcript import Segment
 from voice_stack.asr.window_result import among_candidates, better, in_file_time, is_poor, lost_tail, until_complete
 from voice_stack.asr.windows import Window, cut_windows
 from voice_stack.core.cpus import OtherLoad
-from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.jobs import Again, Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit, Urgency
 from voice_stack.core.logging import log_event
 from voice_stack.core.workload import Workload
@@ -164,7 +164,7 @@ class AsrWorkload(Workload):
             return
         attempts = [_attempt(unit) for unit in units]
         progress = self._jobs[units[0].job_id]
-        self._check(progress.request)
+        check_limits(progress.request, self._engine.capabilities, model=self._config.model, engine=self._config.engine)
         if not progress.is_settled and attempts[0].best is None:
             progress.vote(engine.detect_language(attempts[0].window.samples))
         options = self._options(progress, attempts[0])
@@ -172,7 +172,7 @@ class AsrWorkload(Workload):
         for unit, attempt, result in zip(units, attempts, results, strict=True):
             best = better(attempt.best, result)
             hotter = round(attempt.temperature + TEMPERATURE_STEP, 1)
-            if is_poor(result) and hotter <= 1.0:
+            if is_poor(result) and hotter <= 1.0 and self._engine.capabilities.temperature:
                 _log_retry(result, attempt.temperature, hotter)
                 again = replace(attempt, temperature=hotter, best=best)
                 key = self._batch_key(self._jobs[unit.job_id], again)
@@ -180,26 +180,6 @@ class AsrWorkload(Workload):
                 continue
             yield unit, Produced(self._text(engine, self._jobs[unit.job_id], attempt.window, best, options))
             yield unit, Finished()
-
-    def _check(self, request: TranscriptionRequest) -> None:
-        """What only the loaded model can tell: whether it knows the language and the task."""
-        can = self._engine.capabilities
-        for language in (request.language, *request.candidate_languages):
-            if language is not None and language not in can.languages:
-                raise UnsupportedValueError(
-                    f"model {self._config.model} does not understand language {language!r}; "
-                    f"it understands {', '.join(can.languages)}",
-                    param="language" if language == request.language else "languages",
-                )
-        if request.token_logprobs and not can.token_logprobs:
-            raise UnsupportedValueError(
-                f"engine {self._config.engine} gives no log-probabilities of tokens; faster-whisper does",
-                param="include",
-            )
-        if request.task == "translate" and not can.translate:
-            raise UnsupportedValueError(
-                f"model {self._config.model} cannot translate; use a multilingual one such as base", param="model"
-            )
 
     def _text(
         self, engine: AsrEngine, progress: _Progress, window: Window, result: WindowResult, options: DecodeOptions

@@ -25,13 +25,15 @@ ENOUGH_DISK_BYTES = _GIB
 ENCODERS = ("libmp3lame", "libopus", "aac", "flac")
 EXTRAS = {
     "asr": ("ctranslate2", "faster_whisper", "onnxruntime"),
+    "whisper": ("whisper", "torch", "safetensors"),
+    "parakeet": ("onnx_asr", "py3langid"),
     "tts": ("av", "py3langid", "soxr"),
     "piper": ("piper", "onnxruntime"),
     "debug": ("debugpy",),
 }
 """Extra -> modules it brings."""
 
-ENGINE_EXTRAS = {"faster-whisper": "asr", "piper": "piper"}
+ENGINE_EXTRAS = {"faster-whisper": "asr", "whisper": "whisper", "parakeet": "parakeet", "piper": "piper"}
 """Engine -> extra it needs."""
 
 

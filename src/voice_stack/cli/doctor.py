@@ -7,6 +7,7 @@ from itertools import chain
 
 import click
 
+from voice_stack.asr.engine_factory import open_store
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.cli import checks
 from voice_stack.cli.checks import Check
@@ -18,7 +19,7 @@ _COLOURS = {"OK": "green", "WARN": "yellow", "FAIL": "red"}
 
 def _all_checks() -> Iterator[Check]:
     asr, tts = AsrSettings.read(), TtsSettings.read()
-    asr_store, tts_store = open_stores()
+    _, tts_store = open_stores()
     return chain(
         checks.check_python(),
         checks.check_cpu(asr),
@@ -28,7 +29,7 @@ def _all_checks() -> Iterator[Check]:
         checks.check_device(tts),
         checks.check_extras(asr, tts),
         checks.check_encoders(),
-        checks.check_model(asr, asr_store),
+        checks.check_model(asr, open_store(asr)),
         checks.check_model(tts, tts_store),
         checks.check_port(asr),
         checks.check_port(tts),

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import click
 
-from voice_stack.asr.models import ASR_CATALOGUE
 from voice_stack.asr.models import DEFAULT_MODEL_NAMES as ASR_DEFAULT_NAMES
+from voice_stack.asr.models import list_catalogue
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.errors import InvalidRequestError, ModelLoadError, ModelNotFoundError
 from voice_stack.core.model_names import ModelNames
@@ -26,7 +26,7 @@ def open_stores() -> tuple[ModelStore, ModelStore]:
     """
     asr, tts = AsrSettings.read(), TtsSettings.read()
     return (
-        ModelStore(ASR_CATALOGUE, asr.model_dir, asr.offline, paths=[asr.model]),
+        ModelStore(list_catalogue(asr.engine), asr.model_dir, asr.offline, paths=[asr.model]),
         ModelStore(TTS_CATALOGUE, tts.model_dir, tts.offline, paths=[tts.model]),
     )
 
@@ -42,7 +42,8 @@ def _find(name: str) -> tuple[ModelStore, str]:
         model = ModelNames(store, default, aliases).expand(name)
         if store.find(model) is not None:
             return store, model
-    every = replace(ASR_CATALOGUE, models=(*ASR_CATALOGUE.models, *TTS_CATALOGUE.models))
+    asr = list_catalogue(AsrSettings.read().engine)
+    every = replace(asr, models=(*asr.models, *TTS_CATALOGUE.models))
     names = ", ".join(every.nearest_names(name))
     raise ModelNotFoundError(f"model {name!r} is not known; valid names, nearest first: {names}")
 

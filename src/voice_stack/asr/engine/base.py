@@ -78,6 +78,7 @@ class EngineCapabilities:
         prompt: Whether it heeds a prompt.
         language_detection: Whether it tells the language; if not, `DecodeOptions.language` may be None.
         token_logprobs: Whether it tells how probable each token was.
+        temperature: Whether a temperature above 0 gives another text; if not, a poor one is not decoded again.
     """
 
     languages: tuple[str, ...]
@@ -86,6 +87,7 @@ class EngineCapabilities:
     prompt: bool
     language_detection: bool
     token_logprobs: bool = False
+    temperature: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from voice_stack.asr.engine.base import (
     WindowResult,
     check_window,
 )
+from voice_stack.asr.engine.decode_language import decode_language
 from voice_stack.asr.transcript import Segment, TokenLogprob, Word
 from voice_stack.core.errors import EngineError
 from voice_stack.utils.language import LANGUAGES
@@ -86,7 +88,9 @@ class FakeEngine(AsrEngine):
         """See `AsrEngine.decode`."""
         for window in windows:
             check_window(window)
-        return [_hear(window, options) for window in windows]
+        heard_in = replace(options, language=options.language or "en")
+        decode_language(heard_in, self.capabilities)
+        return [_hear(window, heard_in) for window in windows]
 
 
 def _hear(window: NDArray[np.float32], options: DecodeOptions) -> WindowResult:
@@ -106,5 +110,5 @@ def _hear(window: NDArray[np.float32], options: DecodeOptions) -> WindowResult:
 
 
 def _spread(texts: Sequence[str], duration_s: float) -> tuple[Word, ...]:
-    step_s = duration_s / len(texts)
-    return tuple(Word(text, step_s * n, step_s * (n + 1), 0.9) for n, text in enumerate(texts))
+    edges = [*(duration_s * number / len(texts) for number in range(len(texts))), duration_s]
+    return tuple(Word(text, edges[n], edges[n + 1], 0.9) for n, text in enumerate(texts))

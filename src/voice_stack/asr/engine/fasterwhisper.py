@@ -23,6 +23,7 @@ from voice_stack.asr.engine.base import (
     check_window,
 )
 from voice_stack.asr.engine.compute_plan import load_model, plan_compute
+from voice_stack.asr.engine.decode_language import decode_language
 from voice_stack.asr.engine.encoder_width import FULL_FRAMES, has_run_on, narrow_frames
 from voice_stack.asr.engine.prompt_tokens import previous_tokens
 from voice_stack.asr.engine.timestamps import last_timestamp_s, split_at_timestamps
@@ -159,13 +160,7 @@ class FasterWhisperEngine(AsrEngine):
         return list(results.values())
 
     def _tokenizer(self, options: DecodeOptions) -> Tokenizer:
-        can = self._capabilities
-        language = options.language if can.language_detection else "en"
-        if language is None or language not in can.languages:
-            raise EngineError(f"Language {language!r} is not one of this model's: {', '.join(can.languages)}.")
-        if options.task not in {"transcribe", "translate"} or (options.task == "translate" and not can.translate):
-            tasks = "transcribe, translate" if can.translate else "transcribe"
-            raise EngineError(f"Task {options.task!r} is not one of this model's: {tasks}.")
+        language = decode_language(options, self._capabilities)
         key = (options.task, language)
         if key not in self._tokenizers:
             multilingual = self._model.model.is_multilingual

@@ -2,34 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypedDict
 
 import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 
-from voice_stack.asr.transcript import Segment, Word
-
-_OPENING_MARKS = "\"'“¿([{-"
-_CLOSING_MARKS = "\"'.。,，!！?？:：”)]}、"
-
-
-class _AlignedWord(TypedDict):
-    word: str
-    start: float
-    end: float
-    probability: float
-
-
-class _Alignable(TypedDict):
-    """What the library's alignment takes for a segment; it fills in the words."""
-
-    seek: int
-    start: float
-    end: float
-    tokens: list[int]
-    words: list[_AlignedWord]
+from voice_stack.asr.engine.aligned_words import CLOSING_MARKS, OPENING_MARKS, alignable_segments, read_words
+from voice_stack.asr.transcript import Segment
 
 
 class _MadeAlignments:
@@ -73,21 +53,11 @@ def align_words(
 def _add_words(
     made: _MadeAlignments, tokenizer: Tokenizer, segments: Sequence[Segment], duration_s: float
 ) -> tuple[Segment, ...]:
-    found: list[_Alignable] = [
-        {"seek": 0, "start": segment.start_s, "end": segment.end_s, "tokens": list(segment.tokens), "words": []}
-        for segment in segments
-    ]
+    found = alignable_segments(segments)
     if found:
-        WhisperModel.add_word_timestamps(made, [found], tokenizer, None, 0, _OPENING_MARKS, _CLOSING_MARKS, 0.0)
-    earliest_s, result = 0.0, []
-    for segment, timed in zip(segments, found, strict=True):
-        words = []
-        for word in timed["words"]:
-            start_s = min(max(float(word["start"]), earliest_s), duration_s)
-            earliest_s = min(max(float(word["end"]), start_s), duration_s)
-            words.append(Word(word["word"].strip(), start_s, earliest_s, float(word["probability"])))
-        result.append(replace(segment, words=tuple(word for word in words if word.text)))
-    return tuple(result)
+        WhisperModel.add_word_timestamps(made, [found], tokenizer, None, 0, OPENING_MARKS, CLOSING_MARKS, 0.0)
+    words = read_words(found, duration_s)
+    return tuple(replace(segment, words=said) for segment, said in zip(segments, words, strict=True))
 
 
 def pick_rows(encoded: ctranslate2.StorageView, indexes: Sequence[int]) -> ctranslate2.StorageView:

