@@ -14,8 +14,8 @@ RATE = 16_000
 _numbers = itertools.count(1)
 
 
-def new_film(duration_s: float, *, level: int = 0) -> bytes:
-    """A film that no test has sent before; its samples lie around `level`."""
+def new_film(duration_s: float, *, level: int = 1000) -> bytes:
+    """A film that no test has sent before; its samples lie around `level`, which is no silence."""
     samples = np.full(int(duration_s * RATE), level, "<i2")
     samples[:2] += next(_numbers)
     return samples.tobytes()
