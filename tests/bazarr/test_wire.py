@@ -115,10 +115,10 @@ def test_language_left_open_is_found(fake_bazarr: RunningServer, spelling: str) 
         (asr_target(task="summarize"), new_film(1.0), ["task", "summarize", "transcribe", "translate"]),
         (asr_target(language="klingon"), new_film(1.0), ["language", "klingon", "haw"]),
         (asr_target(output="docx"), new_film(1.0), ["output", "docx", "jsonl"]),
-        (asr_target(), b"", ["no samples"]),
+        (asr_target(), b"", ["empty"]),
         (asr_target(), b"\0" * 32, ["too short"]),
         (asr_target().replace("encode=false", "encode=true"), new_film(1.0), ["Supported formats"]),
-        (DETECT, b"", ["no samples"]),
+        (DETECT, b"", ["empty"]),
         (f"{DETECT}&detect_lang_offset=-1", new_film(1.0), ["detect_lang_offset", "-1"]),
     ],
 )

@@ -29,6 +29,7 @@ from voice_stack.asr.transcript import Segment
 from voice_stack.asr.window_result import among_candidates, better, in_file_time, is_poor, lost_tail, until_complete
 from voice_stack.asr.windows import Window, cut_windows
 from voice_stack.core.cpus import OtherLoad
+from voice_stack.core.errors import EngineError
 from voice_stack.core.jobs import Again, Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit, Urgency
 from voice_stack.core.logging import log_event
 from voice_stack.core.workload import Workload
@@ -102,10 +103,11 @@ class AsrWorkload(Workload):
     def plan(self, job: Job) -> Iterator[PlanStep]:
         request = job.request
         if isinstance(request, DetectionRequest):
-            return plan_detection(job.id, request, choose_vad(self._config, VadChoice()), self._config.window_s)
+            vad = choose_vad(self._config, VadChoice())
+            return _unless_gone(plan_detection(job.id, request, vad, self._config.window_s))
         assert isinstance(request, TranscriptionRequest)
         progress = self._jobs[job.id] = _Progress(request)
-        return self._cut(job, request, progress)
+        return _unless_gone(self._cut(job, request, progress))
 
     def _cut(self, job: Job, request: TranscriptionRequest, progress: _Progress) -> Iterator[PlanStep]:
         source, vad = describe_source(request), choose_vad(self._config, request.vad)
@@ -208,6 +210,14 @@ class AsrWorkload(Workload):
 
     def forget(self, job: Job) -> None:
         self._jobs.pop(job.id, None)
+
+
+def _unless_gone(steps: Iterator[PlanStep]) -> Iterator[PlanStep]:
+    """The steps; a client that leaves takes its upload with it, perhaps before the first of them."""
+    try:
+        yield from steps
+    except FileNotFoundError as error:
+        raise EngineError("The upload is gone: whoever sent it has left.") from error
 
 
 def _count(blocks: Iterator[NDArray[np.float32]], progress: _Progress) -> Iterator[NDArray[np.float32]]:
