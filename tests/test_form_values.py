@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from voice_stack.asr.form_values import name_ignored
-from voice_stack.asr.pcm_types import pcm_format
+from voice_stack.asr.form.pcm_types import pcm_format
+from voice_stack.asr.form.values import name_ignored
 from voice_stack.asr.request import PcmFormat, VadChoice
 from voice_stack.asr.schemas import Checked, check_transcription, check_translation
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError
-from voice_stack.core.multipart import Form, SpooledFile
+from voice_stack.core.form import Form, SpooledFile
 
 FILE = SpooledFile(Path("sound"), "a.wav", "audio/wav", 1)
 

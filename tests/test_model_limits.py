@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from voice_stack.asr.engine.base import EngineCapabilities
-from voice_stack.asr.model_limits import check_limits
+from voice_stack.asr.listening.model_limits import check_limits
 from voice_stack.asr.models import ASR_CATALOGUES, find_catalogue, list_catalogue
 from voice_stack.asr.request import TranscriptionRequest
 from voice_stack.core.errors import UnsupportedValueError

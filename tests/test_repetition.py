@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_stack.asr.repetition import RepeatFilter, collapse_loops
+from voice_stack.asr.listening.repetition import RepeatFilter, collapse_loops
 from voice_stack.asr.transcript import Segment, Word
 
 SURE = Segment(" Go!", 0.0, 1.0, (), 0.0, -0.2, 1.0, 0.05)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from voice_stack.asr.engine.base import DecodeOptions
 from voice_stack.asr.engine.prompt_tokens import previous_tokens
 from voice_stack.asr.engine_factory import engine_specs
+from voice_stack.asr.listening.request_audio import choose_vad
+from voice_stack.asr.listening.window_result import among_candidates
 from voice_stack.asr.request import AsrWorkerConfig, VadChoice
-from voice_stack.asr.request_audio import choose_vad
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.asr.window_result import among_candidates
 from voice_stack.utils.audio.vad import VadOptions
 
 

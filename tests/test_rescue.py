@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from piper_speech import speak
 from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
-from voice_stack.asr.rescue import find_cut, rescue
+from voice_stack.asr.listening.rescue import find_cut, rescue
+from voice_stack.asr.listening.window_result import after, before
 from voice_stack.asr.transcript import Segment
-from voice_stack.asr.window_result import after, before
 from voice_stack.asr.windows import Piece, Window
 from voice_stack.bench.sounds import make_band
 

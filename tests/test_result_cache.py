@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_stack.asr.result_cache import ResultCache
+from voice_stack.asr.bazarr.result_cache import ResultCache
 from voice_stack.asr.transcript import Segment, Transcript
 
 

@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from piper_speech import speak
-from voice_stack.asr.boilerplate import CREDITS, SIGN_OFFS, is_boilerplate
-from voice_stack.asr.suppression import suppress
-from voice_stack.asr.suppression_steps import ALL_STEPS, STEPS, parse_steps
+from voice_stack.asr.listening.boilerplate import CREDITS, SIGN_OFFS, is_boilerplate
+from voice_stack.asr.listening.suppression import suppress
+from voice_stack.asr.listening.suppression_steps import ALL_STEPS, STEPS, parse_steps
 from voice_stack.asr.transcript import Segment, Word
 from voice_stack.asr.windows import Piece, Window
 from voice_stack.bench.sounds import make_applause, make_white_noise

@@ -15,7 +15,7 @@ import pytest
 from e2e.sound import tone
 from e2e.test_jobs import FAKE, await_status, error, job, submit
 from running_server import RunningServer, free_port, wait_until
-from voice_stack.asr.webhooks import check_webhook_url, parse_secret, sign
+from voice_stack.asr.jobs.webhooks import check_webhook_url, parse_secret, sign
 from voice_stack.core.errors import UnsupportedValueError
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]

@@ -10,8 +10,8 @@ from voice_stack.asr.api.bazarr_jobs import BazarrJobs
 from voice_stack.asr.api.jobs import create_jobs_router
 from voice_stack.asr.api.models import create_models_router
 from voice_stack.asr.api.openai import create_router
-from voice_stack.asr.background import BackgroundJobs
 from voice_stack.asr.engine_factory import engine_specs, find_engine, open_store
+from voice_stack.asr.jobs.background import BackgroundJobs
 from voice_stack.asr.models import DEFAULT_MODEL_NAMES
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.settings import AsrSettings

@@ -4,10 +4,8 @@ import html
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from voice_stack.asr.line_formats import to_jsonl, to_lrc, to_tsv
-from voice_stack.asr.subtitles import Cue, CueOptions, cues_from
-from voice_stack.asr.transcript import Transcript
-from voice_stack.asr.transcript_json import (
+from voice_stack.asr.rendering.line_formats import to_jsonl, to_lrc, to_tsv
+from voice_stack.asr.rendering.transcript_json import (
     encode_json,
     languages_field,
     logprobs_field,
@@ -16,6 +14,8 @@ from voice_stack.asr.transcript_json import (
     usage_field,
     word_fields,
 )
+from voice_stack.asr.subtitles import Cue, CueOptions, cues_from
+from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import UnsupportedValueError
 
 JSON_TYPE = "application/json"

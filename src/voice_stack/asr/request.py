@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from voice_stack.asr.suppression_steps import ALL_STEPS
+from voice_stack.asr.listening.suppression_steps import ALL_STEPS
 from voice_stack.asr.transcript import Segment
 
 

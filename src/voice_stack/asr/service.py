@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from voice_stack.asr.activity import Activity
 from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.formats import require_transcript_format
+from voice_stack.asr.jobs.activity import Activity
+from voice_stack.asr.listening.suppression_steps import parse_steps
 from voice_stack.asr.models import WhisperModelSpec
 from voice_stack.asr.request import TranscriptionRequest
 from voice_stack.asr.schemas import Checked
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.asr.suppression_steps import parse_steps
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.errors import UnsupportedValueError

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from voice_stack.asr.cue import Cue, CueOptions
-from voice_stack.asr.cue_cut import CueCutter
-from voice_stack.asr.cue_lines import wrap
-from voice_stack.asr.cue_phrases import join_phrases
-from voice_stack.asr.cue_times import shown_from, shown_until
-from voice_stack.asr.cue_tokens import Token, cut_tokens, whole_ms
+from voice_stack.asr.cues.cue import Cue, CueOptions
+from voice_stack.asr.cues.cut import CueCutter
+from voice_stack.asr.cues.lines import wrap
+from voice_stack.asr.cues.phrases import join_phrases
+from voice_stack.asr.cues.times import shown_from, shown_until
+from voice_stack.asr.cues.tokens import Token, cut_tokens, whole_ms
 from voice_stack.asr.transcript import Segment, Transcript
 
 __all__ = ["Cue", "CueOptions", "CueStream", "cues_from"]

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import chain
 
-from voice_stack.asr.repetition import RepeatFilter
+from voice_stack.asr.listening.repetition import RepeatFilter
 from voice_stack.asr.request import TranscriptionRequest, TranscriptionSummary, WindowText
 from voice_stack.asr.transcript import Segment, Transcript
 from voice_stack.core.job_handle import JobHandle

@@ -10,10 +10,21 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_stack.asr.detection import Excerpt, plan_detection, run_detection
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, DecodeOptions, WindowResult
 from voice_stack.asr.engine.encoder_width import narrow_frames
-from voice_stack.asr.model_limits import check_limits
+from voice_stack.asr.listening.detection import Excerpt, plan_detection, run_detection
+from voice_stack.asr.listening.model_limits import check_limits
+from voice_stack.asr.listening.progress import Progress
+from voice_stack.asr.listening.request_audio import choose_vad, describe_source
+from voice_stack.asr.listening.rescue import Decode, rescue
+from voice_stack.asr.listening.suppression import suppress
+from voice_stack.asr.listening.window_result import (
+    better,
+    in_file_time,
+    is_poor,
+    lost_tail,
+    until_complete,
+)
 from voice_stack.asr.request import (
     AsrWorkerConfig,
     DetectionRequest,
@@ -22,11 +33,7 @@ from voice_stack.asr.request import (
     VadChoice,
     WindowText,
 )
-from voice_stack.asr.request_audio import choose_vad, describe_source
-from voice_stack.asr.rescue import Decode, rescue
-from voice_stack.asr.suppression import suppress
 from voice_stack.asr.transcript import Segment
-from voice_stack.asr.window_result import among_candidates, better, in_file_time, is_poor, lost_tail, until_complete
 from voice_stack.asr.windows import Window, cut_windows
 from voice_stack.core.cpus import OtherLoad
 from voice_stack.core.errors import EngineError
@@ -39,12 +46,8 @@ logger = logging.getLogger(__name__)
 
 TEMPERATURE_STEP = 0.2
 """The Whisper paper's (Radford et al. 2022, section 4.5)."""
-SURE_LANGUAGE = 0.5
-"""Mean probability from which the language of a file is settled."""
 SMALL_FILE_BYTES = 512 * 1024
 TOLERATED_LOAD_CPUS = 0.5
-LANGUAGE_WINDOWS = 3
-"""Windows that are asked for the language at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +57,6 @@ class _Attempt:
     window: Window
     temperature: float
     best: WindowResult | None = None
-
-
-class _Progress:
-    """What is known of one job so far."""
-
-    def __init__(self, request: TranscriptionRequest) -> None:
-        self.request = request
-        self.language = request.language
-        self.probability = 1.0 if request.language else 0.0
-        self.is_settled = request.language is not None
-        self.votes: list[dict[str, float]] = []
-        self.heard_samples = 0
-        self.total_s = 0.0
-        self.speech_s = 0.0
-
-    def vote(self, probabilities: dict[str, float]) -> None:
-        """Add the opinion of one window; the mean over the windows decides."""
-        self.votes.append(among_candidates(probabilities, self.request.candidate_languages))
-        codes = {code for vote in self.votes for code in vote}
-        means = {code: sum(vote.get(code, 0.0) for vote in self.votes) / len(self.votes) for code in codes}
-        self.language, self.probability = max(means.items(), key=lambda item: item[1])
-        self.is_settled = self.probability >= SURE_LANGUAGE or len(self.votes) >= LANGUAGE_WINDOWS
 
 
 class AsrWorkload(Workload):
@@ -92,7 +73,7 @@ class AsrWorkload(Workload):
         self._crowd_engine: AsrEngine | None = None
         self._loading = threading.Lock()
         self._other_load = OtherLoad()
-        self._jobs: dict[str, _Progress] = {}
+        self._jobs: dict[str, Progress] = {}
 
     def load(self) -> None:
         self._engine = self._load_engine()
@@ -106,10 +87,10 @@ class AsrWorkload(Workload):
             vad = choose_vad(self._config, VadChoice())
             return _unless_gone(plan_detection(job.id, request, vad, self._config.window_s))
         assert isinstance(request, TranscriptionRequest)
-        progress = self._jobs[job.id] = _Progress(request)
+        progress = self._jobs[job.id] = Progress(request)
         return _unless_gone(self._cut(job, request, progress))
 
-    def _cut(self, job: Job, request: TranscriptionRequest, progress: _Progress) -> Iterator[PlanStep]:
+    def _cut(self, job: Job, request: TranscriptionRequest, progress: Progress) -> Iterator[PlanStep]:
         source, vad = describe_source(request), choose_vad(self._config, request.vad)
         # A small file is short enough for the scheduler without looking: opening it twice costs milliseconds.
         if request.path.stat().st_size > SMALL_FILE_BYTES:
@@ -126,11 +107,11 @@ class AsrWorkload(Workload):
             # A language that is still open is settled window by window.
             yield Unit(job.id, window.index, window.duration_s, key, attempt, is_sequential=not progress.is_settled)
 
-    def _batch_key(self, progress: _Progress, attempt: _Attempt) -> tuple[DecodeOptions, int]:
+    def _batch_key(self, progress: Progress, attempt: _Attempt) -> tuple[DecodeOptions, int]:
         frames = narrow_frames(attempt.window.samples.size, self._config.encoder_padding_s)
         return self._options(progress, attempt), frames
 
-    def _options(self, progress: _Progress, attempt: _Attempt) -> DecodeOptions:
+    def _options(self, progress: Progress, attempt: _Attempt) -> DecodeOptions:
         request = progress.request
         return DecodeOptions(
             language=progress.language,
@@ -184,7 +165,7 @@ class AsrWorkload(Workload):
             yield unit, Finished()
 
     def _text(
-        self, engine: AsrEngine, progress: _Progress, window: Window, result: WindowResult, options: DecodeOptions
+        self, engine: AsrEngine, progress: Progress, window: Window, result: WindowResult, options: DecodeOptions
     ) -> WindowText:
         """What was said in a window: the rescue of lost windows first, what the model left out, then suppression."""
         steps = progress.request.suppress
@@ -220,7 +201,7 @@ def _unless_gone(steps: Iterator[PlanStep]) -> Iterator[PlanStep]:
         raise EngineError("The upload is gone: whoever sent it has left.") from error
 
 
-def _count(blocks: Iterator[NDArray[np.float32]], progress: _Progress) -> Iterator[NDArray[np.float32]]:
+def _count(blocks: Iterator[NDArray[np.float32]], progress: Progress) -> Iterator[NDArray[np.float32]]:
     for block in blocks:
         progress.heard_samples += block.size
         yield block

@@ -13,7 +13,7 @@ from logging import getLogger
 from multiprocessing.connection import Connection
 
 from voice_stack.core.active_job import ActiveJob, next_to_prepare
-from voice_stack.core.errors import EngineError, ModelLoadError, VoiceStackError
+from voice_stack.core.errors import EngineError, VoiceStackError
 from voice_stack.core.jobs import (
     Again,
     Cancel,
@@ -22,7 +22,6 @@ from voice_stack.core.jobs import (
     JobCancelled,
     JobDone,
     JobFailed,
-    Loaded,
     LoadFailed,
     Outlook,
     Output,
@@ -39,7 +38,7 @@ from voice_stack.core.jobs import (
 )
 from voice_stack.core.memory import give_memory_back
 from voice_stack.core.scheduler import Scheduler
-from voice_stack.core.workload import Workload
+from voice_stack.core.workload import Workload, load_outcome
 
 logger = getLogger(__name__)
 
@@ -80,8 +79,7 @@ class Worker:
             if not self._jobs:
                 give_memory_back()
                 break
-        command: Command = self._connection.recv()
-        return command
+        return self._connection.recv()  # type: ignore[no-any-return]  # the pipe carries commands only
 
     def _obey(self, command: Command) -> bool:
         with self._changed:
@@ -146,15 +144,10 @@ class Worker:
             self._changed.notify_all()
 
     def _run_first_lane(self) -> None:
-        started = time.monotonic()
-        try:
-            self._workload.load()
-        except Exception as error:
-            logger.exception("the model does not load")
-            known = error if isinstance(error, VoiceStackError) else ModelLoadError(f"the model does not load: {error}")
-            self._send(LoadFailed(known))
+        outcome = load_outcome(self._workload)
+        self._send(outcome)
+        if isinstance(outcome, LoadFailed):
             os._exit(1)
-        self._send(Loaded(time.monotonic() - started))
         self._free_lanes = self._workload.lanes
         names = [f"lane {lane}" for lane in range(1, self._workload.lanes)]
         for name in [*names, EXPRESS_LANE] if self._workload.has_express_lane else names:

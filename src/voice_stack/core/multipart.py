@@ -13,6 +13,7 @@ from pathlib import Path
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from voice_stack.core.errors import InvalidRequestError, StorageFullError
+from voice_stack.core.form import Form, SpooledFile
 
 MAX_FIELDS = 200
 MAX_FIELD_BYTES = 1 << 20
@@ -20,24 +21,6 @@ _WRITE_BYTES = 2 << 20
 _EXTENDED_FILENAME = re.compile(rb";\s*filename\*\s*=", re.IGNORECASE)
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class SpooledFile:
-    """An uploaded file on disk: name and type as the client sent them, size in bytes."""
-
-    path: Path
-    filename: str
-    content_type: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """Field name, as sent, to its values in their order; and the file, if there is one."""
-
-    fields: dict[str, list[str]]
-    file: SpooledFile | None
 
 
 @dataclass(slots=True)

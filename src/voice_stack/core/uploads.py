@@ -12,7 +12,8 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from voice_stack.core.errors import InvalidRequestError, PayloadTooLargeError, StorageFullError
-from voice_stack.core.multipart import Form, FormReader, SpooledFile
+from voice_stack.core.form import Form, SpooledFile
+from voice_stack.core.multipart import FormReader
 
 __all__ = ["Form", "SpooledFile", "receive_file", "receive_form", "receive_json", "spool_bytes"]
 

@@ -1,10 +1,15 @@
 """What a server teaches its engine processes: how a job becomes units and what running them gives."""
 
 import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from logging import getLogger
 
-from voice_stack.core.jobs import Job, PlanStep, RunResult, Unit, Urgency
+from voice_stack.core.errors import ModelLoadError, VoiceStackError
+from voice_stack.core.jobs import Job, Loaded, LoadFailed, PlanStep, RunResult, Unit, Urgency
+
+logger = getLogger(__name__)
 
 
 class Workload(ABC):
@@ -44,3 +49,15 @@ class Workload(ABC):
     @abstractmethod
     def forget(self, job: Job) -> None:
         """Drop what is kept of a job; called once, however it ended."""
+
+
+def load_outcome(workload: Workload) -> Loaded | LoadFailed:
+    """Load the model; what the API process is told of it."""
+    started = time.monotonic()
+    try:
+        workload.load()
+    except Exception as error:
+        logger.exception("the model does not load")
+        known = error if isinstance(error, VoiceStackError) else ModelLoadError(f"the model does not load: {error}")
+        return LoadFailed(known)
+    return Loaded(time.monotonic() - started)

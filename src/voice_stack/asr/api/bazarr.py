@@ -12,18 +12,18 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from voice_stack.asr.api.bazarr_jobs import BazarrJobs
-from voice_stack.asr.bazarr_query import OUTPUTS, AsrQuery, DetectQuery, parse_query, query_parameters
-from voice_stack.asr.film_log import MAX_SHOWN
+from voice_stack.asr.bazarr.film_log import MAX_SHOWN
+from voice_stack.asr.bazarr.heartbeat import FIRST_LINES, beat_until_done
+from voice_stack.asr.bazarr.query import OUTPUTS, AsrQuery, DetectQuery, parse_query, query_parameters
+from voice_stack.asr.bazarr.shared_jobs import hash_file
 from voice_stack.asr.formats import TRANSCRIPT_FORMATS, RenderOptions, render
-from voice_stack.asr.heartbeat import FIRST_LINES, beat_until_done
-from voice_stack.asr.language_spread import DetectedLanguage
+from voice_stack.asr.listening.language_spread import DetectedLanguage
 from voice_stack.asr.service import AsrService
-from voice_stack.asr.shared_jobs import hash_file
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.disconnect import finish_unless_disconnected
 from voice_stack.core.errors import InvalidRequestError, ShuttingDownError, VoiceStackError
+from voice_stack.core.form import Form, SpooledFile
 from voice_stack.core.middleware import add_log_fields
-from voice_stack.core.multipart import Form, SpooledFile
 from voice_stack.core.streaming import OwningStreamingResponse
 from voice_stack.core.uploads import receive_form
 from voice_stack.utils.language import LANGUAGES

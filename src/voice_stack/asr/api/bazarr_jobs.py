@@ -4,20 +4,20 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from voice_stack.asr.bazarr_query import SUBTITLES, AsrQuery, DetectQuery
+from voice_stack.asr.bazarr.film_log import FilmLog
+from voice_stack.asr.bazarr.model_choice import find_able_model, require_able_model
+from voice_stack.asr.bazarr.query import SUBTITLES, AsrQuery, DetectQuery
+from voice_stack.asr.bazarr.result_cache import ResultCache
+from voice_stack.asr.bazarr.shared_jobs import SharedJobs
 from voice_stack.asr.engine_factory import engine_specs
-from voice_stack.asr.film_log import FilmLog
-from voice_stack.asr.language_spread import DetectedLanguage, combine
-from voice_stack.asr.model_choice import find_able_model, require_able_model
+from voice_stack.asr.listening.language_spread import DetectedLanguage, combine
 from voice_stack.asr.request import DetectionRequest, LanguageVote, PcmFormat, TranscriptionRequest, VadChoice
-from voice_stack.asr.result_cache import ResultCache
 from voice_stack.asr.service import AsrService
-from voice_stack.asr.shared_jobs import SharedJobs
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import EngineError
+from voice_stack.core.form import SpooledFile
 from voice_stack.core.logging import log_event, request_id_var
-from voice_stack.core.multipart import SpooledFile
 
 logger = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from voice_stack.asr.activity import Activity
-from voice_stack.asr.background import BackgroundJobs
 from voice_stack.asr.formats import TRANSCRIPT_FORMATS, render, require_transcript_format
-from voice_stack.asr.job_view import request_object
+from voice_stack.asr.jobs.activity import Activity
+from voice_stack.asr.jobs.background import BackgroundJobs
+from voice_stack.asr.jobs.view import request_object
 from voice_stack.asr.schemas import render_options
 from voice_stack.core.errors import ConflictError
 

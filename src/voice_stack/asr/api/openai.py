@@ -9,19 +9,19 @@ from fastapi.responses import JSONResponse
 
 from voice_stack.asr.api.intake import receive_audio
 from voice_stack.asr.api.streaming import transcript_events
-from voice_stack.asr.background import BackgroundJobs
-from voice_stack.asr.form_values import name_ignored
+from voice_stack.asr.form.fields import TranscriptionForm, TranslationForm, form_body
+from voice_stack.asr.form.values import name_ignored
 from voice_stack.asr.formats import JSON_TYPE, TRANSCRIPT_FORMATS, render
-from voice_stack.asr.forms import TranscriptionForm, TranslationForm, form_body
+from voice_stack.asr.jobs.background import BackgroundJobs
+from voice_stack.asr.rendering.stream_events import encode_sse
+from voice_stack.asr.rendering.verbose import Processing, render_verbose
 from voice_stack.asr.schemas import Checked, check_transcription, check_translation, render_options
 from voice_stack.asr.service import AsrService
-from voice_stack.asr.stream_events import encode_sse
 from voice_stack.asr.transcriber import Transcription
-from voice_stack.asr.verbose import Processing, render_verbose
 from voice_stack.core.disconnect import finish_unless_disconnected
+from voice_stack.core.form import Form
 from voice_stack.core.keep_alive import KeptAliveEvents
 from voice_stack.core.middleware import add_log_fields
-from voice_stack.core.multipart import Form
 from voice_stack.core.streaming import OwningStreamingResponse
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from voice_stack.asr.stream_events import delta_event, done_event, encode_sse
+from voice_stack.asr.rendering.stream_events import delta_event, done_event, encode_sse
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Segment, TextDeltas, TokenLogprob
 

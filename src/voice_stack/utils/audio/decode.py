@@ -20,16 +20,14 @@ from av.stream import Discard
 from numpy.typing import NDArray
 
 from voice_stack.core.errors import AudioTooShortError, InvalidAudioError
-from voice_stack.utils.audio.sources import AudioSource, pick_track
+from voice_stack.utils.audio.mono import regroup, resample_frames
+from voice_stack.utils.audio.sources import AudioSource, invalid_audio, pick_track
 from voice_stack.utils.audio.timeline import CONTAINERS, Timeline
 
 if TYPE_CHECKING:
     from av.packet import Packet  # generic for the type checker only
 
 logger = logging.getLogger(__name__)
-
-SUPPORTED_FORMATS = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")
-"""What OpenAI's documentation names; in fact every container in the table below is read."""
 
 MIN_DURATION_S = 0.1
 EXCERPT_RATE = 16_000
@@ -47,13 +45,6 @@ _OPTIONS = {
     "protocol_whitelist": "file",
     "enable_drefs": "0",  # an MP4 may name other files as the place of its samples
 }
-
-# Resampling frame by frame costs twice the time of resampling a few seconds at once.
-_GROUP_SAMPLES = 131_072
-_GROUP_S = 8
-_S32_SCALE = np.float32(2.0**-31)
-# Outside this range a header lies, and the resampler's filter would need gigabytes.
-_SAMPLE_RATES = range(1_000, 768_001)
 
 
 def decode_blocks(
@@ -81,13 +72,13 @@ def decode_blocks(
     """
     total = 0
     with _open_audio(_as_source(source)) as (container, stream):
-        chunks = _resample(_decode(_read_packets(container, stream)), sample_rate, _timeline(container))
-        for block in _regroup(chunks, round(max(block_s, MIN_DURATION_S) * sample_rate)):
+        chunks = resample_frames(_decode(_read_packets(container, stream)), sample_rate, _timeline(container))
+        for block in regroup(chunks, round(max(block_s, MIN_DURATION_S) * sample_rate)):
             total += block.size
             _check_length(total, sample_rate, max_duration_s)
             yield block
     if not total:
-        raise _invalid_audio("the file holds no audio that can be decoded")
+        raise invalid_audio("the file holds no audio that can be decoded")
 
 
 def probe_duration_s(source: Path | AudioSource) -> float | None:
@@ -123,35 +114,31 @@ def decode_excerpt(source: Path | AudioSource, start_s: float, duration_s: float
     with _open_audio(_as_source(source)) as (container, stream):
         if start_s > 0:
             container.seek(round(start_s * av.time_base))
-        chunks = _resample(_decode(_read_packets(container, stream)), EXCERPT_RATE, timeline=None)
-        return next(_regroup(chunks, wanted), np.zeros(0, np.float32))
+        chunks = resample_frames(_decode(_read_packets(container, stream)), EXCERPT_RATE, timeline=None)
+        return next(regroup(chunks, wanted), np.zeros(0, np.float32))
 
 
 def _as_source(source: Path | AudioSource) -> AudioSource:
     return source if isinstance(source, AudioSource) else AudioSource(source)
 
 
-def _invalid_audio(reason: str) -> InvalidAudioError:
-    return InvalidAudioError(f"Invalid file format. Supported formats: {list(SUPPORTED_FORMATS)} ({reason}).")
-
-
 @contextmanager
 def _open_audio(source: AudioSource) -> Iterator[tuple[InputContainer, AudioStream]]:
     """Open the file and find its audio; the one place where FFmpeg's errors become ours."""
     if not source.path.stat().st_size:
-        raise _invalid_audio("the file is empty")
+        raise invalid_audio("the file is empty")
     try:
         # The protocol is written out because FFmpeg reads a name such as "concat:a|b" as an address.
         name, options = f"file:{source.path.absolute()}", {**_OPTIONS, **source.options}
         with av.open(name, format=source.demuxer, options=options, metadata_errors="replace") as container:
             stream = pick_track(container, source.track)
             if not isinstance(stream, AudioStream):
-                raise _invalid_audio("the file has no audio stream that can be decoded")
+                raise invalid_audio("the file has no audio stream that can be decoded")
             yield container, stream
     except (FileNotFoundError, PermissionError, MemoryError):
         raise  # the machine's trouble, not the file's
     except av.FFmpegError as error:
-        raise _invalid_audio(f"the file could not be decoded: {error.strerror}") from error
+        raise invalid_audio(f"the file could not be decoded: {error.strerror}") from error
 
 
 def _read_packets(container: InputContainer, stream: AudioStream) -> "Iterator[Packet[AudioStream]]":
@@ -188,76 +175,6 @@ def _timeline(container: InputContainer) -> Timeline | None:
         return None
     start, duration = (None if t is None else t / av.time_base for t in (container.start_time, container.duration))
     return Timeline(start, duration)
-
-
-def _resample(
-    frames: Iterable[AudioFrame], sample_rate: int, timeline: Timeline | None
-) -> Iterator[NDArray[np.float32]]:
-    shape: tuple[str, str, int, int] | None = None
-    converter: _MonoConverter | None = None
-    for frame in frames:
-        found = (frame.format.name, frame.layout.name, frame.layout.nb_channels, frame.sample_rate)
-        gap_s = timeline.place(frame.time, frame.samples / max(frame.sample_rate, 1)) if timeline else 0.0
-        if converter is None or found != shape or gap_s:
-            if converter is not None:
-                yield from converter.finish()
-            shape, converter = found, _MonoConverter(frame.sample_rate, sample_rate)
-        yield from _silence(round(gap_s * sample_rate))
-        yield from converter.push(frame)
-    if converter is not None:
-        yield from converter.finish()
-
-
-class _MonoConverter:
-    """Resampling and downmix of frames that all have the same format, layout and rate."""
-
-    def __init__(self, source_rate: int, sample_rate: int) -> None:
-        if source_rate not in _SAMPLE_RATES:
-            limits = f"{_SAMPLE_RATES.start} to {_SAMPLE_RATES.stop - 1} Hz"
-            raise _invalid_audio(f"its sample rate is {source_rate} Hz; possible are {limits}")
-        # Integers, because only then FFmpeg scales the sum of the channels so that it cannot overflow.
-        self._resampler = av.AudioResampler(format="s32", layout="mono", rate=sample_rate)
-        self._fifo = av.AudioFifo()
-        self._group = min(_GROUP_SAMPLES, source_rate * _GROUP_S)
-
-    def push(self, frame: AudioFrame) -> Iterator[NDArray[np.float32]]:
-        frame.pts = None  # the FIFO refuses frames whose times do not follow each other
-        self._fifo.write(frame)
-        while self._fifo.samples >= self._group:
-            yield from self._convert(self._fifo.read(self._group))
-
-    def finish(self) -> Iterator[NDArray[np.float32]]:
-        rest = self._fifo.read()
-        if rest is not None:
-            yield from self._convert(rest)
-        yield from self._convert(None)
-
-    def _convert(self, frame: AudioFrame | None) -> Iterator[NDArray[np.float32]]:
-        for out in self._resampler.resample(frame):
-            # Where nothing is to be converted the resampler hands back what it got, None included.
-            if out is not None:
-                yield out.to_ndarray()[0] * _S32_SCALE
-
-
-def _silence(samples: int) -> Iterator[NDArray[np.float32]]:
-    for start in range(0, samples, _GROUP_SAMPLES):
-        yield np.zeros(min(_GROUP_SAMPLES, samples - start), np.float32)
-
-
-def _regroup(chunks: Iterable[NDArray[np.float32]], size: int) -> Iterator[NDArray[np.float32]]:
-    """Cut chunks of any length into blocks of `size` samples; the last block is what remains."""
-    block, filled = np.empty(size, np.float32), 0
-    for chunk in chunks:
-        taken = 0
-        while taken < chunk.size:
-            count = min(size - filled, chunk.size - taken)
-            block[filled : filled + count] = chunk[taken : taken + count]
-            taken, filled = taken + count, filled + count
-            if filled == size:
-                yield block
-                block, filled = np.empty(size, np.float32), 0
-    if filled:
-        yield block[:filled]
 
 
 def _check_length(samples: int, sample_rate: int, max_duration_s: float | None) -> None:

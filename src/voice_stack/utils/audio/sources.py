@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voice_stack.core.errors import UnsupportedValueError
+from voice_stack.core.errors import InvalidAudioError, UnsupportedValueError
 from voice_stack.utils.language import find_language
 
 if TYPE_CHECKING:
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _EBML, _FTYP = b"\x1a\x45\xdf\xa3", b"ftyp"
 _MAGIC = (b"RIFF", b"RIFX", b"RF64", b"ID3", b"fLaC", b"OggS", _EBML)
+
+SUPPORTED_FORMATS = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")
+"""What OpenAI's documentation names; in fact every container in the table below is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +80,8 @@ def pick_track(container: "InputContainer", track: int | str | None) -> "Stream 
         tracks = ", ".join(f"{n} ({code or 'no language'})" for n, code in enumerate(languages))
         raise UnsupportedValueError(f"audio_track={track!r}: the file has the tracks {tracks}", param="audio_track")
     return streams[found]
+
+
+def invalid_audio(reason: str) -> InvalidAudioError:
+    """The refusal of a file, in OpenAI's words, with the reason."""
+    return InvalidAudioError(f"Invalid file format. Supported formats: {list(SUPPORTED_FORMATS)} ({reason}).")

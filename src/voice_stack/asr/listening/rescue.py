@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
-from voice_stack.asr.repetition import MAX_COMPRESSION_RATIO
-from voice_stack.asr.window_result import after, before, better, is_poor, is_silence
-from voice_stack.asr.window_sound import WindowSound
+from voice_stack.asr.listening.repetition import MAX_COMPRESSION_RATIO
+from voice_stack.asr.listening.window_result import after, before, better, is_poor, is_silence
+from voice_stack.asr.listening.window_sound import WindowSound
 from voice_stack.asr.windows import Window
 from voice_stack.core.logging import log_event
 

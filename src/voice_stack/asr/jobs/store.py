@@ -20,7 +20,7 @@ from typing import ParamSpec, TypeVar
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
-from voice_stack.asr.job_record import JobRecord, is_job_id
+from voice_stack.asr.jobs.record import JobRecord, is_job_id
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import StorageFullError, VoiceStackError
 from voice_stack.core.logging import log_event

@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from voice_stack.asr.forms import ChunkingStrategy, TranslationForm, VadParameters
+from voice_stack.asr.form.fields import ChunkingStrategy, TranslationForm, VadParameters
 from voice_stack.asr.request import VadChoice
 
 ValueT = TypeVar("ValueT")

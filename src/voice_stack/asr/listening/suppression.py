@@ -8,11 +8,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from voice_stack.asr.boilerplate import is_boilerplate
-from voice_stack.asr.repetition import collapse_loops, is_doubtful, may_be_stuck
+from voice_stack.asr.listening.boilerplate import is_boilerplate
+from voice_stack.asr.listening.repetition import collapse_loops, is_doubtful, may_be_stuck
+from voice_stack.asr.listening.window_result import is_silence
+from voice_stack.asr.listening.window_sound import MARGIN_S, Span, WindowSound
 from voice_stack.asr.transcript import Segment, Word
-from voice_stack.asr.window_result import is_silence
-from voice_stack.asr.window_sound import MARGIN_S, Span, WindowSound
 from voice_stack.asr.windows import Window
 from voice_stack.core.logging import log_event
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
-from voice_stack.asr.repetition import MAX_COMPRESSION_RATIO, MIN_NO_SPEECH_PROB
+from voice_stack.asr.listening.repetition import MAX_COMPRESSION_RATIO, MIN_NO_SPEECH_PROB
 from voice_stack.asr.transcript import Segment
 from voice_stack.asr.windows import Window
 

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from voice_stack.asr.transcript import Segment, Transcript
-from voice_stack.asr.transcript_json import (
+from voice_stack.asr.rendering.transcript_json import (
     encode_json,
     logprobs_field,
     number,
@@ -12,6 +11,7 @@ from voice_stack.asr.transcript_json import (
     summary_fields,
     usage_field,
 )
+from voice_stack.asr.transcript import Segment, Transcript
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,17 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from voice_stack.asr.job_book import JobBook
-from voice_stack.asr.job_record import JobError, JobRecord, Webhook, new_job_id
-from voice_stack.asr.job_view import job_object
+from voice_stack.asr.jobs.book import JobBook
+from voice_stack.asr.jobs.record import JobError, JobRecord, Webhook, new_job_id
+from voice_stack.asr.jobs.view import job_object
+from voice_stack.asr.jobs.webhooks import WebhookSender, check_allowed, check_webhook_url, parse_secret
 from voice_stack.asr.schemas import Checked, check_transcription, check_translation
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Transcript
-from voice_stack.asr.webhooks import WebhookSender, check_allowed, check_webhook_url, parse_secret
 from voice_stack.core.errors import ConflictError, EngineError, ShuttingDownError, VoiceStackError
+from voice_stack.core.form import Form, SpooledFile
 from voice_stack.core.logging import log_event, request_id_var
-from voice_stack.core.multipart import Form, SpooledFile
 
 logger = logging.getLogger(__name__)
 

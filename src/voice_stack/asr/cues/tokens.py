@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from voice_stack.asr.cue_text import (
+from voice_stack.asr.cues.text import (
     blank_sound_labels,
     display_width,
     is_ideographic,

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, field
 
-from voice_stack.asr.job_record import new_job_id
+from voice_stack.asr.jobs.record import new_job_id
 from voice_stack.asr.schemas import Checked
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.core.errors import ConflictError

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from voice_stack.asr.result_cache import ResultCache
+from voice_stack.asr.bazarr.result_cache import ResultCache
 from voice_stack.core.errors import ShuttingDownError
+from voice_stack.core.form import SpooledFile
 from voice_stack.core.logging import log_event
-from voice_stack.core.multipart import SpooledFile
 
 logger = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from voice_stack.asr.rendering.transcript_json import encode_json, languages_field, logprobs_field, usage_field
 from voice_stack.asr.transcript import TokenLogprob, Transcript
-from voice_stack.asr.transcript_json import encode_json, languages_field, logprobs_field, usage_field
 
 
 def delta_event(text: str, tokens: Sequence[TokenLogprob] = ()) -> dict[str, object]:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from voice_stack.asr.job_record import JobError, JobRecord, Status, Webhook, unknown_job
-from voice_stack.asr.job_store import JobStore, default_jobs_dir
+from voice_stack.asr.jobs.record import JobError, JobRecord, Status, Webhook, unknown_job
+from voice_stack.asr.jobs.store import JobStore, default_jobs_dir
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import StorageFullError, VoiceStackError

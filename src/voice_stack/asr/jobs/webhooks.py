@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import httpx2
 
-from voice_stack.asr.job_record import Webhook
+from voice_stack.asr.jobs.record import Webhook
 from voice_stack.core.errors import ConfigurationError, UnsupportedValueError
 from voice_stack.core.logging import log_event
 

@@ -1,7 +1,7 @@
 """Formats with one line for each segment: tables for programs, lyrics for players."""
 
+from voice_stack.asr.rendering.transcript_json import encode_json, scored_word_fields, segment_fields
 from voice_stack.asr.transcript import Transcript
-from voice_stack.asr.transcript_json import encode_json, scored_word_fields, segment_fields
 
 
 def to_tsv(transcript: Transcript) -> bytes:

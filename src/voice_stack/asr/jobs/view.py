@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from voice_stack.asr.activity import OpenRequest
-from voice_stack.asr.job_record import JobRecord, Webhook
+from voice_stack.asr.jobs.activity import OpenRequest
+from voice_stack.asr.jobs.record import JobRecord, Webhook
 from voice_stack.asr.transcriber import Transcription
 
 _ALMOST = 99.9

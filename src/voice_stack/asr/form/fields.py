@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from voice_stack.asr.form_values import LIST_FIELDS, OBJECT_FIELDS
+from voice_stack.asr.form.values import LIST_FIELDS, OBJECT_FIELDS
 
 Granularity = Literal["word", "segment"]
 MAX_MS = 60_000

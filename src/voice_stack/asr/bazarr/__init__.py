@@ -1,0 +1,1 @@
+"""What Bazarr's wire needs besides its routes."""

@@ -1,0 +1,1 @@
+"""How words become subtitle cues, step by step."""

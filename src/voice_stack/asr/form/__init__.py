@@ -1,0 +1,1 @@
+"""The fields of a request, in every spelling."""

@@ -1,0 +1,1 @@
+"""Background jobs: kept on disk, worked on, told about."""

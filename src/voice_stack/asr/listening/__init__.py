@@ -1,0 +1,1 @@
+"""What an engine process does with a window besides decoding it."""
