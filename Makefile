@@ -24,7 +24,7 @@ test-torch: $(TORCH_VENV)/.dev
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	MYPYPATH=src:tests $(BIN)/mypy src
+	MYPYPATH=src:tests:. $(BIN)/mypy src benchmarks
 	$(BIN)/lint-imports
 
 # Ratios against the bare libraries, one table and JSON.

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from benchmarks import first_audio, footprint, http_cost, speed
+from benchmarks import first_audio, footprint, hallucinations, http_cost, real_speech, speed
 from benchmarks.running import run_servers
 from voice_stack.bench.figures import Figure, as_markdown, as_table, describe_machine
 
@@ -22,7 +22,9 @@ def measure_all() -> list[Figure]:
         figures += http_cost.measure(servers, Path(folder))
         figures += first_audio.measure(servers)
         figures += speed.measure(servers, Path(folder), "base", is_default=True)
-        return figures + speed.measure(servers, Path(folder), "tiny.en", is_default=False)
+        figures += speed.measure(servers, Path(folder), "tiny.en", is_default=False)
+        figures += real_speech.measure(servers, Path(folder), "base")
+        return figures + hallucinations.measure(servers.urls["asr"], condition="words heard", bar=0.0)
 
 
 @click.command()

@@ -18,7 +18,7 @@ MINUTES = 10.0
 TIMEOUT_S = 3600.0
 
 
-def measure(asr_url: str, minutes: float, *, condition: str, bar: float | None) -> list[Figure]:
+def measure(asr_url: str, minutes: float = MINUTES, *, condition: str, bar: float | None) -> list[Figure]:
     """One figure for each sound: words heard in it; and one for the time it took in all."""
     figures, started = list[Figure](), time.perf_counter()
     with httpx2.Client(base_url=asr_url, trust_env=False, timeout=TIMEOUT_S) as client:

@@ -16,7 +16,7 @@ from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.workload import AsrWorkload
 from voice_stack.bench.figures import Figure
 from voice_stack.core.cpus import available_cpus
-from voice_stack.core.jobs import Again, Job, Produced, Unit
+from voice_stack.core.jobs import Again, Job, Produced, Unit, Urgency
 
 ROUNDS = 3
 MODEL = "base"
@@ -78,7 +78,7 @@ def _transcribe_in_process(workload: AsrWorkload, path: Path) -> str:
         batch = [unit for unit in waiting if unit.batch_key == key][: workload.max_batch]
         taken = {unit.index for unit in batch}
         waiting = [unit for unit in waiting if unit.index not in taken]
-        for unit, result in workload.run(batch):
+        for unit, result in workload.run(batch, Urgency.LONG):
             if isinstance(result, Again):
                 waiting.append(result.unit)
             elif isinstance(result, Produced) and isinstance(result.payload, WindowText):
