@@ -14,8 +14,8 @@ def result(avg_logprob: float = -0.3, compression_ratio: float = 1.2) -> WindowR
     ("duration_s", "padding_s", "frames"),
     [
         (2.0, 3.0, MIN_FRAMES),
-        (9.0, 3.0, 1200),
-        (9.01, 3.0, 1400),
+        (11.0, 3.0, 1400),
+        (11.01, 3.0, 1600),
         (29.0, 3.0, FULL_FRAMES),
         (2.0, 30.0, FULL_FRAMES),
     ],

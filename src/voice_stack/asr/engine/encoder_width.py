@@ -10,7 +10,7 @@ from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
 
 FULL_FRAMES = 3000
 FRAME_S = 0.01
-MIN_FRAMES = 1200
+MIN_FRAMES = 1400
 """With less, `base` hears short sentences less well; see docs/performance.md."""
 STEP_FRAMES = 200
 """Only windows of one width share a batch, for the width shapes the text; a few widths make for full batches."""
