@@ -70,7 +70,7 @@ def test_streamed_text_is_the_text(asr: OpenAI, spoken: Spoken) -> None:
 async def test_the_async_sdk(asr_server: RunningServer, tts_server: RunningServer, spoken: Spoken) -> None:
     async with tts_server.async_openai() as client:
         answer = await client.audio.speech.create(model="tts-1", voice="nova", input=TEXT, response_format="flac")
-    assert duration_s(answer.content) == pytest.approx(duration_s(spoken(TEXT)), rel=0.25)
+    assert duration_s(answer.content) == pytest.approx(duration_s(spoken(TEXT)), rel=0.4)
     async with asr_server.async_openai() as client:
         text = (await client.audio.transcriptions.create(model="whisper-1", file=("a.flac", answer.content))).text
         stream = await client.audio.transcriptions.create(
@@ -136,7 +136,7 @@ def test_compressed_speech(tts: OpenAI, spoken: Spoken, audio_format: str) -> No
     ).content
     assert re.match(MAGIC[audio_format], sound)
     # Piper speaks a text a little differently each time.
-    assert duration_s(sound) == pytest.approx(duration_s(spoken(TEXT)), rel=0.25)
+    assert duration_s(sound) == pytest.approx(duration_s(spoken(TEXT)), rel=0.4)
 
 
 @pytest.mark.parametrize("streams", [False, True])
@@ -155,7 +155,7 @@ def test_wav_and_its_header(tts: OpenAI, streams: bool) -> None:
 
 def test_pcm_is_raw_samples(tts: OpenAI, spoken: Spoken) -> None:
     sound = tts.audio.speech.create(model="tts-1", voice="alloy", input=TEXT, response_format="pcm").content
-    assert len(sound) / 48_000 == pytest.approx(duration_s(spoken(TEXT)), rel=0.25)
+    assert len(sound) / 48_000 == pytest.approx(duration_s(spoken(TEXT)), rel=0.4)
 
 
 def test_long_speech_arrives_in_pieces(tts: OpenAI, tts_server: RunningServer) -> None:
