@@ -15,6 +15,8 @@ from e2e.sound import duration_s, tone
 from running_server import RunningServer
 
 TEXT = "Please water the plants in the kitchen before you leave. Then lock the front door."
+SPOKEN_S = 4.2
+"""Piper draws its pace anew each time: sixty draws of this text took 3.9 to 4.6 s."""
 Spoken = Callable[[str], bytes]
 MAGIC = {"mp3": rb"\xff[\xf2\xf3\xfa\xfb]", "opus": b"OggS", "aac": rb"\xff[\xf0\xf1\xf8\xf9]", "flac": b"fLaC"}
 VOICES = (
@@ -67,10 +69,10 @@ def test_streamed_text_is_the_text(asr: OpenAI, spoken: Spoken) -> None:
     assert done == [asr.audio.transcriptions.create(model="whisper-1", file=file).text]
 
 
-async def test_the_async_sdk(asr_server: RunningServer, tts_server: RunningServer, spoken: Spoken) -> None:
+async def test_the_async_sdk(asr_server: RunningServer, tts_server: RunningServer) -> None:
     async with tts_server.async_openai() as client:
         answer = await client.audio.speech.create(model="tts-1", voice="nova", input=TEXT, response_format="flac")
-    assert duration_s(answer.content) == pytest.approx(duration_s(spoken(TEXT)), rel=0.4)
+    assert duration_s(answer.content) == pytest.approx(SPOKEN_S, rel=0.2)
     async with asr_server.async_openai() as client:
         text = (await client.audio.transcriptions.create(model="whisper-1", file=("a.flac", answer.content))).text
         stream = await client.audio.transcriptions.create(
@@ -127,7 +129,7 @@ def test_models(request: pytest.FixtureRequest, kind: str, names: set[str]) -> N
 
 
 @pytest.mark.parametrize("audio_format", ["mp3", "opus", "aac", "flac"])
-def test_compressed_speech(tts: OpenAI, spoken: Spoken, audio_format: str) -> None:
+def test_compressed_speech(tts: OpenAI, audio_format: str) -> None:
     sound = tts.audio.speech.create(
         model="tts-1",
         voice="alloy",
@@ -136,7 +138,7 @@ def test_compressed_speech(tts: OpenAI, spoken: Spoken, audio_format: str) -> No
     ).content
     assert re.match(MAGIC[audio_format], sound)
     # Piper speaks a text a little differently each time.
-    assert duration_s(sound) == pytest.approx(duration_s(spoken(TEXT)), rel=0.4)
+    assert duration_s(sound) == pytest.approx(SPOKEN_S, rel=0.2)
 
 
 @pytest.mark.parametrize("streams", [False, True])
@@ -153,9 +155,9 @@ def test_wav_and_its_header(tts: OpenAI, streams: bool) -> None:
     assert duration_s(sound) > 3
 
 
-def test_pcm_is_raw_samples(tts: OpenAI, spoken: Spoken) -> None:
+def test_pcm_is_raw_samples(tts: OpenAI) -> None:
     sound = tts.audio.speech.create(model="tts-1", voice="alloy", input=TEXT, response_format="pcm").content
-    assert len(sound) / 48_000 == pytest.approx(duration_s(spoken(TEXT)), rel=0.4)
+    assert len(sound) / 48_000 == pytest.approx(SPOKEN_S, rel=0.2)
 
 
 def test_long_speech_arrives_in_pieces(tts: OpenAI, tts_server: RunningServer) -> None:

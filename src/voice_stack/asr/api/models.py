@@ -5,21 +5,14 @@ from fastapi import APIRouter, Request
 from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.service import AsrService
 from voice_stack.core.disconnect import finish_unless_disconnected
+from voice_stack.core.model_routes import add_model_routes
 
 
 def create_models_router(service: AsrService) -> APIRouter:
     """The routes, below the API prefix. A name may hold slashes, plain or as `%2F`."""
     router = APIRouter(tags=["models"])
 
-    @router.get("/models")
-    async def list_models() -> dict[str, object]:
-        """The models that work here."""
-        return service.models.list()
-
-    @router.get("/models/{name:path}")
-    async def show_model(name: str) -> dict[str, object]:
-        """One model."""
-        return service.models.describe(name)
+    add_model_routes(router, service.models)
 
     @router.post("/models/{name:path}")
     async def load_model(request: Request, name: str) -> dict[str, object]:

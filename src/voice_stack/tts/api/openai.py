@@ -12,6 +12,7 @@ from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.logging import request_id_var
 from voice_stack.core.middleware import add_log_fields
 from voice_stack.core.model_names import ModelNames
+from voice_stack.core.model_routes import add_model_routes
 from voice_stack.core.streaming import OwningStreamingResponse
 from voice_stack.core.uploads import receive_json
 from voice_stack.tts.engine_factory import engine_spec
@@ -81,15 +82,7 @@ def create_router(service: TtsService) -> APIRouter:
         """The voices that can speak here."""
         return {"voices": [voice.describe() for voice in service.voices.voices().values()]}
 
-    @router.get("/models")
-    async def list_models() -> dict[str, object]:
-        """The models that work here."""
-        return service.models.list()
-
-    @router.get("/models/{name:path}")
-    async def show_model(name: str) -> dict[str, object]:
-        """One model."""
-        return service.models.describe(name)
+    add_model_routes(router, service.models)
 
     return router
 
