@@ -62,6 +62,10 @@ class RunningServer:
             waiting += int(str(engine["jobs_waiting"]))
         return running, waiting
 
+    def expect_no_uploads(self) -> None:
+        """Nothing may lie in the spool folder; the file of the last request goes moments after its answer."""
+        wait_until(lambda: not list(self.spool_dir.iterdir()), 10, "all uploads are gone")
+
 
 def wait_until(is_true: Callable[[], object], timeout_s: float, what: str) -> float:
     """Poll until something holds; returns the seconds it took."""

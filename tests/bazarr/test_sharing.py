@@ -58,7 +58,7 @@ def test_retry_joins_the_job_its_client_left(server: AbstractContextManager[Runn
         assert answer.body.count(b"-->") >= 4
         assert _count_done(running) == 1
         assert "job=joined" in running.log.read_text()
-        assert list(running.spool_dir.iterdir()) == []
+        running.expect_no_uploads()
 
 
 def test_result_is_kept_after_client_and_engine_are_gone(server: AbstractContextManager[RunningServer]) -> None:
@@ -71,7 +71,7 @@ def test_result_is_kept_after_client_and_engine_are_gone(server: AbstractContext
         assert [answer.body.count(b"-->") for answer in answers] == [2, 2]
         # The engine was not even started.
         assert running.engine_pid() is None
-        assert list(running.spool_dir.iterdir()) == []
+        running.expect_no_uploads()
 
 
 def test_job_without_a_client_ends_in_the_end(start_server: StartServer) -> None:
@@ -80,7 +80,7 @@ def test_job_without_a_client_ends_in_the_end(start_server: StartServer) -> None
         _send_and_leave(running, target, film)
         wait_until(lambda: running.count_jobs() == (0, 0), 10, "the job is dropped")
         assert _count_done(running) == 0
-        assert list(running.spool_dir.iterdir()) == []
+        running.expect_no_uploads()
 
 
 @pytest.mark.parametrize(

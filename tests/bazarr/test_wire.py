@@ -23,7 +23,7 @@ def test_film_comes_back_as_srt(fake_bazarr: RunningServer, path: str, extra: st
     assert (answer.status, answer.is_complete, answer.body) == (200, True, SRT)
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.headers["content-disposition"] == 'attachment; filename="audio_file.srt"'
-    assert list(fake_bazarr.spool_dir.iterdir()) == []
+    fake_bazarr.expect_no_uploads()
 
 
 @pytest.mark.parametrize("path", ["/detect-language", "/detect-language/", "/v1/bazarr/detect-language"])
@@ -128,7 +128,7 @@ def test_bad_request_is_refused_with_the_reason(
     answer = post(fake_bazarr.port, target, film)
     assert (answer.status, answer.headers["content-type"], answer.is_complete) == (400, "application/json", True)
     assert [part for part in told if part not in json.loads(answer.body)["error"]["message"]] == []
-    assert list(fake_bazarr.spool_dir.iterdir()) == []
+    fake_bazarr.expect_no_uploads()
 
 
 def test_odd_byte_at_the_end_is_dropped(fake_bazarr: RunningServer) -> None:

@@ -9,7 +9,7 @@ import pytest
 from openai import OpenAI
 
 from e2e.sound import tone
-from running_server import RunningServer, wait_until
+from running_server import RunningServer
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 SPEECH = {"model": "tts-1", "voice": "alloy", "input": "Hello."}
@@ -20,7 +20,7 @@ GOOD_FILE = ("a.wav", tone(1.0))
 def asr(fake_asr: RunningServer) -> Iterator[OpenAI]:
     with fake_asr.openai() as client:
         yield client
-    assert list(fake_asr.spool_dir.iterdir()) == [], "uploads were left behind"
+    fake_asr.expect_no_uploads()
 
 
 def _check_body(response: httpx2.Response) -> dict[str, str | None]:
@@ -84,7 +84,7 @@ def test_an_unknown_model(asr_server: RunningServer, tts_server: RunningServer) 
             assert caught.value.code == "model_not_found"
             assert caught.value.param == "model"
             assert "whispr-9" in str(_check_body(caught.value.response)["message"])
-    assert list(asr_server.spool_dir.iterdir()) == []
+    asr_server.expect_no_uploads()
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_an_upload_above_the_limit(start_server: StartServer) -> None:
             client.audio.transcriptions.create(model="whisper-1", file=("a.wav", tone(60.0)))
         assert caught.value.status_code == 413
         assert "1048576" in str(_check_body(caught.value.response)["message"])
-        wait_until(lambda: not list(server.spool_dir.iterdir()), 2, "the upload is deleted")
+        server.expect_no_uploads()
         with server.openai() as client:
             assert client.audio.transcriptions.create(model="whisper-1", file=GOOD_FILE).text
 

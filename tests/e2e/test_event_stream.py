@@ -31,7 +31,7 @@ def server(start_server: StartServer) -> Iterator[RunningServer]:
         with started.http() as client:  # the engine is there
             assert client.post(URL, data={"model": "fake"}, files={"file": tone(1.0)}).status_code == 200
         yield started
-        assert list(started.spool_dir.iterdir()) == [], "uploads were left behind"
+        started.expect_no_uploads()
 
 
 def stream(server: RunningServer, prompt: str, duration_s: float = 1.0) -> tuple[int, str, str]:

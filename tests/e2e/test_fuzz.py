@@ -48,7 +48,7 @@ def client(fake_asr: RunningServer) -> Iterator[httpx2.Client]:
     with fake_asr.http() as opened:
         yield opened
         assert opened.get("/health").status_code == 200
-    assert list(fake_asr.spool_dir.iterdir()) == [], "uploads were left behind"
+    fake_asr.expect_no_uploads()
     assert "Traceback" not in fake_asr.log.read_text()
 
 

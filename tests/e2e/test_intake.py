@@ -23,14 +23,14 @@ Spoken = Callable[[str], bytes]
 def asr(asr_server: RunningServer) -> Iterator[httpx2.Client]:
     with asr_server.http() as client:
         yield client
-    assert list(asr_server.spool_dir.iterdir()) == [], "uploads were left behind"
+    asr_server.expect_no_uploads()
 
 
 @pytest.fixture(scope="module")
 def fake(fake_asr: RunningServer) -> Iterator[httpx2.Client]:
     with fake_asr.http() as client:
         yield client
-    assert list(fake_asr.spool_dir.iterdir()) == [], "uploads were left behind"
+    fake_asr.expect_no_uploads()
 
 
 def pcm(data: bytes, order: str = "<", channels: int = 1) -> tuple[bytes, int]:

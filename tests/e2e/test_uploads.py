@@ -62,5 +62,5 @@ def test_upload_without_room_is_a_507_that_leaves_nothing(fake_asr: RunningServe
         assert "no room for this upload" in error["message"]
         assert str(fake_asr.spool_dir) not in error["message"]
         assert str(fake_asr.spool_dir) in fake_asr.log.read_text()
-        assert list(fake_asr.spool_dir.iterdir()) == []
+        fake_asr.expect_no_uploads()
         assert send().status_code == 200
