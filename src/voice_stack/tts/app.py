@@ -5,15 +5,12 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.errors import VoiceStackError
-from voice_stack.core.model_names import ModelNames
 from voice_stack.core.server import create_server
-from voice_stack.tts.api.openai import TtsService, create_router
-from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
-from voice_stack.tts.models import DEFAULT_MODEL_NAMES
+from voice_stack.tts.api.openai import create_router
+from voice_stack.tts.engine_factory import engine_spec
+from voice_stack.tts.service import create_service
 from voice_stack.tts.settings import TtsSettings
-from voice_stack.tts.voices import VoiceLibrary
 
 
 def create_app(settings: TtsSettings) -> FastAPI:
@@ -23,14 +20,9 @@ def create_app(settings: TtsSettings) -> FastAPI:
         ConfigurationError: The engine does not exist or is not installed.
         ModelNotFoundError: The default voice does not exist or is not on this machine while `OFFLINE` is set.
     """
-    engine = find_engine(settings.engine)
-    store = open_store(settings)
-    if engine.needs_model:
-        store.require(settings.model)
-    pool = EnginePool(settings.max_loaded_models, settings.idle_timeout_s)
-    models = ModelNames(store, settings.model, DEFAULT_MODEL_NAMES)
-    service = TtsService(settings, models, VoiceLibrary(settings, store), pool)
-    default = engine_spec(settings, settings.model)
+    service = create_service(settings)
+    pool = service.pool
+    default = engine_spec(settings, settings.engine, settings.model)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, cast
 from voice_stack.core.engine_process import EngineSpec
 from voice_stack.core.engine_table import EngineEntry, require_engine
 from voice_stack.core.model_store import ModelStore
+from voice_stack.tts.capabilities import CAPABILITIES
 from voice_stack.tts.models import TTS_CATALOGUE
 from voice_stack.tts.request import TtsWorkerConfig
 from voice_stack.tts.settings import TtsSettings
@@ -34,10 +35,10 @@ def open_store(settings: TtsSettings, paths: tuple[str, ...] = ()) -> ModelStore
     return ModelStore(TTS_CATALOGUE, settings.model_dir, settings.offline, paths=(settings.model, *paths))
 
 
-def engine_spec(settings: TtsSettings, model: str) -> EngineSpec:
+def engine_spec(settings: TtsSettings, engine: str, model: str) -> EngineSpec:
     """How the engine process for a model (a catalogue name, or the path of an operator's file) is started."""
     config = TtsWorkerConfig(
-        engine=settings.engine,
+        engine=engine,
         model=model,
         model_dir=settings.model_dir,
         offline=settings.offline,
@@ -46,7 +47,7 @@ def engine_spec(settings: TtsSettings, model: str) -> EngineSpec:
         threads=settings.threads,
     )
     return EngineSpec(
-        f"{settings.engine}/{model}", f"{__name__}:build_workload", config, settings.log_level, settings.log_format
+        f"{engine}/{model}", f"{__name__}:build_workload", config, settings.log_level, settings.log_format
     )
 
 
@@ -54,7 +55,7 @@ def build_workload(config: TtsWorkerConfig) -> "Workload":
     """In the engine process: the work of a TTS engine."""
     from voice_stack.tts.workload import TtsWorkload
 
-    return TtsWorkload(lambda: load_engine(config))
+    return TtsWorkload(CAPABILITIES[config.engine], lambda: load_engine(config))
 
 
 def load_engine(config: TtsWorkerConfig) -> "TtsEngine":

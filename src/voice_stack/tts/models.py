@@ -1,4 +1,4 @@
-"""The Piper voices by name, and the rule that places every other Piper voice on the hub."""
+"""The models by name, and the rule that places every other Piper voice on the hub."""
 
 import re
 
@@ -61,7 +61,10 @@ def _voices(packs: dict[str, ModelPack]) -> tuple[ModelSpec, ...]:
     return tuple(spec for spec in specs if spec is not None)
 
 
-TTS_MODELS: tuple[ModelSpec, ...] = _voices({"en_US-joe-medium": JOE_PACK})
+PIPER_MODELS: tuple[ModelSpec, ...] = _voices({"en_US-joe-medium": JOE_PACK})
+
+TTS_MODELS: tuple[ModelSpec, ...] = PIPER_MODELS
+"""Every model by name; the first of an engine answers to the engine's name too."""
 
 TTS_CATALOGUE = Catalogue(
     models=TTS_MODELS, unlisted=ModelSpec(name="unlisted", engine=ENGINE), resolvers=(find_piper_voice,)

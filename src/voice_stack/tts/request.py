@@ -6,20 +6,33 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from voice_stack.tts.engine.base import EngineVoice, WordTime
+
 
 @dataclass(frozen=True, slots=True)
-class SpeechRequest:
-    """A checked request on its way to the engine process.
+class Passage:
+    """A stretch of text in one voice.
 
     Attributes:
-        text: What to say.
-        speaker: Which of the model's speakers, by number; None for its only or first one.
+        text: As the client wrote it.
+        voice: Who speaks.
+        language: Code of its language; empty if not known.
+        languages: Codes of all languages the voice speaks: a sentence may be in another one than the passage.
         speed: 1 is the voice's own pace, 2 twice as fast.
     """
 
     text: str
-    speaker: int | None = None
+    voice: EngineVoice
+    language: str = ""
+    languages: tuple[str, ...] = ()
     speed: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """A checked request, or the part of it that is one engine's, on its way to the engine process."""
+
+    passages: tuple[Passage, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,11 +43,15 @@ class Sound:
         samples: Mono float32 of shape (samples,), in -1 to 1.
         sample_rate: In Hz, the same for all of a job.
         is_last: Whether the speech ends with it.
+        text: What is said in it, as the client wrote it.
+        words: Its words, where times are known, from the beginning of these samples.
     """
 
     samples: NDArray[np.float32]
     sample_rate: int
     is_last: bool
+    text: str = ""
+    words: tuple[WordTime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from voice_stack.core.settings import CoreSettings
+from voice_stack.core.settings import CommaSeparated, CoreSettings
 
 
 class TtsSettings(CoreSettings):
@@ -17,6 +17,11 @@ class TtsSettings(CoreSettings):
     engine: str = Field("piper", description="Engine that runs the model.")
     model: str = Field(
         "en_US-joe-medium", description="Default model; for Piper the name of a voice, or its .onnx file."
+    )
+    allowed_models: CommaSeparated = Field(
+        default_factory=list,
+        description="Models that requests may name besides the default, fetched when first used: names and patterns "
+        "(`de_DE-*`, `*`), separated by commas; empty: the models on this machine.",
     )
     voice_dir: Path = Field(
         Path("voices"), description="Folder with more Piper voices: NAME.onnx beside NAME.onnx.json."

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from voice_stack.core.errors import EngineError, VoiceStackError
-from voice_stack.core.job_handle import JobHandle
-from voice_stack.tts.request import Sound, SpeechSummary
+from voice_stack.tts.request import Sound
+from voice_stack.tts.turns import Turns
 from voice_stack.utils.audio.encode import encode_whole, open_encoder
 
 HEAD_S = 0.25
@@ -22,25 +22,12 @@ class Speech:
     Args:
         text: What is said.
         format_name: One of the audio formats.
-        handle: The job in the engine.
+        turns: The jobs in the engines.
     """
 
     text: str
     format_name: str
-    handle: JobHandle
-
-    async def sounds(self) -> AsyncIterator[Sound]:
-        """The speech piece by piece, in order; the job is cancelled if nobody reads on.
-
-        Raises:
-            VoiceStackError: The job failed.
-        """
-        try:
-            async for output in self.handle.outputs():
-                if isinstance(output, Sound):
-                    yield output
-        finally:
-            self.handle.cancel()
+    turns: Turns
 
     async def first(self, sounds: AsyncIterator[Sound]) -> Sound:
         """The first piece; with it the request has succeeded so far.
@@ -84,20 +71,15 @@ class Speech:
 
     def _usage(self) -> dict[str, int]:
         """OpenAI counts tokens; here a token in is 4 characters and a token out is 50 ms."""
-        tokens_in, tokens_out = -(-len(self.text) // 4), round(self.audio_s * 20)
+        tokens_in, tokens_out = -(-len(self.text) // 4), round(self.turns.audio_s * 20)
         return {"input_tokens": tokens_in, "output_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
-
-    @property
-    def audio_s(self) -> float:
-        """Length of the speech in seconds; 0 until it is complete."""
-        summary = self.handle.summary
-        return summary.audio_s if isinstance(summary, SpeechSummary) else 0.0
 
     def log_fields(self) -> dict[str, object]:
         """What the request's log line says of the work."""
-        fields: dict[str, object] = {"chars": len(self.text), "queue_s": round(self.handle.queue_wait_s, 3)}
-        if self.audio_s:
-            fields |= {"audio_s": round(self.audio_s, 2), "rtf": round(self.handle.run_s / self.audio_s, 3)}
+        audio_s = self.turns.audio_s
+        fields: dict[str, object] = {"chars": len(self.text), "queue_s": round(self.turns.queue_wait_s, 3)}
+        if audio_s:
+            fields |= {"audio_s": round(audio_s, 2), "rtf": round(self.turns.run_s / audio_s, 3)}
         return fields
 
 

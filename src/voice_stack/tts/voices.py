@@ -1,100 +1,154 @@
-"""The voices: those on this machine, and OpenAI's names as aliases."""
+"""The voices: those on this machine, and OpenAI's names for them."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from voice_stack.core.errors import UnsupportedValueError
-from voice_stack.core.model_store import ModelStore
-from voice_stack.tts.models import find_piper_voice
-from voice_stack.tts.settings import TtsSettings
+from voice_stack.tts.engine.base import EngineVoice
 
 OPENAI_VOICES = (
     "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse",
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:
     """A voice that can speak.
 
     Attributes:
         id: What a request names.
-        model: The model that speaks: a catalogue name, or the path of an operator's file.
-        language: Code of its language; empty if not known.
+        engine: The engine that speaks.
+        model: Its model: a catalogue name, or the path of an operator's file.
+        languages: Codes of the languages it speaks, its own first; none if not known.
+        engine_voice: What the engine must know of it.
+        name: For people; the id if empty.
+        kind: Where it comes from.
+        description: One line for people.
+        licence: Of the voice's data, as far as known.
         alias_of: The voice this name stands for, if it is one of OpenAI's.
+        unavailable: Why it cannot speak now; None if it can.
     """
 
     id: str
+    engine: str
     model: str
-    language: str
+    languages: tuple[str, ...] = ()
+    engine_voice: EngineVoice = field(default_factory=EngineVoice)
+    name: str = ""
+    kind: Literal["built-in", "cloned", "alias"] = "built-in"
+    description: str = ""
+    licence: str = ""
     alias_of: str | None = None
+    unavailable: str | None = None
 
     def describe(self) -> dict[str, object]:
         """One entry of `GET /audio/voices`."""
-        return {"id": self.id, "name": self.id, "language": self.language, "alias_of": self.alias_of}
+        return {
+            "id": self.id,
+            "name": self.name or self.id,
+            "language": self.languages[0] if self.languages else "",
+            "languages": list(self.languages),
+            "engine": self.engine,
+            "model": self.model,
+            "kind": self.kind,
+            "description": self.description,
+            "licence": self.licence,
+            "alias_of": self.alias_of,
+            "available": self.unavailable is None,
+            "unavailable_reason": self.unavailable,
+        }
+
+
+VoiceSource = Callable[[], Iterable[Voice]]
+"""Lists voices of one kind; asked anew each time, so it looks at the disk and nothing more."""
+
+VoiceResolver = Callable[[str], Voice | None]
+"""Makes a voice of a name that follows a rule, as that of a blend or of a speaker by number; None for other names.
+
+May raise UnsupportedValueError for a name that follows the rule and is wrong all the same.
+"""
 
 
 class VoiceLibrary:
-    """Finds voices; looks at the disk anew each time, so a file dropped in works at once.
+    """Finds voices; asks its sources each time, so a file dropped in works at once.
 
     Args:
-        settings: Default voice and the operator's folder.
-        store: Where models are.
+        sources: The first voice of the first is the default; of two voices with one id the first counts.
+        resolvers: Rules for names of voices that are not listed.
+        aliases: For each engine, the voices that OpenAI's names stand for; where none is given, its first voice.
+        overrides: The operator's own names for voices, those of OpenAI among them.
     """
 
-    def __init__(self, settings: TtsSettings, store: ModelStore) -> None:
-        self._settings = settings
-        self._store = store
+    def __init__(
+        self,
+        sources: Sequence[VoiceSource],
+        resolvers: Sequence[VoiceResolver] = (),
+        aliases: Mapping[str, Mapping[str, str]] | None = None,
+        overrides: Mapping[str, str] | None = None,
+    ) -> None:
+        self._sources = tuple(sources)
+        self._resolvers = tuple(resolvers)
+        self._aliases = aliases or {}
+        self._overrides = overrides or {}
+
+    def own_voices(self) -> dict[str, Voice]:
+        """Every voice by id, the default first, without other names for them."""
+        voices: dict[str, Voice] = {}
+        for source in self._sources:
+            for voice in source():
+                voices.setdefault(voice.id, voice)
+        return voices
 
     def voices(self) -> dict[str, Voice]:
-        """Every voice by id: the default first, then the others, then OpenAI's names."""
-        own: dict[str, Voice] = {}
-        for voice in self._own():
-            own.setdefault(voice.id, voice)
-        default = next(iter(own.values()))
-        aliases = {name: Voice(name, default.model, default.language, default.id) for name in OPENAI_VOICES}
-        return {**own, **{name: alias for name, alias in aliases.items() if name not in own}}
+        """Every voice by id: the default first, then the others, then OpenAI's names and the operator's."""
+        own = self.own_voices()
+        names = dict.fromkeys((*OPENAI_VOICES, *self._overrides))
+        aliases = {name: self._alias(name, own, None) for name in names if name not in own}
+        return {**own, **{name: voice for name, voice in aliases.items() if voice is not None}}
 
-    def find(self, name: str, language: str | None = None) -> Voice:
-        """The voice of a name; for one of OpenAI's names, the first voice that speaks `language` if there is one.
+    def find(self, name: str, *, engine: str | None = None, language: str | None = None) -> Voice:
+        """The voice of a name.
+
+        Args:
+            name: A voice's id, in any case, or one of OpenAI's names.
+            engine: The engine that must speak; None: any.
+            language: Where the name is one of OpenAI's, a voice of this language is preferred.
 
         Raises:
-            UnsupportedValueError: No voice has that name; the message lists those there are.
+            UnsupportedValueError: No voice has that name, or not with that engine; the message lists those there are.
         """
-        voices = self.voices()
-        voice = voices.get(name) or voices.get(name.lower())
+        own = self.own_voices()
+        voice = own.get(name) or next((voice for voice in own.values() if voice.id.lower() == name.lower()), None)
+        voice = voice or next((found for resolve in self._resolvers if (found := resolve(name))), None)
         if voice is None:
-            raise UnsupportedValueError(f"voice {name!r} does not exist; there are {', '.join(voices)}", param="voice")
-        if voice.alias_of is None or language in {None, voice.language}:
-            return voice
-        return next((other for other in voices.values() if other.language == language), voice)
+            voice = self._alias(name, own, engine)
+            if voice is not None and language is not None and language not in voice.languages:
+                voice = next((v for v in _speakers(own, voice.engine) if language in v.languages), voice)
+        if voice is None or engine not in {None, voice.engine}:
+            there = ", ".join(voice.id for voice in _speakers(self.voices(), engine))
+            why = f"speaks through {voice.engine}, not {engine}" if voice else "does not exist"
+            raise UnsupportedValueError(f"voice {name!r} {why}; there are {there}", param="voice")
+        return voice
 
-    def languages(self) -> set[str]:
-        """Codes of the languages that the voices speak."""
-        return {voice.language for voice in self.voices().values() if voice.language}
+    def languages(self, engine: str | None = None) -> set[str]:
+        """Codes of the languages that the voices of an engine, or of all, speak."""
+        return {language for voice in _speakers(self.own_voices(), engine) for language in voice.languages}
 
-    def _own(self) -> Iterator[Voice]:
-        """The default voice, the packs', downloaded ones, the operator's files; doubles are the same voice."""
-        yield _voice(self._settings.model)
-        yield from (_voice(spec.name) for spec in self._store.catalogue.models if self._store.is_local(spec.name))
-        downloads = sorted(path.parent.name for path in self._settings.model_dir.glob("*/*.onnx.json"))
-        yield from (_voice(name) for name in downloads if self._store.is_local(name))
-        for config in sorted(self._settings.voice_dir.glob("**/*.onnx.json")):
-            model = config.with_suffix("")
-            if model.is_file():
-                yield _voice(str(model.absolute()))
-
-
-def _voice(model: str) -> Voice:
-    return Voice(_voice_id(model), model, _language(model))
-
-
-def _voice_id(model: str) -> str:
-    return Path(model).stem if model.endswith(".onnx") else Path(model).name
+    def _alias(self, name: str, own: Mapping[str, Voice], engine: str | None) -> Voice | None:
+        """The voice behind another name for it; None if it is no such name."""
+        name = name if name in self._overrides else name.lower()
+        if name not in OPENAI_VOICES and name not in self._overrides:
+            return None
+        chosen = own.get(self._overrides.get(name, ""))
+        if chosen is None or engine not in {None, chosen.engine}:
+            speakers = _speakers(own, engine or next(iter(own.values())).engine)
+            if not speakers:
+                return None
+            suited = own.get(self._aliases.get(speakers[0].engine, {}).get(name, ""))
+            chosen = suited or speakers[0]
+        return replace(chosen, id=name, name=name, kind="alias", alias_of=chosen.id)
 
 
-def _language(model: str) -> str:
-    """The language in a Piper voice's name, `de_DE-thorsten-medium` -> `de`; empty if the name says none."""
-    spec = find_piper_voice(_voice_id(model))
-    return spec.languages[0] if spec else ""
+def _speakers(voices: Mapping[str, Voice], engine: str | None) -> list[Voice]:
+    return [voice for voice in voices.values() if engine in {None, voice.engine}]

@@ -1,16 +1,21 @@
 """The work of a TTS engine process: text -> clauses -> samples, the same for every engine."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import TypeVar
 
 import numpy as np
 
 from voice_stack.core.jobs import Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit, Urgency
 from voice_stack.core.workload import Workload
-from voice_stack.tts.engine.base import TtsEngine, VoiceOptions
-from voice_stack.tts.request import Sound, SpeechRequest, SpeechSummary
+from voice_stack.tts.capabilities import TtsCapabilities
+from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions, WordTime
+from voice_stack.tts.request import Passage, Sound, SpeechRequest, SpeechSummary
 from voice_stack.utils.audio.pcm import fade_edges, silence
-from voice_stack.utils.text import Clause, is_speakable, normalise, split_clauses
+from voice_stack.utils.text import SENTENCE_PAUSE_S, Clause, is_speakable, normalise, split_clauses
+
+T = TypeVar("T")
 
 CHARACTERS_PER_SECOND = 15.0
 """Usual pace of speech, to guess how much work a text is."""
@@ -20,44 +25,43 @@ FADE_S = 0.004
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A unit's data: the clause, how to speak it, and whether the speech ends with it."""
+    """A unit's data: the clause, how to speak it, and whether the job ends with it."""
 
     clause: Clause
     options: VoiceOptions
-    is_last: bool
+    is_last: bool = False
 
 
 class TtsWorkload(Workload):
     """Plans and runs speech.
 
     Args:
-        load_engine: Called once, by the running thread.
+        capabilities: Of the engine.
+        load_engine: Called once, by the first lane.
     """
 
-    def __init__(self, load_engine: Callable[[], TtsEngine]) -> None:
+    def __init__(self, capabilities: TtsCapabilities, load_engine: Callable[[], TtsEngine]) -> None:
+        self._capabilities = capabilities
         self._load_engine = load_engine
         self._samples: dict[str, int] = {}
 
     def load(self) -> None:
         self._engine = self._load_engine()
+        self.lanes = self._engine.lanes
 
     def plan(self, job: Job) -> Iterator[PlanStep]:
         request = job.request
         assert isinstance(request, SpeechRequest)
         self._samples[job.id] = 0
-        return _cut(job, request)
+        return self._cut(job, request)
 
     def run(self, units: Sequence[Unit], _urgency: Urgency) -> Iterator[tuple[Unit, RunResult]]:
         for unit in units:
             line = unit.data
             assert isinstance(line, _Line)
-            rate = self._engine.sample_rate
-            parts = list(self._engine.synthesize(line.clause.text, line.options))
-            speech = [fade_edges(part, rate, FADE_S) for part in parts]
-            speech.append(silence(line.clause.pause_s / line.options.speed, rate))
-            samples = np.concatenate(speech)
-            self._samples[unit.job_id] = self._samples.get(unit.job_id, 0) + samples.size
-            yield unit, Produced(Sound(samples, rate, line.is_last))
+            sound = self._speak(line)
+            self._samples[unit.job_id] += sound.samples.size
+            yield unit, Produced(sound)
             yield unit, Finished()
 
     def finish(self, job: Job) -> SpeechSummary:
@@ -66,11 +70,55 @@ class TtsWorkload(Workload):
     def forget(self, job: Job) -> None:
         self._samples.pop(job.id, None)
 
+    def _speak(self, line: _Line) -> Sound:
+        rate = self._engine.sample_rate
+        parts = list(self._engine.synthesize(line.clause.text, line.options))
+        speech = [fade_edges(part.samples, rate, FADE_S) for part in parts]
+        pause = silence(line.clause.pause_s / line.options.speed, rate)
+        words = _join_words(parts, rate)
+        return Sound(np.concatenate([*speech, pause]), rate, line.is_last, line.clause.text, words)
 
-def _cut(job: Job, request: SpeechRequest) -> Iterator[PlanStep]:
-    options = VoiceOptions(request.speaker, request.speed)
-    clauses = [clause for clause in split_clauses(normalise(request.text)) if is_speakable(clause.text)]
-    costs_s = [len(clause.text) / CHARACTERS_PER_SECOND / request.speed for clause in clauses]
-    yield Outlook(sum(costs_s))
-    for index, (clause, cost_s) in enumerate(zip(clauses, costs_s, strict=True)):
-        yield Unit(job.id, index, cost_s, options, _Line(clause, options, is_last=index == len(clauses) - 1))
+    def _cut(self, job: Job, request: SpeechRequest) -> Iterator[PlanStep]:
+        yield Outlook(sum(_length_s(passage.text, passage.speed) for passage in request.passages))
+        for index, (line, is_last) in enumerate(_mark_last(self._lines(request.passages))):
+            cost_s = _length_s(line.clause.text, line.options.speed)
+            # The first clause has the machine to itself: somebody waits for the sound to begin.
+            yield Unit(job.id, index, cost_s, line.options, replace(line, is_last=is_last), is_sequential=index == 0)
+
+    def _lines(self, passages: Sequence[Passage]) -> Iterator[_Line]:
+        for passage, is_last_passage in _mark_last(passages):
+            options = VoiceOptions(passage.voice, passage.language, passage.speed)
+            for clause, is_last in _mark_last(self._clauses(passage)):
+                # Another voice begins after it: a pause as between two sentences.
+                paused = replace(clause, pause_s=SENTENCE_PAUSE_S) if is_last and not is_last_passage else clause
+                yield _Line(paused, options)
+
+    def _clauses(self, passage: Passage) -> Iterator[Clause]:
+        limits = self._capabilities
+        max_chars = limits.language_max_chars.get(passage.language, limits.max_chars)
+        clauses = split_clauses(normalise(passage.text), max_chars=max_chars)
+        return (clause for clause in clauses if is_speakable(clause.text))
+
+
+def _length_s(text: str, speed: float) -> float:
+    return len(text) / CHARACTERS_PER_SECOND / speed
+
+
+def _mark_last(items: Iterable[T]) -> Iterator[tuple[T, bool]]:
+    """Every item with whether it is the last; looks one item ahead."""
+    ahead = iter(items)
+    for item in ahead:
+        for following in ahead:
+            yield item, False
+            item = following
+        yield item, True
+
+
+def _join_words(parts: Sequence[Spoken], sample_rate: int) -> tuple[WordTime, ...]:
+    """The words of a clause's parts, timed from the beginning of the clause."""
+    starts_s = accumulate((part.samples.size / sample_rate for part in parts), initial=0.0)
+    return tuple(
+        WordTime(word.text, start_s + word.start_s, start_s + word.end_s)
+        for start_s, part in zip(starts_s, parts, strict=False)
+        for word in part.words
+    )

@@ -1,68 +1,20 @@
 """OpenAI's speech route, the models and the voices."""
 
-import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 
 from voice_stack.core.disconnect import finish_unless_disconnected
-from voice_stack.core.engine_pool import EnginePool
-from voice_stack.core.errors import InvalidRequestError
-from voice_stack.core.logging import request_id_var
 from voice_stack.core.middleware import add_log_fields
-from voice_stack.core.model_names import ModelNames
 from voice_stack.core.model_routes import add_model_routes
 from voice_stack.core.streaming import OwningStreamingResponse
 from voice_stack.core.uploads import receive_json
-from voice_stack.tts.engine_factory import engine_spec
-from voice_stack.tts.request import SpeechRequest
 from voice_stack.tts.schemas import SpeechBody, check_speech
-from voice_stack.tts.settings import TtsSettings
-from voice_stack.tts.speaker import Speech
-from voice_stack.tts.voices import Voice, VoiceLibrary
+from voice_stack.tts.service import TtsService
 from voice_stack.utils.audio.encode import AudioFormat, require_format
-from voice_stack.utils.language import detect_text_language, require_language
-from voice_stack.utils.text import is_speakable, normalise
 
 # A character is at most 6 bytes as a JSON escape, 12 outside the basic plane.
 MAX_BYTES_PER_CHARACTER = 12
-
-
-@dataclass(frozen=True, slots=True)
-class TtsService:
-    """What the routes work with; one per application."""
-
-    settings: TtsSettings
-    models: ModelNames
-    voices: VoiceLibrary
-    pool: EnginePool
-
-    async def begin(self, body: SpeechBody) -> Speech:
-        """Submit a checked request.
-
-        Raises:
-            InvalidRequestError: Nothing in the text can be spoken, or a name is not known.
-            ModelNotFoundError: No such model here.
-        """
-        require_format(body.response_format)
-        model = self.models.resolve(body.model)
-        if not is_speakable(normalise(body.input)):
-            raise InvalidRequestError(f"input={body.input[:80]!r}: there is nothing to speak in it", param="input")
-        voice = await self._choose_voice(body)
-        # A model of its own in the request is a voice for Piper: it speaks unless a voice was chosen by name.
-        spec = engine_spec(self.settings, model if model != self.models.default and voice.alias_of else voice.model)
-        request = SpeechRequest(body.input, speed=body.speed)
-        handle = await self.pool.submit([spec], request, request_id_var.get() or "")
-        return Speech(body.input, body.response_format, handle)
-
-    async def _choose_voice(self, body: SpeechBody) -> Voice:
-        language = require_language(body.language).code if body.language else None
-        languages = self.voices.languages()
-        if language is None and self.settings.auto_lang and len(languages) > 1:
-            # The first call loads the language model: a second, so not on the event loop.
-            language = await asyncio.to_thread(detect_text_language, body.input, languages)
-        return self.voices.find(body.voice, language)
 
 
 def create_router(service: TtsService) -> APIRouter:
@@ -90,9 +42,9 @@ def create_router(service: TtsService) -> APIRouter:
 async def _answer(service: TtsService, request: Request, body: SpeechBody) -> Response:
     async with AsyncExitStack() as owned:
         speech = await finish_unless_disconnected(request, service.begin(body))
-        owned.callback(speech.handle.cancel)
+        owned.callback(speech.turns.cancel)
         owned.callback(lambda: add_log_fields(request, model=body.model, voice=body.voice, **speech.log_fields()))
-        sounds = speech.sounds()
+        sounds = speech.turns.sounds()
         # The first sound is awaited before the status line goes out: an engine that fails is an honest 500.
         first = await finish_unless_disconnected(request, speech.first(sounds))
         audio: AudioFormat = require_format(body.response_format)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +10,61 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class VoiceOptions:
-    """How to speak.
+class EngineVoice:
+    """What an engine needs to take on a voice.
 
     Attributes:
-        speaker: Which of the model's speakers, by number; None for its only or first one.
-        speed: 1 is the voice's own pace; 0.25 to 4.
+        name: The engine's own name for it, or a speaker's number; empty for the model's only or first voice.
+        blend: Names with their weights, for a voice that is mixed of others.
+        recordings: Files with the voice to clone.
+        options: Settings of the engine that belong to the voice, by name.
     """
 
-    speaker: int | None = None
+    name: str = ""
+    blend: tuple[tuple[str, float], ...] = ()
+    recordings: tuple[Path, ...] = ()
+    options: tuple[tuple[str, float | str | bool], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceOptions:
+    """How to speak a clause.
+
+    Attributes:
+        voice: Who speaks.
+        language: Code of the clause's language, as `en`; empty if not known.
+        speed: 1 is the voice's own pace; inside the engine's `speed_range`.
+    """
+
+    voice: EngineVoice = field(default_factory=EngineVoice)
+    language: str = ""
     speed: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class WordTime:
+    """A spoken word and when, in seconds from the beginning of the samples it came with."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spoken:
+    """The next stretch of a clause.
+
+    Attributes:
+        samples: Mono float32 of shape (samples,), in -1 to 1.
+        words: Its words in order; none if the engine does not know when they are spoken.
+    """
+
+    samples: NDArray[np.float32]
+    words: tuple[WordTime, ...] = ()
+
+
 class TtsEngine(ABC):
-    """A loaded model. Used by one thread at a time, each call of `synthesize` to the end of its iterator.
+    """A loaded model. Each call of `synthesize` belongs to one thread, to the end of its iterator.
 
     Args:
         model_dir: Folder with the model's files, or the voice's own file.
@@ -32,22 +73,24 @@ class TtsEngine(ABC):
 
     Attributes:
         sample_rate: Of the samples, in Hz; set once the model is loaded.
+        lanes: How many threads may call `synthesize` at once.
 
     Raises:
         ModelLoadError: The model does not load.
     """
 
     sample_rate: int
+    lanes: int = 1
 
     def __init__(self, model_dir: Path, *, device: str, threads: int) -> None:
         self.model_dir, self.device, self.threads = model_dir, device, threads
 
     @abstractmethod
-    def synthesize(self, text: str, options: VoiceOptions) -> Iterator[NDArray[np.float32]]:
+    def synthesize(self, text: str, options: VoiceOptions) -> Iterator[Spoken]:
         """Speak one sentence or clause.
 
         Yields:
-            Its samples in order, mono float32 of shape (samples,), in -1 to 1; at least once.
+            Its sound in order; at least once.
 
         Raises:
             EngineError: The model failed.

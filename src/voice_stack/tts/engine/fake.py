@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from voice_stack.core.errors import EngineError
-from voice_stack.tts.engine.base import TtsEngine, VoiceOptions
+from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
 
 SAMPLE_RATE = 22_050
 SECONDS_PER_CHARACTER = 0.06
@@ -26,7 +25,7 @@ class FakeEngine(TtsEngine):
 
     sample_rate = SAMPLE_RATE
 
-    def synthesize(self, text: str, options: VoiceOptions) -> Iterator[NDArray[np.float32]]:
+    def synthesize(self, text: str, options: VoiceOptions) -> Iterator[Spoken]:
         if found := re.search(r"sleep=([\d.]*\d)", text):
             time.sleep(float(found[1]))
         if found := re.search(r"crash-once=(\S+)", text):
@@ -39,4 +38,4 @@ class FakeEngine(TtsEngine):
         if "fail" in text:
             raise EngineError("the fake engine was told to fail")
         count = int(len(text) * SECONDS_PER_CHARACTER / options.speed * SAMPLE_RATE)
-        yield (0.3 * np.sin(2 * np.pi * 220 / SAMPLE_RATE * np.arange(count))).astype(np.float32)
+        yield Spoken((0.3 * np.sin(2 * np.pi * 220 / SAMPLE_RATE * np.arange(count))).astype(np.float32))

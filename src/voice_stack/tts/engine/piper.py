@@ -6,17 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 from piper import PiperVoice, SynthesisConfig
 from piper.config import PiperConfig
 
 from voice_stack.core.cpus import available_cpus
 from voice_stack.core.errors import EngineError, ModelLoadError
-from voice_stack.tts.engine.base import TtsEngine, VoiceOptions
+from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
 
 
 class PiperEngine(TtsEngine):
     """One Piper voice."""
+
+    lanes = 2
 
     def __init__(self, model_dir: Path, *, device: str, threads: int) -> None:
         super().__init__(model_dir, device=device, threads=threads)
@@ -34,9 +35,9 @@ class PiperEngine(TtsEngine):
         self._voice = PiperVoice(session=session, config=config)
         self.sample_rate = config.sample_rate
 
-    def synthesize(self, text: str, options: VoiceOptions) -> Iterator[NDArray[np.float32]]:
+    def synthesize(self, text: str, options: VoiceOptions) -> Iterator[Spoken]:
         config = SynthesisConfig(
-            speaker_id=options.speaker,
+            speaker_id=int(options.voice.name) if options.voice.name else None,
             length_scale=self._voice.config.length_scale / options.speed,
             normalize_audio=False,
         )
@@ -44,11 +45,11 @@ class PiperEngine(TtsEngine):
         try:
             for chunk in self._voice.synthesize(text, config):
                 spoken = True
-                yield chunk.audio_float_array
+                yield Spoken(chunk.audio_float_array)
         except RuntimeError as error:
             raise EngineError(f"Piper failed on {text[:80]!r}: {error}") from error
         if not spoken:
-            yield np.zeros(0, np.float32)
+            yield Spoken(np.zeros(0, np.float32))
 
 
 def _providers(device: str) -> list[str | tuple[str, dict[str, str]]]:

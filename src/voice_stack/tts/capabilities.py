@@ -1,0 +1,35 @@
+"""What each engine can do, known without importing it: requests are checked against this before any work."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class TtsCapabilities:
+    """What an engine can do.
+
+    Attributes:
+        languages: Codes of the languages it speaks in any voice; empty: each voice has its own.
+        clones: It takes on the voice of a recording.
+        blends: It mixes voices.
+        gives_word_times: It knows when each word is spoken.
+        speed_range: Speeds that it keeps to by itself, and well; beyond them its speech is stretched.
+        one_voice_per_model: Each voice is a model of its own, so that a model's name is a voice's.
+        max_chars: Longest clause.
+        language_max_chars: Longest clause in languages that allow less or more, by code.
+    """
+
+    languages: frozenset[str] = frozenset()
+    clones: bool = False
+    blends: bool = False
+    gives_word_times: bool = False
+    speed_range: tuple[float, float] = (1.0, 1.0)
+    one_voice_per_model: bool = False
+    max_chars: int = 220
+    language_max_chars: Mapping[str, int] = field(default_factory=dict)
+
+
+CAPABILITIES: dict[str, TtsCapabilities] = {
+    "piper": TtsCapabilities(speed_range=(0.25, 4.0), one_voice_per_model=True),
+    "fake": TtsCapabilities(speed_range=(0.25, 4.0), one_voice_per_model=True),
+}

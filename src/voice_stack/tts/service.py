@@ -1,0 +1,131 @@
+"""What the TTS server's routes work with: from a checked request to jobs in the engines of its voices."""
+
+import asyncio
+from dataclasses import dataclass
+
+from voice_stack.core.engine_pool import EnginePool
+from voice_stack.core.errors import ConfigurationError, InvalidRequestError, UnsupportedValueError
+from voice_stack.core.logging import request_id_var
+from voice_stack.core.model_names import ModelNames
+from voice_stack.core.model_store import ModelStore
+from voice_stack.tts.capabilities import CAPABILITIES
+from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
+from voice_stack.tts.models import DEFAULT_MODEL_NAMES
+from voice_stack.tts.request import Passage, SpeechRequest
+from voice_stack.tts.schemas import SpeechBody
+from voice_stack.tts.settings import TtsSettings
+from voice_stack.tts.speaker import Speech
+from voice_stack.tts.turns import Turn, Turns
+from voice_stack.tts.voice_sources import open_library
+from voice_stack.tts.voices import Voice, VoiceLibrary
+from voice_stack.utils.audio.encode import require_format
+from voice_stack.utils.language import detect_text_language, require_language
+from voice_stack.utils.text import is_speakable, normalise
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """What the `model` of a request asks for: an engine, or a model of it; None where any will do."""
+
+    engine: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TtsService:
+    """What the routes work with; one per application."""
+
+    settings: TtsSettings
+    store: ModelStore
+    models: ModelNames
+    voices: VoiceLibrary
+    pool: EnginePool
+
+    async def begin(self, body: SpeechBody) -> Speech:
+        """Submit a checked request.
+
+        Raises:
+            InvalidRequestError: Nothing in the text can be spoken, or a name is not known.
+            ModelNotFoundError: No such model here.
+            UnsupportedValueError: The voice cannot do what is asked.
+        """
+        turns = Turns(self.pool, await self.plan(body), request_id_var.get() or "")
+        await turns.start()
+        return Speech(body.input, body.response_format, turns)
+
+    async def plan(self, body: SpeechBody) -> list[Turn]:
+        """Who speaks what of a checked request, in order; neighbours on one engine are one turn.
+
+        Raises:
+            InvalidRequestError: Nothing in the text can be spoken, or a name is not known.
+            ModelNotFoundError: No such model here.
+            UnsupportedValueError: The voice cannot do what is asked.
+        """
+        require_format(body.response_format)
+        choice = self._choose_model(body.model)
+        if not is_speakable(normalise(body.input)):
+            raise InvalidRequestError(f"input={body.input[:80]!r}: there is nothing to speak in it", param="input")
+        language = await self._find_language(body, choice)
+        voice = self.voices.find(body.voice, engine=choice.engine, language=language)
+        if body.language and voice.languages and language not in voice.languages:
+            raise self._refuse_language(voice, body.language)
+        spoken = language if language in voice.languages else next(iter(voice.languages), language or "")
+        passage = Passage(body.input, voice.engine_voice, spoken or "", voice.languages, body.speed)
+        engine = engine_spec(self.settings, voice.engine, _model_of(voice, choice))
+        return [Turn(engine, SpeechRequest((passage,)))]
+
+    def _choose_model(self, name: str) -> ModelChoice:
+        model = self.models.resolve(name)
+        if name in DEFAULT_MODEL_NAMES:
+            return ModelChoice()
+        if model == self.models.default:
+            return ModelChoice(self.settings.engine)
+        engine = self.store.require(model).engine
+        try:
+            find_engine(engine)
+        except ConfigurationError as error:
+            raise UnsupportedValueError(f"model {name!r}: {error.message}", param="model") from None
+        return ModelChoice(engine, model)
+
+    async def _find_language(self, body: SpeechBody, choice: ModelChoice) -> str | None:
+        """The language that the request names, or that its text is in, as far as it can be told."""
+        if body.language:
+            return require_language(body.language).code
+        languages = self.voices.languages(choice.engine)
+        if not self.settings.auto_lang or len(languages) < 2:
+            return None
+        # The first call loads the language model: a second, so not on the event loop.
+        return await asyncio.to_thread(detect_text_language, body.input, languages)
+
+    def _refuse_language(self, voice: Voice, language: str) -> UnsupportedValueError:
+        code = require_language(language).code
+        others = [other.id for other in self.voices.own_voices().values() if code in other.languages]
+        engines = [name for name, can in CAPABILITIES.items() if code in can.languages]
+        offers = (
+            f"voices that do: {', '.join(others)}" if others else f"engines that do: {', '.join(engines) or 'none'}"
+        )
+        return UnsupportedValueError(
+            f"language {language!r}: voice {voice.id!r} speaks {', '.join(voice.languages)}; {offers}", param="language"
+        )
+
+
+def _model_of(voice: Voice, choice: ModelChoice) -> str:
+    """The model that speaks. Where each voice is a model of its own, a voice chosen by name is that model."""
+    is_chosen_by_voice = CAPABILITIES[voice.engine].one_voice_per_model and voice.alias_of is None
+    return voice.model if choice.model is None or is_chosen_by_voice else choice.model
+
+
+def create_service(settings: TtsSettings) -> TtsService:
+    """Everything behind the routes; nothing is loaded yet.
+
+    Raises:
+        ConfigurationError: The engine does not exist or is not installed.
+        ModelNotFoundError: The default voice does not exist or is not on this machine while `OFFLINE` is set.
+    """
+    engine = find_engine(settings.engine)
+    store = open_store(settings)
+    if engine.needs_model:
+        store.require(settings.model)
+    pool = EnginePool(settings.max_loaded_models, settings.idle_timeout_s)
+    names = ModelNames(store, settings.model, (*DEFAULT_MODEL_NAMES, settings.engine), settings.allowed_models)
+    return TtsService(settings, store, names, open_library(settings, store), pool)

@@ -1,0 +1,41 @@
+"""Where the voices come from: one source for each engine that is installed, the default engine's first."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib.util import find_spec
+
+from voice_stack.core.model_store import ModelStore
+from voice_stack.tts.engine_factory import ENGINES
+from voice_stack.tts.piper_voices import piper_voices
+from voice_stack.tts.settings import TtsSettings
+from voice_stack.tts.voices import Voice, VoiceLibrary
+
+
+def _piper(settings: TtsSettings, store: ModelStore) -> Iterable[Voice]:
+    return piper_voices(store, settings.voice_dir, settings.model if settings.engine == "piper" else None)
+
+
+def _fake(settings: TtsSettings, _store: ModelStore) -> Iterable[Voice]:
+    if settings.engine == "fake":
+        yield Voice(id=settings.model, engine="fake", model=settings.model)
+
+
+SOURCES: dict[str, Callable[[TtsSettings, ModelStore], Iterable[Voice]]] = {"piper": _piper, "fake": _fake}
+"""How the voices of each engine are listed."""
+
+RESOLVERS: dict[str, Callable[[TtsSettings, ModelStore, str], Voice | None]] = {}
+"""For each engine that has such, the rule for names of voices that are not listed."""
+
+OPENAI_NAMES: dict[str, dict[str, str]] = {}
+"""For each engine, the voices that OpenAI's names stand for; where there is none, its first voice."""
+
+
+def open_library(settings: TtsSettings, store: ModelStore) -> VoiceLibrary:
+    """The voices of every engine that is installed."""
+    installed = [name for name in SOURCES if find_spec(ENGINES[name].package) is not None]
+    installed.sort(key=lambda name: name != settings.engine)
+    return VoiceLibrary(
+        [partial(SOURCES[name], settings, store) for name in installed],
+        [partial(RESOLVERS[name], settings, store) for name in installed if name in RESOLVERS],
+        OPENAI_NAMES,
+    )
