@@ -47,7 +47,7 @@ def test_nobody_speaks_in_sounds(guarded: OpenAI, name: str) -> None:
 @pytest.mark.parametrize("name", ["silence", "white noise", "pink noise", "hum", "band"])
 def test_nor_where_the_vad_is_switched_off(without_vad: RunningServer, name: str) -> None:
     with without_vad.openai() as client:
-        assert hear(client, SOUNDS[name](20), language="en") == ""
+        assert hear(client, SOUNDS[name](10), language="en") == ""
     assert "text dropped" in without_vad.log.read_text()
 
 
