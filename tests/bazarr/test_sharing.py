@@ -135,3 +135,19 @@ def test_language_is_found_once_for_equal_films(fake_bazarr: RunningServer) -> N
     assert {answer.body for answer in answers} == {answers[0].body}
     assert time.monotonic() - started < 20
     assert "job=cached" in fake_bazarr.log.read_text()
+
+
+def test_a_film_is_among_the_jobs_and_can_be_cancelled(server: AbstractContextManager[RunningServer]) -> None:
+    film, target = new_film(60.0), asr_target(prompt="sleep=1")
+    with server as running, ThreadPoolExecutor(1) as threads, running.http() as client:
+        answer = threads.submit(post, running.port, target, film)
+        wait_until(lambda: client.get("/v1/jobs").json()["data"], 20, "the film is listed")
+        (job,) = client.get("/v1/jobs").json()["data"]
+        assert (job["background"], job["task"], job["response_format"]) == (False, "transcribe", "srt")
+        assert job["bytes"] == len(film)
+        assert client.delete(f"/v1/jobs/{job['id']}").json()["status"] == "cancelled"
+        told = answer.result(20)
+        # By the status while it has not gone out, then by an end in the middle: never as subtitles.
+        assert told.status == 409 or not told.is_complete
+        assert client.get("/v1/jobs").json()["data"] == []
+        running.expect_no_uploads()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.formats import require_transcript_format
-from voice_stack.asr.jobs.activity import Activity
+from voice_stack.asr.jobs.activity import Activity, Asked
 from voice_stack.asr.listening.suppression_steps import parse_steps
 from voice_stack.asr.models import WhisperModelSpec
 from voice_stack.asr.request import TranscriptionRequest
@@ -39,7 +39,9 @@ class AsrService:
         replicas = engine_specs(self.settings, model)
         transcription = Transcription(request, await self.pool.submit(replicas, request, request_id_var.get() or ""))
         if not checked.background:
-            self.activity.add(checked, transcription)
+            file = checked.file
+            asked = Asked(checked.task, checked.model, checked.response_format, file.filename, file.size)
+            self.activity.add(asked, transcription)
         return transcription
 
     def prepare(self, checked: Checked) -> tuple[str, TranscriptionRequest]:

@@ -17,6 +17,7 @@ from voice_stack.asr.bazarr.heartbeat import FIRST_LINES, beat_until_done
 from voice_stack.asr.bazarr.query import OUTPUTS, AsrQuery, DetectQuery, parse_query, query_parameters
 from voice_stack.asr.bazarr.shared_jobs import hash_file
 from voice_stack.asr.formats import TRANSCRIPT_FORMATS, RenderOptions, render
+from voice_stack.asr.jobs.activity import Asked
 from voice_stack.asr.listening.language_spread import DetectedLanguage
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcript import Transcript
@@ -171,7 +172,9 @@ async def _join_film(
     film = jobs.plan_film(await hash_file(file.path), query)
     add_log_fields(request, job=jobs.films.describe(film))
     log = jobs.accept(film, file, query)
-    return await owned.enter_async_context(jobs.films.join(film, file, lambda path: jobs.transcribe(film, path, log)))
+    asked = Asked(query.task, film.model, query.output, query.video_file or None, file.size)
+    work = jobs.films.join(film, file, lambda path: jobs.transcribe(film, path, log, asked))
+    return await owned.enter_async_context(work)
 
 
 async def _join_sample(

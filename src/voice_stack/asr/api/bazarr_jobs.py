@@ -10,6 +10,7 @@ from voice_stack.asr.bazarr.query import SUBTITLES, AsrQuery, DetectQuery
 from voice_stack.asr.bazarr.result_cache import ResultCache
 from voice_stack.asr.bazarr.shared_jobs import SharedJobs
 from voice_stack.asr.engine_factory import engine_specs
+from voice_stack.asr.jobs.activity import Asked
 from voice_stack.asr.listening.language_spread import DetectedLanguage, combine
 from voice_stack.asr.request import DetectionRequest, LanguageVote, PcmFormat, TranscriptionRequest, VadChoice
 from voice_stack.asr.service import AsrService
@@ -125,8 +126,8 @@ class BazarrJobs:
             raise EngineError("No excerpt of the audio was heard.")
         return combine(votes)
 
-    async def transcribe(self, film: Film, path: Path, log: FilmLog) -> Transcript:
-        """Do what is asked for a film.
+    async def transcribe(self, film: Film, path: Path, log: FilmLog, asked: Asked) -> Transcript:
+        """Do what is asked for a film, and show it among the jobs of the server meanwhile.
 
         Raises:
             VoiceStackError: The job failed.
@@ -138,7 +139,9 @@ class BazarrJobs:
             request = replace(film.request, path=path)
             replicas = engine_specs(self._service.settings, film.model)
             handle = await self._service.pool.submit(replicas, request, request_id_var.get() or "")
-            return await self._gather(Transcription(request, handle), log)
+            transcription = Transcription(request, handle)
+            self._service.activity.add(asked, transcription)
+            return await self._gather(transcription, log)
         finally:
             self._at_work.remove(log)
 

@@ -4,16 +4,26 @@ import time
 from dataclasses import dataclass, field
 
 from voice_stack.asr.jobs.record import new_job_id
-from voice_stack.asr.schemas import Checked
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.core.errors import ConflictError
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks for, as far as it is shown: the fields are those of its job object."""
+
+    task: str
+    model: str
+    response_format: str
+    filename: str | None
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRequest:
     """A request somebody waits for; `created_at` in seconds since 1970."""
 
-    checked: Checked
+    asked: Asked
     transcription: Transcription
     id: str = field(default_factory=new_job_id)
     created_at: float = field(default_factory=time.time)
@@ -31,9 +41,9 @@ class Activity:
     def __init__(self) -> None:
         self._requests: dict[str, OpenRequest] = {}
 
-    def add(self, checked: Checked, transcription: Transcription) -> None:
+    def add(self, asked: Asked, transcription: Transcription) -> None:
         """Note a request; it is forgotten when its work is over."""
-        request = OpenRequest(checked, transcription)
+        request = OpenRequest(asked, transcription)
         self._requests = {known.id: known for known in self.requests()} | {request.id: request}
 
     def requests(self) -> list[OpenRequest]:

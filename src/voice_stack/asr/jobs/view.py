@@ -93,18 +93,18 @@ def job_object(
 
 def request_object(request: OpenRequest, place: int | None) -> dict[str, object]:
     """The object of a request somebody waits for: the fields that it has."""
-    checked, handle = request.checked, request.transcription.handle
+    asked, handle = request.asked, request.transcription.handle
     return {
         "id": request.id,
         "object": "transcription.job",
         "background": False,
         "status": "running" if handle.started_at else "queued",
         "created_at": int(request.created_at),
-        "task": checked.task,
-        "model": checked.model,
-        "response_format": checked.response_format,
-        "filename": checked.file.filename,
-        "bytes": checked.file.size,
+        "task": asked.task,
+        "model": asked.model,
+        "response_format": asked.response_format,
+        "filename": asked.filename,
+        "bytes": asked.size_bytes,
         **asdict(progress_of(request.transcription)),
         "queue_place": place,
     }
