@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from voice_stack.asr.form.pcm_types import pcm_format
-from voice_stack.asr.form.values import name_ignored
 from voice_stack.asr.request import PcmFormat, VadChoice
 from voice_stack.asr.schemas import Checked, check_transcription, check_translation
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError
 from voice_stack.core.form import Form, SpooledFile
+from voice_stack.core.ignored_fields import ignored_fields_header
 
 FILE = SpooledFile(Path("sound"), "a.wav", "audio/wav", 1)
 
@@ -117,7 +117,7 @@ def test_unknown_fields_are_named_as_sent() -> None:
 
 
 def test_names_in_a_header_are_harmless() -> None:
-    value = name_ignored(["a\r\nset-cookie: b", "größe", "x" * 500, *["y"] * 100])
+    value = ignored_fields_header(["a\r\nset-cookie: b", "größe", "x" * 500, *["y"] * 100])["x-ignored-fields"]
     assert value.startswith("a%0D%0Aset-cookie%3A%20b, gr%C3%B6%C3%9Fe, xxx")
     assert value.isascii()
     assert len(value) < 1000

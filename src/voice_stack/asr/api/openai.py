@@ -10,7 +10,6 @@ from fastapi.responses import JSONResponse
 from voice_stack.asr.api.intake import receive_audio
 from voice_stack.asr.api.streaming import transcript_events
 from voice_stack.asr.form.fields import TranscriptionForm, TranslationForm, form_body
-from voice_stack.asr.form.values import name_ignored
 from voice_stack.asr.formats import JSON_TYPE, TRANSCRIPT_FORMATS, render
 from voice_stack.asr.jobs.background import BackgroundJobs
 from voice_stack.asr.rendering.stream_events import encode_sse
@@ -20,6 +19,7 @@ from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.core.disconnect import finish_unless_disconnected
 from voice_stack.core.form import Form
+from voice_stack.core.ignored_fields import ignored_fields_header
 from voice_stack.core.keep_alive import KeptAliveEvents
 from voice_stack.core.middleware import add_log_fields
 from voice_stack.core.streaming import OwningStreamingResponse
@@ -127,5 +127,4 @@ class _Exchange:
             self.transcription.handle.cancel()
 
     def _headers(self) -> dict[str, str]:
-        ignored = self.checked.ignored
-        return {"x-ignored-fields": name_ignored(ignored)} if ignored else {}
+        return ignored_fields_header(self.checked.ignored)

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
@@ -30,7 +29,6 @@ OBJECT_FIELDS = {"chunking_strategy": "type", "vad_parameters": ""}
 
 _BRACKETED = re.compile(r"(\w+)\[(\w+)\]")
 _NUMBERED = re.compile(r"(\w+)\[\d*\]")
-_MAX_NAMED = 20
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
 
@@ -99,11 +97,6 @@ def check_fields(schema: type[SchemaT], values: Mapping[str, object]) -> SchemaT
         path = name + "".join(f"[{part}]" for part in problem["loc"][1:])
         shown = f"{problem['input']!r}"[:200]
         raise InvalidRequestError(f"{path}={shown}: {problem['msg']}", param=name) from None
-
-
-def name_ignored(ignored: Sequence[str]) -> str:
-    """Field names as the value of a header: percent-encoded where a header has no room for them, at most 20."""
-    return ", ".join(quote(name[:60], safe="[]") for name in ignored[:_MAX_NAMED])
 
 
 def _split_name(sent: str) -> tuple[str, str]:
