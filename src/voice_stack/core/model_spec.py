@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _HUB_REPO = re.compile(rf"{_PART}/{_PART}")
-_MODEL_NAME = re.compile(rf"{_PART}(/{_PART})?")
+_NAME_PART = r"[^\W_][\w.-]*"
+_MODEL_NAME = re.compile(rf"{_NAME_PART}(/{_NAME_PART})?")
 
 
 @dataclass(frozen=True)

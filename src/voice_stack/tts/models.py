@@ -1,6 +1,7 @@
 """The models by name, and the rule that places every other Piper voice on the hub."""
 
 import re
+import unicodedata
 
 from voice_stack.core.model_spec import Catalogue, ModelPack, ModelSpec, PackFile
 
@@ -10,7 +11,7 @@ DEFAULT_MODEL_NAMES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-
 ENGINE = "piper"
 PIPER_REPO = "rhasspy/piper-voices"
 _VOICE_NAME = re.compile(
-    r"(?P<locale>(?P<language>[a-z]{2,3})_[A-Z0-9]{2,3})-(?P<speaker>[A-Za-z0-9_]+)-(?P<quality>x_low|low|medium|high)"
+    r"(?P<locale>(?P<language>[a-z]{2,3})_[A-Z0-9]{2,3})-(?P<speaker>\w+)-(?P<quality>x_low|low|medium|high)"
 )
 
 
@@ -18,9 +19,10 @@ def find_piper_voice(name: str, pack: ModelPack | None = None) -> ModelSpec | No
     """The spec of a voice named as `de_DE-thorsten-medium`; None for a name of another form.
 
     Args:
-        name: Locale, speaker and quality, joined by hyphens.
+        name: Locale, speaker and quality, joined by hyphens; letters may be any, as in `pt_PT-tugão-medium`.
         pack: Python packages that carry the voice.
     """
+    name = unicodedata.normalize("NFC", name)
     match = _VOICE_NAME.fullmatch(name)
     if match is None:
         return None

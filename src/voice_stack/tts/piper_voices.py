@@ -1,11 +1,23 @@
-"""Piper's voices: each is a model of its own, from a pack, from the hub or dropped in by the operator."""
+"""Piper's voices: each is a model of its own, from a pack, from the hub or dropped in by the operator.
+
+A speaker of a model with several is a voice too, by the speaker's name or number: `en_US-libritts_r-medium#3922`.
+"""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from voice_stack.core.errors import ModelNotFoundError
+from voice_stack.core.model_names import ModelNames
 from voice_stack.core.model_store import ModelStore
+from voice_stack.tts.engine.base import EngineVoice
 from voice_stack.tts.models import find_piper_voice
+from voice_stack.tts.piper_config import VoiceFacts, read_facts
+from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.voices import Voice
+from voice_stack.utils.language import find_language
+
+SPEAKER_MARK = "#"
 
 
 def piper_voices(store: ModelStore, voice_dir: Path, default: str | None) -> Iterator[Voice]:
@@ -17,26 +29,65 @@ def piper_voices(store: ModelStore, voice_dir: Path, default: str | None) -> Ite
         default: The server's default model, if it is one of Piper's.
     """
     if default is not None:
-        yield _voice(default)
+        yield _voice(store, default)
     packs = (spec for spec in store.catalogue.models if spec.engine == "piper")
-    yield from (_voice(spec.name) for spec in packs if store.is_local(spec.name))
+    yield from (_voice(store, spec.name) for spec in packs if store.is_local(spec.name))
     downloads = sorted(path.parent.name for path in store.model_dir.glob("*/*.onnx.json"))
-    yield from (_voice(name) for name in downloads if find_piper_voice(name) and store.is_local(name))
+    yield from (_voice(store, name) for name in downloads if find_piper_voice(name) and store.is_local(name))
     for config in sorted(voice_dir.glob("**/*.onnx.json")):
         model = config.with_suffix("")
         if model.is_file():
-            yield _voice(str(model.absolute()))
+            yield _voice(store, str(model.absolute()))
 
 
-def _voice(model: str) -> Voice:
-    spec = find_piper_voice(_voice_id(model))
+def find_piper_speaker(settings: TtsSettings, store: ModelStore, name: str) -> Voice | None:
+    """The voice of a name that is in no list: a speaker of a voice, or a voice that may be fetched when first used.
+
+    Raises:
+        UnsupportedValueError: The voice has no such speaker; the message says which it has.
+    """
+    base, mark, speaker = name.partition(SPEAKER_MARK)
+    if not mark and find_piper_voice(base) is None:
+        return None
+    default = settings.model if settings.engine == "piper" else None
+    voice = next((v for v in piper_voices(store, settings.voice_dir, default) if v.id.lower() == base.lower()), None)
+    voice = voice or _find_fetchable(settings, store, base)
+    if voice is None or not mark:
+        return voice
+    # A voice that is still to be fetched has no facts yet; its engine then looks for the speaker.
+    if facts := _find_facts(store, voice.model):
+        facts.find_speaker(speaker)
+    return replace(voice, id=f"{voice.id}{SPEAKER_MARK}{speaker}", engine_voice=EngineVoice(speaker))
+
+
+def _find_fetchable(settings: TtsSettings, store: ModelStore, name: str) -> Voice | None:
+    spec = find_piper_voice(name)
+    if spec is None:
+        return None
+    try:
+        ModelNames(store, settings.model, (), settings.allowed_models).resolve(spec.name)
+    except ModelNotFoundError:
+        return None
+    return _voice(store, spec.name)
+
+
+def _voice(store: ModelStore, model: str) -> Voice:
+    spec, facts = find_piper_voice(_voice_id(model)), _find_facts(store, model)
+    language = find_language(facts.language) if facts and facts.language else None
+    description = spec.description if spec else ""
     return Voice(
         id=_voice_id(model),
         engine="piper",
         model=model,
-        languages=spec.languages if spec else (),
-        description=spec.description if spec else "",
+        languages=spec.languages if spec else (language.code,) if language else (),
+        description=f"{description}; {facts.describe_speakers()}" if facts and facts.speaker_count > 1 else description,
     )
+
+
+def _find_facts(store: ModelStore, model: str) -> VoiceFacts | None:
+    """What the file beside a voice tells, wherever the voice is; None if it is not on this machine yet."""
+    path = Path(model) if model.endswith(".onnx") else store.model_dir / model / f"{model}.onnx"
+    return read_facts(Path(f"{path}.json"))
 
 
 def _voice_id(model: str) -> str:

@@ -29,6 +29,17 @@ class SpeechBody(BaseModel):
         return value["id"] if isinstance(value, dict) and "id" in value else value
 
 
+_UNHEEDED = frozenset({"instructions"})
+"""Fields of OpenAI's that are accepted although no voice heeds them."""
+_MAX_SHOWN = 200  # characters of a bad value that an error message repeats
+
+
+def find_ignored_fields(body: object) -> list[str]:
+    """Names of the fields of a body, as sent, that have a value and change nothing."""
+    heeded = SpeechBody.model_fields.keys() - _UNHEEDED
+    return [name for name, value in body.items() if name not in heeded and value] if isinstance(body, dict) else []
+
+
 def check_speech(body: object, *, max_chars: int) -> SpeechBody:
     """Check a decoded JSON body.
 
@@ -48,7 +59,8 @@ def check_speech(body: object, *, max_chars: int) -> SpeechBody:
         name = str(problem["loc"][0])
         if problem["type"] == "missing":
             raise InvalidRequestError(f"you must provide {name!r}", param=name) from None
-        raise InvalidRequestError(f"{name}={problem['input']!r}: {problem['msg']}", param=name) from None
+        shown = f"{problem['input']!r}"[:_MAX_SHOWN]
+        raise InvalidRequestError(f"{name}={shown}: {problem['msg']}", param=name) from None
     if len(speech.input) > max_chars:
         raise InvalidRequestError(
             f"the text has {len(speech.input)} characters, at most {max_chars} are taken (TTS_MAX_INPUT_CHARS)",

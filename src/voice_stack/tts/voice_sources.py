@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from voice_stack.core.model_store import ModelStore
 from voice_stack.tts.engine_factory import ENGINES
-from voice_stack.tts.piper_voices import piper_voices
+from voice_stack.tts.piper_voices import find_piper_speaker, piper_voices
 from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.voices import Voice, VoiceLibrary
 
@@ -23,7 +23,7 @@ def _fake(settings: TtsSettings, _store: ModelStore) -> Iterable[Voice]:
 SOURCES: dict[str, Callable[[TtsSettings, ModelStore], Iterable[Voice]]] = {"piper": _piper, "fake": _fake}
 """How the voices of each engine are listed."""
 
-RESOLVERS: dict[str, Callable[[TtsSettings, ModelStore, str], Voice | None]] = {}
+RESOLVERS: dict[str, Callable[[TtsSettings, ModelStore, str], Voice | None]] = {"piper": find_piper_speaker}
 """For each engine that has such, the rule for names of voices that are not listed."""
 
 OPENAI_NAMES: dict[str, dict[str, str]] = {}

@@ -27,9 +27,4 @@ def create_models_router(service: AsrService) -> APIRouter:
         await service.pool.unload(engine_specs(service.settings, service.models.resolve(name)))
         return {"id": name, "object": "model", "deleted": True}
 
-    @router.get("/audio/models")
-    async def list_audio_models() -> dict[str, object]:
-        """The models' names alone, as Open WebUI's settings page asks for them."""
-        return {"models": [{"id": name} for name in service.models.names()]}
-
     return router

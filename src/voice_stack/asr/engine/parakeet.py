@@ -9,7 +9,6 @@ import numpy as np
 import onnx_asr
 import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from voice_stack.asr.engine.base import (
     SAMPLE_RATE,
@@ -26,6 +25,7 @@ from voice_stack.asr.engine.token_words import TimedToken
 from voice_stack.core.cpus import take_cpus
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.utils.language import detect_text_language
+from voice_stack.utils.onnx_errors import ONNX_ERRORS
 
 # fmt: off
 LANGUAGES = (
@@ -40,8 +40,6 @@ THREADS = 4
 """Threads of a lane: more of them wait for each other in a model of this size."""
 _TEXT_EVIDENCE = 0.9  # said of the language that a text shows; the rest is for the others
 _LEAST_SAMPLES = SAMPLE_RATE // 10  # less than a few feature frames are no input; silence makes up for it
-_ORT_ERRORS = (ort.Fail, ort.InvalidArgument, ort.InvalidGraph, ort.InvalidProtobuf, ort.NoSuchFile,
-               ort.NotImplemented, ort.RuntimeException)  # fmt: skip
 
 
 class ParakeetEngine(AsrEngine):
@@ -58,7 +56,7 @@ class ParakeetEngine(AsrEngine):
         try:
             self._ids = _read_vocabulary(model_dir)
             self._model = _load(model_dir, options, threads=max(1, cpus // self.lanes))
-        except (*_ORT_ERRORS, ValueError, TypeError, KeyError, OSError) as error:
+        except (*ONNX_ERRORS, ValueError, TypeError, KeyError, OSError) as error:
             raise ModelLoadError(f"The model in {model_dir} does not load: {error}.") from error
         multilingual = any("а" <= letter <= "я" for token in self._ids for letter in token)
         self._capabilities = EngineCapabilities(
@@ -107,7 +105,7 @@ class ParakeetEngine(AsrEngine):
         samples = np.pad(window, (0, max(0, _LEAST_SAMPLES - window.size)))
         try:
             heard = self._model.recognize(samples, sample_rate=16_000)
-        except _ORT_ERRORS as error:
+        except ONNX_ERRORS as error:
             raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
         parts = zip(heard.tokens or (), heard.timestamps or (), heard.logprobs or (), strict=True)
         return [TimedToken(self._ids[text], text, float(at), float(logprob)) for text, at, logprob in parts]

@@ -5,11 +5,12 @@ from contextlib import AsyncExitStack
 from fastapi import APIRouter, Request, Response
 
 from voice_stack.core.disconnect import finish_unless_disconnected
+from voice_stack.core.ignored_fields import ignored_fields_header
 from voice_stack.core.middleware import add_log_fields
 from voice_stack.core.model_routes import add_model_routes
 from voice_stack.core.streaming import OwningStreamingResponse
 from voice_stack.core.uploads import receive_json
-from voice_stack.tts.schemas import SpeechBody, check_speech
+from voice_stack.tts.schemas import SpeechBody, check_speech, find_ignored_fields
 from voice_stack.tts.service import TtsService
 from voice_stack.utils.audio.encode import AudioFormat, require_format
 
@@ -27,7 +28,9 @@ def create_router(service: TtsService) -> APIRouter:
     async def speak(request: Request) -> Response:
         """Text to speech."""
         body = await receive_json(request, max_bytes=max_chars * MAX_BYTES_PER_CHARACTER + 65_536)
-        return await _answer(service, request, check_speech(body, max_chars=max_chars))
+        answer = await _answer(service, request, check_speech(body, max_chars=max_chars))
+        answer.headers.update(ignored_fields_header(find_ignored_fields(body)))
+        return answer
 
     @router.get("/audio/voices")
     async def list_voices() -> dict[str, object]:
