@@ -47,7 +47,8 @@ def hum_s(http: httpx2.Client) -> float:
 
 
 def is_openai_error(response: httpx2.Response) -> bool:
-    return response.json()["error"].keys() == {"message", "type", "param", "code"}
+    error: dict[str, object] = response.json()["error"]
+    return error.keys() == {"message", "type", "param", "code"}
 
 
 @pytest.mark.parametrize(("audio_format", "content_type"), CONTENT_TYPES.items())

@@ -2,7 +2,7 @@
 
 import onnxruntime.capi.onnxruntime_pybind11_state as ort
 
-ONNX_ERRORS: tuple[type[Exception], ...] = (
+ONNX_ERRORS = (
     ort.EPFail, ort.EngineError, ort.Fail, ort.InvalidArgument, ort.InvalidGraph, ort.InvalidProtobuf, ort.NoModel,
     ort.NoSuchFile, ort.NotFound, ort.NotImplemented, ort.RuntimeException,
 )  # fmt: skip
