@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from voice_stack.core.errors import EngineError, VoiceStackError
+from voice_stack.core.threads import run_to_end
 from voice_stack.tts.request import Sound
 from voice_stack.tts.turns import Turns
 from voice_stack.utils.audio.encode import encode_whole, open_encoder
@@ -46,12 +47,12 @@ class Speech:
             # The listener hears the beginning while the codec still works on the rest of the clause.
             head = int(HEAD_S * first.sample_rate)
             for samples in (first.samples[:head], first.samples[head:]):
-                if data := await asyncio.to_thread(encoder.push, samples):
+                if data := await run_to_end(encoder.push, samples):
                     yield data
             async for sound in rest:
-                if data := await asyncio.to_thread(encoder.push, sound.samples):
+                if data := await run_to_end(encoder.push, sound.samples):
                     yield data
-            if data := await asyncio.to_thread(encoder.finish):
+            if data := await run_to_end(encoder.finish):
                 yield data
 
     async def whole(self, first: Sound, rest: AsyncIterator[Sound]) -> bytes:
