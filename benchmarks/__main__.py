@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
 
-from benchmarks import first_audio, footprint, hallucinations, http_cost, real_speech, speed
+from benchmarks import footprint, hallucinations, http_cost, real_speech, speaking, speed
+from benchmarks.report import show
 from benchmarks.running import run_servers
-from voice_stack.bench.figures import Figure, as_markdown, as_table, describe_machine
+from voice_stack.bench.figures import Figure, describe_machine
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
@@ -20,7 +20,7 @@ def measure_all() -> list[Figure]:
     figures = footprint.measure()
     with run_servers() as servers, tempfile.TemporaryDirectory() as folder:
         figures += http_cost.measure(servers, Path(folder))
-        figures += first_audio.measure(servers)
+        figures += speaking.measure(servers)
         figures += speed.measure(servers, Path(folder), "base", is_default=True)
         figures += speed.measure(servers, Path(folder), "tiny.en", is_default=False)
         figures += real_speech.measure(servers, Path(folder), "base")
@@ -30,16 +30,13 @@ def measure_all() -> list[Figure]:
 @click.command()
 @click.option("--markdown", is_flag=True, help="Print the table for docs/performance.md.")
 def main(markdown: bool) -> None:
-    """Measure Voice Stack against the bare libraries; takes some ten minutes."""
+    """Measure Voice Stack against the bare libraries; takes some twenty minutes."""
     figures, machine = measure_all(), describe_machine()
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     measured_at = datetime.now(UTC).isoformat(timespec="seconds")
     result = {"machine": machine, "measured_at": measured_at, "figures": [figure.as_json() for figure in figures]}
     RESULTS.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    if markdown:
-        click.echo(as_markdown(figures, machine))
-    else:
-        Console(width=160).print(as_table(figures, machine))
+    show(figures, markdown=markdown)
 
 
 main()

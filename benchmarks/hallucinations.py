@@ -8,10 +8,10 @@ import click
 import httpx2
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
+from benchmarks.report import show
 from benchmarks.running import run_servers
-from voice_stack.bench.figures import Figure, as_markdown, as_table, describe_machine
+from voice_stack.bench.figures import Figure
 from voice_stack.bench.sounds import SAMPLE_RATE, SOUNDS
 
 MINUTES = 10.0
@@ -58,11 +58,7 @@ def main(minutes: float, without_vad: bool, markdown: bool) -> None:
             figures += measure(servers.urls["asr"], minutes, condition="VAD off", bar=None)
         with run_servers(ASR_VAD_ENABLED="false", ASR_SUPPRESS="none") as servers:
             figures += measure(servers.urls["asr"], minutes, condition="VAD off, nothing suppressed", bar=None)
-    machine = describe_machine()
-    if markdown:
-        click.echo(as_markdown(figures, machine))
-    else:
-        Console(width=160).print(as_table(figures, machine))
+    show(figures, markdown=markdown)
 
 
 if __name__ == "__main__":

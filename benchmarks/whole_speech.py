@@ -1,0 +1,80 @@
+"""Whole texts: how fast they are spoken, what the formats cost, and how fast a repeated one is there."""
+
+import time
+from collections.abc import Sequence
+
+from benchmarks.libraries import Library, Samples
+from benchmarks.speaking_server import SpeakingServer, at_once, vary
+from benchmarks.speech import PARAGRAPH
+from voice_stack.bench.figures import Figure
+from voice_stack.utils.audio.encode import open_encoder
+
+THROUGHPUT_BAR = 1 / 0.95
+"""Time is measured: 0.95 of the library's throughput is this much of its time."""
+SECOND_CLIENT_BAR = 1.0
+ENCODE_BAR = 0.03
+REPEATED_BAR_S = 0.010
+REPEATS = 10
+CODECS = ("mp3", "opus", "aac", "flac")
+
+
+def measure(server: SpeakingServer, rounds: int) -> list[Figure]:
+    """Every figure on whole texts; library and server in turn, models warm."""
+    return [*_measure_throughput(server, rounds), *_measure_encoding(server.library, rounds), _measure_repeats(server)]
+
+
+def _measure_throughput(server: SpeakingServer, rounds: int) -> list[Figure]:
+    library = server.library
+    bare: list[float] = []
+    alone: list[float] = []
+    paired: list[float] = []
+    for _ in range(rounds):
+        bare.append(_speak(library)[1])
+        alone.append(server.whole_s(vary(library.long_text)))
+        total_s, _ = at_once(server.whole_s, [vary(library.long_text) for _ in range(2)])
+        paired.append(total_s / 2)
+    title = f"{library.name}: text of {len(library.long_text.split())} words, mp3"
+    return [
+        Figure(f"{title}: over HTTP / by itself", "s", tuple(alone), tuple(bare), THROUGHPUT_BAR),
+        Figure(f"{title}: per text, two clients / one", "s", tuple(paired), tuple(alone), SECOND_CLIENT_BAR),
+    ]
+
+
+def _measure_encoding(library: Library, rounds: int) -> list[Figure]:
+    spoken = [_speak(library) for _ in range(rounds)]
+    synthesis_s = tuple(time_s for _, time_s in spoken)
+    title = f"{library.name}: encode a text of {len(library.long_text.split())} words"
+    return [
+        Figure(
+            f"{title}, {codec} / synthesis",
+            "s",
+            tuple(_encode_s(pieces, codec, library.sample_rate) for pieces, _ in spoken),
+            synthesis_s,
+            ENCODE_BAR,
+        )
+        for codec in CODECS
+    ]
+
+
+def _measure_repeats(server: SpeakingServer) -> Figure:
+    text = vary(PARAGRAPH)
+    server.whole_s(text)
+    times = tuple(server.whole_s(text) for _ in range(REPEATS))
+    return Figure(
+        f"{server.library.name}: a repeated request, 60 words, mp3, to the last byte", "s", times, bar=REPEATED_BAR_S
+    )
+
+
+def _speak(library: Library) -> tuple[list[Samples], float]:
+    started = time.perf_counter()
+    pieces = list(library.speak(library.long_text, library.voices[0]))
+    return pieces, time.perf_counter() - started
+
+
+def _encode_s(pieces: Sequence[Samples], codec: str, sample_rate: int) -> float:
+    started = time.perf_counter()
+    with open_encoder(codec, sample_rate) as encoder:
+        for piece in pieces:
+            encoder.push(piece)
+        encoder.finish()
+    return time.perf_counter() - started
