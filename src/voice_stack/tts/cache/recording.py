@@ -63,7 +63,8 @@ class Recording:
         """The recording of a speech that was kept."""
         recording = cls()
         recording.size = recording._tail_at = entry.audio_bytes
-        recording.facts, recording.notes, recording._spool = entry.facts, list(entry.notes), spool
+        recording.notes, recording._spool = list(entry.notes), spool
+        recording.finish(entry.facts)
         return recording
 
     @property
@@ -91,9 +92,10 @@ class Recording:
         if piece.note is not None:
             self.notes.append(Note(self.size, piece.note))
         # With the last piece the lengths are known a moment later: who waits for the first then gets the whole.
-        if not piece.is_last:
-            self._announce()
-        if self._open_spool and len(self._tail) >= BLOCK_BYTES:
+        if piece.is_last:
+            return
+        self._announce()
+        if self._has_spool and len(self._tail) >= BLOCK_BYTES:
             await self.spool_tail()
         while self._lead() > LEAD_BYTES:
             await self.wait_for_news()
@@ -116,15 +118,16 @@ class Recording:
             return None
         data = bytes(self._tail)
         try:
-            spool = self._spool = self._spool or await asyncio.to_thread(self._open_spool)
-            await asyncio.to_thread(spool.write, data)
+            if self._spool is None:
+                self._spool = await asyncio.to_thread(self._open_spool)
+            await asyncio.to_thread(self._spool.write, data)
         except OSError as error:
             self._open_spool = None
             self._on_disk_failure(error)
             return None
         del self._tail[: len(data)]
         self._tail_at += len(data)
-        return spool
+        return self._spool
 
     async def read(self, position: int, end: int) -> bytes:
         """Bytes from `position` on, not beyond `end`, at most a block.

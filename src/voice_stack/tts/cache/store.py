@@ -29,6 +29,11 @@ _LOOK_AGAIN_S = 60.0
 """Another server may fill the folder, too: so often its true size is read."""
 
 
+def default_cache_dir() -> Path:
+    """Where speech is kept when `TTS_CACHE_DIR` is not set: the user's folder for what can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voice-stack" / "speech"
+
+
 class _File(NamedTuple):
     used_at: float
     size: int
