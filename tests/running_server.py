@@ -107,13 +107,13 @@ def run_server(
     spool_dir.mkdir(parents=True)
     ours = ("ASR_", "TTS_", "API_", "LOG_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    jobs = {"ASR_JOBS_DIR": str(folder / "jobs")}
+    folders = {"ASR_JOBS_DIR": str(folder / "jobs"), "TTS_CACHE_DIR": str(folder / "cache")}
     command = [sys.executable, "-m", "voice_stack", kind, "--port", str(port), *flags]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**inherited, "OFFLINE": "true", "SPOOL_DIR": str(spool_dir), **jobs, **environment},
+            env={**inherited, "OFFLINE": "true", "SPOOL_DIR": str(spool_dir), **folders, **environment},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

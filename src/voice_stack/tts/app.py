@@ -29,6 +29,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
         if settings.preload:
             await pool.load([default])
         yield
+        await service.cache.close()
         await pool.close()
 
     return create_server(
@@ -38,7 +39,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
         routers=[create_router(service)],
         lifespan=lifespan,
         readiness=lambda: pool.explain_unreadiness(default) if settings.preload else None,
-        status=lambda: {"model": settings.model, "engines": pool.status()},
+        status=lambda: {"model": settings.model, "engines": pool.status(), "cache": service.cache.status()},
     )
 
 

@@ -22,6 +22,7 @@ class SpeechBody(BaseModel):
     instructions: str | None = Field(None, description="Accepted; no voice here heeds it.")
     language: str | None = Field(None, description="Language of the text, as `en`; found from the text if absent.")
     stream: bool = Field(True, description="False: the answer waits for the whole speech and has exact lengths.")
+    cache: bool = Field(True, description="False: the speech is made anew, and not kept.")
 
     @field_validator("voice", mode="before")
     @classmethod

@@ -1,6 +1,7 @@
 """What the TTS server's routes work with: from a checked request to jobs in the engines of its voices."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voice_stack.core.engine_pool import EnginePool
@@ -8,6 +9,8 @@ from voice_stack.core.errors import ConfigurationError, InvalidRequestError, Uns
 from voice_stack.core.logging import request_id_var
 from voice_stack.core.model_names import ModelNames
 from voice_stack.core.model_store import ModelStore
+from voice_stack.tts.cache.speech_cache import SpeechCache
+from voice_stack.tts.cache.store import SpeechStore, default_cache_dir
 from voice_stack.tts.capabilities import CAPABILITIES
 from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
 from voice_stack.tts.models import DEFAULT_MODEL_NAMES
@@ -40,16 +43,15 @@ class TtsService:
     models: ModelNames
     voices: VoiceLibrary
     pool: EnginePool
+    cache: SpeechCache
 
-    async def begin(self, body: SpeechBody) -> Speech:
-        """Submit a checked request.
+    async def begin(self, body: SpeechBody, plan: Sequence[Turn]) -> Speech:
+        """Submit what was planned.
 
         Raises:
-            InvalidRequestError: Nothing in the text can be spoken, or a name is not known.
-            ModelNotFoundError: No such model here.
-            UnsupportedValueError: The voice cannot do what is asked.
+            VoiceStackError: The server is stopping.
         """
-        turns = Turns(self.pool, await self.plan(body), request_id_var.get() or "")
+        turns = Turns(self.pool, plan, request_id_var.get() or "")
         await turns.start()
         return Speech(body.input, body.response_format, turns)
 
@@ -115,6 +117,13 @@ def _model_of(voice: Voice, choice: ModelChoice) -> str:
     return voice.model if choice.model is None or is_chosen_by_voice else choice.model
 
 
+def open_cache(settings: TtsSettings) -> SpeechCache:
+    """The cache as the settings describe it."""
+    max_bytes = round(settings.cache_mb * 1024 * 1024)
+    folder = settings.cache_dir or default_cache_dir()
+    return SpeechCache(SpeechStore(folder, max_bytes, settings.cache_ttl_s) if max_bytes else None)
+
+
 def create_service(settings: TtsSettings) -> TtsService:
     """Everything behind the routes; nothing is loaded yet.
 
@@ -128,4 +137,4 @@ def create_service(settings: TtsSettings) -> TtsService:
         store.require(settings.model)
     pool = EnginePool(settings.max_loaded_models, settings.idle_timeout_s)
     names = ModelNames(store, settings.model, (*DEFAULT_MODEL_NAMES, settings.engine), settings.allowed_models)
-    return TtsService(settings, store, names, open_library(settings, store), pool)
+    return TtsService(settings, store, names, open_library(settings, store), pool, open_cache(settings))

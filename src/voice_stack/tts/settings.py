@@ -29,4 +29,14 @@ class TtsSettings(CoreSettings):
     auto_lang: bool = Field(
         True, description="Find the language of a text and take a voice of that language where one is installed."
     )
+    cache_dir: Path | None = Field(
+        None,
+        description="Folder where speech is kept; several servers may share one. Empty: `~/.cache/voice-stack/speech`.",
+    )
+    cache_mb: float = Field(
+        256,
+        ge=0,
+        description="Disk space for kept speech, in MiB; the least recently used goes first. 0: none is kept.",
+    )
+    cache_ttl_s: float = Field(7 * 24 * 3600.0, ge=0, description="Seconds that a speech is kept.")
     max_input_chars: int = Field(200_000, ge=1, description="Longest text of one request, in characters.")

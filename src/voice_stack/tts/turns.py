@@ -1,7 +1,7 @@
 """The jobs of one speech: one for each stretch that another engine speaks, heard one after the other."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,7 +48,7 @@ class Turns:
             self._jobs.append(asyncio.create_task(self._submit(turn, before)))
         await self._jobs[0]
 
-    async def sounds(self) -> AsyncIterator[Sound]:
+    async def sounds(self) -> AsyncGenerator[Sound, None]:
         """The speech piece by piece, in order, at the sample rate of its beginning; all jobs end with the iterator.
 
         Raises:

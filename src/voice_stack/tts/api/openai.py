@@ -1,5 +1,7 @@
 """OpenAI's speech route, the models and the voices."""
 
+import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from fastapi import APIRouter, Request, Response
@@ -10,9 +12,15 @@ from voice_stack.core.middleware import add_log_fields
 from voice_stack.core.model_routes import add_model_routes
 from voice_stack.core.streaming import OwningStreamingResponse
 from voice_stack.core.uploads import receive_json
+from voice_stack.tts.cache.conditions import CacheUse, cache_use, entity_tag, is_known
+from voice_stack.tts.cache.key import speech_key
+from voice_stack.tts.cache.speech_cache import OpenSpeech
 from voice_stack.tts.schemas import SpeechBody, check_speech, find_ignored_fields
 from voice_stack.tts.service import TtsService
-from voice_stack.utils.audio.encode import AudioFormat, require_format
+from voice_stack.tts.speaker import Speech
+from voice_stack.tts.speech_events import speech_events
+from voice_stack.tts.turns import Turn
+from voice_stack.utils.audio.encode import require_format
 
 # A character is at most 6 bytes as a JSON escape, 12 outside the basic plane.
 MAX_BYTES_PER_CHARACTER = 12
@@ -43,20 +51,56 @@ def create_router(service: TtsService) -> APIRouter:
 
 
 async def _answer(service: TtsService, request: Request, body: SpeechBody) -> Response:
+    plan = await finish_unless_disconnected(request, service.plan(body))
+    use = cache_use(is_wanted=body.cache and service.cache.is_on, headers=request.headers)
+    if use is CacheUse.NONE:
+        return await _speak(service, request, body, plan, None)
+    key = await asyncio.to_thread(speech_key, plan, body.response_format)
+    tag = entity_tag(key, body.stream_format)
+    if use is CacheUse.USUAL and is_known(tag, request.headers):
+        return Response(status_code=304, headers={"etag": tag})
+    response = await _speak(service, request, body, plan, key, is_fresh=use is CacheUse.FRESH)
+    response.headers["etag"] = tag
+    return response
+
+
+async def _speak(
+    service: TtsService,
+    request: Request,
+    body: SpeechBody,
+    plan: Sequence[Turn],
+    key: str | None,
+    *,
+    is_fresh: bool = False,
+) -> Response:
     async with AsyncExitStack() as owned:
-        speech = await finish_unless_disconnected(request, service.begin(body))
-        owned.callback(speech.turns.cancel)
-        owned.callback(lambda: add_log_fields(request, model=body.model, voice=body.voice, **speech.log_fields()))
-        sounds = speech.turns.sounds()
+        is_sse = body.stream_format == "sse"
+        begun: list[Speech] = []
+
+        async def begin() -> Speech:
+            begun.append(await service.begin(body, plan))
+            return begun[0]
+
+        opened = await service.cache.open(key, begin, is_patient=not (body.stream or is_sse), is_fresh=is_fresh)
+        reader = opened.reader
+        owned.callback(reader.close)
+        owned.callback(lambda: add_log_fields(request, **_log_fields(body, opened, begun)))
+        headers: dict[str, str] = {"x-cache": opened.outcome} if key else {}
+        add_log_fields(request, cache=headers.get("x-cache", "off"))
         # The first sound is awaited before the status line goes out: an engine that fails is an honest 500.
-        first = await finish_unless_disconnected(request, speech.first(sounds))
-        audio: AudioFormat = require_format(body.response_format)
-        if body.stream_format == "sse":
-            return OwningStreamingResponse(
-                speech.events(first, sounds), owned.pop_all(), media_type="text/event-stream"
-            )
-        # One clause is all there already: then the lengths are exact at no cost.
-        if first.is_last or not body.stream:
-            data = await finish_unless_disconnected(request, speech.whole(first, sounds))
-            return Response(data, media_type=audio.media_type)
-        return OwningStreamingResponse(speech.stream(first, sounds), owned.pop_all(), media_type=audio.media_type)
+        await finish_unless_disconnected(request, reader.start())
+        if is_sse:
+            content, media_type = speech_events(reader, body.input), "text/event-stream"
+        else:
+            content, media_type = reader.audio(), require_format(body.response_format).media_type
+            # Where all is there already, as with a text of one clause, the lengths are exact at no cost.
+            if reader.facts is not None:
+                content, headers["content-length"] = reader.exact(), str(reader.exact_bytes)
+        return OwningStreamingResponse(content, owned.pop_all(), media_type=media_type, headers=headers)
+
+
+def _log_fields(body: SpeechBody, opened: OpenSpeech, begun: Sequence[Speech]) -> dict[str, object]:
+    fields: dict[str, object] = {"model": body.model, "voice": body.voice, "chars": len(body.input)}
+    if opened.reader.facts is not None:
+        fields["audio_s"] = round(opened.reader.facts.audio_s, 2)
+    return fields | (begun[0].log_fields() if begun else {})

@@ -4,7 +4,6 @@ Every format is mono at 24,000 Hz (Opus decoders always play at 48,000 Hz). FFmp
 process, through PyAV. Nothing is shared between encoders: any number may run at once, each in one thread at a time.
 """
 
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,6 +13,7 @@ import av
 import numpy as np
 
 from voice_stack.core.errors import UnsupportedValueError
+from voice_stack.utils.audio.muxer_output import ExactHead, MuxerOutput
 from voice_stack.utils.audio.pcm import Resampler, Samples, bound, silence, to_int16, wav_header
 
 OUTPUT_SAMPLE_RATE = 24_000
@@ -78,6 +78,7 @@ class Encoder:
 
     def __init__(self, output: "_PlainOutput | _CodecOutput", sample_rate: int) -> None:
         self._output: _PlainOutput | _CodecOutput | None = output
+        self._exact_head = ExactHead()
         self._resampler = Resampler(sample_rate, OUTPUT_SAMPLE_RATE)
 
     def push(self, samples: Samples) -> bytes:
@@ -103,7 +104,14 @@ class Encoder:
         """
         output = self._require_output()
         with self:
-            return output.write(self._resampler.finish()) + output.finish()
+            last = output.write(self._resampler.finish()) + output.finish()
+            self._exact_head = output.exact_head
+            return last
+
+    @property
+    def exact_head(self) -> ExactHead:
+        """What makes the finished stream a file that states its length; known after `finish`."""
+        return self._exact_head
 
     def close(self) -> None:
         """Free the codec's memory; bytes not yet given are lost. Closing again does nothing."""
@@ -140,7 +148,7 @@ def open_encoder(format_name: str, sample_rate: int, total_samples: int | None =
     """
     audio_format = require_format(format_name)
     if audio_format.codec != "pcm_s16le":
-        return Encoder(_CodecOutput(audio_format, _Sink(rewritable=False)), sample_rate)
+        return Encoder(_CodecOutput(audio_format), sample_rate)
     total = None if total_samples is None else round(total_samples * OUTPUT_SAMPLE_RATE / sample_rate)
     header = wav_header(total, OUTPUT_SAMPLE_RATE) if audio_format.container == "wav" else b""
     return Encoder(_PlainOutput(header, total), sample_rate)
@@ -160,14 +168,9 @@ def encode_whole(chunks: Iterable[Samples], format_name: str, sample_rate: int) 
     Raises:
         UnsupportedValueError: There is no such format.
     """
-    audio_format = require_format(format_name)
-    if audio_format.container == "wav":
-        body = encode_whole(chunks, "pcm", sample_rate)
-        return wav_header(len(body) // 2, OUTPUT_SAMPLE_RATE) + body
-    plain = audio_format.codec == "pcm_s16le"
-    output = _PlainOutput(b"", None) if plain else _CodecOutput(audio_format, _Sink(rewritable=True))
-    with Encoder(output, sample_rate) as encoder:
-        return b"".join([*map(encoder.push, chunks), encoder.finish()])
+    with open_encoder(format_name, sample_rate) as encoder:
+        body = b"".join([*map(encoder.push, chunks), encoder.finish()])
+        return encoder.exact_head.data + body[encoder.exact_head.replaces :]
 
 
 class _PlainOutput:
@@ -175,6 +178,7 @@ class _PlainOutput:
 
     def __init__(self, header: bytes, announced: int | None) -> None:
         self._header = header
+        self._header_bytes = len(header)
         self._announced = announced
         self._written = 0
 
@@ -188,37 +192,23 @@ class _PlainOutput:
             raise ValueError(f"{self._written} samples at {OUTPUT_SAMPLE_RATE} Hz; {self._announced} were announced.")
         return b""
 
+    @property
+    def exact_head(self) -> ExactHead:
+        header = wav_header(self._written, OUTPUT_SAMPLE_RATE) if self._header_bytes else b""
+        return ExactHead(self._header_bytes, header)
+
     def close(self) -> None:
         """Nothing is held."""
 
 
-class _Sink(io.BytesIO):
-    """Takes the muxer's bytes and hands them on at once, or at the end if the muxer may go back to what it wrote."""
-
-    def __init__(self, *, rewritable: bool) -> None:
-        super().__init__()
-        self._rewritable = rewritable
-
-    def seekable(self) -> bool:
-        return self._rewritable
-
-    def take(self, *, ended: bool = False) -> bytes:
-        if self._rewritable and not ended:
-            return b""
-        taken = self.getvalue()
-        self.seek(0)
-        self.truncate()
-        return taken
-
-
 class _CodecOutput:
-    """One codec, one muxer and the sink they write to."""
+    """One codec, one muxer and what they write to."""
 
-    def __init__(self, audio_format: AudioFormat, sink: _Sink) -> None:
-        self._format, self._sink = audio_format, sink
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self._format, self._sink = audio_format, MuxerOutput(hides_head=audio_format.container == "mp3")
         self._position = 0
         options = {**_MUXER_OPTIONS, **audio_format.options}
-        self._container = av.open(sink, "w", format=audio_format.container, options=options)
+        self._container = av.open(self._sink, "w", format=audio_format.container, options=options)
         self._stream = self._container.add_stream(
             audio_format.codec, OUTPUT_SAMPLE_RATE, dict(audio_format.codec_options), layout="mono",
             format=audio_format.sample_format, bit_rate=audio_format.bit_rate,
@@ -235,7 +225,11 @@ class _CodecOutput:
             self._encode(silence(1 / OUTPUT_SAMPLE_RATE, OUTPUT_SAMPLE_RATE))
         self._container.mux(self._stream.encode(None))
         self._container.close()  # writes the trailer
-        return self._sink.take(ended=True)
+        return self._sink.take()
+
+    @property
+    def exact_head(self) -> ExactHead:
+        return self._sink.exact_head
 
     def close(self) -> None:
         self._container.close()

@@ -1,0 +1,1 @@
+"""Speech that was made once: kept on disk, and shared while it is being made."""

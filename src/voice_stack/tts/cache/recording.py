@@ -1,0 +1,192 @@
+"""A speech that is read while it is being made, by any number of readers, each from its beginning."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from voice_stack.tts.cache.entry_file import EntryData
+from voice_stack.tts.cache.speech_data import Note, Piece, SpeechFacts
+from voice_stack.tts.cache.spool import Spool
+
+LEAD_BYTES = 64 * 1024
+"""How far the making goes ahead of the listeners: 5 s of MP3. The rest of a book waits for them, in the engine."""
+BLOCK_BYTES = 256 * 1024
+"""So much is held in memory before it goes to the disk; also the most that is read at once."""
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """How far a reader has come, in bytes; a patient one takes everything at the end and holds up nobody till then."""
+
+    is_patient: bool = False
+    position: int = 0
+
+
+class Recording:
+    """Bytes, notes and facts of one speech; lives on the event loop.
+
+    While all bytes are to be had, in memory or from the spool, it can be joined from the beginning. Where there is no
+    spool, or its disk is full, bytes are held in memory until everybody who listens has read them.
+
+    Args:
+        open_spool: Called in a thread when the speech outgrows the memory; None: there is no spool.
+        on_disk_failure: Told why the spool failed; the speech goes on without it.
+        max_bytes: Beyond this the spool takes no more.
+
+    Attributes:
+        size: Bytes so far.
+        facts: Known when the speech is complete.
+        notes: So far, in order.
+        readers: Where everybody is who reads.
+    """
+
+    def __init__(
+        self,
+        open_spool: Callable[[], Spool] | None = None,
+        on_disk_failure: Callable[[OSError], None] = lambda _error: None,
+        max_bytes: int = 0,
+    ) -> None:
+        self.size = 0
+        self.facts: SpeechFacts | None = None
+        self.notes: list[Note] = []
+        self.readers: set[Place] = set()
+        self._open_spool, self._on_disk_failure, self._max_bytes = open_spool, on_disk_failure, max_bytes
+        self._spool: Spool | None = None
+        self._tail = bytearray()
+        self._tail_at = 0
+        self._error: BaseException | None = None
+        self._is_announced = False
+        self._news = asyncio.Event()
+
+    @classmethod
+    def of_entry(cls, spool: Spool, entry: EntryData) -> "Recording":
+        """The recording of a speech that was kept."""
+        recording = cls()
+        recording.size = recording._tail_at = entry.audio_bytes
+        recording.notes, recording._spool = list(entry.notes), spool
+        recording.finish(entry.facts)
+        return recording
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more comes: it is complete, or has failed."""
+        return self.facts is not None or self._error is not None
+
+    @property
+    def can_be_joined(self) -> bool:
+        """Whether a new reader finds every byte from the first on."""
+        return self._error is None and (self._tail_at == 0 or self._has_spool)
+
+    @property
+    def data(self) -> EntryData:
+        """All that a complete recording says besides its bytes."""
+        assert self.facts is not None
+        return EntryData(self.size, self.facts, tuple(self.notes))
+
+    async def append(self, piece: Piece) -> None:
+        """Add a piece; returns when it is time to make the next one."""
+        if not self._has_spool:
+            self._forget_what_was_read()
+        self._tail += piece.audio
+        self.size += len(piece.audio)
+        if piece.note is not None:
+            self.notes.append(Note(self.size, piece.note))
+        # With the last piece the lengths are known a moment later: who waits for the first then gets the whole.
+        if piece.is_last:
+            return
+        self._announce()
+        if self._has_spool and len(self._tail) >= BLOCK_BYTES:
+            await self.spool_tail()
+        while self._lead() > LEAD_BYTES:
+            await self.wait_for_news()
+
+    def finish(self, facts: SpeechFacts) -> None:
+        """The speech is complete."""
+        self.facts = facts
+        self._announce()
+
+    def fail(self, error: BaseException) -> None:
+        """The speech ends with an error, for everybody who listens."""
+        if not self.is_over:
+            self._error = error
+            self._announce()
+
+    async def spool_tail(self) -> Spool | None:
+        """Move what is in memory to the disk; returns the spool with all bytes, None if it does not have them."""
+        if self._open_spool is None or self.size > self._max_bytes:
+            self._open_spool = None
+            return None
+        data = bytes(self._tail)
+        try:
+            if self._spool is None:
+                self._spool = await asyncio.to_thread(self._open_spool)
+            await asyncio.to_thread(self._spool.write, data)
+        except OSError as error:
+            self._open_spool = None
+            self._on_disk_failure(error)
+            return None
+        del self._tail[: len(data)]
+        self._tail_at += len(data)
+        return self._spool
+
+    async def read(self, position: int, end: int) -> bytes:
+        """Bytes from `position` on, not beyond `end`, at most a block.
+
+        Raises:
+            OSError: The disk fails.
+        """
+        length = min(end - position, BLOCK_BYTES)
+        if position >= self._tail_at:
+            start = position - self._tail_at
+            return bytes(self._tail[start : start + length])
+        assert self._spool is not None
+        return await asyncio.to_thread(self._spool.read, position, min(length, self._tail_at - position))
+
+    async def wait_for_news(self) -> None:
+        """Wait until something was added, was read, or the speech is over."""
+        self._news = asyncio.Event() if self._news.is_set() else self._news
+        await self._news.wait()
+
+    def stir(self) -> None:
+        """Wake everybody who waits for news."""
+        self._news.set()
+
+    def has_news_for(self, position: int) -> bool:
+        """Whether there is anything for a reader who has read so far."""
+        return self._is_announced and (self.size > position or self.is_over)
+
+    def raise_failure(self) -> None:
+        """Do nothing, unless the speech failed.
+
+        Raises:
+            VoiceStackError: It failed in the engine; anything else is an error of ours.
+        """
+        if self._error is not None:
+            raise self._error
+
+    async def close(self) -> None:
+        """Give the spool free; a file that was not kept is removed."""
+        self._open_spool = None
+        if self._spool is not None:
+            await asyncio.to_thread(self._spool.close)
+
+    @property
+    def _has_spool(self) -> bool:
+        return self._open_spool is not None
+
+    def _lead(self) -> int:
+        if not self.readers or any(place.is_patient for place in self.readers):
+            return 0
+        positions = [place.position for place in self.readers]
+        # What the disk has costs no memory: then nobody waits for the slowest.
+        return self.size - (max(positions) if self._has_spool else min(positions))
+
+    def _forget_what_was_read(self) -> None:
+        read = min((place.position for place in self.readers), default=0) - self._tail_at
+        if read > 0:
+            del self._tail[:read]
+            self._tail_at += read
+
+    def _announce(self) -> None:
+        self._is_announced = True
+        self.stir()

@@ -1,0 +1,184 @@
+"""Equal requests are spoken once: who asks again gets what was kept, or listens along."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from voice_stack.core.errors import ShuttingDownError
+from voice_stack.core.logging import log_event
+from voice_stack.tts.cache.reader import Reader
+from voice_stack.tts.cache.recording import Recording
+from voice_stack.tts.cache.speech_data import Piece, SpeechFacts
+from voice_stack.tts.cache.store import SpeechStore
+
+logger = logging.getLogger(__name__)
+
+Outcome = Literal["hit", "miss", "joined"]
+
+
+class SpeechSource(Protocol):
+    """A speech that is being made."""
+
+    def pieces(self) -> AsyncGenerator[Piece, None]:
+        """The encoded speech; closing the generator stops the work."""
+
+    def facts(self) -> SpeechFacts:
+        """What is known when all pieces have come."""
+
+    def cancel(self) -> None:
+        """Nobody wants it any more; harmless when it is complete."""
+
+
+Begin = Callable[[], Awaitable[SpeechSource]]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSpeech:
+    """A speech for one request.
+
+    Attributes:
+        reader: Belongs to the request, which closes it.
+        outcome: Where it comes from: the cache, an engine, or an equal request that is under way.
+    """
+
+    reader: Reader
+    outcome: Outcome
+
+
+class SpeechCache:
+    """Recordings under way by key, and the store behind them; lives on the event loop.
+
+    Args:
+        store: Where complete speech is kept; None: nothing is kept or shared.
+    """
+
+    def __init__(self, store: SpeechStore | None) -> None:
+        self._store = store
+        self._under_way: dict[str, Recording] = {}
+        self._tasks: dict[Recording, asyncio.Task[None]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._outcomes: Counter[Outcome] = Counter()
+        self._is_closed = False
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is kept."""
+        return self._store is not None
+
+    async def open(self, key: str | None, begin: Begin, *, is_patient: bool, is_fresh: bool = False) -> OpenSpeech:
+        """Find, join or make a speech.
+
+        Args:
+            key: Equal for requests with equal answers; None: this one is neither shared nor kept.
+            begin: Starts the work in the engine; called at most once, in a task of its own.
+            is_patient: The speech is read when it is complete.
+            is_fresh: Make it anew, and keep that in place of what is there.
+
+        Raises:
+            ShuttingDownError: The server is stopping.
+        """
+        if self._is_closed:
+            raise ShuttingDownError("the server is stopping")
+        recording, outcome = await self._find(None if is_fresh else key)
+        if recording is None:
+            recording = self._record(key, begin)
+        self._outcomes[outcome] += 1
+        speech = recording
+        reader = Reader(speech, is_patient=is_patient, on_leave=lambda: self._leave(key, speech))
+        return OpenSpeech(reader, outcome)
+
+    def status(self) -> dict[str, int]:
+        """How many requests found what, for `/status`."""
+        return {"hits": self._outcomes["hit"], "joined": self._outcomes["joined"], "misses": self._outcomes["miss"]}
+
+    async def close(self) -> None:
+        """Stop what is under way and take no more."""
+        self._is_closed = True
+        tasks = [*self._tasks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._closing)
+
+    async def _find(self, key: str | None) -> tuple[Recording | None, Outcome]:
+        if key is None or self._store is None:
+            return None, "miss"
+        if (shared := self._join(key))[0] is not None:
+            return shared
+        if (found := await asyncio.to_thread(self._store.find, key)) is not None:
+            return Recording.of_entry(*found), "hit"
+        # Meanwhile another request may have begun.
+        return self._join(key)
+
+    def _join(self, key: str) -> tuple[Recording | None, Outcome]:
+        recording = self._under_way.get(key)
+        if recording is None or not recording.can_be_joined:
+            return None, "miss"
+        return recording, "hit" if recording.facts else "joined"
+
+    def _record(self, key: str | None, begin: Begin) -> Recording:
+        store = self._store
+        if key is None or store is None:
+            recording = Recording()
+        else:
+            recording = Recording(lambda: store.begin(key), store.warn, store.max_bytes)
+            self._under_way[key] = recording
+        task = asyncio.create_task(self._make(key, recording, begin))
+        self._tasks[recording] = task
+        task.add_done_callback(lambda _task: self._end(key, recording, task))
+        return recording
+
+    async def _make(self, key: str | None, recording: Recording, begin: Begin) -> None:
+        source = await begin()
+        try:
+            async with aclosing(source.pieces()) as pieces:
+                async for piece in pieces:
+                    await recording.append(piece)
+            recording.finish(source.facts())
+        finally:
+            source.cancel()
+        if key is not None and self._store is not None:
+            await self._keep(key, recording, self._store)
+
+    @staticmethod
+    async def _keep(key: str, recording: Recording, store: SpeechStore) -> None:
+        spool = await recording.spool_tail()
+        if spool is not None:
+            try:
+                await asyncio.to_thread(store.keep, key, spool, recording.data)
+            except OSError as error:
+                store.warn(error)
+
+    def _end(self, key: str | None, recording: Recording, task: asyncio.Task[None]) -> None:
+        del self._tasks[recording]
+        if task.cancelled():
+            recording.fail(ShuttingDownError("the server is stopping"))
+        elif (error := task.exception()) is not None:
+            if not recording.readers:
+                log_event(logger, logging.WARNING, "speech without a listener failed", reason=str(error))
+            recording.fail(error)
+        if key is not None and self._under_way.get(key) is recording:
+            del self._under_way[key]
+        self._close_if_unused(recording)
+
+    def _leave(self, key: str | None, recording: Recording) -> None:
+        if recording.readers:
+            return
+        task = self._tasks.get(recording)
+        if task is None:
+            self._close_if_unused(recording)
+        elif not recording.is_over:
+            # A new request must not join what is about to end.
+            if key is not None and self._under_way.get(key) is recording:
+                del self._under_way[key]
+            task.cancel()
+
+    def _close_if_unused(self, recording: Recording) -> None:
+        if not recording.readers and recording not in self._tasks:
+            closing = asyncio.get_running_loop().create_task(recording.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)

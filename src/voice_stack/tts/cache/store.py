@@ -1,0 +1,151 @@
+"""The folder of cached speech. It holds all there is to know: any number of servers may use it, and it survives them.
+
+A file's modification time says when the speech was made, its access time when it was last used.
+"""
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+from voice_stack.core.logging import log_event
+from voice_stack.tts.cache.entry_file import EntryData, read_entry
+from voice_stack.tts.cache.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+_SUFFIX = ".speech"
+_PART_SUFFIX = ".part"
+_PART_LIFE_S = 24 * 3600.0
+"""A part that nobody has written to for so long was left by a server that died."""
+_ROOM_SHARE = 0.9
+"""So full is the folder after tidying: the next speech need not tidy again."""
+_LOOK_AGAIN_S = 60.0
+"""Another server may fill the folder, too: so often its true size is read."""
+
+
+def default_cache_dir() -> Path:
+    """Where speech is kept when `TTS_CACHE_DIR` is not set: the user's folder for what can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voice-stack" / "speech"
+
+
+class _File(NamedTuple):
+    used_at: float
+    size: int
+    path: Path
+
+
+class SpeechStore:
+    """Cached speech by key; the methods block, and may be called from any thread.
+
+    Args:
+        folder: Where entries lie; made when the first one comes.
+        max_bytes: Room for all of them.
+        ttl_s: Seconds after which an entry is not served any more.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int, ttl_s: float) -> None:
+        self._folder = folder.expanduser().absolute()
+        self.max_bytes = max_bytes
+        self._ttl_s = ttl_s
+        self._tidying = threading.Lock()
+        self._size = 0
+        self._looked_at: float | None = None
+        self._is_failing = False
+
+    def find(self, key: str) -> tuple[Spool, EntryData] | None:
+        """The entry of a key, open for reading; None if there is none that may be served."""
+        path = self._path(key)
+        try:
+            file = path.open("rb", buffering=0)
+            status = os.fstat(file.fileno())
+            entry = read_entry(file) if time.time() - status.st_mtime <= self._ttl_s else None
+            if entry is None:
+                file.close()
+                self._drop(path, status)
+                return None
+            # A folder that can only be read serves, too; there nothing is ever removed, so the order means nothing.
+            with contextlib.suppress(PermissionError):
+                os.utime(file.fileno(), ns=(time.time_ns(), status.st_mtime_ns))
+            return Spool(file, path, is_temporary=False), entry
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            self.warn(error)
+            return None
+
+    def begin(self, key: str) -> Spool:
+        """A file for a speech that is being made.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._folder / f"{key}.{uuid4().hex}{_PART_SUFFIX}"
+        return Spool(path.open("x+b", buffering=0), path, is_temporary=True)
+
+    def keep(self, key: str, spool: Spool, data: EntryData) -> None:
+        """Make a complete speech the entry of its key, in place of another; the least recently used make room.
+
+        Raises:
+            OSError: The disk is full, or the folder cannot be written.
+        """
+        size = spool.keep(self._path(key), data.facts, data.notes)
+        self._is_failing = False
+        with self._tidying:
+            self._size += size
+            self._make_room()
+
+    def warn(self, error: OSError) -> None:
+        """Say once that speech is not cached, until it is again."""
+        if not self._is_failing:
+            log_event(
+                logger, logging.WARNING, "speech is served but not cached", folder=str(self._folder), reason=str(error)
+            )
+        self._is_failing = True
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}{_SUFFIX}"
+
+    def _drop(self, path: Path, status: os.stat_result) -> None:
+        """Remove an entry that is old or damaged, if it has not been replaced meanwhile."""
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_ino == status.st_ino:
+                log_event(logger, logging.INFO, "cached speech removed: old or damaged", file=path.name)
+                path.unlink()
+
+    def _make_room(self) -> None:
+        now = time.time()
+        if self._looked_at is not None and now - self._looked_at < _LOOK_AGAIN_S and self._size <= self.max_bytes:
+            return
+        self._looked_at = now
+        files = sorted(self._list_files(now))
+        self._size = sum(file.size for file in files)
+        if self._size <= self.max_bytes:
+            return
+        # The newest stays, however large it is.
+        for file in files[:-1]:
+            if self._size <= self.max_bytes * _ROOM_SHARE:
+                return
+            file.path.unlink(missing_ok=True)
+            self._size -= file.size
+
+    def _list_files(self, now: float) -> Iterator[_File]:
+        """The entries; those that are too old, and parts that nobody writes any more, are removed."""
+        lives = {_SUFFIX: self._ttl_s, _PART_SUFFIX: _PART_LIFE_S}
+        with os.scandir(self._folder) as listing:
+            for item in listing:
+                path = Path(item.path)
+                if path.suffix not in lives:
+                    continue
+                with contextlib.suppress(FileNotFoundError):  # another server removed it
+                    status = item.stat()
+                    if now - status.st_mtime > lives[path.suffix]:
+                        path.unlink()
+                    elif path.suffix == _SUFFIX:
+                        yield _File(status.st_atime, status.st_size, path)

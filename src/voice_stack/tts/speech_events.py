@@ -1,0 +1,47 @@
+"""A speech as OpenAI's server-sent events."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+
+from voice_stack.core.errors import VoiceStackError
+from voice_stack.tts.cache.reader import Reader
+from voice_stack.tts.cache.speech_data import Piece, SpeechFacts
+
+
+async def speech_events(reader: Reader, text: str) -> AsyncIterator[bytes]:
+    """The events of a speech; a failure on the way is an event, too.
+
+    Args:
+        reader: Of the speech.
+        text: What is said in it.
+    """
+    try:
+        async for piece in reader.pieces():
+            if piece.audio:
+                yield encode_event(_delta(piece))
+    except VoiceStackError as error:
+        yield encode_event(error.body())
+        return
+    assert reader.facts is not None
+    yield encode_event(_done(reader.facts, text))
+
+
+def encode_event(event: object) -> bytes:
+    """An event as it goes over the wire."""
+    return b"data: " + json.dumps(event, ensure_ascii=False).encode() + b"\n\n"
+
+
+def _delta(piece: Piece) -> dict[str, object]:
+    event = {"type": "speech.audio.delta", "audio": base64.b64encode(piece.audio).decode()}
+    return {**event, **(piece.note or {})}
+
+
+def _done(facts: SpeechFacts, text: str) -> dict[str, object]:
+    """OpenAI counts tokens; here a token in is 4 characters and a token out is 50 ms."""
+    tokens_in, tokens_out = -(-len(text) // 4), round(facts.audio_s * 20)
+    usage = {"input_tokens": tokens_in, "output_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
+    done: dict[str, object] = {"type": "speech.audio.done", "usage": usage}
+    if head := facts.exact_head.data:
+        done["exact_head"] = {"replaces": facts.exact_head.replaces, "data": base64.b64encode(head).decode()}
+    return done
