@@ -30,6 +30,6 @@ class TtsCapabilities:
 
 
 CAPABILITIES: dict[str, TtsCapabilities] = {
-    "piper": TtsCapabilities(speed_range=(0.25, 4.0), one_voice_per_model=True),
+    "piper": TtsCapabilities(speed_range=(1.0, 1.5), gives_word_times=True, one_voice_per_model=True),
     "fake": TtsCapabilities(speed_range=(0.25, 4.0), one_voice_per_model=True),
 }

@@ -45,6 +45,7 @@ def engine_spec(settings: TtsSettings, engine: str, model: str) -> EngineSpec:
         operator_paths=(model,),
         device=settings.device,
         threads=settings.threads,
+        loudness_lufs=None if settings.loudness_lufs == "off" else settings.loudness_lufs,
     )
     return EngineSpec(
         f"{engine}/{model}", f"{__name__}:build_workload", config, settings.log_level, settings.log_format
@@ -55,7 +56,7 @@ def build_workload(config: TtsWorkerConfig) -> "Workload":
     """In the engine process: the work of a TTS engine."""
     from voice_stack.tts.workload import TtsWorkload
 
-    return TtsWorkload(CAPABILITIES[config.engine], lambda: load_engine(config))
+    return TtsWorkload(CAPABILITIES[config.engine], lambda: load_engine(config), config.loudness_lufs)
 
 
 def load_engine(config: TtsWorkerConfig) -> "TtsEngine":

@@ -72,3 +72,4 @@ class TtsWorkerConfig:
     operator_paths: tuple[str, ...]
     device: str
     threads: int
+    loudness_lufs: float | None = None

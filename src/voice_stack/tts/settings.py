@@ -1,11 +1,14 @@
 """Settings of the TTS server."""
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from voice_stack.core.settings import CommaSeparated, CoreSettings
+
+Loudness = Annotated[float, Field(ge=-40, le=-9)] | Literal["off"]
 
 
 class TtsSettings(CoreSettings):
@@ -39,4 +42,9 @@ class TtsSettings(CoreSettings):
         description="Disk space for kept speech, in MiB; the least recently used goes first. 0: none is kept.",
     )
     cache_ttl_s: float = Field(7 * 24 * 3600.0, ge=0, description="Seconds that a speech is kept.")
+    loudness_lufs: Loudness = Field(
+        -19.0,
+        description="Loudness of every voice in LUFS, -40 to -9; -19 is usual for speech in one channel. `off`: each "
+        "voice is as loud as its engine makes it.",
+    )
     max_input_chars: int = Field(200_000, ge=1, description="Longest text of one request, in characters.")

@@ -10,25 +10,27 @@ import numpy as np
 from voice_stack.core.jobs import Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit, Urgency
 from voice_stack.core.workload import Workload
 from voice_stack.tts.capabilities import TtsCapabilities
-from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions, WordTime
+from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
+from voice_stack.tts.finishing import Delivery, Finisher
+from voice_stack.tts.joining import FADE_S
+from voice_stack.tts.levels import VoiceLevels
 from voice_stack.tts.request import Passage, Sound, SpeechRequest, SpeechSummary
-from voice_stack.utils.audio.pcm import fade_edges, silence
+from voice_stack.utils.audio.pcm import fade_edges
 from voice_stack.utils.text import SENTENCE_PAUSE_S, Clause, is_speakable, normalise, split_clauses
 
 T = TypeVar("T")
 
 CHARACTERS_PER_SECOND = 15.0
 """Usual pace of speech, to guess how much work a text is."""
-FADE_S = 0.004
-"""Ramp at both ends of a clause: short enough to hear nothing of it, long enough to take the click out of a cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A unit's data: the clause, how to speak it, and whether the job ends with it."""
+    """A unit's data: the clause, what is asked of the engine for it, and how it is to be heard."""
 
     clause: Clause
     options: VoiceOptions
+    speed: float
     is_last: bool = False
 
 
@@ -38,10 +40,14 @@ class TtsWorkload(Workload):
     Args:
         capabilities: Of the engine.
         load_engine: Called once, by the first lane.
+        loudness_lufs: Of every voice; None leaves each as its engine makes it.
     """
 
-    def __init__(self, capabilities: TtsCapabilities, load_engine: Callable[[], TtsEngine]) -> None:
+    def __init__(
+        self, capabilities: TtsCapabilities, load_engine: Callable[[], TtsEngine], loudness_lufs: float | None = None
+    ) -> None:
         self._capabilities = capabilities
+        self._levels = VoiceLevels(loudness_lufs)
         self._load_engine = load_engine
         self._samples: dict[str, int] = {}
 
@@ -71,27 +77,30 @@ class TtsWorkload(Workload):
         self._samples.pop(job.id, None)
 
     def _speak(self, line: _Line) -> Sound:
-        rate = self._engine.sample_rate
-        parts = list(self._engine.synthesize(line.clause.text, line.options))
-        speech = [fade_edges(part.samples, rate, FADE_S) for part in parts]
-        pause = silence(line.clause.pause_s / line.options.speed, rate)
-        words = _join_words(parts, rate)
-        return Sound(np.concatenate([*speech, pause]), rate, line.is_last, line.clause.text, words)
+        clause, options = line.clause, line.options
+        delivery = Delivery(clause.text, options.voice, line.speed, options.speed, clause.pause_s, line.is_last)
+        finisher = Finisher(delivery, self._levels, self._engine.sample_rate)
+        part = _join_parts(list(self._engine.synthesize(clause.text, options)), self._engine.sample_rate)
+        spoken, end = finisher.push(part), finisher.finish()
+        samples = np.concatenate([spoken.samples, end.samples])
+        return Sound(samples, self._engine.sample_rate, line.is_last, clause.text, spoken.words + end.words)
 
     def _cut(self, job: Job, request: SpeechRequest) -> Iterator[PlanStep]:
         yield Outlook(sum(_length_s(passage.text, passage.speed) for passage in request.passages))
         for index, (line, is_last) in enumerate(_mark_last(self._lines(request.passages))):
-            cost_s = _length_s(line.clause.text, line.options.speed)
+            cost_s = _length_s(line.clause.text, line.speed)
             # The first clause has the machine to itself: somebody waits for the sound to begin.
             yield Unit(job.id, index, cost_s, line.options, replace(line, is_last=is_last), is_sequential=index == 0)
 
     def _lines(self, passages: Sequence[Passage]) -> Iterator[_Line]:
         for passage, is_last_passage in _mark_last(passages):
-            options = VoiceOptions(passage.voice, passage.language, passage.speed)
+            slowest, fastest = self._capabilities.speed_range
+            engine_speed = min(max(passage.speed, slowest), fastest)
+            options = VoiceOptions(passage.voice, passage.language, engine_speed)
             for clause, is_last in _mark_last(self._clauses(passage)):
                 # Another voice begins after it: a pause as between two sentences.
                 paused = replace(clause, pause_s=SENTENCE_PAUSE_S) if is_last and not is_last_passage else clause
-                yield _Line(paused, options)
+                yield _Line(paused, options, passage.speed)
 
     def _clauses(self, passage: Passage) -> Iterator[Clause]:
         limits = self._capabilities
@@ -114,11 +123,15 @@ def _mark_last(items: Iterable[T]) -> Iterator[tuple[T, bool]]:
         yield item, True
 
 
-def _join_words(parts: Sequence[Spoken], sample_rate: int) -> tuple[WordTime, ...]:
-    """The words of a clause's parts, timed from the beginning of the clause."""
+def _join_parts(parts: Sequence[Spoken], sample_rate: int) -> Spoken:
+    """All parts of a clause as one, without clicks where they meet."""
+    if len(parts) == 1:
+        return parts[0]
+    samples = [fade_edges(part.samples, sample_rate, FADE_S) for part in parts]
     starts_s = accumulate((part.samples.size / sample_rate for part in parts), initial=0.0)
-    return tuple(
-        WordTime(word.text, start_s + word.start_s, start_s + word.end_s)
+    words = [
+        replace(word, start_s=start_s + word.start_s, end_s=start_s + word.end_s)
         for start_s, part in zip(starts_s, parts, strict=False)
         for word in part.words
-    )
+    ]
+    return Spoken(np.concatenate(samples), tuple(words), parts[0].pace)

@@ -57,10 +57,13 @@ class Spoken:
     Attributes:
         samples: Mono float32 of shape (samples,), in -1 to 1.
         words: Its words in order; none if the engine does not know when they are spoken.
+        pace: How much faster than the voice's own pace it is, if the engine knows that this is not quite what it was
+            asked for; None: it is. Shared code makes up for the difference.
     """
 
     samples: NDArray[np.float32]
     words: tuple[WordTime, ...] = ()
+    pace: float | None = None
 
 
 class TtsEngine(ABC):

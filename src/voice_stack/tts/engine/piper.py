@@ -1,23 +1,28 @@
 """Piper: small, fast voices on ONNX Runtime. GPL-3.0-or-later, with espeak-ng inside."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from piper import PiperVoice, SynthesisConfig
-from piper.config import PiperConfig
+from piper import AudioChunk, PiperVoice, SynthesisConfig
+from piper.config import PhonemeType, PiperConfig
 
 from voice_stack.core.cpus import available_cpus
 from voice_stack.core.errors import EngineError, ModelLoadError
-from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
+from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions, WordTime
+from voice_stack.tts.engine.piper_durations import TimedPhoneme, estimate_pace, expose_durations, time_words
 from voice_stack.tts.piper_config import parse_facts
+from voice_stack.utils.audio.word_alignment import cut_words
 from voice_stack.utils.onnx_errors import ONNX_ERRORS
 
 _PHONEME_EXTRAS = {"pinyin": ("g2pW", "zh"), "japanese": ("pyopenjtalk", "ja"), "thai": ("tltk", "th")}
 """Kinds of phonemes that espeak-ng does not make: the package that does, and the extra of piper-tts that brings it."""
+_PHONEMES_OF_WORDS = {PhonemeType.ESPEAK, PhonemeType.TEXT}
+"""Where a word spoken alone has about the phonemes it has in a sentence, at no cost."""
 
 
 class PiperEngine(TtsEngine):
@@ -37,7 +42,9 @@ class PiperEngine(TtsEngine):
             content = json.loads(Path(f"{model}.json").read_text("utf-8"))
             self._facts = parse_facts(content)
             config = PiperConfig.from_dict(content)
-            session = onnxruntime.InferenceSession(str(model), options, providers=_providers(device))
+            session = onnxruntime.InferenceSession(
+                expose_durations(model.read_bytes()), options, providers=_providers(device)
+            )
         except (*ONNX_ERRORS, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise ModelLoadError(f"voice {model.name} does not load: {type(error).__name__}: {error}") from error
         _require_phonemizer(model.name, config)
@@ -50,16 +57,37 @@ class PiperEngine(TtsEngine):
             length_scale=self._voice.config.length_scale / options.speed,
             normalize_audio=False,
         )
-        spoken = False
         try:
-            # Between double brackets Piper expects phonemes; in a text they are a link of a wiki.
-            for chunk in self._voice.synthesize(text.replace("[[", "[ ["), config):
-                spoken = True
-                yield Spoken(np.atleast_1d(chunk.audio_float_array))
+            chunks = list(self._voice.synthesize(_no_phonemes(text), config, include_alignments=True))
         except (*ONNX_ERRORS, RuntimeError, ValueError) as error:
             raise EngineError(f"Piper failed on {text[:80]!r}: {error}") from error
-        if not spoken:
-            yield Spoken(np.zeros(0, np.float32))
+        samples = np.concatenate(
+            [np.zeros(0, np.float32), *(np.atleast_1d(chunk.audio_float_array) for chunk in chunks)]
+        )
+        yield Spoken(samples, self._time_words(text, chunks), self._pace(chunks, options.speed))
+
+    def _time_words(self, text: str, chunks: Sequence[AudioChunk]) -> tuple[WordTime, ...]:
+        phonemes: list[TimedPhoneme] = []
+        for chunk in chunks:
+            if chunk.phoneme_alignments is None:
+                return ()
+            phonemes += [TimedPhoneme(part.phoneme, int(part.num_samples)) for part in chunk.phoneme_alignments]
+        if self._voice.config.phoneme_type not in _PHONEMES_OF_WORDS:
+            return ()
+        words = cut_words(text)
+        pronunciations = [list(chain.from_iterable(self._voice.phonemize(_no_phonemes(word)))) for word in words]
+        return time_words(words, pronunciations, phonemes, self.sample_rate)
+
+    def _pace(self, chunks: Sequence[AudioChunk], speed: float) -> float | None:
+        durations = [chunk.phoneme_id_samples for chunk in chunks if chunk.phoneme_id_samples is not None]
+        if speed == 1 or not durations:
+            return None
+        return estimate_pace(np.concatenate(durations) / self._voice.config.hop_length, speed)
+
+
+def _no_phonemes(text: str) -> str:
+    """Between double brackets Piper expects phonemes; in a text they are a link of a wiki."""
+    return text.replace("[[", "[ [")
 
 
 def _require_phonemizer(name: str, config: PiperConfig) -> None:

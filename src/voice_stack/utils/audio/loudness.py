@@ -4,6 +4,8 @@ The standard's weighting filter is applied to the spectrum, so it is right at an
 response matters for loudness, not its phase.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,8 +44,9 @@ def measure_powers(samples: Samples, sample_rate: int) -> Powers:
     """
     if not len(samples):
         return np.zeros(0)
-    spectrum = np.fft.rfft(bound(samples))
-    weighted = np.fft.irfft(spectrum * _response(len(samples), sample_rate), len(samples))
+    count = 1 << (len(samples) - 1).bit_length()  # a power of two is transformed fast, and its response kept
+    spectrum = np.fft.rfft(bound(samples), count)
+    weighted = np.fft.irfft(spectrum * _response(count, sample_rate), count)[: len(samples)]
     sums = np.concatenate([[0.0], np.cumsum(weighted**2)])
     block, hop = round(BLOCK_S * sample_rate), round(HOP_S * sample_rate)
     starts = np.arange(0, max(len(samples) - block, 0) + 1, hop)
@@ -83,15 +86,29 @@ def limit(samples: Samples, sample_rate: int, ceiling_dbtp: float) -> Samples:
     peaks = _true_peaks(samples, sample_rate)
     if peaks.max() <= ceiling:
         return samples
-    reach = round(_RELEASE_S * sample_rate)
-    needed = np.minimum(1.0, ceiling / np.maximum(peaks, ceiling))
-    padded = np.pad(needed, 2 * reach, constant_values=1.0)
-    # The lowest gain within reach, then a weighted mean of those within reach: at a peak all of them are low enough.
-    lowest = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).min(axis=1)
-    window = np.hanning(2 * reach + 3)[1:-1]
-    gain = np.convolve(lowest, window / window.sum(), mode="valid")
+    reach = max(round(_RELEASE_S * sample_rate), 1)
+    needed = np.pad(ceiling / np.maximum(peaks, ceiling), 2 * reach, constant_values=1.0)
+    # The lowest gain within reach, then twice a mean over half of that: at a peak all of them are low enough.
+    gain = _average(_average(_lowest(needed, 2 * reach + 1), reach + 1), reach + 1)
     limited: Samples = (samples * gain).astype(np.float32)
     return limited
+
+
+def _lowest(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """The least of each `width` values in a row."""
+    reached = 1
+    while reached < width:
+        step = min(reached, width - reached)
+        values = np.minimum(values[:-step], values[step:])
+        reached += step
+    return values
+
+
+def _average(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """The mean of each `width` values in a row."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    means: NDArray[np.float64] = (sums[width:] - sums[:-width]) / width
+    return means
 
 
 def _true_peaks(samples: Samples, sample_rate: int) -> NDArray[np.float64]:
@@ -106,6 +123,7 @@ def _true_peaks(samples: Samples, sample_rate: int) -> NDArray[np.float64]:
     return around
 
 
+@lru_cache(maxsize=8)
 def _response(count: int, sample_rate: int) -> NDArray[np.float64]:
     """Magnitude of the weighting filter at the frequencies of a spectrum of `count` samples."""
     # Above half the rate at which the filter is defined its response hardly changes.

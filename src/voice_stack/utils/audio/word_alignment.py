@@ -1,0 +1,152 @@
+"""When each word of a text is spoken, where the engine does not know it: by the lengths of the words and the silences.
+
+Pauses are left out first; what remains is shared among the words by how much there is to say in each, and every border
+moves to a quiet moment nearby. The best shares of all words together are found by dynamic programming.
+"""
+
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voice_stack.utils.audio.envelope import find_speech, measure_levels
+from voice_stack.utils.audio.pcm import Samples
+
+_FRAME_S = 0.01
+_PAUSE_FRAMES = 6
+_PAUSE_DB = -32.0
+"""Against a clause's loud frames: the closure of a stop is as quiet, but shorter than six frames."""
+_DIGIT_WEIGHT, _IDEOGRAPH_WEIGHT, _WORD_WEIGHT = 4.0, 3.0, 1.0
+"""In letters: a digit is a word, an ideograph a syllable; the constant is what even "a" takes."""
+_BORDER_COST = 0.6
+"""Of a border in the middle of a loud sound, against a word that is twice too long."""
+_PAUSE_REWARD = 1.5
+"""For a border at a pause; as much again where the word before it ends with a mark."""
+_LONGEST, _LONGEST_FRAMES = 4.0, 20
+"""No word is longer than so many times what is expected of it, and so many frames more."""
+_MARKS = tuple(",;:.!?…—–،؛。、，；：！？")
+_CLOSERS = "\"'”’»›)]"
+# Scripts without spaces between words: Han, kana, Thai, Lao, Myanmar, Khmer.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[{_UNSPACED}][^\s{_UNSPACED}\w]*|[^\s{_UNSPACED}]+")
+
+
+def cut_words(text: str) -> list[str]:
+    """The words of a text with the marks that cling to them; a letter each where a script has no spaces.
+
+    Marks that stand alone go with the word before them, at the beginning with the one after. No visible character is
+    lost; a text with nothing to pronounce has no words.
+    """
+    words: list[str] = []
+    end = 0
+    for found in _WORD.finditer(text):
+        if words and not (_is_spoken(found[0]) and _is_spoken(words[-1])):
+            words[-1] += text[end : found.start()] + found[0]
+        else:
+            words.append(found[0])
+        end = found.end()
+    return [word for word in words if _is_spoken(word)]
+
+
+def align_words(words: Sequence[str], samples: Samples, sample_rate: int) -> list[tuple[float, float]]:
+    """Estimate when each word is spoken.
+
+    Args:
+        words: In order, as `cut_words` gives them.
+        samples: 1-D float32 with these words and nothing else.
+        sample_rate: In Hz.
+
+    Returns:
+        Start and end of each word in seconds, in order and without overlap.
+    """
+    if not words:
+        return []
+    speech = find_speech(samples, sample_rate)
+    frame = max(round(_FRAME_S * sample_rate), 1)
+    levels = measure_levels(samples[speech.start : speech.end], frame)
+    if len(levels) < len(words):
+        edges = np.linspace(0, len(samples), len(words) + 1) / sample_rate
+        return [(float(start), float(end)) for start, end in pairwise(edges)]
+    voiced = np.flatnonzero(~_pauses(levels))
+    if len(voiced) < len(words):
+        voiced = np.arange(len(levels))
+    borders = _place_borders(words, levels[voiced], np.diff(voiced, prepend=voiced[0]) > 1)
+    first, last = voiced[borders[:-1]], voiced[borders[1:] - 1] + 1
+    starts_s, ends_s = ((frames * frame + speech.start) / sample_rate for frames in (first, last))
+    length_s = len(samples) / sample_rate
+    return [(float(start), min(float(end), length_s)) for start, end in zip(starts_s, ends_s, strict=True)]
+
+
+def _is_spoken(word: str) -> bool:
+    return any(map(str.isalnum, word))
+
+
+def _weigh(word: str) -> float:
+    """How long a word takes, in letters."""
+    letters = (c for c in word if c.isalnum())
+    return _WORD_WEIGHT + sum(_letter_weight(letter) for letter in letters)
+
+
+def _letter_weight(letter: str) -> float:
+    if letter.isdigit():
+        return _DIGIT_WEIGHT
+    return _IDEOGRAPH_WEIGHT if unicodedata.east_asian_width(letter) == "W" else 1.0
+
+
+def _pauses(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which frames lie in a silence that is longer than a consonant's."""
+    quiet = levels < np.quantile(levels, 0.9) * 10 ** (_PAUSE_DB / 20)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]])))
+    pauses: NDArray[np.bool_] = np.zeros(len(levels), np.bool_)
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        pauses[start:end] = end - start >= _PAUSE_FRAMES
+    return pauses
+
+
+def _place_borders(
+    words: Sequence[str], levels: NDArray[np.float64], after_pause: NDArray[np.bool_]
+) -> NDArray[np.intp]:
+    """The frames at which the words begin, and the end of the last: `len(words) + 1` of them.
+
+    Args:
+        words: At most as many as there are frames.
+        levels: Of the frames with speech.
+        after_pause: Whether a pause was left out before a frame.
+    """
+    count = len(levels)
+    weights = np.array([_weigh(word) for word in words])
+    expected = weights / weights.sum() * count
+    border_costs = _BORDER_COST * np.clip(levels / np.quantile(levels, 0.9), 0, 1)
+    best = np.where(np.arange(count + 1) == 0, 0.0, np.inf)
+    steps: list[NDArray[np.intp]] = []
+    for word, length in zip(words, expected, strict=True):
+        best, step = _extend(best, float(length))
+        steps.append(step)
+        reward = _PAUSE_REWARD * (2 if word.rstrip(_CLOSERS).endswith(_MARKS) else 1)
+        best[:-1] += np.where(after_pause, -reward, border_costs)
+    borders = [count]
+    for step in reversed(steps):
+        borders.append(borders[-1] - int(step[borders[-1]]))
+    return np.array(borders[::-1], np.intp)
+
+
+def _extend(best: NDArray[np.float64], expected: float) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """One more word.
+
+    Args:
+        best: Lowest cost of all words so far, if they end before a frame.
+        expected: How many frames the word should have; the cost is the square of by how many octaves it differs.
+
+    Returns:
+        The same with the word, and the length the word then has.
+    """
+    longest = math.ceil(_LONGEST * expected) + _LONGEST_FRAMES
+    costs = np.log2(np.arange(longest, 0, -1) / expected) ** 2
+    before = np.concatenate([np.full(longest, np.inf), best[:-1]])
+    totals = np.lib.stride_tricks.sliding_window_view(before, longest) + costs
+    shortest = totals.argmin(axis=1)
+    return totals[np.arange(len(best)), shortest], longest - shortest
