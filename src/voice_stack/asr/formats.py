@@ -1,6 +1,5 @@
 """A transcript -> the body of the answer, in each format."""
 
-import html
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from voice_stack.asr.rendering.transcript_json import (
 from voice_stack.asr.subtitles import Cue, CueOptions, cues_from
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import UnsupportedValueError
+from voice_stack.utils.cues.blocks import to_srt, to_vtt
 
 JSON_TYPE = "application/json"
 TEXT_TYPE = "text/plain; charset=utf-8"
@@ -82,33 +82,16 @@ def _text(transcript: Transcript, _options: RenderOptions) -> bytes:
     return f"{transcript.text}\n".encode()
 
 
-def _clock(time_s: float, separator: str) -> str:
-    seconds, milliseconds = divmod(round(time_s * 1000), 1000)
-    minutes, seconds = divmod(seconds, 60)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}{separator}{milliseconds:03}"
-
-
-def srt_block(number: int, cue: Cue) -> str:
-    """One cue of an SRT file, the blank line after it included; cues are numbered from 1."""
-    return f"{number}\n{_clock(cue.start_s, ',')} --> {_clock(cue.end_s, ',')}\n" + "\n".join(cue.lines) + "\n\n"
-
-
-def vtt_block(cue: Cue) -> str:
-    """One cue of a WebVTT file, in which `&`, `<` and `>` would begin or end markup, the blank line included."""
-    times = f"{_clock(cue.start_s, '.')} --> {_clock(cue.end_s, '.')}\n"
-    return times + html.escape("\n".join(cue.lines), quote=False) + "\n\n"
-
-
 def _cues(transcript: Transcript, options: RenderOptions) -> list[Cue]:
     return cues_from(transcript, CueOptions(options.max_line_width, options.max_lines, options.sdh))
 
 
 def _srt(transcript: Transcript, options: RenderOptions) -> bytes:
-    return "".join(srt_block(number, cue) for number, cue in enumerate(_cues(transcript, options), start=1)).encode()
+    return to_srt(_cues(transcript, options)).encode()
 
 
 def _vtt(transcript: Transcript, options: RenderOptions) -> bytes:
-    return ("WEBVTT\n\n" + "".join(map(vtt_block, _cues(transcript, options)))).encode()
+    return to_vtt(_cues(transcript, options)).encode()
 
 
 TRANSCRIPT_FORMATS: dict[str, TranscriptFormat] = {

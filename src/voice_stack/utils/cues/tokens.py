@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from voice_stack.asr.cues.text import (
+from voice_stack.utils.cues.text import (
     blank_sound_labels,
     display_width,
     is_ideographic,
@@ -14,7 +14,7 @@ from voice_stack.asr.cues.text import (
     make_visible,
     split_run,
 )
-from voice_stack.asr.transcript import Segment, Word
+from voice_stack.utils.cues.timed import TimedText, TimedWord
 from voice_stack.utils.text import sentence_ends
 
 _LATEST_S = 1e7
@@ -70,7 +70,7 @@ class _Span:
         return round(self.start_ms + share * (self.end_ms - self.start_ms))
 
 
-def cut_tokens(segment: Segment, *, with_words: bool, sdh: bool, limit: int, clock_ms: int) -> list[Token]:
+def cut_tokens(segment: TimedText, *, with_words: bool, sdh: bool, limit: int, clock_ms: int) -> list[Token]:
     """Part a segment where a line may end.
 
     Args:
@@ -101,13 +101,13 @@ def whole_ms(time_s: float, otherwise_ms: int) -> int:
     return max(round(min(max(time_s, 0.0), _LATEST_S) * 1000), otherwise_ms)
 
 
-def _by_characters(segment: Segment, text: str, clock_ms: int) -> list[_Span]:
+def _by_characters(segment: TimedText, text: str, clock_ms: int) -> list[_Span]:
     begin, end = len(text) - len(text.lstrip()), len(text.rstrip())
     start_ms = whole_ms(segment.start_s, clock_ms)
     return [_Span(begin, end, start_ms, whole_ms(segment.end_s, start_ms))] if begin < end else []
 
 
-def _locate(words: Sequence[Word], text: str, clock_ms: int) -> list[_Span]:
+def _locate(words: Sequence[TimedWord], text: str, clock_ms: int) -> list[_Span]:
     """Where each word stands in the text; one that stands nowhere near is left out."""
     spans, position = list[_Span](), 0
     for word in words:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from voice_stack.asr.cues.phrases import break_cost
-from voice_stack.asr.cues.text import ARROW
-from voice_stack.asr.cues.tokens import Token
+from voice_stack.utils.cues.phrases import break_cost
+from voice_stack.utils.cues.text import ARROW
+from voice_stack.utils.cues.tokens import Token
 
 _UNBALANCED = 20.0
 """Times the square of how far each line is from the mean width, in parts of it; in the unit of `break_cost`."""

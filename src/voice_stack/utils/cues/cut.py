@@ -1,6 +1,6 @@
 """Where one cue ends and the next begins: the cheapest way through all places, found while the text comes in."""
 
-from voice_stack.asr.cues.cue import (
+from voice_stack.utils.cues.cue import (
     MAX_CHARS_PER_S,
     MAX_LINGER_MS,
     MAX_PAUSE_MS,
@@ -9,8 +9,8 @@ from voice_stack.asr.cues.cue import (
     MIN_SHOWN_MS,
     SMALL_GAP_MS,
 )
-from voice_stack.asr.cues.phrases import break_cost
-from voice_stack.asr.cues.tokens import Mark, Token
+from voice_stack.utils.cues.phrases import break_cost
+from voice_stack.utils.cues.tokens import Mark, Token
 
 # All costs are in the unit of `break_cost`.
 _CUE = 8.0

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from voice_stack.asr.cues.cue import MAX_SHOWN_MS
-from voice_stack.asr.cues.text import is_ideographic, is_unspaced
-from voice_stack.asr.cues.tokens import Mark, Token
-from voice_stack.asr.cues.words import opens_phrase
+from voice_stack.utils.cues.cue import MAX_SHOWN_MS
+from voice_stack.utils.cues.text import is_ideographic, is_unspaced
+from voice_stack.utils.cues.tokens import Mark, Token
+from voice_stack.utils.cues.words import opens_phrase
 
 _MAX_PHRASE_WORDS = 4
 _PHRASE_PAUSE_MS = 700

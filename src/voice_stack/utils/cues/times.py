@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from voice_stack.asr.cues.cue import (
+from voice_stack.utils.cues.cue import (
     LINGER_MS,
     MAX_CHARS_PER_S,
     MAX_LINGER_MS,
@@ -11,7 +11,7 @@ from voice_stack.asr.cues.cue import (
     MIN_SHOWN_MS,
     SMALL_GAP_MS,
 )
-from voice_stack.asr.cues.tokens import Token
+from voice_stack.utils.cues.tokens import Token
 
 _LEAST_SHOWN_MS = 42
 """One frame: what is left for a cue when the words of the next are said at the same time."""
