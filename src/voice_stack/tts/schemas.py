@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from voice_stack.core.errors import InvalidRequestError
+from voice_stack.tts.captions.sentences import Granularity
 from voice_stack.utils.audio.encode import AUDIO_FORMATS
 
 
@@ -23,11 +24,19 @@ class SpeechBody(BaseModel):
     language: str | None = Field(None, description="Language of the text, as `en`; found from the text if absent.")
     stream: bool = Field(True, description="False: the answer waits for the whole speech and has exact lengths.")
     cache: bool = Field(True, description="False: the speech is made anew, and not kept.")
+    timestamps: Granularity | None = Field(
+        None, description="Times of words (true, `word`) or of sentences: events with `sse`, else see `x-captions`."
+    )
 
     @field_validator("voice", mode="before")
     @classmethod
     def _unwrap_id(cls, value: object) -> object:
         return value["id"] if isinstance(value, dict) and "id" in value else value
+
+    @field_validator("timestamps", mode="before")
+    @classmethod
+    def _name_finest(cls, value: object) -> object:
+        return {True: "word", False: None}[value] if isinstance(value, bool) else value
 
 
 _UNHEEDED = frozenset({"instructions"})

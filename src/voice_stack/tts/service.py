@@ -12,6 +12,7 @@ from voice_stack.core.model_store import ModelStore
 from voice_stack.tts.cache.speech_cache import SpeechCache
 from voice_stack.tts.cache.store import SpeechStore, default_cache_dir
 from voice_stack.tts.capabilities import CAPABILITIES
+from voice_stack.tts.captions.store import CaptionStore
 from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
 from voice_stack.tts.models import DEFAULT_MODEL_NAMES
 from voice_stack.tts.request import Passage, SpeechRequest
@@ -44,6 +45,7 @@ class TtsService:
     voices: VoiceLibrary
     pool: EnginePool
     cache: SpeechCache
+    captions: CaptionStore
 
     async def begin(self, body: SpeechBody, plan: Sequence[Turn]) -> Speech:
         """Submit what was planned.
@@ -137,4 +139,5 @@ def create_service(settings: TtsSettings) -> TtsService:
         store.require(settings.model)
     pool = EnginePool(settings.max_loaded_models, settings.idle_timeout_s)
     names = ModelNames(store, settings.model, (*DEFAULT_MODEL_NAMES, settings.engine), settings.allowed_models)
-    return TtsService(settings, store, names, open_library(settings, store), pool, open_cache(settings))
+    cache, captions = open_cache(settings), CaptionStore(settings.captions_ttl_s)
+    return TtsService(settings, store, names, open_library(settings, store), pool, cache, captions)

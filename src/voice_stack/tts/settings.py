@@ -47,4 +47,7 @@ class TtsSettings(CoreSettings):
         description="Loudness of every voice in LUFS, -40 to -9; -19 is usual for speech in one channel. `off`: each "
         "voice is as loud as its engine makes it.",
     )
+    captions_ttl_s: float = Field(
+        900.0, ge=0, description="Seconds that the captions of a speech are kept after its end, in memory."
+    )
     max_input_chars: int = Field(200_000, ge=1, description="Longest text of one request, in characters.")

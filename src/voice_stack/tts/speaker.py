@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 from voice_stack.core.threads import run_to_end
 from voice_stack.tts.cache.speech_data import Piece, SpeechFacts
+from voice_stack.tts.captions.sentences import describe_sound
 from voice_stack.tts.request import Sound
 from voice_stack.tts.turns import Turns
 from voice_stack.utils.audio.encode import Encoder, open_encoder
@@ -43,7 +44,8 @@ class Speech:
                 if not first.is_last:
                     # The listener hears the beginning while the codec still works on the rest of the clause.
                     head = int(HEAD_S * first.sample_rate)
-                    yield Piece(await run_to_end(encoder.push, first.samples[:head]))
+                    heading = describe_sound(first, 0.0)
+                    yield Piece(await run_to_end(encoder.push, first.samples[:head]), heading=heading)
                     yield await self._encode(encoder, first, head)
                 else:
                     yield await self._encode(encoder, first)
@@ -67,13 +69,14 @@ class Speech:
         return fields | ({"rtf": round(run_s / self._audio_s, 3)} if self._audio_s else {})
 
     async def _encode(self, encoder: Encoder, sound: Sound, start: int = 0) -> Piece:
+        heading = None if start else describe_sound(sound, self._audio_s)
         audio = await run_to_end(encoder.push, sound.samples[start:])
         if sound.is_last:
             audio += await self._finish(encoder)
         self._audio_s += sound.samples.size / sound.sample_rate
         # A blank stood between this clause and the one before it.
         self._characters = min(self._characters + len(sound.text) + 1, len(self._text))
-        return Piece(audio, {"characters": self._characters}, is_last=sound.is_last)
+        return Piece(audio, {"characters": self._characters}, heading, is_last=sound.is_last)
 
     async def _finish(self, encoder: Encoder) -> bytes:
         audio = await run_to_end(encoder.finish)

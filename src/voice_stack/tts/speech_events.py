@@ -7,19 +7,25 @@ from collections.abc import AsyncIterator
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.tts.cache.reader import Reader
 from voice_stack.tts.cache.speech_data import Piece, SpeechFacts
+from voice_stack.tts.captions.sentences import Granularity, find_sentence
 
 
-async def speech_events(reader: Reader, text: str) -> AsyncIterator[bytes]:
+async def speech_events(reader: Reader, text: str, timestamps: Granularity | None = None) -> AsyncIterator[bytes]:
     """The events of a speech; a failure on the way is an event, too.
 
     Args:
         reader: Of the speech.
         text: What is said in it.
+        timestamps: What is told the times of: each sentence before its sound, with its words or without.
     """
     try:
         async for piece in reader.pieces():
+            sentence = find_sentence(piece.note)
             if piece.audio:
                 yield encode_event(_delta(piece))
+            if sentence and timestamps:
+                times = sentence.describe(with_words=timestamps == "word")
+                yield encode_event({"type": "speech.timestamps", **times})
     except VoiceStackError as error:
         yield encode_event(error.body())
         return
@@ -33,8 +39,8 @@ def encode_event(event: object) -> bytes:
 
 
 def _delta(piece: Piece) -> dict[str, object]:
-    event = {"type": "speech.audio.delta", "audio": base64.b64encode(piece.audio).decode()}
-    return {**event, **(piece.note or {})}
+    event: dict[str, object] = {"type": "speech.audio.delta", "audio": base64.b64encode(piece.audio).decode()}
+    return event | (piece.note if piece.note and find_sentence(piece.note) is None else {})
 
 
 def _done(facts: SpeechFacts, text: str) -> dict[str, object]:

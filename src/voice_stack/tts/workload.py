@@ -10,6 +10,7 @@ import numpy as np
 from voice_stack.core.jobs import Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit, Urgency
 from voice_stack.core.workload import Workload
 from voice_stack.tts.capabilities import TtsCapabilities
+from voice_stack.tts.captions.spelling import respell
 from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
 from voice_stack.tts.finishing import Delivery, Finisher
 from voice_stack.tts.joining import FADE_S
@@ -83,7 +84,8 @@ class TtsWorkload(Workload):
         part = _join_parts(list(self._engine.synthesize(clause.text, options)), self._engine.sample_rate)
         spoken, end = finisher.push(part), finisher.finish()
         samples = np.concatenate([spoken.samples, end.samples])
-        return Sound(samples, self._engine.sample_rate, line.is_last, clause.text, spoken.words + end.words)
+        words = respell(spoken.words + end.words, clause.text)
+        return Sound(samples, self._engine.sample_rate, line.is_last, clause.text, words)
 
     def _cut(self, job: Job, request: SpeechRequest) -> Iterator[PlanStep]:
         yield Outlook(sum(_length_s(passage.text, passage.speed) for passage in request.passages))

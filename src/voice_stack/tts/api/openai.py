@@ -12,6 +12,7 @@ from voice_stack.core.middleware import add_log_fields
 from voice_stack.core.model_routes import add_model_routes
 from voice_stack.core.streaming import OwningStreamingResponse
 from voice_stack.core.uploads import receive_json
+from voice_stack.tts.api.captions import CAPTIONS_HEADER, add_caption_routes, captions_path
 from voice_stack.tts.cache.conditions import CacheUse, cache_use, entity_tag, is_known
 from voice_stack.tts.cache.key import speech_key
 from voice_stack.tts.cache.speech_cache import OpenSpeech
@@ -46,6 +47,7 @@ def create_router(service: TtsService) -> APIRouter:
         return {"voices": [voice.describe() for voice in service.voices.voices().values()]}
 
     add_model_routes(router, service.models)
+    add_caption_routes(router, service.captions)
 
     return router
 
@@ -56,8 +58,9 @@ async def _answer(service: TtsService, request: Request, body: SpeechBody) -> Re
     if use is CacheUse.NONE:
         return await _speak(service, request, body, plan, None)
     key = await asyncio.to_thread(speech_key, plan, body.response_format)
-    tag = entity_tag(key, body.stream_format)
-    if use is CacheUse.USUAL and is_known(tag, request.headers):
+    tag = entity_tag(key, f"{body.stream_format}{body.timestamps or ''}")
+    # An answer without a body would tell no address of captions.
+    if use is CacheUse.USUAL and not body.timestamps and is_known(tag, request.headers):
         return Response(status_code=304, headers={"etag": tag})
     response = await _speak(service, request, body, plan, key, is_fresh=use is CacheUse.FRESH)
     response.headers["etag"] = tag
@@ -86,17 +89,26 @@ async def _speak(
         owned.callback(reader.close)
         owned.callback(lambda: add_log_fields(request, **_log_fields(body, opened, begun)))
         headers: dict[str, str] = {"x-cache": opened.outcome} if key else {}
+        if body.timestamps:
+            captions = service.captions.open(reader.notes, _language_of(plan), body.timestamps)
+            owned.callback(captions.end)
+            headers[CAPTIONS_HEADER] = captions_path(service.settings.api_v1_str, captions.id)
         add_log_fields(request, cache=headers.get("x-cache", "off"))
         # The first sound is awaited before the status line goes out: an engine that fails is an honest 500.
         await finish_unless_disconnected(request, reader.start())
         if is_sse:
-            content, media_type = speech_events(reader, body.input), "text/event-stream"
+            content, media_type = speech_events(reader, body.input, body.timestamps), "text/event-stream"
         else:
             content, media_type = reader.audio(), require_format(body.response_format).media_type
             # Where all is there already, as with a text of one clause, the lengths are exact at no cost.
             if reader.facts is not None:
                 content, headers["content-length"] = reader.exact(), str(reader.exact_bytes)
         return OwningStreamingResponse(content, owned.pop_all(), media_type=media_type, headers=headers)
+
+
+def _language_of(plan: Sequence[Turn]) -> str:
+    """Of the beginning of a speech; empty if not known."""
+    return plan[0].request.passages[0].language
 
 
 def _log_fields(body: SpeechBody, opened: OpenSpeech, begun: Sequence[Speech]) -> dict[str, object]:

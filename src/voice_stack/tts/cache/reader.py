@@ -1,9 +1,9 @@
 """One listener of a recording."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from voice_stack.tts.cache.recording import Place, Recording
-from voice_stack.tts.cache.speech_data import Piece, SpeechFacts
+from voice_stack.tts.cache.speech_data import Note, Piece, SpeechFacts
 
 
 class Reader:
@@ -24,6 +24,11 @@ class Reader:
     def facts(self) -> SpeechFacts | None:
         """What is known of the speech once it is complete."""
         return self._recording.facts
+
+    @property
+    def notes(self) -> Sequence[Note]:
+        """All notes of the speech; those that come are added."""
+        return self._recording.notes
 
     @property
     def exact_bytes(self) -> int:

@@ -87,6 +87,8 @@ class Recording:
         """Add a piece; returns when it is time to make the next one."""
         if not self._has_spool:
             self._forget_what_was_read()
+        if piece.heading is not None:
+            self.notes.append(Note(self.size, piece.heading))
         self._tail += piece.audio
         self.size += len(piece.audio)
         if piece.note is not None:

@@ -20,10 +20,18 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The next bytes of a speech, then perhaps a note; `is_last` where the piece is known to end the speech."""
+    """The next bytes of a speech, perhaps between notes.
+
+    Attributes:
+        audio: The bytes.
+        note: What is to be told after them.
+        heading: What is to be told before them.
+        is_last: Whether the piece is known to end the speech.
+    """
 
     audio: bytes
     note: dict[str, object] | None = None
+    heading: dict[str, object] | None = None
     is_last: bool = False
 
 

@@ -1,0 +1,106 @@
+"""Captions of speeches that were made a short while ago, kept in memory within bounds."""
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Literal
+
+from voice_stack.core.errors import NotFoundError
+from voice_stack.tts.cache.speech_data import Note
+from voice_stack.tts.captions.sentences import Granularity, TimedSentence, find_sentence
+
+MAX_SENTENCES = 20_000
+"""Of all captions together: some 50 MB."""
+SLOW_READER_S = 3600.0
+"""How much longer captions are kept while their speech waits for its listener."""
+
+Status = Literal["in_progress", "completed", "incomplete"]
+
+
+class Captions:
+    """The captions of one speech.
+
+    Args:
+        notes: Of the speech; more come while it is spoken.
+        language: Of its text, as far as it is known.
+        granularity: What was asked for.
+
+    Attributes:
+        id: Nobody can guess it.
+    """
+
+    def __init__(self, notes: Sequence[Note], language: str, granularity: Granularity) -> None:
+        self.id = f"speech_{uuid.uuid4().hex}"
+        self.language, self.granularity = language, granularity
+        self._notes = notes
+        self._began, self._ended = time.monotonic(), 0.0
+
+    @property
+    def sentences(self) -> list[TimedSentence]:
+        """So far, in order."""
+        return [sentence for note in self._notes if (sentence := find_sentence(note.content))]
+
+    @property
+    def status(self) -> Status:
+        """What became of the speech."""
+        if any(note.content.get("is_last") for note in reversed(self._notes)):
+            return "completed"
+        return "incomplete" if self._ended else "in_progress"
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the speech so far, in seconds."""
+        return max(
+            (until for note in self._notes if isinstance(until := note.content.get("until"), float)), default=0.0
+        )
+
+    @property
+    def size(self) -> int:
+        """About how many sentences they have; also what an empty speech counts as."""
+        return 1 + len(self._notes) // 2
+
+    def age_s(self) -> float:
+        """Seconds since the speech ended; below 0 while it has not."""
+        return time.monotonic() - (self._ended or self._began + SLOW_READER_S)
+
+    def end(self) -> None:
+        """The speech has been answered, to its end or not."""
+        self._ended = time.monotonic()
+
+
+class CaptionStore:
+    """Captions by their ids; lives on the event loop.
+
+    Args:
+        ttl_s: How long captions are kept after the end of their speech, in seconds.
+        max_sentences: Of all captions together; beyond it the oldest are dropped.
+    """
+
+    def __init__(self, ttl_s: float, max_sentences: int = MAX_SENTENCES) -> None:
+        self._ttl_s, self._max_sentences = ttl_s, max_sentences
+        self._captions: dict[str, Captions] = {}
+
+    def open(self, notes: Sequence[Note], language: str, granularity: Granularity) -> Captions:
+        """Captions of a speech that begins."""
+        self._drop_old()
+        captions = Captions(notes, language, granularity)
+        self._captions[captions.id] = captions
+        return captions
+
+    def find(self, speech_id: str) -> Captions:
+        """The captions of a speech.
+
+        Raises:
+            NotFoundError: There are none, or no longer.
+        """
+        self._drop_old()
+        if speech_id not in self._captions:
+            raise NotFoundError(f"no captions of {speech_id[:80]!r}: they are kept for {self._ttl_s:g} s")
+        return self._captions[speech_id]
+
+    def _drop_old(self) -> None:
+        too_many = sum(captions.size for captions in self._captions.values()) - self._max_sentences
+        for captions in list(self._captions.values()):
+            if captions.age_s() > self._ttl_s or too_many > 0:
+                too_many -= captions.size
+                del self._captions[captions.id]
