@@ -97,7 +97,7 @@ def _add_middleware(app: FastAPI, settings: CoreSettings, open_paths: Collection
             allow_credentials="*" not in settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["x-request-id", "x-ignored-fields", "x-cache", "etag"],
+            expose_headers=["x-request-id", "x-ignored-fields", "x-cache", "x-captions", "etag"],
         )
     app.add_middleware(RequestContext)
 
