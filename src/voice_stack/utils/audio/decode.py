@@ -6,7 +6,7 @@ opened, so a playlist or a session description in disguise cannot make the serve
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Discard
+from av.stream import Discard, Disposition
 from numpy.typing import NDArray
 
 from voice_stack.core.errors import AudioTooShortError, InvalidAudioError
@@ -49,7 +49,7 @@ _OPTIONS = {
 
 def decode_blocks(
     source: Path | AudioSource, *, sample_rate: int = 16_000, block_s: float = 20.0, max_duration_s: float | None = None
-) -> Iterator[NDArray[np.float32]]:
+) -> Generator[NDArray[np.float32], None, None]:
     """Decode one audio stream of a file, by default the best; nothing is opened before the first block is asked for.
 
     Closing the iterator early closes the file. A late start of the sound and holes in its timestamps become zeros, so
@@ -93,6 +93,17 @@ def probe_duration_s(source: Path | AudioSource) -> float | None:
         if stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base)
         return None if container.duration is None else container.duration / av.time_base
+
+
+def has_video(source: Path | AudioSource) -> bool:
+    """Whether there are moving pictures beside the sound; the cover of a song is none.
+
+    Raises:
+        InvalidAudioError: Not a media file, or no audio in it.
+        OSError: The file is missing or may not be read.
+    """
+    with _open_audio(_as_source(source)) as (container, _):
+        return any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video)
 
 
 def decode_excerpt(source: Path | AudioSource, start_s: float, duration_s: float) -> NDArray[np.float32]:

@@ -1,0 +1,101 @@
+"""What lies in `TTS_VOICE_DIR`: recordings, folders of recordings, and the TOML files beside them.
+
+    anna.wav                  a voice of one recording; its id is `anna`
+    anna.toml                 what is known of it
+    bert/one.wav two.mp3      a voice of several recordings
+    bert/voice.toml           the same as bert.toml beside the folder
+    voice_0f..8a/             an upload, written by this server
+
+What begins with a dot is not looked at.
+"""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from voice_stack.tts.library.sidecar import Sidecar
+
+SUFFIXES = frozenset(
+    ".wav .mp3 .flac .ogg .oga .opus .m4a .m4b .mp4 .aac .webm .mka .aif .aiff .caf .wma .amr .mpga .mpeg".split()
+)
+"""Of files that are taken for recordings."""
+SIDECAR_NAME = "voice.toml"
+_SIDECAR_SUFFIX = ".toml"
+_UPLOAD_ID = re.compile(r"voice_[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedVoice:
+    """A voice of recordings, as it lies on the disk.
+
+    Attributes:
+        id: Name of its file or folder, without suffix.
+        sidecar: What its TOML says.
+        recordings: Its files, sorted, at least one.
+        created_at: Seconds since 1970: of the upload, else of the newest recording.
+        problem: What is wrong with its TOML; empty if nothing is.
+    """
+
+    id: str
+    sidecar: Sidecar
+    recordings: tuple[Path, ...]
+    created_at: int
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.sidecar.name or self.id
+
+    @property
+    def is_uploaded(self) -> bool:
+        """It came over the API or by `voice-stack voices add`, and can be changed there."""
+        return is_upload_id(self.id)
+
+
+@dataclass(slots=True)
+class FoundFiles:
+    """The files of one voice."""
+
+    recordings: list[Path] = field(default_factory=list)
+    sidecar: Path | None = None
+
+
+def is_upload_id(voice_id: str) -> bool:
+    """Whether an id is one that this server makes."""
+    return _UPLOAD_ID.fullmatch(voice_id) is not None
+
+
+def find_recordings(folder: Path) -> dict[str, FoundFiles]:
+    """The files of each voice by its id, sorted; only names are read.
+
+    Args:
+        folder: Need not exist.
+    """
+    found: dict[str, FoundFiles] = {}
+    for entry in _list(folder):
+        path = Path(entry.path)
+        if not entry.is_dir():
+            _add(found, path.stem, path)
+            continue
+        for inner in _list(path):
+            _add(found, path.name, Path(inner.path), sidecar_name=SIDECAR_NAME)
+    return {name: files for name, files in sorted(found.items()) if files.recordings}
+
+
+def _add(found: dict[str, FoundFiles], name: str, path: Path, sidecar_name: str = "") -> None:
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        found.setdefault(name, FoundFiles()).recordings.append(path)
+    elif suffix == _SIDECAR_SUFFIX and sidecar_name in {"", path.name}:
+        found.setdefault(name, FoundFiles()).sidecar = path
+
+
+def _list(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder, sorted by name, without what is hidden; nothing where there is no folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []

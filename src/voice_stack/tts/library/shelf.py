@@ -1,0 +1,129 @@
+"""The voices of recordings that there are at this moment, and what each is good for."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from voice_stack.core.errors import InvalidAudioError, InvalidRequestError
+from voice_stack.tts.library.content_cache import ContentCache
+from voice_stack.tts.library.quality import MIN_SPEECH_S, NO_SPEECH_S
+from voice_stack.tts.library.recordings import FoundFiles, RecordedVoice, find_recordings
+from voice_stack.tts.library.reference import load_reference
+from voice_stack.tts.library.sidecar import Sidecar, check_name, read_record
+
+MAX_RECORDINGS = 16
+"""Of one voice; further files, in the order of their names, are not used."""
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the recordings of a voice are good for.
+
+    Attributes:
+        recordings: Those that can be used.
+        refusal: Why the voice cannot be used; empty if it can.
+        warnings: What is wrong with it and does not forbid its use.
+    """
+
+    recordings: tuple[Path, ...]
+    refusal: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What is kept of a measured recording."""
+
+    duration_s: float
+    speech_s: float
+    refusal: str
+    warnings: tuple[str, ...]
+
+
+class Shelf:
+    """The folder with the recordings, looked at anew each time. Any thread may ask.
+
+    Args:
+        folder: `TTS_VOICE_DIR`; it need not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.expanduser().absolute()
+        self._sidecars = ContentCache(_read_sidecar)
+        self._measured = ContentCache(_measure)
+        self._told: set[str] = set()
+
+    def voices(self) -> dict[str, RecordedVoice]:
+        """The voices by id, sorted: names, sizes and times are looked at, a millisecond for a hundred voices."""
+        voices = (self._voice(voice_id, files) for voice_id, files in find_recordings(self._folder).items())
+        return {voice.id: voice for voice in voices if voice is not None}
+
+    def examine(self, voice: RecordedVoice) -> Verdict:
+        """Measure what was not measured before: some tenths of a second for each recording, so not on an event loop."""
+        if voice.problem:
+            return Verdict((), voice.problem)
+        measured = {path: self._measure(path) for path in voice.recordings}
+        usable = tuple(path for path, result in measured.items() if not result.refusal)
+        refusals = [self._name(voice, path) + result.refusal for path, result in measured.items() if result.refusal]
+        if not usable:
+            return Verdict((), "; ".join(refusals))
+        speech_s = sum(measured[path].speech_s for path in usable)
+        if speech_s < MIN_SPEECH_S:
+            duration_s = sum(measured[path].duration_s for path in usable)
+            short = f"too short: {speech_s:.1f} s of speech in {duration_s:.1f} s; a voice needs {MIN_SPEECH_S:g} s"
+            return Verdict((), "; ".join([short, *refusals]))
+        warnings = [self._name(voice, path) + text for path in usable for text in measured[path].warnings]
+        return Verdict(usable, "", (*warnings, *(f"not used: {refusal}" for refusal in refusals)))
+
+    def _voice(self, voice_id: str, files: FoundFiles) -> RecordedVoice | None:
+        try:
+            check_name(voice_id)
+            known = self._sidecars.get(files.sidecar) if files.sidecar else Sidecar()
+            changed_at = int(max(path.stat().st_mtime for path in files.recordings))
+        except ValueError as error:
+            self._warn(f"{voice_id!r} in {self._folder} is no voice: {error}")
+            return None
+        except FileNotFoundError:  # gone since we looked
+            return None
+        recordings = tuple(files.recordings[:MAX_RECORDINGS])
+        if isinstance(known, str):
+            self._warn(f"voice {voice_id!r} cannot speak: {known}")
+            return RecordedVoice(voice_id, Sidecar(), recordings, changed_at, known)
+        return RecordedVoice(voice_id, known, recordings, known.created_at or changed_at)
+
+    def _measure(self, path: Path) -> _Measured:
+        try:
+            return self._measured.get(path)
+        except OSError as error:
+            return _Measured(0, 0, f"cannot be read: {error.strerror}", ())
+
+    def _name(self, voice: RecordedVoice, path: Path) -> str:
+        """Which recording is meant, where there are several."""
+        return f"{path.name}: " if len(voice.recordings) > 1 else ""
+
+    def _warn(self, warning: str) -> None:
+        """Say it in the log, once."""
+        if warning not in self._told:
+            self._told.add(warning)
+            _logger.warning("%s", warning)
+
+
+def _read_sidecar(path: Path) -> Sidecar | str:
+    """What a TOML file says, or what is wrong with it."""
+    try:
+        return read_record(path, Sidecar)
+    except InvalidRequestError as error:
+        return error.message
+    except PermissionError as error:
+        return f"{path.name} cannot be read: {error.strerror}"
+
+
+def _measure(path: Path) -> _Measured:
+    try:
+        reference = load_reference(path, needed_s=NO_SPEECH_S)
+    except InvalidAudioError as error:
+        return _Measured(0, 0, error.message, ())
+    return _Measured(
+        reference.figures.duration_s, reference.figures.speech_s, reference.refusal, reference.warnings
+    )
