@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from voice_stack.asr.form.fields import TranscriptionForm, TranslationForm
 from voice_stack.asr.form.pcm_types import pcm_format
 from voice_stack.asr.form.vad_fields import read_vad_choice
-from voice_stack.asr.form.values import check_fields, read_fields
+from voice_stack.asr.form.values import read_fields
 from voice_stack.asr.formats import RenderOptions
 from voice_stack.asr.request import PcmFormat, VadChoice
 from voice_stack.core.errors import InvalidRequestError, UnsupportedValueError
-from voice_stack.core.form import Form, SpooledFile
+from voice_stack.core.form import Form, SpooledFile, check_fields
 from voice_stack.utils.language import require_language
 
 FILE_FIELD = "file"

@@ -1,4 +1,4 @@
-"""The command line: `voice-stack asr | tts | up | transcribe | models | doctor | bench | settings`."""
+"""The command line: `voice-stack asr | tts | up | transcribe | models | voices | doctor | bench | settings`."""
 
 from importlib import import_module
 
@@ -10,6 +10,7 @@ _COMMANDS = {
     "up": "up",
     "transcribe": "transcribe",
     "models": "models",
+    "voices": "voices",
     "doctor": "doctor",
     "bench": "bench",
     "settings": "settings_docs",

@@ -1,7 +1,15 @@
-"""A received form: fields in memory, the one file on disk."""
+"""A received form: fields in memory, the one file on disk; and fields as a schema has them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from voice_stack.core.errors import InvalidRequestError
+
+SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +28,21 @@ class Form:
 
     fields: dict[str, list[str]]
     file: SpooledFile | None
+
+
+def check_fields(schema: type[SchemaT], values: Mapping[str, object]) -> SchemaT:
+    """The fields of a request as the schema has them.
+
+    Raises:
+        InvalidRequestError: A field is missing or does not fit; the message names it.
+    """
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = str(problem["loc"][0])
+        if problem["type"] == "missing" and len(problem["loc"]) == 1:
+            raise InvalidRequestError(f"you must provide {name!r}", param=name) from None
+        path = name + "".join(f"[{part}]" for part in problem["loc"][1:])
+        shown = f"{problem['input']!r}"[:200]
+        raise InvalidRequestError(f"{path}={shown}: {problem['msg']}", param=name) from None

@@ -1,5 +1,6 @@
 """The TTS server: `uvicorn voice_stack.tts.app:app`, or `create_app` with settings of your own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,6 +9,8 @@ from fastapi import FastAPI
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.server import create_server
 from voice_stack.tts.api.openai import create_router
+from voice_stack.tts.api.voice_consents import create_consents_router
+from voice_stack.tts.api.voices import create_voices_router
 from voice_stack.tts.engine_factory import engine_spec
 from voice_stack.tts.service import create_service
 from voice_stack.tts.settings import TtsSettings
@@ -26,6 +29,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(service.uploads.clean)
         if settings.preload:
             await pool.load([default])
         yield
@@ -36,7 +40,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
         settings,
         server="tts",
         title=f"{settings.project_name}: text to speech",
-        routers=[create_router(service)],
+        routers=[create_router(service), create_voices_router(service), create_consents_router(service)],
         lifespan=lifespan,
         readiness=lambda: pool.explain_unreadiness(default) if settings.preload else None,
         status=lambda: {"model": settings.model, "engines": pool.status(), "cache": service.cache.status()},

@@ -31,5 +31,5 @@ class TtsCapabilities:
 
 CAPABILITIES: dict[str, TtsCapabilities] = {
     "piper": TtsCapabilities(speed_range=(1.0, 1.5), gives_word_times=True, one_voice_per_model=True),
-    "fake": TtsCapabilities(speed_range=(0.25, 4.0), one_voice_per_model=True),
+    "fake": TtsCapabilities(clones=True, speed_range=(0.25, 4.0), one_voice_per_model=True),
 }

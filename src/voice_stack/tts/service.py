@@ -13,7 +13,10 @@ from voice_stack.tts.cache.speech_cache import SpeechCache
 from voice_stack.tts.cache.store import SpeechStore, default_cache_dir
 from voice_stack.tts.capabilities import CAPABILITIES
 from voice_stack.tts.captions.store import CaptionStore
+from voice_stack.tts.cloned_voices import ClonedVoices
 from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
+from voice_stack.tts.library.shelf import Shelf
+from voice_stack.tts.library.uploads import VoiceUploads
 from voice_stack.tts.models import DEFAULT_MODEL_NAMES
 from voice_stack.tts.request import Passage, SpeechRequest
 from voice_stack.tts.schemas import SpeechBody
@@ -43,6 +46,8 @@ class TtsService:
     store: ModelStore
     models: ModelNames
     voices: VoiceLibrary
+    cloned: ClonedVoices
+    uploads: VoiceUploads
     pool: EnginePool
     cache: SpeechCache
     captions: CaptionStore
@@ -70,13 +75,25 @@ class TtsService:
         if not is_speakable(normalise(body.input)):
             raise InvalidRequestError(f"input={body.input[:80]!r}: there is nothing to speak in it", param="input")
         language = await self._find_language(body, choice)
-        voice = self.voices.find(body.voice, engine=choice.engine, language=language)
+        voice = await self._require_ready(self.voices.find(body.voice, engine=choice.engine, language=language))
         if body.language and voice.languages and language not in voice.languages:
             raise self._refuse_language(voice, body.language)
         spoken = language if language in voice.languages else next(iter(voice.languages), language or "")
         passage = Passage(body.input, voice.engine_voice, spoken or "", voice.languages, body.speed)
         engine = engine_spec(self.settings, voice.engine, _model_of(voice, choice))
         return [Turn(engine, SpeechRequest((passage,)))]
+
+    async def _require_ready(self, voice: Voice) -> Voice:
+        """The voice as its engine takes it on, its recordings measured.
+
+        Raises:
+            UnsupportedValueError: It cannot speak; the message says why.
+        """
+        if voice.engine_voice.recordings:
+            voice = await asyncio.to_thread(self.cloned.examine, voice)
+        if voice.unavailable:
+            raise UnsupportedValueError(f"voice {voice.id!r} cannot speak: {voice.unavailable}", param="voice")
+        return voice
 
     def _choose_model(self, name: str) -> ModelChoice:
         model = self.models.resolve(name)
@@ -140,4 +157,7 @@ def create_service(settings: TtsSettings) -> TtsService:
     pool = EnginePool(settings.max_loaded_models, settings.idle_timeout_s)
     names = ModelNames(store, settings.model, (*DEFAULT_MODEL_NAMES, settings.engine), settings.allowed_models)
     cache, captions = open_cache(settings), CaptionStore(settings.captions_ttl_s)
-    return TtsService(settings, store, names, open_library(settings, store), pool, cache, captions)
+    cloned = ClonedVoices(settings, Shelf(settings.voice_dir))
+    uploads = VoiceUploads(settings.voice_dir, settings.max_uploads)
+    library = open_library(settings, store, cloned)
+    return TtsService(settings, store, names, library, cloned, uploads, pool, cache, captions)

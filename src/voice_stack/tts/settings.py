@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from voice_stack.core.settings import CommaSeparated, CoreSettings
@@ -27,8 +27,18 @@ class TtsSettings(CoreSettings):
         "(`de_DE-*`, `*`), separated by commas; empty: the models on this machine.",
     )
     voice_dir: Path = Field(
-        Path("voices"), description="Folder with more Piper voices: NAME.onnx beside NAME.onnx.json."
+        Path("voices"),
+        description="Folder with voices: recordings to clone, uploads, and Piper's NAME.onnx beside NAME.onnx.json.",
     )
+    voice_aliases: CommaSeparated = Field(
+        default_factory=list,
+        description="Your own names for voices, OpenAI's among them, separated by commas: `alloy=af_heart,butler=joe`.",
+    )
+    require_consent: bool = Field(
+        False, description="Clone no voice without its speaker's consent: an upload's `consent`, or that in its TOML."
+    )
+    max_voice_mb: int = Field(10, ge=1, le=1024, description="Largest recording that is uploaded as a voice, in MiB.")
+    max_uploads: int = Field(1000, ge=0, description="Most uploaded voices that are kept, and most consents.")
     auto_lang: bool = Field(
         True, description="Find the language of a text and take a voice of that language where one is installed."
     )
@@ -51,3 +61,17 @@ class TtsSettings(CoreSettings):
         900.0, ge=0, description="Seconds that the captions of a speech are kept after its end, in memory."
     )
     max_input_chars: int = Field(200_000, ge=1, description="Longest text of one request, in characters.")
+
+    @field_validator("voice_aliases")
+    @classmethod
+    def _check_aliases(cls, pairs: list[str]) -> list[str]:
+        for pair in pairs:
+            name, _, voice = pair.partition("=")
+            if not name.strip() or not voice.strip():
+                raise ValueError(f"{pair!r} is no pair of a name and a voice, as in alloy=af_heart")
+        return pairs
+
+    def named_voices(self) -> dict[str, str]:
+        """`voice_aliases` as a table: name to voice."""
+        pairs = (pair.partition("=") for pair in self.voice_aliases)
+        return {name.strip(): voice.strip() for name, _, voice in pairs}

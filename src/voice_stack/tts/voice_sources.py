@@ -5,6 +5,7 @@ from functools import partial
 from importlib.util import find_spec
 
 from voice_stack.core.model_store import ModelStore
+from voice_stack.tts.cloned_voices import ClonedVoices
 from voice_stack.tts.engine_factory import ENGINES
 from voice_stack.tts.piper_voices import find_piper_speaker, piper_voices
 from voice_stack.tts.settings import TtsSettings
@@ -30,12 +31,13 @@ OPENAI_NAMES: dict[str, dict[str, str]] = {}
 """For each engine, the voices that OpenAI's names stand for; where there is none, its first voice."""
 
 
-def open_library(settings: TtsSettings, store: ModelStore) -> VoiceLibrary:
-    """The voices of every engine that is installed."""
+def open_library(settings: TtsSettings, store: ModelStore, cloned: ClonedVoices) -> VoiceLibrary:
+    """The voices of every engine that is installed, and the recorded ones."""
     installed = [name for name in SOURCES if find_spec(ENGINES[name].package) is not None]
     installed.sort(key=lambda name: name != settings.engine)
     return VoiceLibrary(
-        [partial(SOURCES[name], settings, store) for name in installed],
-        [partial(RESOLVERS[name], settings, store) for name in installed if name in RESOLVERS],
+        [*(partial(SOURCES[name], settings, store) for name in installed), cloned.list],
+        [*(partial(RESOLVERS[name], settings, store) for name in installed if name in RESOLVERS), cloned.find_by_name],
         OPENAI_NAMES,
+        settings.named_voices(),
     )

@@ -119,8 +119,7 @@ class VoiceLibrary:
             UnsupportedValueError: No voice has that name, or not with that engine; the message lists those there are.
         """
         own = self.own_voices()
-        voice = own.get(name) or next((voice for voice in own.values() if voice.id.lower() == name.lower()), None)
-        voice = voice or next((found for resolve in self._resolvers if (found := resolve(name))), None)
+        voice = self._find_own(name, own)
         if voice is None:
             voice = self._alias(name, own, engine)
             if voice is not None and language is not None and language not in voice.languages:
@@ -135,12 +134,23 @@ class VoiceLibrary:
         """Codes of the languages that the voices of an engine, or of all, speak."""
         return {language for voice in _speakers(self.own_voices(), engine) for language in voice.languages}
 
+    def _find_own(self, name: str, own: Mapping[str, Voice]) -> Voice | None:
+        """The voice of an id, in any case, or of a name that follows a rule."""
+        voice = own.get(name) or next((voice for voice in own.values() if voice.id.lower() == name.lower()), None)
+        return voice or next((found for resolve in self._resolvers if (found := resolve(name))), None)
+
     def _alias(self, name: str, own: Mapping[str, Voice], engine: str | None) -> Voice | None:
         """The voice behind another name for it; None if it is no such name."""
         name = name if name in self._overrides else name.lower()
         if name not in OPENAI_VOICES and name not in self._overrides:
             return None
-        chosen = own.get(self._overrides.get(name, ""))
+        override = self._overrides.get(name)
+        chosen = self._find_own(override, own) if override else None
+        if override and chosen is None:
+            missing = f"it stands for voice {override!r}, which does not exist"
+            default = next(iter(own.values()))
+            return Voice(id=name, engine=engine or default.engine, model=default.model, kind="alias",
+                         alias_of=override, unavailable=missing)  # fmt: skip
         if chosen is None or engine not in {None, chosen.engine}:
             speakers = _speakers(own, engine or next(iter(own.values())).engine)
             if not speakers:

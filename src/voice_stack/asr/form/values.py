@@ -8,9 +8,8 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from voice_stack.core.errors import InvalidRequestError
 
@@ -29,7 +28,6 @@ OBJECT_FIELDS = {"chunking_strategy": "type", "vad_parameters": ""}
 
 _BRACKETED = re.compile(r"(\w+)\[(\w+)\]")
 _NUMBERED = re.compile(r"(\w+)\[\d*\]")
-SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,24 +77,6 @@ def read_fields(schema: type[BaseModel], sent: Mapping[str, Sequence[str]], *, f
         else:
             values[name] = filled[-1]
     return FormValues(values, tuple(ignored))
-
-
-def check_fields(schema: type[SchemaT], values: Mapping[str, object]) -> SchemaT:
-    """The fields as the schema has them.
-
-    Raises:
-        InvalidRequestError: A field is missing or does not fit; the message names it.
-    """
-    try:
-        return schema.model_validate(values)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        name = str(problem["loc"][0])
-        if problem["type"] == "missing" and len(problem["loc"]) == 1:
-            raise InvalidRequestError(f"you must provide {name!r}", param=name) from None
-        path = name + "".join(f"[{part}]" for part in problem["loc"][1:])
-        shown = f"{problem['input']!r}"[:200]
-        raise InvalidRequestError(f"{path}={shown}: {problem['msg']}", param=name) from None
 
 
 def _split_name(sent: str) -> tuple[str, str]:

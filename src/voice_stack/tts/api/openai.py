@@ -1,4 +1,4 @@
-"""OpenAI's speech route, the models and the voices."""
+"""OpenAI's speech route and the models."""
 
 import asyncio
 from collections.abc import Sequence
@@ -40,11 +40,6 @@ def create_router(service: TtsService) -> APIRouter:
         answer = await _answer(service, request, check_speech(body, max_chars=max_chars))
         answer.headers.update(ignored_fields_header(find_ignored_fields(body)))
         return answer
-
-    @router.get("/audio/voices")
-    async def list_voices() -> dict[str, object]:
-        """The voices that can speak here."""
-        return {"voices": [voice.describe() for voice in service.voices.voices().values()]}
 
     add_model_routes(router, service.models)
     add_caption_routes(router, service.captions)

@@ -1,14 +1,16 @@
 """A real engine without a model, for what models do not show on demand: slowness, crashes, failures.
 
 The text says what to do, as words between other words: `sleep=0.5` (seconds per clause), `crash`,
-`crash-once=/path/of/a/marker/file`, `fail`. Everything is spoken as a tone of 0.06 s per character.
+`crash-once=/path/of/a/marker/file`, `fail`. Everything is spoken as a tone of 0.06 s per character: of 220 Hz, or for a
+cloned voice of a pitch that the content of its recordings gives.
 """
 
+import hashlib
 import os
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
 
 SAMPLE_RATE = 22_050
 SECONDS_PER_CHARACTER = 0.06
+OWN_PITCH_HZ = 220.0
 
 
 class FakeEngine(TtsEngine):
@@ -37,5 +40,21 @@ class FakeEngine(TtsEngine):
             os.kill(os.getpid(), signal.SIGKILL)
         if "fail" in text:
             raise EngineError("the fake engine was told to fail")
+        pitch_hz = cloned_pitch_hz(options.voice.recordings) if options.voice.recordings else OWN_PITCH_HZ
         count = int(len(text) * SECONDS_PER_CHARACTER / options.speed * SAMPLE_RATE)
-        yield Spoken((0.3 * np.sin(2 * np.pi * 220 / SAMPLE_RATE * np.arange(count))).astype(np.float32))
+        yield Spoken((0.3 * np.sin(2 * np.pi * pitch_hz / SAMPLE_RATE * np.arange(count))).astype(np.float32))
+
+
+def cloned_pitch_hz(recordings: Iterable[Path]) -> float:
+    """The pitch of a cloned voice, 300 to 555 Hz in steps of 1 Hz: the same for the same files.
+
+    Raises:
+        EngineError: A recording is not there.
+    """
+    digest = hashlib.sha256()
+    for path in recordings:
+        try:
+            digest.update(path.read_bytes())
+        except OSError as error:
+            raise EngineError(f"recording {path.name} cannot be read: {error.strerror}") from error
+    return 300.0 + digest.digest()[0]

@@ -23,7 +23,8 @@ SILENT_DBFS = -50.0
 QUIET_DBFS = -42.0
 """Mean level of speech under which 16-bit steps and the microphone's own noise begin to matter."""
 CLIPPED_WARN, CLIPPED_REFUSE = 0.002, 0.02
-"""Share of samples within 10 % of the peak: clean speech up to 0.0011, at twice the range 0.0035, at four times 0.032."""
+"""Share of samples within 10 % of the peak: clean speech up to 0.0011, overdriven twice
+0.0035, four times 0.032."""
 SNR_WARN_DB, SNR_REFUSE_DB = 20.0, 10.0
 """Speech against the quietest twentieth of the recording: people at home with an MP3 encoder reach 21 to 26 dB."""
 BANDWIDTH_WARN_HZ, BANDWIDTH_REFUSE_HZ = 4500.0, 2500.0
@@ -127,7 +128,7 @@ _CHECKS = (
     _Check("too_short", True, lambda f, needed_s: f.speech_s < needed_s,
            "too short: {f.speech_s:.1f} s of speech in {f.duration_s:.1f} s; a voice needs {needed_s:g} s"),
     _Check("clipped", True, lambda f, _: f.clipped > CLIPPED_REFUSE,
-           f"clipped: {{f.clipped:.1%}} of the samples are at the peak; at most {CLIPPED_REFUSE:.0%}, record it quieter"),
+           f"clipped: {{f.clipped:.1%}} of the samples are at the peak, at most {CLIPPED_REFUSE:.0%} may be"),
     _Check("noisy", True, lambda f, _: f.snr_db < SNR_REFUSE_DB,
            f"noisy: speech is {{f.snr_db:.0f}} dB above the noise; at least {SNR_REFUSE_DB:.0f} dB"),
     _Check("narrow", True, lambda f, _: f.bandwidth_hz < BANDWIDTH_REFUSE_HZ,

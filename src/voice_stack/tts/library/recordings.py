@@ -16,9 +16,10 @@ from pathlib import Path
 
 from voice_stack.tts.library.sidecar import Sidecar
 
-SUFFIXES = frozenset(
-    ".wav .mp3 .flac .ogg .oga .opus .m4a .m4b .mp4 .aac .webm .mka .aif .aiff .caf .wma .amr .mpga .mpeg".split()
-)
+SUFFIXES = frozenset({
+    ".wav", ".mp3", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".m4b", ".mp4", ".aac", ".webm", ".mka", ".aif", ".aiff",
+    ".caf", ".wma", ".amr", ".mpga", ".mpeg",
+})  # fmt: skip
 """Of files that are taken for recordings."""
 SIDECAR_NAME = "voice.toml"
 _SIDECAR_SUFFIX = ".toml"

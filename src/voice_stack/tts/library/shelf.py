@@ -124,6 +124,4 @@ def _measure(path: Path) -> _Measured:
         reference = load_reference(path, needed_s=NO_SPEECH_S)
     except InvalidAudioError as error:
         return _Measured(0, 0, error.message, ())
-    return _Measured(
-        reference.figures.duration_s, reference.figures.speech_s, reference.refusal, reference.warnings
-    )
+    return _Measured(reference.figures.duration_s, reference.figures.speech_s, reference.refusal, reference.warnings)

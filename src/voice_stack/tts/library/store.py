@@ -1,8 +1,8 @@
 """Uploads on the disk: each a folder that is there whole or not at all, power cuts included.
 
-    TTS_VOICE_DIR/voice_.../reference.flac  voice.toml       a voice; dropped-in voices lie beside it
-    TTS_VOICE_DIR/.consents/cons_.../recording.flac  consent.toml
-    TTS_VOICE_DIR/.new-...  .gone-...                        work under way; removed at the next start
+TTS_VOICE_DIR/voice_.../reference.flac, voice.toml               a voice; dropped-in voices lie beside it
+TTS_VOICE_DIR/.consents/cons_.../recording.flac, consent.toml    a consent
+TTS_VOICE_DIR/.new-..., .gone-...                                work under way; removed at the next start
 """
 
 import errno
@@ -58,7 +58,7 @@ class UploadStore:
         upload_id = f"{self._prefix}{uuid.uuid4().hex}"
         with self._writing():
             if len(self.ids()) >= self._max_uploads:
-                raise StorageFullError(f"{self._max_uploads} uploads are kept, and that is the limit (TTS_MAX_UPLOADS).")
+                raise StorageFullError(f"{self._max_uploads} uploads are kept already: TTS_MAX_UPLOADS.")
             draft = self._folder / f"{_NEW}{upload_id}"
             try:
                 draft.mkdir(mode=0o700)
@@ -115,17 +115,16 @@ class UploadStore:
         return self._folder / upload_id
 
     def clean(self) -> None:
-        """Remove what a crash has left behind.
-
-        Raises:
-            VoiceStackError: The folder cannot be written.
-        """
+        """Remove what a crash has left behind; where the folder cannot be written, the log says so."""
         if not self._leftovers():
             return
-        with self._writing():  # whatever another server is writing is no leftover: it is done when we have the lock
-            for path in self._leftovers():
-                _logger.warning("removed what an interrupted write has left behind: %s", path)
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        try:
+            with self._writing():  # what another server is writing is done when we have the lock
+                for path in self._leftovers():
+                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+                    _logger.warning("removed what an interrupted write had left behind: %s", path)
+        except VoiceStackError:
+            return  # nobody can be told, and nothing depends on it
 
     def _leftovers(self) -> list[Path]:
         return [path for start in (_NEW, _GONE) for path in self._folder.glob(f"**/{start}*")]
@@ -137,11 +136,15 @@ class UploadStore:
             with self._lock:
                 yield
         except OSError as error:
-            _logger.error("uploads are not kept in %s: %s", self._folder, error)
-            if error.errno in _NO_ROOM:
-                raise StorageFullError("The server's disk has no room for this upload (TTS_VOICE_DIR).") from error
-            reason = error.strerror or error
-            raise VoiceStackError(f"The server cannot use its folder for voices (TTS_VOICE_DIR): {reason}.") from error
+            raise self._explain(error) from error
+
+    def _explain(self, error: OSError) -> VoiceStackError:
+        # The folder is for the operator; the client learns what went wrong.
+        _logger.error("uploads are not kept in %s: %s", self._folder, error)
+        if error.errno in _NO_ROOM:
+            return StorageFullError("The server's disk has no room for this upload (TTS_VOICE_DIR).")
+        reason = error.strerror or type(error).__name__
+        return VoiceStackError(f"The server cannot use its folder for voices (TTS_VOICE_DIR): {reason}.")
 
 
 def _write(path: Path, content: bytes) -> None:

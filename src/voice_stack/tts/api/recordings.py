@@ -1,0 +1,77 @@
+"""How recordings arrive: a form with one file, bounded, on disk while it is worked on."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from pydantic import BaseModel
+
+from voice_stack.core.errors import InvalidRequestError
+from voice_stack.core.uploads import receive_form, receive_json
+from voice_stack.tts.settings import TtsSettings
+
+MAX_FIELDS_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedRecording:
+    """A form: its fields, and where its file lies; None if none was sent."""
+
+    fields: dict[str, str]
+    file: Path | None
+
+    def require_file(self, field: str) -> Path:
+        """The file.
+
+        Raises:
+            InvalidRequestError: None was sent.
+        """
+        if self.file is None:
+            raise InvalidRequestError(f"you must provide {field!r}, a recording as a file", param=field)
+        return self.file
+
+
+@asynccontextmanager
+async def receive_recording(request: Request, settings: TtsSettings, field: str) -> AsyncIterator[ReceivedRecording]:
+    """Receive a form with a recording; its file lies on disk until the context ends. Empty fields count as absent.
+
+    Raises:
+        PayloadTooLargeError: It is larger than `TTS_MAX_VOICE_MB`.
+        InvalidRequestError: It is no complete form.
+        StorageFullError: The disk has no room for it.
+        ClientDisconnect: The client went away before the end.
+    """
+    max_bytes = settings.max_voice_mb * 1024 * 1024 + MAX_FIELDS_BYTES
+    async with receive_form(request, file_field=field, max_bytes=max_bytes, spool_dir=settings.spool_dir) as form:
+        fields = {name: values[-1] for name, values in form.fields.items() if values[-1] != ""}
+        yield ReceivedRecording(fields, form.file.path if form.file else None)
+
+
+async def receive_object(request: Request) -> dict[str, object]:
+    """A JSON object; null counts as absent.
+
+    Raises:
+        PayloadTooLargeError: The body is too large.
+        InvalidRequestError: It is no JSON object.
+    """
+    body = await receive_json(request, max_bytes=MAX_FIELDS_BYTES)
+    if not isinstance(body, dict):
+        raise InvalidRequestError(f"the body must be a JSON object, not {type(body).__name__}")
+    return {str(name): value for name, value in body.items() if value is not None}
+
+
+def json_docs(schema: type[BaseModel]) -> dict[str, Any]:
+    """A JSON request body for the API docs."""
+    content = {"application/json": {"schema": schema.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def form_docs(schema: type[BaseModel], field: str) -> dict[str, Any]:
+    """A form with a file for the API docs."""
+    fields = schema.model_json_schema()
+    fields["properties"][field] = {"type": "string", "format": "binary", "description": "The recording."}
+    fields["required"] = [field, *fields.get("required", [])]
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": fields}}}}

@@ -1,0 +1,191 @@
+"""The voices: OpenAI's routes to make and delete them, and what OpenAI has no route for: list, show, hear, change."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+
+from fastapi import APIRouter, Request, Response
+
+from voice_stack.core.disconnect import finish_unless_disconnected
+from voice_stack.core.errors import InvalidRequestError, NotFoundError, UnsupportedValueError
+from voice_stack.core.form import check_fields
+from voice_stack.tts.api.recordings import (
+    ReceivedRecording,
+    form_docs,
+    json_docs,
+    receive_object,
+    receive_recording,
+)
+from voice_stack.tts.library.forms import VoiceChanges, VoiceForm
+from voice_stack.tts.library.recordings import RecordedVoice
+from voice_stack.tts.library.reference import REFERENCE_RATE, load_reference
+from voice_stack.tts.library.samples import sample_text
+from voice_stack.tts.schemas import SpeechBody
+from voice_stack.tts.service import TtsService
+from voice_stack.tts.voices import Voice
+from voice_stack.utils.audio.encode import AUDIO_FORMATS, encode_whole
+
+FILE_FIELD = "audio_sample"
+PREVIEW_S = 10.0
+
+
+def create_voices_router(service: TtsService) -> APIRouter:
+    """The routes, below the API prefix."""
+    router = APIRouter(tags=["voices"])
+    shown = _VoiceView(service)
+
+    @router.get("/audio/voices")
+    async def list_voices() -> dict[str, object]:
+        """The voices there are, those that cannot speak now with the reason."""
+        return {"voices": await asyncio.to_thread(shown.list)}
+
+    @router.post("/audio/voices", openapi_extra=form_docs(VoiceForm, FILE_FIELD))
+    async def create_voice(request: Request) -> dict[str, object]:
+        """Make a voice of a recording."""
+        if request.headers.get("content-type", "").lower().startswith("application/json"):
+            await receive_object(request)
+            raise _refuse_prompt()
+        async with receive_recording(request, service.settings, FILE_FIELD) as received:
+            form = await _check_voice(service, received)
+            fields = form.model_dump(exclude={"type"})
+            made = await asyncio.to_thread(service.uploads.add_voice, received.require_file(FILE_FIELD), fields)
+        return {**await asyncio.to_thread(shown.show, made.id), "warnings": list(made.warnings)}
+
+    @router.get("/audio/voices/{voice_id}")
+    async def show_voice(voice_id: str) -> dict[str, object]:
+        """One voice."""
+        return await asyncio.to_thread(shown.show, voice_id)
+
+    @router.post("/audio/voices/{voice_id}", openapi_extra=json_docs(VoiceChanges))
+    async def change_voice(request: Request, voice_id: str) -> dict[str, object]:
+        """Change name, language, description or licence of an uploaded voice."""
+        changes = check_fields(VoiceChanges, await receive_object(request)).model_dump(exclude_none=True)
+        recorded = await asyncio.to_thread(shown.require_upload, voice_id)
+        await asyncio.to_thread(service.uploads.change_voice, recorded, changes)
+        return await asyncio.to_thread(shown.show, voice_id)
+
+    @router.delete("/audio/voices/{voice_id}")
+    async def delete_voice(voice_id: str) -> dict[str, object]:
+        """Delete an uploaded voice."""
+        await asyncio.to_thread(shown.require_upload, voice_id)
+        await asyncio.to_thread(service.uploads.remove_voice, voice_id)
+        return {"id": voice_id, "object": "audio.voice.deleted", "deleted": True}
+
+    @router.get("/audio/voices/{voice_id}/preview")
+    async def preview_voice(request: Request, voice_id: str, format: str = "mp3") -> Response:  # noqa: A002
+        """How a voice sounds: the recording of a cloned one, a sentence spoken by any other."""
+        if format not in AUDIO_FORMATS:
+            raise UnsupportedValueError(f"format={format!r}: use one of {', '.join(AUDIO_FORMATS)}", param="format")
+        voice = await asyncio.to_thread(shown.require, voice_id)
+        work = _encode_recording(voice, format) if voice.engine_voice.recordings else _speak(service, voice, format)
+        data = await finish_unless_disconnected(request, work)
+        return Response(data, media_type=AUDIO_FORMATS[format].media_type)
+
+    return router
+
+
+class _VoiceView:
+    """Voices as they are shown, recordings measured; all methods block."""
+
+    def __init__(self, service: TtsService) -> None:
+        self._service = service
+        self._cloned = service.cloned
+
+    def list(self) -> list[dict[str, object]]:
+        recorded = self._cloned.shelf.voices()
+        return [self._describe(voice, recorded) for voice in self._service.voices.voices().values()]
+
+    def show(self, voice_id: str) -> dict[str, object]:
+        return self._describe(self.require(voice_id), self._cloned.shelf.voices())
+
+    def require(self, voice_id: str) -> Voice:
+        """The voice of an id.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        voice = self._service.voices.voices().get(voice_id)
+        if voice is None:
+            raise NotFoundError(f"No voice with id {voice_id[:100]!r}.", param="voice_id")
+        return voice
+
+    def require_upload(self, voice_id: str) -> RecordedVoice:
+        """The recordings of an uploaded voice.
+
+        Raises:
+            NotFoundError: There is no such voice.
+            InvalidRequestError: It was not uploaded.
+        """
+        self.require(voice_id)
+        recorded = self._cloned.shelf.voices().get(voice_id)
+        if recorded is None or not recorded.is_uploaded:
+            kind = "is a file of this server's operator" if recorded else "comes with its engine"
+            raise InvalidRequestError(
+                f"voice {voice_id!r} {kind}; only uploaded voices can be changed or deleted", param="voice_id"
+            )
+        return recorded
+
+    def _describe(self, voice: Voice, shelf: Mapping[str, RecordedVoice]) -> dict[str, object]:
+        """As `Voice.describe`, and for recorded voices with OpenAI's fields and what was measured."""
+        recorded = shelf.get(voice.alias_of or voice.id) if voice.engine_voice.recordings else None
+        if recorded is None:
+            return voice.describe()
+        verdict = self._cloned.shelf.examine(recorded)
+        # What is wrong with a recording is said before what is wrong with this server.
+        shown = replace(voice, unavailable=verdict.refusal or voice.unavailable).describe()
+        if voice.kind != "cloned":
+            return shown
+        return {
+            **shown,
+            "object": "audio.voice",
+            "created_at": recorded.created_at,
+            "type": FILE_FIELD,
+            "consent": recorded.sidecar.consent,
+            "source": recorded.sidecar.source,
+            "warnings": list(verdict.warnings),
+        }
+
+
+async def _check_voice(service: TtsService, received: ReceivedRecording) -> VoiceForm:
+    if received.fields.get("type") == "prompt":
+        raise _refuse_prompt()
+    form = check_fields(VoiceForm, received.fields)
+    received.require_file(FILE_FIELD)
+    if not form.consent:
+        if service.settings.require_consent:
+            raise InvalidRequestError(
+                "you must provide 'consent', the id of a recorded consent: POST it to /audio/voice_consents first",
+                param="consent",
+            )
+        return form
+    try:
+        consent = await asyncio.to_thread(service.uploads.consent, form.consent)
+    except NotFoundError as error:
+        raise InvalidRequestError(f"consent={form.consent!r}: {error.message}", param="consent") from None
+    return form.model_copy(update={"language": form.language or consent.language})
+
+
+def _refuse_prompt() -> UnsupportedValueError:
+    return UnsupportedValueError(
+        "type='prompt': no engine here makes a voice of a description; send a recording as multipart/form-data, "
+        f"type=audio_sample with the file in part {FILE_FIELD!r}",
+        param="type",
+    )
+
+
+async def _encode_recording(voice: Voice, format_name: str) -> bytes:
+    def encode() -> bytes:
+        samples = load_reference(voice.engine_voice.recordings[0]).samples[: round(PREVIEW_S * REFERENCE_RATE)]
+        return encode_whole([samples], format_name, REFERENCE_RATE)
+
+    return await asyncio.to_thread(encode)
+
+
+async def _speak(service: TtsService, voice: Voice, format_name: str) -> bytes:
+    body = SpeechBody(model="tts-1", input=sample_text(voice.languages), voice=voice.id, response_format=format_name)
+    speech = await service.begin(body)
+    try:
+        sounds = speech.turns.sounds()
+        return await speech.whole(await speech.first(sounds), sounds)
+    finally:
+        speech.turns.cancel()
