@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from voice_stack.core.errors import InvalidRequestError, NotFoundError, VoiceStackError
+from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, NotFoundError
 from voice_stack.core.form import check_fields
 from voice_stack.tts.cloned_voices import ClonedVoices
 from voice_stack.tts.engine_factory import open_store
@@ -49,8 +49,11 @@ def _print_table(found: list[Voice]) -> None:
     for voice in found:
         cells = (voice.id, voice.name or voice.id, " ".join(voice.languages), voice.engine, voice.kind, voice.licence)
         # Names are data: what looks like markup in them is none.
-        table.add_row(*map(Text, (*cells, voice.unavailable or "speaks")))
+        table.add_row(*map(Text, (*cells, "cannot speak" if voice.unavailable else "speaks")))
     Console().print(table)
+    for reason in dict.fromkeys(voice.unavailable for voice in found if voice.unavailable):
+        ids = ", ".join(voice.id for voice in found if voice.unavailable == reason)
+        click.echo(f"{ids}: {reason}")
 
 
 @voices.command()
@@ -71,7 +74,7 @@ def check(files: tuple[Path, ...], as_json: bool) -> None:
 def _check(path: Path) -> dict[str, object]:
     try:
         reference = load_reference(path)
-    except InvalidRequestError as error:
+    except InvalidAudioError as error:
         return {"file": str(path), "refused": True, "verdict": f"refused: {error.message}"}
     figures = reference.figures
     return {
@@ -139,7 +142,6 @@ def _find(settings: TtsSettings, name: str) -> RecordedVoice:
         there = ", ".join(recorded) or f"none; recordings end in {', '.join(sorted(SUFFIXES))}"
         raise NotFoundError(f"no recorded voice is called {name!r} in {settings.voice_dir}; there are {there}")
     if len(called) > 1:
-        raise VoiceStackError(
-            f"{len(called)} voices are called {name!r}; name one by id: {', '.join(v.id for v in called)}"
-        )
+        ids = ", ".join(voice.id for voice in called)
+        raise InvalidRequestError(f"{len(called)} voices are called {name!r}; name one by id: {ids}")
     return called[0]

@@ -77,11 +77,12 @@ def find_recordings(folder: Path) -> dict[str, FoundFiles]:
     found: dict[str, FoundFiles] = {}
     for entry in _list(folder):
         path = Path(entry.path)
-        if not entry.is_dir():
+        if entry.is_file():
             _add(found, path.stem, path)
-            continue
-        for inner in _list(path):
-            _add(found, path.name, Path(inner.path), sidecar_name=SIDECAR_NAME)
+        elif entry.is_dir():
+            for inner in _list(path):
+                if inner.is_file():
+                    _add(found, path.name, Path(inner.path), sidecar_name=SIDECAR_NAME)
     return {name: files for name, files in sorted(found.items()) if files.recordings}
 
 
