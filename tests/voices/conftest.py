@@ -16,13 +16,14 @@ StartServer = Callable[..., AbstractContextManager[RunningServer]]
 
 @pytest.fixture(scope="session")
 def voice_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The server's folder; the server makes it."""
+    """The server's folder; whoever is first makes it."""
     return tmp_path_factory.mktemp("library") / "voices"
 
 
 @pytest.fixture(scope="session")
 def voice_server(start_server: StartServer, voice_dir: Path) -> Iterator[RunningServer]:
-    with start_server("tts", **CLONING, TTS_VOICE_DIR=str(voice_dir)) as server:
+    aliases = "nova=anna, butler = anna ,ghost=nobody"
+    with start_server("tts", **CLONING, TTS_VOICE_DIR=str(voice_dir), TTS_VOICE_ALIASES=aliases) as server:
         yield server
 
 
