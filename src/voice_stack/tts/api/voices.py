@@ -92,8 +92,10 @@ class _VoiceView:
         self._cloned = service.cloned
 
     def list(self) -> list[dict[str, object]]:
+        """Those that can speak first: some clients offer the beginning of the list only."""
         recorded = self._cloned.shelf.voices()
-        return [self._describe(voice, recorded) for voice in self._service.voices.voices().values()]
+        shown = [self._describe(voice, recorded) for voice in self._service.voices.voices().values()]
+        return sorted(shown, key=lambda voice: not voice["available"])
 
     def show(self, voice_id: str) -> dict[str, object]:
         return self._describe(self.require(voice_id), self._cloned.shelf.voices())
