@@ -159,6 +159,8 @@ def test_prompts_make_no_voices(sdk: OpenAI, http: httpx2.Client) -> None:
     assert (refused.value.param, "audio_sample" in refused.value.message) == ("type", True)
     answer = http.post("/v1/audio/voices", json={"name": "Pirate", "type": "prompt", "prompt": "A hoarse old pirate."})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "type")
+    answer = http.post("/v1/audio/voices", json={"name": "Pirate", "audio_sample": "UklGRg=="})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "audio_sample")
 
 
 def _decode(data: bytes) -> Samples:

@@ -34,7 +34,8 @@ class ClonedVoices:
 
     def list(self) -> Iterator[Voice]:
         """Every recorded voice; what is known of it without listening to its recordings."""
-        return (self._voice(recorded) for recorded in self.shelf.voices().values())
+        engine = self._engine()
+        return (self._voice(recorded, engine) for recorded in self.shelf.voices().values())
 
     def find_by_name(self, name: str) -> Voice | None:
         """The voice that people call so, in any case; OpenAI's names and the operator's own mean what they mean.
@@ -48,7 +49,7 @@ class ClonedVoices:
         if len(called) > 1:
             ids = ", ".join(recorded.id for recorded in called)
             raise UnsupportedValueError(f"{len(called)} voices are called {name!r}; use an id: {ids}", param="voice")
-        return self._voice(called[0]) if called else None
+        return self._voice(called[0], self._engine()) if called else None
 
     def examine(self, voice: Voice) -> Voice:
         """The voice with the recordings that can be used, or with the reason why it cannot speak.
@@ -65,8 +66,8 @@ class ClonedVoices:
             unavailable=verdict.refusal or None,
         )
 
-    def _voice(self, recorded: RecordedVoice) -> Voice:
-        engine, sidecar = self._engine(), recorded.sidecar
+    def _voice(self, recorded: RecordedVoice, engine: str | None) -> Voice:
+        sidecar = recorded.sidecar
         own = (require_language(sidecar.language).code,) if sidecar.language else ()
         return Voice(
             id=recorded.id,

@@ -122,7 +122,8 @@ class VoiceLibrary:
         voice = self._find_own(name, own)
         if voice is None:
             voice = self._alias(name, own, engine)
-            if voice is not None and language is not None and language not in voice.languages:
+            is_free = not {name, name.lower()} & self._overrides.keys()  # the operator's choice stands
+            if voice is not None and is_free and language is not None and language not in voice.languages:
                 voice = next((v for v in _speakers(own, voice.engine) if language in v.languages), voice)
         if voice is None or engine not in {None, voice.engine}:
             there = ", ".join(voice.id for voice in _speakers(self.voices(), engine))

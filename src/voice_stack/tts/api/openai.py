@@ -37,7 +37,7 @@ def create_router(service: TtsService) -> APIRouter:
     async def speak(request: Request) -> Response:
         """Text to speech."""
         body = await receive_json(request, max_bytes=max_chars * MAX_BYTES_PER_CHARACTER + 65_536)
-        answer = await _answer(service, request, check_speech(body, max_chars=max_chars))
+        answer = await answer_speech(service, request, check_speech(body, max_chars=max_chars))
         answer.headers.update(ignored_fields_header(find_ignored_fields(body)))
         return answer
 
@@ -47,7 +47,12 @@ def create_router(service: TtsService) -> APIRouter:
     return router
 
 
-async def _answer(service: TtsService, request: Request, body: SpeechBody) -> Response:
+async def answer_speech(service: TtsService, request: Request, body: SpeechBody) -> Response:
+    """Speak what a checked request says, from the cache if it is there.
+
+    Raises:
+        VoiceStackError: It cannot be spoken.
+    """
     plan = await finish_unless_disconnected(request, service.plan(body))
     use = cache_use(is_wanted=body.cache and service.cache.is_on, headers=request.headers)
     if use is CacheUse.NONE:

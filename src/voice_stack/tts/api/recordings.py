@@ -1,10 +1,13 @@
 """How recordings arrive: a form with one file, bounded, on disk while it is worked on."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel
@@ -14,6 +17,10 @@ from voice_stack.core.uploads import receive_form, receive_json
 from voice_stack.tts.settings import TtsSettings
 
 MAX_FIELDS_BYTES = 65_536
+_LISTENERS = ThreadPoolExecutor(2, thread_name_prefix="recordings")
+"""A crowd of uploads leaves the threads of everybody else, such as those that encode speech, alone."""
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,11 @@ async def receive_recording(request: Request, settings: TtsSettings, field: str)
     async with receive_form(request, file_field=field, max_bytes=max_bytes, spool_dir=settings.spool_dir) as form:
         fields = {name: values[-1] for name, values in form.fields.items() if values[-1] != ""}
         yield ReceivedRecording(fields, form.file.path if form.file else None)
+
+
+async def listen(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run work on a recording in one of two threads that do nothing else."""
+    return await asyncio.get_running_loop().run_in_executor(_LISTENERS, partial(work, *args, **kwargs))
 
 
 async def receive_object(request: Request) -> dict[str, object]:

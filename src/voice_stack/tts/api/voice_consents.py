@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 
 from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.form import check_fields
-from voice_stack.tts.api.recordings import form_docs, json_docs, receive_object, receive_recording
+from voice_stack.tts.api.recordings import form_docs, json_docs, listen, receive_object, receive_recording
 from voice_stack.tts.library.forms import ConsentChanges, ConsentForm
 from voice_stack.tts.library.sidecar import ConsentRecord
 from voice_stack.tts.service import TtsService
@@ -26,7 +26,7 @@ def create_consents_router(service: TtsService) -> APIRouter:
         async with receive_recording(request, service.settings, FILE_FIELD) as received:
             form = check_fields(ConsentForm, received.fields)
             file = received.require_file(FILE_FIELD)
-            return _describe(*await asyncio.to_thread(uploads.add_consent, file, form.name, form.language))
+            return _describe(*await listen(uploads.add_consent, file, form.name, form.language))
 
     @router.get("/audio/voice_consents")
     async def list_consents(

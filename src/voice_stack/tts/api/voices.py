@@ -9,10 +9,12 @@ from fastapi import APIRouter, Request, Response
 from voice_stack.core.disconnect import finish_unless_disconnected
 from voice_stack.core.errors import InvalidRequestError, NotFoundError, UnsupportedValueError
 from voice_stack.core.form import check_fields
+from voice_stack.tts.api.openai import answer_speech
 from voice_stack.tts.api.recordings import (
     ReceivedRecording,
     form_docs,
     json_docs,
+    listen,
     receive_object,
     receive_recording,
 )
@@ -43,12 +45,11 @@ def create_voices_router(service: TtsService) -> APIRouter:
     async def create_voice(request: Request) -> dict[str, object]:
         """Make a voice of a recording."""
         if request.headers.get("content-type", "").lower().startswith("application/json"):
-            await receive_object(request)
-            raise _refuse_prompt()
+            raise _refuse_json(await receive_object(request))
         async with receive_recording(request, service.settings, FILE_FIELD) as received:
             form = await _check_voice(service, received)
             fields = form.model_dump(exclude={"type"})
-            made = await asyncio.to_thread(service.uploads.add_voice, received.require_file(FILE_FIELD), fields)
+            made = await listen(service.uploads.add_voice, received.require_file(FILE_FIELD), fields)
         return {**await asyncio.to_thread(shown.show, made.id), "warnings": list(made.warnings)}
 
     @router.get("/audio/voices/{voice_id}")
@@ -77,9 +78,11 @@ def create_voices_router(service: TtsService) -> APIRouter:
         if format not in AUDIO_FORMATS:
             raise UnsupportedValueError(f"format={format!r}: use one of {', '.join(AUDIO_FORMATS)}", param="format")
         voice = await asyncio.to_thread(shown.require, voice_id)
-        work = _encode_recording(voice, format) if voice.engine_voice.recordings else _speak(service, voice, format)
-        data = await finish_unless_disconnected(request, work)
-        return Response(data, media_type=AUDIO_FORMATS[format].media_type)
+        if voice.engine_voice.recordings:
+            return await finish_unless_disconnected(request, _encode_recording(voice, format))
+        text = sample_text(voice.languages)
+        body = SpeechBody(model="tts-1", input=text, voice=voice_id, response_format=format, stream=False)
+        return await answer_speech(service, request, body)
 
     return router
 
@@ -167,6 +170,14 @@ async def _check_voice(service: TtsService, received: ReceivedRecording) -> Voic
     return form.model_copy(update={"language": form.language or consent.language})
 
 
+def _refuse_json(body: Mapping[str, object]) -> InvalidRequestError:
+    if body.get("type") == "prompt":
+        return _refuse_prompt()
+    return InvalidRequestError(
+        f"send the recording as multipart/form-data, the file in part {FILE_FIELD!r}", param=FILE_FIELD
+    )
+
+
 def _refuse_prompt() -> UnsupportedValueError:
     return UnsupportedValueError(
         "type='prompt': no engine here makes a voice of a description; send a recording as multipart/form-data, "
@@ -175,19 +186,9 @@ def _refuse_prompt() -> UnsupportedValueError:
     )
 
 
-async def _encode_recording(voice: Voice, format_name: str) -> bytes:
+async def _encode_recording(voice: Voice, format_name: str) -> Response:
     def encode() -> bytes:
         samples = load_reference(voice.engine_voice.recordings[0]).samples[: round(PREVIEW_S * REFERENCE_RATE)]
         return encode_whole([samples], format_name, REFERENCE_RATE)
 
-    return await asyncio.to_thread(encode)
-
-
-async def _speak(service: TtsService, voice: Voice, format_name: str) -> bytes:
-    body = SpeechBody(model="tts-1", input=sample_text(voice.languages), voice=voice.id, response_format=format_name)
-    speech = await service.begin(body)
-    try:
-        sounds = speech.turns.sounds()
-        return await speech.whole(await speech.first(sounds), sounds)
-    finally:
-        speech.turns.cancel()
+    return Response(await asyncio.to_thread(encode), media_type=AUDIO_FORMATS[format_name].media_type)

@@ -9,9 +9,11 @@
 What begins with a dot is not looked at.
 """
 
+import logging
 import os
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from voice_stack.tts.library.sidecar import Sidecar
@@ -23,6 +25,7 @@ SUFFIXES = frozenset({
 """Of files that are taken for recordings."""
 SIDECAR_NAME = "voice.toml"
 _SIDECAR_SUFFIX = ".toml"
+_logger = logging.getLogger(__name__)
 _UPLOAD_ID = re.compile(r"voice_[0-9a-f]{32}")
 
 
@@ -76,28 +79,36 @@ def find_recordings(folder: Path) -> dict[str, FoundFiles]:
     """
     found: dict[str, FoundFiles] = {}
     for entry in _list(folder):
-        path = Path(entry.path)
         if entry.is_file():
-            _add(found, path.stem, path)
+            _add(found, entry.name.rpartition(".")[0], entry)
         elif entry.is_dir():
-            for inner in _list(path):
+            for inner in _list(entry.path):
                 if inner.is_file():
-                    _add(found, path.name, Path(inner.path), sidecar_name=SIDECAR_NAME)
+                    _add(found, entry.name, inner, sidecar_name=SIDECAR_NAME)
     return {name: files for name, files in sorted(found.items()) if files.recordings}
 
 
-def _add(found: dict[str, FoundFiles], name: str, path: Path, sidecar_name: str = "") -> None:
-    suffix = path.suffix.lower()
+def _add(found: dict[str, FoundFiles], name: str, entry: os.DirEntry[str], sidecar_name: str = "") -> None:
+    suffix = "." + entry.name.rpartition(".")[2].lower()
     if suffix in SUFFIXES:
-        found.setdefault(name, FoundFiles()).recordings.append(path)
-    elif suffix == _SIDECAR_SUFFIX and sidecar_name in {"", path.name}:
-        found.setdefault(name, FoundFiles()).sidecar = path
+        found.setdefault(name, FoundFiles()).recordings.append(Path(entry.path))
+    elif suffix == _SIDECAR_SUFFIX and sidecar_name in {"", entry.name}:
+        found.setdefault(name, FoundFiles()).sidecar = Path(entry.path)
 
 
-def _list(folder: Path) -> list[os.DirEntry[str]]:
+def _list(folder: Path | str) -> list[os.DirEntry[str]]:
     """What is in a folder, sorted by name, without what is hidden; nothing where there is no folder."""
     try:
         with os.scandir(folder) as entries:
             return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except PermissionError as error:  # of one folder: the other voices speak on
+        warn_once(f"voices in {folder} are not seen: {error.strerror}")
+        return []
+
+
+@lru_cache(maxsize=1024)
+def warn_once(warning: str) -> None:
+    """Say it in the log, unless it was said: the folder is looked at with each request."""
+    _logger.warning("%s", warning)

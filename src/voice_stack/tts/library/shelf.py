@@ -1,19 +1,17 @@
 """The voices of recordings that there are at this moment, and what each is good for."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError
 from voice_stack.tts.library.content_cache import ContentCache
 from voice_stack.tts.library.quality import MIN_SPEECH_S, NO_SPEECH_S
-from voice_stack.tts.library.recordings import FoundFiles, RecordedVoice, find_recordings
+from voice_stack.tts.library.recordings import FoundFiles, RecordedVoice, find_recordings, warn_once
 from voice_stack.tts.library.reference import load_reference
 from voice_stack.tts.library.sidecar import Sidecar, check_name, read_record
 
 MAX_RECORDINGS = 16
 """Of one voice; further files, in the order of their names, are not used."""
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +50,9 @@ class Shelf:
         self._folder = folder.expanduser().absolute()
         self._sidecars = ContentCache(_read_sidecar)
         self._measured = ContentCache(_measure)
-        self._told: set[str] = set()
 
     def voices(self) -> dict[str, RecordedVoice]:
-        """The voices by id, sorted: names, sizes and times are looked at, a millisecond for a hundred voices."""
+        """The voices by id, sorted: names, sizes and times are looked at, a few milliseconds for 100 voices."""
         voices = (self._voice(voice_id, files) for voice_id, files in find_recordings(self._folder).items())
         return {voice.id: voice for voice in voices if voice is not None}
 
@@ -82,13 +79,13 @@ class Shelf:
             known = self._sidecars.get(files.sidecar) if files.sidecar else Sidecar()
             changed_at = int(max(path.stat().st_mtime for path in files.recordings))
         except ValueError as error:
-            self._warn(f"{voice_id!r} in {self._folder} is no voice: {error}")
+            warn_once(f"{voice_id!r} in {self._folder} is no voice: {error}")
             return None
         except FileNotFoundError:  # gone since we looked
             return None
         recordings = tuple(files.recordings[:MAX_RECORDINGS])
         if isinstance(known, str):
-            self._warn(f"voice {voice_id!r} cannot speak: {known}")
+            warn_once(f"voice {voice_id!r} cannot speak: {known}")
             return RecordedVoice(voice_id, Sidecar(), recordings, changed_at, known)
         return RecordedVoice(voice_id, known, recordings, known.created_at or changed_at)
 
@@ -101,12 +98,6 @@ class Shelf:
     def _name(self, voice: RecordedVoice, path: Path) -> str:
         """Which recording is meant, where there are several."""
         return f"{path.name}: " if len(voice.recordings) > 1 else ""
-
-    def _warn(self, warning: str) -> None:
-        """Say it in the log, once."""
-        if warning not in self._told:
-            self._told.add(warning)
-            _logger.warning("%s", warning)
 
 
 def _read_sidecar(path: Path) -> Sidecar | str:
