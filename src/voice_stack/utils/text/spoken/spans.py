@@ -1,0 +1,67 @@
+"""A text with readings over parts of it: what is said there instead of what is written."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+Reader = Callable[[re.Match[str]], str | None]
+"""What is said for a match; None leaves it as it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """`text[start:end]` is read as `spoken`."""
+
+    start: int
+    end: int
+    spoken: str
+
+
+def fill(text: str, spans: Sequence[Span], pattern: re.Pattern[str], reader: Reader) -> list[Span]:
+    """Add what a pattern finds between the spans that are there, which are in order and do not overlap."""
+    filled: list[Span] = []
+    for start, end, span in _gaps(text, spans):
+        for match in pattern.finditer(text, start, end):
+            spoken = reader(match)
+            if spoken is not None:
+                filled.append(Span(*match.span(), spoken))
+        filled += span
+    return filled
+
+
+def _gaps(text: str, spans: Iterable[Span]) -> Iterator[tuple[int, int, list[Span]]]:
+    """Start and end of each stretch without a span, and the span behind it."""
+    start = 0
+    for span in spans:
+        yield start, span.start, [span]
+        start = span.end
+    yield start, len(text), []
+
+
+@dataclass(frozen=True, slots=True)
+class ReadText:
+    """A text as it is said, and where each part of it is written.
+
+    Attributes:
+        text: What is said.
+        marks: Pairs of offsets, (said, written), in order: up to the first offset in `text`, what was written up to
+            the second is said.
+    """
+
+    text: str
+    marks: tuple[tuple[int, int], ...]
+
+
+def read_out(text: str, spans: Iterable[Span], *, is_spaced: bool = True) -> ReadText:
+    """Put the readings in, with a blank where a word would run into its neighbour in a language with blanks."""
+    parts: list[str] = []
+    marks: list[tuple[int, int]] = []
+    said = 0
+    for start, end, span in _gaps(text, spans):
+        for part, until in [(text[start:end], end), *((s.spoken, s.end) for s in span)]:
+            glued = is_spaced and part and parts and part[0].isalnum() and parts[-1][-1].isalnum()
+            if part:
+                parts.append(f" {part}" if glued else part)
+                said += len(parts[-1])
+            marks.append((said, until))
+    return ReadText("".join(parts), tuple(marks))
