@@ -18,11 +18,18 @@ CLAUSE_PAUSE_S = 0.15
 class Clause:
     """A piece of text to synthesize as one unit, and the silence after it.
 
-    The pause is in seconds: 0 after the last clause, and where a sentence had to be cut between words.
+    Attributes:
+        text: What is spoken.
+        pause_s: In seconds: 0 after the last clause, and where a sentence had to be cut between words.
+        language: Code of its language; empty if not known.
+        source: The written text that it comes from, made plain, if the clause was made from a written text; empty
+            too where a number was cut, which is written in the clause before it.
     """
 
     text: str
     pause_s: float
+    language: str = ""
+    source: str = ""
 
 
 _WIDE_MARKS = "、，；：）】」』》—"  # a clause ends after them even where no blank follows
@@ -62,6 +69,7 @@ def _next_cut(sentence: str, ends: list[int], start: int, limit: int, max_chars:
 
 
 def cut_sentence(sentence: str, first_limit: int, max_chars: int) -> Iterator[Clause]:
+    """Cut a sentence that is longer than `first_limit`, and the rest of it where that is longer than `max_chars`."""
     limit, start = first_limit, 0
     ends = [mark.end() for mark in _MARK.finditer(sentence) if _is_clause_end(mark)] if len(sentence) > limit else []
     while len(sentence) - start > limit:
@@ -74,14 +82,22 @@ def cut_sentence(sentence: str, first_limit: int, max_chars: int) -> Iterator[Cl
     yield Clause(sentence[start:], SENTENCE_PAUSE_S)
 
 
+def _join(first: Clause, second: Clause) -> Clause:
+    return replace(
+        first if is_speakable(first.text) else second,
+        text=f"{first.text} {second.text}",
+        pause_s=max(first.pause_s, second.pause_s),
+        source=f"{first.source} {second.source}".strip(),
+    )
+
+
 def attach_unspeakable(clauses: list[Clause], max_chars: int) -> list[Clause]:
     """Give marks that stand alone to the clause before them, or after them at the start, where they fit."""
     joined: list[Clause] = []
     for clause in clauses:
         fits = joined and len(joined[-1].text) + 1 + len(clause.text) <= max_chars
         if fits and not (is_speakable(clause.text) and is_speakable(joined[-1].text)):
-            last = joined.pop()
-            clause = Clause(f"{last.text} {clause.text}", max(last.pause_s, clause.pause_s))
+            clause = _join(joined.pop(), clause)
         joined.append(clause)
     return joined
 

@@ -59,7 +59,7 @@ def read_spans(text: str, language: str, spans: Sequence[Span] = ()) -> ReadText
     found = list(spans)
     for pattern, reader in _rules(grammar):
         if pattern is not None:
-            found = fill(text, found, pattern, functools.partial(reader, grammar=grammar))
+            found = fill(text, found, pattern, lambda match, read=reader: read(match, grammar))
     return read_out(text, found, is_spaced=grammar.is_spaced)
 
 

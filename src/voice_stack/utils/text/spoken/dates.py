@@ -6,7 +6,7 @@ import re
 from babel.dates import get_month_names
 
 from voice_stack.utils.text.spoken import slavic_ordinals
-from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar
+from voice_stack.utils.text.spoken.grammar import WORD_EDGE_BEFORE, Grammar
 from voice_stack.utils.text.spoken.numbers import CARDINAL, spell, spell_year
 
 ISO_DATE = re.compile(r"(?<![\w-])(\d{4})-(\d\d)-(\d\d)(?![\w-])")

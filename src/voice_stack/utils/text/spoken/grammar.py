@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-
 WORD_EDGE_BEFORE = r"(?<![^\W\u2e80-\ufaff])"
 WORD_EDGE_AFTER = r"(?![^\W\u2e80-\ufaff])"
 """Edges of words in patterns, in scripts with and without blanks between words."""
@@ -35,7 +34,7 @@ class Grammar:
         decimals: Whether the digits behind it are read one by one, or as one number where there are two at most.
         is_spaced: Whether blanks part words.
         has_long_years: Whether years are read otherwise than numbers (nineteen eighty-four).
-        signs: Marks of sums and addresses; `minus` is the sign of a number, `to` a dash between two, `eq` stands for `=`.
+        signs: Marks of sums and addresses; `minus` is a number's sign, `to` a dash between two, `eq` stands for `=`.
         percent: How a percentage is read; `{}` is the number.
         units: Readings of units that CLDR lacks or gives as signs.
         feminine: Beginnings of the names of units and currencies that are feminine.

@@ -26,7 +26,8 @@ GRAMMAR = Grammar(
     abbreviations=table("""
         např.=například; tj.=to jest; tzn.=to znamená; atd.=a tak dále; apod.=a podobně; č.=číslo; str.#=strana;
         ul.=ulice; nám.=náměstí; hod.=hodin; cca=cirka; tzv.=takzvaný; mj.=mimo jiné; resp.=respektive; tel.=telefon;
-        kap.#=kapitola; př.n.l.=před naším letopočtem; n.l.=našeho letopočtu; prof.=profesor; Ing.=inženýr; Dr.=doktor; sv.^=svatý
+        kap.#=kapitola; př.n.l.=před naším letopočtem; n.l.=našeho letopočtu; prof.=profesor; Ing.=inženýr;
+        Dr.=doktor; sv.^=svatý
     """),
     fractions=("jedna polovina", "jedna třetina", "dvě třetiny", "jedna čtvrtina", "tři čtvrtiny"),
 )  # fmt: skip

@@ -29,7 +29,8 @@ GRAMMAR = Grammar(
     ordinal_followers=words("Jahrhundert Jahrhunderts Stock Stockwerk Klasse Platz Mal Geburtstag Weltkrieg Kapitel "
                             "Band Auflage Tag Woche Monat Jahr Runde Etage Person Generation Juni Juli"),
     counters=table("Person|Woche|Seite|Frau|Tasse|Flasche|Million|Milliarde|Sekunde|Minute=spellout-cardinal-feminine; "
-                   "[A-ZÄÖÜ]\\w+=spellout-cardinal-masculine; Uhr=spellout-cardinal-masculine; Mal=spellout-cardinal-masculine; mal=spellout-cardinal-masculine"),
+                   "[A-ZÄÖÜ]\\w+=spellout-cardinal-masculine; Uhr=spellout-cardinal-masculine; "
+                   "Mal=spellout-cardinal-masculine; mal=spellout-cardinal-masculine"),
     date="{day} {month} {year}",
     day="spellout-ordinal-r",
     clock=table("time={h} Uhr {m}; full={h} Uhr; rules=spellout-cardinal-masculine"),

@@ -11,7 +11,8 @@ GRAMMAR = Grammar(
     signs=table("minus=minus; +=plus; to=to; eq=equals; ×=times; &=and; @=at; .=dot; /=slash; -=dash; _=underscore; "
                 "#=number; §=section"),
     percent="{} percent",
-    currencies=table("USD=dollar|dollars; EUR=euro|euros; GBP=pound|pounds; JPY=yen|yen; CNY=yuan|yuan; INR=rupee|rupees; "
+    currencies=table("USD=dollar|dollars; EUR=euro|euros; GBP=pound|pounds; JPY=yen|yen; CNY=yuan|yuan; "
+                     "INR=rupee|rupees; "
                      "KRW=won|won; RUB=ruble|rubles; TRY=lira|lira; PLN=zloty|zlotys; CZK=koruna|korunas; "
                      "HUF=forint|forints"),
     cents=table("USD=cent|cents; EUR=cent|cents; GBP=penny|pence; INR=paisa|paise"),
@@ -21,7 +22,8 @@ GRAMMAR = Grammar(
     date="{month} {day}, {year}",
     date_order="mdy",
     day="spellout-ordinal",
-    clock=table("time={h} {m}; full={h} o'clock; oh={h} oh {m}; half={h} {m} {half}; full_half={h} {half}; am=A M; pm=P M"),
+    clock=table("time={h} {m}; full={h} o'clock; oh={h} oh {m}; half={h} {m} {half}; full_half={h} {half}; am=A M; "
+                "pm=P M"),
     roman_words=words("chapter part volume book act scene section article appendix figure phase type grade level war "
                       "bowl olympiad class stage title psalm canto"),
     regnal="the {}",

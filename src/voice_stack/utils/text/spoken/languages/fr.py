@@ -28,7 +28,8 @@ GRAMMAR = Grammar(
     roman_words=words("chapitre partie tome volume livre acte scène section article annexe phase type"),
     regnal_first="premier",
     abbreviations=table("""
-        M.^=Monsieur; MM.^=Messieurs; Mme=Madame; Mmes=Mesdames; Mlle=Mademoiselle; Dr=Docteur; Pr^=Professeur; St-=Saint-;
+        M.^=Monsieur; MM.^=Messieurs; Mme=Madame; Mmes=Mesdames; Mlle=Mademoiselle; Dr=Docteur; Pr^=Professeur;
+        St-=Saint-;
         Ste-=Sainte-; etc.=et cetera; p.ex.=par exemple; c.-à-d.=c'est-à-dire; n°=numéro; N°=numéro; no#=numéro;
         env.=environ; av.J.-C.=avant Jésus-Christ; apr.J.-C.=après Jésus-Christ; chap.#=chapitre; vol.#=volume;
         p.#=page; fig.#=figure; tél.=téléphone; bd=boulevard; janv.=janvier; févr.=février; juil.=juillet;

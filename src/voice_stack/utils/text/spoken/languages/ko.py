@@ -7,9 +7,11 @@ GRAMMAR = Grammar(
     decimal=".",
     groups=",",
     point="점",
-    signs=table("minus=마이너스; +=더하기; to=에서; eq=는; ×=곱하기; &=앤드; @=골뱅이; .=닷; /=슬래시; -=하이픈; _=밑줄; #=번호; §=절"),
+    signs=table("minus=마이너스; +=더하기; to=에서; eq=는; ×=곱하기; &=앤드; @=골뱅이; .=닷; /=슬래시; -=하이픈; "
+                "_=밑줄; #=번호; §=절"),
     percent="{} 퍼센트",
-    units=table("h={} 시간; kB={} 킬로바이트; KB={} 킬로바이트; MB={} 메가바이트; GB={} 기가바이트; TB={} 테라바이트; °={} 도; V={} 볼트"),
+    units=table("h={} 시간; kB={} 킬로바이트; KB={} 킬로바이트; MB={} 메가바이트; GB={} 기가바이트; "
+                "TB={} 테라바이트; °={} 도; V={} 볼트"),
     currencies=table("USD=달러; EUR=유로; GBP=파운드; JPY=엔; CNY=위안; CHF=스위스 프랑; KRW=원; RUB=루블; INR=루피"),
     cents=table("USD=센트; EUR=센트"),
     money="{main} {cents} {unit}",

@@ -25,7 +25,8 @@ GRAMMAR = Grammar(
     regnal="de {}",
     abbreviations=table("""
         dhr.=de heer; mevr.=mevrouw; dr.=dokter; prof.=professor; drs.=doctorandus; ir.=ingenieur; St.^=Sint;
-        bijv.=bijvoorbeeld; bv.=bijvoorbeeld; d.w.z.=dat wil zeggen; enz.=enzovoort; o.a.=onder andere; m.b.t.=met betrekking tot;
+        bijv.=bijvoorbeeld; bv.=bijvoorbeeld; d.w.z.=dat wil zeggen; enz.=enzovoort; o.a.=onder andere;
+        m.b.t.=met betrekking tot;
         t.o.v.=ten opzichte van; i.p.v.=in plaats van; m.a.w.=met andere woorden; ca.=circa; nr.=nummer; blz.=bladzijde;
         tel.=telefoon; v.Chr.=voor Christus; n.Chr.=na Christus; hfst.#=hoofdstuk; incl.=inclusief; max.=maximaal
     """),

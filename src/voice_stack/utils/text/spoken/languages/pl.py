@@ -29,8 +29,10 @@ GRAMMAR = Grammar(
     roman_words=words("rozdział część tom księga akt scena artykuł załącznik faza typ"),
     abbreviations=table("""
         dr=doktor; prof.=profesor; mgr=magister; inż.=inżynier; np.=na przykład; tzn.=to znaczy; tj.=to jest;
-        itd.=i tak dalej; itp.=i tym podobne; m.in.=między innymi; ok.=około; nr=numer; ul.=ulica; al.=aleja; św.^=święty;
-        godz.=godzina; str.#=strona; rozdz.#=rozdział; tel.=telefon; wg=według; tys.=tysięcy; mln=milionów; mld=miliardów
+        itd.=i tak dalej; itp.=i tym podobne; m.in.=między innymi; ok.=około; nr=numer; ul.=ulica; al.=aleja;
+        św.^=święty;
+        godz.=godzina; str.#=strona; rozdz.#=rozdział; tel.=telefon; wg=według; tys.=tysięcy; mln=milionów;
+        mld=miliardów
     """),
     fractions=("jedna druga", "jedna trzecia", "dwie trzecie", "jedna czwarta", "trzy czwarte"),
 )  # fmt: skip

@@ -29,7 +29,8 @@ GRAMMAR = Grammar(
     regnal="{}",
     regnal_limit=11,
     abbreviations=table("""
-        Sr.=senhor; Sra.=senhora; Srta.=senhorita; Dr.=doutor; Dra.=doutora; Prof.=professor; Profa.=professora; etc.=et cetera;
+        Sr.=senhor; Sra.=senhora; Srta.=senhorita; Dr.=doutor; Dra.=doutora; Prof.=professor; Profa.=professora;
+        etc.=et cetera;
         p.ex.=por exemplo; núm.=número; n.º=número; nº=número; pág.=página; cap.#=capítulo; vol.#=volume;
         fig.#=figura; tel.=telefone; Av.^=avenida; a.C.=antes de Cristo; d.C.=depois de Cristo; aprox.=aproximadamente
     """),
