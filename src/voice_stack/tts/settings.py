@@ -29,4 +29,9 @@ class TtsSettings(CoreSettings):
     auto_lang: bool = Field(
         True, description="Find the language of a text and take a voice of that language where one is installed."
     )
+    pronunciations: Path | None = Field(
+        None,
+        description="Table of words and how to say them: CSV with the head `written,spoken,language,case`; read again "
+        "when it changes. Empty: none.",
+    )
     max_input_chars: int = Field(200_000, ge=1, description="Longest text of one request, in characters.")

@@ -8,15 +8,15 @@ from voice_stack.utils.language import find_language
 from voice_stack.utils.text.spoken import addresses, amounts, dates, words
 from voice_stack.utils.text.spoken.grammar import Grammar
 from voice_stack.utils.text.spoken.languages import GRAMMARS
-from voice_stack.utils.text.spoken.spans import ReadText, Span, fill, read_out
+from voice_stack.utils.text.spoken.spans import Reader, ReadText, Span, fill, read_out
 
-_Rule = tuple[re.Pattern[str] | None, Callable[[re.Match[str], Grammar], str | None]]
+_GrammarReader = Callable[[re.Match[str], Grammar], str | None]
 
 
 @functools.cache
-def _rules(grammar: Grammar) -> tuple[_Rule, ...]:
+def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], Reader], ...]:
     """What is looked for, in order: what an earlier one has found is hidden from the later ones."""
-    return (
+    table: tuple[tuple[re.Pattern[str] | None, _GrammarReader], ...] = (
         (addresses.EMAIL, addresses.read_address),
         (addresses.WEB, addresses.read_address),
         (dates.ISO_DATE, dates.read_iso_date),
@@ -37,6 +37,11 @@ def _rules(grammar: Grammar) -> tuple[_Rule, ...]:
         (words.numeral_pattern(grammar), words.read_numeral),
         (words.SIGN, words.read_sign),
     )
+    return tuple((pattern, _bind(reader, grammar)) for pattern, reader in table if pattern is not None)
+
+
+def _bind(reader: _GrammarReader, grammar: Grammar) -> Reader:
+    return lambda found: reader(found, grammar)
 
 
 def find_grammar(language: str) -> Grammar | None:
@@ -58,8 +63,7 @@ def read_spans(text: str, language: str, spans: Sequence[Span] = ()) -> ReadText
         return read_out(text, spans, is_spaced=False)
     found = list(spans)
     for pattern, reader in _rules(grammar):
-        if pattern is not None:
-            found = fill(text, found, pattern, lambda match, read=reader: read(match, grammar))
+        found = fill(text, found, pattern, reader)
     return read_out(text, found, is_spaced=grammar.is_spaced)
 
 

@@ -72,7 +72,8 @@ def measure_pattern(grammar: Grammar) -> re.Pattern[str]:
 
 _SYMBOLS = {
     "US$": "USD", "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "￥": "CNY", "₹": "INR", "₩": "KRW",
-    "₽": "RUB", "₺": "TRY", "R$": "BRL", "zł": "PLN", "Kč": "CZK", "Ft": "HUF", "руб.": "RUB", "元": "CNY", "円": "JPY", "원": "KRW",
+    "₽": "RUB", "₺": "TRY", "R$": "BRL", "zł": "PLN", "Kč": "CZK",
+    "Ft": "HUF", "руб.": "RUB", "元": "CNY", "円": "JPY", "원": "KRW",
 }  # fmt: skip
 _CODES = ["USD", "EUR", "GBP", "JPY", "CNY", "CHF", "INR", "KRW", "RUB", "TRY", "PLN", "CZK", "HUF", "BRL", "MXN"]
 _CURRENCIES = _SYMBOLS | {code: code for code in _CODES}
