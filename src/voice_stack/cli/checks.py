@@ -27,7 +27,7 @@ EXTRAS = {
     "asr": ("ctranslate2", "faster_whisper", "onnxruntime"),
     "whisper": ("whisper", "torch", "safetensors"),
     "parakeet": ("onnx_asr", "py3langid"),
-    "tts": ("av", "py3langid", "soxr"),
+    "tts": ("av", "babel", "py3langid", "soxr", "unicode_rbnf"),
     "piper": ("piper", "onnxruntime"),
     "debug": ("debugpy",),
 }

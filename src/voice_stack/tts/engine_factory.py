@@ -46,6 +46,7 @@ def engine_spec(settings: TtsSettings, engine: str, model: str) -> EngineSpec:
         device=settings.device,
         threads=settings.threads,
         loudness_lufs=None if settings.loudness_lufs == "off" else settings.loudness_lufs,
+        pronunciations=settings.pronunciations,
     )
     return EngineSpec(
         f"{engine}/{model}", f"{__name__}:build_workload", config, settings.log_level, settings.log_format
@@ -56,7 +57,8 @@ def build_workload(config: TtsWorkerConfig) -> "Workload":
     """In the engine process: the work of a TTS engine."""
     from voice_stack.tts.workload import TtsWorkload
 
-    return TtsWorkload(CAPABILITIES[config.engine], lambda: load_engine(config), config.loudness_lufs)
+    can = CAPABILITIES[config.engine]
+    return TtsWorkload(can, lambda: load_engine(config), config.loudness_lufs, config.pronunciations)
 
 
 def load_engine(config: TtsWorkerConfig) -> "TtsEngine":

@@ -73,3 +73,4 @@ class TtsWorkerConfig:
     device: str
     threads: int
     loudness_lufs: float | None = None
+    pronunciations: Path | None = None

@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from voice_stack.core.engine_pool import EnginePool
+from voice_stack.core.engine_process import EngineSpec
 from voice_stack.core.errors import ConfigurationError, InvalidRequestError, UnsupportedValueError
 from voice_stack.core.logging import request_id_var
 from voice_stack.core.model_names import ModelNames
@@ -28,6 +31,7 @@ from voice_stack.tts.voices import Voice, VoiceLibrary
 from voice_stack.utils.audio.encode import require_format
 from voice_stack.utils.language import detect_text_language, require_language
 from voice_stack.utils.text import is_speakable, normalise
+from voice_stack.utils.text.script import ScriptPart, parse_script
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +76,25 @@ class TtsService:
         """
         require_format(body.response_format)
         choice = self._choose_model(body.model)
-        if not is_speakable(normalise(body.input)):
+        parts = await asyncio.to_thread(_read_parts, body.input)
+        if not parts:
             raise InvalidRequestError(f"input={body.input[:80]!r}: there is nothing to speak in it", param="input")
-        language = await self._find_language(body, choice)
-        voice = await self._require_ready(self.voices.find(body.voice, engine=choice.engine, language=language))
+        said = [await self._cast(part, body, choice) for part in parts]
+        return [
+            Turn(engine, SpeechRequest(tuple(passage for _, passage in passages)))
+            for engine, passages in groupby(said, key=itemgetter(0))
+        ]
+
+    async def _cast(self, part: ScriptPart, body: SpeechBody, choice: ModelChoice) -> tuple[EngineSpec, Passage]:
+        """Who speaks a part of the text, on which engine."""
+        language = await self._find_language(part.text, body.language, choice)
+        name = part.voice or body.voice
+        voice = await self._require_ready(self.voices.find(name, engine=choice.engine, language=language))
         if body.language and voice.languages and language not in voice.languages:
             raise self._refuse_language(voice, body.language)
         spoken = language if language in voice.languages else next(iter(voice.languages), language or "")
-        passage = Passage(body.input, voice.engine_voice, spoken or "", voice.languages, body.speed)
-        engine = engine_spec(self.settings, voice.engine, _model_of(voice, choice))
-        return [Turn(engine, SpeechRequest((passage,)))]
+        passage = Passage(part.text, voice.engine_voice, spoken or "", voice.languages, body.speed)
+        return engine_spec(self.settings, voice.engine, _model_of(voice, choice)), passage
 
     async def _require_ready(self, voice: Voice) -> Voice:
         """The voice as its engine takes it on, its recordings measured.
@@ -108,15 +121,15 @@ class TtsService:
             raise UnsupportedValueError(f"model {name!r}: {error.message}", param="model") from None
         return ModelChoice(engine, model)
 
-    async def _find_language(self, body: SpeechBody, choice: ModelChoice) -> str | None:
-        """The language that the request names, or that its text is in, as far as it can be told."""
-        if body.language:
-            return require_language(body.language).code
+    async def _find_language(self, text: str, named: str | None, choice: ModelChoice) -> str | None:
+        """The language that the request names, or that a text is in, as far as it can be told."""
+        if named:
+            return require_language(named).code
         languages = self.voices.languages(choice.engine)
         if not self.settings.auto_lang or len(languages) < 2:
             return None
         # The first call loads the language model: a second, so not on the event loop.
-        return await asyncio.to_thread(detect_text_language, body.input, languages)
+        return await asyncio.to_thread(detect_text_language, text, languages)
 
     def _refuse_language(self, voice: Voice, language: str) -> UnsupportedValueError:
         code = require_language(language).code
@@ -128,6 +141,11 @@ class TtsService:
         return UnsupportedValueError(
             f"language {language!r}: voice {voice.id!r} speaks {', '.join(voice.languages)}; {offers}", param="language"
         )
+
+
+def _read_parts(text: str) -> list[ScriptPart]:
+    """The parts of a text that can be spoken; it looks at every character, so not on the event loop."""
+    return [part for part in parse_script(text) if part.is_speakable and is_speakable(normalise(part.text))]
 
 
 def _model_of(voice: Voice, choice: ModelChoice) -> str:

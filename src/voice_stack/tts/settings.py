@@ -60,6 +60,11 @@ class TtsSettings(CoreSettings):
     captions_ttl_s: float = Field(
         900.0, ge=0, description="Seconds that the captions of a speech are kept after its end, in memory."
     )
+    pronunciations: Path | None = Field(
+        None,
+        description="Table of words and how to say them: CSV with the head `written,spoken,language,case`; read again "
+        "when it changes. Empty: none.",
+    )
     max_input_chars: int = Field(200_000, ge=1, description="Longest text of one request, in characters.")
 
     @field_validator("voice_aliases")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -16,8 +17,10 @@ from voice_stack.tts.finishing import Delivery, Finisher
 from voice_stack.tts.joining import FADE_S
 from voice_stack.tts.levels import VoiceLevels
 from voice_stack.tts.request import Passage, Sound, SpeechRequest, SpeechSummary
-from voice_stack.utils.audio.pcm import fade_edges
-from voice_stack.utils.text import SENTENCE_PAUSE_S, Clause, is_speakable, normalise, split_clauses
+from voice_stack.utils.audio.pcm import fade_edges, silence
+from voice_stack.utils.text import SENTENCE_PAUSE_S, Clause
+from voice_stack.utils.text.pipeline import ClauseLimits, clauses
+from voice_stack.utils.text.pronunciation import PronunciationFile
 
 T = TypeVar("T")
 
@@ -42,13 +45,19 @@ class TtsWorkload(Workload):
         capabilities: Of the engine.
         load_engine: Called once, by the first lane.
         loudness_lufs: Of every voice; None leaves each as its engine makes it.
+        pronunciations: The operator's table of them, if there is one.
     """
 
     def __init__(
-        self, capabilities: TtsCapabilities, load_engine: Callable[[], TtsEngine], loudness_lufs: float | None = None
+        self,
+        capabilities: TtsCapabilities,
+        load_engine: Callable[[], TtsEngine],
+        loudness_lufs: float | None = None,
+        pronunciations: Path | None = None,
     ) -> None:
         self._capabilities = capabilities
         self._levels = VoiceLevels(loudness_lufs)
+        self._pronunciations = PronunciationFile(pronunciations)
         self._load_engine = load_engine
         self._samples: dict[str, int] = {}
 
@@ -79,13 +88,16 @@ class TtsWorkload(Workload):
 
     def _speak(self, line: _Line) -> Sound:
         clause, options = line.clause, line.options
+        if not clause.text:
+            pause = silence(clause.pause_s / line.speed, self._engine.sample_rate)
+            return Sound(pause, self._engine.sample_rate, line.is_last)
         delivery = Delivery(clause.text, options.voice, line.speed, options.speed, clause.pause_s, line.is_last)
         finisher = Finisher(delivery, self._levels, self._engine.sample_rate)
         part = _join_parts(list(self._engine.synthesize(clause.text, options)), self._engine.sample_rate)
         spoken, end = finisher.push(part), finisher.finish()
         samples = np.concatenate([spoken.samples, end.samples])
-        words = respell(spoken.words + end.words, clause.text)
-        return Sound(samples, self._engine.sample_rate, line.is_last, clause.text, words)
+        words = respell(spoken.words + end.words, clause.source)
+        return Sound(samples, self._engine.sample_rate, line.is_last, clause.source, words)
 
     def _cut(self, job: Job, request: SpeechRequest) -> Iterator[PlanStep]:
         yield Outlook(sum(_length_s(passage.text, passage.speed) for passage in request.passages))
@@ -98,17 +110,18 @@ class TtsWorkload(Workload):
         for passage, is_last_passage in _mark_last(passages):
             slowest, fastest = self._capabilities.speed_range
             engine_speed = min(max(passage.speed, slowest), fastest)
-            options = VoiceOptions(passage.voice, passage.language, engine_speed)
             for clause, is_last in _mark_last(self._clauses(passage)):
-                # Another voice begins after it: a pause as between two sentences.
-                paused = replace(clause, pause_s=SENTENCE_PAUSE_S) if is_last and not is_last_passage else clause
-                yield _Line(paused, options, passage.speed)
+                # Another voice begins after it: a pause as between two sentences, or the one that is marked there.
+                goes_on = is_last and not is_last_passage
+                pause_s = clause.pause_s or SENTENCE_PAUSE_S if goes_on else clause.pause_s
+                options = VoiceOptions(passage.voice, clause.language, engine_speed)
+                yield _Line(replace(clause, pause_s=pause_s), options, passage.speed)
 
     def _clauses(self, passage: Passage) -> Iterator[Clause]:
-        limits = self._capabilities
-        max_chars = limits.language_max_chars.get(passage.language, limits.max_chars)
-        clauses = split_clauses(normalise(passage.text), max_chars=max_chars)
-        return (clause for clause in clauses if is_speakable(clause.text))
+        can = self._capabilities
+        limits = ClauseLimits(max_chars=can.max_chars, by_language=can.language_max_chars)
+        rules = self._pronunciations.current()
+        return clauses(passage.text, passage.language, languages=passage.languages, rules=rules, limits=limits)
 
 
 def _length_s(text: str, speed: float) -> float:

@@ -224,7 +224,7 @@ def _load_identifier(among: frozenset[str]) -> tuple[_Identifier | None, dict[st
     return identifier, spellings
 
 
-def detect_text_language(text: str, among: Collection[str]) -> str | None:
+def detect_text_language(text: str, among: Collection[str], *, min_probability: float = _MIN_PROBABILITY) -> str | None:
     """Tell the language a text is written in.
 
     The first call loads a model (0.8 s, 60 MB): keep it off the event loop. Safe to call from many threads.
@@ -233,10 +233,10 @@ def detect_text_language(text: str, among: Collection[str]) -> str | None:
         text: Any length; the first 2,000 characters count.
         among: Languages to choose from, spelled in any way `find_language` takes. Those the model has not learned
             (Tibetan, Hawaiian, Maori, Sindhi, Sundanese, Yiddish) are never the answer.
+        min_probability: What the evidence must amount to, among these languages.
 
     Returns:
-        The member of `among`, spelled as there, or None where the text gives no good evidence: empty, numbers,
-        marks, a short word that many languages have, or a language outside `among`.
+        The member of `among`, spelled as there, or None without evidence: no text, numbers, words many languages share.
 
     Raises:
         UnsupportedValueError: A member of `among` is no language.
@@ -246,5 +246,5 @@ def detect_text_language(text: str, among: Collection[str]) -> str | None:
     if identifier is None:
         return None
     label, probability = identifier.classify(text[:_DETECTION_CHARS])
-    floor = max(_MIN_PROBABILITY, _CHANCE_MARGIN / (len(spellings) + 1))
+    floor = max(min_probability, _CHANCE_MARGIN / (len(spellings) + 1))
     return spellings.get(label) if probability >= floor else None

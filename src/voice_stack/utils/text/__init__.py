@@ -1,0 +1,29 @@
+"""Text for speech synthesis: made plain, read out, then cut into sentences and clauses.
+
+What needs only the standard library is here by name; `spoken` (numbers and the like in words) and `pipeline` (all of it
+in one go, lazily) need the extra `tts` and are imported by their own names.
+"""
+
+from voice_stack.utils.text.clauses import (
+    CLAUSE_PAUSE_S,
+    PARAGRAPH_PAUSE_S,
+    SENTENCE_PAUSE_S,
+    Clause,
+    split_clauses,
+)
+from voice_stack.utils.text.plain import is_speakable, normalise
+from voice_stack.utils.text.script import ScriptPart, parse_script
+from voice_stack.utils.text.sentences import sentence_ends
+
+__all__ = [
+    "CLAUSE_PAUSE_S",
+    "PARAGRAPH_PAUSE_S",
+    "SENTENCE_PAUSE_S",
+    "Clause",
+    "ScriptPart",
+    "is_speakable",
+    "normalise",
+    "parse_script",
+    "sentence_ends",
+    "split_clauses",
+]

@@ -1,0 +1,186 @@
+"""From a text of any length to clauses that are ready to be spoken: lazily, a paragraph at a time."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from voice_stack.utils.language import detect_text_language
+from voice_stack.utils.text.clauses import PARAGRAPH_PAUSE_S, Clause, attach_unspeakable, cut_sentence
+from voice_stack.utils.text.plain import is_speakable, normalise
+from voice_stack.utils.text.pronunciation import Pronunciations
+from voice_stack.utils.text.script import MAX_PAUSE_S, split_pauses
+from voice_stack.utils.text.sentences import sentence_ends, split_sentences
+from voice_stack.utils.text.spoken import read_spans
+from voice_stack.utils.text.spoken.languages import GRAMMARS
+
+MAX_BLOCK_CHARS = 2000
+"""Longer paragraphs are worked on in pieces, so that neither the first clause nor memory waits for a text's length."""
+_LINE_BREAK = r"(?:\r\n?+|[\n\v\f\x85\u2028])"
+_PARAGRAPH_BREAK = re.compile(rf"{_LINE_BREAK}(?:[^\S\r\n\v\f\x85\u2028\u2029]*+{_LINE_BREAK})++|\u2029")
+_ANY_BREAK = re.compile(rf"{_LINE_BREAK}")
+_LAST_PLACE_CHARS = 40  # what must follow a full stop in a piece to tell whether it ends a sentence
+
+_SURE = 0.97
+_MIN_WORDS = 4
+_LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
+
+
+@dataclass(frozen=True)
+class ClauseLimits:
+    """How long clauses may be, in characters of spoken text.
+
+    Attributes:
+        max_chars: No clause is longer.
+        first_max_chars: A longer first sentence is cut at a clause mark, if it has one, so that sound starts early.
+        by_language: `max_chars` of languages that have their own, by code.
+    """
+
+    max_chars: int = 220
+    first_max_chars: int = 60
+    by_language: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, language: str) -> int:
+        """The longest clause in a language."""
+        return self.by_language.get(language, self.max_chars)
+
+
+NO_RULES = Pronunciations()
+DEFAULT_LIMITS = ClauseLimits()
+
+
+def clauses(
+    text: str,
+    language: str = "",
+    *,
+    languages: Sequence[str] = (),
+    rules: Pronunciations = NO_RULES,
+    limits: ClauseLimits = DEFAULT_LIMITS,
+) -> Iterator[Clause]:
+    """Make a text ready to be spoken: plain, in words, with its pauses, in pieces for the engine.
+
+    Works paragraph by paragraph, so that the first clause of a book comes as soon as that of a sentence, and memory
+    stays flat. `[pause:500ms]` in the text is the pause of the clause before it.
+
+    Args:
+        text: As the client wrote it; Markdown is removed.
+        language: Code of its language; empty if not known.
+        languages: Codes of what the voice speaks: with several, a sentence that is clearly in another one than the
+            text is read in that.
+        rules: Pronunciations that go before everything else.
+        limits: Of the engine.
+
+    Yields:
+        Clauses with `language` and `source`. One without text is a pause alone, and comes only at the very start.
+    """
+    held: Clause | None = None
+    is_marked = False
+    for step in _steps(text, language, languages, rules, limits):
+        if isinstance(step, Clause):
+            if held is not None:
+                yield held
+            held, is_marked = step, False
+        else:
+            pause_s = step + held.pause_s if held is not None and is_marked else step
+            held = replace(held or Clause("", 0.0, language), pause_s=min(pause_s, MAX_PAUSE_S))
+            is_marked = True
+    if held is not None:
+        yield held if is_marked else replace(held, pause_s=0.0)
+
+
+def _steps(
+    text: str, language: str, languages: Sequence[str], rules: Pronunciations, limits: ClauseLimits
+) -> Iterator[Clause | float]:
+    """Clauses with their natural pauses, and the lengths of the pauses that are marked in the text."""
+    reader = _Reader(language or (languages[0] if len(languages) == 1 else ""), tuple(languages), rules, limits)
+    is_first = True
+    for part, pause_s in split_pauses(text):
+        for block in _blocks(part):
+            for clause in reader.read(block, is_first=is_first):
+                yield clause
+                is_first = False
+        if pause_s:
+            yield pause_s
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """Cut a text into paragraphs, with the empty lines behind them, and long paragraphs into pieces."""
+    start = 0
+    while start < len(text):
+        end = _block_end(text, start)
+        yield text[start:end]
+        start = end
+
+
+def _block_end(text: str, start: int) -> int:
+    if paragraph := _PARAGRAPH_BREAK.search(text, start, start + MAX_BLOCK_CHARS):
+        return paragraph.end()
+    piece = text[start : start + MAX_BLOCK_CHARS]
+    if len(piece) < MAX_BLOCK_CHARS:
+        return len(text)
+    for cuts in (
+        [line.end() for line in _ANY_BREAK.finditer(piece)],
+        [end for end in sentence_ends(piece.replace("\n", " ")) if end < len(piece) - _LAST_PLACE_CHARS],
+        [piece.rfind(" ") + 1],
+    ):
+        if cuts and cuts[-1] > 0:
+            return start + cuts[-1]
+    return start + len(piece)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads pieces of a text, each with the same options."""
+
+    language: str
+    languages: tuple[str, ...]
+    rules: Pronunciations
+    limits: ClauseLimits
+
+    def read(self, block: str, *, is_first: bool) -> list[Clause]:
+        """The speakable clauses of a piece, each with the pause that is natural after it."""
+        clauses: list[Clause] = []
+        for line in normalise(block).splitlines():
+            if clauses and not line:
+                clauses[-1] = replace(clauses[-1], pause_s=PARAGRAPH_PAUSE_S)
+            for sentence in split_sentences(line):
+                clauses += self._read_sentence(sentence, is_first=is_first and not clauses)
+        longest = max((self.limits.of(clause.language) for clause in clauses), default=1)
+        spoken = [clause for clause in attach_unspeakable(clauses, longest) if is_speakable(clause.text)]
+        if spoken and _PARAGRAPH_BREAK.search(block, len(block.rstrip())):
+            spoken[-1] = replace(spoken[-1], pause_s=PARAGRAPH_PAUSE_S)
+        return spoken
+
+    def _read_sentence(self, sentence: str, *, is_first: bool) -> Iterator[Clause]:
+        language = sentence_language(sentence, self.language, self.languages)
+        read = read_spans(sentence, language, self.rules.find(sentence, language))
+        max_chars = self.limits.of(language)
+        first_max_chars = min(self.limits.first_max_chars, max_chars) if is_first else max_chars
+        said = written = 0
+        for clause in cut_sentence(" ".join(read.text.split()), first_max_chars, max_chars):
+            said = read.end_of(clause.text, said)
+            until = read.written_until(said)
+            yield replace(clause, language=language, source=sentence[written:until].strip())
+            written = max(written, until)
+
+
+def sentence_language(sentence: str, language: str, languages: Sequence[str]) -> str:
+    """The language to read a sentence in.
+
+    Args:
+        sentence: Normalised text.
+        language: Language of the whole text; empty if not known.
+        languages: What the voice speaks.
+
+    Returns:
+        One of `languages` where the sentence is clearly in it, else `language`.
+    """
+    if len(languages) < 2:
+        return language
+    # A few words in Latin letters may be a name or a title; another script is seen at once.
+    is_short = len(sentence.split()) < _MIN_WORDS and _LATIN.search(sentence) is not None
+    if is_short and language:
+        return language
+    # Among all the others as well: a language that the voice does not speak must not pass for the one nearest to it.
+    among = {*languages, *(code for code in GRAMMARS if code not in languages)}
+    found = detect_text_language(sentence, among, min_probability=_SURE if language else 0.0)
+    return found if found in languages and found is not None else language

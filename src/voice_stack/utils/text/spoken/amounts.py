@@ -1,0 +1,200 @@
+"""Prices, percentages and measures: numbers with what they count."""
+
+import functools
+import re
+from decimal import Decimal
+
+from babel.numbers import format_decimal, get_currency_name
+from babel.units import format_unit
+
+from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar
+from voice_stack.utils.text.spoken.numbers import (
+    CARDINAL,
+    FEMININE,
+    MASCULINE,
+    MAX_DIGITS,
+    choose_form,
+    spell_decimal,
+    spell_whole,
+    split_number,
+)
+
+
+@functools.cache
+def number_shape(grammar: Grammar) -> str:
+    """A pattern of digits and the marks inside numbers.
+
+    It starts only where a number does, so that no search starts inside one again.
+    """
+    if " " not in grammar.groups:
+        return r"(?<!\d)(?<!\d[.,'])\d++(?:[.,']\d++)*+"
+    group = r" (?=\d{3}(?!\d))"
+    return rf"(?<!\d)(?<!\d[.,'])(?!(?<=\d )\d{{3}}(?!\d))\d++(?:(?:[.,']|{group})\d++)*+"
+
+
+_UNITS = {
+    "km": "length-kilometer", "m": "length-meter", "cm": "length-centimeter", "mm": "length-millimeter",
+    "mi": "length-mile", "ft": "length-foot", "km²": "area-square-kilometer", "m²": "area-square-meter",
+    "ha": "area-hectare", "m³": "volume-cubic-meter", "l": "volume-liter", "L": "volume-liter",
+    "ml": "volume-milliliter", "mL": "volume-milliliter", "kg": "mass-kilogram", "g": "mass-gram",
+    "mg": "mass-milligram", "t": "mass-tonne", "lb": "mass-pound", "lbs": "mass-pound", "oz": "mass-ounce",
+    "km/h": "speed-kilometer-per-hour", "mph": "speed-mile-per-hour", "m/s": "speed-meter-per-second",
+    "°C": "temperature-celsius", "°F": "temperature-fahrenheit", "°": "angle-degree", "h": "duration-hour",
+    "min": "duration-minute", "s": "duration-second", "ms": "duration-millisecond", "W": "power-watt",
+    "kW": "power-kilowatt", "MW": "power-megawatt", "kWh": "energy-kilowatt-hour", "V": "electric-volt",
+    "Hz": "frequency-hertz", "kHz": "frequency-kilohertz", "MHz": "frequency-megahertz", "GHz": "frequency-gigahertz",
+    "kB": "digital-kilobyte", "KB": "digital-kilobyte", "MB": "digital-megabyte", "GB": "digital-gigabyte",
+    "TB": "digital-terabyte", "%": "",
+}  # fmt: skip
+_OTHER_SPELLINGS = {
+    "км": "km", "м": "m", "см": "cm", "мм": "mm", "км²": "km²", "м²": "m²", "м³": "m³", "га": "ha", "л": "l",
+    "мл": "ml", "кг": "kg", "мг": "mg", "км/ч": "km/h", "м/с": "m/s", "кВт": "kW", "Вт": "W", "Гц": "Hz", "ГБ": "GB",
+    "МБ": "MB", "kph": "km/h", "km2": "km²", "m2": "m²", "m3": "m³", "℃": "°C", "º C": "°C", "° C": "°C", "٪": "%",
+    "saat": "h", "мин": "min",
+}  # fmt: skip
+_MINUS = r"(?<![\w)])-"
+_BARE_ONLY = frozenset("s")
+"""Words of Slavic languages, too: units only directly behind the number."""
+_ENGLISH_ONLY = frozenset(["mi"])
+"""Words of Romance languages."""
+
+
+def _alternatives(names: list[str]) -> str:
+    return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+
+
+@functools.cache
+def measure_pattern(grammar: Grammar) -> re.Pattern[str]:
+    """A number with a unit or a percent sign."""
+    units = _alternatives([*_UNITS, *_OTHER_SPELLINGS])
+    return re.compile(rf"({_MINUS})?({number_shape(grammar)})( ?)({units}){WORD_EDGE_AFTER}(?!['/]\w)")
+
+
+_SYMBOLS = {
+    "US$": "USD", "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "￥": "CNY", "₹": "INR", "₩": "KRW",
+    "₽": "RUB", "₺": "TRY", "R$": "BRL", "zł": "PLN", "Kč": "CZK",
+    "Ft": "HUF", "руб.": "RUB", "元": "CNY", "円": "JPY", "원": "KRW",
+}  # fmt: skip
+_CODES = ["USD", "EUR", "GBP", "JPY", "CNY", "CHF", "INR", "KRW", "RUB", "TRY", "PLN", "CZK", "HUF", "BRL", "MXN"]
+_CURRENCIES = _SYMBOLS | {code: code for code in _CODES}
+_SHORT_SCALES = {"k": 10**3, "K": 10**3, "M": 10**6, "m": 10**6, "bn": 10**9, "B": 10**9}
+
+
+@functools.cache
+def money_pattern(grammar: Grammar) -> re.Pattern[str]:
+    """A currency before or behind a number, with a word like million between or behind."""
+    number, signs = number_shape(grammar), _alternatives(list(_CURRENCIES))
+    scales = _alternatives([*grammar.scales, *_SHORT_SCALES])
+    ahead = rf"{WORD_EDGE_BEFORE}({signs}) ?({number})(?:( ?)({scales}){WORD_EDGE_AFTER})?"
+    behind = rf"({number})(?:( ?)({scales}){WORD_EDGE_AFTER})? ?({signs}){WORD_EDGE_AFTER}"
+    return re.compile(f"({_MINUS})?(?:{ahead}|{behind})")
+
+
+def read_money(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read a price that `money_pattern` found."""
+    minus, sign, number, gap, scale = found.group(1, 2, 3, 4, 5)
+    if sign is None:
+        number, gap, scale, sign = found.group(6, 7, 8, 9)
+    parts = split_number(number, grammar)
+    if parts is None or len(parts[0]) > MAX_DIGITS:
+        return None
+    code = "CNY" if sign == "¥" and grammar.code == "zh" else _CURRENCIES[sign]
+    spoken = _read_price(parts, (gap or "") + (scale or ""), code, grammar)
+    return f"{grammar.signs['minus']}{_blank(grammar)}{spoken}" if minus else spoken
+
+
+def _read_price(parts: tuple[str, str], scale: str, code: str, grammar: Grammar) -> str:
+    whole, decimals = parts
+    word = scale.strip()
+    if word in grammar.scales:
+        behind = grammar.scales[word]
+        amount = spell_decimal(whole, decimals, grammar) if decimals else spell_whole(whole, grammar)
+        # The value of an entry is the word itself in full, or the preposition behind it ("millions de").
+        said = (behind if word.endswith(".") or len(behind) > 2 else f"{word} {behind}").strip()
+        spoken = _join(grammar, amount, said, _currency(code, Decimal(10**6), grammar))
+        return re.sub(r"\bde (?=[aeiou])", "d'", spoken) if grammar.code == "fr" else spoken
+    if word in _SHORT_SCALES:
+        value = Decimal(f"{whole}.{decimals or 0}") * _SHORT_SCALES[word]
+        whole, decimals = (str(int(value)), "") if value == int(value) else (whole, decimals)
+    if len(decimals) == 2 and grammar.money and code in grammar.cents:
+        return _read_parts(int(whole), int(decimals), code, grammar)
+    unit = _currency(code, Decimal(f"{whole}.{decimals or 0}") if decimals else Decimal(whole), grammar)
+    return _join(grammar, _spell(whole, decimals, unit, grammar), unit)
+
+
+def _read_parts(whole: int, hundredths: int, code: str, grammar: Grammar) -> str:
+    unit = _currency(code, Decimal(whole), grammar)
+    cents_unit = choose_form(grammar.cents[code], Decimal(hundredths), grammar)
+    main = f"{_spell(str(whole), '', unit, grammar)} {unit}"
+    alone = f"{_spell(str(hundredths), '', cents_unit, grammar)} {cents_unit}"
+    if not hundredths:
+        return main
+    if not whole:
+        return alone
+    has_unit = "{unit}" in grammar.money
+    cents = _spell(str(hundredths), "", cents_unit, grammar) if has_unit else spell_whole(str(hundredths), grammar)
+    return grammar.money.format(main=main, cents=cents, unit=cents_unit)
+
+
+def _currency(code: str, count: Decimal, grammar: Grammar) -> str:
+    forms = grammar.currencies.get(code)
+    return choose_form(forms, count, grammar) if forms else get_currency_name(code, count, locale=grammar.code)
+
+
+PERCENT_AHEAD = re.compile(r"(?<![\w%])% ?(\d{1,15}(?:[.,]\d{1,9})?)(?![\w%]|[.,]\d)")
+
+
+def read_percent_ahead(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read a percentage with its sign before it, as in Turkish."""
+    parts = split_number(found[1], grammar)
+    return _read_unit(*parts, "%", grammar) if parts else None
+
+
+def read_measure(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read a number with a unit or a percent sign that `measure_pattern` found."""
+    minus, number, gap, symbol = found.groups()
+    unit = _OTHER_SPELLINGS.get(symbol, symbol)
+    parts = split_number(number, grammar)
+    if parts is None or len(parts[0]) > MAX_DIGITS or (gap and unit in _BARE_ONLY):
+        return None
+    if unit in _ENGLISH_ONLY and grammar.code != "en":
+        return None
+    spoken = _read_unit(*parts, unit, grammar)
+    return f"{grammar.signs['minus']}{_blank(grammar)}{spoken}" if minus and spoken else spoken
+
+
+def _read_unit(whole: str, decimals: str, unit: str, grammar: Grammar) -> str | None:
+    count = Decimal(f"{whole}.{decimals}") if decimals else Decimal(whole)
+    ours = grammar.percent if unit == "%" else grammar.units.get(unit)
+    if ours:
+        return choose_form(ours, count, grammar).format(_spell(whole, decimals, "", grammar))
+    # CLDR's pattern is filled with the number in digits first, since the number chooses the form of the unit.
+    digits = format_decimal(count, locale=grammar.code, decimal_quantization=False)
+    said = format_unit(count, _UNITS[unit], length="long", locale=grammar.code)
+    if _UNITS[unit] in said:  # what Babel gives where CLDR has no long name
+        return None
+    name = said.replace(digits, "").strip()
+    spoken = said.replace(digits, _spell(whole, decimals, name, grammar)).replace("\xa0", " ")
+    return spoken if grammar.is_spaced else spoken.replace(" ", "")
+
+
+def _spell(whole: str, decimals: str, unit: str, grammar: Grammar) -> str:
+    """The number before a unit, in the unit's gender."""
+    if decimals:
+        return spell_decimal(whole, decimals, grammar)
+    ruleset = FEMININE if unit.startswith(grammar.feminine or ("\0",)) else MASCULINE
+    spoken = spell_whole(whole, grammar, CARDINAL if grammar.code in ("ar", "hi") else ruleset)
+    return spell_attributive(spoken) if grammar.code == "hu" else spoken
+
+
+def spell_attributive(spoken: str) -> str:
+    """The form of a Hungarian number before a noun."""
+    return spoken.removesuffix("kettő") + "két" if spoken.endswith("kettő") else spoken
+
+
+def _blank(grammar: Grammar) -> str:
+    return " " if grammar.is_spaced else ""
+
+
+def _join(grammar: Grammar, *parts: str) -> str:
+    return _blank(grammar).join(part for part in parts if part)

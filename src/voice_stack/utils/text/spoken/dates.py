@@ -1,0 +1,176 @@
+"""Dates and times of day."""
+
+import functools
+import re
+
+from babel.dates import get_month_names
+
+from voice_stack.utils.text.spoken import slavic_ordinals
+from voice_stack.utils.text.spoken.grammar import WORD_EDGE_BEFORE, Grammar
+from voice_stack.utils.text.spoken.numbers import CARDINAL, spell, spell_year
+
+ISO_DATE = re.compile(r"(?<![\w-])(\d{4})-(\d\d)-(\d\d)(?![\w-])")
+NUMERIC_DATE = re.compile(r"(?<![\w./-])(\d{1,4})([./-])(\d{1,2})\2(\d{4}|\d{1,2})(?![\w/-]|\.\d)\.?(?! ?[$€£%])")
+_EDGE = WORD_EDGE_BEFORE + r"(?<![.,:])"
+_LAST_MONTH, _LAST_DAY = 12, 31
+
+
+def read_iso_date(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read a date that `ISO_DATE` found."""
+    year, month, day = map(int, found.groups())
+    return _read_date(year, month, day, found, grammar)
+
+
+def read_numeric_date(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read a date that `NUMERIC_DATE` found, if it is one in the language's order; it must have a year of 4 digits."""
+    first, _, second, third = found.groups()
+    if len(first) == 4:
+        return _read_date(int(first), int(second), int(third), found, grammar)
+    if len(third) != 4 or len(first) == 3 or grammar.date_order == "ymd":
+        return None
+    day, month = int(first), int(second)
+    if (grammar.date_order == "mdy" and found[2] != "." and day <= _LAST_MONTH) or month > _LAST_MONTH:
+        day, month = month, day
+    return _read_date(int(third), month, day, found, grammar)
+
+
+def _read_date(year: int, month: int, day: int, found: re.Match[str], grammar: Grammar) -> str | None:
+    if not (1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY):
+        return None
+    names = get_month_names("wide", locale=grammar.code)
+    return grammar.date.format(
+        day=read_day(day, found, grammar), month=names[month], year=_year(year, grammar), m=spell_month(month, grammar)
+    )
+
+
+def _year(year: int, grammar: Grammar) -> str:
+    genitive = grammar.years.get({"ru": "года", "pl": "roku"}.get(grammar.code, ""))
+    if genitive is None:
+        return spell_year(year, grammar)
+    return f"{read_year_ordinal(year, genitive, grammar)} {'года' if grammar.code == 'ru' else 'roku'}"
+
+
+def spell_month(month: int, grammar: Grammar) -> str:
+    """The number of a month; two of them are irregular in Korean."""
+    irregular = {6: "유", 10: "시"} if grammar.code == "ko" else {}
+    return irregular.get(month) or spell(month, grammar.code)
+
+
+def read_year_ordinal(year: int, ruleset: str, grammar: Grammar) -> str:
+    """Read a year that the word behind it makes an ordinal (`1984 году`)."""
+    if ruleset == "genitive":
+        return slavic_ordinals.spell_genitive(year, grammar.code)
+    if ruleset == "locative":
+        return slavic_ordinals.spell_polish_locative(year)
+    return spell(year, grammar.code, ruleset)
+
+
+def read_day(day: int, found: re.Match[str], grammar: Grammar) -> str:
+    """Read a day of the month, in the form that the word before it asks for."""
+    if grammar.day == "genitive":
+        return slavic_ordinals.spell_genitive(day, grammar.code)
+    if grammar.day == "hungarian":
+        return _hungarian_day(day, "")
+    if grammar.day == "first":
+        return grammar.first_day if day == 1 else spell(day, grammar.code)
+    return spell(day, grammar.code, grammar.ordinal_contexts.get(word_before(found), grammar.day or CARDINAL))
+
+
+def _hungarian_day(day: int, ending: str) -> str:
+    """`ötödike`, and with an ending that was written behind the number `ötödikén`."""
+    ordinal = spell(day, "hu", "spellout-ordinal")
+    low = re.search("[oa]dik$", ordinal) is not None
+    stem = "elsej" if day == 1 else ordinal
+    ending = ending.removeprefix("j")
+    if not ending:
+        return stem + ("a" if low else "e")
+    return stem + ending if ending[0] in "aáeéi" else stem + ("á" if low else "é") + ending
+
+
+def word_before(found: re.Match[str]) -> str:
+    """The word before a match, with one blank between."""
+    return found.string[max(0, found.start() - 24) : found.start()].rstrip(" ").rpartition(" ")[2]
+
+
+@functools.cache
+def day_of_month_pattern(grammar: Grammar) -> re.Pattern[str] | None:
+    """A day beside the name of its month, in languages where that day is no plain number."""
+    if not grammar.day:
+        return None
+    names = "|".join(re.escape(name) for name in get_month_names("wide", locale=grammar.code).values())
+    if grammar.code == "en":
+        day = r"(\d{1,2})(?:st|nd|rd|th)?(?![\w.,:%]\d|\w)"
+        return re.compile(rf"(?<!\w)({names}) {day}|{_EDGE}(\d{{1,2}})(?:st|nd|rd|th)? (?:of )?({names})(?!\w)")
+    if grammar.day == "hungarian":
+        return re.compile(rf"(?:{_EDGE}(\d{{4}})\. )?(?<!\w)({names}) (\d{{1,2}})(?:\.|-(\w{{1,4}}))(?!\w)")
+    after = " de " if grammar.date.startswith("{day} de") else " "
+    return re.compile(rf"{_EDGE}(\d{{1,2}})(?:\.|er|º|°)?{after}({names})(?!\w)", re.IGNORECASE)
+
+
+def read_day_of_month(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read what `day_of_month_pattern` found."""
+    if grammar.day == "hungarian":
+        year, month, number, ending = found.groups()
+        day = _hungarian_day(int(number), ending or "") if 1 <= int(number) <= _LAST_DAY else number
+        return " ".join([*([spell_year(int(year), grammar)] if year else []), month, day])
+    numbers = [int(group) for group in found.groups() if group and group.isdecimal()]
+    month = next(group for group in found.groups() if group and not group.isdecimal())
+    if not 1 <= numbers[0] <= _LAST_DAY:
+        return None
+    day = read_day(numbers[0], found, grammar)
+    if grammar.code == "en":
+        article = "" if word_before(found).lower() == "the" else "the "
+        return f"{month} {day}" if found[1] else f"{article}{day} of {month}"
+    return found[0].replace(found[0][: found.start(2) - found.start()], f"{day}{' de ' if ' de ' in found[0] else ' '}")
+
+
+@functools.cache
+def clock_pattern(grammar: Grammar) -> re.Pattern[str]:
+    """A time of day: hours and minutes, perhaps with seconds, halves of the day and the word for the hour."""
+    mark = grammar.clock.get("mark")
+    marked = rf"|{_EDGE}(\d{{1,2}}) ?{mark} ?([0-5]\d)?(?!\w)" if mark else r"|(?!)()()"
+    half = r"(?: ?([ap])\.?m\b\.?)" if "half" in grammar.clock else "(?!)()"
+    halved = rf"|{_EDGE}(\d{{1,2}}){half}"
+    behind = rf"(?:(?:{grammar.after_clock})(?!\w))" if grammar.after_clock else "(?!)"
+    dotted = rf"|{_EDGE}(\d{{1,2}})\.([0-5]\d){behind}" if grammar.after_clock else r"|(?!)()()"
+    usual = rf"{_EDGE}(\d{{1,2}}):([0-5]\d)(?::([0-5]\d))?(?![\d:]|[.,]\d)(?:{half}|{behind})?"
+    return re.compile(usual + marked + halved + dotted, re.IGNORECASE)
+
+
+def read_clock(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read a time that `clock_pattern` found."""
+    h1, m1, seconds, half1, h2, m2, h3, half3, h4, m4 = found.groups()
+    hour, minute, half = int(h1 or h2 or h3 or h4), int(m1 or m2 or m4 or 0), half1 or half3 or ""
+    if hour > 24 or (half and hour > 12):
+        return None
+    spoken = _read_time(hour, minute, half.lower(), word_before(found).lower(), grammar)
+    behind = spell(int(seconds), grammar.code) if seconds else ""
+    return f"{spoken} {behind}".strip() + _kept_stop(found)
+
+
+def _read_time(hour: int, minute: int, half: str, preposition: str, grammar: Grammar) -> str:
+    shapes = grammar.clock
+    h, m = _read_hour(hour, preposition, grammar), spell(minute, grammar.code)
+    if half:
+        shape = shapes["half"] if minute else shapes["full_half"]
+        return shape.format(h=h, m=f"oh {m}" if minute < 10 else m, half=shapes[f"{half}m"])
+    few = "full_few" if hour % 10 in (2, 3, 4) and hour not in (12, 13, 14) else "full"
+    one = hour == 1 or (hour == 21 and grammar.code == "ru")
+    if not minute:
+        return (shapes.get("full_one" if one else few) or shapes["full"]).format(h=h)
+    usual = shapes.get("one", shapes["time"]) if one else shapes["time"]
+    return (shapes.get("oh", usual) if minute < 10 else usual).format(h=h, m=m)
+
+
+def _read_hour(hour: int, preposition: str, grammar: Grammar) -> str:
+    rules = grammar.clock.get("rules", CARDINAL)
+    if rules != "hour":
+        return spell(hour, grammar.code, rules)
+    if grammar.code == "ko":
+        return spell(hour, "ko", "spellout-cardinal-native-attributive" if 0 < hour <= 12 else CARDINAL)
+    return slavic_ordinals.spell_polish_hour(hour, preposition) if hour else spell(0, grammar.code)
+
+
+def _kept_stop(found: re.Match[str]) -> str:
+    """The full stop that an abbreviation at the end of a sentence shares with it."""
+    return "." if found[0].endswith(".") and found.end() == len(found.string.rstrip()) else ""

@@ -1,0 +1,100 @@
+"""What has to be known of a language to read numbers, amounts and the like in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+WORD_EDGE_BEFORE = r"(?<![^\W\u2e80-\ufaff])"
+WORD_EDGE_AFTER = r"(?![^\W\u2e80-\ufaff])"
+"""Edges of words in patterns, in scripts with and without blanks between words."""
+
+
+def table(text: str) -> Mapping[str, str]:
+    """A table written `key=value; key=value`; keys may hold a `=`."""
+    pairs = (entry.rpartition("=") for entry in text.split(";") if entry.strip())
+    return MappingProxyType({key.strip(): value.strip() for key, _, value in pairs})
+
+
+def words(text: str) -> frozenset[str]:
+    """A set of words written with blanks between them."""
+    return frozenset(text.split())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Grammar:
+    """One language's tables. Words with several forms are written `one|few|many`, in the order of CLDR's plural rules.
+
+    Attributes:
+        code: The language, as `utils.language` spells it.
+        decimal: Its decimal mark.
+        groups: Marks between groups of three digits.
+        point: How the decimal mark is read; the number before it chooses the form.
+        denominators: Names of tenths, hundredths and thousandths, in languages that read a decimal as a fraction.
+        decimals: Whether the digits behind it are read one by one, or as one number where there are two at most.
+        is_spaced: Whether blanks part words.
+        has_long_years: Whether years are read otherwise than numbers (nineteen eighty-four).
+        signs: Marks of sums and addresses; `minus` is a number's sign, `to` a dash between two, `eq` stands for `=`.
+        percent: How a percentage is read; `{}` is the number.
+        units: Readings of units that CLDR lacks or gives as signs.
+        feminine: Beginnings of the names of units and currencies that are feminine.
+        currencies: Names of currencies by their ISO code, where they are not CLDR's.
+        cents: Names of their hundredth parts.
+        money: Both parts of a price: `{main}`, `{cents}`, with `{unit}` for the name of the hundredth part. Empty: a
+            price is read as a decimal number.
+        scales: Words for large numbers that stand between number and currency, with what follows them.
+        ordinals: Endings written after a number (patterns) and the rule set that reads the number then.
+        ordinal_contexts: For languages that write ordinals with a dot: words before, and the rule set.
+        ordinal_followers: Words after a number with a dot that make it an ordinal.
+        counters: Words after a number that ask for another rule set (patterns); `two` and `attributive` are the forms
+            that Chinese and Hungarian have of a two.
+        years: Words after a year that make it an ordinal: word -> rule set.
+        date: How a date is read: `{day}`, `{month}`, `{year}`.
+        date_order: Order of the parts in a date of numbers with slashes.
+        day: Rule set for days of the month; `first`: cardinal but for the first day.
+        first_day: The word for the first day then.
+        clock: How a time is read: `{h}`, `{m}`; `full_hour`, `oh` (minutes below ten).
+        after_clock: What may be written behind a time and is read with it (pattern).
+        roman_words: Words before a Roman numeral that is read as a number.
+        roman_followers: Words after a Roman numeral: word -> rule set.
+        regnal: How numerals of rulers are read: `{}` is the ordinal; empty: as a number.
+        regnal_first: The word where only the first ruler of a name has an ordinal.
+        regnal_limit: From which number on cardinals are used for rulers.
+        abbreviations: What they stand for. `#` behind one: only before a digit; `^`: only before a capital.
+        fractions: Readings of 1/2, 1/3, 2/3, 1/4, 3/4.
+    """
+
+    code: str
+    decimal: str = ","
+    groups: str = "."
+    point: str
+    denominators: tuple[str, ...] = ()
+    decimals: Literal["digits", "number"] = "digits"
+    is_spaced: bool = True
+    has_long_years: bool = False
+    signs: Mapping[str, str]
+    percent: str
+    units: Mapping[str, str] = field(default_factory=dict)
+    feminine: tuple[str, ...] = ()
+    currencies: Mapping[str, str] = field(default_factory=dict)
+    cents: Mapping[str, str] = field(default_factory=dict)
+    money: str = ""
+    scales: Mapping[str, str] = field(default_factory=dict)
+    ordinals: Mapping[str, str] = field(default_factory=dict)
+    ordinal_contexts: Mapping[str, str] = field(default_factory=dict)
+    ordinal_followers: frozenset[str] = frozenset()
+    counters: Mapping[str, str] = field(default_factory=dict)
+    years: Mapping[str, str] = field(default_factory=dict)
+    date: str
+    date_order: Literal["dmy", "mdy", "ymd"] = "dmy"
+    day: str = ""
+    first_day: str = ""
+    clock: Mapping[str, str]
+    after_clock: str = ""
+    roman_words: frozenset[str] = frozenset()
+    roman_followers: Mapping[str, str] = field(default_factory=dict)
+    regnal: str = ""
+    regnal_first: str = ""
+    regnal_limit: int = 100
+    abbreviations: Mapping[str, str] = field(default_factory=dict)
+    fractions: tuple[str, ...] = ()
