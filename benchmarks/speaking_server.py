@@ -30,8 +30,9 @@ class SpeakingServer:
     def first_byte_s(self, text: str, audio_format: str) -> float:
         """Seconds until the first byte of an answer, whose listener then leaves."""
         with self._ask(text, audio_format) as answer:
+            chunks = (chunk for chunk in answer() if chunk)
             started = time.perf_counter()
-            next(chunk for chunk in answer() if chunk)
+            next(chunks)
             return time.perf_counter() - started
 
     def whole_s(self, text: str, audio_format: str = "mp3") -> float:
