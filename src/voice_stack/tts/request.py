@@ -30,9 +30,15 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
-    """A checked request, or the part of it that is one engine's, on its way to the engine process."""
+    """A checked request, or the part of it that is one engine's, on its way to the engine process.
+
+    Attributes:
+        passages: Who says what, in order.
+        goes_on: Whether another engine speaks after it.
+    """
 
     passages: tuple[Passage, ...]
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -80,10 +80,10 @@ class TtsService:
         if not parts:
             raise InvalidRequestError(f"input={body.input[:80]!r}: there is nothing to speak in it", param="input")
         said = [await self._cast(part, body, choice) for part in parts]
-        return [
-            Turn(engine, SpeechRequest(tuple(passage for _, passage in passages)))
-            for engine, passages in groupby(said, key=itemgetter(0))
-        ]
+        spoken = [(engine, tuple(passage for _, passage in part)) for engine, part in groupby(said, key=itemgetter(0))]
+        *before, (engine, passages) = spoken
+        turns = [Turn(engine, SpeechRequest(passages, goes_on=True)) for engine, passages in before]
+        return [*turns, Turn(engine, SpeechRequest(passages))]
 
     async def _cast(self, part: ScriptPart, body: SpeechBody, choice: ModelChoice) -> tuple[EngineSpec, Passage]:
         """Who speaks a part of the text, on which engine."""

@@ -56,14 +56,13 @@ class Turns:
         """
         sample_rate: int | None = None
         try:
-            for index, job in enumerate(self._jobs):
+            for job in self._jobs:
                 handle = await job
                 async for output in handle.outputs():
                     assert isinstance(output, Sound)
                     sample_rate = sample_rate or output.sample_rate
                     samples = await _resample(output, sample_rate)
-                    is_last = output.is_last and index == len(self._turns) - 1
-                    yield replace(output, samples=samples, sample_rate=sample_rate, is_last=is_last)
+                    yield replace(output, samples=samples, sample_rate=sample_rate)
             if sample_rate is None:
                 raise EngineError("the engine made no sound for this text")
         finally:

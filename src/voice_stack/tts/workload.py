@@ -101,18 +101,19 @@ class TtsWorkload(Workload):
 
     def _cut(self, job: Job, request: SpeechRequest) -> Iterator[PlanStep]:
         yield Outlook(sum(_length_s(passage.text, passage.speed) for passage in request.passages))
-        for index, (line, is_last) in enumerate(_mark_last(self._lines(request.passages))):
+        for index, (line, ends_job) in enumerate(_mark_last(self._lines(request))):
+            is_last = ends_job and not request.goes_on
             cost_s = _length_s(line.clause.text, line.speed)
             # The first clause has the machine to itself: somebody waits for the sound to begin.
             yield Unit(job.id, index, cost_s, line.options, replace(line, is_last=is_last), is_sequential=index == 0)
 
-    def _lines(self, passages: Sequence[Passage]) -> Iterator[_Line]:
-        for passage, is_last_passage in _mark_last(passages):
+    def _lines(self, request: SpeechRequest) -> Iterator[_Line]:
+        for passage, ends_request in _mark_last(request.passages):
             slowest, fastest = self._capabilities.speed_range
             engine_speed = min(max(passage.speed, slowest), fastest)
             for clause, is_last in _mark_last(self._clauses(passage)):
                 # Another voice begins after it: a pause as between two sentences, or the one that is marked there.
-                goes_on = is_last and not is_last_passage
+                goes_on = is_last and (request.goes_on or not ends_request)
                 pause_s = clause.pause_s or SENTENCE_PAUSE_S if goes_on else clause.pause_s
                 options = VoiceOptions(passage.voice, clause.language, engine_speed)
                 yield _Line(replace(clause, pause_s=pause_s), options, passage.speed)
