@@ -51,7 +51,6 @@ def test_what_was_streamed_comes_back_as_an_exact_file(server: RunningServer, fo
     assert again.headers["content-type"] == streamed.headers["content-type"]
     patient = speak(server, text, response_format=format_name, stream=False)
     assert patient.headers["x-cache"] == "hit"
-    # The fake engine says the same thing in the same way each time.
     whole = speak(server, text, response_format=format_name, stream=False, cache=False)
     assert again.content == patient.content == whole.content
     events = speak(server, text, response_format=format_name, stream_format="sse")

@@ -53,7 +53,7 @@ async def speak_by_itself(settings: "TtsSettings", wanted: Wanted) -> AsyncGener
         opened = await service.cache.open(key, lambda: service.begin(body, plan), is_patient=False)
         try:
             async for piece in opened.reader.pieces():
-                characters = piece.note["characters"] if piece.note else None
+                characters = (piece.note or {}).get("characters")
                 yield SpeechChunk(piece.audio, characters if isinstance(characters, int) else None)
             assert opened.reader.facts is not None
             head = opened.reader.facts.exact_head
