@@ -5,9 +5,19 @@ import threading
 from pathlib import Path
 
 import pytest
+from fastapi import Response
 
 from client.protocol_server import AUDIO, ProtocolServer, cut_off, error, held_back
-from voice_stack.client import IncompleteResponseError, Model, Voice, VoiceStackClient
+from voice_stack.client import (
+    ApiError,
+    FileHead,
+    IncompleteResponseError,
+    InvalidResponseError,
+    Model,
+    SpeechChunk,
+    Voice,
+    VoiceStackClient,
+)
 
 
 def test_synthesize_sends_openais_fields(client: VoiceStackClient, server: ProtocolServer) -> None:
@@ -54,6 +64,50 @@ def test_a_cut_off_answer_that_nobody_has_seen_is_asked_for_again(
 def test_a_stream_is_tried_again_before_its_first_byte(client: VoiceStackClient, server: ProtocolServer) -> None:
     server.script.append(error(503))
     assert b"".join(client.synthesize_stream("Hello")) == AUDIO
+
+
+DELTA = b'data: {"type": "speech.audio.delta", "audio": "AQID", "characters": 4}\n\n'
+EVENTS = "text/event-stream"
+
+
+def test_chunks_say_how_far_the_speech_is(client: VoiceStackClient, server: ProtocolServer) -> None:
+    plain = b'data: {"type": "speech.audio.delta", "audio": "BA=="}\n\ndata: {"type": "something.new"}\n\n'
+    done = b'data: {"type": "speech.audio.done", "usage": {}, "exact_head": {"replaces": 2, "data": "AAA="}}\n\n'
+    server.script.append(Response(DELTA + plain + done, media_type=EVENTS))
+    assert list(client.synthesize_chunks("Hello", voice="amy", format="wav")) == [
+        SpeechChunk(b"\1\2\3", 4),
+        SpeechChunk(b"\4"),
+        SpeechChunk(b"", head=FileHead(2, b"\0\0")),
+    ]
+    sent = server.received[0].json
+    assert isinstance(sent, dict)
+    assert (sent["stream_format"], sent["voice"], sent["response_format"]) == ("sse", "amy", "wav")
+
+
+def test_chunks_of_servers_that_know_less(client: VoiceStackClient, server: ProtocolServer) -> None:
+    assert b"".join(chunk.audio for chunk in client.synthesize_chunks("Hello")) == AUDIO
+    server.script.append(Response(DELTA + b'data: {"type": "speech.audio.done"}\n\n', media_type=EVENTS))
+    assert list(client.synthesize_chunks("Hello"))[-1] == SpeechChunk(b"", head=FileHead())
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        (DELTA, IncompleteResponseError),
+        (DELTA + b'data: {"error": {"message": "out of breath"}}\n\n', ApiError),
+        (DELTA + b'data: {"type": "speech.audio.delta", "audio": "!"}\n\n', InvalidResponseError),
+        (DELTA + b'data: {"type": "speech.audio.delta"}\n\n', InvalidResponseError),
+        (DELTA + b"data: no JSON\n\n", InvalidResponseError),
+    ],
+)
+def test_chunks_that_end_badly(
+    client: VoiceStackClient, server: ProtocolServer, answer: bytes, failure: type[Exception]
+) -> None:
+    server.script.append(Response(answer, media_type=EVENTS))
+    chunks = client.synthesize_chunks("Hello")
+    assert next(chunks).audio == b"\1\2\3"
+    with pytest.raises(failure):
+        list(chunks)
 
 
 @pytest.mark.parametrize(("name", "sent"), [("a.wav", "wav"), ("a.OGG", "opus"), ("a.raw", "pcm"), ("a.mp3", "mp3")])

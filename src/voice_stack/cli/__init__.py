@@ -1,4 +1,4 @@
-"""The command line: `voice-stack asr | tts | up | transcribe | models | voices | doctor | bench | settings`."""
+"""The command line: `voice-stack asr | tts | up | transcribe | speak | models | voices | doctor | bench | settings`."""
 
 from importlib import import_module
 
@@ -9,6 +9,7 @@ _COMMANDS = {
     "tts": "serve",
     "up": "up",
     "transcribe": "transcribe",
+    "speak": "speak",
     "models": "models",
     "voices": "voices",
     "doctor": "doctor",

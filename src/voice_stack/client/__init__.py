@@ -28,6 +28,7 @@ from voice_stack.client.errors import (
 from voice_stack.client.jobs import Job, JobFailedError
 from voice_stack.client.options import AudioFormat, Server, TranscriptFormat
 from voice_stack.client.results import Health, Model, Segment, Transcript, Voice, Word
+from voice_stack.client.speech_events import FileHead, SpeechChunk
 from voice_stack.client.sync_client import VoiceStackClient
 from voice_stack.client.upload import AudioFile
 
@@ -38,6 +39,7 @@ __all__ = [
     "AudioFormat",
     "AuthenticationError",
     "BadRequestError",
+    "FileHead",
     "Health",
     "IncompleteResponseError",
     "InvalidResponseError",
@@ -52,6 +54,7 @@ __all__ = [
     "Server",
     "ServerError",
     "ServerUnreachableError",
+    "SpeechChunk",
     "Transcript",
     "TranscriptFormat",
     "Voice",

@@ -30,6 +30,7 @@ from voice_stack.client.options import (
     VoiceOptions,
 )
 from voice_stack.client.results import Health, Model, Transcript, Voice, down
+from voice_stack.client.speech_events import LAST_EVENT, SpeechChunk, parse_speech_event
 from voice_stack.client.text_events import MAX_EVENT_BYTES, is_event_stream, missing_end, parse_text_event
 from voice_stack.client.upload import AudioFile, ThreadedStream, opened
 
@@ -97,6 +98,22 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
             async with aclosing(response):
                 async for chunk in response.aiter_bytes():
                     yield chunk
+
+    async def synthesize_chunks(self, text: str, **options: Unpack[SpeechOptions]) -> AsyncGenerator[SpeechChunk, None]:
+        """Turn text into audio that says how far it has come; leave early with `.aclose()`."""
+        response = await self._send(calls.speech(text, **options, as_events=True), is_streamed=True)
+        with receiving(response):
+            async with aclosing(response):
+                if not is_event_stream(response):
+                    async for audio in response.aiter_bytes():
+                        yield SpeechChunk(audio)
+                    return
+                async for item in httpx2.EventSource(response, max_event_size=MAX_EVENT_BYTES):
+                    if chunk := parse_speech_event(item.data, response):
+                        yield chunk
+                        if chunk.head is not None:
+                            return
+        raise missing_end(response, LAST_EVENT)
 
     async def synthesize_to_file(
         self,

@@ -125,9 +125,10 @@ def speech(
     instructions: str | None = None,
     language: str | None = None,
     request_id: str | None = None,
+    as_events: bool = False,
 ) -> Call[bytes]:
-    """A text as audio."""
-    optional = {"instructions": instructions, "language": language}
+    """A text as audio, or as events that carry it."""
+    optional = {"instructions": instructions, "language": language, "stream_format": "sse" if as_events else None}
     body: dict[str, object] = {"model": model, "input": text, "voice": voice, "response_format": format, "speed": speed}
     body |= {key: value for key, value in optional.items() if value is not None}
     return Call("tts", "/audio/speech", _body_bytes, "POST", json=body, request_id=request_id)

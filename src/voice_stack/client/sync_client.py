@@ -30,6 +30,7 @@ from voice_stack.client.options import (
     VoiceOptions,
 )
 from voice_stack.client.results import Health, Model, Transcript, Voice, down
+from voice_stack.client.speech_events import LAST_EVENT, SpeechChunk, parse_speech_event
 from voice_stack.client.text_events import MAX_EVENT_BYTES, is_event_stream, missing_end, parse_text_event
 from voice_stack.client.upload import AudioFile, opened
 
@@ -127,6 +128,28 @@ class VoiceStackClient(Connection[httpx2.Client]):
         response = self._send(calls.speech(text, **options), is_streamed=True)
         with receiving(response), closing(response):
             yield from response.iter_bytes()
+
+    def synthesize_chunks(self, text: str, **options: Unpack[SpeechOptions]) -> Generator[SpeechChunk, None, None]:
+        """Turn text into audio that says how far it has come, for long texts.
+
+        The chunks' audio joined is the whole file as it is streamed; the head in the last chunk, put in its place,
+        states the length. Servers that do not know events send their audio alone.
+
+        Args:
+            text: What to say.
+            **options: voice, model, format, speed, instructions, language, request_id.
+        """
+        response = self._send(calls.speech(text, **options, as_events=True), is_streamed=True)
+        with receiving(response), closing(response):
+            if not is_event_stream(response):
+                yield from map(SpeechChunk, response.iter_bytes())
+                return
+            for item in httpx2.EventSource(response, max_event_size=MAX_EVENT_BYTES):
+                if chunk := parse_speech_event(item.data, response):
+                    yield chunk
+                    if chunk.head is not None:
+                        return
+        raise missing_end(response, LAST_EVENT)
 
     def synthesize_to_file(
         self,

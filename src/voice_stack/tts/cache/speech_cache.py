@@ -96,11 +96,12 @@ class SpeechCache:
         return {"hits": self._outcomes["hit"], "joined": self._outcomes["joined"], "misses": self._outcomes["miss"]}
 
     async def close(self) -> None:
-        """Stop what is under way and take no more."""
+        """Stop what is under way, finish what is being kept, and take no more."""
         self._is_closed = True
         tasks = [*self._tasks.values()]
-        for task in tasks:
-            task.cancel()
+        for recording, task in self._tasks.items():
+            if not recording.is_over:
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*self._closing)
 

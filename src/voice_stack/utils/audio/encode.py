@@ -117,6 +117,8 @@ class Encoder:
         """Free the codec's memory; bytes not yet given are lost. Closing again does nothing."""
         output, self._output = self._output, None
         if output is not None:
+            # Now, whoever still knows this encoder: soxr complains on stderr of filters that outlive the interpreter.
+            del self._resampler
             output.close()
 
     def __enter__(self) -> Self:

@@ -1,0 +1,142 @@
+"""`voice-stack speak`: a text as an audio file, on a running server or without one."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Final, get_args
+
+import click
+
+from voice_stack.cli.progress import Display, format_duration, open_display
+from voice_stack.cli.speakers import Wanted, speak_by_itself, speak_on_server
+from voice_stack.cli.speech_output import FileOutput, SpeechOutput, StandardOutput
+from voice_stack.client import AsyncVoiceStackClient, AudioFormat, FileHead, SpeechChunk, VoiceStackClientError
+from voice_stack.client.audio_file import format_of
+from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.logging import configure_logging
+
+EXIT_INTERRUPTED: Final = 130
+STANDARD: Final = "-"
+LONG_TEXT: Final = 500
+"""Characters from which it is shown how far the speech is: half a minute of sound."""
+
+
+@click.command()
+@click.argument("text", nargs=-1, metavar="[TEXT...]")
+@click.option("-f", "--file", "text_file", metavar="FILE", help="Speak this text file (UTF-8); - is standard input.")
+@click.option("-o", "--output", required=True, metavar="FILE", help="Audio file to write; - is standard output.")
+@click.option("--format", "audio_format", type=click.Choice(get_args(AudioFormat)),
+              help="By default what the suffix of FILE says; mp3 on standard output.")  # fmt: skip
+@click.option("-v", "--voice", default="alloy", show_default=True, help="A voice of the server, or OpenAI's name.")
+@click.option("-m", "--model", default="tts-1", show_default=True, help="Engine or model; tts-1 is the default one.")
+@click.option("-s", "--speed", type=click.FloatRange(0.25, 4), default=1.0, show_default=True, help="1: its own pace.")
+@click.option("-l", "--language", help="Language of the text, as en; found from the text if absent.")
+@click.option("--server", "--url", envvar="VOICE_STACK_TTS_URL", metavar="URL",
+              help="A running TTS server [VOICE_STACK_TTS_URL]; without: no server needed.")  # fmt: skip
+@click.option("--api-key", envvar="VOICE_STACK_API_KEY", help="If the server wants one [VOICE_STACK_API_KEY].")
+def speak(
+    text: tuple[str, ...],
+    text_file: str | None,
+    output: str,
+    audio_format: AudioFormat | None,
+    voice: str,
+    model: str,
+    speed: float,
+    language: str | None,
+    server: str | None,
+    api_key: str | None,
+) -> None:
+    """Speak TEXT into an audio file: `voice-stack speak "Good morning." -o morning.mp3`.
+
+    TEXT may be - for standard input. Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """
+    audio_format = audio_format or _format_of(output)
+    if output == STANDARD and sys.stdout.isatty():
+        raise click.UsageError("--output -: standard output is a terminal, which plays no audio; write to a pipe")
+    wanted = Wanted(_read_text(text, text_file), voice, model, audio_format, speed, language)
+    try:
+        asyncio.run(_speak(_open_speaker(server, api_key, wanted), wanted, output))
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except VoiceStackClientError as error:
+        raise VoiceStackError(str(error)) from error
+    except OSError as error:
+        raise VoiceStackError(f"{output}: {error.strerror or error}") from error
+
+
+def _format_of(output: str) -> AudioFormat:
+    if output == STANDARD:
+        return "mp3"
+    try:
+        return format_of(Path(output))
+    except ValueError as error:
+        raise click.UsageError(f"--output {str(error).replace('give format=', 'give --format')}") from None
+
+
+def _read_text(words: tuple[str, ...], text_file: str | None) -> str:
+    if bool(words) == (text_file is not None):
+        raise click.UsageError("give a TEXT, or a file with --file; - is standard input")
+    source = text_file or (STANDARD if words == (STANDARD,) else None)
+    if source is None:
+        return " ".join(words)
+    try:
+        content = sys.stdin.buffer.read() if source == STANDARD else Path(source).read_bytes()
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise click.UsageError(f"--file {source}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"--file {source}: no text in UTF-8: {error.reason} at byte {error.start}") from None
+
+
+def _open_speaker(server: str | None, api_key: str | None, wanted: Wanted) -> AsyncGenerator[SpeechChunk, None]:
+    # A line of the log would break the bar: only what is wrong is logged.
+    configure_logging("WARNING", "text", "speak")
+    if server:
+        try:
+            return speak_on_server(AsyncVoiceStackClient(tts_url=server, api_key=api_key), wanted)
+        except ValueError as error:
+            raise click.UsageError(f"--server or --api-key: {error}") from None
+    from voice_stack.tts.settings import TtsSettings
+
+    return speak_by_itself(TtsSettings.read(log_level="WARNING"), wanted)
+
+
+async def _speak(speaking: AsyncGenerator[SpeechChunk, None], wanted: Wanted, output: str) -> None:
+    started = time.monotonic()
+    is_file = output != STANDARD
+    async with aclosing(speaking) as chunks:
+        with FileOutput(Path(output)) if is_file else StandardOutput() as target, open_display() as display:
+            if len(wanted.text) >= LONG_TEXT:
+                display.begin(Path(output).name if is_file else "speech")
+                chunks_shown = _show(chunks, len(wanted.text), display)
+            else:
+                chunks_shown = chunks
+            await _write(chunks_shown, target)
+            if is_file:
+                display.end(f"{output} ({format_duration(time.monotonic() - started)})")
+
+
+async def _write(chunks: AsyncGenerator[SpeechChunk, None], target: SpeechOutput) -> None:
+    head = FileHead()
+    async for chunk in chunks:
+        target.write(chunk.audio)
+        head = chunk.head or head
+    target.finish(head)
+
+
+async def _show(
+    chunks: AsyncGenerator[SpeechChunk, None], characters: int, display: Display
+) -> AsyncGenerator[SpeechChunk, None]:
+    """The same chunks; on the way it is shown how much of the text is spoken, and how long the rest will take."""
+    display.update(None, None, "begins")
+    first_at: float | None = None
+    async for chunk in chunks:
+        first_at = first_at or time.monotonic()
+        if chunk.characters:
+            left = characters - chunk.characters
+            display.update(100 * chunk.characters / characters, (time.monotonic() - first_at) * left / chunk.characters)
+        yield chunk
