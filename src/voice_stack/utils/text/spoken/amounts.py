@@ -52,6 +52,7 @@ _OTHER_SPELLINGS = {
     "МБ": "MB", "kph": "km/h", "km2": "km²", "m2": "m²", "m3": "m³", "℃": "°C", "º C": "°C", "° C": "°C", "٪": "%",
     "saat": "h", "мин": "min",
 }  # fmt: skip
+_SHOWN_DECIMALS = 3  # more are rounded off by Babel
 _MINUS = r"(?<![\w)])-"
 _BARE_ONLY = frozenset("s")
 """Words of Slavic languages, too: units only directly behind the number."""
@@ -169,9 +170,10 @@ def _read_unit(whole: str, decimals: str, unit: str, grammar: Grammar) -> str | 
     if ours:
         return choose_form(ours, count, grammar).format(_spell(whole, decimals, "", grammar))
     # CLDR's pattern is filled with the number in digits first, since the number chooses the form of the unit.
-    digits = format_decimal(count, locale=grammar.code, decimal_quantization=False)
-    said = format_unit(count, _UNITS[unit], length="long", locale=grammar.code)
-    if _UNITS[unit] in said:  # what Babel gives where CLDR has no long name
+    shown = Decimal(f"{whole}.{decimals[:_SHOWN_DECIMALS]}") if decimals else count
+    digits = format_decimal(shown, locale=grammar.code)
+    said = format_unit(shown, _UNITS[unit], length="long", locale=grammar.code)
+    if _UNITS[unit] in said or digits not in said:  # what Babel gives where CLDR has no long name
         return None
     name = said.replace(digits, "").strip()
     spoken = said.replace(digits, _spell(whole, decimals, name, grammar)).replace("\xa0", " ")

@@ -125,7 +125,8 @@ def _read_dotted(found: re.Match[str], grammar: Grammar) -> str | None:
 def year_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     """A year with a word that makes it an ordinal."""
     names = "|".join(re.escape(name) for name in sorted(grammar.years, key=len, reverse=True))
-    return re.compile(rf"{WORD_EDGE_BEFORE}(?<![.,/:-])(\d{{4}}) ?({names}){WORD_EDGE_AFTER}") if names else None
+    edge = WORD_EDGE_AFTER if grammar.is_spaced else ""
+    return re.compile(rf"{WORD_EDGE_BEFORE}(?<![.,/:-])(\d{{4}}) ?({names}){edge}") if names else None
 
 
 def read_year(found: re.Match[str], grammar: Grammar) -> str:
@@ -209,25 +210,23 @@ def read_roman(found: re.Match[str], grammar: Grammar) -> str | None:
         return spell(value, grammar.code) + _kept_dot(found)
     if len(numeral) < 2 or not set(numeral) <= set("IVX") or not before[:1].isupper():
         return None
-    return _read_ruler(value, before, grammar) if before in _RULERS else spell(value, grammar.code) + _kept_dot(found)
+    return _read_ruler(value, found, grammar) if before in _RULERS else spell(value, grammar.code) + _kept_dot(found)
 
 
 def _kept_dot(found: re.Match[str]) -> str:
-    """The dot behind a numeral ends the sentence where nothing follows."""
-    return "." if found[0].endswith(".") and not found.string[found.end() :].strip() else ""
+    """The dot behind a numeral, which belongs to the sentence."""
+    return "." if found[0].endswith(".") else ""
 
 
-def _read_ruler(value: int, name: str, grammar: Grammar) -> str:
-    feminine = name[-1] in "aа" and grammar.code in ("es", "it", "pt", "ru")
-    forms = (
-        ("spellout-ordinal-feminine", "spellout-ordinal")
-        if feminine
-        else ("spellout-ordinal-masculine", "spellout-ordinal")
-    )
+def _read_ruler(value: int, found: re.Match[str], grammar: Grammar) -> str:
+    # German writes ordinals with a dot, in the middle of a sentence as well.
+    dot = "" if grammar.code == "de" and found.string[found.end() :].strip() else _kept_dot(found)
     if not grammar.regnal or value >= grammar.regnal_limit:
-        return spell(value, grammar.code)
-    ordinal = spell(value, grammar.code, forms[grammar.code in ("en", "de", "nl")])
-    return grammar.regnal.format(ordinal[:1].upper() + ordinal[1:] if grammar.code in ("en", "de") else ordinal)
+        return spell(value, grammar.code) + dot
+    has_gender = grammar.code in ("es", "it", "pt", "ru")
+    gender = "-feminine" if word_before(found)[-1] in "aа" else "-masculine"
+    ordinal = spell(value, grammar.code, "spellout-ordinal" + (gender if has_gender else ""))
+    return grammar.regnal.format(ordinal[:1].upper() + ordinal[1:] if grammar.code in ("en", "de") else ordinal) + dot
 
 
 def _roman_value(numeral: str) -> int:
