@@ -2,6 +2,7 @@
 
 import string
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -29,7 +30,7 @@ SAYINGS = {
          "five dollars and fifty cents, one pound and one penny, ninety-nine cents, one euro, five hundred yen"),
         ("$3.5 million, $5k", "three point five million dollars, five thousand dollars"),
         ("50% of 5-10 km at 100 km/h", "fifty percent of five to ten kilometers at one hundred kilometers per hour"),
-        ("1 kg, 2 kg, 1.5 kg", "one kilogram, two kilograms, one point five kilograms"),
+        ("1 kg, 2 kg, 1.5 kg, 7 s", "one kilogram, two kilograms, one point five kilograms, seven seconds"),
         ("Call 555-123-4567.", "Call five five five, one two three, four five six seven."),
         ("card 4111111111111111", "card four" + " one" * 15),
         ("agent 007", "agent zero zero seven"),
@@ -98,7 +99,7 @@ SAYINGS = {
         ("5,50 zł, np. to", "pięć złotych pięćdziesiąt groszy, na przykład to"),
     ],
     "cs": [
-        ("3,14, 2 Kč, 5 km", "tři celé čtrnáct, dvě koruny, pět kilometrů"),
+        ("3,14, 2 Kč, 5 km, 5 s ním", "tři celé čtrnáct, dvě koruny, pět kilometrů, pět s ním"),
         ("5. března", "pátého března"),
     ],
     "ru": [
@@ -205,3 +206,11 @@ def test_hostile_text_takes_time_in_proportion_to_its_length(unit: str) -> None:
     seconds(100)  # loads the rules
     # Eight times the text: 8 times as long if linear, 64 times if quadratic; what is over in no time is linear anyway.
     assert seconds(12_000) < max(24 * seconds(1_500), 0.4)
+
+
+def test_examples_in_the_documentation_are_true() -> None:
+    page = (Path(__file__).parents[1] / "docs/text.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.count("|") == 4]
+    examples = [row for row in rows if row[1] in GRAMMARS]
+    assert len(examples) >= 5
+    assert [speak_out(written, language) for written, language, _ in examples] == [row[2] for row in examples]

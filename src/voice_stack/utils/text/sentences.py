@@ -14,7 +14,8 @@ _BEFORE_NAMES = frozenset(str.split("""
     inż inz mgr ul św sw phdr mudr av ee проф ул им тов
 """))  # fmt: skip
 _BEFORE_NUMBERS = frozenset(str.split("""
-    no nos nr nro núm num vol fig figs abb abs art sec ch chap kap bd pp pg p pág pag eq al cf op approx godz str rozdz tel hfst стр гл рис
+    no nos nr nro núm num vol fig figs abb abs art sec ch chap kap bd pp pg p pág pag eq al cf op approx godz str
+    rozdz tel hfst стр гл рис
     jan feb mar apr jun jul aug sep sept oct okt nov dec dez
 """))  # fmt: skip
 
