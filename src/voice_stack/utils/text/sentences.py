@@ -11,10 +11,11 @@ _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")  # U.S, e.g, z.B, Ph.
 _BEFORE_NAMES = frozenset(str.split("""
     mr mrs ms mx dr drs prof st ste mt gen col maj capt cmdr lt sgt cpl rev hon pres gov sen rep supt messrs mme mlle vs
     hr hrn fr frl dipl ing bzw ca evtl ggf inkl vgl sog bspw usf sr sra srta dra ud uds sig sigg dott avv dhr mevr ir
-    inż inz mgr ul św sw phdr mudr проф ул им тов
+    inż inz mgr ul św sw phdr mudr av ee проф ул им тов
 """))  # fmt: skip
 _BEFORE_NUMBERS = frozenset(str.split("""
-    no nos nr nro núm num vol fig figs abb abs art sec ch chap kap bd pp pg p pág pag eq al cf op approx стр гл рис
+    no nos nr nro núm num vol fig figs abb abs art sec ch chap kap bd pp pg p pág pag eq al cf op approx godz str
+    rozdz tel hfst стр гл рис
     jan feb mar apr jun jul aug sep sept oct okt nov dec dez
 """))  # fmt: skip
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from voice_stack.utils.language import find_language
-from voice_stack.utils.text.spoken import addresses, amounts, dates, words
+from voice_stack.utils.text.spoken import addresses, amounts, dates, roman, words
 from voice_stack.utils.text.spoken.grammar import Grammar
 from voice_stack.utils.text.spoken.languages import GRAMMARS
 from voice_stack.utils.text.spoken.spans import Reader, ReadText, Span, fill, read_out
@@ -21,6 +21,7 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], Reader], ...]:
         (addresses.WEB, addresses.read_address),
         (dates.ISO_DATE, dates.read_iso_date),
         (dates.NUMERIC_DATE, dates.read_numeric_date),
+        (dates.short_date_pattern(grammar), dates.read_short_date),
         (words.PHONE, words.read_phone),
         (dates.clock_pattern(grammar), dates.read_clock),
         (dates.day_of_month_pattern(grammar), dates.read_day_of_month),
@@ -33,7 +34,7 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], Reader], ...]:
         (words.abbreviation_pattern(grammar), words.read_abbreviation),
         (words.counter_pattern(grammar), words.read_counter),
         (words.FRACTION if grammar.fractions else None, words.read_fraction),
-        (words.ROMAN, words.read_roman),
+        (roman.ROMAN, roman.read_roman),
         (words.numeral_pattern(grammar), words.read_numeral),
         (words.SIGN, words.read_sign),
     )

@@ -19,17 +19,20 @@ from voice_stack.utils.text.spoken.numbers import (
     split_number,
 )
 
+_GROUP = r" (?=\d{3}(?!\d))"
 
-@functools.cache
+
 def number_shape(grammar: Grammar) -> str:
-    """A pattern of digits and the marks inside numbers.
+    """A pattern of digits and the marks inside numbers; it always matches at a digit."""
+    return rf"\d++(?:(?:[.,']{'|' + _GROUP if ' ' in grammar.groups else ''})\d++)*+"
 
-    It starts only where a number does, so that no search starts inside one again.
+
+def number_start(grammar: Grammar) -> str:
+    """What goes before `number_shape` where more must follow: it does not begin inside a number.
+
+    A search that fails behind a number would begin again at each of its digits else.
     """
-    if " " not in grammar.groups:
-        return r"(?<!\d)(?<!\d[.,'])\d++(?:[.,']\d++)*+"
-    group = r" (?=\d{3}(?!\d))"
-    return rf"(?<!\d)(?<!\d[.,'])(?!(?<=\d )\d{{3}}(?!\d))\d++(?:(?:[.,']|{group})\d++)*+"
+    return r"(?<!\d)(?<!\d[.,'])" + (r"(?!(?<=\d )\d{3}(?!\d))" if " " in grammar.groups else "")
 
 
 _UNITS = {
@@ -50,13 +53,12 @@ _OTHER_SPELLINGS = {
     "км": "km", "м": "m", "см": "cm", "мм": "mm", "км²": "km²", "м²": "m²", "м³": "m³", "га": "ha", "л": "l",
     "мл": "ml", "кг": "kg", "мг": "mg", "км/ч": "km/h", "м/с": "m/s", "кВт": "kW", "Вт": "W", "Гц": "Hz", "ГБ": "GB",
     "МБ": "MB", "kph": "km/h", "km2": "km²", "m2": "m²", "m3": "m³", "℃": "°C", "º C": "°C", "° C": "°C", "٪": "%",
-    "saat": "h", "мин": "min",
+    "saat": "h", "hr": "h", "hrs": "h", "мин": "min",
 }  # fmt: skip
-_MINUS = r"(?<![\w)])-"
-_BARE_ONLY = frozenset("s")
-"""Words of Slavic languages, too: units only directly behind the number."""
-_ENGLISH_ONLY = frozenset(["mi"])
-"""Words of Romance languages."""
+_SHOWN_DECIMALS = 3  # more are rounded off by Babel
+_MINUS = r"(?<![\w)\]%°€$£])-"
+_WORDS = {"cs": {"s"}, "es": {"mi"}, "it": {"mi"}, "pt": {"mi"}}
+"""Words of a language that look like units; they are none with a blank before them."""
 
 
 def _alternatives(names: list[str]) -> str:
@@ -67,7 +69,9 @@ def _alternatives(names: list[str]) -> str:
 def measure_pattern(grammar: Grammar) -> re.Pattern[str]:
     """A number with a unit or a percent sign."""
     units = _alternatives([*_UNITS, *_OTHER_SPELLINGS])
-    return re.compile(rf"({_MINUS})?({number_shape(grammar)})( ?)({units}){WORD_EDGE_AFTER}(?!['/]\w)")
+    return re.compile(
+        rf"({_MINUS})?{number_start(grammar)}({number_shape(grammar)})( ?)({units}){WORD_EDGE_AFTER}(?!['/]\w)"
+    )
 
 
 _SYMBOLS = {
@@ -77,16 +81,20 @@ _SYMBOLS = {
 }  # fmt: skip
 _CODES = ["USD", "EUR", "GBP", "JPY", "CNY", "CHF", "INR", "KRW", "RUB", "TRY", "PLN", "CZK", "HUF", "BRL", "MXN"]
 _CURRENCIES = _SYMBOLS | {code: code for code in _CODES}
+_ENGLISH_SCALES = {"M": "million", "m": "million", "bn": "billion", "B": "billion"}
 _SHORT_SCALES = {"k": 10**3, "K": 10**3, "M": 10**6, "m": 10**6, "bn": 10**9, "B": 10**9}
 
 
 @functools.cache
 def money_pattern(grammar: Grammar) -> re.Pattern[str]:
     """A currency before or behind a number, with a word like million between or behind."""
-    number, signs = number_shape(grammar), _alternatives(list(_CURRENCIES))
+    number = f"{number_start(grammar)}({number_shape(grammar)})"
+    signs = _alternatives(list(_CURRENCIES))
+    codes = _alternatives(_CODES)
     scales = _alternatives([*grammar.scales, *_SHORT_SCALES])
-    ahead = rf"{WORD_EDGE_BEFORE}({signs}) ?({number})(?:( ?)({scales}){WORD_EDGE_AFTER})?"
-    behind = rf"({number})(?:( ?)({scales}){WORD_EDGE_AFTER})? ?({signs}){WORD_EDGE_AFTER}"
+    scale = rf"(?:( ?)({scales}){WORD_EDGE_AFTER})?"
+    ahead = rf"{WORD_EDGE_BEFORE}({signs}) ?{number}{scale}(?: ?(?:{codes}){WORD_EDGE_AFTER})?"
+    behind = rf"{number}{scale} ?({signs}){WORD_EDGE_AFTER}"
     return re.compile(f"({_MINUS})?(?:{ahead}|{behind})")
 
 
@@ -105,7 +113,7 @@ def read_money(found: re.Match[str], grammar: Grammar) -> str | None:
 
 def _read_price(parts: tuple[str, str], scale: str, code: str, grammar: Grammar) -> str:
     whole, decimals = parts
-    word = scale.strip()
+    word = _ENGLISH_SCALES.get(scale.strip(), scale.strip()) if grammar.code == "en" else scale.strip()
     if word in grammar.scales:
         behind = grammar.scales[word]
         amount = spell_decimal(whole, decimals, grammar) if decimals else spell_whole(whole, grammar)
@@ -155,9 +163,7 @@ def read_measure(found: re.Match[str], grammar: Grammar) -> str | None:
     minus, number, gap, symbol = found.groups()
     unit = _OTHER_SPELLINGS.get(symbol, symbol)
     parts = split_number(number, grammar)
-    if parts is None or len(parts[0]) > MAX_DIGITS or (gap and unit in _BARE_ONLY):
-        return None
-    if unit in _ENGLISH_ONLY and grammar.code != "en":
+    if parts is None or len(parts[0]) > MAX_DIGITS or (gap and unit in _WORDS.get(grammar.code, ())):
         return None
     spoken = _read_unit(*parts, unit, grammar)
     return f"{grammar.signs['minus']}{_blank(grammar)}{spoken}" if minus and spoken else spoken
@@ -167,11 +173,14 @@ def _read_unit(whole: str, decimals: str, unit: str, grammar: Grammar) -> str | 
     count = Decimal(f"{whole}.{decimals}") if decimals else Decimal(whole)
     ours = grammar.percent if unit == "%" else grammar.units.get(unit)
     if ours:
-        return choose_form(ours, count, grammar).format(_spell(whole, decimals, "", grammar))
+        is_plain = unit == "%" and not decimals and grammar.code in ("es", "it")  # "uno por ciento"
+        number = spell_whole(whole, grammar) if is_plain else _spell(whole, decimals, "", grammar)
+        return choose_form(ours, count, grammar).format(number)
     # CLDR's pattern is filled with the number in digits first, since the number chooses the form of the unit.
-    digits = format_decimal(count, locale=grammar.code, decimal_quantization=False)
-    said = format_unit(count, _UNITS[unit], length="long", locale=grammar.code)
-    if _UNITS[unit] in said:  # what Babel gives where CLDR has no long name
+    shown = Decimal(f"{whole}.{decimals[:_SHOWN_DECIMALS]}") if decimals else count
+    digits = format_decimal(shown, locale=grammar.code)
+    said = format_unit(shown, _UNITS[unit], length="long", locale=grammar.code)
+    if _UNITS[unit] in said or digits not in said:  # what Babel gives where CLDR has no long name
         return None
     name = said.replace(digits, "").strip()
     spoken = said.replace(digits, _spell(whole, decimals, name, grammar)).replace("\xa0", " ")

@@ -34,6 +34,19 @@ def read_numeric_date(found: re.Match[str], grammar: Grammar) -> str | None:
     return _read_date(int(third), month, day, found, grammar)
 
 
+def short_date_pattern(grammar: Grammar) -> re.Pattern[str] | None:
+    """A date without its year (`am 24.12.`), in German."""
+    return re.compile(rf"{_EDGE}(\d{{1,2}})\.(\d{{1,2}})\.(?!\w)") if grammar.code == "de" else None
+
+
+def read_short_date(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read what `short_date_pattern` found, where the word before it goes with a date."""
+    day, month = map(int, found.groups())
+    if word_before(found) not in grammar.ordinal_contexts or not (1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY):
+        return None
+    return f"{read_day(day, found, grammar)} {get_month_names('wide', locale='de')[month]}" + _kept_stop(found)
+
+
 def _read_date(year: int, month: int, day: int, found: re.Match[str], grammar: Grammar) -> str | None:
     if not (1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY):
         return None
@@ -99,6 +112,7 @@ def day_of_month_pattern(grammar: Grammar) -> re.Pattern[str] | None:
         return None
     names = "|".join(re.escape(name) for name in get_month_names("wide", locale=grammar.code).values())
     if grammar.code == "en":
+        names += r"|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?"
         day = r"(\d{1,2})(?:st|nd|rd|th)?(?![\w.,:%]\d|\w)"
         return re.compile(rf"(?<!\w)({names}) {day}|{_EDGE}(\d{{1,2}})(?:st|nd|rd|th)? (?:of )?({names})(?!\w)")
     if grammar.day == "hungarian":
@@ -119,6 +133,8 @@ def read_day_of_month(found: re.Match[str], grammar: Grammar) -> str | None:
         return None
     day = read_day(numbers[0], found, grammar)
     if grammar.code == "en":
+        wide = get_month_names("wide", locale="en").values()
+        month = next(name for name in wide if name.startswith(month.rstrip(".")))
         article = "" if word_before(found).lower() == "the" else "the "
         return f"{month} {day}" if found[1] else f"{article}{day} of {month}"
     return found[0].replace(found[0][: found.start(2) - found.start()], f"{day}{' de ' if ' de ' in found[0] else ' '}")

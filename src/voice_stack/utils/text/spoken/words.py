@@ -1,4 +1,4 @@
-"""Abbreviations, ordinals, Roman numerals, phone numbers and signs between numbers."""
+"""Abbreviations, ordinals, phone numbers and signs between numbers."""
 
 import functools
 import re
@@ -20,24 +20,9 @@ PHONE = re.compile(
     r"(?<![\w.,/+-])(?:\+\d{1,3}(?:[ ./-]{0,2}\(?\d{1,5}\)?){2,7}|\(\d{2,5}\) ?\d{2,5}(?:[ -]\d{2,5}){0,4}"
     r"|\d{3}[-.]\d{3}[-.]\d{4}|0\d{1,4}(?:[ /-]\d{2,8}){1,5})(?![\w/]|[.,-]\d)"
 )
-SIGN = re.compile(r" ?[-–] ?|[+=×]|&|[#§№] ?")
+SIGN = re.compile(r" ?[-–+=×:] ?|&|[#§№] ?")
+_AFTER_AMOUNTS, _BEFORE_AMOUNTS = "%°€$£", "$€£"
 _SIGN_NAMES = {"-": "to", "–": "to", "=": "eq", "№": "#"}
-ROMAN = re.compile(r"(?<![\w.])([IVXLC]{1,7})\.?(er|e|ème)?(?![\w']|\.\w)")
-_ROMAN_SHAPE = re.compile(r"(?:C{1,3})?(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
-_ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
-_RULERS = frozenset(str.split("""
-    Louis Ludwig Luis Luigi Luís Lodewijk Henry Heinrich Henri Enrique Enrico Henrique Hendrik George Georg Jorge
-    Giorgio Charles Karl Carlos Carlo Karel Edward Eduard Eduardo Richard Ricardo William Wilhelm Guillermo Guillaume
-    Willem James Jakob Jaime Elizabeth Elisabeth Isabel Elisabetta Mary Philip Philipp Philippe Felipe Filippo Filips
-    Francis Franz François Francisco Francesco Frederick Friedrich Frédéric Federico Frederik John Johannes Jean Juan
-    Giovanni João Johan Paul Paulus Pablo Paolo Paulo Pius Pie Pío Pio Benedict Benedikt Benoît Benedicto Benedetto
-    Bento Leo Léon León Leone Leão Gregory Gregor Grégoire Gregorio Clement Innocent Alexander Alexandre Alejandro
-    Alessandro Nicholas Nikolaus Nicolas Nicolás Nicola Catherine Katharina Catalina Caterina Peter Pierre Pedro Pietro
-    Otto Napoleon Napoléon Napoleón Napoleone Joseph Josef José Leopold Maximilian Gustav Christian Harald Haakon Olav
-    Alfonso Fernando Ferdinand Umberto Vittorio Emanuele Manuel Victor Stephen Ramses Rama Abdullah Mehmed Murad
-    Людовик Генрих Георг Карл Эдуард Ричард Вильгельм Яков Елизавета Филипп Франциск Фридрих Иоанн Павел Пий Бенедикт
-    Лев Григорий Александр Николай Екатерина Пётр Петр Наполеон Иван Фёдор Людовика Карла Николая Петра Екатерины
-"""))  # fmt: skip
 
 
 @functools.cache
@@ -125,7 +110,12 @@ def _read_dotted(found: re.Match[str], grammar: Grammar) -> str | None:
 def year_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     """A year with a word that makes it an ordinal."""
     names = "|".join(re.escape(name) for name in sorted(grammar.years, key=len, reverse=True))
-    return re.compile(rf"{WORD_EDGE_BEFORE}(?<![.,/:-])(\d{{4}}) ?({names}){WORD_EDGE_AFTER}") if names else None
+    edge = WORD_EDGE_AFTER if grammar.is_spaced else ""
+    return re.compile(rf"{WORD_EDGE_BEFORE}(?<![.,/:-])(\d{{4}}) ?({names}){edge}") if names else None
+
+
+_IN = frozenset(["w", "we", "po", "в", "во"])
+_LOCATIVE = "spellout-ordinal-masculine-locative"
 
 
 def read_year(found: re.Match[str], grammar: Grammar) -> str:
@@ -133,8 +123,11 @@ def read_year(found: re.Match[str], grammar: Grammar) -> str:
     rules, _, word = grammar.years[found[2]].partition("|")
     if rules == "year":
         return spell_digits(found[1], grammar) + found[2]
-    in_year = grammar.code == "pl" and word_before(found).lower() in ("w", "we", "po")
-    year = read_year_ordinal(int(found[1]), "locative" if in_year else rules, grammar)
+    if word_before(found).lower() in _IN:
+        rules, word = {"genitive": ("locative", word), "г.": (_LOCATIVE, "году")}.get(
+            rules if grammar.code == "pl" else found[2], (rules, word)
+        )
+    year = read_year_ordinal(int(found[1]), rules, grammar)
     stop = "." if found[2] == "г." and found.end() == len(found.string.rstrip()) else ""
     return f"{year} {word or found[2]}{stop}"
 
@@ -168,7 +161,7 @@ def read_phone(found: re.Match[str], grammar: Grammar) -> str | None:
 @functools.cache
 def numeral_pattern(grammar: Grammar) -> re.Pattern[str]:
     """Any number, with a sign where it is no hyphen."""
-    return re.compile(rf"((?<!\S)[+-]|(?<=[(\[{{\"'«„])[+-])?({number_shape(grammar)})")
+    return re.compile(rf"((?<![\w)\]%°€$£])[+-])?({number_shape(grammar)})")
 
 
 def read_numeral(found: re.Match[str], grammar: Grammar) -> str:
@@ -184,56 +177,18 @@ def read_sign(found: re.Match[str], grammar: Grammar) -> str | None:
     # Looked at here and not in the pattern, which sees nothing of what has been read on both sides.
     text, sign = found.string, found[0].strip()
     before, behind = text[: found.start()][-2:].rstrip(" ")[-1:], text[found.end() : found.end() + 2].lstrip(" ")[:1]
-    numeric = behind.isdecimal() and (sign in "#§№" or before.isdecimal())
-    if not (numeric or (sign == "&" and before.isalnum() and behind.isalnum())):
+    is_between = (before.isdecimal() or before in _AFTER_AMOUNTS) and (behind.isdecimal() or behind in _BEFORE_AMOUNTS)
+    if sign == "&":
+        is_said = before.isalnum() and behind.isalnum()
+    elif sign in "#§№":
+        is_said = behind.isdecimal() and not before.isalnum()
+    else:
+        is_said = bool(before and behind) and is_between
+    if not is_said:
         return None
-    named = grammar.signs[_SIGN_NAMES.get(sign, sign)]
+    named = grammar.signs.get(_SIGN_NAMES.get(sign, sign), "")
+    if named in ("", "-"):  # nothing is said of a colon; some languages put ranges side by side
+        return named or " "
     if not grammar.is_spaced:
         return named
     return f"{named} " if sign in "#§№" else f" {named} "
-
-
-def read_roman(found: re.Match[str], grammar: Grammar) -> str | None:
-    """Read a Roman numeral, where the words around it leave no doubt that it is one; `I` never is."""
-    numeral, ending = found.groups()
-    value = _roman_value(numeral)
-    behind = re.match(r"\.? (\w+)", found.string[found.end() : found.end() + 40])
-    before = word_before(found)
-    if not value or numeral in ("I", "C", "L"):
-        return "premier" if numeral == "I" and before in _RULERS and ending == "er" else None
-    if behind and behind[1] in grammar.roman_followers:
-        return spell(value, grammar.code, grammar.roman_followers[behind[1]])
-    if ending in ("e", "ème"):
-        return spell(value, "fr", "spellout-ordinal-masculine") if grammar.code == "fr" else None
-    if before.lower() in grammar.roman_words:
-        return spell(value, grammar.code) + _kept_dot(found)
-    if len(numeral) < 2 or not set(numeral) <= set("IVX") or not before[:1].isupper():
-        return None
-    return _read_ruler(value, before, grammar) if before in _RULERS else spell(value, grammar.code) + _kept_dot(found)
-
-
-def _kept_dot(found: re.Match[str]) -> str:
-    """The dot behind a numeral ends the sentence where nothing follows."""
-    return "." if found[0].endswith(".") and not found.string[found.end() :].strip() else ""
-
-
-def _read_ruler(value: int, name: str, grammar: Grammar) -> str:
-    feminine = name[-1] in "aа" and grammar.code in ("es", "it", "pt", "ru")
-    forms = (
-        ("spellout-ordinal-feminine", "spellout-ordinal")
-        if feminine
-        else ("spellout-ordinal-masculine", "spellout-ordinal")
-    )
-    if not grammar.regnal or value >= grammar.regnal_limit:
-        return spell(value, grammar.code)
-    ordinal = spell(value, grammar.code, forms[grammar.code in ("en", "de", "nl")])
-    return grammar.regnal.format(ordinal[:1].upper() + ordinal[1:] if grammar.code in ("en", "de") else ordinal)
-
-
-def _roman_value(numeral: str) -> int:
-    if not _ROMAN_SHAPE.fullmatch(numeral):
-        return 0
-    values = [_ROMAN_VALUES[letter] for letter in numeral]
-    return sum(
-        -value if value < following else value for value, following in zip(values, [*values[1:], 0], strict=True)
-    )

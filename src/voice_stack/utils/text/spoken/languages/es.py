@@ -17,9 +17,10 @@ GRAMMAR = Grammar(
     cents=table("USD=centavo|centavos; EUR=céntimo|céntimos; GBP=penique|peniques"),
     money="{main} con {cents}",
     scales=table("mil=; millón=de; millones=de"),
-    ordinals=table("º|er|o=spellout-ordinal-masculine; ª|a=spellout-ordinal-feminine"),
-    counters=table("(?:días|problemas|mapas|idiomas|programas)=spellout-cardinal-masculine; "
-                   "(?:\\w+as|veces|mujeres)=spellout-cardinal-feminine; "
+    ordinals=table("er=spellout-ordinal-masculine-adjective; º|o=spellout-ordinal-masculine; "
+                   "ª|a=spellout-ordinal-feminine"),
+    counters=table("(?:día|problema|mapa|idioma|programa|tema|sistema)s?=spellout-cardinal-masculine; "
+                   "(?:\\w+as|(?<=1 )\\w+a|veces|mujeres)=spellout-cardinal-feminine; "
                    "(?!del|con|por|para|que|más|como)\\w{3,}=spellout-cardinal-masculine"),
     date="{day} de {month} de {year}",
     day="first",

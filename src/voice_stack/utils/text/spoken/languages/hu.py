@@ -7,7 +7,7 @@ GRAMMAR = Grammar(
     groups=" .",
     point="egész",
     denominators=("tized", "század", "ezred"),
-    signs=table("minus=mínusz; +=plusz; to=és; eq=egyenlő; ×=szor; &=és; @=kukac; .=pont; /=per; -=kötőjel; "
+    signs=table("minus=mínusz; +=plusz; to=-; eq=egyenlő; ×=szor; &=és; @=kukac; .=pont; /=per; -=kötőjel; "
                 "_=aláhúzás; #=szám; §=paragrafus"),
     percent="{} százalék",
     currencies=table("USD=dollár; EUR=euró; GBP=font; JPY=jen; CNY=jüan; CHF=frank; HUF=forint; RUB=rubel; "

@@ -19,7 +19,8 @@ GRAMMAR = Grammar(
     money="{main} e {cents}",
     scales=table("mila=; milione=di; milioni=di; miliardo=di; miliardi=di"),
     ordinals=table("º|°|o=spellout-ordinal-masculine; ª|a=spellout-ordinal-feminine"),
-    counters=table("ora|volta|persona|settimana|pagina=spellout-cardinal-feminine; "
+    counters=table("(?:problema|programma|tema|sistema)=spellout-cardinal-masculine; "
+                   "(?<=1 )\\w+a=spellout-cardinal-feminine; "
                    "(?!del|con|per|che|più|come)\\w{3,}=spellout-cardinal-masculine"),
     date="{day} {month} {year}",
     day="first",

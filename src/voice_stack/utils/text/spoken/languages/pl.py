@@ -7,7 +7,7 @@ GRAMMAR = Grammar(
     groups=" .",
     point="przecinek",
     decimals="number",
-    signs=table("minus=minus; +=plus; to=do; eq=równa się; ×=razy; &=i; @=małpa; .=kropka; /=ukośnik; -=myślnik; "
+    signs=table("minus=minus; +=plus; to=-; eq=równa się; ×=razy; &=i; @=małpa; .=kropka; /=ukośnik; -=myślnik; "
                 "_=podkreślnik; #=numer; §=paragraf"),
     percent="{} procent",
     feminine=("godzina", "godziny", "minuta", "minuty", "sekunda", "sekundy", "milisekund", "ton", "mil", "uncj",
@@ -20,7 +20,7 @@ GRAMMAR = Grammar(
     money="{main} {cents} {unit}",
     scales=table("tys.=tysięcy; mln=milionów; mld=miliardów; tysiąc=; tysiące=; tysięcy=; milion=; miliony=; "
                  "milionów=; miliard=; miliardy=; miliardów="),
-    counters=table("osób|minut|godzin|sekund|kobiet|książek|stron|minuty|godziny|sekundy|kobiety|książki|strony"
+    counters=table("osób|osoby|minut|godzin|sekund|kobiet|książek|stron|minuty|godziny|sekundy|kobiety|książki|strony"
                    "=spellout-cardinal-feminine"),
     years=table("roku=genitive; r.=genitive|roku"),
     date="{day} {month} {year}",
@@ -31,7 +31,7 @@ GRAMMAR = Grammar(
         dr=doktor; prof.=profesor; mgr=magister; inż.=inżynier; np.=na przykład; tzn.=to znaczy; tj.=to jest;
         itd.=i tak dalej; itp.=i tym podobne; m.in.=między innymi; ok.=około; nr=numer; ul.=ulica; al.=aleja;
         św.^=święty;
-        godz.=godzina; str.#=strona; rozdz.#=rozdział; tel.=telefon; wg=według; tys.=tysięcy; mln=milionów;
+        godz.=godzinie; str.#=strona; rozdz.#=rozdział; tel.=telefon; wg=według; tys.=tysięcy; mln=milionów;
         mld=miliardów
     """),
     fractions=("jedna druga", "jedna trzecia", "dwie trzecie", "jedna czwarta", "trzy czwarte"),

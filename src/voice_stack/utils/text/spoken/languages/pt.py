@@ -19,8 +19,8 @@ GRAMMAR = Grammar(
     money="{main} e {cents} {unit}",
     scales=table("mil=; milhão=de; milhões=de; bilhão=de; bilhões=de"),
     ordinals=table("º|°|o=spellout-ordinal-masculine; ª|a=spellout-ordinal-feminine"),
-    counters=table("(?:dias|problemas|mapas|idiomas|programas)=spellout-cardinal-masculine; "
-                   "hora|pessoa|página|semana|vez|casa|\\w+as|vezes|mulheres=spellout-cardinal-feminine"),
+    counters=table("(?:dia|problema|mapa|idioma|programa|tema|sistema)s?=spellout-cardinal-masculine; "
+                   "(?<=1 )\\w+a|vez|\\w+as|vezes|mulheres=spellout-cardinal-feminine"),
     date="{day} de {month} de {year}",
     day="first",
     first_day="primeiro",

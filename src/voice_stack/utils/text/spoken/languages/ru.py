@@ -7,7 +7,7 @@ GRAMMAR = Grammar(
     groups=" .",
     point="целая|целых|целых|целых",
     denominators=("десятая|десятых|десятых", "сотая|сотых|сотых", "тысячная|тысячных|тысячных"),
-    signs=table("minus=минус; +=плюс; to=до; eq=равно; ×=умножить на; &=и; @=собака; .=точка; /=слэш; -=дефис; "
+    signs=table("minus=минус; +=плюс; to=-; eq=равно; ×=умножить на; &=и; @=собака; .=точка; /=слэш; -=дефис; "
                 "_=нижнее подчёркивание; #=номер; №=номер; §=параграф"),
     percent="{} процент|{} процента|{} процентов|{} процента",
     feminine=("минут", "секунд", "миллисекунд", "тонна", "тонны", "миля", "мили", "унци", "йена", "йены", "лира",
@@ -21,7 +21,8 @@ GRAMMAR = Grammar(
     scales=table("тыс.=тысяч; млн=миллионов; млрд=миллиардов; тысяча=; тысячи=; тысяч=; миллион=; миллиона=; "
                  "миллионов=; миллиард=; миллиарда=; миллиардов="),
     ordinals=table("-(?:ы|о|и)?й=spellout-ordinal-masculine; -(?:а)?я=spellout-ordinal-feminine; "
-                   "-(?:о)?е=spellout-ordinal-neuter; -(?:о)?го=spellout-ordinal-masculine-genitive; "
+                   "-е(?= год)=spellout-ordinal-plural; -(?:о)?е=spellout-ordinal-neuter; "
+                   "-(?:о)?го=spellout-ordinal-masculine-genitive; "
                    "-(?:о)?м=spellout-ordinal-masculine-locative; -(?:у)?ю=spellout-ordinal-feminine-accusative; "
                    "-(?:ы)?х=spellout-ordinal-plural-genitive"),
     # A two asks for the gender of a noun in the genitive, a one for that of the nominative.
