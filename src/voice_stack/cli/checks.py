@@ -30,11 +30,14 @@ EXTRAS = {
     "parakeet": ("onnx_asr", "py3langid"),
     "tts": ("av", "babel", "py3langid", "soxr", "unicode_rbnf"),
     "piper": ("piper", "onnxruntime"),
+    "kokoro": ("kokoro_onnx", "onnxruntime"),
     "debug": ("debugpy",),
 }
 """Extra -> modules it brings."""
 
-ENGINE_EXTRAS = {"faster-whisper": "asr", "whisper": "whisper", "parakeet": "parakeet", "piper": "piper"}
+ENGINE_EXTRAS = {
+    "faster-whisper": "asr", "whisper": "whisper", "parakeet": "parakeet", "piper": "piper", "kokoro": "kokoro",
+}  # fmt: skip
 """Engine -> extra it needs."""
 
 
