@@ -108,7 +108,10 @@ def test_missing_npm_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def test_offline_never_asks_npm_and_says_the_command(registry: NpmRegistry, tmp_path: Path) -> None:
     store = open_store(SPEC, tmp_path / "models", offline=True)
     assert not store.is_local("small")
-    with pytest.raises(ModelNotFoundError, match=r"OFFLINE=true.* with: OFFLINE=false voice-stack models pull small\."):
+    with pytest.raises(
+        ModelNotFoundError,
+        match=r"small-voice@1\.0\.0: not asked.* with: OFFLINE=false voice-stack models pull small\.",
+    ):
         store.resolve("small")
     assert registry.requests == []
 

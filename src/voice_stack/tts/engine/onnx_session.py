@@ -11,6 +11,7 @@ from voice_stack.utils.onnx_errors import ONNX_ERRORS
 _GRAPH_FIELD = 7  # of ModelProto
 _OUTPUT_FIELD = 12  # of GraphProto
 _NAME_FIELD = 1  # of ValueInfoProto
+_NODE_OUTPUT_FIELD = 2  # of NodeProto
 
 
 def open_session(
@@ -35,8 +36,8 @@ def open_session(
         if not inner_outputs:
             return onnxruntime.InferenceSession(str(model), options, providers=providers)
         data = model.read_bytes()
-        names = [name.encode() for name in inner_outputs if name.encode() in data]
-        return onnxruntime.InferenceSession(data + b"".join(map(_declare_output, names)), options, providers=providers)
+        there = [name.encode() for name in inner_outputs if _encode_field(_NODE_OUTPUT_FIELD, name.encode()) in data]
+        return onnxruntime.InferenceSession(data + b"".join(map(_declare_output, there)), options, providers=providers)
     except (*ONNX_ERRORS, OSError, RuntimeError, ValueError) as error:
         raise ModelLoadError(f"{model.name} does not load: {type(error).__name__}: {error}") from error
 
