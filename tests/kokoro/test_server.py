@@ -101,8 +101,8 @@ def test_times_of_words_are_those_that_recognition_hears(asr_server: RunningServ
     body = transcribe(asr_server, to_wav(spoken.samples), **{"timestamp_granularities[]": "word"})
     heard = body["words"]
     assert isinstance(heard, list)
-    ours, theirs = [word.text for word in spoken.words], [word["word"] for word in heard]
-    pairs = SequenceMatcher(None, *([word.lower().strip(".,") for word in words] for words in (ours, theirs)))
+    ours = [word.text.lower().strip(".,") for word in spoken.words]
+    pairs = SequenceMatcher(None, ours, [word["word"].lower().strip(".,") for word in heard])
     same = [(block.a + i, block.b + i) for block in pairs.get_matching_blocks() for i in range(block.size)]
     assert len(same) >= 11
     for word, other in ((spoken.words[i], heard[j]) for i, j in same):

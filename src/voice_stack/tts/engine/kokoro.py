@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions, WordTime
 from voice_stack.tts.engine.kokoro_phonemes import ESPEAK_VOICES, Phonemizer, assign_words
-from voice_stack.tts.engine.onnx_session import ONNX_ERRORS, open_session
+from voice_stack.tts.engine.onnx_session import open_session
+from voice_stack.utils.onnx_errors import ONNX_ERRORS
 
 SAMPLE_RATE = 24_000
 STYLE_SIZE = 256
@@ -66,7 +67,7 @@ class KokoroEngine(TtsEngine):
         }
         try:
             outputs = self._session.run(None, inputs)
-        except ONNX_ERRORS as error:
+        except (*ONNX_ERRORS, RuntimeError) as error:
             raise EngineError(f"Kokoro failed on {phonemes[:80]!r}: {error}") from error
         raw = np.asarray(outputs[0], np.float32).ravel()
         samples, (head, _) = trim(raw)
