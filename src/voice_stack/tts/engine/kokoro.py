@@ -2,25 +2,28 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 from kokoro_onnx.chunker import split_phonemes
-from kokoro_onnx.trim import trim
 from numpy.typing import NDArray
 
 from voice_stack.core.errors import EngineError, ModelLoadError
-from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions, WordTime
-from voice_stack.tts.engine.kokoro_phonemes import ESPEAK_VOICES, Phonemizer, assign_words
+from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
+from voice_stack.tts.engine.kokoro_phonemes import ESPEAK_VOICES, Phonemizer
+from voice_stack.tts.engine.onnx_graph import expose_tensor
 from voice_stack.tts.engine.onnx_session import open_session
+from voice_stack.tts.engine.word_times import TimedPhoneme, time_words
+from voice_stack.utils.audio.word_alignment import cut_words
 from voice_stack.utils.onnx_errors import ONNX_ERRORS
 
 SAMPLE_RATE = 24_000
 STYLE_SIZE = 256
+FRAME_SAMPLES = 600
 DEFAULT_VOICE = "af_heart"
-DURATIONS = "/encoder/Clip_output_0"
-"""The tensor with each token's length in frames: what the duration predictor says, rounded, at least 1."""
+LENGTHS = "/encoder/Div_output_0"
+"""The tensor with the length of each token in frames at the speed asked for, before the graph rounds it."""
 
 Style = NDArray[np.float32]
 """A voice, shape (510, 1, 256): one style vector for each number of phonemes."""
@@ -38,27 +41,27 @@ class KokoroEngine(TtsEngine):
         self.voices = {path.stem: path for path in sorted(model_dir.glob("voices/*.bin"))}
         if not models or not self.voices:
             raise ModelLoadError(f"{model_dir} has {len(models)} .onnx files and {len(self.voices)} voices/*.bin files")
-        self._session = open_session(models[0], device=device, threads=threads, inner_outputs=(DURATIONS,))
+        self._session = _load(models[0], device, threads)
         names = {tensor.name for tensor in self._session.get_inputs()}
         self._tokens_name = "input_ids" if "input_ids" in names else "tokens"
         self._phonemizer = Phonemizer()
         self._style = lru_cache(maxsize=None)(self._read_style)
 
     def synthesize(self, text: str, options: VoiceOptions) -> Iterator[Spoken]:
-        words, style = text.split(), self._mix(options.voice)
-        espeak_voice = _choose_espeak_voice(options)
-        whole, *alone = self._phonemizer.phonemize([text, *words], espeak_voice)
-        batches = split_phonemes(whole)
-        owners = assign_words(" ".join(batches), alone)
-        for batch in batches:
-            samples, edges_s = self._run(batch, style, options.speed)
-            yield Spoken(samples, tuple(_time_words(batch, owners, words, edges_s)))
-            owners = owners[len(batch) + 1 :]
-        if not batches:
-            yield Spoken(np.zeros(0, np.float32))
+        words, style = cut_words(text), self._mix(options.voice)
+        whole, *alone = self._phonemizer.phonemize([text, *words], _choose_espeak_voice(options))
+        sounds, phonemes, paces = [np.zeros(0, np.float32)], list[TimedPhoneme](), list[float]()
+        for batch in split_phonemes(whole):
+            samples, lengths = self._run(batch, style, options.speed)
+            sounds.append(samples)
+            if lengths is not None:
+                phonemes += _time_phonemes(batch, _round_frames(lengths))
+                paces.append(_round_frames(lengths * options.speed).sum() / _round_frames(lengths).sum())
+        times = time_words(words, [list(word) for word in alone], phonemes, SAMPLE_RATE)
+        yield Spoken(np.concatenate(sounds), times, float(np.mean(paces)) if paces else None)
 
-    def _run(self, phonemes: str, style: Style, speed: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Samples without the silence around them, and the times between phonemes; no times if they are not known."""
+    def _run(self, phonemes: str, style: Style, speed: float) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
+        """The sound, and the length of each token in frames; None if the model does not say."""
         tokens = self._phonemizer.tokenizer.tokenize(phonemes)
         inputs = {
             self._tokens_name: np.array([[0, *tokens, 0]], np.int64),
@@ -66,17 +69,10 @@ class KokoroEngine(TtsEngine):
             "speed": np.array([speed], np.float32),
         }
         try:
-            outputs = self._session.run(None, inputs)
+            sound, *lengths = self._session.run(None, inputs)
         except (*ONNX_ERRORS, RuntimeError) as error:
             raise EngineError(f"Kokoro failed on {phonemes[:80]!r}: {error}") from error
-        raw = np.asarray(outputs[0], np.float32).ravel()
-        samples, (head, _) = trim(raw)
-        if len(outputs) == 1:
-            return samples, np.zeros(0)
-        frames = np.cumsum(np.asarray(outputs[1]).ravel())
-        # The first and the last token are padding.
-        edges = frames[:-1] * (raw.size / frames[-1])
-        return samples, np.clip(edges - head, 0, samples.size) / SAMPLE_RATE
+        return np.asarray(sound, np.float32).ravel(), np.asarray(lengths[0], np.float64).ravel() if lengths else None
 
     def _mix(self, voice: EngineVoice) -> Style:
         parts = voice.blend or ((voice.name or DEFAULT_VOICE, 1.0),)
@@ -92,6 +88,14 @@ class KokoroEngine(TtsEngine):
         return style.reshape(-1, 1, STYLE_SIZE)
 
 
+def _load(model: Path, device: str, threads: int) -> onnxruntime.InferenceSession:
+    try:
+        content = expose_tensor(model.read_bytes(), lambda _operation, output: output == LENGTHS)
+        return open_session(content, device=device, threads=threads)
+    except (*ONNX_ERRORS, OSError, RuntimeError, ValueError) as error:
+        raise ModelLoadError(f"{model.name} does not load: {type(error).__name__}: {error}") from error
+
+
 def _choose_espeak_voice(options: VoiceOptions) -> str:
     name = options.voice.blend[0][0] if options.voice.blend else options.voice.name
     language = options.language or "en"
@@ -100,10 +104,12 @@ def _choose_espeak_voice(options: VoiceOptions) -> str:
     return "en-gb" if language == "en" and name.startswith("b") else ESPEAK_VOICES[language]
 
 
-def _time_words(phonemes: str, owners: list[int], words: list[str], edges_s: NDArray[np.float64]) -> Iterator[WordTime]:
-    """The words of a batch with their times: from the first of their letters to the last."""
-    spans: dict[int, tuple[float, float]] = {}
-    for phoneme, owner, (start_s, end_s) in zip(phonemes, owners, pairwise(edges_s.tolist()), strict=False):
-        if phoneme.isalpha():
-            spans[owner] = (spans.get(owner, (start_s, end_s))[0], end_s)
-    return (WordTime(words[index], start_s, end_s) for index, (start_s, end_s) in spans.items())
+def _round_frames(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Whole frames, at least one, as the graph rounds them."""
+    return np.maximum(np.round(lengths), 1.0)
+
+
+def _time_phonemes(phonemes: str, frames: NDArray[np.float64]) -> list[TimedPhoneme]:
+    """The phonemes of a batch, between the two pads that the model speaks as silence."""
+    samples = (frames * FRAME_SAMPLES).astype(int).tolist()
+    return [TimedPhoneme(symbol, count) for symbol, count in zip(f" {phonemes} ", samples, strict=True)]

@@ -1,8 +1,8 @@
-"""Text to phonemes in the alphabet that Kokoro has learned, and which word of the text each of them belongs to."""
+"""Text to phonemes in the alphabet that Kokoro has learned."""
 
+import logging
 import re
 import threading
-from difflib import SequenceMatcher
 
 from kokoro_onnx.tokenizer import Tokenizer
 from phonemizer.backend import EspeakBackend
@@ -14,6 +14,10 @@ ESPEAK_VOICES = {"en": "en-us", "es": "es", "fr": "fr-fr", "hi": "hi", "it": "it
 _MARKS = re.compile(r"(\s*(?:[;!?¡¿—…\"«»“”(){}\[\]।॥]|[.,:](?![^\s;!?—…\"»”)}\].,:]))+\s*)")
 _KNOWN_MARKS = str.maketrans({"«": "“", "»": "”", "।": ".", "॥": "."})
 _TIE = "͡"
+
+# espeak-ng speaks some words as one; that is no news.
+_quiet_log = logging.getLogger("voice_stack.phonemizer")
+_quiet_log.setLevel(logging.ERROR)
 
 # Kokoro writes diphthongs and affricates as one letter, and American English without length marks
 # (https://github.com/hexgrad/misaki/blob/main/EN_PHONES.md). In order: a later row sees what the earlier ones made.
@@ -60,6 +64,7 @@ class Phonemizer:
             self._backends[espeak_voice] = EspeakBackend(
                 # No mark is left for the library to find: it would cut "3.5" in two.
                 espeak_voice, punctuation_marks="\0", with_stress=True, tie=True, language_switch="remove-flags",
+                logger=_quiet_log,
             )  # fmt: skip
         return self._backends[espeak_voice]
 
@@ -68,39 +73,3 @@ class Phonemizer:
         for old, new in _SPELLINGS.get(espeak_voice, _OTHER_SPELLINGS):
             phonemes = phonemes.replace(old, new)
         return " ".join(self.tokenizer.known(phonemes).split())
-
-
-def assign_words(phonemes: str, words: list[str]) -> list[int]:
-    """Find the word that each phoneme belongs to.
-
-    A word alone sounds a little different than in its sentence, and two may be spoken as one ("of the"), so both
-    spellings are aligned; what has no counterpart goes with its neighbour.
-
-    Args:
-        phonemes: Of the whole text.
-        words: Phonemes of each of its words by itself.
-
-    Returns:
-        For each character of `phonemes` the index of its word, never falling.
-    """
-    alone = " ".join(words)
-    owner_alone = [index for index, word in enumerate(words) for _ in f"{word} "]
-    owners: list[int | None] = [None] * len(phonemes)
-    for match in SequenceMatcher(None, phonemes, alone, autojunk=False).get_matching_blocks():
-        owners[match.a : match.a + match.size] = owner_alone[match.b : match.b + match.size]
-    return _fill_gaps(phonemes, owners, len(words) - 1)
-
-
-def _fill_gaps(phonemes: str, owners: list[int | None], last: int) -> list[int]:
-    """After a space a phoneme without an owner begins the next word, if there is one before the next that is known."""
-    following, ahead = [last] * len(owners), last
-    for index in range(len(owners) - 1, -1, -1):
-        known = owners[index]
-        ahead = known if known is not None else ahead
-        following[index] = ahead
-    filled: list[int] = []
-    for index, owner in enumerate(owners):
-        before = filled[-1] if filled else 0
-        is_start = index > 0 and phonemes[index - 1] == " "
-        filled.append(owner if owner is not None else min(before + is_start, following[index]))
-    return filled
