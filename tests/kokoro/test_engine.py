@@ -87,6 +87,7 @@ def test_it_says_how_fast_it_really_is(kokoro: KokoroEngine) -> None:
     assert plain.pace == 1.0
     for speed in (0.7, 1.25):
         changed = say(kokoro, text, "af_heart", "en", speed)
+        assert changed.pace is not None
         assert changed.pace == pytest.approx(speed, rel=0.15)
         assert changed.samples.size * changed.pace == pytest.approx(plain.samples.size, rel=0.02)
         assert changed.words[-1].end_s * changed.pace == pytest.approx(plain.words[-1].end_s, rel=0.1)
