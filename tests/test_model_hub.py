@@ -67,7 +67,15 @@ def test_only_one_voice_is_taken_from_the_voices_repository(hub: HubStandIn, tmp
     store = ModelStore(TTS_CATALOGUE, tmp_path, offline=False)
     assert contents(store.resolve(AMY)) == {f"{AMY}.onnx": WEIGHTS, f"{AMY}.onnx.json": CONFIG}
     assert not any("eva_k" in request for request in hub.requests)
-    assert [(one.name, one.state) for one in store.list()] == [("en_US-joe-medium", "local"), (AMY, "local")]
+    assert [one.name for one in store.list() if one.state == "local"] == ["en_US-joe-medium", AMY]
+
+
+def test_kokoro_s_voices_come_with_one_of_its_exports(hub: HubStandIn, tmp_path: Path) -> None:
+    names = ("README.md", "onnx/model.onnx", "onnx/model_q4.onnx", "voices/af_heart.bin", "voices/am_adam.bin")
+    hub.repos["onnx-community/Kokoro-82M-v1.0-ONNX"] = {name: lfs_file(name.encode()) for name in names}
+    folder = ModelStore(TTS_CATALOGUE, tmp_path, offline=False).resolve("kokoro-v1.0")
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert there == {"manifest.json", "onnx/model.onnx", "voices/af_heart.bin", "voices/am_adam.bin"}
 
 
 def test_any_repository_is_kept_under_a_safe_name(hub: HubStandIn, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ def test_models_are_listed(environment: dict[str, str]) -> None:
     assert state["asr", "base"] == "local"
     assert state["tts", "en_US-joe-medium"] == "local"
     assert state["asr", "large-v3"] == "available"
+    assert state["tts", "kokoro-v1.0-int8"] == "available"
     engines = {row["name"]: row["engine"] for row in rows}
     assert engines["base"] == "faster-whisper"
     assert engines["openai/whisper-base"] == "whisper"

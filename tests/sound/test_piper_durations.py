@@ -11,7 +11,8 @@ from onnx import TensorProto, helper
 from piper_speech import VOICE
 from voice_stack.tts.engine.base import EngineVoice, Spoken, VoiceOptions
 from voice_stack.tts.engine.piper import PiperEngine
-from voice_stack.tts.engine.piper_durations import TimedPhoneme, expose_durations, time_words
+from voice_stack.tts.engine.piper_durations import expose_durations
+from voice_stack.tts.engine.word_times import TimedPhoneme, time_words
 from voice_stack.tts.finishing import Delivery, Finisher
 from voice_stack.tts.levels import VoiceLevels
 from voice_stack.utils.audio.word_alignment import align_words, cut_words

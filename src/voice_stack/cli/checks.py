@@ -15,6 +15,7 @@ from typing import Literal
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.cpus import available_cpus
 from voice_stack.core.errors import ConfigurationError, ModelLoadError, ModelNotFoundError
+from voice_stack.core.model_sources import describe_sources
 from voice_stack.core.model_store import ModelStore
 from voice_stack.core.settings import CoreSettings, unknown_variables
 from voice_stack.tts.settings import TtsSettings
@@ -29,11 +30,14 @@ EXTRAS = {
     "parakeet": ("onnx_asr", "py3langid"),
     "tts": ("av", "babel", "py3langid", "soxr", "unicode_rbnf"),
     "piper": ("piper", "onnxruntime"),
+    "kokoro": ("kokoro_onnx", "onnxruntime"),
     "debug": ("debugpy",),
 }
 """Extra -> modules it brings."""
 
-ENGINE_EXTRAS = {"faster-whisper": "asr", "whisper": "whisper", "parakeet": "parakeet", "piper": "piper"}
+ENGINE_EXTRAS = {
+    "faster-whisper": "asr", "whisper": "whisper", "parakeet": "parakeet", "piper": "piper", "kokoro": "kokoro",
+}  # fmt: skip
 """Engine -> extra it needs."""
 
 
@@ -154,9 +158,8 @@ def check_model(settings: AsrSettings | TtsSettings, store: ModelStore) -> Itera
     try:
         spec = store.require(name)
         if not store.is_local(name):
-            yield Check(
-                "WARN", row, f"fetched from the hub at first use, {spec.hub_repo}", f"voice-stack models pull {name}"
-            )
+            sources = ", ".join(describe_sources(spec))
+            yield Check("WARN", row, f"fetched at first use: {sources}", f"voice-stack models pull {name}")
         elif not store.path(name).exists():
             yield Check("OK", row, "in installed packages, put together and checked at first use")
         else:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from voice_stack.core import model_files
 from voice_stack.core.errors import ModelLoadError
+from voice_stack.core.model_sources import describe_sources, is_packed
 from voice_stack.core.model_spec import Catalogue, ModelSpec
 
 _log = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ class ModelStatus:
     Args:
         name: The model.
         engine: The engine that loads it.
-        state: `local`: usable without the hub; `available`: can be fetched.
+        state: `local`: usable without fetching anything; `available`: can be fetched.
         source: Where it comes from, for people.
         size_bytes: Bytes on this machine; 0 if it is not here.
         path: Its folder, once it has one.
@@ -58,11 +59,10 @@ def _further(catalogue: Catalogue, model_dir: Path) -> Iterator[ModelStatus]:
 def _status(spec: ModelSpec, folder: Path) -> ModelStatus:
     if model_files.is_filled(folder):
         return _local(spec.name, spec.engine, folder, _recorded_source(folder))
-    packages = f"pack {', '.join(spec.pack.packages)}" if spec.pack is not None else ""
-    if spec.pack is not None and model_files.is_installed(spec.pack):
-        return ModelStatus(spec.name, spec.engine, "local", packages, model_files.pack_size_bytes(spec.pack), None)
-    hub = f"hub {spec.hub_repo}" if spec.hub_repo else ""
-    return ModelStatus(spec.name, spec.engine, "available", ", ".join(filter(None, (packages, hub))), 0, None)
+    if spec.pack is not None and is_packed(spec):
+        source, size_bytes = f"pack {', '.join(spec.pack.packages)}", model_files.pack_size_bytes(spec.pack)
+        return ModelStatus(spec.name, spec.engine, "local", source, size_bytes, None)
+    return ModelStatus(spec.name, spec.engine, "available", ", ".join(describe_sources(spec)), 0, None)
 
 
 def _recorded_source(folder: Path) -> str:

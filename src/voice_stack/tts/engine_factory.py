@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ENGINES: dict[str, EngineEntry] = {
     "piper": EngineEntry("voice_stack.tts.engine.piper:PiperEngine", "piper", "voice-stack[piper]"),
+    "kokoro": EngineEntry("voice_stack.tts.engine.kokoro:KokoroEngine", "kokoro_onnx", "voice-stack[kokoro]"),
     "fake": EngineEntry("voice_stack.tts.engine.fake:FakeEngine", "numpy", "voice-stack[tts]", needs_model=False),
 }
 

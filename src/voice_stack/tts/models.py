@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 from voice_stack.core.model_spec import Catalogue, ModelPack, ModelSpec, PackFile
+from voice_stack.tts.kokoro_models import KOKORO_MODELS
 
 DEFAULT_MODEL_NAMES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
 """OpenAI's names; each stands for the server's default model."""
@@ -65,7 +66,7 @@ def _voices(packs: dict[str, ModelPack]) -> tuple[ModelSpec, ...]:
 
 PIPER_MODELS: tuple[ModelSpec, ...] = _voices({"en_US-joe-medium": JOE_PACK})
 
-TTS_MODELS: tuple[ModelSpec, ...] = PIPER_MODELS
+TTS_MODELS: tuple[ModelSpec, ...] = (*PIPER_MODELS, *KOKORO_MODELS)
 """Every model by name; the first of an engine answers to the engine's name too."""
 
 TTS_CATALOGUE = Catalogue(

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from voice_stack.core.model_store import ModelStore
 from voice_stack.tts.cloned_voices import ClonedVoices
 from voice_stack.tts.engine_factory import ENGINES
+from voice_stack.tts.kokoro_voices import KOKORO_OPENAI_NAMES, find_kokoro_blend, kokoro_voices
 from voice_stack.tts.piper_voices import find_piper_speaker, piper_voices
 from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.voices import Voice, VoiceLibrary
@@ -21,13 +22,28 @@ def _fake(settings: TtsSettings, _store: ModelStore) -> Iterable[Voice]:
         yield Voice(id=settings.model, engine="fake", model=settings.model)
 
 
-SOURCES: dict[str, Callable[[TtsSettings, ModelStore], Iterable[Voice]]] = {"piper": _piper, "fake": _fake}
+def _kokoro(settings: TtsSettings, store: ModelStore) -> Iterable[Voice]:
+    return kokoro_voices(store, settings.model if settings.engine == "kokoro" else None)
+
+
+def _find_kokoro_blend(settings: TtsSettings, store: ModelStore, name: str) -> Voice | None:
+    return find_kokoro_blend(store, settings.model if settings.engine == "kokoro" else None, name)
+
+
+SOURCES: dict[str, Callable[[TtsSettings, ModelStore], Iterable[Voice]]] = {
+    "piper": _piper,
+    "kokoro": _kokoro,
+    "fake": _fake,
+}
 """How the voices of each engine are listed."""
 
-RESOLVERS: dict[str, Callable[[TtsSettings, ModelStore, str], Voice | None]] = {"piper": find_piper_speaker}
+RESOLVERS: dict[str, Callable[[TtsSettings, ModelStore, str], Voice | None]] = {
+    "piper": find_piper_speaker,
+    "kokoro": _find_kokoro_blend,
+}
 """For each engine that has such, the rule for names of voices that are not listed."""
 
-OPENAI_NAMES: dict[str, dict[str, str]] = {}
+OPENAI_NAMES: dict[str, dict[str, str]] = {"kokoro": KOKORO_OPENAI_NAMES}
 """For each engine, the voices that OpenAI's names stand for; where there is none, its first voice."""
 
 

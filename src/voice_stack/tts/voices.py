@@ -113,7 +113,7 @@ class VoiceLibrary:
         Args:
             name: A voice's id, in any case, or one of OpenAI's names.
             engine: The engine that must speak; None: any.
-            language: Where the name is one of OpenAI's, a voice of this language is preferred.
+            language: Where the name is one of OpenAI's, a voice is preferred whose own language this is.
 
         Raises:
             UnsupportedValueError: No voice has that name, or not with that engine; the message lists those there are.
@@ -123,10 +123,8 @@ class VoiceLibrary:
         if voice is None:
             voice = self._alias(name, own, engine)
             is_free = not {name, name.lower()} & self._overrides.keys()  # the operator's choice stands
-            if voice is not None and is_free and language is not None and language not in voice.languages:
-                # Of the default engine if it can, else of any that may be asked.
-                speakers = [*_speakers(own, voice.engine), *_speakers(own, engine)]
-                voice = next((v for v in speakers if language in v.languages and not v.unavailable), voice)
+            if voice is not None and is_free and language is not None:
+                voice = _suit_language(voice, language, own, engine)
         if voice is None or engine not in {None, voice.engine}:
             there = ", ".join(voice.id for voice in _speakers(self.voices(), engine))
             why = f"speaks through {voice.engine}, not {engine}" if voice else "does not exist"
@@ -166,3 +164,13 @@ class VoiceLibrary:
 
 def _speakers(voices: Mapping[str, Voice], engine: str | None) -> list[Voice]:
     return [voice for voice in voices.values() if engine in {None, voice.engine}]
+
+
+def _suit_language(voice: Voice, language: str, voices: Mapping[str, Voice], engine: str | None) -> Voice:
+    """The voice if the language is its own; else one of its engine's whose own it is, then any that speaks it."""
+    if language in voice.languages[:1]:
+        return voice
+    neighbours = _speakers(voices, voice.engine)
+    natives = [neighbour for neighbour in neighbours if language in neighbour.languages[:1]]
+    candidates = (*natives, voice, *neighbours, *_speakers(voices, engine))
+    return next((one for one in candidates if language in one.languages and not one.unavailable), voice)

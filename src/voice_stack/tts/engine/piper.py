@@ -7,14 +7,14 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from piper import AudioChunk, PiperVoice, SynthesisConfig
 from piper.config import PhonemeType, PiperConfig
 
-from voice_stack.core.cpus import available_cpus
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions, WordTime
-from voice_stack.tts.engine.piper_durations import TimedPhoneme, estimate_pace, expose_durations, time_words
+from voice_stack.tts.engine.onnx_session import open_session
+from voice_stack.tts.engine.piper_durations import estimate_pace, expose_durations
+from voice_stack.tts.engine.word_times import TimedPhoneme, time_words
 from voice_stack.tts.piper_config import parse_facts
 from voice_stack.utils.audio.word_alignment import cut_words
 from voice_stack.utils.onnx_errors import ONNX_ERRORS
@@ -35,16 +35,11 @@ class PiperEngine(TtsEngine):
         model = model_dir if model_dir.suffix == ".onnx" else next(iter(sorted(model_dir.glob("*.onnx"))), None)
         if model is None:
             raise ModelLoadError(f"no .onnx file in {model_dir}")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or available_cpus()
-        options.inter_op_num_threads = 1
         try:
             content = json.loads(Path(f"{model}.json").read_text("utf-8"))
             self._facts = parse_facts(content)
             config = PiperConfig.from_dict(content)
-            session = onnxruntime.InferenceSession(
-                expose_durations(model.read_bytes()), options, providers=_providers(device)
-            )
+            session = open_session(expose_durations(model.read_bytes()), device=device, threads=threads)
         except (*ONNX_ERRORS, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise ModelLoadError(f"voice {model.name} does not load: {type(error).__name__}: {error}") from error
         _require_phonemizer(model.name, config)
@@ -96,14 +91,3 @@ def _require_phonemizer(name: str, config: PiperConfig) -> None:
         raise ModelLoadError(
             f"voice {name} reads its text by way of {package}, which is missing: pip install 'piper-tts[{extra}]'"
         )
-
-
-def _providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
-    """ONNX Runtime's execution providers for a device."""
-    has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    if device.startswith("cuda") and not has_cuda:
-        raise ModelLoadError(f"device {device!r}: this ONNX Runtime has no CUDA; pip install onnxruntime-gpu")
-    if device == "cpu" or not has_cuda:
-        return ["CPUExecutionProvider"]
-    index = device.partition(":")[2] or "0"
-    return [("CUDAExecutionProvider", {"device_id": index}), "CPUExecutionProvider"]

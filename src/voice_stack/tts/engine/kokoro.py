@@ -1,0 +1,115 @@
+"""Kokoro: 82 million parameters, 54 voices in one model, on ONNX Runtime. espeak-ng inside: GPL-3.0-or-later."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from kokoro_onnx.chunker import split_phonemes
+from numpy.typing import NDArray
+
+from voice_stack.core.errors import EngineError, ModelLoadError
+from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
+from voice_stack.tts.engine.kokoro_phonemes import ESPEAK_VOICES, Phonemizer
+from voice_stack.tts.engine.onnx_graph import expose_tensor
+from voice_stack.tts.engine.onnx_session import open_session
+from voice_stack.tts.engine.word_times import TimedPhoneme, time_words
+from voice_stack.utils.audio.word_alignment import cut_words
+from voice_stack.utils.onnx_errors import ONNX_ERRORS
+
+SAMPLE_RATE = 24_000
+STYLE_SIZE = 256
+FRAME_SAMPLES = 600
+DEFAULT_VOICE = "af_heart"
+LENGTHS = "/encoder/Div_output_0"
+"""The tensor with the length of each token in frames at the speed asked for, before the graph rounds it."""
+
+Style = NDArray[np.float32]
+"""A voice, shape (510, 1, 256): one style vector for each number of phonemes."""
+
+
+class KokoroEngine(TtsEngine):
+    """All voices of one Kokoro model."""
+
+    sample_rate = SAMPLE_RATE
+    lanes = 2
+
+    def __init__(self, model_dir: Path, *, device: str, threads: int) -> None:
+        super().__init__(model_dir, device=device, threads=threads)
+        models = sorted(model_dir.rglob("*.onnx"))
+        self.voices = {path.stem: path for path in sorted(model_dir.glob("voices/*.bin"))}
+        if not models or not self.voices:
+            raise ModelLoadError(f"{model_dir} has {len(models)} .onnx files and {len(self.voices)} voices/*.bin files")
+        self._session = _load(models[0], device, threads)
+        names = {tensor.name for tensor in self._session.get_inputs()}
+        self._tokens_name = "input_ids" if "input_ids" in names else "tokens"
+        self._phonemizer = Phonemizer()
+        self._style = lru_cache(maxsize=None)(self._read_style)
+
+    def synthesize(self, text: str, options: VoiceOptions) -> Iterator[Spoken]:
+        words, style = cut_words(text), self._mix(options.voice)
+        whole, *alone = self._phonemizer.phonemize([text, *words], _choose_espeak_voice(options))
+        sounds, phonemes, paces = [np.zeros(0, np.float32)], list[TimedPhoneme](), list[float]()
+        for batch in split_phonemes(whole):
+            samples, lengths = self._run(batch, style, options.speed)
+            sounds.append(samples)
+            if lengths is not None:
+                phonemes += _time_phonemes(batch, _round_frames(lengths))
+                paces.append(_round_frames(lengths * options.speed).sum() / _round_frames(lengths).sum())
+        times = time_words(words, [list(word) for word in alone], phonemes, SAMPLE_RATE)
+        yield Spoken(np.concatenate(sounds), times, float(np.mean(paces)) if paces else None)
+
+    def _run(self, phonemes: str, style: Style, speed: float) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
+        """The sound, and the length of each token in frames; None if the model does not say."""
+        tokens = self._phonemizer.tokenizer.tokenize(phonemes)
+        inputs = {
+            self._tokens_name: np.array([[0, *tokens, 0]], np.int64),
+            "style": style[min(len(tokens), len(style)) - 1],
+            "speed": np.array([speed], np.float32),
+        }
+        try:
+            sound, *lengths = self._session.run(None, inputs)
+        except (*ONNX_ERRORS, RuntimeError) as error:
+            raise EngineError(f"Kokoro failed on {phonemes[:80]!r}: {error}") from error
+        return np.asarray(sound, np.float32).ravel(), np.asarray(lengths[0], np.float64).ravel() if lengths else None
+
+    def _mix(self, voice: EngineVoice) -> Style:
+        parts = voice.blend or ((voice.name or DEFAULT_VOICE, 1.0),)
+        mixed: Style = np.sum([self._style(name) * np.float32(share) for name, share in parts], axis=0)
+        return mixed
+
+    def _read_style(self, name: str) -> Style:
+        if name not in self.voices:
+            raise EngineError(f"Kokoro has no voice {name!r}; there are {', '.join(self.voices)}")
+        style = np.fromfile(self.voices[name], np.float32)
+        if style.size == 0 or style.size % STYLE_SIZE or not np.isfinite(style).all():
+            raise EngineError(f"{self.voices[name]} is no voice: float32 of shape (n, {STYLE_SIZE}) is expected")
+        return style.reshape(-1, 1, STYLE_SIZE)
+
+
+def _load(model: Path, device: str, threads: int) -> onnxruntime.InferenceSession:
+    try:
+        content = expose_tensor(model.read_bytes(), lambda _operation, output: output == LENGTHS)
+        return open_session(content, device=device, threads=threads)
+    except (*ONNX_ERRORS, OSError, RuntimeError, ValueError) as error:
+        raise ModelLoadError(f"{model.name} does not load: {type(error).__name__}: {error}") from error
+
+
+def _choose_espeak_voice(options: VoiceOptions) -> str:
+    name = options.voice.blend[0][0] if options.voice.blend else options.voice.name
+    language = options.language or "en"
+    if language not in ESPEAK_VOICES:
+        raise EngineError(f"Kokoro does not speak {language!r}, but {', '.join(ESPEAK_VOICES)}")
+    return "en-gb" if language == "en" and name.startswith("b") else ESPEAK_VOICES[language]
+
+
+def _round_frames(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Whole frames, at least one, as the graph rounds them."""
+    return np.maximum(np.round(lengths), 1.0)
+
+
+def _time_phonemes(phonemes: str, frames: NDArray[np.float64]) -> list[TimedPhoneme]:
+    """The phonemes of a batch, between the two pads that the model speaks as silence."""
+    samples = (frames * FRAME_SAMPLES).astype(int).tolist()
+    return [TimedPhoneme(symbol, count) for symbol, count in zip(f" {phonemes} ", samples, strict=True)]
