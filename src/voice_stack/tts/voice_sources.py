@@ -10,6 +10,7 @@ from voice_stack.tts.engine_factory import ENGINES
 from voice_stack.tts.piper_voices import find_piper_speaker, piper_voices
 from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.voices import Voice, VoiceLibrary
+from voice_stack.tts.xtts_voices import XTTS_OPENAI_NAMES, xtts_voices
 
 
 def _piper(settings: TtsSettings, store: ModelStore) -> Iterable[Voice]:
@@ -21,13 +22,17 @@ def _fake(settings: TtsSettings, _store: ModelStore) -> Iterable[Voice]:
         yield Voice(id=settings.model, engine="fake", model=settings.model)
 
 
-SOURCES: dict[str, Callable[[TtsSettings, ModelStore], Iterable[Voice]]] = {"piper": _piper, "fake": _fake}
+SOURCES: dict[str, Callable[[TtsSettings, ModelStore], Iterable[Voice]]] = {
+    "piper": _piper,
+    "xtts": xtts_voices,
+    "fake": _fake,
+}
 """How the voices of each engine are listed."""
 
 RESOLVERS: dict[str, Callable[[TtsSettings, ModelStore, str], Voice | None]] = {"piper": find_piper_speaker}
 """For each engine that has such, the rule for names of voices that are not listed."""
 
-OPENAI_NAMES: dict[str, dict[str, str]] = {}
+OPENAI_NAMES: dict[str, dict[str, str]] = {"xtts": XTTS_OPENAI_NAMES}
 """For each engine, the voices that OpenAI's names stand for; where there is none, its first voice."""
 
 

@@ -124,9 +124,7 @@ class VoiceLibrary:
             voice = self._alias(name, own, engine)
             is_free = not {name, name.lower()} & self._overrides.keys()  # the operator's choice stands
             if voice is not None and is_free and language is not None and language not in voice.languages:
-                # Of the default engine if it can, else of any that may be asked.
-                speakers = [*_speakers(own, voice.engine), *_speakers(own, engine)]
-                voice = next((v for v in speakers if language in v.languages and not v.unavailable), voice)
+                voice = next((v for v in _speakers(own, voice.engine) if language in v.languages), voice)
         if voice is None or engine not in {None, voice.engine}:
             there = ", ".join(voice.id for voice in _speakers(self.voices(), engine))
             why = f"speaks through {voice.engine}, not {engine}" if voice else "does not exist"
@@ -134,9 +132,8 @@ class VoiceLibrary:
         return voice
 
     def languages(self, engine: str | None = None) -> set[str]:
-        """Codes of the languages that the voices of an engine, or of all, speak now."""
-        speakers = [voice for voice in _speakers(self.own_voices(), engine) if not voice.unavailable]
-        return {language for voice in speakers for language in voice.languages}
+        """Codes of the languages that the voices of an engine, or of all, speak."""
+        return {language for voice in _speakers(self.own_voices(), engine) for language in voice.languages}
 
     def _find_own(self, name: str, own: Mapping[str, Voice]) -> Voice | None:
         """The voice of an id, in any case, or of a name that follows a rule."""
