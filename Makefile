@@ -47,14 +47,16 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/.embedded
 
-# openai-whisper by itself: on Linux it asks for triton, 1 GB, which only a GPU has a use for.
+# openai-whisper by itself: on Linux it asks for triton, 1 GB, which only a GPU has a use for. The usual index has
+# torchaudio for CUDA alone; without its compiled parts, which do not load here, it works in Python.
 $(TORCH_VENV)/.dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TORCH_VENV)
 	$(TORCH_BIN)/python -m pip install --quiet --upgrade pip
 	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt $(TORCH_PIP) torch
 	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt numba tiktoken more-itertools safetensors tqdm
 	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps openai-whisper
-	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,xtts]'
+	rm -f $(TORCH_VENV)/lib/python3.*/site-packages/torchaudio/lib/*.so
 	touch $@
 
 clean:

@@ -77,5 +77,5 @@ def test_hindi_is_heard_as_the_language_that_is_written_in_two_scripts(
     spoken = say(kokoro, "मेरा नाम राम है और मैं दिल्ली में रहता हूँ।", "hm_omega", "hi")
     body = transcribe(asr_server, to_wav(spoken.samples), language="hi")
     assert body["language"] == "hindi"
-    # The `base` model writes spoken Hindi in the letters of Urdu, even if it is told the language; the words are the same.
+    # The `base` model writes spoken Hindi in the letters of Urdu, whatever it is told; the words are the same.
     assert word_error_rate("میرا نام رام ہے اور میں دلی میں رہتا ہوں", body["text"]) <= 0.4, body["text"]

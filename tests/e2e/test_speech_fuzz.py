@@ -22,8 +22,7 @@ JSON = st.recursive(
 )
 VALUES = JSON | st.sampled_from(
     ["", "mp3", "pcm", "opus", "sse", "audio", "alloy", "tts-1", "fake", "en", "xx", "../../etc/passwd", "\0",
-     "a" * 5000, "fake#1", "#", "en_US-nobody-low#²", {"id": "nova"}, {"id": {}}, 0, 1, 4, 0.25, -1, 10**400, 1e308,
-     "1.5", True, "None"]
+     "a" * 5000, {"id": "nova"}, {"id": {}}, 0, 1, 4, 0.25, -1, 10**400, 1e308, "1.5", True, "None"]
 )  # fmt: skip
 # Words in which the fake engine sees no command.
 TEXTS = st.text(st.characters(exclude_characters="="), max_size=30) | st.sampled_from(

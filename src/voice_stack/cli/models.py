@@ -11,6 +11,7 @@ from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.errors import InvalidRequestError, ModelLoadError, ModelNotFoundError
 from voice_stack.core.model_names import ModelNames
 from voice_stack.core.model_store import FileCheck, ModelStatus, ModelStore
+from voice_stack.tts.cpml import check_licence
 from voice_stack.tts.models import DEFAULT_MODEL_NAMES as TTS_DEFAULT_NAMES
 from voice_stack.tts.models import TTS_CATALOGUE
 from voice_stack.tts.settings import TtsSettings
@@ -97,6 +98,8 @@ def pull(name: str) -> None:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     store, model = _find(name)
+    if (spec := store.find(model)) is not None:
+        check_licence(spec.engine, accepted=TtsSettings.read().accept_cpml)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(model, total=None)

@@ -8,6 +8,7 @@ VoiceStackError                    500 server_error
 │   │   └── AudioTooShortError     400 code audio_too_short
 │   └── PayloadTooLargeError       413
 ├── AuthenticationError            401 code invalid_api_key
+├── LicenceNotAcceptedError        403 code licence_not_accepted
 ├── ConflictError                  409 the job is not in a state for this
 ├── NotFoundError                  404
 │   └── ModelNotFoundError         404 code model_not_found
@@ -103,6 +104,16 @@ class AuthenticationError(VoiceStackError):
     status = 401
     type = "invalid_request_error"
     default_code = "invalid_api_key"
+
+
+class LicenceNotAcceptedError(VoiceStackError):
+    """The model's licence has to be accepted by the operator before it is used."""
+
+    status = 403
+    type = "invalid_request_error"
+    default_code = "licence_not_accepted"
+    default_param = "model"
+    retryable = False
 
 
 class NotFoundError(VoiceStackError):

@@ -31,10 +31,24 @@ class TtsCapabilities:
     language_max_chars: Mapping[str, int] = field(default_factory=dict)
 
 
+XTTS_MAX_CHARS = {
+    "ar": 166, "cs": 186, "de": 253, "en": 250, "es": 239, "fr": 273, "hi": 150, "hu": 224, "it": 213, "ja": 71,
+    "ko": 95, "nl": 251, "pl": 224, "pt": 203, "ru": 182, "tr": 226, "zh": 82,
+}  # fmt: skip
+"""The languages of XTTS-v2 with the lengths that its tokenizer warns of: longer texts lose their end."""
+
 CAPABILITIES: dict[str, TtsCapabilities] = {
     "piper": TtsCapabilities(speed_range=(1.0, 1.5), gives_word_times=True, one_voice_per_model=True),
     "kokoro": TtsCapabilities(
         languages=SPOKEN_LANGUAGES, blends=True, gives_word_times=True, speed_range=(0.7, 1.25), max_chars=220
+    ),
+    # It draws its sounds nearer or farther apart; beyond a fifth that is heard.
+    "xtts": TtsCapabilities(
+        languages=frozenset(XTTS_MAX_CHARS),
+        clones=True,
+        speed_range=(0.8, 1.25),
+        max_chars=min(XTTS_MAX_CHARS.values()),
+        language_max_chars=XTTS_MAX_CHARS,
     ),
     "fake": TtsCapabilities(clones=True, speed_range=(0.25, 4.0), one_voice_per_model=True),
 }

@@ -6,6 +6,7 @@ from voice_stack.core.engine_process import EngineSpec
 from voice_stack.core.engine_table import EngineEntry, require_engine
 from voice_stack.core.model_store import ModelStore
 from voice_stack.tts.capabilities import CAPABILITIES
+from voice_stack.tts.cpml import check_licence
 from voice_stack.tts.models import TTS_CATALOGUE
 from voice_stack.tts.request import TtsWorkerConfig
 from voice_stack.tts.settings import TtsSettings
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 ENGINES: dict[str, EngineEntry] = {
     "piper": EngineEntry("voice_stack.tts.engine.piper:PiperEngine", "piper", "voice-stack[piper]"),
     "kokoro": EngineEntry("voice_stack.tts.engine.kokoro:KokoroEngine", "kokoro_onnx", "voice-stack[kokoro]"),
+    "xtts": EngineEntry("voice_stack.tts.engine.coqui:XttsEngine", "TTS", "voice-stack[xtts]"),
     "fake": EngineEntry("voice_stack.tts.engine.fake:FakeEngine", "numpy", "voice-stack[tts]", needs_model=False),
 }
 
@@ -48,6 +50,7 @@ def engine_spec(settings: TtsSettings, engine: str, model: str) -> EngineSpec:
         threads=settings.threads,
         loudness_lufs=None if settings.loudness_lufs == "off" else settings.loudness_lufs,
         pronunciations=settings.pronunciations,
+        accept_cpml=settings.accept_cpml,
     )
     return EngineSpec(
         f"{engine}/{model}", f"{__name__}:build_workload", config, settings.log_level, settings.log_format
@@ -68,9 +71,13 @@ def load_engine(config: TtsWorkerConfig) -> "TtsEngine":
     Raises:
         ModelNotFoundError: No such model, or not on this machine while `OFFLINE` is set.
         ModelLoadError: Its files are damaged or do not load.
+        LicenceNotAcceptedError: Its licence is not accepted; nothing is fetched then.
     """
+    check_licence(config.engine, accepted=config.accept_cpml)
     entry = find_engine(config.engine)
     engine_class = cast("type[TtsEngine]", entry.import_class())
     store = ModelStore(TTS_CATALOGUE, config.model_dir, config.offline, paths=config.operator_paths)
     folder = store.resolve(config.model) if entry.needs_model else config.model_dir
-    return engine_class(folder, device=config.device, threads=config.threads)
+    engine = engine_class(folder, device=config.device, threads=config.threads)
+    engine.cache_dir = config.model_dir / ".cache"
+    return engine

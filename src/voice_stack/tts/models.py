@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 from voice_stack.core.model_spec import Catalogue, ModelPack, ModelSpec, PackFile
+from voice_stack.tts.capabilities import XTTS_MAX_CHARS
 from voice_stack.tts.kokoro_models import KOKORO_MODELS
 
 DEFAULT_MODEL_NAMES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
@@ -66,7 +67,18 @@ def _voices(packs: dict[str, ModelPack]) -> tuple[ModelSpec, ...]:
 
 PIPER_MODELS: tuple[ModelSpec, ...] = _voices({"en_US-joe-medium": JOE_PACK})
 
-TTS_MODELS: tuple[ModelSpec, ...] = (*PIPER_MODELS, *KOKORO_MODELS)
+XTTS = ModelSpec(
+    name="xtts_v2",
+    engine="xtts",
+    aliases=("xtts", "xtts-v2", "coqui/XTTS-v2"),
+    hub_repo="coqui/XTTS-v2",
+    hub_files=("config.json", "model.pth", "vocab.json", "speakers_xtts.pth"),
+    hub_extras=("LICENSE.txt",),
+    languages=tuple(sorted(XTTS_MAX_CHARS)),
+    description="Coqui XTTS-v2: 17 languages, clones voices; CPML, no commercial use",
+)
+
+TTS_MODELS: tuple[ModelSpec, ...] = (*PIPER_MODELS, *KOKORO_MODELS, XTTS)
 """Every model by name; the first of an engine answers to the engine's name too."""
 
 TTS_CATALOGUE = Catalogue(

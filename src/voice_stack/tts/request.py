@@ -35,10 +35,12 @@ class SpeechRequest:
     Attributes:
         passages: Who says what, in order.
         goes_on: Whether another engine speaks after it.
+        is_awaited: Whether somebody waits for it to begin; not so if it is only wanted whole, or others speak before.
     """
 
     passages: tuple[Passage, ...]
     goes_on: bool = False
+    is_awaited: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,8 +51,9 @@ class Sound:
         samples: Mono float32 of shape (samples,), in -1 to 1.
         sample_rate: In Hz, the same for all of a job.
         is_last: Whether the speech ends with it.
-        text: What is said in it, as the client wrote it.
-        words: Its words, where times are known, from the beginning of these samples.
+        text: The clause that ends with it, as the client wrote it; empty if the next sound goes on with the clause.
+        words: The clause's words, where times are known, from the beginning of these samples: below 0 for words that
+            are in the sounds before.
     """
 
     samples: NDArray[np.float32]
@@ -80,3 +83,4 @@ class TtsWorkerConfig:
     threads: int
     loudness_lufs: float | None = None
     pronunciations: Path | None = None
+    accept_cpml: bool = False

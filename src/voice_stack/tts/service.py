@@ -17,6 +17,7 @@ from voice_stack.tts.cache.store import SpeechStore, default_cache_dir
 from voice_stack.tts.capabilities import CAPABILITIES
 from voice_stack.tts.captions.store import CaptionStore
 from voice_stack.tts.cloned_voices import ClonedVoices
+from voice_stack.tts.cpml import check_licence
 from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
 from voice_stack.tts.library.shelf import Shelf
 from voice_stack.tts.library.uploads import VoiceUploads
@@ -73,6 +74,7 @@ class TtsService:
             InvalidRequestError: Nothing in the text can be spoken, or a name is not known.
             ModelNotFoundError: No such model here.
             UnsupportedValueError: The voice cannot do what is asked.
+            LicenceNotAcceptedError: Its model has a licence that the operator has not accepted.
         """
         require_format(body.response_format)
         choice = self._choose_model(body.model)
@@ -80,10 +82,12 @@ class TtsService:
         if not parts:
             raise InvalidRequestError(f"input={body.input[:80]!r}: there is nothing to speak in it", param="input")
         said = [await self._cast(part, body, choice) for part in parts]
+        is_awaited = body.stream or body.stream_format == "sse"
         spoken = [(engine, tuple(passage for _, passage in part)) for engine, part in groupby(said, key=itemgetter(0))]
-        *before, (engine, passages) = spoken
-        turns = [Turn(engine, SpeechRequest(passages, goes_on=True)) for engine, passages in before]
-        return [*turns, Turn(engine, SpeechRequest(passages))]
+        return [
+            Turn(engine, SpeechRequest(passages, goes_on=index < len(spoken), is_awaited=is_awaited and index == 1))
+            for index, (engine, passages) in enumerate(spoken, start=1)
+        ]
 
     async def _cast(self, part: ScriptPart, body: SpeechBody, choice: ModelChoice) -> tuple[EngineSpec, Passage]:
         """Who speaks a part of the text, on which engine."""
@@ -101,7 +105,9 @@ class TtsService:
 
         Raises:
             UnsupportedValueError: It cannot speak; the message says why.
+            LicenceNotAcceptedError: Its model has a licence that the operator has not accepted.
         """
+        check_licence(voice.engine, accepted=self.settings.accept_cpml)
         if voice.engine_voice.recordings:
             voice = await asyncio.to_thread(self.cloned.examine, voice)
         if voice.unavailable:
@@ -167,7 +173,9 @@ def create_service(settings: TtsSettings) -> TtsService:
     Raises:
         ConfigurationError: The engine does not exist or is not installed.
         ModelNotFoundError: The default voice does not exist or is not on this machine while `OFFLINE` is set.
+        LicenceNotAcceptedError: The default engine's weights have a licence that is not accepted.
     """
+    check_licence(settings.engine, accepted=settings.accept_cpml)
     engine = find_engine(settings.engine)
     store = open_store(settings)
     if engine.needs_model:

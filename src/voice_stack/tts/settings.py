@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from voice_stack.core.settings import CommaSeparated, CoreSettings
@@ -25,6 +25,12 @@ class TtsSettings(CoreSettings):
         default_factory=list,
         description="Models that requests may name besides the default, fetched when first used: names and patterns "
         "(`de_DE-*`, `*`), separated by commas; empty: the models on this machine.",
+    )
+    accept_cpml: bool = Field(
+        False,
+        validation_alias=AliasChoices("TTS_ACCEPT_CPML", "COQUI_TOS_AGREED"),
+        description="Whether you accept the Coqui Public Model License, which forbids commercial use of XTTS-v2 and "
+        "of its speech; without it the engine `xtts` does not run. `COQUI_TOS_AGREED=1` does the same.",
     )
     voice_dir: Path = Field(
         Path("voices"),

@@ -75,7 +75,7 @@ class Speech:
             audio += await self._finish(encoder)
         self._audio_s += sound.samples.size / sound.sample_rate
         # A blank stood between this clause and the one before it.
-        self._characters = min(self._characters + len(sound.text) + 1, len(self._text))
+        self._characters = min(self._characters + len(sound.text) + bool(sound.text), len(self._text))
         return Piece(audio, {"characters": self._characters}, heading, is_last=sound.is_last)
 
     async def _finish(self, encoder: Encoder) -> bytes:

@@ -11,6 +11,7 @@ from voice_stack.tts.kokoro_voices import KOKORO_OPENAI_NAMES, find_kokoro_blend
 from voice_stack.tts.piper_voices import find_piper_speaker, piper_voices
 from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.voices import Voice, VoiceLibrary
+from voice_stack.tts.xtts_voices import XTTS_OPENAI_NAMES, xtts_voices
 
 
 def _piper(settings: TtsSettings, store: ModelStore) -> Iterable[Voice]:
@@ -33,6 +34,7 @@ def _find_kokoro_blend(settings: TtsSettings, store: ModelStore, name: str) -> V
 SOURCES: dict[str, Callable[[TtsSettings, ModelStore], Iterable[Voice]]] = {
     "piper": _piper,
     "kokoro": _kokoro,
+    "xtts": xtts_voices,
     "fake": _fake,
 }
 """How the voices of each engine are listed."""
@@ -43,7 +45,7 @@ RESOLVERS: dict[str, Callable[[TtsSettings, ModelStore, str], Voice | None]] = {
 }
 """For each engine that has such, the rule for names of voices that are not listed."""
 
-OPENAI_NAMES: dict[str, dict[str, str]] = {"kokoro": KOKORO_OPENAI_NAMES}
+OPENAI_NAMES: dict[str, dict[str, str]] = {"kokoro": KOKORO_OPENAI_NAMES, "xtts": XTTS_OPENAI_NAMES}
 """For each engine, the voices that OpenAI's names stand for; where there is none, its first voice."""
 
 

@@ -12,7 +12,7 @@ from voice_stack.core.jobs import Finished, Job, Outlook, PlanStep, Produced, Ru
 from voice_stack.core.workload import Workload
 from voice_stack.tts.capabilities import TtsCapabilities
 from voice_stack.tts.captions.spelling import respell
-from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
+from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions, WordTime
 from voice_stack.tts.finishing import Delivery, Finisher
 from voice_stack.tts.joining import FADE_S
 from voice_stack.tts.levels import VoiceLevels
@@ -75,9 +75,9 @@ class TtsWorkload(Workload):
         for unit in units:
             line = unit.data
             assert isinstance(line, _Line)
-            sound = self._speak(line)
-            self._samples[unit.job_id] += sound.samples.size
-            yield unit, Produced(sound)
+            for sound in self._speak(line):
+                self._samples[unit.job_id] += sound.samples.size
+                yield unit, Produced(sound)
             yield unit, Finished()
 
     def finish(self, job: Job) -> SpeechSummary:
@@ -86,18 +86,28 @@ class TtsWorkload(Workload):
     def forget(self, job: Job) -> None:
         self._samples.pop(job.id, None)
 
-    def _speak(self, line: _Line) -> Sound:
-        clause, options = line.clause, line.options
+    def _speak(self, line: _Line) -> Iterator[Sound]:
+        """The sound of a clause: one, or the pieces of an awaited one as the engine makes them."""
+        clause, options, rate = line.clause, line.options, self._engine.sample_rate
         if not clause.text:
-            pause = silence(clause.pause_s / line.speed, self._engine.sample_rate)
-            return Sound(pause, self._engine.sample_rate, line.is_last)
+            yield Sound(silence(clause.pause_s / line.speed, rate), rate, line.is_last)
+            return
         delivery = Delivery(clause.text, options.voice, line.speed, options.speed, clause.pause_s, line.is_last)
-        finisher = Finisher(delivery, self._levels, self._engine.sample_rate)
-        part = _join_parts(list(self._engine.synthesize(clause.text, options)), self._engine.sample_rate)
-        spoken, end = finisher.push(part), finisher.finish()
+        finisher = Finisher(delivery, self._levels, rate)
+        parts: list[Spoken] = []
+        words: tuple[WordTime, ...] = ()
+        sent = 0
+        for part in self._engine.synthesize(clause.text, options):
+            parts.append(part)
+            if part.goes_on:
+                piece, parts = finisher.push(_join_parts(parts, rate)), []
+                words, sent = words + piece.words, sent + piece.samples.size
+                if piece.samples.size:
+                    yield Sound(piece.samples, rate, is_last=False)
+        spoken, end = finisher.push(_join_parts(parts, rate)), finisher.finish()
         samples = np.concatenate([spoken.samples, end.samples])
-        words = respell(spoken.words + end.words, clause.source)
-        return Sound(samples, self._engine.sample_rate, line.is_last, clause.source, words)
+        times = respell(words + spoken.words + end.words, clause.source)
+        yield Sound(samples, rate, line.is_last, clause.source, tuple(_earlier(word, sent / rate) for word in times))
 
     def _cut(self, job: Job, request: SpeechRequest) -> Iterator[PlanStep]:
         yield Outlook(sum(_length_s(passage.text, passage.speed) for passage in request.passages))
@@ -105,7 +115,10 @@ class TtsWorkload(Workload):
             is_last = ends_job and not request.goes_on
             cost_s = _length_s(line.clause.text, line.speed)
             # The first clause has the machine to itself: somebody waits for the sound to begin.
-            yield Unit(job.id, index, cost_s, line.options, replace(line, is_last=is_last), is_sequential=index == 0)
+            is_first = index == 0
+            options = replace(line.options, is_awaited=is_first and request.is_awaited)
+            data = replace(line, options=options, is_last=is_last)
+            yield Unit(job.id, index, cost_s, options, data, is_sequential=is_first)
 
     def _lines(self, request: SpeechRequest) -> Iterator[_Line]:
         for passage, ends_request in _mark_last(request.passages):
@@ -137,6 +150,10 @@ def _mark_last(items: Iterable[T]) -> Iterator[tuple[T, bool]]:
             yield item, False
             item = following
         yield item, True
+
+
+def _earlier(word: WordTime, by_s: float) -> WordTime:
+    return replace(word, start_s=word.start_s - by_s, end_s=word.end_s - by_s)
 
 
 def _join_parts(parts: Sequence[Spoken], sample_rate: int) -> Spoken:

@@ -30,6 +30,7 @@ from voice_stack.asr.engine.whisper_checkpoint import load_checkpoint
 from voice_stack.asr.transcript import Segment
 from voice_stack.core.cpus import take_cpus
 from voice_stack.core.errors import EngineError, ModelLoadError
+from voice_stack.core.torch_device import choose_torch_device
 
 _DRAWN = 5  # texts above temperature 0, the most probable is kept
 _BATCH = {"cpu": 4, "cuda": 16}
@@ -54,7 +55,7 @@ class WhisperEngine(AsrEngine):
     def __init__(self, model_dir: Path, options: EngineOptions) -> None:
         super().__init__(model_dir, options)
         try:
-            device = _choose_device(options)
+            device = choose_torch_device(options.device, torch.cuda.device_count(), replica=options.replica)
             self._fp16 = _choose_compute_type(options, device) == "float16"
             torch.set_num_threads(options.threads or take_cpus(options.replica, options.replicas))
             self._model = load_checkpoint(model_dir, device)
@@ -163,16 +164,6 @@ class WhisperEngine(AsrEngine):
         )
         words = zip(segments, read_words(found, duration_s), strict=True)
         return tuple(replace(segment, words=said) for segment, said in words)
-
-
-def _choose_device(options: EngineOptions) -> str:
-    count = torch.cuda.device_count()
-    if options.device == "auto" and not count:
-        return "cpu"
-    device, _, index = options.device.replace("auto", "cuda").partition(":")
-    if device not in _BATCH or not (index or "0").isdecimal():
-        raise ValueError(f"device {options.device!r} is not one of auto, cpu, cuda, cuda:0, cuda:1 and so on")
-    return "cpu" if device == "cpu" else f"cuda:{index or options.replica % max(1, count)}"
 
 
 def _choose_compute_type(options: EngineOptions, device: str) -> str:

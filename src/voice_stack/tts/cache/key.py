@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,7 +28,10 @@ def speech_key(turns: Sequence[Turn], format_name: str) -> str:
     Raises:
         OSError: A file cannot be read.
     """
-    content = [VERSION, format_name, [[_describe_engine(turn), _plain(turn.request)] for turn in turns]]
+    # Whether somebody waits for the beginning changes in how many pieces it comes, and no more.
+    requests = [replace(turn.request, is_awaited=True) for turn in turns]
+    said = [[_describe_engine(turn), _plain(request)] for turn, request in zip(turns, requests, strict=True)]
+    content = [VERSION, format_name, said]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -60,11 +60,11 @@ def describe_sound(sound: Sound, start_s: float) -> dict[str, object]:
     """What is noted of a sound.
 
     Args:
-        sound: With the text of its sentence; without one where it goes on with the sentence of the sound before.
+        sound: With the text of the sentence that ends with it; without one if the next sound goes on with it.
         start_s: Where it begins in the speech, in seconds.
 
     Returns:
-        A JSON object: `sentence` if one begins, `until` where the sound ends, `is_last`.
+        A JSON object: `sentence` if one ends, `until` where the sound ends, `is_last`.
     """
     end_s = start_s + sound.samples.size / sound.sample_rate
     note: dict[str, object] = {"until": round(end_s, 3), "is_last": sound.is_last}

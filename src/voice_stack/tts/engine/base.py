@@ -34,11 +34,13 @@ class VoiceOptions:
         voice: Who speaks.
         language: Code of the clause's language, as `en`; empty if not known.
         speed: 1 is the voice's own pace; inside the engine's `speed_range`.
+        is_awaited: Somebody waits for the sound to begin: an engine that can hands it out while it makes it.
     """
 
     voice: EngineVoice = field(default_factory=EngineVoice)
     language: str = ""
     speed: float = 1.0
+    is_awaited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,13 @@ class Spoken:
         words: Its words in order; none if the engine does not know when they are spoken.
         pace: How much faster than the voice's own pace it is, if the engine knows that this is not quite what it was
             asked for; None: it is. Shared code makes up for the difference.
+        goes_on: The next stretch follows without a break: it was cut where there was sound.
     """
 
     samples: NDArray[np.float32]
     words: tuple[WordTime, ...] = ()
     pace: float | None = None
+    goes_on: bool = False
 
 
 class TtsEngine(ABC):
@@ -77,6 +81,7 @@ class TtsEngine(ABC):
     Attributes:
         sample_rate: Of the samples, in Hz; set once the model is loaded.
         lanes: How many threads may call `synthesize` at once.
+        cache_dir: Where it may keep what is costly to compute; None: nowhere.
 
     Raises:
         ModelLoadError: The model does not load.
@@ -84,6 +89,7 @@ class TtsEngine(ABC):
 
     sample_rate: int
     lanes: int = 1
+    cache_dir: Path | None = None
 
     def __init__(self, model_dir: Path, *, device: str, threads: int) -> None:
         self.model_dir, self.device, self.threads = model_dir, device, threads

@@ -71,7 +71,7 @@ def silence(duration_s: float, sample_rate: int) -> Samples:
     return np.zeros(round(duration_s * sample_rate), dtype=np.float32)
 
 
-def fade_edges(samples: Samples, sample_rate: int, fade_s: float) -> Samples:
+def fade_edges(samples: Samples, sample_rate: int, fade_s: float, *, start: bool = True) -> Samples:
     """Ramp both ends from and to silence, so that pieces put one after the other do not click.
 
     The ramp is half a cosine; audio shorter than two fades gets fades of half its length.
@@ -80,6 +80,7 @@ def fade_edges(samples: Samples, sample_rate: int, fade_s: float) -> Samples:
         samples: 1-D float32; left as it is.
         sample_rate: Of `samples`, in Hz.
         fade_s: Length of each ramp in seconds; 0 changes nothing.
+        start: Whether the beginning is ramped too, or the end alone.
 
     Returns:
         A new float32 array of the same length.
@@ -93,7 +94,8 @@ def fade_edges(samples: Samples, sample_rate: int, fade_s: float) -> Samples:
     length = min(round(fade_s * sample_rate), len(faded) // 2)
     if length:
         ramp = (0.5 - 0.5 * np.cos(np.pi * np.arange(length) / length)).astype(np.float32)
-        faded[:length] *= ramp
+        if start:
+            faded[:length] *= ramp
         faded[-length:] *= ramp[::-1]
     return faded
 

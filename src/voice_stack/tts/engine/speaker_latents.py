@@ -1,0 +1,141 @@
+"""What XTTS knows of a cloned voice, computed once from its recordings and kept on disk by content."""
+
+import hashlib
+import logging
+import os
+import tempfile
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from voice_stack.core.logging import log_event
+
+logger = logging.getLogger(__name__)
+
+FORMAT = "1"
+UNUSED_DAYS = 30
+"""After so long without use a file goes: the voice it belongs to may have been deleted since."""
+_IN_MEMORY = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeakerLatents:
+    """A voice as the model sees it.
+
+    Attributes:
+        gpt_cond_latent: Manner of speaking, float32 of shape (1, 32, width).
+        speaker_embedding: Timbre, float32 of shape (1, 512, 1).
+    """
+
+    gpt_cond_latent: torch.Tensor
+    speaker_embedding: torch.Tensor
+
+
+class LatentStore:
+    """Latents in memory and, where there is a folder, on disk.
+
+    A file's name is the SHA-256 of the recordings' bytes, of the weights that make the latents and of how they are
+    made: equal recordings are computed once whatever they are called, and nothing goes out of date.
+
+    Args:
+        folder: Made when first needed; None: nothing is kept on disk.
+        model_key: Stands for the weights and the way the latents are made.
+    """
+
+    def __init__(self, folder: Path | None, model_key: str) -> None:
+        self._folder, self._model_key = folder, model_key
+        self._known: OrderedDict[str, SpeakerLatents] = OrderedDict()
+        self._digests: dict[tuple[Path, int, int], bytes] = {}
+        self._remove_unused()
+
+    def get(self, recordings: tuple[Path, ...], compute: Callable[[], SpeakerLatents]) -> SpeakerLatents:
+        """The latents of a voice.
+
+        Args:
+            recordings: Its files.
+            compute: Called if they are not known yet.
+
+        Raises:
+            OSError: A recording cannot be read.
+        """
+        key = self._key(recordings)
+        latents = self._known.get(key) or self._read(key)
+        if latents is None:
+            started = time.monotonic()
+            latents = compute()
+            seconds = round(time.monotonic() - started, 2)
+            log_event(logger, logging.INFO, "speaker latents computed", recordings=len(recordings), seconds=seconds)
+            self._write(key, latents)
+        self._known[key] = latents
+        self._known.move_to_end(key)
+        while len(self._known) > _IN_MEMORY:
+            self._known.popitem(last=False)
+        return latents
+
+    def _key(self, recordings: tuple[Path, ...]) -> str:
+        parts = [FORMAT.encode(), self._model_key.encode(), *map(self._digest, recordings)]
+        return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+    def _digest(self, recording: Path) -> bytes:
+        """SHA-256 of a file, read again only when its size or time changed."""
+        stat = recording.stat()
+        known = (recording, stat.st_size, stat.st_mtime_ns)
+        if known not in self._digests:
+            if len(self._digests) > _IN_MEMORY:
+                self._digests.clear()
+            with recording.open("rb") as file:
+                self._digests[known] = hashlib.file_digest(file, "sha256").digest()
+        return self._digests[known]
+
+    def _read(self, key: str) -> SpeakerLatents | None:
+        file = None if self._folder is None else self._folder / f"{key}.safetensors"
+        if file is None or not file.is_file():
+            return None
+        try:
+            tensors = load_file(file)
+            os.utime(file)
+            latents = SpeakerLatents(**tensors)
+        except (SafetensorError, OSError, TypeError) as error:
+            reason = str(error)
+            log_event(logger, logging.WARNING, "damaged speaker latents are computed again", file=file, reason=reason)
+            return None
+        log_event(logger, logging.INFO, "speaker latents read", file=file)
+        return latents
+
+    def _write(self, key: str, latents: SpeakerLatents) -> None:
+        if self._folder is None:
+            return
+        tensors = {f.name: getattr(latents, f.name).detach().cpu().contiguous() for f in fields(latents)}
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryDirectory(dir=self._folder, prefix=".") as partial:
+                part = Path(partial) / "latents"
+                save_file(tensors, part)
+                part.replace(self._folder / f"{key}.safetensors")
+        except (SafetensorError, OSError) as error:
+            # Speech goes on without: it only costs computing them again after the next start.
+            log_event(logger, logging.WARNING, "speaker latents not kept", folder=self._folder, reason=str(error))
+
+    def _remove_unused(self) -> None:
+        oldest = time.time() - UNUSED_DAYS * 86_400
+        for file in self._folder.glob("*.safetensors") if self._folder is not None else ():
+            try:
+                if file.stat().st_mtime < oldest:
+                    file.unlink()
+            except OSError as error:
+                log_event(logger, logging.WARNING, "old speaker latents stay", file=file, reason=str(error))
+
+
+def fingerprint(parts: Iterable[tuple[str, torch.Tensor]], *versions: object) -> str:
+    """A digest of weights and of whatever else shapes the latents."""
+    digest = hashlib.sha256(repr(versions).encode())
+    for name, tensor in parts:
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,126 @@
+"""A server that has XTTS beside Piper, through OpenAI's SDK; the checkpoint has random weights."""
+
+import io
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from openai import BadRequestError, OpenAI, PermissionDeniedError
+
+from conftest import StartServer
+from piper_speech import speak_wav
+from pytorch.xtts_weights import SPEAKERS
+from running_server import RunningServer
+
+TEXT = "The kettle is on the stove."
+
+
+@pytest.fixture(scope="module")
+def models(xtts_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models where the operator put the checkpoint."""
+    folder = tmp_path_factory.mktemp("operator")
+    (folder / "xtts_v2").mkdir()
+    for file in xtts_checkpoint.iterdir():
+        (folder / "xtts_v2" / file.name).symlink_to(file)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of voices with one recording, of another voice's speech."""
+    folder = tmp_path_factory.mktemp("voices")
+    recording = (
+        "The train to the coast leaves at nine, and the one to the mountains leaves at ten. Please be there early."
+    )
+    (folder / "grandma.wav").write_bytes(speak_wav(recording))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(start_server: StartServer, models: Path, voices: Path) -> Iterator[RunningServer]:
+    environment = {"MODEL_DIR": str(models), "TTS_VOICE_DIR": str(voices), "TTS_ACCEPT_CPML": "true"}
+    with start_server("tts", TTS_THREADS="1", **environment) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(server: RunningServer) -> OpenAI:
+    return server.openai()
+
+
+def length_s(wav: bytes) -> float:
+    with wave.open(io.BytesIO(wav)) as file:
+        return file.getnframes() / file.getframerate()
+
+
+def speak(client: OpenAI, voice: str, model: str = "xtts_v2", **extra: object) -> bytes:
+    answer = client.audio.speech.create(
+        model=model, voice=voice, input=TEXT, response_format="wav", extra_body={"stream": False, **extra}
+    )
+    return answer.content
+
+
+def test_its_speakers_are_voices_of_17_languages(server: RunningServer) -> None:
+    with server.http() as http:
+        voices = {voice["id"]: voice for voice in http.get("/v1/audio/voices").json()["voices"]}
+    speaker = voices[SPEAKERS[1]]
+    assert (speaker["engine"], speaker["model"], speaker["licence"]) == ("xtts", "xtts_v2", "CPML")
+    assert len(speaker["languages"]) == 17
+    assert speaker["available"] is True
+    assert [voice["id"] for voice in voices.values() if voice["engine"] == "xtts"] == list(SPEAKERS)
+
+
+def test_the_model_in_the_request_chooses_the_engine(client: OpenAI) -> None:
+    first, second, piper = speak(client, SPEAKERS[0]), speak(client, SPEAKERS[1]), speak(client, "alloy", "tts-1")
+    assert len({first, second, piper}) == 3
+    # Noise of random weights lasts as long as it is let; a voice does not.
+    assert 0.5 < length_s(first) < 3.0
+    assert 0.8 < length_s(piper) < 3.0
+    assert speak(client, SPEAKERS[0].lower(), "xtts") == first
+
+
+def test_a_recording_in_the_folder_of_voices_is_a_voice(client: OpenAI, models: Path) -> None:
+    cloned = speak(client, "grandma")
+    assert 0.5 < length_s(cloned) < 3.0
+    assert cloned != speak(client, SPEAKERS[0])
+    assert len(list((models / ".cache" / "speakers").glob("*.safetensors"))) == 1
+
+
+def test_openais_names_are_speakers_of_xtts_too(client: OpenAI) -> None:
+    assert length_s(speak(client, "shimmer")) > 0.5
+
+
+def test_a_long_text_is_streamed(client: OpenAI) -> None:
+    text = "The kettle is on the stove and the door is wide open. Please close it."
+    with client.audio.speech.with_streaming_response.create(
+        model="xtts_v2", voice=SPEAKERS[0], input=text, response_format="pcm"
+    ) as answer:
+        sizes = [len(piece) for piece in answer.iter_bytes()]
+    assert len(sizes) >= 3
+    assert sum(sizes) / 48_000 > 2.0
+
+
+@pytest.mark.parametrize(
+    ("voice", "extra", "reason"),
+    [
+        ("Nobody", {}, "voice 'Nobody' does not exist"),
+        (SPEAKERS[0], {"language": "sv"}, "language 'sv'"),
+        ("en_US-joe-medium", {}, "speaks through piper, not xtts"),
+    ],
+)
+def test_what_it_cannot_do_is_a_400(client: OpenAI, voice: str, extra: dict[str, object], reason: str) -> None:
+    with pytest.raises(BadRequestError, match=reason):
+        speak(client, voice, **extra)
+
+
+def test_until_the_licence_is_accepted_it_is_a_403(start_server: StartServer, models: Path) -> None:
+    with start_server("tts", MODEL_DIR=str(models), TTS_ACCEPT_CPML="false") as running:
+        with pytest.raises(PermissionDeniedError, match="TTS_ACCEPT_CPML=true") as refused:
+            speak(running.openai(), SPEAKERS[0])
+        assert refused.value.code == "licence_not_accepted"
+        assert running.engines() == []
+        with running.http() as http:
+            voices = {voice["id"]: voice for voice in http.get("/v1/audio/voices").json()["voices"]}
+    assert voices[SPEAKERS[0]]["available"] is False
+    assert "licence" in voices[SPEAKERS[0]]["unavailable_reason"]
