@@ -47,7 +47,8 @@ _MAX_SHOWN = 200  # characters of a bad value that an error message repeats
 def find_ignored_fields(body: object) -> list[str]:
     """Names of the fields of a body, as sent, that have a value and change nothing."""
     heeded = SpeechBody.model_fields.keys() - _UNHEEDED
-    return [name for name, value in body.items() if name not in heeded and value] if isinstance(body, dict) else []
+    sent = body.items() if isinstance(body, dict) else ()
+    return [name for name, value in sent if name not in heeded and value is not None and value != ""]
 
 
 def check_speech(body: object, *, max_chars: int) -> SpeechBody:

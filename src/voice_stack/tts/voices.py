@@ -132,8 +132,9 @@ class VoiceLibrary:
         return voice
 
     def languages(self, engine: str | None = None) -> set[str]:
-        """Codes of the languages that the voices of an engine, or of all, speak."""
-        return {language for voice in _speakers(self.own_voices(), engine) for language in voice.languages}
+        """Codes of the languages that the voices of an engine, or of all, speak now."""
+        speakers = [voice for voice in _speakers(self.own_voices(), engine) if not voice.unavailable]
+        return {language for voice in speakers for language in voice.languages}
 
     def _find_own(self, name: str, own: Mapping[str, Voice]) -> Voice | None:
         """The voice of an id, in any case, or of a name that follows a rule."""
