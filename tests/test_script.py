@@ -59,7 +59,7 @@ def test_pause_alone_is_nothing_to_say(text: str, speakable: bool) -> None:
     assert ScriptPart(text).is_speakable is speakable
 
 
-PLAIN = ["[", "]", "voice", ":", " ", "[pause:1s]", "(", "x", "[voices:a]"]
+PLAIN = ["[", "]", "voices", ":", " ", "[pause:1s]", "(", "x", "[voices:a]"]
 
 
 @given(st.lists(st.one_of(st.none(), st.lists(st.sampled_from(PLAIN), max_size=6).map("".join)), max_size=20))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from voice_stack.utils.language import detect_text_language
+from voice_stack.utils.language import detect_text_language, require_language
 from voice_stack.utils.text.clauses import PARAGRAPH_PAUSE_S, Clause, attach_unspeakable, cut_sentence
 from voice_stack.utils.text.plain import is_speakable, normalise
 from voice_stack.utils.text.pronunciation import Pronunciations
@@ -21,6 +21,7 @@ _ANY_BREAK = re.compile(rf"{_LINE_BREAK}")
 _LAST_PLACE_CHARS = 40  # what must follow a full stop in a piece to tell whether it ends a sentence
 
 _SURE = 0.97
+_SURE_OF_SCRIPT = 0.8
 _MIN_WORDS = 4
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 
@@ -177,10 +178,11 @@ def sentence_language(sentence: str, language: str, languages: Sequence[str]) ->
     if len(languages) < 2:
         return language
     # A few words in Latin letters may be a name or a title; another script is seen at once.
-    is_short = len(sentence.split()) < _MIN_WORDS and _LATIN.search(sentence) is not None
-    if is_short and language:
+    is_latin = _LATIN.search(sentence) is not None
+    if language and is_latin and len(sentence.split()) < _MIN_WORDS:
         return language
     # Among all the others as well: a language that the voice does not speak must not pass for the one nearest to it.
-    among = {*languages, *(code for code in GRAMMARS if code not in languages)}
-    found = detect_text_language(sentence, among, min_probability=_SURE if language else 0.0)
+    among = {*languages, *GRAMMARS.keys() - {require_language(code).code for code in languages}}
+    sure = (_SURE if is_latin else _SURE_OF_SCRIPT) if language else 0.0
+    found = detect_text_language(sentence, among, min_probability=sure)
     return found if found in languages and found is not None else language
