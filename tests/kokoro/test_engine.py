@@ -57,6 +57,11 @@ def test_no_name_is_the_first_voice(kokoro: KokoroEngine) -> None:
     np.testing.assert_allclose(unnamed, say(kokoro, "Good morning.", "af_heart", "en").samples, atol=1e-3)
 
 
+def test_no_language_is_the_voice_s_own(kokoro: KokoroEngine) -> None:
+    unnamed = say(kokoro, "Buenos días.", "ef_dora", "").samples
+    np.testing.assert_allclose(unnamed, say(kokoro, "Buenos días.", "ef_dora", "es").samples, atol=1e-3)
+
+
 def test_words_are_all_there_in_order_and_inside_the_sound(kokoro: KokoroEngine) -> None:
     text = "In 1984, two of the “old” boats & the U.S.A. ferry didn't come back."
     spoken = say(kokoro, text, "bm_george", "en")

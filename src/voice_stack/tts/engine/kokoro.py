@@ -15,6 +15,7 @@ from voice_stack.tts.engine.kokoro_phonemes import ESPEAK_VOICES, Phonemizer
 from voice_stack.tts.engine.onnx_graph import expose_tensor
 from voice_stack.tts.engine.onnx_session import open_session
 from voice_stack.tts.engine.word_times import TimedPhoneme, time_words
+from voice_stack.tts.kokoro_models import LANGUAGES
 from voice_stack.utils.audio.word_alignment import cut_words
 from voice_stack.utils.onnx_errors import ONNX_ERRORS
 
@@ -98,7 +99,8 @@ def _load(model: Path, device: str, threads: int) -> onnxruntime.InferenceSessio
 
 def _choose_espeak_voice(options: VoiceOptions) -> str:
     name = options.voice.blend[0][0] if options.voice.blend else options.voice.name
-    language = options.language or "en"
+    own = LANGUAGES.get(name[:1], "en")
+    language = options.language or (own if own in ESPEAK_VOICES else "en")
     if language not in ESPEAK_VOICES:
         raise EngineError(f"Kokoro does not speak {language!r}, but {', '.join(ESPEAK_VOICES)}")
     return "en-gb" if language == "en" and name.startswith("b") else ESPEAK_VOICES[language]
