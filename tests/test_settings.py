@@ -92,6 +92,22 @@ def test_flags_before_environment_before_file_before_default(
 
 
 @pytest.mark.parametrize(
+    ("given", "model"),
+    [
+        ({}, "en_US-joe-medium"),
+        ({"engine": "kokoro"}, "kokoro-v1.0-int8"),
+        ({"engine": "kokoro", "model": "kokoro"}, "kokoro-v1.0-int8"),
+        ({"engine": "kokoro", "model": "kokoro-v1.0"}, "kokoro-v1.0"),
+        ({"engine": "xtts"}, "xtts_v2"),
+        ({"model": "de_DE-thorsten-low"}, "de_DE-thorsten-low"),
+        ({"model": "./my/voice.onnx"}, "./my/voice.onnx"),
+    ],
+)
+def test_each_engine_has_a_model_of_its_own(given: dict[str, str], model: str) -> None:
+    assert TtsSettings.read(**given).model == model
+
+
+@pytest.mark.parametrize(
     ("variable", "value"), [("ASR_PORT", "99999"), ("ASR_VAD_ENABLED", "perhaps"), ("LOG_LEVEL", "LOUD")]
 )
 def test_bad_value_is_one_line_that_names_it(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from voice_stack.core.engine_process import EngineSpec
 from voice_stack.core.errors import ConfigurationError, InvalidRequestError, UnsupportedValueError
 from voice_stack.core.logging import request_id_var
 from voice_stack.core.model_names import ModelNames
+from voice_stack.core.model_spec import ModelSpec
 from voice_stack.core.model_store import ModelStore
 from voice_stack.tts.cache.speech_cache import SpeechCache
 from voice_stack.tts.cache.store import SpeechStore, default_cache_dir
@@ -167,6 +168,15 @@ def open_cache(settings: TtsSettings) -> SpeechCache:
     return SpeechCache(SpeechStore(folder, max_bytes, settings.cache_ttl_s) if max_bytes else None)
 
 
+def _require_model_of(engine: str, spec: ModelSpec) -> None:
+    """A file of the operator may be any engine's; a model of the catalogue is that of one."""
+    if spec.path is None and spec.engine != engine:
+        raise ConfigurationError(
+            f"TTS_MODEL={spec.name!r} is a model of engine {spec.engine}, TTS_ENGINE is {engine!r}: set "
+            f"TTS_ENGINE={spec.engine}, or leave TTS_MODEL empty for the model of {engine}"
+        )
+
+
 def create_service(settings: TtsSettings) -> TtsService:
     """Everything behind the routes; nothing is loaded yet.
 
@@ -179,7 +189,7 @@ def create_service(settings: TtsSettings) -> TtsService:
     engine = find_engine(settings.engine)
     store = open_store(settings)
     if engine.needs_model:
-        store.require(settings.model)
+        _require_model_of(settings.engine, store.require(settings.model))
     pool = EnginePool(settings.max_loaded_models, settings.idle_timeout_s)
     names = ModelNames(store, settings.model, (*DEFAULT_MODEL_NAMES, settings.engine), settings.allowed_models)
     cache, captions = open_cache(settings), CaptionStore(settings.captions_ttl_s)

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from voice_stack.core.settings import CommaSeparated, CoreSettings
+from voice_stack.tts.models import TTS_CATALOGUE, TTS_MODELS
 
 Loudness = Annotated[float, Field(ge=-40, le=-9)] | Literal["off"]
 
@@ -19,7 +20,10 @@ class TtsSettings(CoreSettings):
     port: int = Field(5002, ge=0, le=65535, description="Port to listen on.")
     engine: str = Field("piper", description="Engine that runs the model.")
     model: str = Field(
-        "en_US-joe-medium", description="Default model; for Piper the name of a voice, or its .onnx file."
+        "",
+        validate_default=True,
+        description="Default model; for Piper the name of a voice, or its .onnx file. Empty: the engine's own, "
+        "`en_US-joe-medium` for Piper, `kokoro-v1.0-int8` for Kokoro, `xtts_v2` for XTTS.",
     )
     allowed_models: CommaSeparated = Field(
         default_factory=list,
@@ -72,6 +76,16 @@ class TtsSettings(CoreSettings):
         "when it changes. Empty: none.",
     )
     max_input_chars: int = Field(200_000, ge=1, description="Longest text of one request, in characters.")
+
+    @field_validator("model")
+    @classmethod
+    def _name_model(cls, model: str, info: ValidationInfo) -> str:
+        """The engine's own model where none is named, and one name for each model."""
+        engine = str(info.data.get("engine", ""))
+        if not model:
+            return next((spec.name for spec in TTS_MODELS if spec.engine == engine), engine)
+        spec = TTS_CATALOGUE.find(model)
+        return spec.name if spec else model
 
     @field_validator("voice_aliases")
     @classmethod
