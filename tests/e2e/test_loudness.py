@@ -33,11 +33,10 @@ def test_a_voice_and_a_hum_are_equally_loud(tts_server: RunningServer, fake_tts:
     assert np.abs(hear(tts_server)).max() <= 10 ** (-0.9 / 20)
 
 
-@pytest.mark.parametrize(("setting", "expected_lufs"), [("-30", -30.0), ("off", -14.2)])
-def test_the_operator_decides(start_server: StartServer, setting: str, expected_lufs: float) -> None:
-    with start_server("tts", TTS_ENGINE="fake", TTS_MODEL="fake", TTS_LOUDNESS_LUFS=setting) as server:
+def test_the_operator_decides(start_server: StartServer) -> None:
+    with start_server("tts", TTS_ENGINE="fake", TTS_MODEL="fake", TTS_LOUDNESS_LUFS="off") as server:
         # A sine of 0.3 has -14.2 LUFS where the meter's filter does nothing; at 220 Hz it takes a little off.
-        assert lufs(hear(server)) == pytest.approx(expected_lufs, abs=0.8)
+        assert lufs(hear(server)) == pytest.approx(-14.2, abs=0.8)
 
 
 @pytest.mark.parametrize("setting", ["-3", "loud"])
