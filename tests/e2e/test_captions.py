@@ -6,7 +6,6 @@ import re
 import numpy as np
 import pytest
 
-from conftest import StartServer
 from e2e.sound import duration_s
 from running_server import RunningServer
 
@@ -171,10 +170,3 @@ def test_unknown_captions_and_formats(server: RunningServer) -> None:
         refused = client.get(str(path), params={"format": "ass"})
     assert refused.status_code == 400
     assert "json, srt, vtt" in refused.json()["error"]["message"]
-
-
-def test_captions_are_kept_for_a_while_only(start_server: StartServer) -> None:
-    with start_server("tts", TTS_ENGINE="fake", TTS_MODEL="fake", TTS_CAPTIONS_TTL_S="0") as server:
-        _, path = ask(server, "Gone.", timestamps=True)
-        with server.http() as client:
-            assert client.get(str(path)).status_code == 404

@@ -1,7 +1,9 @@
-"""Every voice as loud as every other: one gain for each, found while it speaks its first sentences and then held.
+"""Every voice as loud as every other: one gain for each, found with its first sentence and then held.
 
-One gain for a voice, not one for a clause: a sentence that is said softly stays softer than the others. Nothing is kept
-on disk: a voice is measured again when its engine is started again.
+One gain for a voice, not one for a clause: a sentence that is said softly stays softer than the others. It is held from
+the first sentence on, so the same text again is the same sound again. That sentence may be a loud or a soft one: those
+of one voice differ by 1.7 LU (standard deviation, Piper), and so may voices afterwards, where engines differ by 10 LU.
+Nothing is kept on disk: a voice is measured again when its engine is started again.
 """
 
 import threading
@@ -14,8 +16,8 @@ from voice_stack.utils.audio.pcm import Samples
 
 CEILING_DBTP = -1.0
 """Highest true peak, as EBU R 128 has it: lossy codecs overshoot a little."""
-REFERENCE_S = 10.0
-"""Speech from which a voice's loudness is known: sentences of one voice differ by 1.7 LU."""
+REFERENCE_S = 1.5
+"""Sound from which a voice's loudness is known; what is said until then counts together."""
 MAX_GAIN_DB = 24.0
 
 
@@ -36,7 +38,7 @@ class VoiceLevels:
         return ClauseLevel(self, voice, sample_rate)
 
     def hear(self, voice: Hashable, samples: Samples, sample_rate: int) -> float:
-        """Learn how loud a voice is, until it has spoken for 10 s.
+        """Learn how loud a voice is, until that is known.
 
         Args:
             voice: Who speaks.

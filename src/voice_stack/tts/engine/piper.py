@@ -67,7 +67,9 @@ class PiperEngine(TtsEngine):
             if chunk.phoneme_alignments is None:
                 return ()
             phonemes += [TimedPhoneme(part.phoneme, int(part.num_samples)) for part in chunk.phoneme_alignments]
-        if self._voice.config.phoneme_type not in _PHONEMES_OF_WORDS:
+        config = self._voice.config
+        # Arabic text is first given its vowels by a model, which would cost as much for each word.
+        if config.phoneme_type not in _PHONEMES_OF_WORDS or config.espeak_voice == "ar":
             return ()
         words = cut_words(text)
         pronunciations = [list(chain.from_iterable(self._voice.phonemize(_no_phonemes(word)))) for word in words]

@@ -84,13 +84,16 @@ def limit(samples: Samples, sample_rate: int, ceiling_dbtp: float) -> Samples:
     if not len(samples) or np.abs(samples).max() < 0.6 * ceiling:
         return samples
     peaks = _true_peaks(samples, sample_rate)
-    if peaks.max() <= ceiling:
+    over = np.flatnonzero(peaks > ceiling)
+    if not len(over):
         return samples
     reach = max(round(_RELEASE_S * sample_rate), 1)
-    needed = np.pad(ceiling / np.maximum(peaks, ceiling), 2 * reach, constant_values=1.0)
+    touched = slice(max(int(over[0]) - 2 * reach, 0), int(over[-1]) + 2 * reach + 1)
+    needed = np.pad(ceiling / np.maximum(peaks[touched].astype(np.float64), ceiling), 2 * reach, constant_values=1.0)
     # The lowest gain within reach, then twice a mean over half of that: at a peak all of them are low enough.
     gain = _average(_average(_lowest(needed, 2 * reach + 1), reach + 1), reach + 1)
-    limited: Samples = (samples * gain).astype(np.float32)
+    limited = samples.astype(np.float32, copy=True)
+    limited[touched] *= gain.astype(np.float32)
     return limited
 
 
@@ -111,16 +114,17 @@ def _average(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
     return means
 
 
-def _true_peaks(samples: Samples, sample_rate: int) -> NDArray[np.float64]:
+def _true_peaks(samples: Samples, sample_rate: int) -> Samples:
     """The highest level around each sample, between samples too."""
     # Imported here: the ASR server uses this package and is installed without soxr.
     import soxr
 
     fine = np.abs(soxr.resample(samples, sample_rate, _OVERSAMPLING * sample_rate))
     fine = np.pad(fine, (0, max(_OVERSAMPLING * len(samples) - len(fine), 0)))[: _OVERSAMPLING * len(samples)]
-    peaks = fine.reshape(-1, _OVERSAMPLING).max(axis=1)
-    around: NDArray[np.float64] = np.maximum(peaks, np.abs(samples)).astype(np.float64)
-    return around
+    peaks = np.abs(samples)
+    for offset in range(_OVERSAMPLING):
+        np.maximum(peaks, fine[offset::_OVERSAMPLING], out=peaks)
+    return peaks
 
 
 @lru_cache(maxsize=8)

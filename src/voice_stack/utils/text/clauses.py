@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from voice_stack.utils.text.plain import is_speakable
 from voice_stack.utils.text.sentences import CLOSERS, split_sentences
 
-PARAGRAPH_PAUSE_S = 0.7
-SENTENCE_PAUSE_S = 0.35
-CLAUSE_PAUSE_S = 0.15
+# From the last sound of a clause to the first of the next, as people read aloud.
+PARAGRAPH_PAUSE_S = 0.9
+SENTENCE_PAUSE_S = 0.5
+CLAUSE_PAUSE_S = 0.25
 
 
 @dataclass(frozen=True)
