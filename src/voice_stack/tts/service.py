@@ -168,9 +168,9 @@ def open_cache(settings: TtsSettings) -> SpeechCache:
     return SpeechCache(SpeechStore(folder, max_bytes, settings.cache_ttl_s) if max_bytes else None)
 
 
-def _require_model_of(engine: str, spec: ModelSpec) -> None:
+def _require_model_of(engine: str, spec: ModelSpec | None) -> None:
     """A file of the operator may be any engine's; a model of the catalogue is that of one."""
-    if spec.path is None and spec.engine != engine:
+    if spec is not None and spec.path is None and spec.engine != engine:
         raise ConfigurationError(
             f"TTS_MODEL={spec.name!r} is a model of engine {spec.engine}, TTS_ENGINE is {engine!r}: set "
             f"TTS_ENGINE={spec.engine}, or leave TTS_MODEL empty for the model of {engine}"
@@ -189,7 +189,8 @@ def create_service(settings: TtsSettings) -> TtsService:
     engine = find_engine(settings.engine)
     store = open_store(settings)
     if engine.needs_model:
-        _require_model_of(settings.engine, store.require(settings.model))
+        _require_model_of(settings.engine, store.find(settings.model))
+        store.require(settings.model)
     pool = EnginePool(settings.max_loaded_models, settings.idle_timeout_s)
     names = ModelNames(store, settings.model, (*DEFAULT_MODEL_NAMES, settings.engine), settings.allowed_models)
     cache, captions = open_cache(settings), CaptionStore(settings.captions_ttl_s)
