@@ -1,5 +1,7 @@
 """Which unit runs next, by table: the decision is pure, so no engine and no clock is needed."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +28,14 @@ def test_the_job_with_the_least_work_left_goes_first() -> None:
     scheduler = schedule(("film", 7200, 4), ("command", 3, 1))
     assert [(u.job_id, u.index) for u in scheduler.next(0.0, 1)] == [("command", 0)]
     assert [(u.job_id, u.index) for u in scheduler.next(0.0, 1)] == [("film", 0)]
+
+
+def test_who_waits_for_a_beginning_goes_before_who_hears_already() -> None:
+    scheduler = schedule(("heard", 12, 4), ("waiting", 15, 0))
+    scheduler.add(replace(unit("waiting"), is_awaited=True))
+    scheduler.add(unit("waiting", 1))
+    order = [scheduler.next(0.0, 1)[0] for _ in range(3)]
+    assert [(u.job_id, u.index) for u in order] == [("waiting", 0), ("heard", 0), ("heard", 1)]
 
 
 def test_units_of_a_job_run_in_order_even_when_one_comes_back() -> None:

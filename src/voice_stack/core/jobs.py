@@ -41,6 +41,7 @@ class Unit:
         batch_key: Units with equal keys may run in one batch.
         data: What the engine works on.
         is_sequential: It runs by itself, and not while another unit of its job runs: what it finds shapes the next.
+        is_awaited: Somebody waits for this very unit, not for the job: it goes by its own work.
     """
 
     job_id: str
@@ -49,6 +50,7 @@ class Unit:
     batch_key: Hashable
     data: object
     is_sequential: bool = False
+    is_awaited: bool = False
 
 
 class Urgency(Enum):

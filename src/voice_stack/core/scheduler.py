@@ -52,7 +52,8 @@ class _Line:
 
     def score(self, now: float) -> float:
         # Beyond 200 half-lives everything is 0 anyway; the bound keeps the power in range.
-        return self.left_s * float(0.5 ** min((now - self.served_at) / HALF_LIFE_S, 200.0))
+        waited_for_s = self.head.cost_s if self.head.is_awaited else self.left_s
+        return waited_for_s * float(0.5 ** min((now - self.served_at) / HALF_LIFE_S, 200.0))
 
 
 class Scheduler:

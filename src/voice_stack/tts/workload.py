@@ -114,11 +114,12 @@ class TtsWorkload(Workload):
         for index, (line, ends_job) in enumerate(_mark_last(self._lines(request))):
             is_last = ends_job and not request.goes_on
             cost_s = _length_s(line.clause.text, line.speed)
-            # The first clause has the machine to itself: somebody waits for the sound to begin.
+            # The first clause goes alone and early: a listener waits for the sound to begin, not to end.
             is_first = index == 0
-            options = replace(line.options, is_awaited=is_first and request.is_awaited)
+            is_awaited = is_first and request.is_awaited
+            options = replace(line.options, is_awaited=is_awaited)
             data = replace(line, options=options, is_last=is_last)
-            yield Unit(job.id, index, cost_s, options, data, is_sequential=is_first)
+            yield Unit(job.id, index, cost_s, options, data, is_sequential=is_first, is_awaited=is_awaited)
 
     def _lines(self, request: SpeechRequest) -> Iterator[_Line]:
         for passage, ends_request in _mark_last(request.passages):
