@@ -6,7 +6,7 @@ TORCH_BIN := $(TORCH_VENV)/bin
 # Where pip finds a torch for the CPU, if its usual index has only the one with CUDA: `--index-url ADDRESS`.
 TORCH_PIP ?=
 
-.PHONY: run test test-torch check bench clean
+.PHONY: run test test-long test-torch check bench clean
 
 # Both servers with the embedded models; Ctrl-C stops them.
 run: $(VENV)/.embedded
@@ -15,6 +15,10 @@ run: $(VENV)/.embedded
 # The whole suite; the JavaScript SDK's part of it needs node.
 test: $(VENV)/.dev tests/js/node_modules
 	$(BIN)/python -m pytest -q
+
+# What takes long and seldom breaks: every packaged voice, spoken and understood.
+test-long: $(VENV)/.dev
+	$(BIN)/python -m pytest -q tests/long
 
 # What needs PyTorch, in an environment of its own: the default one stays light.
 test-torch: $(TORCH_VENV)/.dev
