@@ -103,7 +103,7 @@ def test_an_entry_is_whole_at_every_moment(tmp_path: Path) -> None:
         seen = 0
         for turn in range(40):
             keep(stores[worker], f"key{turn % 8}", bytes([worker + 1]) * (10 * KIB + worker))
-            found = find(stores[worker], f"key{(turn + 3) % 8}")
+            found = find(stores[worker], f"key{(turn + 6) % 8}")
             if found is not None:
                 audio, data = found
                 assert len(set(audio)) == 1

@@ -205,7 +205,7 @@ def test_hostile_text_takes_time_in_proportion_to_its_length(unit: str) -> None:
 
     seconds(100)  # loads the rules
     # Eight times the text: 8 times as long if linear, 64 times if quadratic; what is over in no time is linear anyway.
-    assert seconds(12_000) < max(24 * seconds(1_500), 0.4)
+    assert seconds(12_000) < max(24 * seconds(1_500), 2.0)
 
 
 def test_examples_in_the_documentation_are_true() -> None:

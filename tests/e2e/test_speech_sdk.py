@@ -47,8 +47,8 @@ def test_whole_and_streamed_to_a_file(client: OpenAI, hum_s: float, tmp_path: Pa
     ) as streamed:
         streamed.stream_to_file(path)
     assert length_s(whole.content, audio_format) == pytest.approx(hum_s, abs=0.15)
-    # The same voice, the same codec: what differs is at most how the length stands in the header.
-    assert length_s(path.read_bytes(), audio_format) == length_s(whole.content, audio_format)
+    # The second comes from the cache, with its length in the header: players then leave out the codec's padding.
+    assert length_s(path.read_bytes(), audio_format) == pytest.approx(length_s(whole.content, audio_format), abs=0.07)
 
 
 @pytest.mark.parametrize("audio_format", get_args(Format))

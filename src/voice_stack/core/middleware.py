@@ -72,6 +72,10 @@ class _Exchange:
         except ClientDisconnect:
             self.disconnected = True
         except Exception as error:
+            # Starlette wraps what it can no longer answer.
+            if self.status is not None and isinstance(error.__cause__, VoiceStackError):
+                _logger.warning("the answer breaks off: %s", error.__cause__)
+                raise
             _logger.exception("request failed")
             if self.status is not None:
                 raise

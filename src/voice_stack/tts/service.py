@@ -108,11 +108,11 @@ class TtsService:
             UnsupportedValueError: It cannot speak; the message says why.
             LicenceNotAcceptedError: Its model has a licence that the operator has not accepted.
         """
-        check_licence(voice.engine, accepted=self.settings.accept_cpml)
         if voice.engine_voice.recordings:
             voice = await asyncio.to_thread(self.cloned.examine, voice)
         if voice.unavailable:
             raise UnsupportedValueError(f"voice {voice.id!r} cannot speak: {voice.unavailable}", param="voice")
+        check_licence(voice.engine, accepted=self.settings.accept_cpml)
         return voice
 
     def _choose_model(self, name: str) -> ModelChoice:
