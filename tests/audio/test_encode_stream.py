@@ -1,5 +1,6 @@
 """Sound leaves the encoder as it comes in, and nothing is left behind at the end."""
 
+import gc
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 
