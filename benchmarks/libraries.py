@@ -20,6 +20,9 @@ KOKORO = "kokoro"
 KOKORO_VOICES = ("af_heart", "am_michael", "bf_emma", "bm_george")
 """A woman and a man of each English that Kokoro speaks; what is measured is said in English."""
 
+_KOKORO_LANGUAGES = {"b": "en-gb", "e": "es", "f": "fr-fr", "h": "hi", "i": "it", "p": "pt-br"}
+"""What the library calls the language of a voice, by the first letter of its name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Library:
@@ -71,7 +74,7 @@ def _load_kokoro(folder: Path) -> Library:
         library = Kokoro(str(next(folder.rglob("*.onnx"))), str(Path(made) / "voices.npz"))
 
     def speak(text: str, voice: str) -> Iterator[Samples]:
-        samples, _rate = library.create(text, voice=voice, lang="en-gb" if voice.startswith("b") else "en-us")
+        samples, _rate = library.create(text, voice=voice, lang=_KOKORO_LANGUAGES.get(voice[0], "en-us"))
         yield samples
 
     return Library("Kokoro", KOKORO, KOKORO_VOICES, PARAGRAPH, 24_000, speak)
