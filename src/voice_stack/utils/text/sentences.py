@@ -18,13 +18,25 @@ _BEFORE_NUMBERS = frozenset(str.split("""
     rozdz tel hfst стр гл рис
     jan feb mar apr jun jul aug sep sept oct okt nov dec dez
 """))  # fmt: skip
+_NEVER_LAST = frozenset(["e.g", "i.e", "z.b", "d.h", "u.a", "p.ex", "t.e", "т.е"])
+_BEFORE_NAMES_OR_LAST = frozenset(["st"])  # Saint, Street
+# Only what hardly ever is a name, nor follows a time of day inside a sentence ("At 5 a.m. I left").
+_ENGLISH_STARTERS = re.compile(
+    r"(?:He|She|It|They|We|You|The|A|An|This|That|These|Those|There|Then|But|And|So|If|When|What|Who|Why|How|Where|"
+    r"His|Her|Their|Our|Your|Its|My|Now|After|Before|Nobody|Everybody|Everyone)(?!\w)"
+)
 
 
 def _ends_after_dot(line: str, dot: int, following: str) -> bool:
     """Whether the single dot at `line[dot]`, with a blank and then `following` after it, ends a sentence."""
     word = line[max(0, dot - 24) : dot].rsplit(" ", 1)[-1].lstrip(_OPENERS)
     last_part = word.rsplit("-", 1)[-1].casefold()  # Dipl.-Ing.
-    if following.islower() or last_part in _BEFORE_NAMES or _DOTTED.fullmatch(word):
+    if following.islower():
+        return False
+    is_dotted = _DOTTED.fullmatch(word) is not None
+    if (is_dotted and word.casefold() not in _NEVER_LAST) or last_part in _BEFORE_NAMES_OR_LAST:
+        return _ENGLISH_STARTERS.match(line[dot + 2 : dot + 24].lstrip(_OPENERS)) is not None
+    if is_dotted or last_part in _BEFORE_NAMES:
         return False
     if last_part in _BEFORE_NUMBERS:
         return not following.isdigit()
