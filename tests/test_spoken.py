@@ -70,6 +70,7 @@ SAYINGS = {
         ("z. B. Dr. Müller, usw.", "zum Beispiel Doktor Müller, und so weiter."),
         ("Ludwig XIV. und Kapitel IV", "Ludwig der Vierzehnte und Kapitel vier"),
         ("www.bild.de", "w w w Punkt bild Punkt de"),
+        ("In der Hauptstr. 5, in der Ringstr.", "In der Hauptstraße fünf, in der Ringstraße."),
         ("5–10 €, €5-10", "fünf bis zehn Euro, fünf bis zehn Euro"),
     ],
     "fr": [

@@ -11,7 +11,7 @@ _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")  # U.S, e.g, z.B, Ph.
 _BEFORE_NAMES = frozenset(str.split("""
     mr mrs ms mx dr drs prof st ste mt gen col maj capt cmdr lt sgt cpl rev hon pres gov sen rep supt messrs mme mlle vs
     hr hrn fr frl dipl ing bzw ca evtl ggf inkl vgl sog bspw usf sr sra srta dra ud uds sig sigg dott avv dhr mevr ir
-    inż inz mgr ul św sw phdr mudr av ee проф ул им тов
+    inż inz mgr ul św sw phdr mudr av ee проф ул им тов mio mrd tsd
 """))  # fmt: skip
 _BEFORE_NUMBERS = frozenset(str.split("""
     no nos nr nro núm num vol fig figs abb abs art sec ch chap kap bd pp pg p pág pag eq al cf op approx godz str
@@ -38,7 +38,7 @@ def _ends_after_dot(line: str, dot: int, following: str) -> bool:
         return _ENGLISH_STARTERS.match(line[dot + 2 : dot + 24].lstrip(_OPENERS)) is not None
     if is_dotted or last_part in _BEFORE_NAMES:
         return False
-    if last_part in _BEFORE_NUMBERS:
+    if last_part in _BEFORE_NUMBERS or last_part.endswith("str"):  # Hauptstr.
         return not following.isdigit()
     if len(word) == 1 and word.lower() != word.upper():  # an initial, but "I" only at the very start
         return line[dot - 1] == "I" and dot > 1

@@ -35,6 +35,7 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], Reader], ...]:
         (prices.PER if grammar.code == "en" else None, prices.read_per),
         (amounts.measure_pattern(grammar), amounts.read_measure),
         (words.abbreviation_pattern(grammar), words.read_abbreviation),
+        (words.GERMAN_STREET if grammar.code == "de" else None, words.read_street),
         (words.counter_pattern(grammar), words.read_counter),
         (words.FRACTION if grammar.fractions else None, words.read_fraction),
         (roman.ROMAN, roman.read_roman),

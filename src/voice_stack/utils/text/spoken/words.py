@@ -54,6 +54,14 @@ def read_abbreviation(found: re.Match[str], grammar: Grammar) -> str | None:
     return f"{said}." if said and ends else said
 
 
+GERMAN_STREET = re.compile(r"(?<!\w)([^\W\d_]{2,40})str\.(?= |$)")
+
+
+def read_street(found: re.Match[str], _grammar: Grammar) -> str:
+    """Read the name of a German street that `GERMAN_STREET` found (`Hauptstr.`)."""
+    return f"{found[1]}straße" + ("" if found.string[found.end() :].strip() else ".")
+
+
 @functools.cache
 def ordinal_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     """A number with an ending that makes it an ordinal, or with a dot that may."""
