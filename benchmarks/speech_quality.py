@@ -47,7 +47,7 @@ def measure(server: SpeakingServer, voices: tuple[str, ...], sentences: int = SE
 
 def _measure_voice(server: SpeakingServer, voice: str, sentences: int) -> list[Figure]:
     # The longest ones: what is shorter than nine seconds is repeated before it is rated.
-    texts = sorted(TEXTS_OF.get(voice[0] if voice[2:3] == "_" else "", TEXTS), key=len)[-sentences:]
+    texts = sorted(TEXTS_OF.get(voice[0] if voice[1:3] in {"f_", "m_"} else "", TEXTS), key=len)[-sentences:]
     ours = [_rate_file(server.speak(text, voice)) for text in texts]
     bare = [_rate_library(server.library, text, voice) for text in texts]
     title = f"{server.library.name}, {voice}: DNSMOS of {len(texts)} sentences"

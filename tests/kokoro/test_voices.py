@@ -9,7 +9,7 @@ from voice_stack.core.model_store import ModelStore
 from voice_stack.tts.kokoro_models import VOICE_NAMES
 from voice_stack.tts.kokoro_voices import KOKORO_OPENAI_NAMES, find_kokoro_blend, kokoro_voices
 from voice_stack.tts.models import TTS_CATALOGUE
-from voice_stack.tts.voices import OPENAI_VOICES, VoiceLibrary
+from voice_stack.tts.voices import OPENAI_VOICES, Voice, VoiceLibrary
 
 
 def open_library(model_dir: Path, default: str | None) -> VoiceLibrary:
@@ -43,6 +43,16 @@ def test_names_of_openai_s_go_to_people_of_the_language(
     library: VoiceLibrary, name: str, language: str | None, speaker: str
 ) -> None:
     assert library.find(name, language=language).engine_voice.name == speaker
+
+
+def test_beside_another_default_a_native_speaks_before_a_foreigner(kokoro_dir: Path) -> None:
+    joe = Voice(id="joe", engine="piper", model="en_US-joe-medium", languages=("en",))
+    store = ModelStore(TTS_CATALOGUE, kokoro_dir, offline=True)
+    library = VoiceLibrary([lambda: [joe], partial(kokoro_voices, store, None)])
+    # Each of Kokoro's voices can say French; the first one is an American.
+    for language, speaker in (("en", "joe"), ("fr", "ff_siwis"), ("es", "ef_dora")):
+        voice = library.find("alloy", language=language)
+        assert (voice.alias_of or voice.id) == speaker
 
 
 def test_a_blend_speaks_what_its_first_voice_speaks(library: VoiceLibrary) -> None:

@@ -88,3 +88,11 @@ def test_ids_cannot_be_guessed() -> None:
     assert len({open_captions(store).id for _ in range(100)}) == 100
     with pytest.raises(NotFoundError, match=r"'\.\./\.\./etc'"):
         store.find("../../etc")
+
+
+def test_no_caption_outlasts_the_sound() -> None:
+    words = (WordTime("Good", 0.1, 0.5), WordTime("night.", 0.6, 1.3))
+    sentence = find_sentence(describe_sound(sound("Good night.", 1, *words, is_last=True), 2.0))
+    assert sentence is not None
+    assert (sentence.start_s, sentence.end_s) == (2.1, 3.0)
+    assert [(word.start_s, word.end_s) for word in sentence.words] == [(2.1, 2.5), (2.6, 3.0)]

@@ -8,6 +8,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from voice_stack.core.errors import InvalidRequestError
+from voice_stack.core.problems import tell_problem
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
@@ -45,4 +46,4 @@ def check_fields(schema: type[SchemaT], values: Mapping[str, object]) -> SchemaT
             raise InvalidRequestError(f"you must provide {name!r}", param=name) from None
         path = name + "".join(f"[{part}]" for part in problem["loc"][1:])
         shown = f"{problem['input']!r}"[:200]
-        raise InvalidRequestError(f"{path}={shown}: {problem['msg']}", param=name) from None
+        raise InvalidRequestError(f"{path}={shown}: {tell_problem(problem)}", param=name) from None

@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from voice_stack.core.errors import InvalidRequestError, VoiceStackError
 from voice_stack.core.middleware import ApiKeys, RequestContext
+from voice_stack.core.problems import tell_problem
 from voice_stack.core.settings import CoreSettings
 
 VERSION = version("voice-stack")
@@ -141,5 +142,5 @@ async def _answer_validation(_request: Request, error: Exception) -> JSONRespons
         message = f"Missing required {'field ' + repr(param) if param else 'request body'}."
     else:
         shown = repr(problem.get("input"))[:_MAX_SHOWN]
-        message = f"Invalid value {shown} for {param or 'the request body'}: {problem['msg']}."
+        message = f"Invalid value {shown} for {param or 'the request body'}: {tell_problem(problem)}."
     return await _answer_known(_request, InvalidRequestError(message, param=param))

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from voice_stack.core.errors import ConfigurationError
+from voice_stack.core.problems import tell_problem
 
 
 def _split_commas(value: object) -> object:
@@ -138,7 +139,7 @@ def _describe(cls: type[CoreSettings], error: ValidationError) -> str:
     problem = error.errors()[0]
     name = str(problem["loc"][0]) if problem["loc"] else ""
     variable = cls.env_name(name) if name in cls.model_fields else name.upper()
-    return f"{variable}={problem['input']!r}: {problem['msg']}"
+    return f"{variable}={problem['input']!r}: {tell_problem(problem)}"
 
 
 def unknown_variables(known: Iterable[str], prefix: str, environment: Mapping[str, str] | None = None) -> list[str]:

@@ -108,11 +108,13 @@ class TtsService:
             UnsupportedValueError: It cannot speak; the message says why.
             LicenceNotAcceptedError: Its model has a licence that the operator has not accepted.
         """
-        if voice.engine_voice.recordings:
+        is_recorded = bool(voice.engine_voice.recordings)
+        if not (is_recorded and voice.unavailable):  # no licence helps a recording that cannot speak anyway
+            check_licence(voice.engine, accepted=self.settings.accept_cpml)
+        if is_recorded:
             voice = await asyncio.to_thread(self.cloned.examine, voice)
         if voice.unavailable:
             raise UnsupportedValueError(f"voice {voice.id!r} cannot speak: {voice.unavailable}", param="voice")
-        check_licence(voice.engine, accepted=self.settings.accept_cpml)
         return voice
 
     def _choose_model(self, name: str) -> ModelChoice:

@@ -167,10 +167,12 @@ def _speakers(voices: Mapping[str, Voice], engine: str | None) -> list[Voice]:
 
 
 def _suit_language(voice: Voice, language: str, voices: Mapping[str, Voice], engine: str | None) -> Voice:
-    """The voice if the language is its own; else one of its engine's whose own it is, then any that speaks it."""
+    """The voice if the language is its own, else one that speaks it: of its engine if possible, natives first."""
     if language in voice.languages[:1]:
         return voice
-    neighbours = _speakers(voices, voice.engine)
-    natives = [neighbour for neighbour in neighbours if language in neighbour.languages[:1]]
-    candidates = (*natives, voice, *neighbours, *_speakers(voices, engine))
+    neighbours, everybody = _speakers(voices, voice.engine), _speakers(voices, engine)
+    native_neighbours, natives = (
+        [one for one in speakers if language in one.languages[:1]] for speakers in (neighbours, everybody)
+    )
+    candidates = (*native_neighbours, voice, *neighbours, *natives, *everybody)
     return next((one for one in candidates if language in one.languages and not one.unavailable), voice)

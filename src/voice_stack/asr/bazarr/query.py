@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from voice_stack.core.errors import UnsupportedValueError
+from voice_stack.core.problems import tell_problem
 from voice_stack.utils.language import require_language
 
 QueryT = TypeVar("QueryT", bound=BaseModel)
@@ -64,7 +65,7 @@ def parse_query(schema: type[QueryT], parameters: Mapping[str, str]) -> QueryT:
         problem = error.errors()[0]
         name = str(problem["loc"][0])
         shown = str(problem["input"])[:40]
-        raise UnsupportedValueError(f"{name}={shown!r}: {problem['msg']}", param=name) from None
+        raise UnsupportedValueError(f"{name}={shown!r}: {tell_problem(problem)}", param=name) from None
 
 
 def query_parameters(schema: type[BaseModel]) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """OpenAI's routes for the consents of speakers."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -34,14 +35,7 @@ def create_consents_router(service: TtsService) -> APIRouter:
     ) -> dict[str, object]:
         """The consents, newest first, page by page."""
         found = [_describe(*item) for item in await asyncio.to_thread(uploads.consents)]
-        ids = [consent["id"] for consent in found]
-        if after is not None and after not in ids:
-            raise InvalidRequestError(f"after={after[:100]!r}: there is no such consent", param="after")
-        start = 0 if after is None else ids.index(after) + 1
-        page = found[start : start + limit]
-        first_id, last_id = (page[0]["id"], page[-1]["id"]) if page else (None, None)
-        has_more = start + limit < len(found)
-        return {"object": "list", "data": page, "first_id": first_id, "last_id": last_id, "has_more": has_more}
+        return _cut_page(found, after, limit)
 
     @router.get("/audio/voice_consents/{consent_id}")
     async def show_consent(consent_id: str) -> dict[str, object]:
@@ -61,6 +55,17 @@ def create_consents_router(service: TtsService) -> APIRouter:
         return {"id": consent_id, "object": "audio.voice_consent", "deleted": True}
 
     return router
+
+
+def _cut_page(found: Sequence[Mapping[str, object]], after: str | None, limit: int) -> dict[str, object]:
+    ids = [consent["id"] for consent in found]
+    if after is not None and after not in ids:
+        raise InvalidRequestError(f"after={after[:100]!r}: there is no such consent", param="after")
+    start = 0 if after is None else ids.index(after) + 1
+    page = found[start : start + limit]
+    first_id, last_id = (page[0]["id"], page[-1]["id"]) if page else (None, None)
+    has_more = start + limit < len(found)
+    return {"object": "list", "data": page, "first_id": first_id, "last_id": last_id, "has_more": has_more}
 
 
 def _describe(consent_id: str, record: ConsentRecord) -> dict[str, object]:

@@ -35,11 +35,39 @@ def create_voices_router(service: TtsService) -> APIRouter:
     """The routes, below the API prefix."""
     router = APIRouter(tags=["voices"])
     shown = _VoiceView(service)
+    _add_all_voices(router, service, shown)
+    _add_uploads(router, service, shown)
+    return router
+
+
+def _add_all_voices(router: APIRouter, service: TtsService, shown: "_VoiceView") -> None:
+    """Routes for every voice."""
 
     @router.get("/audio/voices")
     async def list_voices() -> dict[str, object]:
         """The voices there are, those that cannot speak now with the reason."""
         return {"voices": await asyncio.to_thread(shown.list)}
+
+    @router.get("/audio/voices/{voice_id}")
+    async def show_voice(voice_id: str) -> dict[str, object]:
+        """One voice."""
+        return await asyncio.to_thread(shown.show, voice_id)
+
+    @router.get("/audio/voices/{voice_id}/preview")
+    async def preview_voice(request: Request, voice_id: str, format: str = "mp3") -> Response:  # noqa: A002
+        """How a voice sounds: the recording of a cloned one, a sentence spoken by any other."""
+        if format not in AUDIO_FORMATS:
+            raise UnsupportedValueError(f"format={format!r}: use one of {', '.join(AUDIO_FORMATS)}", param="format")
+        voice = await asyncio.to_thread(shown.require, voice_id)
+        if voice.engine_voice.recordings:
+            return await finish_unless_disconnected(request, _encode_recording(voice, format))
+        text = sample_text(voice.languages)
+        body = SpeechBody(model="tts-1", input=text, voice=voice_id, response_format=format, stream=False)
+        return await answer_speech(service, request, body)
+
+
+def _add_uploads(router: APIRouter, service: TtsService, shown: "_VoiceView") -> None:
+    """Routes for uploaded voices."""
 
     @router.post("/audio/voices", openapi_extra=form_docs(VoiceForm, FILE_FIELD))
     async def create_voice(request: Request) -> dict[str, object]:
@@ -51,11 +79,6 @@ def create_voices_router(service: TtsService) -> APIRouter:
             fields = form.model_dump(exclude={"type"})
             made = await listen(service.uploads.add_voice, received.require_file(FILE_FIELD), fields)
         return {**await asyncio.to_thread(shown.show, made.id), "warnings": list(made.warnings)}
-
-    @router.get("/audio/voices/{voice_id}")
-    async def show_voice(voice_id: str) -> dict[str, object]:
-        """One voice."""
-        return await asyncio.to_thread(shown.show, voice_id)
 
     @router.post("/audio/voices/{voice_id}", openapi_extra=json_docs(VoiceChanges))
     async def change_voice(request: Request, voice_id: str) -> dict[str, object]:
@@ -71,20 +94,6 @@ def create_voices_router(service: TtsService) -> APIRouter:
         await asyncio.to_thread(shown.require_upload, voice_id)
         await asyncio.to_thread(service.uploads.remove_voice, voice_id)
         return {"id": voice_id, "object": "audio.voice.deleted", "deleted": True}
-
-    @router.get("/audio/voices/{voice_id}/preview")
-    async def preview_voice(request: Request, voice_id: str, format: str = "mp3") -> Response:  # noqa: A002
-        """How a voice sounds: the recording of a cloned one, a sentence spoken by any other."""
-        if format not in AUDIO_FORMATS:
-            raise UnsupportedValueError(f"format={format!r}: use one of {', '.join(AUDIO_FORMATS)}", param="format")
-        voice = await asyncio.to_thread(shown.require, voice_id)
-        if voice.engine_voice.recordings:
-            return await finish_unless_disconnected(request, _encode_recording(voice, format))
-        text = sample_text(voice.languages)
-        body = SpeechBody(model="tts-1", input=text, voice=voice_id, response_format=format, stream=False)
-        return await answer_speech(service, request, body)
-
-    return router
 
 
 class _VoiceView:

@@ -81,7 +81,11 @@ def find_sentence(note: Mapping[str, object] | None) -> TimedSentence | None:
 
 
 def _place(sound: Sound, start_s: float, end_s: float) -> TimedSentence:
-    words = tuple(WordTime(word.text, start_s + word.start_s, start_s + word.end_s) for word in sound.words)
+    # A model's last phoneme may last into the silence that was cut off.
+    words = tuple(
+        WordTime(word.text, min(start_s + word.start_s, end_s), min(start_s + word.end_s, end_s))
+        for word in sound.words
+    )
     if not words:
         return TimedSentence(sound.text, start_s, end_s)
     return TimedSentence(sound.text, words[0].start_s, words[-1].end_s, words)

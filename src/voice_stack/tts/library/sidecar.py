@@ -10,6 +10,7 @@ import tomli_w
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from voice_stack.core.errors import InvalidRequestError
+from voice_stack.core.problems import tell_problem
 from voice_stack.utils.language import require_language
 
 MAX_NAME_CHARS = 100
@@ -137,4 +138,4 @@ def _explain(error: ValidationError, record: type[BaseModel]) -> str:
     field = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"there is no field {field!r}; there are {', '.join(record.model_fields)}"
-    return f"{field} = {str(problem['input'])[:60]!r}: {problem['msg']}"
+    return f"{field} = {str(problem['input'])[:60]!r}: {tell_problem(problem)}"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from voice_stack.utils.language import find_language
-from voice_stack.utils.text.spoken import addresses, amounts, dates, roman, words
+from voice_stack.utils.text.spoken import addresses, amounts, dates, prices, roman, words
 from voice_stack.utils.text.spoken.grammar import Grammar
 from voice_stack.utils.text.spoken.languages import GRAMMARS
 from voice_stack.utils.text.spoken.spans import Reader, ReadText, Span, fill, read_out
@@ -29,9 +29,13 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], Reader], ...]:
         (words.DECADE if grammar.code == "en" else None, words.read_decade),
         (words.ordinal_pattern(grammar), words.read_ordinal),
         (amounts.PERCENT_AHEAD if grammar.code == "tr" else None, amounts.read_percent_ahead),
+        (prices.price_range_pattern(grammar), prices.read_price_range),
+        (prices.CENTS, prices.read_cents),
         (amounts.money_pattern(grammar), amounts.read_money),
+        (prices.PER if grammar.code == "en" else None, prices.read_per),
         (amounts.measure_pattern(grammar), amounts.read_measure),
         (words.abbreviation_pattern(grammar), words.read_abbreviation),
+        (words.GERMAN_STREET if grammar.code == "de" else None, words.read_street),
         (words.counter_pattern(grammar), words.read_counter),
         (words.FRACTION if grammar.fractions else None, words.read_fraction),
         (roman.ROMAN, roman.read_roman),

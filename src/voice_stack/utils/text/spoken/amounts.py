@@ -80,6 +80,8 @@ _SYMBOLS = {
     "Ft": "HUF", "руб.": "RUB", "元": "CNY", "円": "JPY", "원": "KRW",
 }  # fmt: skip
 _CODES = ["USD", "EUR", "GBP", "JPY", "CNY", "CHF", "INR", "KRW", "RUB", "TRY", "PLN", "CZK", "HUF", "BRL", "MXN"]
+CURRENCY_SIGNS = "".join(sign for sign in _SYMBOLS if len(sign) == 1 and not sign.isalpha())
+"""Signs that stand before an amount, each one character."""
 _CURRENCIES = _SYMBOLS | {code: code for code in _CODES}
 _ENGLISH_SCALES = {"M": "million", "m": "million", "bn": "billion", "B": "billion"}
 _SHORT_SCALES = {"k": 10**3, "K": 10**3, "M": 10**6, "m": 10**6, "bn": 10**9, "B": 10**9}

@@ -5,7 +5,7 @@ import re
 
 from voice_stack.utils.text.spoken.amounts import number_shape, spell_attributive
 from voice_stack.utils.text.spoken.dates import read_year_ordinal, word_before
-from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar
+from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar, words
 from voice_stack.utils.text.spoken.numbers import (
     CARDINAL,
     MAX_DIGITS,
@@ -16,13 +16,16 @@ from voice_stack.utils.text.spoken.numbers import (
     spell_whole,
 )
 
+# Seven digits are a number of a phone and no range where the last four begin with a zero, or one is asked to call.
 PHONE = re.compile(
     r"(?<![\w.,/+-])(?:\+\d{1,3}(?:[ ./-]{0,2}\(?\d{1,5}\)?){2,7}|\(\d{2,5}\) ?\d{2,5}(?:[ -]\d{2,5}){0,4}"
-    r"|\d{3}[-.]\d{3}[-.]\d{4}|0\d{1,4}(?:[ /-]\d{2,8}){1,5})(?![\w/]|[.,-]\d)"
+    r"|(?:1[-.])?\d{3}[-.]\d{3}[-.]\d{4}|\d{3}-0\d{3}"
+    r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone ))\d{3}-\d{4}|0\d{1,4}(?:[ /-]\d{2,8}){1,5})(?![\w/]|[.,-]\d)"
 )
-SIGN = re.compile(r" ?[-–+=×:] ?|&|[#§№] ?")
+SIGN = re.compile(r" ?[-–+=×*:] ?|&|[#§№] ?")
 _AFTER_AMOUNTS, _BEFORE_AMOUNTS = "%°€$£", "$€£"
-_SIGN_NAMES = {"-": "to", "–": "to", "=": "eq", "№": "#"}
+_SIGN_NAMES = {"-": "to", "–": "to", "=": "eq", "№": "#", "*": "×"}
+_HALF_OF_THE_DAY = re.compile(r"\d ?[ap]\.?m\.?$", re.IGNORECASE)
 
 
 @functools.cache
@@ -49,6 +52,14 @@ def read_abbreviation(found: re.Match[str], grammar: Grammar) -> str | None:
         said = said and said[:1].upper() + said[1:]
     ends = found[0].endswith(".") and found.end() == len(found.string.rstrip())
     return f"{said}." if said and ends else said
+
+
+GERMAN_STREET = re.compile(r"(?<!\w)([^\W\d_]{2,40})str\.(?= |$)")
+
+
+def read_street(found: re.Match[str], _grammar: Grammar) -> str:
+    """Read the name of a German street that `GERMAN_STREET` found (`Hauptstr.`)."""
+    return f"{found[1]}straße" + ("" if found.string[found.end() :].strip() else ".")
 
 
 @functools.cache
@@ -132,12 +143,15 @@ def read_year(found: re.Match[str], grammar: Grammar) -> str:
     return f"{year} {word or found[2]}{stop}"
 
 
-def read_decade(found: re.Match[str], grammar: Grammar) -> str:
-    """Read an English decade that `DECADE` found: `1980s`, `'90s`."""
+def read_decade(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read an English decade that `DECADE` found: `1980s`, `'90s`, `her 30s`; `30s` may be seconds."""
+    if found[0][:-1].isdecimal() and len(found[1]) == 2 and word_before(found).lower() not in _BEFORE_DECADES:
+        return None
     *ahead, last = spell_plain(found[1], grammar).split(" ")
     return " ".join([*ahead, last[:-1] + "ies" if last.endswith("y") else last + "s"])
 
 
+_BEFORE_DECADES = words("the my your his her its our their early mid late low high upper")
 DECADE = re.compile(r"(?<![\w.,])'?((?:1\d|20)?\d0)'?s(?!\w)")
 FRACTION = re.compile(r"(?<![\w.,/])([123])/([234])(?![\w/]|[.,]\d)|([½⅓⅔¼¾])")
 _FRACTIONS = ("12", "13", "23", "14", "34")
@@ -146,7 +160,10 @@ _FRACTIONS = ("12", "13", "23", "14", "34")
 def read_fraction(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a common fraction that `FRACTION` found."""
     name = f"{found[1]}{found[2]}" if found[1] else _FRACTIONS["½⅓⅔¼¾".index(found[3])]
-    return grammar.fractions[_FRACTIONS.index(name)] if name in _FRACTIONS else None
+    if name not in _FRACTIONS:
+        return None
+    is_mixed = grammar.code == "en" and re.search(r"(?<![\w./])\d+ ?$", found.string[: found.start()][-6:])
+    return ("and " if is_mixed else "") + grammar.fractions[_FRACTIONS.index(name)]
 
 
 def read_phone(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -177,11 +194,13 @@ def read_sign(found: re.Match[str], grammar: Grammar) -> str | None:
     # Looked at here and not in the pattern, which sees nothing of what has been read on both sides.
     text, sign = found.string, found[0].strip()
     before, behind = text[: found.start()][-2:].rstrip(" ")[-1:], text[found.end() : found.end() + 2].lstrip(" ")[:1]
-    is_between = (before.isdecimal() or before in _AFTER_AMOUNTS) and (behind.isdecimal() or behind in _BEFORE_AMOUNTS)
+    is_after_clock = _HALF_OF_THE_DAY.search(text[: found.start()][-7:]) is not None
+    is_after_amount = is_after_clock or before.isdecimal() or before in _AFTER_AMOUNTS
+    is_between = is_after_amount and (behind.isdecimal() or behind in _BEFORE_AMOUNTS)
     if sign == "&":
         is_said = before.isalnum() and behind.isalnum()
     elif sign in "#§№":
-        is_said = behind.isdecimal() and not before.isalnum()
+        is_said = behind.isdecimal() and not text[: found.start()][-1:].isalnum()
     else:
         is_said = bool(before and behind) and is_between
     if not is_said:

@@ -34,8 +34,10 @@ GRAMMAR = Grammar(
         Ave.=Avenue; Blvd.=Boulevard; Rd.=Road; Mt.^=Mount; Ft.^=Fort; Gen.^=General; Col.^=Colonel; Capt.^=Captain;
         Lt.^=Lieutenant; Sgt.^=Sergeant; Gov.^=Governor; Sen.^=Senator; Rep.^=Representative; Rev.^=Reverend;
         Inc.=Incorporated; Ltd.=Limited; Corp.=Corporation; dept.=department; a.m.=A M; p.m.=P M; w/o=without; w/=with;
-        24/7=twenty-four seven; Jan.=January; Feb.=February; Aug.=August; Sept.=September; Oct.=October; Nov.=November;
-        Dec.=December
+        vol.#=volume; ch.#=chapter; fig.#=figure; sec.#=section; no.#=number; nos.#=numbers; Jan#=January;
+        Feb#=February; Mar#=March; Apr#=April; Jun#=June; Jul#=July; Aug#=August; Sep#=September;
+        Sept#=September; Oct#=October; Nov#=November; Dec#=December; 24/7=twenty-four seven; Jan.=January;
+        Feb.=February; Aug.=August; Sept.=September; Oct.=October; Nov.=November; Dec.=December
     """),
     fractions=("one half", "one third", "two thirds", "one quarter", "three quarters"),
 )  # fmt: skip
