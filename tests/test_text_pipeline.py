@@ -68,6 +68,14 @@ def test_each_sentence_is_read_in_its_language_where_the_voice_speaks_it() -> No
     assert [clause.text for clause in chinese] == ["He has three books.", "我有二十一只猫。"]
     assert [clause.language for clause in chinese] == ["en", "zh-cn"]
     assert {clause.language for clause in clauses("У меня 21 кошка.", languages=("ru",))} == {"ru"}
+    # A name without kana is Japanese still, a whole sentence is not.
+    kanji = "東京大学。全員集合！「我们今天一起去北京的图书馆看书，你觉得怎么样？」私は行く。"
+    assert [clause.language for clause in clauses(kanji, "ja", languages=("ja", "zh", "en"))] == [
+        "ja",
+        "ja",
+        "zh",
+        "ja",
+    ]
 
 
 def test_limits_may_differ_by_language() -> None:

@@ -21,7 +21,8 @@ GRAMMAR = Grammar(
     currencies=table("USD=美元; EUR=欧元; GBP=英镑; JPY=日元; CNY=元; CHF=瑞士法郎; RUB=卢布; KRW=韩元; INR=卢比; "
                      "TRY=里拉"),
     scales=table("千=; 万=; 百万=; 千万=; 亿="),
-    counters=table("个|位|次|天|年|本|只|件|张|条|名|岁=two"),
+    # "两" where two are counted; the second one is "第二".
+    counters=table("(?<!第2)(?:个|位|次|天|年|本|只|件|张|条|名|岁)=two"),
     years=table("年=year"),
     date="{year}年{m}月{day}日",
     date_order="ymd",
