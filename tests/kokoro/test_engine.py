@@ -11,7 +11,7 @@ from kokoro_speech import say
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.tts.engine.base import EngineVoice
 from voice_stack.tts.engine.kokoro import LENGTHS, SAMPLE_RATE, KokoroEngine
-from voice_stack.tts.kokoro_models import LANGUAGES, SPOKEN_LANGUAGES, VOICE_NAMES
+from voice_stack.tts.kokoro_models import VOICE_NAMES
 
 SENTENCE = "The kettle is boiling in the kitchen."
 
@@ -25,10 +25,8 @@ def test_every_voice_speaks(kokoro: KokoroEngine) -> None:
     assert len(VOICE_NAMES) == 54
 
     def speak(name: str) -> tuple[str, np.ndarray]:
-        own = LANGUAGES[name[0]]
-        language = own if own in SPOKEN_LANGUAGES else "en"
         # Hurried, which costs less: what is asked here is that each file is a voice.
-        return name, say(kokoro, "Oh no", name, language, speed=3.0).samples
+        return name, say(kokoro, "Oh no", name, "en", speed=3.0).samples
 
     with ThreadPoolExecutor(kokoro.lanes) as threads:
         sounds = dict(threads.map(speak, VOICE_NAMES))
@@ -58,8 +56,9 @@ def test_no_name_is_the_first_voice(kokoro: KokoroEngine) -> None:
 
 
 def test_no_language_is_the_voice_s_own(kokoro: KokoroEngine) -> None:
-    unnamed = say(kokoro, "Buenos días.", "ef_dora", "").samples
-    np.testing.assert_allclose(unnamed, say(kokoro, "Buenos días.", "ef_dora", "es").samples, atol=1e-3)
+    for text, voice, language in (("Buenos días.", "ef_dora", "es"), ("你好。", "zm_yunxi", "zh")):
+        unnamed = say(kokoro, text, voice, "").samples
+        np.testing.assert_allclose(unnamed, say(kokoro, text, voice, language).samples, atol=1e-3)
 
 
 def test_words_are_all_there_in_order_and_inside_the_sound(kokoro: KokoroEngine) -> None:
@@ -75,15 +74,27 @@ def test_words_are_all_there_in_order_and_inside_the_sound(kokoro: KokoroEngine)
     assert times[-1] == pytest.approx(loud[-1], abs=0.4)
 
 
-def test_a_pause_lies_between_the_words_around_it(kokoro: KokoroEngine) -> None:
-    spoken = say(kokoro, "The first train. The second train.", "af_heart", "en")
-    before, after = spoken.words[2], spoken.words[3]
-    assert (before.text, after.text) == ("train.", "The")
+@pytest.mark.parametrize(
+    ("voice", "language", "first", "second", "border"),
+    [
+        ("af_heart", "en", "The first train.", " The second train.", ("train.", "The")),
+        ("jf_alpha", "ja", "最初の電車が来ました。", "二番目の電車も来ました。", ("た。", "二")),
+        ("zf_xiaobei", "zh", "第一列火车来了。", "第二列火车也来了。", ("了。", "第")),
+    ],
+)
+def test_a_pause_lies_between_the_words_around_it(
+    kokoro: KokoroEngine, voice: str, language: str, first: str, second: str, border: tuple[str, str]
+) -> None:
+    spoken = say(kokoro, first + second, voice, language)
+    index = next(i for i, word in enumerate(spoken.words) if word.text == border[0])
+    before, after = spoken.words[index], spoken.words[index + 1]
+    assert after.text == border[1]
     loud = np.flatnonzero(np.abs(spoken.samples) > 0.02 * float(np.abs(spoken.samples).max()))
     longest = int(np.argmax(np.diff(loud)))
     middle_s = float(loud[longest] + loud[longest + 1]) / 2 / SAMPLE_RATE
     assert before.start_s < middle_s < after.end_s
-    assert abs(middle_s - (before.end_s + after.start_s) / 2) < 0.2
+    # The model draws out some last vowels into the silence.
+    assert abs(middle_s - (before.end_s + after.start_s) / 2) < 0.35
 
 
 def test_it_says_how_fast_it_really_is(kokoro: KokoroEngine) -> None:
@@ -106,14 +117,16 @@ def test_a_text_longer_than_the_model_takes_is_spoken_whole(kokoro: KokoroEngine
     assert seconds(spoken.samples) - 0.5 < spoken.words[-1].end_s <= seconds(spoken.samples)
 
 
-@pytest.mark.parametrize("text", ["", "  ", "漢"])
-def test_odd_texts_end_without_an_error(kokoro: KokoroEngine, text: str) -> None:
-    spoken = say(kokoro, text, "af_heart", "en")
+@pytest.mark.parametrize(
+    ("text", "language"), [("", "en"), ("  ", "en"), ("漢", "en"), ("𰻞々", "ja"), ("。", "zh"), ("", "zh")]
+)
+def test_odd_texts_end_without_an_error(kokoro: KokoroEngine, text: str, language: str) -> None:
+    spoken = say(kokoro, text, "af_heart", language)
     assert np.isfinite(spoken.samples).all()
 
 
 def test_as_many_threads_as_it_has_lanes_say_the_same(kokoro: KokoroEngine) -> None:
-    lines = (("Bonjour.", "fr"), ("Good evening.", "en"), ("Bonjour.", "fr"))
+    lines = (("Bonjour.", "fr"), ("今晩は。", "ja"), ("Bonjour.", "fr"), ("今晩は。", "ja"))
     alone = {text: say(kokoro, text, "bf_emma", language).samples for text, language in set(lines)}
     with ThreadPoolExecutor(kokoro.lanes) as threads:
         together = list(threads.map(lambda line: say(kokoro, line[0], "bf_emma", line[1]).samples, lines))
@@ -124,8 +137,8 @@ def test_as_many_threads_as_it_has_lanes_say_the_same(kokoro: KokoroEngine) -> N
 def test_what_it_has_not_is_named_with_what_it_has(kokoro: KokoroEngine) -> None:
     with pytest.raises(EngineError, match=r"no voice 'af_nobody'; there are .*af_heart"):
         say(kokoro, SENTENCE, "af_nobody", "en")
-    with pytest.raises(EngineError, match=r"does not speak 'ja', but en, es, fr, hi, it, pt"):
-        say(kokoro, SENTENCE, "jf_alpha", "ja")
+    with pytest.raises(EngineError, match=r"does not speak 'de', but en, es, fr, hi, it, ja, pt, zh"):
+        say(kokoro, SENTENCE, "jf_alpha", "de")
 
 
 def test_export_with_other_names_and_without_durations_speaks_the_same(kokoro: KokoroEngine, tmp_path: Path) -> None:

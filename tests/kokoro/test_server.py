@@ -1,5 +1,6 @@
 """Kokoro behind the HTTP API."""
 
+import os
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -9,6 +10,7 @@ from openai import BadRequestError, OpenAI
 
 from conftest import StartServer
 from e2e.sound import duration_s
+from e2e.test_japanese_chinese import JAPANESE, character_error_rate
 from e2e.test_spanish import transcribe, word_error_rate
 from kokoro_speech import say, to_wav
 from running_server import RunningServer
@@ -44,10 +46,9 @@ def test_all_voices_are_listed_with_their_language_and_sex(server: RunningServer
     assert set(VOICE_NAMES) < set(voices)
     assert voices["af_heart"]["description"] == "American English, female"
     assert voices["bm_george"]["description"] == "British English, male"
-    first_languages = {name: voices[name]["language"] for name in ("ef_dora", "ff_siwis", "hm_psi", "im_nicola")}
-    assert first_languages == {"ef_dora": "es", "ff_siwis": "fr", "hm_psi": "hi", "im_nicola": "it"}
-    # It has voices of these people, but does not speak their languages.
-    assert not {"ja", "zh"} & {language for voice in voices.values() for language in voice["languages"]}
+    first_languages = {name: voices[name]["language"] for name in ("ef_dora", "ff_siwis", "jm_kumo", "zf_xiaobei")}
+    assert first_languages == {"ef_dora": "es", "ff_siwis": "fr", "jm_kumo": "ja", "zf_xiaobei": "zh"}
+    assert {"ja", "zh"} < set(voices["af_heart"]["languages"])
     names = ("alloy", "echo", "fable", "nova", "onyx")
     own = [voices[name]["alias_of"] for name in names]
     assert own == ["af_alloy", "am_echo", "bm_fable", "af_nova", "am_onyx"]
@@ -76,6 +77,27 @@ def test_text_is_read_in_its_own_language(asr_server: RunningServer, tts: OpenAI
     heard = transcribe(asr_server, speak(tts, text, "ef_dora"))
     assert heard["language"] == "spanish"
     assert word_error_rate(text, heard["text"]) <= 0.2, heard["text"]
+    for chosen in ("jf_alpha", "nova"):
+        heard = transcribe(asr_server, speak(tts, JAPANESE, chosen))
+        assert heard["language"] == "japanese"
+        assert character_error_rate(JAPANESE, heard["text"]) <= 0.2, heard["text"]
+
+
+def test_languages_without_their_package_are_refused_with_its_name(
+    start_server: StartServer, kokoro_dir: Path, tmp_path: Path
+) -> None:
+    # Python's own way to say that a module is not there, in the server's process.
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['haqumei'] = sys.modules['rjieba'] = None\n")
+    settings = {"TTS_ENGINE": "kokoro", "MODEL_DIR": str(kokoro_dir)}
+    paths = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    with start_server("tts", **settings, PYTHONPATH=paths) as server, server.openai() as tts:
+        for voice, language in (("jf_alpha", "ja"), ("af_heart", "zh")):
+            with pytest.raises(BadRequestError, match=rf"pip install 'voice-stack\[kokoro-{language}\]'") as caught:
+                speak(tts, SENTENCE, voice, language=language)
+            assert caught.value.param == "language"
+        with server.http() as client:
+            voices = client.get("/v1/audio/voices").json()["voices"]
+        assert not {"ja", "zh"} & {language for voice in voices for language in voice["languages"]}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +105,7 @@ def test_text_is_read_in_its_own_language(asr_server: RunningServer, tts: OpenAI
     [
         ("af_heart+af_nobody", {}, "voice", "'af_nobody' is not one of af_heart"),
         ("af_heart*2+", {}, "voice", "neither NAME nor NAME*0.5"),
-        ("jf_alpha", {"language": "ja"}, "language", "voice 'jf_alpha' speaks en, es, fr, hi, it, pt"),
+        ("jf_alpha", {"language": "de"}, "language", "voice 'jf_alpha' speaks ja, en, es, fr, hi, it, pt, zh"),
         ("af_heart+am_adam", {"model": "en_US-joe-medium"}, "voice", "speaks through kokoro, not piper"),
     ],
 )

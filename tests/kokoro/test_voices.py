@@ -35,6 +35,8 @@ def test_every_name_of_openai_s_has_a_voice_of_its_own(library: VoiceLibrary) ->
         ("nova", "en", "af_nova"),
         ("nova", "es", "ef_dora"),
         ("fable", "it", "if_sara"),
+        ("nova", "ja", "jf_alpha"),
+        ("nova", "zh", "zf_xiaobei"),
         ("af_nova", "es", "af_nova"),
         ("AF_Nova", None, "af_nova"),
     ],

@@ -21,10 +21,12 @@ TEXTS = {
     "it": "Domani mattina andiamo al mercato con la nonna e compriamo il pane fresco.",
     "ja": "明日の朝、学校の子供たちが公園に来ます。",
     "pt": "Amanhã de manhã vamos ao mercado comprar pão fresco e um quilo de laranjas.",
-    "zh": "明天早上，孩子们要去公园看花。",
+    "zh": "今天天气很好，我们一起去公园散步吧。",
 }
 AS_WHISPER_WRITES = {"hi": "میرا نام رام ہے اور میں دلی میں رہتا ہوں"}
 """The `base` model writes spoken Hindi in the letters of Urdu."""
+PROMPTS = {"zh": "以下是简体中文的句子。"}
+"""Without it the model writes Chinese in traditional characters as often as not."""
 BY_CHARACTER = frozenset({"hi", "ja", "zh"})
 MAX_ERROR_RATE = {"en": 0.2, "hi": 0.35, "ja": 0.45, "zh": 0.45}
 """Of the small `base` model on one sentence, in words or in characters; other languages have 0.3."""
@@ -45,7 +47,10 @@ def test_it_is_understood(server: RunningServer, asr_server: RunningServer, voic
     with server.openai() as tts, asr_server.openai() as asr:
         speech = tts.audio.speech.create(model="tts-1", voice=voice, input=text, response_format="wav")
         heard = asr.audio.transcriptions.create(
-            model="whisper-1", file=("speech.wav", speech.content), language=language
+            model="whisper-1",
+            file=("speech.wav", speech.content),
+            language=language,
+            prompt=PROMPTS.get(language, ""),
         ).text
     normalise = EnglishTextNormalizer() if language == "en" else BasicTextNormalizer()
     measure = jiwer.cer if language in BY_CHARACTER else jiwer.wer

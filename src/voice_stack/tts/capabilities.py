@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from voice_stack.tts.kokoro_models import SPOKEN_LANGUAGES
+from voice_stack.tts.kokoro_models import MISSING_EXTRAS, SPOKEN_LANGUAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class TtsCapabilities:
         one_voice_per_model: Each voice is a model of its own, so that a model's name is a voice's.
         max_chars: Longest clause.
         language_max_chars: Longest clause in languages that allow less or more, by code.
+        missing_extras: Extras of this package that would add a language, by its code; those not installed.
     """
 
     languages: frozenset[str] = frozenset()
@@ -29,6 +30,7 @@ class TtsCapabilities:
     one_voice_per_model: bool = False
     max_chars: int = 220
     language_max_chars: Mapping[str, int] = field(default_factory=dict)
+    missing_extras: Mapping[str, str] = field(default_factory=dict)
 
 
 XTTS_MAX_CHARS = {
@@ -39,8 +41,15 @@ XTTS_MAX_CHARS = {
 
 CAPABILITIES: dict[str, TtsCapabilities] = {
     "piper": TtsCapabilities(speed_range=(1.0, 1.5), gives_word_times=True, one_voice_per_model=True),
+    # An ideograph has five of the 510 phonemes that the model takes at once, a kana two.
     "kokoro": TtsCapabilities(
-        languages=SPOKEN_LANGUAGES, blends=True, gives_word_times=True, speed_range=(0.7, 1.25), max_chars=220
+        languages=SPOKEN_LANGUAGES,
+        blends=True,
+        gives_word_times=True,
+        speed_range=(0.7, 1.25),
+        max_chars=220,
+        language_max_chars={"ja": 120, "zh": 80},
+        missing_extras=MISSING_EXTRAS,
     ),
     # It draws its sounds nearer or farther apart; beyond a fifth that is heard.
     "xtts": TtsCapabilities(

@@ -1,6 +1,7 @@
 """The Kokoro models by name, and the names of their voices; the first letter of a name is its language."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 
 from voice_stack.core.model_spec import ModelPack, ModelSpec, NpmPackage, PackFile
 
@@ -10,8 +11,18 @@ KOKORO_REPO = "onnx-community/Kokoro-82M-v1.0-ONNX"
 LANGUAGES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "j": "ja", "p": "pt", "z": "zh"}
 """First letter of a voice's name -> language; a is American English, b British."""
 
-SPOKEN_LANGUAGES = frozenset({"en", "es", "fr", "hi", "it", "pt"})
-"""Languages whose sounds espeak-ng gives in a form that Kokoro has learned: not Japanese and Chinese."""
+EXTRAS = {"ja": ("kokoro-ja", ("haqumei",)), "zh": ("kokoro-zh", ("pypinyin", "rjieba"))}
+"""Languages whose sounds espeak-ng does not know, with the extra that brings a reader, and its packages."""
+
+MISSING_EXTRAS = {
+    language: extra
+    for language, (extra, packages) in EXTRAS.items()
+    if any(find_spec(package) is None for package in packages)
+}
+"""Languages that are not spoken, because their extra is not installed."""
+
+SPOKEN_LANGUAGES = frozenset({"en", "es", "fr", "hi", "it", "pt", *EXTRAS}).difference(MISSING_EXTRAS)
+"""Languages whose sounds are known here in the form that Kokoro has learned."""
 
 _GIVEN_NAMES = {
     "af": "heart alloy aoede bella jessica kore nicole nova river sarah sky",

@@ -147,8 +147,11 @@ class TtsService:
         offers = (
             f"voices that do: {', '.join(others)}" if others else f"engines that do: {', '.join(engines) or 'none'}"
         )
+        extra = CAPABILITIES[voice.engine].missing_extras.get(code)
+        install = f"; {voice.engine} does with pip install 'voice-stack[{extra}]'" if extra else ""
         return UnsupportedValueError(
-            f"language {language!r}: voice {voice.id!r} speaks {', '.join(voice.languages)}; {offers}", param="language"
+            f"language {language!r}: voice {voice.id!r} speaks {', '.join(voice.languages)}; {offers}{install}",
+            param="language",
         )
 
 

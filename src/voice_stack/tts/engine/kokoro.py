@@ -1,5 +1,6 @@
 """Kokoro: 82 million parameters, 54 voices in one model, on ONNX Runtime. espeak-ng inside: GPL-3.0-or-later."""
 
+import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
 from voice_stack.tts.engine.kokoro_phonemes import ESPEAK_VOICES, Phonemizer
+from voice_stack.tts.engine.kokoro_reading import Reader, join_pieces, share_phonemes
 from voice_stack.tts.engine.onnx_graph import expose_tensor
 from voice_stack.tts.engine.onnx_session import open_session
 from voice_stack.tts.engine.word_times import TimedPhoneme, time_words
-from voice_stack.tts.kokoro_models import LANGUAGES
+from voice_stack.tts.kokoro_models import LANGUAGES, SPOKEN_LANGUAGES
 from voice_stack.utils.audio.word_alignment import cut_words
 from voice_stack.utils.onnx_errors import ONNX_ERRORS
 
@@ -47,10 +49,12 @@ class KokoroEngine(TtsEngine):
         self._tokens_name = "input_ids" if "input_ids" in names else "tokens"
         self._phonemizer = Phonemizer()
         self._style = lru_cache(maxsize=None)(self._read_style)
+        self._readers: dict[str, Reader] = {}
+        self._lock = threading.Lock()
 
     def synthesize(self, text: str, options: VoiceOptions) -> Iterator[Spoken]:
         words, style = cut_words(text), self._mix(options.voice)
-        whole, *alone = self._phonemizer.phonemize([text, *words], _choose_espeak_voice(options))
+        whole, alone = self._pronounce(text, words, options)
         sounds, phonemes, paces = [np.zeros(0, np.float32)], list[TimedPhoneme](), list[float]()
         for batch in split_phonemes(whole):
             samples, lengths = self._run(batch, style, options.speed)
@@ -58,8 +62,24 @@ class KokoroEngine(TtsEngine):
             if lengths is not None:
                 phonemes += _time_phonemes(batch, _round_frames(lengths))
                 paces.append(_round_frames(lengths * options.speed).sum() / _round_frames(lengths).sum())
-        times = time_words(words, [list(word) for word in alone], phonemes, SAMPLE_RATE)
+        times = time_words(words, alone, phonemes, SAMPLE_RATE)
         yield Spoken(np.concatenate(sounds), times, float(np.mean(paces)) if paces else None)
+
+    def _pronounce(self, text: str, words: list[str], options: VoiceOptions) -> tuple[str, list[list[str]]]:
+        """The phonemes of the whole text, and those of each word."""
+        language = _choose_language(options)
+        if language in ESPEAK_VOICES:
+            whole, *alone = self._phonemizer.phonemize([text, *words], _choose_espeak_voice(language, options.voice))
+            return whole, [list(word) for word in alone]
+        pieces = self._open_reader(language).read(text)
+        return self._phonemizer.tokenizer.known(join_pieces(pieces)), share_phonemes(text, words, pieces)
+
+    def _open_reader(self, language: str) -> Reader:
+        """A reader takes half a second and 100 MB to load: only where its language is spoken."""
+        with self._lock:
+            if language not in self._readers:
+                self._readers[language] = _READERS[language](self._phonemizer)
+            return self._readers[language]
 
     def _run(self, phonemes: str, style: Style, speed: float) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
         """The sound, and the length of each token in frames; None if the model does not say."""
@@ -97,13 +117,35 @@ def _load(model: Path, device: str, threads: int) -> onnxruntime.InferenceSessio
         raise ModelLoadError(f"{model.name} does not load: {type(error).__name__}: {error}") from error
 
 
-def _choose_espeak_voice(options: VoiceOptions) -> str:
-    name = options.voice.blend[0][0] if options.voice.blend else options.voice.name
-    own = LANGUAGES.get(name[:1], "en")
-    language = options.language or (own if own in ESPEAK_VOICES else "en")
-    if language not in ESPEAK_VOICES:
-        raise EngineError(f"Kokoro does not speak {language!r}, but {', '.join(ESPEAK_VOICES)}")
-    return "en-gb" if language == "en" and name.startswith("b") else ESPEAK_VOICES[language]
+def _read_japanese(_phonemizer: Phonemizer) -> Reader:
+    from voice_stack.tts.engine.kokoro_japanese import JapaneseReader
+
+    return JapaneseReader()
+
+
+def _read_chinese(phonemizer: Phonemizer) -> Reader:
+    from voice_stack.tts.engine.kokoro_chinese import ChineseReader
+
+    return ChineseReader(lambda word: phonemizer.phonemize([word], ESPEAK_VOICES["en"])[0])
+
+
+_READERS = {"ja": _read_japanese, "zh": _read_chinese}
+
+
+def _first_name(voice: EngineVoice) -> str:
+    return voice.blend[0][0] if voice.blend else voice.name
+
+
+def _choose_language(options: VoiceOptions) -> str:
+    own = LANGUAGES.get(_first_name(options.voice)[:1], "en")
+    language = options.language or (own if own in SPOKEN_LANGUAGES else "en")
+    if language not in SPOKEN_LANGUAGES:
+        raise EngineError(f"Kokoro does not speak {language!r}, but {', '.join(sorted(SPOKEN_LANGUAGES))}")
+    return language
+
+
+def _choose_espeak_voice(language: str, voice: EngineVoice) -> str:
+    return "en-gb" if language == "en" and _first_name(voice).startswith("b") else ESPEAK_VOICES[language]
 
 
 def _round_frames(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
