@@ -100,7 +100,7 @@ def test_normalising_plain_text_loses_no_letter(text: str) -> None:
         ["Dr. Smith met Mr. J. R. R. Tolkien at 5 p.m. in the U.S. Army base.", "They talked."],
         ["It was 5 a.m.", "He left the U.S.", "The rest stayed near Elm St.", "She got her Ph.D.", "And that was all."],
         ["Ca. 5 Mio. Euro bzw. 3 Mrd. Dollar für die Hauptstr. 5 und die Ringstr.", "Das ist viel."],
-        ["At 5 a.m. I met Mr. Smith of St. Mary's, at 6 p.m. Eastern time, e.g. The Beatles."],
+        ["At 5 a.m. I met Mr. Smith of St. Mary's, at 6 p.m. Eastern time, e.g. The Beatles, a.k.a. The Four."],
         ["Use fruit, e.g. apples, i.e. the usual.", "St. John and Prof. Li came vs. Mrs. Doe."],
         ["Pi is 3.14 and the version is 1.2.3.", "See https://a.b/c.d?x=1.", "Mail jo.doe@mail.co.uk.", "Thanks!"],
         ["Das ist z.B. gut.", "Am 3. Mai kam Dipl.-Ing. Huber aus Nr. 115.", "Das geht z. B. Hans an."],

@@ -18,7 +18,7 @@ _BEFORE_NUMBERS = frozenset(str.split("""
     rozdz tel hfst стр гл рис
     jan feb mar apr jun jul aug sep sept oct okt nov dec dez
 """))  # fmt: skip
-_NEVER_LAST = frozenset(["e.g", "i.e", "z.b", "d.h", "u.a", "p.ex", "t.e", "т.е"])
+_NEVER_LAST = frozenset(["e.g", "i.e", "a.k.a", "f.k.a", "w.r.t", "z.b", "d.h", "u.a", "p.ex", "t.e", "т.е"])
 _BEFORE_NAMES_OR_LAST = frozenset(["st"])  # Saint, Street
 # Only what hardly ever is a name, nor follows a time of day inside a sentence ("At 5 a.m. I left").
 _ENGLISH_STARTERS = re.compile(
