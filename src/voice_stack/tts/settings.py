@@ -63,9 +63,9 @@ class TtsSettings(CoreSettings):
     )
     cache_ttl_s: float = Field(7 * 24 * 3600.0, ge=0, description="Seconds that a speech is kept.")
     loudness_lufs: Loudness = Field(
-        -19.0,
-        description="Loudness of every voice in LUFS, -40 to -9; -19 is usual for speech in one channel. `off`: each "
-        "voice is as loud as its engine makes it.",
+        -21.0,
+        description="Loudness of every voice in LUFS, -40 to -9; louder than the default, peaks are held down audibly. "
+        "`off`: each voice is as loud as its engine makes it.",
     )
     captions_ttl_s: float = Field(
         900.0, ge=0, description="Seconds that the captions of a speech are kept after its end, in memory."
