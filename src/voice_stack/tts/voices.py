@@ -168,7 +168,8 @@ def _speakers(voices: Mapping[str, Voice], engine: str | None) -> list[Voice]:
 
 def _suit_language(voice: Voice, language: str, voices: Mapping[str, Voice], engine: str | None) -> Voice:
     """The voice if the language is its own, else one that speaks it: of its engine if possible, natives first."""
-    if language in voice.languages[:1]:
+    # Whose languages are not known may speak this one.
+    if not voice.languages or language in voice.languages[:1]:
         return voice
     neighbours, everybody = _speakers(voices, voice.engine), _speakers(voices, engine)
     native_neighbours, natives = (
