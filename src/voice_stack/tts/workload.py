@@ -24,6 +24,8 @@ from voice_stack.utils.text.pronunciation import PronunciationFile
 
 T = TypeVar("T")
 
+FIRST_MAX_CHARS = 60
+"""A longer first sentence is cut at a clause mark, so that a listener hears its beginning early: 4 s of speech."""
 CHARACTERS_PER_SECOND = 15.0
 """Usual pace of speech, to guess how much work a text is."""
 
@@ -122,19 +124,23 @@ class TtsWorkload(Workload):
             yield Unit(job.id, index, cost_s, options, data, is_sequential=is_first, is_awaited=is_awaited)
 
     def _lines(self, request: SpeechRequest) -> Iterator[_Line]:
+        hurries = request.is_awaited
         for passage, ends_request in _mark_last(request.passages):
             slowest, fastest = self._capabilities.speed_range
             engine_speed = min(max(passage.speed, slowest), fastest)
-            for clause, is_last in _mark_last(self._clauses(passage)):
+            for clause, is_last in _mark_last(self._clauses(passage, hurries=hurries)):
                 # Another voice begins after it: a pause as between two sentences, or the one that is marked there.
                 goes_on = is_last and (request.goes_on or not ends_request)
                 pause_s = clause.pause_s or SENTENCE_PAUSE_S if goes_on else clause.pause_s
                 options = VoiceOptions(passage.voice, clause.language, engine_speed)
                 yield _Line(replace(clause, pause_s=pause_s), options, passage.speed)
+            hurries = False
 
-    def _clauses(self, passage: Passage) -> Iterator[Clause]:
+    def _clauses(self, passage: Passage, *, hurries: bool) -> Iterator[Clause]:
+        """The clauses of a passage; a sentence that is cut sounds a little less well, so only where somebody waits."""
         can = self._capabilities
-        limits = ClauseLimits(max_chars=can.max_chars, by_language=can.language_max_chars)
+        first_max_chars = FIRST_MAX_CHARS if hurries else can.max_chars
+        limits = ClauseLimits(can.max_chars, first_max_chars, can.language_max_chars)
         rules = self._pronunciations.current()
         return clauses(passage.text, passage.language, languages=passage.languages, rules=rules, limits=limits)
 
