@@ -12,7 +12,7 @@ from voice_stack.utils.audio.pcm import Samples, silence
 
 LEAD_S, TAIL_S = 0.02, 0.05
 """What is left of an engine's silence: enough for a breath of an onset, and for a voice to die away."""
-LAST_TAIL_S = 0.2
+LAST_TAIL_S = 0.35
 """Most silence at the very end: players that cut off the end of a sound cut no speech."""
 FADE_S = 0.004
 """Ramp at both ends of a clause: short enough to hear nothing of it, long enough to take the click out of a cut."""
