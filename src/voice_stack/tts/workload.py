@@ -73,11 +73,12 @@ class TtsWorkload(Workload):
         self._samples[job.id] = 0
         return self._cut(job, request)
 
-    def run(self, units: Sequence[Unit], _urgency: Urgency) -> Iterator[tuple[Unit, RunResult]]:
+    def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[tuple[Unit, RunResult]]:
         for unit in units:
             line = unit.data
             assert isinstance(line, _Line)
-            for sound in self._speak(line):
+            is_alone = unit.index == 0 and urgency in {Urgency.ALONE, Urgency.LONG}
+            for sound in self._speak(replace(line, options=replace(line.options, is_alone=is_alone))):
                 self._samples[unit.job_id] += sound.samples.size
                 yield unit, Produced(sound)
             yield unit, Finished()
@@ -116,12 +117,12 @@ class TtsWorkload(Workload):
         for index, (line, ends_job) in enumerate(_mark_last(self._lines(request))):
             is_last = ends_job and not request.goes_on
             cost_s = _length_s(line.clause.text, line.speed)
-            # The first clause goes alone and early: a listener waits for the sound to begin, not to end.
+            # The first clause goes alone and early, the second after it: a listener waits for the sound to begin.
             is_first = index == 0
             is_awaited = is_first and request.is_awaited
             options = replace(line.options, is_awaited=is_awaited)
             data = replace(line, options=options, is_last=is_last)
-            yield Unit(job.id, index, cost_s, options, data, is_sequential=is_first, is_awaited=is_awaited)
+            yield Unit(job.id, index, cost_s, options, data, is_sequential=index < 2, is_awaited=is_awaited)
 
     def _lines(self, request: SpeechRequest) -> Iterator[_Line]:
         hurries = request.is_awaited

@@ -35,12 +35,14 @@ class VoiceOptions:
         language: Code of the clause's language, as `en`; empty if not known.
         speed: 1 is the voice's own pace; inside the engine's `speed_range`.
         is_awaited: Somebody waits for the sound to begin: an engine that can hands it out while it makes it.
+        is_alone: Nothing else is spoken beside it: it may have every core.
     """
 
     voice: EngineVoice = field(default_factory=EngineVoice)
     language: str = ""
     speed: float = 1.0
     is_awaited: bool = False
+    is_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
