@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+import psutil
 from openai import AsyncOpenAI, OpenAI
 
 START_TIMEOUT_S = 30.0
@@ -61,6 +62,17 @@ class RunningServer:
             running += int(str(engine["jobs_running"]))
             waiting += int(str(engine["jobs_waiting"]))
         return running, waiting
+
+    @contextmanager
+    def file_limit(self, limit_bytes: int) -> Iterator[None]:
+        """The server, and only it, cannot write longer files while the context lasts."""
+        process = psutil.Process(self.process.pid)
+        soft, hard = process.rlimit(psutil.RLIMIT_FSIZE)
+        process.rlimit(psutil.RLIMIT_FSIZE, (limit_bytes, hard))
+        try:
+            yield
+        finally:
+            process.rlimit(psutil.RLIMIT_FSIZE, (soft, hard))
 
     def expect_no_uploads(self) -> None:
         """Nothing may lie in the spool folder; the file of the last request goes moments after its answer."""

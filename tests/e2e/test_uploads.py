@@ -1,10 +1,6 @@
 """Uploads that do not arrive as they should: the wrong part, no file, no room."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import httpx2
-import psutil
 import pytest
 
 from e2e.sound import tone
@@ -35,18 +31,6 @@ def test_missing_file_is_told_with_what_was_sent(fake_asr: RunningServer, files:
     assert [part for part in told if part not in error["message"]] == []
 
 
-@contextmanager
-def _file_limit(server: RunningServer, limit_bytes: int) -> Iterator[None]:
-    """The server, and only it, cannot write longer files."""
-    process = psutil.Process(server.process.pid)
-    soft, hard = process.rlimit(psutil.RLIMIT_FSIZE)
-    process.rlimit(psutil.RLIMIT_FSIZE, (limit_bytes, hard))
-    try:
-        yield
-    finally:
-        process.rlimit(psutil.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_upload_without_room_is_a_507_that_leaves_nothing(fake_asr: RunningServer) -> None:
     sound = tone(80.0)
     assert len(sound) > 2 * MIB
@@ -55,7 +39,7 @@ def test_upload_without_room_is_a_507_that_leaves_nothing(fake_asr: RunningServe
         return client.post(URL, data=MODEL, files={"file": ("long.wav", sound)})
 
     with fake_asr.http() as client:
-        with _file_limit(fake_asr, MIB // 2):
+        with fake_asr.file_limit(MIB // 2):
             refused = send()
         error = refused.json()["error"]
         assert (refused.status_code, error["type"], error["code"]) == (507, "server_error", "storage_full")

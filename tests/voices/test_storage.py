@@ -1,12 +1,11 @@
 """Uploads on the disk: restarts, crashes, a full disk, limits, a folder that cannot be written."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx2
 import numpy as np
-import psutil
 import pytest
 
 from running_server import RunningServer
@@ -32,18 +31,6 @@ def consent(http: httpx2.Client) -> httpx2.Response:
 
 def names(http: httpx2.Client) -> list[object]:
     return [voice["name"] for voice in http.get(URL).json()["voices"] if voice["kind"] == "cloned"]
-
-
-@contextmanager
-def file_limit(server: RunningServer, limit_bytes: int) -> Iterator[None]:
-    """The server, and only it, cannot write longer files."""
-    process = psutil.Process(server.process.pid)
-    soft, hard = process.rlimit(psutil.RLIMIT_FSIZE)
-    process.rlimit(psutil.RLIMIT_FSIZE, (limit_bytes, hard))
-    try:
-        yield
-    finally:
-        process.rlimit(psutil.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_uploads_outlive_the_server_and_halves_do_not(start_server: StartServer, tmp_path: Path) -> None:
@@ -74,7 +61,7 @@ def test_full_disk_and_full_library_are_507_and_leave_nothing(start_server: Star
     assert len(recording) < 200_000 < 2 * BIRCH.stat().st_size
     settings = {**CLONING, "TTS_VOICE_DIR": str(voice_dir), "TTS_MAX_UPLOADS": "1"}
     with start_server("tts", **settings) as server, server.http() as http:
-        with file_limit(server, 200_000):
+        with server.file_limit(200_000):
             for url, field in ((URL, "audio_sample"), (CONSENTS_URL, "recording")):
                 form = {"name": "Birch", "language": "en"}
                 refused = http.post(url, data=form, files={field: ("a.opus", recording)})
