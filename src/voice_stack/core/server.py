@@ -9,10 +9,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 
 from voice_stack.core.errors import InvalidRequestError, VoiceStackError
-from voice_stack.core.middleware import ApiKeys, RequestContext
+from voice_stack.core.layers import add_layers
 from voice_stack.core.problems import tell_problem
 from voice_stack.core.settings import CoreSettings
 
@@ -47,7 +46,7 @@ def create_server(
     for router in routers:
         app.include_router(router, prefix=settings.api_v1_str)
     app.include_router(_operator_routes(settings.project_name, server, readiness, status))
-    _add_middleware(app, settings, open_paths)
+    add_layers(app, settings, open_paths)
     app.add_exception_handler(VoiceStackError, _answer_known)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_validation)
@@ -85,22 +84,6 @@ def _operator_routes(
         return {"name": name, "server": server, "version": VERSION, "docs": "/docs", "openapi": "/openapi.json"}
 
     return router
-
-
-def _add_middleware(app: FastAPI, settings: CoreSettings, open_paths: Collection[str]) -> None:
-    """From the inside out: keys, CORS (so that preflights need no key and a 401 can be read), request context."""
-    if settings.api_keys:
-        app.add_middleware(ApiKeys, keys=settings.api_keys, open_paths=open_paths)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_credentials="*" not in settings.cors_origins,
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=["x-request-id", "x-ignored-fields", "x-cache", "x-captions", "etag"],
-        )
-    app.add_middleware(RequestContext)
 
 
 def _error_response(
