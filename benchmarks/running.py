@@ -5,8 +5,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,16 @@ def run_servers(**settings: str) -> Iterator[Servers]:
     Raises:
         TimeoutError: A server did not answer in time.
     """
+    with (
+        # Nothing that was measured yesterday may answer today.
+        tempfile.TemporaryDirectory() as cache_dir,
+        _run_servers({"TTS_CACHE_DIR": cache_dir, **settings}) as servers,
+    ):
+        yield servers
+
+
+@contextmanager
+def _run_servers(settings: Mapping[str, str]) -> Iterator[Servers]:
     ports = {server: find_free_port() for server in ("asr", "tts")}
     variables = {f"{server.upper()}_PORT": str(port) for server, port in ports.items()}
     environment = {**os.environ, **variables, "LOG_LEVEL": "WARNING", "OFFLINE": "true", **settings}

@@ -165,3 +165,15 @@ def test_every_unit_runs_exactly_once(rows: list[tuple[int, float, str]], limit:
         assert len({u.batch_key for u in batch}) == 1
         ran += batch
     assert sorted(ran, key=lambda u: u.index) == waiting
+
+
+def test_nothing_of_its_job_runs_beside_what_is_wanted_at_once() -> None:
+    scheduler = schedule(("speech", 12, 0))
+    scheduler.add(replace(unit("speech"), is_sequential=True))
+    scheduler.add(unit("speech", 1))
+    (first,) = scheduler.next(0.0, 1)
+    assert scheduler.next(0.0, 1, running={"speech"}) == []
+    # Its beginning has been heard: the rest of it and the next run side by side.
+    scheduler.add(replace(first, is_sequential=False))
+    assert scheduler.next(0.0, 1)[0].index == 0
+    assert scheduler.next(0.0, 1, running={"speech"})[0].index == 1

@@ -40,7 +40,8 @@ class Unit:
         cost_s: Expected length of its audio in seconds, the measure of work.
         batch_key: Units with equal keys may run in one batch.
         data: What the engine works on.
-        is_sequential: It runs by itself, and not while another unit of its job runs: what it finds shapes the next.
+        is_sequential: It runs by itself, with no other unit of its job beside it: what it finds shapes the next, or it
+            is wanted at once.
         is_awaited: Somebody waits for this very unit, not for the job: it goes by its own work.
     """
 

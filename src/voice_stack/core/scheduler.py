@@ -27,6 +27,7 @@ class _Line:
     alone: bool
     remaining_s: float = 0.0
     paused: bool = False
+    took_sequential: bool = False
     units: list[Unit] = field(default_factory=list)
 
     @property
@@ -42,7 +43,9 @@ class _Line:
         return self.left_s <= SHORT_JOB_S
 
     def is_ready(self, *, is_running: bool) -> bool:
-        return bool(self.units) and not self.paused and not (is_running and self.head.is_sequential)
+        if not self.units or self.paused:
+            return False
+        return not is_running or not (self.took_sequential or self.head.is_sequential)
 
     def find(self, key: Hashable) -> Unit | None:
         """The first unit that may join a batch with this key; a unit may overtake others of its job."""
@@ -168,5 +171,6 @@ class Scheduler:
     def _take(line: _Line, unit: Unit, now: float) -> Unit:
         line.units = [waiting for waiting in line.units if waiting is not unit]
         line.served_at = now
+        line.took_sequential = unit.is_sequential
         line.remaining_s = max(0.0, line.remaining_s - unit.cost_s)
         return unit

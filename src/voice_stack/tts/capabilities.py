@@ -14,6 +14,7 @@ class TtsCapabilities:
         languages: Codes of the languages it speaks in any voice; empty: each voice has its own.
         clones: It takes on the voice of a recording.
         blends: It mixes voices.
+        streams: It hands out a clause that is awaited in pieces, while it makes it.
         gives_word_times: It knows when each word is spoken.
         speed_range: Speeds that it keeps to by itself, and well; beyond them its speech is stretched.
         one_voice_per_model: Each voice is a model of its own, so that a model's name is a voice's.
@@ -25,6 +26,7 @@ class TtsCapabilities:
     languages: frozenset[str] = frozenset()
     clones: bool = False
     blends: bool = False
+    streams: bool = False
     gives_word_times: bool = False
     speed_range: tuple[float, float] = (1.0, 1.0)
     one_voice_per_model: bool = False
@@ -40,7 +42,7 @@ XTTS_MAX_CHARS = {
 """The languages of XTTS-v2 with the lengths that its tokenizer warns of: longer texts lose their end."""
 
 CAPABILITIES: dict[str, TtsCapabilities] = {
-    "piper": TtsCapabilities(speed_range=(1.0, 1.5), gives_word_times=True, one_voice_per_model=True),
+    "piper": TtsCapabilities(streams=True, speed_range=(1.0, 1.5), gives_word_times=True, one_voice_per_model=True),
     # An ideograph has five of the 510 phonemes that the model takes at once, a kana two.
     "kokoro": TtsCapabilities(
         languages=SPOKEN_LANGUAGES,
@@ -55,9 +57,10 @@ CAPABILITIES: dict[str, TtsCapabilities] = {
     "xtts": TtsCapabilities(
         languages=frozenset(XTTS_MAX_CHARS),
         clones=True,
+        streams=True,
         speed_range=(0.8, 1.25),
         max_chars=min(XTTS_MAX_CHARS.values()),
         language_max_chars=XTTS_MAX_CHARS,
     ),
-    "fake": TtsCapabilities(clones=True, speed_range=(0.25, 4.0), one_voice_per_model=True),
+    "fake": TtsCapabilities(clones=True, streams=True, speed_range=(0.25, 4.0), one_voice_per_model=True),
 }

@@ -37,6 +37,11 @@ class VoiceLevels:
         """The level of one clause that a voice speaks."""
         return ClauseLevel(self, voice, sample_rate)
 
+    def knows(self, voice: Hashable) -> bool:
+        """Whether a voice's gain will not change any more."""
+        with self._lock:
+            return self._target_lufs is None or len(self._heard.get(voice, ())) * HOP_S >= REFERENCE_S
+
     def hear(self, voice: Hashable, samples: Samples, sample_rate: int) -> float:
         """Learn how loud a voice is, until that is known.
 

@@ -12,8 +12,10 @@ from voice_stack.tts.turns import Turns
 from voice_stack.utils.audio.encode import Encoder, open_encoder
 from voice_stack.utils.audio.muxer_output import ExactHead
 
-HEAD_S = 0.25
-"""Length of the first piece that is encoded and sent: every format has some bytes ready after 0.2 s."""
+HEAD_S = 0.2
+"""Length of the first piece that is encoded and sent: every format has some bytes ready after that."""
+LONG_S = 0.5
+"""A first sound of more than this is encoded in two pieces."""
 
 
 class Speech:
@@ -38,10 +40,14 @@ class Speech:
         Raises:
             VoiceStackError: A job failed.
         """
-        async with aclosing(self._turns.sounds()) as sounds:
-            first = await anext(sounds)
-            with await asyncio.to_thread(open_encoder, self._format_name, first.sample_rate) as encoder:
-                if not first.is_last:
+        # Opened while the engine works on the first sound, whose rate is not known before.
+        opening = asyncio.ensure_future(run_to_end(open_encoder, self._format_name))
+        try:
+            async with aclosing(self._turns.sounds()) as sounds:
+                first = await anext(sounds)
+                encoder = await asyncio.shield(opening)
+                encoder.take_rate(first.sample_rate)
+                if not first.is_last and first.samples.size > LONG_S * first.sample_rate:
                     # The listener hears the beginning while the codec still works on the rest of the clause.
                     head = int(HEAD_S * first.sample_rate)
                     heading = describe_sound(first, 0.0)
@@ -53,6 +59,8 @@ class Speech:
                     yield await self._encode(encoder, sound)
                 if not self._is_finished:
                     yield Piece(await self._finish(encoder), is_last=True)
+        finally:
+            (await opening).close()
 
     def facts(self) -> SpeechFacts:
         """What is known when all pieces have come."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from voice_stack.core.jobs import Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit, Urgency
+from voice_stack.core.jobs import Again, Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit, Urgency
 from voice_stack.core.workload import Workload
 from voice_stack.tts.capabilities import TtsCapabilities
 from voice_stack.tts.captions.spelling import respell
@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 FIRST_MAX_CHARS = 60
 """A longer first sentence is cut at a clause mark, so that a listener hears its beginning early: 4 s of speech."""
+CROWD = 2
+"""Where so many wait for a beginning, each gets a shorter one, so that the last need not wait for whole sentences."""
+CROWD_MAX_CHARS = 24
 CHARACTERS_PER_SECOND = 15.0
 """Usual pace of speech, to guess how much work a text is."""
 
@@ -38,6 +41,14 @@ class _Line:
     options: VoiceOptions
     speed: float
     is_last: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Begun:
+    """A unit under way: the sounds to come, and whether others may be heard between the first and the next."""
+
+    sounds: Iterator[Sound]
+    gives_way: bool
 
 
 class TtsWorkload(Workload):
@@ -75,19 +86,34 @@ class TtsWorkload(Workload):
 
     def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[tuple[Unit, RunResult]]:
         for unit in units:
-            line = unit.data
-            assert isinstance(line, _Line)
-            is_alone = unit.index == 0 and urgency in {Urgency.ALONE, Urgency.LONG}
-            for sound in self._speak(replace(line, options=replace(line.options, is_alone=is_alone))):
-                self._samples[unit.job_id] += sound.samples.size
-                yield unit, Produced(sound)
-            yield unit, Finished()
+            yield from self._run_unit(unit, self._begin(unit, urgency))
 
     def finish(self, job: Job) -> SpeechSummary:
         return SpeechSummary(self._samples[job.id] / self._engine.sample_rate)
 
     def forget(self, job: Job) -> None:
         self._samples.pop(job.id, None)
+
+    def _begin(self, unit: Unit, urgency: Urgency) -> "_Begun":
+        """The sounds of a unit, or those that are left of it."""
+        if isinstance(unit.data, _Begun):
+            return unit.data
+        line = unit.data
+        assert isinstance(line, _Line)
+        is_awaited = unit.is_awaited and (self._levels.knows(line.options.voice) or not self._engine.is_quick)
+        is_alone = unit.index == 0 and urgency in {Urgency.ALONE, Urgency.LONG}
+        options = replace(line.options, is_awaited=is_awaited, is_alone=is_alone)
+        return _Begun(self._speak(replace(line, options=options)), self._engine.is_quick)
+
+    def _run_unit(self, unit: Unit, begun: "_Begun") -> Iterator[tuple[Unit, RunResult]]:
+        for sound in begun.sounds:
+            self._samples[unit.job_id] += sound.samples.size
+            yield unit, Produced(sound)
+            if unit.is_awaited and begun.gives_way and not sound.text:
+                # It is heard now: whoever still waits for a beginning comes before the rest of it.
+                yield unit, Again(replace(unit, data=begun, is_awaited=False, is_sequential=False))
+                return
+        yield unit, Finished()
 
     def _speak(self, line: _Line) -> Iterator[Sound]:
         """The sound of a clause: one, or the pieces of an awaited one as the engine makes them."""
@@ -117,12 +143,11 @@ class TtsWorkload(Workload):
         for index, (line, ends_job) in enumerate(_mark_last(self._lines(request))):
             is_last = ends_job and not request.goes_on
             cost_s = _length_s(line.clause.text, line.speed)
-            # The first clause goes alone and early, the second after it: a listener waits for the sound to begin.
+            # The first clause goes alone and early, the others after it: a listener waits for the sound to begin.
             is_first = index == 0
             is_awaited = is_first and request.is_awaited
-            options = replace(line.options, is_awaited=is_awaited)
-            data = replace(line, options=options, is_last=is_last)
-            yield Unit(job.id, index, cost_s, options, data, is_sequential=index < 2, is_awaited=is_awaited)
+            data = replace(line, is_last=is_last)
+            yield Unit(job.id, index, cost_s, line.options, data, is_sequential=is_first, is_awaited=is_awaited)
 
     def _lines(self, request: SpeechRequest) -> Iterator[_Line]:
         hurries = request.is_awaited
@@ -140,10 +165,17 @@ class TtsWorkload(Workload):
     def _clauses(self, passage: Passage, *, hurries: bool) -> Iterator[Clause]:
         """The clauses of a passage; a sentence that is cut sounds a little less well, so only where somebody waits."""
         can = self._capabilities
+        is_crowded = hurries and not can.streams and self._count_silent() >= CROWD
         first_max_chars = FIRST_MAX_CHARS if hurries else can.max_chars
-        limits = ClauseLimits(can.max_chars, first_max_chars, can.language_max_chars)
+        limits = ClauseLimits(
+            can.max_chars, CROWD_MAX_CHARS if is_crowded else first_max_chars, can.language_max_chars, is_crowded
+        )
         rules = self._pronunciations.current()
         return clauses(passage.text, passage.language, languages=passage.languages, rules=rules, limits=limits)
+
+    def _count_silent(self) -> int:
+        """Jobs of which nothing has been heard yet."""
+        return sum(not count for count in list(self._samples.values()))
 
 
 def _length_s(text: str, speed: float) -> float:

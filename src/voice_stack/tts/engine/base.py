@@ -73,7 +73,7 @@ class Spoken:
 
 
 class TtsEngine(ABC):
-    """A loaded model. Each call of `synthesize` belongs to one thread, to the end of its iterator.
+    """A loaded model. Each call of `synthesize` belongs to one thread, to the end of its iterator, unless `is_quick`.
 
     Args:
         model_dir: Folder with the model's files, or the voice's own file.
@@ -84,6 +84,9 @@ class TtsEngine(ABC):
         sample_rate: Of the samples, in Hz; set once the model is loaded.
         lanes: How many threads may call `synthesize` at once.
         cache_dir: Where it may keep what is costly to compute; None: nowhere.
+        is_quick: It speaks many times faster than one listens: others may begin to be heard between two pieces of a
+            clause, which are then taken from several threads, and the first clause of a voice, on which its loudness
+            is measured, is made whole.
 
     Raises:
         ModelLoadError: The model does not load.
@@ -92,6 +95,7 @@ class TtsEngine(ABC):
     sample_rate: int
     lanes: int = 1
     cache_dir: Path | None = None
+    is_quick: bool = False
 
     def __init__(self, model_dir: Path, *, device: str, threads: int) -> None:
         self.model_dir, self.device, self.threads = model_dir, device, threads

@@ -36,7 +36,7 @@ class KokoroEngine(TtsEngine):
     """All voices of one Kokoro model."""
 
     sample_rate = SAMPLE_RATE
-    lanes = 2
+    lanes = 1
 
     def __init__(self, model_dir: Path, *, device: str, threads: int) -> None:
         super().__init__(model_dir, device=device, threads=threads)

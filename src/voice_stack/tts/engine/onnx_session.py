@@ -6,13 +6,14 @@ from voice_stack.core.cpus import available_cpus
 from voice_stack.core.errors import ModelLoadError
 
 
-def open_session(model: bytes, *, device: str, threads: int) -> onnxruntime.InferenceSession:
+def open_session(model: bytes, *, device: str, threads: int, spins: bool = True) -> onnxruntime.InferenceSession:
     """Load a model.
 
     Args:
         model: The content of the .onnx file.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         threads: CPU threads, 0 for as many as the process may use.
+        spins: Threads that wait for work keep their core busy: quicker for what is alone on it, a loss for others.
 
     Raises:
         ModelLoadError: The device is not there.
@@ -21,6 +22,7 @@ def open_session(model: bytes, *, device: str, threads: int) -> onnxruntime.Infe
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or available_cpus()
     options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spins)))
     return onnxruntime.InferenceSession(model, options, providers=_choose_providers(device))
 
 

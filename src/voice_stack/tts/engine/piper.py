@@ -13,8 +13,8 @@ from piper.config import PhonemeType, PiperConfig
 from voice_stack.core.cpus import available_cpus
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions, WordTime
-from voice_stack.tts.engine.onnx_session import open_session
-from voice_stack.tts.engine.piper_durations import estimate_pace, expose_durations
+from voice_stack.tts.engine.piper_durations import estimate_pace
+from voice_stack.tts.engine.piper_model import PiperModel, stretches
 from voice_stack.tts.engine.word_times import TimedPhoneme, time_words
 from voice_stack.tts.piper_config import parse_facts
 from voice_stack.utils.audio.word_alignment import cut_words
@@ -31,6 +31,8 @@ MAX_LANES = 8
 class PiperEngine(TtsEngine):
     """One Piper voice, with one speaker or many."""
 
+    is_quick = True
+
     def __init__(self, model_dir: Path, *, device: str, threads: int) -> None:
         super().__init__(model_dir, device=device, threads=threads)
         model = model_dir if model_dir.suffix == ".onnx" else next(iter(sorted(model_dir.glob("*.onnx"))), None)
@@ -40,16 +42,16 @@ class PiperEngine(TtsEngine):
             content = json.loads(Path(f"{model}.json").read_text("utf-8"))
             self._facts = parse_facts(content)
             config = PiperConfig.from_dict(content)
-            weights = expose_durations(model.read_bytes())
+            weights = model.read_bytes()
             cores = threads or available_cpus()
-            sessions = [open_session(weights, device=device, threads=count) for count in sorted({cores, 1})]
+            models = [PiperModel(weights, device=device, threads=count) for count in sorted({cores, 1})]
         except (*ONNX_ERRORS, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise ModelLoadError(f"voice {model.name} does not load: {type(error).__name__}: {error}") from error
         _require_phonemizer(model.name, config)
         # Two cores take a tenth longer for two clauses one after the other than for both at once, with a thread each:
         # one copy of the model is for a clause that is alone, one for those that are spoken side by side.
-        voices = [PiperVoice(session=session, config=config, download_dir=model.parent) for session in sessions]
-        self._voice, self._alone_voice = voices[0], voices[-1]
+        self._model, self._alone_model = models[0], models[-1]
+        self._voice, self._alone_voice = (_open_voice(part, config, model.parent) for part in (models[0], models[-1]))
         self.lanes = min(cores, MAX_LANES)
         self.sample_rate = config.sample_rate
 
@@ -59,15 +61,23 @@ class PiperEngine(TtsEngine):
             length_scale=self._voice.config.length_scale / options.speed,
             normalize_audio=False,
         )
+        voice, model = (self._alone_voice, self._alone_model) if options.is_alone else (self._voice, self._model)
+        model.take()  # what a failure left
         try:
-            voice = self._alone_voice if options.is_alone else self._voice
             chunks = list(voice.synthesize(_no_phonemes(text), config, include_alignments=True))
+            latents = model.take()
+            words, pace = self._time_words(text, chunks), self._pace(chunks, options.speed)
+            if not options.is_awaited or len(latents) != 1 or not model.is_cut:
+                sounds = [model.decode(latent, 0, latent.length) for latent in latents]
+                yield Spoken(np.concatenate([np.zeros(0, np.float32), *sounds]), words, pace)
+                return
+            for start, end in stretches(latents[0].length):
+                samples = model.decode(latents[0], start, end)
+                yield Spoken(samples, words, pace, goes_on=end < latents[0].length)
+                # From here on it is heard: others are spoken beside it.
+                model, words = self._model, ()
         except (*ONNX_ERRORS, RuntimeError, ValueError) as error:
             raise EngineError(f"Piper failed on {text[:80]!r}: {error}") from error
-        samples = np.concatenate(
-            [np.zeros(0, np.float32), *(np.atleast_1d(chunk.audio_float_array) for chunk in chunks)]
-        )
-        yield Spoken(samples, self._time_words(text, chunks), self._pace(chunks, options.speed))
 
     def _time_words(self, text: str, chunks: Sequence[AudioChunk]) -> tuple[WordTime, ...]:
         phonemes: list[TimedPhoneme] = []
@@ -88,6 +98,10 @@ class PiperEngine(TtsEngine):
         if speed == 1 or not durations:
             return None
         return estimate_pace(np.concatenate(durations) / self._voice.config.hop_length, speed)
+
+
+def _open_voice(model: PiperModel, config: PiperConfig, folder: Path) -> PiperVoice:
+    return PiperVoice(session=model, config=config, download_dir=folder)
 
 
 def _no_phonemes(text: str) -> str:

@@ -79,6 +79,10 @@ class Encoder:
     def __init__(self, output: "_PlainOutput | _CodecOutput", sample_rate: int) -> None:
         self._output: _PlainOutput | _CodecOutput | None = output
         self._exact_head = ExactHead()
+        self.take_rate(sample_rate)
+
+    def take_rate(self, sample_rate: int) -> None:
+        """Set the rate of the samples, in Hz, before the first are pushed: an encoder may be opened ahead of them."""
         self._resampler = Resampler(sample_rate, OUTPUT_SAMPLE_RATE)
 
     def push(self, samples: Samples) -> bytes:
@@ -133,7 +137,7 @@ class Encoder:
         return self._output
 
 
-def open_encoder(format_name: str, sample_rate: int, total_samples: int | None = None) -> Encoder:
+def open_encoder(format_name: str, sample_rate: int = OUTPUT_SAMPLE_RATE, total_samples: int | None = None) -> Encoder:
     """Start an encoder whose bytes can be sent while the audio is still being made.
 
     Nothing written is changed later: FLAC carries no length, MP3 and AAC keep the codec's padding (below 0.1 s), and

@@ -45,13 +45,15 @@ def _is_clause_end(mark: re.Match[str]) -> bool:
     return mark[1] is None or any(c in _WIDE_MARKS or (before_blank and c in _MARKS) for c in mark[1])
 
 
-def _next_cut(sentence: str, ends: list[int], start: int, limit: int, max_chars: int) -> tuple[int, float]:
+def _next_cut(
+    sentence: str, ends: list[int], start: int, limit: int, max_chars: int, *, waits_for_mark: bool
+) -> tuple[int, float]:
     """Where the unit that begins at `start` ends, and the pause after it; `ends` are the offsets after clause marks."""
     length = len(sentence)
     side = max(1, min(_SIDE_MIN_CHARS, limit // 4))
     low = bisect_left(ends, start + side)
     high = bisect_right(ends, min(start + limit, length - side))
-    if low >= high and limit < max_chars:  # the first unit: a mark further on is still better than none
+    if low >= high and waits_for_mark:  # the first unit: a mark further on is still better than none
         high = low + (low < bisect_right(ends, min(start + max_chars, length - side)))
         if low >= high and length - start <= max_chars:
             return length, SENTENCE_PAUSE_S
@@ -69,12 +71,20 @@ def _next_cut(sentence: str, ends: list[int], start: int, limit: int, max_chars:
     return whole, 0.0
 
 
-def cut_sentence(sentence: str, first_limit: int, max_chars: int) -> Iterator[Clause]:
-    """Cut a sentence that is longer than `first_limit`, and the rest of it where that is longer than `max_chars`."""
+def cut_sentence(sentence: str, first_limit: int, max_chars: int, *, cuts_words: bool = False) -> Iterator[Clause]:
+    """Cut a sentence that is longer than `first_limit`, and the rest of it where that is longer than `max_chars`.
+
+    Args:
+        sentence: In words.
+        first_limit: Longest first clause.
+        max_chars: Longest clause after it, and first one that ends with a mark.
+        cuts_words: Without a mark in reach the first clause ends between words, where it would end with a later mark.
+    """
     limit, start = first_limit, 0
     ends = [mark.end() for mark in _MARK.finditer(sentence) if _is_clause_end(mark)] if len(sentence) > limit else []
     while len(sentence) - start > limit:
-        end, pause_s = _next_cut(sentence, ends, start, limit, max_chars)
+        waits_for_mark = limit < max_chars and not cuts_words
+        end, pause_s = _next_cut(sentence, ends, start, limit, max_chars, waits_for_mark=waits_for_mark)
         if end == len(sentence):
             break
         yield Clause(sentence[start:end].strip(), pause_s)

@@ -36,11 +36,13 @@ class ClauseLimits:
         max_chars: No clause is longer.
         first_max_chars: A longer first sentence is cut at a clause mark, if it has one, so that sound starts early.
         by_language: `max_chars` of languages that have their own, by code.
+        cuts_words: A first sentence without such a mark is cut between words.
     """
 
     max_chars: int = 220
     first_max_chars: int = 60
     by_language: Mapping[str, int] = field(default_factory=dict)
+    cuts_words: bool = False
 
     def of(self, language: str) -> int:
         """The longest clause in a language."""
@@ -159,7 +161,8 @@ class _Reader:
         max_chars = self.limits.of(language)
         first_max_chars = min(self.limits.first_max_chars, max_chars) if is_first else max_chars
         said = written = 0
-        for clause in cut_sentence(" ".join(read.text.split()), first_max_chars, max_chars):
+        cuts_words = is_first and self.limits.cuts_words
+        for clause in cut_sentence(" ".join(read.text.split()), first_max_chars, max_chars, cuts_words=cuts_words):
             said = read.end_of(clause.text, said)
             until = read.written_until(said)
             yield replace(clause, language=language, source=sentence[written:until].strip())
