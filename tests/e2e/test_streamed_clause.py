@@ -56,3 +56,22 @@ def test_its_times_are_those_of_the_whole_clause(fake_tts: RunningServer) -> Non
     assert 0 <= first["start"] < 0.1
     assert first["end"] == pytest.approx(0.06 * len(CLAUSE), abs=0.2)
     assert first["end"] < second["start"] < second["end"]
+
+
+def test_words_are_known_before_the_rest_of_their_clause_is_made(tts_server: RunningServer) -> None:
+    text = "The museum opens at ten in the morning and closes at six."
+    body = {"model": "tts-1", "input": text, "stream_format": "sse", "timestamps": True, "cache": False}
+    with tts_server.http() as client:
+        # The first clause of a voice is made whole: its loudness is measured on it.
+        client.post("/v1/audio/speech", json={**body, "stream_format": "audio"}).raise_for_status()
+        lines = client.post("/v1/audio/speech", json=body).text.split("\n\n")
+    events = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
+    kinds = [event["type"] for event in events]
+    assert kinds.index("speech.timestamps") < kinds.index("speech.audio.delta")
+    assert kinds.count("speech.audio.delta") >= 3
+    (times,) = (event for event in events if event["type"] == "speech.timestamps")
+    assert [word["word"] for word in times["words"]] == text.split()
+    starts = [word["start"] for word in times["words"]]
+    assert starts == sorted(starts)
+    audio_s = next(event for event in events if event["type"] == "speech.audio.done")["usage"]["output_tokens"] / 20
+    assert 2 < starts[-1] < times["end"] <= audio_s + 0.1

@@ -61,6 +61,7 @@ class Finisher:
         self._faster = 1.0
         self._raw: list[Samples] = []
         self._has_words = False
+        self._unplaced: list[tuple[WordTime, float]] = []
 
     def push(self, part: Spoken) -> Finished:
         """Take a stretch of the clause; give what cannot be the silence at its end."""
@@ -71,7 +72,8 @@ class Finisher:
             self._faster = _missing_speed(part, self._delivery)
             self._stretcher = Stretcher(self._sample_rate, self._faster)
         samples = self._stretcher.push(self._level.apply(self._trimmer.push(part.samples)))
-        return Finished(samples, tuple(self._place(word, before_s) for word in part.words))
+        self._unplaced += [(word, before_s) for word in part.words]
+        return Finished(samples, self._place_words() if self._trimmer.has_begun else ())
 
     def finish(self) -> Finished:
         """The end of the clause with the pause after it; all words, if the engine gave none."""
@@ -79,7 +81,13 @@ class Finisher:
         if self._stretcher is not None:
             rest = np.concatenate([self._stretcher.push(rest), self._stretcher.finish()])
         pause = pause_after(self._delivery.pause_s / self._delivery.speed, self._faster, self._sample_rate)
-        return Finished(np.concatenate([rest, pause]), () if self._has_words else self._align())
+        return Finished(np.concatenate([rest, pause]), self._place_words() if self._has_words else self._align())
+
+    def _place_words(self) -> tuple[WordTime, ...]:
+        """The words whose times wait for the beginning of the sound to be known."""
+        placed = tuple(self._place(word, before_s) for word, before_s in self._unplaced)
+        self._unplaced.clear()
+        return placed
 
     def _align(self) -> tuple[WordTime, ...]:
         words = cut_words(self._delivery.text)

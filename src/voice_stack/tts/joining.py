@@ -36,6 +36,11 @@ class ClauseTrimmer:
         self._began = False
         self.cut = 0
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything but silence has come."""
+        return self._began
+
     def push(self, samples: Samples) -> Samples:
         """Take a piece; give what is not the silence at the end, as far as can be told.
 

@@ -51,9 +51,11 @@ class Sound:
         samples: Mono float32 of shape (samples,), in -1 to 1.
         sample_rate: In Hz, the same for all of a job.
         is_last: Whether the speech ends with it.
-        text: The clause that ends with it, as the client wrote it; empty if the next sound goes on with the clause.
+        text: The clause it is of, as the client wrote it: with the first of its sounds if the engine knows by then when
+            its words are said, else with the last; empty with the others.
         words: The clause's words, where times are known, from the beginning of these samples: below 0 for words that
-            are in the sounds before.
+            are in the sounds before, beyond their end for those in the sounds to come.
+        goes_on: Whether the next sound goes on with the clause.
     """
 
     samples: NDArray[np.float32]
@@ -61,6 +63,7 @@ class Sound:
     is_last: bool
     text: str = ""
     words: tuple[WordTime, ...] = ()
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ class TtsWorkload(Workload):
         for sound in begun.sounds:
             self._samples[unit.job_id] += sound.samples.size
             yield unit, Produced(sound)
-            if unit.is_awaited and begun.gives_way and not sound.text:
+            if unit.is_awaited and begun.gives_way and sound.goes_on:
                 # It is heard now: whoever still waits for a beginning comes before the rest of it.
                 yield unit, Again(replace(unit, data=begun, is_awaited=False, is_sequential=False))
                 return
@@ -125,18 +125,22 @@ class TtsWorkload(Workload):
         finisher = Finisher(delivery, self._levels, rate)
         parts: list[Spoken] = []
         words: tuple[WordTime, ...] = ()
-        sent = 0
+        sent, is_told = 0, False
         for part in self._engine.synthesize(clause.text, options):
             parts.append(part)
             if part.goes_on:
                 piece, parts = finisher.push(_join_parts(parts, rate)), []
-                words, sent = words + piece.words, sent + piece.samples.size
+                words += piece.words
                 if piece.samples.size:
-                    yield Sound(piece.samples, rate, is_last=False)
+                    tells = bool(words) and not is_told
+                    caption = (clause.source, _caption(words, clause.source, sent / rate)) if tells else ("", ())
+                    yield Sound(piece.samples, rate, False, *caption, goes_on=True)
+                    sent, is_told = sent + piece.samples.size, is_told or tells
         spoken, end = finisher.push(_join_parts(parts, rate)), finisher.finish()
         samples = np.concatenate([spoken.samples, end.samples])
-        times = respell(words + spoken.words + end.words, clause.source)
-        yield Sound(samples, rate, line.is_last, clause.source, tuple(_earlier(word, sent / rate) for word in times))
+        words += spoken.words + end.words
+        caption = ("", ()) if is_told else (clause.source, _caption(words, clause.source, sent / rate))
+        yield Sound(samples, rate, line.is_last, *caption)
 
     def _cut(self, job: Job, request: SpeechRequest) -> Iterator[PlanStep]:
         yield Outlook(sum(_length_s(passage.text, passage.speed) for passage in request.passages))
@@ -192,8 +196,10 @@ def _mark_last(items: Iterable[T]) -> Iterator[tuple[T, bool]]:
         yield item, True
 
 
-def _earlier(word: WordTime, by_s: float) -> WordTime:
-    return replace(word, start_s=word.start_s - by_s, end_s=word.end_s - by_s)
+def _caption(words: Sequence[WordTime], written: str, by_s: float) -> tuple[WordTime, ...]:
+    """The written words with their times from a moment of the clause."""
+    times = respell(words, written)
+    return tuple(replace(word, start_s=word.start_s - by_s, end_s=word.end_s - by_s) for word in times)
 
 
 def _join_parts(parts: Sequence[Spoken], sample_rate: int) -> Spoken:

@@ -1,5 +1,6 @@
 """A sentence and when it is said: what captions are made of."""
 
+import math
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -60,11 +61,11 @@ def describe_sound(sound: Sound, start_s: float) -> dict[str, object]:
     """What is noted of a sound.
 
     Args:
-        sound: With the text of the sentence that ends with it; without one if the next sound goes on with it.
+        sound: With the text of a sentence, or without one if that comes with another of its sounds.
         start_s: Where it begins in the speech, in seconds.
 
     Returns:
-        A JSON object: `sentence` if one ends, `until` where the sound ends, `is_last`.
+        A JSON object: `sentence` if it has one, `until` where the sound ends, `is_last`.
     """
     end_s = start_s + sound.samples.size / sound.sample_rate
     note: dict[str, object] = {"until": round(end_s, 3), "is_last": sound.is_last}
@@ -82,8 +83,9 @@ def find_sentence(note: Mapping[str, object] | None) -> TimedSentence | None:
 
 def _place(sound: Sound, start_s: float, end_s: float) -> TimedSentence:
     # A model's last phoneme may last into the silence that was cut off.
+    latest_s = math.inf if sound.goes_on else end_s
     words = tuple(
-        WordTime(word.text, min(start_s + word.start_s, end_s), min(start_s + word.end_s, end_s))
+        WordTime(word.text, min(start_s + word.start_s, latest_s), min(start_s + word.end_s, latest_s))
         for word in sound.words
     )
     if not words:
