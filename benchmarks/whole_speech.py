@@ -15,6 +15,8 @@ SECOND_CLIENT_BAR = 1.0
 ENCODE_BAR = 0.03
 REPEATED_BAR_S = 0.010
 REPEATS = 10
+FORMATS = ("pcm", "mp3")
+"""Samples, which is what the library gives, and what most clients ask for."""
 CODECS = ("mp3", "opus", "aac", "flac")
 
 
@@ -26,17 +28,23 @@ def measure(server: SpeakingServer, rounds: int) -> list[Figure]:
 def _measure_throughput(server: SpeakingServer, rounds: int) -> list[Figure]:
     library = server.library
     bare: list[float] = []
-    alone: list[float] = []
+    alone: dict[str, list[float]] = {name: [] for name in FORMATS}
     paired: list[float] = []
     for _ in range(rounds):
         bare.append(_speak(library)[1])
-        alone.append(server.whole_s(vary(library.long_text)))
+        for name in FORMATS:
+            alone[name].append(server.whole_s(vary(library.long_text), name))
         total_s, _ = at_once(server.whole_s, [vary(library.long_text) for _ in range(2)])
         paired.append(total_s / 2)
-    title = f"{library.name}: text of {len(library.long_text.split())} words, mp3"
+    title = f"{library.name}: text of {len(library.long_text.split())} words"
     return [
-        Figure(f"{title}: over HTTP / by itself", "s", tuple(alone), tuple(bare), THROUGHPUT_BAR),
-        Figure(f"{title}: per text, two clients / one", "s", tuple(paired), tuple(alone), SECOND_CLIENT_BAR),
+        *(
+            Figure(f"{title}, {n}: over HTTP / by itself", "s", tuple(alone[n]), tuple(bare), THROUGHPUT_BAR)
+            for n in FORMATS
+        ),
+        Figure(
+            f"{title}, mp3: per text, two clients / one", "s", tuple(paired), tuple(alone["mp3"]), SECOND_CLIENT_BAR
+        ),
     ]
 
 
