@@ -1,5 +1,6 @@
 """The ASR server: `uvicorn voice_stack.asr.app:app`, or `create_app` with settings of your own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,8 +18,10 @@ from voice_stack.asr.service import AsrService
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.leftovers import remove_leftovers
 from voice_stack.core.model_names import ModelNames
 from voice_stack.core.server import VERSION, create_server
+from voice_stack.core.spool_folder import release_folder
 
 
 def create_service(settings: AsrSettings) -> AsrService:
@@ -56,6 +59,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(remove_leftovers, settings.spool_dir, settings.model_dir)
         if settings.preload:
             await pool.load(default)
         await jobs.start()
@@ -63,6 +67,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
         await jobs.close()
         await bazarr_jobs.close()
         await pool.close()
+        await asyncio.to_thread(release_folder, settings.spool_dir)
 
     bazarr = create_bazarr_router(service, bazarr_jobs, lambda: {"version": VERSION, "server": "asr", **status()})
     app = create_server(

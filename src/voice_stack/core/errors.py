@@ -173,7 +173,7 @@ class ShuttingDownError(VoiceStackError):
 
 
 class StorageFullError(VoiceStackError):
-    """The disk, or this user's share of it, has no room for the upload."""
+    """The disk, or this user's share of it, has no room for the upload, or cannot be written."""
 
     status = 507
     default_code = "storage_full"

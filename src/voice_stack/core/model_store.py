@@ -23,6 +23,9 @@ __all__ = [
     "Progress",
 ]  # fmt: skip
 
+PARTIAL_SUFFIX = ".partial"
+"""Ends the name of a folder in which a model is still put together."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -211,7 +214,7 @@ class ModelStore:
         if not os.path.lexists(folder):
             raise ModelNotFoundError(f"model {name!r} has no folder {folder}; nothing was removed")
         with self._writing(spec):
-            _delete(folder)
+            delete_place(folder)
 
     def list(self) -> tuple[ModelStatus, ...]:
         """Every model of the table, then every further one of these engines that is in the model directory."""
@@ -223,7 +226,7 @@ def _looks_like_path(name: str) -> bool:
     return name.startswith("~") or "/" in name or os.sep in name
 
 
-def _delete(place: Path) -> None:
+def delete_place(place: Path) -> None:
     """Delete a folder; of a link only the link."""
     if place.is_symlink() or place.is_file():
         place.unlink()
@@ -234,10 +237,10 @@ def _delete(place: Path) -> None:
 @contextlib.contextmanager
 def _partial(folder: Path) -> Iterator[Path]:
     """A fresh folder beside the final one, gone afterwards; what a killed process left there is cleared first."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    _delete(partial)
+    partial = folder.with_name(f".{folder.name}{PARTIAL_SUFFIX}")
+    delete_place(partial)
     partial.mkdir()
     try:
         yield partial
     finally:
-        _delete(partial)
+        delete_place(partial)

@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.leftovers import remove_leftovers
 from voice_stack.core.server import create_server
+from voice_stack.core.spool_folder import release_folder
 from voice_stack.tts.api.openai import create_router
 from voice_stack.tts.api.voice_consents import create_consents_router
 from voice_stack.tts.api.voices import create_voices_router
@@ -29,12 +31,15 @@ def create_app(settings: TtsSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(remove_leftovers, settings.spool_dir, settings.model_dir)
         await asyncio.to_thread(service.uploads.clean)
+        await service.cache.clean()
         if settings.preload:
             await pool.load([default])
         yield
         await service.cache.close()
         await pool.close()
+        await asyncio.to_thread(release_folder, settings.spool_dir)
 
     return create_server(
         settings,

@@ -95,6 +95,11 @@ class SpeechCache:
         """How many requests found what, for `/status`."""
         return {"hits": self._outcomes["hit"], "joined": self._outcomes["joined"], "misses": self._outcomes["miss"]}
 
+    async def clean(self) -> None:
+        """Remove what killed servers have left half written."""
+        if self._store is not None:
+            await asyncio.to_thread(self._store.remove_abandoned)
+
     async def close(self) -> None:
         """Stop what is under way, finish what is being kept, and take no more."""
         self._is_closed = True
