@@ -35,7 +35,7 @@ def create_service(settings: AsrSettings) -> AsrService:
     store = open_store(settings)
     if engine.needs_model:
         store.require(settings.model)
-    pool = EnginePool(settings.max_loaded_models * settings.replicas, settings.idle_timeout_s)
+    pool = EnginePool(settings.max_loaded_models * settings.replicas, settings.idle_timeout_s, settings.patience)
     names = ModelNames(store, settings.model, DEFAULT_MODEL_NAMES, settings.allowed_models)
     return AsrService(settings, store, names, pool)
 
@@ -80,7 +80,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
             create_jobs_router(jobs, service.activity),
         ],
         lifespan=lifespan,
-        readiness=lambda: pool.explain_unreadiness(default[0]) if settings.preload else None,
+        readiness=lambda: pool.explain_unreadiness(default[0], is_preloaded=settings.preload),
         status=status,
         open_paths=bazarr_paths(settings.api_v1_str) if settings.bazarr_open else (),
     )

@@ -88,7 +88,7 @@ def load_engine(config: AsrWorkerConfig) -> "AsrEngine":
     entry = find_engine(config.engine)
     engine_class = cast("type[AsrEngine]", entry.import_class())
     store = ModelStore(find_catalogue(config.engine), config.model_dir, config.offline, paths=config.operator_paths)
-    folder = store.resolve(config.model) if entry.needs_model else config.model_dir
+    folder = store.resolve(config.model) if entry.needs_model else config.model_dir / config.model
     options = EngineOptions(
         device=config.device,
         compute_type=config.compute_type,

@@ -7,6 +7,7 @@ from logging import getLogger
 
 from voice_stack.core.engine_host import EngineHost
 from voice_stack.core.engine_process import EngineSpec
+from voice_stack.core.engine_watch import Patience
 from voice_stack.core.errors import ModelBusyError
 from voice_stack.core.job_handle import JobHandle
 from voice_stack.core.jobs import Job
@@ -20,10 +21,12 @@ class EnginePool:
     Args:
         max_loaded: Engine processes at the same time.
         idle_timeout_s: Seconds without a job after which a process ends; 0: at once, negative: never.
+        patience: How long a process may take until it is taken for stuck.
     """
 
-    def __init__(self, max_loaded: int, idle_timeout_s: float) -> None:
+    def __init__(self, max_loaded: int, idle_timeout_s: float, patience: Patience) -> None:
         self._max_loaded = max_loaded
+        self._patience = patience
         self._idle_timeout_s = idle_timeout_s
         # Least recently used first: a host moves to the end when it gets a job.
         self._hosts: dict[str, EngineHost] = {}
@@ -81,9 +84,13 @@ class EnginePool:
             raise ModelBusyError(f"{hosts[0].spec.name} has {jobs} jobs to do; unload it when they are done")
         await asyncio.gather(*(host.stop() for host in hosts))
 
-    def explain_unreadiness(self, spec: EngineSpec) -> str | None:
-        """Why the engine of a preloaded spec cannot serve at once; None if it can, or was stopped for being idle."""
+    def explain_unreadiness(self, spec: EngineSpec, *, is_preloaded: bool) -> str | None:
+        """Why an engine cannot serve at once; None if it can, was stopped for being idle, or loads when first used."""
         host = self._hosts.get(spec.name)
+        if host is not None and (outage := host.outage):
+            return outage.message
+        if not is_preloaded:
+            return None
         if host is None or host.state == "starting":
             return f"{spec.name} is loading"
         return host.load_error.message if host.load_error else None
@@ -97,7 +104,7 @@ class EnginePool:
         await asyncio.gather(*(host.close() for host in self._hosts.values()))
 
     async def _admit(self, spec: EngineSpec) -> EngineHost:
-        host = self._hosts.pop(spec.name, None) or EngineHost(spec, self._idle_timeout_s, self._change.set)
+        host = self._hosts.pop(spec.name, None) or self._make_host(spec)
         self._hosts[spec.name] = host
         if host.state != "stopped":
             return host
@@ -106,6 +113,9 @@ class EnginePool:
             while host.state == "stopped" and self._count_loaded() >= self._max_loaded:
                 await self._make_room()
             return host
+
+    def _make_host(self, spec: EngineSpec) -> EngineHost:
+        return EngineHost(spec, self._idle_timeout_s, self._change.set, self._patience)
 
     def _count_loaded(self) -> int:
         return sum(host.state != "stopped" for host in self._hosts.values())

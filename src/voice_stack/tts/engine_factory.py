@@ -77,7 +77,7 @@ def load_engine(config: TtsWorkerConfig) -> "TtsEngine":
     entry = find_engine(config.engine)
     engine_class = cast("type[TtsEngine]", entry.import_class())
     store = ModelStore(TTS_CATALOGUE, config.model_dir, config.offline, paths=config.operator_paths)
-    folder = store.resolve(config.model) if entry.needs_model else config.model_dir
+    folder = store.resolve(config.model) if entry.needs_model else config.model_dir / config.model
     engine = engine_class(folder, device=config.device, threads=config.threads)
     engine.cache_dir = config.model_dir / ".cache"
     return engine

@@ -196,7 +196,7 @@ def create_service(settings: TtsSettings) -> TtsService:
     if engine.needs_model:
         _require_model_of(settings.engine, store.find(settings.model))
         store.require(settings.model)
-    pool = EnginePool(settings.max_loaded_models, settings.idle_timeout_s)
+    pool = EnginePool(settings.max_loaded_models, settings.idle_timeout_s, settings.patience)
     names = ModelNames(store, settings.model, (*DEFAULT_MODEL_NAMES, settings.engine), settings.allowed_models)
     cache, captions = open_cache(settings), CaptionStore(settings.captions_ttl_s)
     cloned = ClonedVoices(settings, Shelf(settings.voice_dir))
