@@ -19,6 +19,7 @@ from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.leftovers import remove_leftovers
+from voice_stack.core.memory_budget import open_budget
 from voice_stack.core.model_names import ModelNames
 from voice_stack.core.server import VERSION, create_server
 from voice_stack.core.spool_folder import release_folder
@@ -35,7 +36,8 @@ def create_service(settings: AsrSettings) -> AsrService:
     store = open_store(settings)
     if engine.needs_model:
         store.require(settings.model)
-    pool = EnginePool(settings.max_loaded_models * settings.replicas, settings.idle_timeout_s, settings.patience)
+    max_processes = settings.max_loaded_models * settings.replicas
+    pool = EnginePool(max_processes, settings.idle_timeout_s, settings.patience, open_budget(settings, store))
     names = ModelNames(store, settings.model, DEFAULT_MODEL_NAMES, settings.allowed_models)
     return AsrService(settings, store, names, pool)
 
@@ -55,7 +57,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
     bazarr_jobs = BazarrJobs(service)
 
     def status() -> dict[str, object]:
-        return {"model": settings.model, "engines": pool.status()}
+        return {"model": settings.model, "engines": pool.status(), "memory": pool.memory()}
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -13,6 +13,7 @@ from voice_stack.core.crash_review import CrashReview
 from voice_stack.core.engine_process import EngineProcess, EngineSpec
 from voice_stack.core.engine_watch import EngineWatch, Patience, Stuck
 from voice_stack.core.errors import EngineCrashedError, EngineUnavailableError, ShuttingDownError, VoiceStackError
+from voice_stack.core.footprint import Footprint
 from voice_stack.core.job_handle import JobHandle
 from voice_stack.core.jobs import Command, HostEvent, Job, JobCancelled, Loaded, LoadFailed, Preparing, Submit
 
@@ -30,6 +31,9 @@ class EngineHost:
         idle_timeout_s: Seconds without a job after which the process ends; 0: at once, negative: never.
         on_idle: Called when the last job is over and when the process has ended.
         patience: How long a process may take until it is taken for stuck.
+
+    Attributes:
+        footprint: Memory that its process holds: as last measured, before that as expected.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class EngineHost:
         self._patience = patience
         self._watch: EngineWatch | None = None
         self._crashes = CrashReview(spec.name)
+        self.footprint = Footprint()
         self._idle_timer: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -60,6 +65,21 @@ class EngineHost:
         return len(self._jobs)
 
     @property
+    def pid(self) -> int | None:
+        """Process id; None while there is no process."""
+        return self._process.pid if self._process else None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether its model is loaded and nobody works with it."""
+        return self.state == "ready" and not self._jobs
+
+    def note_memory(self, footprint: Footprint) -> None:
+        """What its process was measured to hold; while the model is loading, what it is expected to hold counts."""
+        loading = self.state == "starting" and footprint.memory_mb < self.footprint.memory_mb
+        self.footprint = self.footprint if loading else footprint
+
+    @property
     def outage(self) -> EngineUnavailableError | None:
         """Why no job is taken, and for how long; None where one is."""
         return self._crashes.outage
@@ -70,7 +90,9 @@ class EngineHost:
         return {
             "engine": self.spec.name,
             "state": self.state,
-            "pid": self._process.pid if self._process else None,
+            "pid": self.pid,
+            "memory_mb": round(self.footprint.memory_mb, 1) if self._process else 0.0,
+            "gpu_memory_mb": round(self.footprint.gpu_memory_mb, 1) if self._process else 0.0,
             "jobs_running": running,
             "jobs_waiting": len(self._jobs) - running,
             "error": self.load_error.message if self.load_error else None,

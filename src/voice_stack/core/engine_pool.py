@@ -11,6 +11,8 @@ from voice_stack.core.engine_watch import Patience
 from voice_stack.core.errors import ModelBusyError
 from voice_stack.core.job_handle import JobHandle
 from voice_stack.core.jobs import Job
+from voice_stack.core.memory_budget import MemoryBudget
+from voice_stack.core.memory_watch import MemoryWatch
 
 logger = getLogger(__name__)
 
@@ -22,10 +24,12 @@ class EnginePool:
         max_loaded: Engine processes at the same time.
         idle_timeout_s: Seconds without a job after which a process ends; 0: at once, negative: never.
         patience: How long a process may take until it is taken for stuck.
+        budget: Memory that all processes together may hold.
     """
 
-    def __init__(self, max_loaded: int, idle_timeout_s: float, patience: Patience) -> None:
+    def __init__(self, max_loaded: int, idle_timeout_s: float, patience: Patience, budget: MemoryBudget) -> None:
         self._max_loaded = max_loaded
+        self._memory = MemoryWatch(budget, self._loaded)
         self._patience = patience
         self._idle_timeout_s = idle_timeout_s
         # Least recently used first: a host moves to the end when it gets a job.
@@ -99,30 +103,48 @@ class EnginePool:
         """One entry per engine, for `/status`."""
         return [host.status() for host in self._hosts.values()]
 
+    def memory(self) -> dict[str, float]:
+        """Memory of all engine processes and what they may have, in MiB, 0 for no limit; for `/status`."""
+        return self._memory.status()
+
     async def close(self) -> None:
         """Stop all processes; jobs that are left fail with `ShuttingDownError`."""
+        await self._memory.close()
         await asyncio.gather(*(host.close() for host in self._hosts.values()))
 
     async def _admit(self, spec: EngineSpec) -> EngineHost:
         host = self._hosts.pop(spec.name, None) or self._make_host(spec)
         self._hosts[spec.name] = host
-        if host.state != "stopped":
+        if host.state != "stopped" or host.outage:
             return host
         # One at a time: two requests for two new models must not both take the last place.
         async with self._room:
-            while host.state == "stopped" and self._count_loaded() >= self._max_loaded:
-                await self._make_room()
+            if host.state == "stopped":
+                await self._find_room(host)
             return host
+
+    async def _find_room(self, host: EngineHost) -> None:
+        """Wait until there is a place and memory for an engine; idle ones give theirs up."""
+        need = await self._memory.expect(spec_name := host.spec.name)
+        self._memory.budget.require_fit(spec_name, need, {other.spec.name: other.footprint for other in self._loaded()})
+        while host.state == "stopped" and not (
+            len(self._loaded()) < self._max_loaded
+            and self._memory.budget.has_room(need, (other.footprint for other in self._loaded()))
+        ):
+            await self._make_room()
+        host.note_memory(need.footprint)
+        self._memory.start()
 
     def _make_host(self, spec: EngineSpec) -> EngineHost:
         return EngineHost(spec, self._idle_timeout_s, self._change.set, self._patience)
 
-    def _count_loaded(self) -> int:
-        return sum(host.state != "stopped" for host in self._hosts.values())
+    def _loaded(self) -> list[EngineHost]:
+        """Engines with a process, the least recently used first."""
+        return [host for host in self._hosts.values() if host.state != "stopped"]
 
     async def _make_room(self) -> None:
         self._change.clear()
-        idle = next((host for host in self._hosts.values() if host.state == "ready" and not host.is_busy), None)
+        idle = next((host for host in self._loaded() if host.is_idle), None)
         if idle is not None:
             logger.info("engine makes room", extra={"fields": {"engine": idle.spec.name}})
             await idle.stop()

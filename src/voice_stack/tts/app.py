@@ -48,7 +48,12 @@ def create_app(settings: TtsSettings) -> FastAPI:
         routers=[create_router(service), create_voices_router(service), create_consents_router(service)],
         lifespan=lifespan,
         readiness=lambda: pool.explain_unreadiness(default, is_preloaded=settings.preload),
-        status=lambda: {"model": settings.model, "engines": pool.status(), "cache": service.cache.status()},
+        status=lambda: {
+            "model": settings.model,
+            "engines": pool.status(),
+            "memory": pool.memory(),
+            "cache": service.cache.status(),
+        },
     )
 
 

@@ -10,6 +10,7 @@ from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.engine_process import EngineSpec
 from voice_stack.core.errors import ConfigurationError, InvalidRequestError, UnsupportedValueError
 from voice_stack.core.logging import request_id_var
+from voice_stack.core.memory_budget import open_budget
 from voice_stack.core.model_names import ModelNames
 from voice_stack.core.model_spec import ModelSpec
 from voice_stack.core.model_store import ModelStore
@@ -196,7 +197,9 @@ def create_service(settings: TtsSettings) -> TtsService:
     if engine.needs_model:
         _require_model_of(settings.engine, store.find(settings.model))
         store.require(settings.model)
-    pool = EnginePool(settings.max_loaded_models, settings.idle_timeout_s, settings.patience)
+    pool = EnginePool(
+        settings.max_loaded_models, settings.idle_timeout_s, settings.patience, open_budget(settings, store)
+    )
     names = ModelNames(store, settings.model, (*DEFAULT_MODEL_NAMES, settings.engine), settings.allowed_models)
     cache, captions = open_cache(settings), CaptionStore(settings.captions_ttl_s)
     cloned = ClonedVoices(settings, Shelf(settings.voice_dir))

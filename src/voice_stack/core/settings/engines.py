@@ -20,6 +20,15 @@ class EngineSettings(BaseSettings):
     max_loaded_models: int = Field(
         2, ge=1, le=64, description="Engine processes at the same time; the least recently used idle one makes room."
     )
+    memory_mb: int = Field(
+        0,
+        ge=0,
+        description="Memory for all loaded models together, in MiB as measured: idle models make room for others, and "
+        "one that cannot fit is refused. 0: no limit.",
+    )
+    gpu_memory_mb: int = Field(
+        0, ge=0, description="The same for memory of the GPU; measured with the extra `gpu`. 0: no limit."
+    )
     engine_timeout_s: float = Field(
         300.0,
         ge=0,
