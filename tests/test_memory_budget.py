@@ -30,6 +30,15 @@ def test_files_tell_until_it_was_measured(tmp_path: Path) -> None:
     assert later.expect("b").footprint == Footprint(50.0)
 
 
+def test_what_fitted_once_is_not_refused_for_having_grown(tmp_path: Path) -> None:
+    budget = _budget(500, tmp_path / "figures.json")
+    budget.remember("a", Footprint(900.0))
+    budget.require_fit("a", budget.expect("a"), {})
+    smaller = _budget(400, tmp_path / "figures.json")
+    with pytest.raises(InsufficientMemoryError, match="a needs 500 MB"):
+        smaller.require_fit("a", smaller.expect("a"), {})
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"a": 3}', '{"a": {"mb": 3}}', "\x00"])
 def test_figures_that_cannot_be_read_are_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "figures.json").write_text(content)

@@ -21,6 +21,7 @@ from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.leftovers import remove_leftovers
 from voice_stack.core.memory_budget import open_budget
 from voice_stack.core.model_names import ModelNames
+from voice_stack.core.model_repair import require_models
 from voice_stack.core.server import VERSION, create_server
 from voice_stack.core.spool_folder import release_folder
 
@@ -35,7 +36,7 @@ def create_service(settings: AsrSettings) -> AsrService:
     engine = find_engine(settings.engine)
     store = open_store(settings)
     if engine.needs_model:
-        store.require(settings.model)
+        require_models(store, settings.model, settings.fallback_model)
     max_processes = settings.max_loaded_models * settings.replicas
     pool = EnginePool(max_processes, settings.idle_timeout_s, settings.patience, open_budget(settings, store))
     names = ModelNames(store, settings.model, DEFAULT_MODEL_NAMES, settings.allowed_models)
@@ -82,7 +83,9 @@ def create_app(settings: AsrSettings) -> FastAPI:
             create_jobs_router(jobs, service.activity),
         ],
         lifespan=lifespan,
-        readiness=lambda: pool.explain_unreadiness(default[0], is_preloaded=settings.preload),
+        readiness=lambda: pool.explain_unreadiness(
+            default[0], is_preloaded=settings.preload, has_substitute=bool(settings.fallback_model)
+        ),
         status=status,
         open_paths=bazarr_paths(settings.api_v1_str) if settings.bazarr_open else (),
     )

@@ -111,20 +111,25 @@ class EngineHost:
             self._process = EngineProcess(self.spec, self._on_event, self._on_exit)
             self._watch = EngineWatch(self._process, self._patience, lambda: self.state == "starting", self._on_stuck)
 
-    def submit(self, job: Job) -> JobHandle:
+    def submit(self, handle: JobHandle) -> None:
         """Take a job; starts the process if need be."""
-        handle = JobHandle(job, self._send)
+        handle.connect(self._send)
+        job = handle.job
         if self._is_closed:
             handle.fail(ShuttingDownError("the server is stopping"))
-            return handle
+            return
         if outage := self._crashes.admit(job.id):
-            handle.fail(outage)
-            return handle
+            handle.lose_engine(outage)
+            return
         self._jobs[job.id] = handle
         if self.state != "stopping":
             self.start()
             self._send(Submit(job))
-        return handle
+
+    def adopt(self, handle: JobHandle, job: Job) -> None:
+        """Take over a job that another engine could not do, in the form that fits this one."""
+        handle.move(job, self.spec.name)
+        self.submit(handle)
 
     async def stop(self) -> None:
         """End the process and give its memory back; jobs that came in meanwhile start a new one."""
@@ -208,9 +213,11 @@ class EngineHost:
                 handle.fail(EngineCrashedError(f"the engine process of {self.spec.name} {verdict.how}"))
 
     def _fail_all(self, error: VoiceStackError) -> None:
-        for handle in self._jobs.values():
-            handle.fail(error)
+        """The engine cannot work; jobs that may go to another one do."""
+        handles = list(self._jobs.values())
         self._jobs.clear()
+        for handle in handles:
+            handle.lose_engine(error)
 
     def _watch_idleness(self) -> None:
         if self._jobs:

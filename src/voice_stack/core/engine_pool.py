@@ -3,16 +3,18 @@
 import asyncio
 import itertools
 from collections.abc import Sequence
-from logging import getLogger
+from logging import WARNING, getLogger
 
 from voice_stack.core.engine_host import EngineHost
 from voice_stack.core.engine_process import EngineSpec
 from voice_stack.core.engine_watch import Patience
-from voice_stack.core.errors import ModelBusyError
+from voice_stack.core.errors import InsufficientMemoryError, ModelBusyError
 from voice_stack.core.job_handle import JobHandle
 from voice_stack.core.jobs import Job
+from voice_stack.core.logging import log_event
 from voice_stack.core.memory_budget import MemoryBudget
 from voice_stack.core.memory_watch import MemoryWatch
+from voice_stack.core.substitution import Substitute, Substitution
 
 logger = getLogger(__name__)
 
@@ -34,20 +36,46 @@ class EnginePool:
         self._idle_timeout_s = idle_timeout_s
         # Least recently used first: a host moves to the end when it gets a job.
         self._hosts: dict[str, EngineHost] = {}
+        self._substitution = Substitution(self._admit_one)
         self._change = asyncio.Event()
         self._room = asyncio.Lock()
         self._numbers = itertools.count(1)
 
-    async def submit(self, replicas: Sequence[EngineSpec], request: object, request_id: str) -> JobHandle:
+    async def submit(
+        self,
+        replicas: Sequence[EngineSpec],
+        request: object,
+        request_id: str,
+        substitute: Substitute | None = None,
+    ) -> JobHandle:
         """Give a job to the least busy of equal engines, once that one has or gets a process.
 
         Args:
             replicas: Engines that can do the job, with the same model; one at least.
             request: The server's own picklable description of the work.
             request_id: For the logs.
+            substitute: Does it where these engines cannot work at all.
+
+        Raises:
+            InsufficientMemoryError: The model does not fit into the memory of the settings.
         """
-        host = await self._admit(min(replicas, key=self._business))
-        return host.submit(Job(f"job-{next(self._numbers)}", request, request_id))
+        job = Job(f"job-{next(self._numbers)}", request, request_id)
+        # Commands go nowhere before an engine has the job.
+        handle = JobHandle(job, lambda _command: None)
+        if substitute is not None:
+            self._substitution.prepare(handle, substitute)
+        try:
+            host = await self._admit_one(replicas)
+        except InsufficientMemoryError as error:
+            if substitute is None:
+                raise
+            handle.lose_engine(error)
+        else:
+            host.submit(handle)
+        return handle
+
+    async def _admit_one(self, replicas: Sequence[EngineSpec]) -> EngineHost:
+        return await self._admit(min(replicas, key=self._business))
 
     def _business(self, spec: EngineSpec) -> float:
         """Jobs of an engine; one that would have to start counts as less busy than any that works."""
@@ -55,9 +83,13 @@ class EnginePool:
         return 0.5 if host is None or host.state == "stopped" else float(host.job_count)
 
     async def load(self, replicas: Sequence[EngineSpec]) -> None:
-        """Start engines without a job."""
+        """Start engines without a job; one that has no room says so in its `load_error`."""
         for spec in replicas:
-            (await self._admit(spec)).start()
+            try:
+                (await self._admit(spec)).start()
+            except InsufficientMemoryError as error:
+                log_event(logger, WARNING, "model is not loaded", engine=spec.name, reason=error.message)
+                self._hosts[spec.name].load_error = error
 
     async def load_now(self, replicas: Sequence[EngineSpec]) -> None:
         """Start engines without a job and wait until their model is there.
@@ -65,6 +97,8 @@ class EnginePool:
         Raises:
             ModelLoadError: It does not load.
             ModelNotFoundError: It is not to be had.
+            InsufficientMemoryError: It does not fit into the memory of the settings.
+            EngineUnavailableError: It failed again and again, and is left alone for a while.
         """
         await self.load(replicas)
         for host in [self._hosts[spec.name] for spec in replicas]:
@@ -88,9 +122,14 @@ class EnginePool:
             raise ModelBusyError(f"{hosts[0].spec.name} has {jobs} jobs to do; unload it when they are done")
         await asyncio.gather(*(host.stop() for host in hosts))
 
-    def explain_unreadiness(self, spec: EngineSpec, *, is_preloaded: bool) -> str | None:
-        """Why an engine cannot serve at once; None if it can, was stopped for being idle, or loads when first used."""
+    def explain_unreadiness(self, spec: EngineSpec, *, is_preloaded: bool, has_substitute: bool = False) -> str | None:
+        """Why an engine cannot serve at once.
+
+        None if it can, was stopped for being idle, loads when first used, or if another one does its work meanwhile.
+        """
         host = self._hosts.get(spec.name)
+        if has_substitute and host is not None and host.load_error:
+            return None
         if host is not None and (outage := host.outage):
             return outage.message
         if not is_preloaded:
@@ -110,6 +149,7 @@ class EnginePool:
     async def close(self) -> None:
         """Stop all processes; jobs that are left fail with `ShuttingDownError`."""
         await self._memory.close()
+        await self._substitution.close()
         await asyncio.gather(*(host.close() for host in self._hosts.values()))
 
     async def _admit(self, spec: EngineSpec) -> EngineHost:

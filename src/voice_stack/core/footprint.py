@@ -31,6 +31,13 @@ class Footprint:
             or (budget.gpu_memory_mb and self.gpu_memory_mb > budget.gpu_memory_mb)
         )
 
+    def within(self, budget: "Footprint") -> "Footprint":
+        """At most as much as the budget allows."""
+        return Footprint(
+            min(self.memory_mb, budget.memory_mb or self.memory_mb),
+            min(self.gpu_memory_mb, budget.gpu_memory_mb or self.gpu_memory_mb),
+        )
+
     def describe(self) -> str:
         """For people."""
         gpu = f" and {self.gpu_memory_mb:.0f} MB of GPU memory" if self.gpu_memory_mb else ""

@@ -6,7 +6,7 @@ from pathlib import Path
 import filelock
 
 from voice_stack.core.logging import log_event
-from voice_stack.core.model_store import PARTIAL_SUFFIX, delete_place
+from voice_stack.core.model_folders import PARTIAL_SUFFIX, delete_place
 from voice_stack.core.spool_folder import sweep_folders
 
 logger = logging.getLogger(__name__)

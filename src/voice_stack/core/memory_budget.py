@@ -86,7 +86,11 @@ class MemoryBudget:
         return not (add_up(held) + need.footprint).exceeds(self.limit)
 
     def remember(self, engine: str, footprint: Footprint) -> None:
-        """Keep what an engine holds for its next life; a disk that cannot be written costs only that."""
+        """Keep what an engine holds for its next life; a disk that cannot be written costs only that.
+
+        What fitted once and has grown since is kept as fitting by itself: it must not be refused for ever.
+        """
+        footprint = footprint.within(self.limit)
         known = self._known.get(engine)
         if known and abs(known.memory_mb - footprint.memory_mb) <= _CHANGE * known.memory_mb:
             return

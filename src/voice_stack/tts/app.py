@@ -47,7 +47,9 @@ def create_app(settings: TtsSettings) -> FastAPI:
         title=f"{settings.project_name}: text to speech",
         routers=[create_router(service), create_voices_router(service), create_consents_router(service)],
         lifespan=lifespan,
-        readiness=lambda: pool.explain_unreadiness(default, is_preloaded=settings.preload),
+        readiness=lambda: pool.explain_unreadiness(
+            default, is_preloaded=settings.preload, has_substitute=bool(settings.fallback_model)
+        ),
         status=lambda: {
             "model": settings.model,
             "engines": pool.status(),
