@@ -75,8 +75,17 @@ class RunningServer:
             process.rlimit(psutil.RLIMIT_FSIZE, (soft, hard))
 
     def expect_no_uploads(self) -> None:
-        """Nothing may lie in the spool folder; the file of the last request goes moments after its answer."""
-        wait_until(lambda: not list(self.spool_dir.iterdir()), 10, "all uploads are gone")
+        """No upload may lie in the spool folder; the file of the last request goes moments after its answer."""
+        wait_until(lambda: not self.uploads(), 10, "all uploads are gone")
+
+    def uploads(self) -> list[Path]:
+        """The files that lie in the spool folder; the lock of the server's own folder is none."""
+        return list_uploads(self.spool_dir)
+
+
+def list_uploads(spool_dir: Path) -> list[Path]:
+    """The files in a spool folder, in whichever server's part of it; locks are none."""
+    return [path for path in spool_dir.rglob("*") if path.is_file() and path.name != ".lock"]
 
 
 def wait_until(is_true: Callable[[], object], timeout_s: float, what: str) -> float:

@@ -1,6 +1,8 @@
 """Piper's names, speakers and failures, on a small voice with three speakers."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +133,31 @@ def test_a_voice_that_needs_more_packages_says_which(tmp_path: Path) -> None:
     path = make_piper_voice(tmp_path, "kaiwa", phoneme_type="japanese")
     with pytest.raises(ModelLoadError, match=r"pip install 'piper-tts\[ja\]'"):
         PiperEngine(path, device="cpu", threads=1)
+
+
+def test_a_chinese_voice_fetches_nothing_while_offline(tmp_path: Path) -> None:
+    """In a process of its own: with a package `g2pw` that can be found, as after `pip install piper-tts[zh]`."""
+    path = make_piper_voice(tmp_path / "voices", "huayan", phoneme_type="pinyin")
+    (tmp_path / "packages" / "g2pw").mkdir(parents=True)
+    (tmp_path / "packages" / "g2pw" / "__init__.py").touch()
+    code = f"""
+import os, sys
+sys.path.append({str(tmp_path / "packages")!r})
+from voice_stack.core.errors import ModelLoadError
+from voice_stack.tts.engine_factory import engine_spec, load_engine
+from voice_stack.tts.settings import TtsSettings
+settings = TtsSettings.read(offline=True, model={str(path)!r}, model_dir={str(tmp_path)!r})
+try:
+    load_engine(engine_spec(settings, "piper", settings.model).config)
+except ModelLoadError as error:
+    print(error.message)
+print(os.environ["HF_HUB_OFFLINE"])
+"""
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert "g2pW" in told
+    assert "OFFLINE=true" in told
+    assert told.endswith("\n1\n")
+    assert sorted(file.name for file in path.parent.iterdir()) == ["huayan.onnx", "huayan.onnx.json"]
 
 
 def test_the_library_knows_speakers_and_languages(tmp_path: Path) -> None:

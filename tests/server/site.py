@@ -16,6 +16,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from running_server import list_uploads
 from voice_stack.core.disconnect import finish_unless_disconnected
 from voice_stack.core.errors import ModelLoadError, ModelNotFoundError, ShuttingDownError
 from voice_stack.core.middleware import add_log_fields
@@ -167,4 +168,4 @@ def error_of(reply: Reply) -> dict[str, str | None]:
 
 
 def spool_is_empty(site: Site) -> bool:
-    return not list(site.spool_dir.iterdir())
+    return not list_uploads(site.spool_dir)

@@ -1,5 +1,6 @@
 """The ASR server: `uvicorn voice_stack.asr.app:app`, or `create_app` with settings of your own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,8 +18,12 @@ from voice_stack.asr.service import AsrService
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.leftovers import remove_leftovers
+from voice_stack.core.memory_budget import open_budget
 from voice_stack.core.model_names import ModelNames
+from voice_stack.core.model_repair import require_models
 from voice_stack.core.server import VERSION, create_server
+from voice_stack.core.spool_folder import release_folder
 
 
 def create_service(settings: AsrSettings) -> AsrService:
@@ -31,8 +36,9 @@ def create_service(settings: AsrSettings) -> AsrService:
     engine = find_engine(settings.engine)
     store = open_store(settings)
     if engine.needs_model:
-        store.require(settings.model)
-    pool = EnginePool(settings.max_loaded_models * settings.replicas, settings.idle_timeout_s)
+        require_models(store, settings.model, settings.fallback_model)
+    max_processes = settings.max_loaded_models * settings.replicas
+    pool = EnginePool(max_processes, settings.idle_timeout_s, settings.patience, open_budget(settings, store))
     names = ModelNames(store, settings.model, DEFAULT_MODEL_NAMES, settings.allowed_models)
     return AsrService(settings, store, names, pool)
 
@@ -52,10 +58,11 @@ def create_app(settings: AsrSettings) -> FastAPI:
     bazarr_jobs = BazarrJobs(service)
 
     def status() -> dict[str, object]:
-        return {"model": settings.model, "engines": pool.status()}
+        return {"model": settings.model, "engines": pool.status(), "memory": pool.memory()}
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(remove_leftovers, settings.spool_dir, settings.model_dir)
         if settings.preload:
             await pool.load(default)
         await jobs.start()
@@ -63,6 +70,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
         await jobs.close()
         await bazarr_jobs.close()
         await pool.close()
+        await asyncio.to_thread(release_folder, settings.spool_dir)
 
     bazarr = create_bazarr_router(service, bazarr_jobs, lambda: {"version": VERSION, "server": "asr", **status()})
     app = create_server(
@@ -75,7 +83,9 @@ def create_app(settings: AsrSettings) -> FastAPI:
             create_jobs_router(jobs, service.activity),
         ],
         lifespan=lifespan,
-        readiness=lambda: pool.explain_unreadiness(default[0]) if settings.preload else None,
+        readiness=lambda: pool.explain_unreadiness(
+            default[0], is_preloaded=settings.preload, has_substitute=bool(settings.fallback_model)
+        ),
         status=status,
         open_paths=bazarr_paths(settings.api_v1_str) if settings.bazarr_open else (),
     )

@@ -1,5 +1,6 @@
 """Engine name -> class, imported only in the engine process that runs it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from voice_stack.asr.models import find_catalogue
@@ -7,6 +8,8 @@ from voice_stack.asr.request import AsrWorkerConfig
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine_process import EngineSpec
 from voice_stack.core.engine_table import EngineEntry, require_engine
+from voice_stack.core.model_hub import forbid_downloads
+from voice_stack.core.model_repair import load_model
 from voice_stack.core.model_store import ModelStore
 
 if TYPE_CHECKING:
@@ -35,7 +38,13 @@ def find_engine(name: str) -> EngineEntry:
 
 def open_store(settings: AsrSettings) -> ModelStore:
     """The model store as the settings describe it."""
-    return ModelStore(find_catalogue(settings.engine), settings.model_dir, settings.offline, paths=(settings.model,))
+    return ModelStore(
+        find_catalogue(settings.engine), settings.model_dir, settings.offline, paths=_operator_paths(settings)
+    )
+
+
+def _operator_paths(settings: AsrSettings) -> tuple[str, ...]:
+    return settings.model, settings.fallback_model
 
 
 def engine_specs(settings: AsrSettings, model: str) -> tuple[EngineSpec, ...]:
@@ -49,7 +58,7 @@ def _engine_spec(settings: AsrSettings, model: str, replica: int) -> EngineSpec:
         model=model,
         model_dir=settings.model_dir,
         offline=settings.offline,
-        operator_paths=(settings.model,),
+        operator_paths=_operator_paths(settings),
         device=settings.device,
         compute_type=settings.compute_type,
         threads=settings.threads,
@@ -62,6 +71,7 @@ def _engine_spec(settings: AsrSettings, model: str, replica: int) -> EngineSpec:
         vad_threshold=settings.vad_threshold,
         window_s=settings.window_s,
         max_audio_s=settings.max_audio_s,
+        fallback_language=settings.fallback_language,
         replica=replica,
         replicas=settings.replicas,
     )
@@ -85,10 +95,11 @@ def load_engine(config: AsrWorkerConfig) -> "AsrEngine":
     """
     from voice_stack.asr.engine.base import EngineOptions
 
+    if config.offline:
+        forbid_downloads()
     entry = find_engine(config.engine)
     engine_class = cast("type[AsrEngine]", entry.import_class())
     store = ModelStore(find_catalogue(config.engine), config.model_dir, config.offline, paths=config.operator_paths)
-    folder = store.resolve(config.model) if entry.needs_model else config.model_dir
     options = EngineOptions(
         device=config.device,
         compute_type=config.compute_type,
@@ -100,4 +111,8 @@ def load_engine(config: AsrWorkerConfig) -> "AsrEngine":
         replica=config.replica,
         replicas=config.replicas,
     )
-    return engine_class(folder, options)
+
+    def load(folder: Path) -> "AsrEngine":
+        return engine_class(folder, options)
+
+    return load_model(store, config.model, load) if entry.needs_model else load(config.model_dir / config.model)

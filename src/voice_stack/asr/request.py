@@ -110,6 +110,7 @@ class WindowText:
     """Output: the segments of one window, in file time, the language as known by then, and how far into the file it is.
 
     `heard_s` is where the window ends, `total_s` the length the file says it has, in seconds; 0: not known.
+    `fallbacks` names what was done in the second-best way so far.
     """
 
     segments: tuple[Segment, ...]
@@ -117,16 +118,18 @@ class WindowText:
     language_probability: float
     heard_s: float = 0.0
     total_s: float = 0.0
+    fallbacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionSummary:
-    """Closing statement: what is known when the whole file was heard; durations in seconds."""
+    """Closing statement: what is known when the whole file was heard; durations in seconds, `fallbacks` as above."""
 
     duration_s: float
     speech_s: float
     language: str
     language_probability: float
+    fallbacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,5 +153,6 @@ class AsrWorkerConfig:
     vad_threshold: float
     window_s: float
     max_audio_s: float
+    fallback_language: str = "en"
     replica: int = 0
     replicas: int = 1

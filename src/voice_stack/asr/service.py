@@ -1,5 +1,6 @@
 """What the ASR server's routes work with: from a checked request to a job in the engine of its model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from voice_stack.asr.engine_factory import engine_specs
@@ -7,7 +8,7 @@ from voice_stack.asr.formats import require_transcript_format
 from voice_stack.asr.jobs.activity import Activity, Asked
 from voice_stack.asr.listening.suppression_steps import parse_steps
 from voice_stack.asr.models import WhisperModelSpec
-from voice_stack.asr.request import TranscriptionRequest
+from voice_stack.asr.request import DetectionRequest, TranscriptionRequest
 from voice_stack.asr.schemas import Checked
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.transcriber import Transcription
@@ -16,6 +17,7 @@ from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.logging import request_id_var
 from voice_stack.core.model_names import ModelNames
 from voice_stack.core.model_store import ModelStore
+from voice_stack.core.substitution import Substitute
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,9 @@ class AsrService:
         """
         model, request = self.prepare(checked)
         replicas = engine_specs(self.settings, model)
-        transcription = Transcription(request, await self.pool.submit(replicas, request, request_id_var.get() or ""))
+        substitute = self.find_substitute(model, lambda other: self._make_request(other, checked))
+        handle = await self.pool.submit(replicas, request, request_id_var.get() or "", substitute)
+        transcription = Transcription(request, handle)
         if not checked.background:
             file = checked.file
             asked = Asked(checked.task, checked.model, checked.response_format, file.filename, file.size)
@@ -51,12 +55,34 @@ class AsrService:
             ModelNotFoundError: No such model here.
             UnsupportedValueError: The model cannot do what is asked.
         """
+        model = self.models.resolve(checked.model)
+        return model, self._make_request(model, checked)
+
+    def find_substitute(
+        self, model: str, make_request: Callable[[str], TranscriptionRequest | DetectionRequest]
+    ) -> Substitute | None:
+        """What works where a model cannot: the fall-back model of the settings, if it can do what is asked.
+
+        Args:
+            model: The model that is to do the work.
+            make_request: Makes the request for another model; may raise `UnsupportedValueError`.
+        """
+        other = self.settings.fallback_model
+        if not other or other == model:
+            return None
+        try:
+            request = make_request(other)
+        except UnsupportedValueError:
+            return None
+        # A name that the client chose and nobody has stays its own mistake.
+        return Substitute(engine_specs(self.settings, other), request, for_missing=model == self.models.default)
+
+    def _make_request(self, model: str, checked: Checked) -> TranscriptionRequest:
         # The cues of a translation go by its segments: its words were not said. A job's result may be wanted as cues.
         uses_words = require_transcript_format(checked.response_format).uses_words or checked.background
         needs_words = uses_words and checked.task == "transcribe"
-        model = self.models.resolve(checked.model)
         language = self._choose_language(model, checked)
-        return model, TranscriptionRequest(
+        return TranscriptionRequest(
             path=checked.file.path,
             task=checked.task,
             language=language,

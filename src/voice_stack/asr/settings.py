@@ -19,6 +19,9 @@ class AsrSettings(CoreSettings):
         "faster-whisper", description="Engine that runs the model: `faster-whisper`, `whisper`, `parakeet` or `fake`."
     )
     model: str = Field("base", description="Default model: a name of the engine's, a hub id `org/name` or a folder.")
+    fallback_model: str = Field(
+        "", description="Model that works where another does not load or has no memory; said in `x-fallback-model`."
+    )
     allowed_models: CommaSeparated = Field(
         default_factory=list,
         description="Models that requests may name besides the default, fetched when first used: names, hub ids and "
@@ -47,6 +50,9 @@ class AsrSettings(CoreSettings):
         3.0, ge=1, le=30, description="Silence computed after the speech of a window; 30: always the full 30 s."
     )
     language: str = Field("", description="Language of all audio where a request names none; empty: found per file.")
+    fallback_language: str = Field(
+        "en", description="Language of audio whose language cannot be found because finding it fails."
+    )
     beam_size: int = Field(5, ge=1, le=20, description="Hypotheses kept while decoding; 1 is greedy and faster.")
     vad_enabled: bool = Field(True, description="Leave silence out before the model hears it (Silero VAD).")
     vad_threshold: float = Field(

@@ -19,12 +19,14 @@ class Transcription:
         handle: The job in the engine.
         heard_s: How far into the file its text goes, in seconds.
         total_s: The length the file says it has, in seconds; 0 while not known.
+        fallbacks: What was done in the second-best way so far.
     """
 
     request: TranscriptionRequest
     handle: JobHandle
     heard_s: float = 0.0
     total_s: float = 0.0
+    fallbacks: tuple[str, ...] = ()
 
     async def segments(self) -> AsyncIterator[Segment]:
         """Segments in order of time, each as soon as its window is decoded; the job is cancelled if nobody reads on.
@@ -36,7 +38,7 @@ class Transcription:
             repeats = RepeatFilter(is_active="repetition" in self.request.suppress)
             async for output in self.handle.outputs():
                 if isinstance(output, WindowText):
-                    self.heard_s, self.total_s = output.heard_s, output.total_s
+                    self.heard_s, self.total_s, self.fallbacks = output.heard_s, output.total_s, output.fallbacks
                     for segment in chain.from_iterable(map(repeats.push, output.segments)):
                         yield segment
             for segment in repeats.finish():
@@ -66,9 +68,19 @@ class Transcription:
         assert isinstance(summary, TranscriptionSummary)
         return summary
 
+    def fallback_headers(self) -> dict[str, str]:
+        """Response headers that say what was done in the second-best way, as far as it is known by now."""
+        summary = self.handle.summary
+        found = summary.fallbacks if isinstance(summary, TranscriptionSummary) else self.fallbacks
+        headers = {"x-fallback": ", ".join(found)} if found else {}
+        # Engines are named `engine/model`, replicas with their number behind.
+        model = self.handle.substitute.partition("/")[2].partition("#")[0]
+        return headers | ({"x-fallback-model": model} if model else {})
+
     def log_fields(self) -> dict[str, object]:
         """What the request's log line says of the work."""
         fields: dict[str, object] = {"queue_s": round(self.handle.queue_wait_s, 3), "task": self.request.task}
+        fields |= {name.removeprefix("x-").replace("-", "_"): said for name, said in self.fallback_headers().items()}
         if isinstance(self.handle.summary, TranscriptionSummary):
             duration_s = self.summary.duration_s
             fields |= {

@@ -5,12 +5,13 @@ up to the limit. Windows are cut in silences; only speech without a pause is cut
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voice_stack.asr.sample_track import SampleTrack
 from voice_stack.core.errors import ConfigurationError
 from voice_stack.utils.audio.vad import (
     FRAME,
@@ -18,9 +19,9 @@ from voice_stack.utils.audio.vad import (
     EverythingIsSpeech,
     SpeechRegion,
     SpeechSegmenter,
-    StreamingVad,
     VadOptions,
 )
+from voice_stack.utils.audio.vad_fallback import ForgivingVad, log_vad_failure
 
 _Samples = NDArray[np.float32]
 
@@ -95,7 +96,12 @@ class Window:
 
 
 def cut_windows(
-    blocks: Iterable[_Samples], *, vad: VadOptions | None, max_window_s: float = 28.0, max_gap_s: float = 5.0
+    blocks: Iterable[_Samples],
+    *,
+    vad: VadOptions | None,
+    max_window_s: float = 28.0,
+    max_gap_s: float = 5.0,
+    on_vad_failure: Callable[[str], None] = log_vad_failure,
 ) -> Iterator[Window | None]:
     """Cut a stream into windows; each comes as soon as it is complete, the first already at an early pause.
 
@@ -106,15 +112,16 @@ def cut_windows(
         vad: How speech is told from silence; None keeps everything.
         max_window_s: Longest window in seconds, 1 at least.
         max_gap_s: Silence in seconds beyond which speech does not share a window with the speech before it.
+        on_vad_failure: Told why the network for `vad` fails; from there on everything is kept.
 
     Yields:
         Windows in order of time; None after each block (or 10 s of it) that completed none, so that the caller can do
         something else. Audio without speech gives no windows.
 
     Raises:
-        ConfigurationError: `max_window_s` is too short, or the network for `vad` is not installed.
+        ConfigurationError: `max_window_s` is too short.
     """
-    detector = EverythingIsSpeech() if vad is None else StreamingVad()
+    detector = EverythingIsSpeech() if vad is None else ForgivingVad(on_vad_failure)
     options = EverythingIsSpeech.OPTIONS if vad is None else vad
     cutter = WindowCutter(options, max_window_s=max_window_s, max_gap_s=max_gap_s)
     for block in blocks:
@@ -126,28 +133,6 @@ def cut_windows(
     yield from cutter.finish()
 
 
-class _Track:
-    """The newest part of a stream of float32 values, addressed by position in the stream."""
-
-    def __init__(self) -> None:
-        self._values = np.zeros(0, np.float32)
-        self._start = 0
-
-    @property
-    def end(self) -> int:
-        return self._start + self._values.size
-
-    def append(self, values: _Samples) -> None:
-        self._values = np.concatenate([self._values, values], dtype=np.float32)
-
-    def read(self, start: int, end: int) -> _Samples:
-        return self._values[start - self._start : end - self._start]
-
-    def forget_before(self, position: int) -> None:
-        dropped = min(max(position - self._start, 0), self._values.size)
-        self._values, self._start = self._values[dropped:].copy(), self._start + dropped
-
-
 class WindowCutter:
     """The rules of `cut_windows` alone: samples with their speech probabilities in, windows out. No model inside."""
 
@@ -157,7 +142,7 @@ class WindowCutter:
         self._pad = options.speech_pad
         self._max_window, self._max_gap = int(max_window_s * SAMPLE_RATE), int(max_gap_s * SAMPLE_RATE)
         self._segmenter = SpeechSegmenter(options)
-        self._samples, self._loudness = _Track(), _Track()
+        self._samples, self._loudness = SampleTrack(), SampleTrack()
         self._resume: int | None = None  # where the region in progress goes on after what was cut off it
         self._pieces: list[Piece] = []
         self._parts: list[_Samples] = []

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, DecodeOptions, WindowResult
 from voice_stack.asr.engine.encoder_width import narrow_frames
-from voice_stack.asr.listening.detection import Excerpt, plan_detection, run_detection
+from voice_stack.asr.listening.detection import Excerpt, ask_language, plan_detection, run_detection
 from voice_stack.asr.listening.model_limits import check_limits
 from voice_stack.asr.listening.progress import Progress
 from voice_stack.asr.listening.request_audio import choose_vad, describe_source
@@ -94,10 +94,12 @@ class AsrWorkload(Workload):
         source, vad = describe_source(request), choose_vad(self._config, request.vad)
         # A small file is short enough for the scheduler without looking: opening it twice costs milliseconds.
         if request.path.stat().st_size > SMALL_FILE_BYTES:
-            progress.total_s = probe_duration_s(source) or 0.0
+            # A header may claim a year; what is longer than the limit is refused when that is reached.
+            progress.total_s = min(probe_duration_s(source) or 0.0, self._config.max_audio_s)
             yield Outlook(progress.total_s)
         blocks = decode_blocks(source, max_duration_s=self._config.max_audio_s)
-        for window in cut_windows(_count(blocks, progress), vad=vad, max_window_s=self._config.window_s):
+        counted, longest_s = _count(blocks, progress), self._config.window_s
+        for window in cut_windows(counted, vad=vad, max_window_s=longest_s, on_vad_failure=progress.miss_vad):
             if window is None:
                 yield None
                 continue
@@ -149,7 +151,7 @@ class AsrWorkload(Workload):
         progress = self._jobs[units[0].job_id]
         check_limits(progress.request, self._engine.capabilities, model=self._config.model, engine=self._config.engine)
         if not progress.is_settled and attempts[0].best is None:
-            progress.vote(engine.detect_language(attempts[0].window.samples))
+            ask_language(progress, engine, attempts[0].window.samples, self._config.fallback_language)
         options = self._options(progress, attempts[0])
         results = engine.decode([attempt.window.samples for attempt in attempts], options)
         for unit, attempt, result in zip(units, attempts, results, strict=True):
@@ -176,7 +178,7 @@ class AsrWorkload(Workload):
         parts = rescue(window, result, decode) if "redecode" in steps else [(window, result)]
         segments = tuple(chain.from_iterable(_complete(*part, decode, steps) for part in parts))
         language, heard_s = progress.language or result.language, window.to_file_s(window.duration_s, is_end=True)
-        return WindowText(segments, language, progress.probability, heard_s, progress.total_s)
+        return WindowText(segments, language, progress.probability, heard_s, progress.total_s, progress.fallbacks)
 
     def finish(self, job: Job) -> TranscriptionSummary | None:
         if isinstance(job.request, DetectionRequest):
@@ -187,6 +189,7 @@ class AsrWorkload(Workload):
             speech_s=progress.speech_s,
             language=progress.language or "en",
             language_probability=progress.probability,
+            fallbacks=progress.fallbacks,
         )
 
     def forget(self, job: Job) -> None:

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from voice_stack.asr.jobs.store import default_jobs_dir
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.cpus import available_cpus
 from voice_stack.core.errors import ConfigurationError, ModelLoadError, ModelNotFoundError
 from voice_stack.core.model_sources import describe_sources
 from voice_stack.core.model_store import ModelStore
 from voice_stack.core.settings import CoreSettings, unknown_variables
+from voice_stack.tts.cache.store import default_cache_dir
 from voice_stack.tts.settings import TtsSettings
 
 _GIB = 1 << 30
@@ -196,23 +198,28 @@ def check_port(settings: CoreSettings) -> Iterator[Check]:
         yield Check("OK", name, "free")
 
 
-def check_folders(settings: CoreSettings) -> Iterator[Check]:
-    """Whether uploads and models can be written, and how much room there is."""
-    folders = {"SPOOL_DIR": settings.spool_dir or Path(tempfile.gettempdir()), "MODEL_DIR": settings.model_dir}
+def check_folders(asr: AsrSettings, tts: TtsSettings) -> Iterator[Check]:
+    """Whether what the servers write can be written, and how much room there is."""
+    folders = {"SPOOL_DIR": asr.spool_dir or Path(tempfile.gettempdir()), "MODEL_DIR": asr.model_dir}
     for variable, folder in folders.items():
-        yield _check_folder(variable, folder.expanduser().absolute())
+        yield _check_folder(variable, folder, "FAIL")
+    # Without these the servers still work: no background jobs are taken, no speech is kept.
+    if asr.max_jobs:
+        yield _check_folder("ASR_JOBS_DIR", asr.jobs_dir or default_jobs_dir(), "WARN")
+    if tts.cache_mb:
+        yield _check_folder("TTS_CACHE_DIR", tts.cache_dir or default_cache_dir(), "WARN")
 
 
-def _check_folder(variable: str, folder: Path) -> Check:
+def _check_folder(variable: str, folder: Path, fault: Literal["WARN", "FAIL"]) -> Check:
+    folder = folder.expanduser().absolute()
     # A folder that is still to be made is as writable as the nearest one that is there.
     place = next(parent for parent in (folder, *folder.parents) if parent.exists())
     try:
         with tempfile.TemporaryFile(dir=place):
             free_bytes = shutil.disk_usage(place).free
     except OSError as error:
-        return Check(
-            "FAIL", variable, f"cannot write in {place}: {error.strerror}", f"{variable}=... with a writable folder"
-        )
+        found = f"cannot write in {place}: {error.strerror}"
+        return Check(fault, variable, found, f"{variable}=... with a writable folder")
     detail = f"{folder}, {free_bytes / _GIB:.1f} GiB free"
     if free_bytes < ENOUGH_DISK_BYTES:
         return Check("WARN", variable, detail, f"make room, or {variable}=... on another disk")

@@ -9,16 +9,18 @@ from collections.abc import Callable
 from logging import getLogger
 from typing import Literal
 
+from voice_stack.core.crash_review import CrashReview
 from voice_stack.core.engine_process import EngineProcess, EngineSpec
-from voice_stack.core.errors import EngineCrashedError, ModelLoadError, ShuttingDownError, VoiceStackError
+from voice_stack.core.engine_watch import EngineWatch, Patience, Stuck
+from voice_stack.core.errors import EngineCrashedError, EngineUnavailableError, ShuttingDownError, VoiceStackError
+from voice_stack.core.footprint import Footprint
 from voice_stack.core.job_handle import JobHandle
-from voice_stack.core.jobs import Command, Event, Job, Loaded, LoadFailed, Preparing, Submit
+from voice_stack.core.jobs import Command, HostEvent, Job, JobCancelled, Loaded, LoadFailed, Preparing, Submit
 
 logger = getLogger(__name__)
 
 State = Literal["stopped", "starting", "ready", "stopping"]
 MAX_ATTEMPTS = 2
-MAX_LOAD_CRASHES = 2
 
 
 class EngineHost:
@@ -28,9 +30,15 @@ class EngineHost:
         spec: How its processes are made.
         idle_timeout_s: Seconds without a job after which the process ends; 0: at once, negative: never.
         on_idle: Called when the last job is over and when the process has ended.
+        patience: How long a process may take until it is taken for stuck.
+
+    Attributes:
+        footprint: Memory that its process holds: as last measured, before that as expected.
     """
 
-    def __init__(self, spec: EngineSpec, idle_timeout_s: float, on_idle: Callable[[], None]) -> None:
+    def __init__(
+        self, spec: EngineSpec, idle_timeout_s: float, on_idle: Callable[[], None], patience: Patience
+    ) -> None:
         self.spec = spec
         self.state: State = "stopped"
         self.load_error: VoiceStackError | None = None
@@ -38,8 +46,10 @@ class EngineHost:
         self._on_idle = on_idle
         self._process: EngineProcess | None = None
         self._jobs: dict[str, JobHandle] = {}
-        self._load_crashes = 0
-        self._preparing: str | None = None
+        self._patience = patience
+        self._watch: EngineWatch | None = None
+        self._crashes = CrashReview(spec.name)
+        self.footprint = Footprint()
         self._idle_timer: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -54,38 +64,72 @@ class EngineHost:
         """Jobs waiting and running."""
         return len(self._jobs)
 
+    @property
+    def pid(self) -> int | None:
+        """Process id; None while there is no process."""
+        return self._process.pid if self._process else None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether its model is loaded and nobody works with it."""
+        return self.state == "ready" and not self._jobs
+
+    def note_memory(self, footprint: Footprint) -> None:
+        """What its process was measured to hold; while the model is loading, what it is expected to hold counts."""
+        loading = self.state == "starting" and footprint.memory_mb < self.footprint.memory_mb
+        self.footprint = self.footprint if loading else footprint
+
+    @property
+    def outage(self) -> EngineUnavailableError | None:
+        """Why no job is taken, and for how long; None where one is."""
+        return self._crashes.outage
+
     def status(self) -> dict[str, object]:
         """State, process id and number of jobs, for `/status`."""
         running = sum(handle.is_running for handle in self._jobs.values())
         return {
             "engine": self.spec.name,
             "state": self.state,
-            "pid": self._process.pid if self._process else None,
+            "pid": self.pid,
+            "memory_mb": round(self.footprint.memory_mb, 1) if self._process else 0.0,
+            "gpu_memory_mb": round(self.footprint.gpu_memory_mb, 1) if self._process else 0.0,
             "jobs_running": running,
             "jobs_waiting": len(self._jobs) - running,
             "error": self.load_error.message if self.load_error else None,
         }
 
     def start(self) -> None:
-        """Have a process, at once if none is there."""
+        """Have a process, at once if none is there; in an outage there is none, and `load_error` says so."""
         self._stop_idle_timer()
         if self._process is None and not self._is_closed:
+            if outage := self.outage:
+                self.load_error = outage
+                return
             logger.info("engine starts", extra={"fields": {"engine": self.spec.name}})
             self.state = "starting"
             self.load_error = None
             self._process = EngineProcess(self.spec, self._on_event, self._on_exit)
+            self._watch = EngineWatch(self._process, self._patience, lambda: self.state == "starting", self._on_stuck)
 
-    def submit(self, job: Job) -> JobHandle:
+    def submit(self, handle: JobHandle) -> None:
         """Take a job; starts the process if need be."""
-        handle = JobHandle(job, self._send)
+        handle.connect(self._send)
+        job = handle.job
         if self._is_closed:
             handle.fail(ShuttingDownError("the server is stopping"))
-            return handle
+            return
+        if outage := self._crashes.admit(job.id):
+            handle.lose_engine(outage)
+            return
         self._jobs[job.id] = handle
         if self.state != "stopping":
             self.start()
             self._send(Submit(job))
-        return handle
+
+    def adopt(self, handle: JobHandle, job: Job) -> None:
+        """Take over a job that another engine could not do, in the form that fits this one."""
+        handle.move(job, self.spec.name)
+        self.submit(handle)
 
     async def stop(self) -> None:
         """End the process and give its memory back; jobs that came in meanwhile start a new one."""
@@ -106,17 +150,18 @@ class EngineHost:
         if self._process is not None and self.state != "stopping":
             self._process.send(command)
 
-    def _on_event(self, event: Event) -> None:
+    def _on_event(self, event: HostEvent) -> None:
         match event:
             case Loaded(load_s):
                 self.state = "ready" if self.state == "starting" else self.state
-                self._load_crashes = 0
+                self._crashes.note_loaded()
                 logger.info("engine ready", extra={"fields": {"engine": self.spec.name, "load_s": round(load_s, 2)}})
                 self._watch_idleness()
             case Preparing(job_id):
-                self._preparing = job_id
+                self._crashes.preparing = job_id
             case LoadFailed(error):
                 self.load_error = error
+                self._crashes.note_load_failure(error)
                 self._fail_all(error)
             case _:
                 handle = self._jobs.get(event.job_id)
@@ -124,6 +169,7 @@ class EngineHost:
                     return
                 handle.accept(event)
                 if handle.is_over:
+                    self._crashes.note_end(event.job_id, is_done=not isinstance(event, JobCancelled))
                     del self._jobs[event.job_id]
                     self._watch_idleness()
 
@@ -131,6 +177,8 @@ class EngineHost:
         was = self.state
         self._process = None
         self.state = "stopped"
+        if self._watch is not None:
+            self._watch.end()
         if was == "stopping" or self.load_error is not None or self._is_closed:
             logger.info("engine stopped", extra={"fields": {"engine": self.spec.name}})
         else:
@@ -138,6 +186,8 @@ class EngineHost:
                 "engine process died", extra={"fields": {"engine": self.spec.name, "exit_code": exit_code, "was": was}}
             )
             self._bury(was, exit_code)
+        if self._jobs and (outage := self.outage):
+            self._fail_all(outage)
         if self._jobs and not self._is_closed:
             self.start()
             for handle in self._jobs.values():
@@ -145,29 +195,29 @@ class EngineHost:
         else:
             self._on_idle()
 
+    def _on_stuck(self, stuck: Stuck) -> None:
+        self._crashes.note_stuck(stuck)
+        if self._process is not None:
+            self._process.kill()
+
     def _bury(self, was: State, exit_code: int | None) -> None:
-        if was == "starting":
-            self._load_crashes += 1
-            if self._load_crashes >= MAX_LOAD_CRASHES:
-                self._load_crashes = 0
-                self.load_error = ModelLoadError(
-                    f"the engine process of {self.spec.name} died while loading the model (exit code {exit_code})"
-                )
-                self._fail_all(self.load_error)
-        # What ran is the first suspect; what was only being prepared is one if nothing ran.
         running = [job_id for job_id, handle in self._jobs.items() if handle.is_running]
-        suspects = running or ([self._preparing] if self._preparing else [])
-        self._preparing = None
+        verdict = self._crashes.review(exit_code, running, was_loading=was == "starting")
+        if verdict.load_error:
+            self.load_error = verdict.load_error
+            self._fail_all(verdict.load_error)
         for job_id, handle in list(self._jobs.items()):
-            handle.survive(is_suspect=job_id in suspects)
+            handle.survive(is_suspect=job_id in verdict.suspects)
             if not handle.is_wanted or handle.job.attempt >= MAX_ATTEMPTS or not handle.can_resume:
                 del self._jobs[job_id]
-                handle.fail(EngineCrashedError(f"the engine process of {self.spec.name} died (exit code {exit_code})"))
+                handle.fail(EngineCrashedError(f"the engine process of {self.spec.name} {verdict.how}"))
 
     def _fail_all(self, error: VoiceStackError) -> None:
-        for handle in self._jobs.values():
-            handle.fail(error)
+        """The engine cannot work; jobs that may go to another one do."""
+        handles = list(self._jobs.values())
         self._jobs.clear()
+        for handle in handles:
+            handle.lose_engine(error)
 
     def _watch_idleness(self) -> None:
         if self._jobs:

@@ -3,13 +3,18 @@
 import asyncio
 import itertools
 from collections.abc import Sequence
-from logging import getLogger
+from logging import WARNING, getLogger
 
 from voice_stack.core.engine_host import EngineHost
 from voice_stack.core.engine_process import EngineSpec
-from voice_stack.core.errors import ModelBusyError
+from voice_stack.core.engine_watch import Patience
+from voice_stack.core.errors import InsufficientMemoryError, ModelBusyError
 from voice_stack.core.job_handle import JobHandle
 from voice_stack.core.jobs import Job
+from voice_stack.core.logging import log_event
+from voice_stack.core.memory_budget import MemoryBudget
+from voice_stack.core.memory_watch import MemoryWatch
+from voice_stack.core.substitution import Substitute, Substitution
 
 logger = getLogger(__name__)
 
@@ -20,27 +25,57 @@ class EnginePool:
     Args:
         max_loaded: Engine processes at the same time.
         idle_timeout_s: Seconds without a job after which a process ends; 0: at once, negative: never.
+        patience: How long a process may take until it is taken for stuck.
+        budget: Memory that all processes together may hold.
     """
 
-    def __init__(self, max_loaded: int, idle_timeout_s: float) -> None:
+    def __init__(self, max_loaded: int, idle_timeout_s: float, patience: Patience, budget: MemoryBudget) -> None:
         self._max_loaded = max_loaded
+        self._memory = MemoryWatch(budget, self._loaded)
+        self._patience = patience
         self._idle_timeout_s = idle_timeout_s
         # Least recently used first: a host moves to the end when it gets a job.
         self._hosts: dict[str, EngineHost] = {}
+        self._substitution = Substitution(self._admit_one)
         self._change = asyncio.Event()
         self._room = asyncio.Lock()
         self._numbers = itertools.count(1)
 
-    async def submit(self, replicas: Sequence[EngineSpec], request: object, request_id: str) -> JobHandle:
+    async def submit(
+        self,
+        replicas: Sequence[EngineSpec],
+        request: object,
+        request_id: str,
+        substitute: Substitute | None = None,
+    ) -> JobHandle:
         """Give a job to the least busy of equal engines, once that one has or gets a process.
 
         Args:
             replicas: Engines that can do the job, with the same model; one at least.
             request: The server's own picklable description of the work.
             request_id: For the logs.
+            substitute: Does it where these engines cannot work at all.
+
+        Raises:
+            InsufficientMemoryError: The model does not fit into the memory of the settings.
         """
-        host = await self._admit(min(replicas, key=self._business))
-        return host.submit(Job(f"job-{next(self._numbers)}", request, request_id))
+        job = Job(f"job-{next(self._numbers)}", request, request_id)
+        # Commands go nowhere before an engine has the job.
+        handle = JobHandle(job, lambda _command: None)
+        if substitute is not None:
+            self._substitution.prepare(handle, substitute)
+        try:
+            host = await self._admit_one(replicas)
+        except InsufficientMemoryError as error:
+            if substitute is None:
+                raise
+            handle.lose_engine(error)
+        else:
+            host.submit(handle)
+        return handle
+
+    async def _admit_one(self, replicas: Sequence[EngineSpec]) -> EngineHost:
+        return await self._admit(min(replicas, key=self._business))
 
     def _business(self, spec: EngineSpec) -> float:
         """Jobs of an engine; one that would have to start counts as less busy than any that works."""
@@ -48,9 +83,13 @@ class EnginePool:
         return 0.5 if host is None or host.state == "stopped" else float(host.job_count)
 
     async def load(self, replicas: Sequence[EngineSpec]) -> None:
-        """Start engines without a job."""
+        """Start engines without a job; one that has no room says so in its `load_error`."""
         for spec in replicas:
-            (await self._admit(spec)).start()
+            try:
+                (await self._admit(spec)).start()
+            except InsufficientMemoryError as error:
+                log_event(logger, WARNING, "model is not loaded", engine=spec.name, reason=error.message)
+                self._hosts[spec.name].load_error = error
 
     async def load_now(self, replicas: Sequence[EngineSpec]) -> None:
         """Start engines without a job and wait until their model is there.
@@ -58,6 +97,8 @@ class EnginePool:
         Raises:
             ModelLoadError: It does not load.
             ModelNotFoundError: It is not to be had.
+            InsufficientMemoryError: It does not fit into the memory of the settings.
+            EngineUnavailableError: It failed again and again, and is left alone for a while.
         """
         await self.load(replicas)
         for host in [self._hosts[spec.name] for spec in replicas]:
@@ -81,9 +122,18 @@ class EnginePool:
             raise ModelBusyError(f"{hosts[0].spec.name} has {jobs} jobs to do; unload it when they are done")
         await asyncio.gather(*(host.stop() for host in hosts))
 
-    def explain_unreadiness(self, spec: EngineSpec) -> str | None:
-        """Why the engine of a preloaded spec cannot serve at once; None if it can, or was stopped for being idle."""
+    def explain_unreadiness(self, spec: EngineSpec, *, is_preloaded: bool, has_substitute: bool = False) -> str | None:
+        """Why an engine cannot serve at once.
+
+        None if it can, was stopped for being idle, loads when first used, or if another one does its work meanwhile.
+        """
         host = self._hosts.get(spec.name)
+        if has_substitute and host is not None and host.load_error:
+            return None
+        if host is not None and (outage := host.outage):
+            return outage.message
+        if not is_preloaded:
+            return None
         if host is None or host.state == "starting":
             return f"{spec.name} is loading"
         return host.load_error.message if host.load_error else None
@@ -92,27 +142,49 @@ class EnginePool:
         """One entry per engine, for `/status`."""
         return [host.status() for host in self._hosts.values()]
 
+    def memory(self) -> dict[str, float]:
+        """Memory of all engine processes and what they may have, in MiB, 0 for no limit; for `/status`."""
+        return self._memory.status()
+
     async def close(self) -> None:
         """Stop all processes; jobs that are left fail with `ShuttingDownError`."""
+        await self._memory.close()
+        await self._substitution.close()
         await asyncio.gather(*(host.close() for host in self._hosts.values()))
 
     async def _admit(self, spec: EngineSpec) -> EngineHost:
-        host = self._hosts.pop(spec.name, None) or EngineHost(spec, self._idle_timeout_s, self._change.set)
+        host = self._hosts.pop(spec.name, None) or self._make_host(spec)
         self._hosts[spec.name] = host
-        if host.state != "stopped":
+        if host.state != "stopped" or host.outage:
             return host
         # One at a time: two requests for two new models must not both take the last place.
         async with self._room:
-            while host.state == "stopped" and self._count_loaded() >= self._max_loaded:
-                await self._make_room()
+            if host.state == "stopped":
+                await self._find_room(host)
             return host
 
-    def _count_loaded(self) -> int:
-        return sum(host.state != "stopped" for host in self._hosts.values())
+    async def _find_room(self, host: EngineHost) -> None:
+        """Wait until there is a place and memory for an engine; idle ones give theirs up."""
+        need = await self._memory.expect(spec_name := host.spec.name)
+        self._memory.budget.require_fit(spec_name, need, {other.spec.name: other.footprint for other in self._loaded()})
+        while host.state == "stopped" and not (
+            len(self._loaded()) < self._max_loaded
+            and self._memory.budget.has_room(need, (other.footprint for other in self._loaded()))
+        ):
+            await self._make_room()
+        host.note_memory(need.footprint)
+        self._memory.start()
+
+    def _make_host(self, spec: EngineSpec) -> EngineHost:
+        return EngineHost(spec, self._idle_timeout_s, self._change.set, self._patience)
+
+    def _loaded(self) -> list[EngineHost]:
+        """Engines with a process, the least recently used first."""
+        return [host for host in self._hosts.values() if host.state != "stopped"]
 
     async def _make_room(self) -> None:
         self._change.clear()
-        idle = next((host for host in self._hosts.values() if host.state == "ready" and not host.is_busy), None)
+        idle = next((host for host in self._loaded() if host.is_idle), None)
         if idle is not None:
             logger.info("engine makes room", extra={"fields": {"engine": idle.spec.name}})
             await idle.stop()

@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from logging import getLogger
@@ -11,7 +12,7 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from voice_stack.core.engine_main import serve_engine
-from voice_stack.core.jobs import Command, Event, Stop
+from voice_stack.core.jobs import Beat, Command, Event, HostEvent, Stop
 
 # Spawned, not forked: the API process has threads, and a model must not inherit its memory.
 _spawn = multiprocessing.get_context("spawn")
@@ -49,10 +50,14 @@ class EngineProcess:
         spec: What to start.
         on_event: Called on the event loop for each event.
         on_exit: Called on the event loop once, with the exit code, when the process is gone for whatever reason.
+
+    Attributes:
+        last_sign_at: When it was last heard of, on the monotonic clock.
+        last_beat: Its last sign of life; None before the first.
     """
 
     def __init__(
-        self, spec: EngineSpec, on_event: Callable[[Event], None], on_exit: Callable[[int | None], None]
+        self, spec: EngineSpec, on_event: Callable[[HostEvent], None], on_exit: Callable[[int | None], None]
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_event = on_event
@@ -66,6 +71,8 @@ class EngineProcess:
             daemon=True,
         )
         self.exited = asyncio.Event()
+        self.last_sign_at = time.monotonic()
+        self.last_beat: Beat | None = None
         # Starting takes some 10 ms of file work: in the thread that then watches the process, not on the event loop.
         threading.Thread(target=self._live, name=f"watch {spec.name}", daemon=True).start()
 
@@ -77,6 +84,11 @@ class EngineProcess:
     def send(self, command: Command) -> None:
         """Send a command; never blocks, the order is kept, and a dead process is no error (`on_exit` says it)."""
         self._commands.put(command)
+
+    def kill(self) -> None:
+        """End the process by force; `on_exit` follows."""
+        if self._process.pid is not None:
+            self._process.kill()
 
     async def stop(self) -> None:
         """End the process: politely, after a while by force."""
@@ -102,7 +114,12 @@ class EngineProcess:
                 event: Event = self._connection.recv()
             except (EOFError, OSError):
                 break
-            self._call(self._on_event, event)
+            self.last_sign_at = time.monotonic()
+            if isinstance(event, Beat):
+                # Not told to the event loop: it would wake up every second for nothing.
+                self.last_beat = event
+            else:
+                self._call(self._on_event, event)
         # The pipe is closed, so the process is gone or about to be.
         self._process.join(STOP_TIMEOUT_S)
         if self._process.exitcode is None:

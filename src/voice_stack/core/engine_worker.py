@@ -14,11 +14,11 @@ from multiprocessing.connection import Connection
 
 from voice_stack.core.active_job import ActiveJob, next_to_prepare
 from voice_stack.core.errors import EngineError, VoiceStackError
+from voice_stack.core.heartbeat import EventPipe, WorkClock, beat_forever
 from voice_stack.core.jobs import (
     Again,
     Cancel,
     Command,
-    Event,
     JobCancelled,
     JobDone,
     JobFailed,
@@ -54,11 +54,12 @@ class Worker:
 
     def __init__(self, connection: Connection, workload: Workload) -> None:
         self._connection = connection
+        self._send = EventPipe(connection).send
+        self._clock = WorkClock()
         self._workload = workload
         self._scheduler = Scheduler()
         self._jobs: dict[str, ActiveJob] = {}
         self._changed = threading.Condition()
-        self._sending = threading.Lock()
         self._free_lanes = 0
 
     @property
@@ -68,6 +69,7 @@ class Worker:
 
     def serve(self) -> None:
         """Read commands until told to stop or until the API process is gone."""
+        threading.Thread(target=beat_forever, args=(self._send, self._clock), name="heartbeat", daemon=True).start()
         for target in (self._prepare_forever, self._run_first_lane):
             threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True).start()
         with contextlib.suppress(EOFError, OSError):
@@ -99,14 +101,6 @@ class Worker:
             self._changed.notify_all()
             return True
 
-    def _send(self, event: Event) -> None:
-        with self._sending:
-            try:
-                self._connection.send(event)
-            except OSError:
-                # The API process is gone: nobody is left to work for.
-                os._exit(0)
-
     def _prepare_forever(self) -> None:
         announced: str | None = None
         while True:
@@ -125,7 +119,8 @@ class Worker:
     def _prepare_step(self, active: ActiveJob) -> None:
         job = active.job
         try:
-            step = next(active.plan)
+            with self._clock.measure([job.id]):
+                step = next(active.plan)
         except StopIteration:
             active.is_planned = True
             step = None
@@ -192,10 +187,12 @@ class Worker:
 
     def _run_batch(self, batch: list[Unit], jobs: dict[str, ActiveJob], urgency: Urgency) -> None:
         try:
-            for unit, result in self._workload.run(batch, urgency):
-                self._accept(jobs[unit.job_id], unit, result)
-                if all(active.is_cancelled for active in jobs.values()):
-                    break
+            with self._clock.measure(unit.job_id for unit in batch):
+                for unit, result in self._workload.run(batch, urgency):
+                    self._clock.restart()
+                    self._accept(jobs[unit.job_id], unit, result)
+                    if all(active.is_cancelled for active in jobs.values()):
+                        break
         except Exception as error:  # noqa: BLE001 - the border of a lane: logged, and answered below
             self._fail(list(jobs.values()), error)
         with self._changed:

@@ -17,11 +17,14 @@ VoiceStackError                    500 server_error
 │   └── ModelLoadError             500 not worth a retry
 ├── ModelBusyError                 409 code model_busy
 ├── ShuttingDownError              503
+├── EngineUnavailableError         503 code engine_unavailable, with Retry-After
+├── InsufficientMemoryError        503 code insufficient_memory, not worth a retry
 └── StorageFullError               507
 
 The same objects cross the border between engine process and API process: they pickle with all their fields.
 """
 
+import math
 from typing import ClassVar
 
 
@@ -172,8 +175,34 @@ class ShuttingDownError(VoiceStackError):
     default_code = "shutting_down"
 
 
+class EngineUnavailableError(VoiceStackError):
+    """The engine's processes died again and again: it is left alone for a while.
+
+    Attributes:
+        retry_after_s: Seconds until the next try.
+    """
+
+    status = 503
+    default_code = "engine_unavailable"
+    default_param = "model"
+    retry_after_s: float = 1.0
+
+    def headers(self) -> dict[str, str]:
+        """With `Retry-After`, which both SDKs obey."""
+        return {**super().headers(), "retry-after": str(math.ceil(self.retry_after_s))}
+
+
+class InsufficientMemoryError(VoiceStackError):
+    """The model needs more memory than the server may use for models."""
+
+    status = 503
+    default_code = "insufficient_memory"
+    default_param = "model"
+    retryable = False
+
+
 class StorageFullError(VoiceStackError):
-    """The disk, or this user's share of it, has no room for the upload."""
+    """The disk, or this user's share of it, has no room for the upload, or cannot be written."""
 
     status = 507
     default_code = "storage_full"

@@ -33,6 +33,10 @@ class JobHandle:
     Args:
         job: The job as submitted.
         send: Takes commands to the engine process of the moment.
+
+    Attributes:
+        substitute: Name of the engine that does the job in place of the one that was asked for; empty: that one does.
+        on_no_engine: Asked when the engine cannot work at all; True: another one takes the job, which goes on there.
     """
 
     def __init__(self, job: Job, send: Callable[[Command], None]) -> None:
@@ -49,6 +53,8 @@ class JobHandle:
         self._running: set[int] = set()
         self._part_of_unit_is_out = False
         self._is_wanted = True
+        self.substitute = ""
+        self.on_no_engine: Callable[[VoiceStackError], bool] | None = None
 
     @property
     def is_over(self) -> bool:
@@ -133,6 +139,21 @@ class JobHandle:
         """End the job with an error."""
         self._error = error
         self._finish()
+
+    def lose_engine(self, error: VoiceStackError) -> None:
+        """The engine cannot work at all: the job goes to another one if it may and nothing was delivered, or fails."""
+        is_begun = self.job.first_unit > 0 or self._part_of_unit_is_out
+        if is_begun or not self._is_wanted or self.on_no_engine is None or not self.on_no_engine(error):
+            self.fail(error)
+
+    def connect(self, send: Callable[[Command], None]) -> None:
+        """From now on commands go to this engine."""
+        self._send = send
+
+    def move(self, job: Job, engine: str) -> None:
+        """Begin anew in another engine."""
+        self.job, self.substitute, self.on_no_engine = job, engine, None
+        self._running.clear()
 
     def survive(self, *, is_suspect: bool) -> None:
         """The engine process died: get ready for the next one. A job that may be why counts the attempt."""

@@ -200,5 +200,21 @@ class JobCancelled:
     job_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Event: a sign of life.
+
+    Attributes:
+        work_s: How long the longest work of the moment takes by now without a result, in seconds.
+        job_ids: The jobs of that work.
+        units: Units that all threads have in hand.
+    """
+
+    work_s: float
+    job_ids: frozenset[str]
+    units: int
+
+
 JobEvent = UnitStarted | UnitPaused | Output | UnitDone | JobDone | JobFailed | JobCancelled
-Event = Loaded | LoadFailed | Preparing | JobEvent
+HostEvent = Loaded | LoadFailed | Preparing | JobEvent
+Event = Beat | HostEvent

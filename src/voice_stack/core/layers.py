@@ -8,7 +8,15 @@ from starlette.middleware.cors import CORSMiddleware
 from voice_stack.core.middleware import ApiKeys, RequestContext
 from voice_stack.core.settings import CoreSettings
 
-EXPOSED_HEADERS = ("x-request-id", "x-ignored-fields", "x-cache", "x-captions", "etag")
+EXPOSED_HEADERS = (
+    "x-request-id",
+    "x-ignored-fields",
+    "x-fallback",
+    "x-fallback-model",
+    "x-cache",
+    "x-captions",
+    "etag",
+)
 """Headers of answers that a web page of another origin may read."""
 
 

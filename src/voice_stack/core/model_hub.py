@@ -24,6 +24,11 @@ def hub_endpoint() -> str:
     return (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
 
 
+def forbid_downloads() -> None:
+    """Libraries that would ask the hub by themselves do not, in this process and those it starts."""
+    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+
+
 def download(spec: ModelSpec, repo: str, folder: Path, progress: Progress) -> tuple[str, dict[str, str]]:
     """Fetch a model's files from the hub and check those whose SHA-256 the hub knows.
 

@@ -8,13 +8,13 @@ while offline. A folder appears under its final name only when it is whole and c
 import contextlib
 import logging
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from voice_stack.core import model_files, model_sources
 from voice_stack.core.errors import InvalidRequestError, ModelLoadError, ModelNotFoundError
 from voice_stack.core.model_files import FileCheck, Progress
+from voice_stack.core.model_folders import delete_place, looks_like_path, partial_folder
 from voice_stack.core.model_listing import ModelStatus, list_models
 from voice_stack.core.model_spec import Catalogue, ModelPack, ModelSpec, NpmPackage, PackFile
 
@@ -22,6 +22,9 @@ __all__ = [
     "Catalogue", "FileCheck", "ModelPack", "ModelSpec", "ModelStatus", "ModelStore", "NpmPackage", "PackFile",
     "Progress",
 ]  # fmt: skip
+
+_ADOPTED = "folder "
+"""Begins the source of a model that the operator put into the model directory."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +44,7 @@ class ModelStore:
         self.catalogue = catalogue
         self.model_dir = model_dir.expanduser().absolute()
         self.offline = offline
-        self._paths = frozenset(name for name in paths if _looks_like_path(name))
+        self._paths = frozenset(name for name in paths if looks_like_path(name))
 
     def find(self, name: str) -> ModelSpec | None:
         """The spec of a name, alias, hub repository or operator's path; None if nothing has that name."""
@@ -147,7 +150,7 @@ class ModelStore:
     def _adopt(self, spec: ModelSpec, folder: Path) -> None:
         """Take over a folder that the operator put there: what it holds now is what it must hold from now on."""
         names = [path.relative_to(folder).as_posix() for path in model_files.model_files(folder)]
-        self._record(spec, folder, f"folder {folder}", {n: model_files.hash_file(folder / n) for n in names})
+        self._record(spec, folder, f"{_ADOPTED}{folder}", {n: model_files.hash_file(folder / n) for n in names})
 
     def _record(self, spec: ModelSpec, folder: Path, source: str, digests: dict[str, str]) -> None:
         try:
@@ -170,12 +173,31 @@ class ModelStore:
             raise ModelLoadError(f"model {spec.name!r}: cannot write in {self.model_dir}: {error}") from error
 
     def _build(self, spec: ModelSpec, folder: Path, progress: Progress) -> None:
-        with _partial(folder) as partial:
+        with partial_folder(folder) as partial:
             source, digests = model_sources.build(spec, partial, self.offline, progress)
             model_files.write_manifest(partial, spec, source, digests)
-            if folder.is_dir():
-                folder.rmdir()
+            # Empty, or damaged.
+            delete_place(folder)
             partial.replace(folder)
+
+    def repair(self, name: str) -> bool:
+        """Fetch a damaged model again; False where it came from the operator, or where no source can be asked.
+
+        Raises:
+            ModelNotFoundError: Nothing has that name, or no source has it.
+            ModelLoadError: A source fails, or the model directory cannot be written.
+        """
+        spec = self._known(name)
+        folder = self._folder(spec)
+        manifest = None if spec.path is not None else model_files.read_manifest(folder)
+        is_fetched = manifest is not None and not manifest.source.startswith(_ADOPTED)
+        if not is_fetched or not (model_sources.is_packed(spec) or self.can_fetch(spec)):
+            return False
+        with self._writing(spec):
+            # Another process may have done it while this one waited.
+            if not all(check.intact for check in self.verify(name)):
+                self._build(spec, folder, lambda _done, _total: None)
+        return True
 
     def verify(self, name: str) -> tuple[FileCheck, ...]:
         """Read every file of a model and hold it against its record; files without a record have no expected digest.
@@ -211,33 +233,8 @@ class ModelStore:
         if not os.path.lexists(folder):
             raise ModelNotFoundError(f"model {name!r} has no folder {folder}; nothing was removed")
         with self._writing(spec):
-            _delete(folder)
+            delete_place(folder)
 
     def list(self) -> tuple[ModelStatus, ...]:
         """Every model of the table, then every further one of these engines that is in the model directory."""
         return list_models(self.catalogue, self.model_dir)
-
-
-def _looks_like_path(name: str) -> bool:
-    """`./base` and `/models/base` are paths; a plain `base` is a name, whatever lies in the working folder."""
-    return name.startswith("~") or "/" in name or os.sep in name
-
-
-def _delete(place: Path) -> None:
-    """Delete a folder; of a link only the link."""
-    if place.is_symlink() or place.is_file():
-        place.unlink()
-    elif place.is_dir():
-        shutil.rmtree(place)
-
-
-@contextlib.contextmanager
-def _partial(folder: Path) -> Iterator[Path]:
-    """A fresh folder beside the final one, gone afterwards; what a killed process left there is cleared first."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    _delete(partial)
-    partial.mkdir()
-    try:
-        yield partial
-    finally:
-        _delete(partial)

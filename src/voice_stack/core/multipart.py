@@ -14,6 +14,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from voice_stack.core.errors import InvalidRequestError, StorageFullError
 from voice_stack.core.form import Form, SpooledFile
+from voice_stack.core.spool_folder import own_folder
 
 MAX_FIELDS = 200
 MAX_FIELD_BYTES = 1 << 20
@@ -96,7 +97,7 @@ class FormReader:
         """Append the waiting file bytes to the temporary file.
 
         Raises:
-            StorageFullError: There is no room for them.
+            StorageFullError: There is no room for them, or the folder cannot be written.
         """
         with self._file_lock:
             if self._closed or self._filename is None:
@@ -104,9 +105,7 @@ class FormReader:
             try:
                 self._append()
             except OSError as error:
-                if error.errno not in _NO_ROOM:
-                    raise
-                raise self._explain_full(error) from error
+                raise self._explain_failure(error) from error
             self._pending, self._pending_bytes = [], 0
 
     def _append(self) -> None:
@@ -117,9 +116,12 @@ class FormReader:
         while waiting:
             waiting = waiting[self._file.write(waiting) :]
 
-    def _explain_full(self, error: OSError) -> StorageFullError:
+    def _explain_failure(self, error: OSError) -> StorageFullError:
         # The folder is for the operator; the client learns what went wrong and how far it came.
         _logger.error("upload not stored in %s: %s", self._spool_dir or tempfile.gettempdir(), error.strerror)
+        if error.errno not in _NO_ROOM:
+            reason = error.strerror or type(error).__name__
+            return StorageFullError(f"The server cannot store uploads: {reason}.", code="storage_unavailable")
         return StorageFullError(
             f"The server has no room for this upload ({error.strerror}; {self._size} bytes had arrived). "
             "Send a smaller file, or try again when its disk has been cleared."
@@ -221,11 +223,9 @@ class FormReader:
         self._ended = True
 
 
-def _create_file(folder: Path | None) -> Path:
-    """A new empty file that only this user can read (mode 0600)."""
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix="voice-stack-", suffix=".upload", dir=folder)
+def _create_file(spool_dir: Path | None) -> Path:
+    """A new empty file that only this user can read (mode 0600), in a folder that goes with this process."""
+    descriptor, name = tempfile.mkstemp(suffix=".upload", dir=own_folder(spool_dir))
     os.close(descriptor)
     return Path(name)
 

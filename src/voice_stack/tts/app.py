@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.leftovers import remove_leftovers
 from voice_stack.core.server import create_server
+from voice_stack.core.spool_folder import release_folder
 from voice_stack.tts.api.openai import create_router
 from voice_stack.tts.api.voice_consents import create_consents_router
 from voice_stack.tts.api.voices import create_voices_router
@@ -29,12 +31,15 @@ def create_app(settings: TtsSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(remove_leftovers, settings.spool_dir, settings.model_dir)
         await asyncio.to_thread(service.uploads.clean)
+        await service.cache.clean()
         if settings.preload:
             await pool.load([default])
         yield
         await service.cache.close()
         await pool.close()
+        await asyncio.to_thread(release_folder, settings.spool_dir)
 
     return create_server(
         settings,
@@ -42,8 +47,15 @@ def create_app(settings: TtsSettings) -> FastAPI:
         title=f"{settings.project_name}: text to speech",
         routers=[create_router(service), create_voices_router(service), create_consents_router(service)],
         lifespan=lifespan,
-        readiness=lambda: pool.explain_unreadiness(default) if settings.preload else None,
-        status=lambda: {"model": settings.model, "engines": pool.status(), "cache": service.cache.status()},
+        readiness=lambda: pool.explain_unreadiness(
+            default, is_preloaded=settings.preload, has_substitute=bool(settings.fallback_model)
+        ),
+        status=lambda: {
+            "model": settings.model,
+            "engines": pool.status(),
+            "memory": pool.memory(),
+            "cache": service.cache.status(),
+        },
     )
 
 

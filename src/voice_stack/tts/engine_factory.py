@@ -1,9 +1,12 @@
 """Engine name -> class, imported only in the engine process that runs it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from voice_stack.core.engine_process import EngineSpec
 from voice_stack.core.engine_table import EngineEntry, require_engine
+from voice_stack.core.model_hub import forbid_downloads
+from voice_stack.core.model_repair import load_model
 from voice_stack.core.model_store import ModelStore
 from voice_stack.tts.capabilities import CAPABILITIES
 from voice_stack.tts.cpml import check_licence
@@ -35,7 +38,9 @@ def find_engine(name: str) -> EngineEntry:
 
 def open_store(settings: TtsSettings, paths: tuple[str, ...] = ()) -> ModelStore:
     """The model store as the settings describe it; `paths` are further voice files of the operator."""
-    return ModelStore(TTS_CATALOGUE, settings.model_dir, settings.offline, paths=(settings.model, *paths))
+    return ModelStore(
+        TTS_CATALOGUE, settings.model_dir, settings.offline, paths=(settings.model, settings.fallback_model, *paths)
+    )
 
 
 def engine_spec(settings: TtsSettings, engine: str, model: str) -> EngineSpec:
@@ -74,10 +79,18 @@ def load_engine(config: TtsWorkerConfig) -> "TtsEngine":
         LicenceNotAcceptedError: Its licence is not accepted; nothing is fetched then.
     """
     check_licence(config.engine, accepted=config.accept_cpml)
+    if config.offline:
+        forbid_downloads()
     entry = find_engine(config.engine)
     engine_class = cast("type[TtsEngine]", entry.import_class())
     store = ModelStore(TTS_CATALOGUE, config.model_dir, config.offline, paths=config.operator_paths)
-    folder = store.resolve(config.model) if entry.needs_model else config.model_dir
-    engine = engine_class(folder, device=config.device, threads=config.threads)
+
+    def load(folder: Path) -> "TtsEngine":
+        engine = engine_class(folder, device=config.device, threads=config.threads)
+        engine.require_resources(offline=config.offline)
+        return engine
+
+    named = config.model_dir / config.model
+    engine = load_model(store, config.model, load) if entry.needs_model else load(named)
     engine.cache_dir = config.model_dir / ".cache"
     return engine

@@ -10,7 +10,9 @@ from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.engine_process import EngineSpec
 from voice_stack.core.errors import ConfigurationError, InvalidRequestError, UnsupportedValueError
 from voice_stack.core.logging import request_id_var
+from voice_stack.core.memory_budget import open_budget
 from voice_stack.core.model_names import ModelNames
+from voice_stack.core.model_repair import require_models
 from voice_stack.core.model_spec import ModelSpec
 from voice_stack.core.model_store import ModelStore
 from voice_stack.tts.cache.speech_cache import SpeechCache
@@ -20,6 +22,7 @@ from voice_stack.tts.captions.store import CaptionStore
 from voice_stack.tts.cloned_voices import ClonedVoices
 from voice_stack.tts.cpml import check_licence
 from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
+from voice_stack.tts.fallback_voice import FallbackVoices
 from voice_stack.tts.library.shelf import Shelf
 from voice_stack.tts.library.uploads import VoiceUploads
 from voice_stack.tts.models import DEFAULT_MODEL_NAMES
@@ -85,10 +88,12 @@ class TtsService:
         said = [await self._cast(part, body, choice) for part in parts]
         is_awaited = body.stream or body.stream_format == "sse"
         spoken = [(engine, tuple(passage for _, passage in part)) for engine, part in groupby(said, key=itemgetter(0))]
-        return [
-            Turn(engine, SpeechRequest(passages, goes_on=index < len(spoken), is_awaited=is_awaited and index == 1))
+        requests = [
+            (engine, SpeechRequest(passages, goes_on=index < len(spoken), is_awaited=is_awaited and index == 1))
             for index, (engine, passages) in enumerate(spoken, start=1)
         ]
+        others = FallbackVoices(self.settings, self.store, self.voices)
+        return [Turn(engine, request, others.find_substitute(engine, request)) for engine, request in requests]
 
     async def _cast(self, part: ScriptPart, body: SpeechBody, choice: ModelChoice) -> tuple[EngineSpec, Passage]:
         """Who speaks a part of the text, on which engine."""
@@ -195,8 +200,10 @@ def create_service(settings: TtsSettings) -> TtsService:
     store = open_store(settings)
     if engine.needs_model:
         _require_model_of(settings.engine, store.find(settings.model))
-        store.require(settings.model)
-    pool = EnginePool(settings.max_loaded_models, settings.idle_timeout_s)
+        require_models(store, settings.model, settings.fallback_model)
+    pool = EnginePool(
+        settings.max_loaded_models, settings.idle_timeout_s, settings.patience, open_budget(settings, store)
+    )
     names = ModelNames(store, settings.model, (*DEFAULT_MODEL_NAMES, settings.engine), settings.allowed_models)
     cache, captions = open_cache(settings), CaptionStore(settings.captions_ttl_s)
     cloned = ClonedVoices(settings, Shelf(settings.voice_dir))

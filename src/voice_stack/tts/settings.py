@@ -25,6 +25,11 @@ class TtsSettings(CoreSettings):
         description="Default model; for Piper the name of a voice, or its .onnx file. Empty: the engine's own, "
         "`en_US-joe-medium` for Piper, `kokoro-v1.0-int8` for Kokoro, `xtts_v2` for XTTS.",
     )
+    fallback_model: str = Field(
+        "",
+        description="Model that speaks, in its own voice, where another does not load or has no memory; said in "
+        "`x-fallback-model`.",
+    )
     allowed_models: CommaSeparated = Field(
         default_factory=list,
         description="Models that requests may name besides the default, fetched when first used: names and patterns "
@@ -85,6 +90,12 @@ class TtsSettings(CoreSettings):
         if not model:
             return next((spec.name for spec in TTS_MODELS if spec.engine == engine), engine)
         spec = TTS_CATALOGUE.find(model)
+        return spec.name if spec else model
+
+    @field_validator("fallback_model")
+    @classmethod
+    def _name_fallback(cls, model: str) -> str:
+        spec = TTS_CATALOGUE.find(model) if model else None
         return spec.name if spec else model
 
     @field_validator("voice_aliases")

@@ -66,6 +66,11 @@ class Speech:
         """What is known when all pieces have come."""
         return SpeechFacts(self._audio_s, self._exact_head)
 
+    @property
+    def substitutes(self) -> tuple[str, ...]:
+        """Models that speak in place of those that were asked for, as far as it is known by now."""
+        return tuple(engine.partition("/")[2] for engine in self._turns.substitutes)
+
     def cancel(self) -> None:
         """Nobody wants it any more; harmless when it is complete."""
         self._turns.cancel()

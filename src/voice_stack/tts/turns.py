@@ -12,15 +12,17 @@ from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.engine_process import EngineSpec
 from voice_stack.core.errors import EngineError
 from voice_stack.core.job_handle import JobHandle
+from voice_stack.core.substitution import Substitute
 from voice_stack.tts.request import Sound, SpeechRequest, SpeechSummary
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one engine speaks without a break."""
+    """What one engine speaks without a break, and what speaks it where that engine cannot."""
 
     engine: EngineSpec
     request: SpeechRequest
+    substitute: Substitute | None = None
 
 
 class Turns:
@@ -91,6 +93,11 @@ class Turns:
         """Seconds that the engines took, from the beginning to the end of each turn."""
         return sum(handle.run_s for handle in self._handles())
 
+    @property
+    def substitutes(self) -> tuple[str, ...]:
+        """Engines that speak in place of those that were asked for."""
+        return tuple(dict.fromkeys(handle.substitute for handle in self._handles() if handle.substitute))
+
     def _handles(self) -> list[JobHandle]:
         """The jobs that were submitted."""
         done = (job for job in self._jobs if job.done() and not job.cancelled() and job.exception() is None)
@@ -100,7 +107,7 @@ class Turns:
         if before is not None:
             # In order: a later turn must not hold the last place for an engine while an earlier one waits for it.
             await asyncio.wait({before})
-        return await self._pool.submit([turn.engine], turn.request, self._request_id)
+        return await self._pool.submit([turn.engine], turn.request, self._request_id, turn.substitute)
 
 
 async def _resample(sound: Sound, sample_rate: int) -> NDArray[np.float32]:

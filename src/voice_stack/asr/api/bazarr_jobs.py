@@ -5,18 +5,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from voice_stack.asr.bazarr.film_log import FilmLog
-from voice_stack.asr.bazarr.model_choice import find_able_model, require_able_model
+from voice_stack.asr.bazarr.model_choice import can_do, find_able_model, require_able_model
 from voice_stack.asr.bazarr.query import SUBTITLES, AsrQuery, DetectQuery
 from voice_stack.asr.bazarr.result_cache import ResultCache
 from voice_stack.asr.bazarr.shared_jobs import SharedJobs
 from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.jobs.activity import Asked
 from voice_stack.asr.listening.language_spread import DetectedLanguage, combine
+from voice_stack.asr.models import WhisperModelSpec
 from voice_stack.asr.request import DetectionRequest, LanguageVote, PcmFormat, TranscriptionRequest, VadChoice
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Transcript
-from voice_stack.core.errors import EngineError
+from voice_stack.core.errors import EngineError, UnsupportedValueError
 from voice_stack.core.form import SpooledFile
 from voice_stack.core.logging import log_event, request_id_var
 
@@ -112,7 +113,8 @@ class BazarrJobs:
         """
         request = replace(sample.request, path=path)
         replicas = engine_specs(self._service.settings, sample.model)
-        handle = await self._service.pool.submit(replicas, request, request_id_var.get() or "")
+        substitute = self._service.find_substitute(sample.model, lambda _other: request)
+        handle = await self._service.pool.submit(replicas, request, request_id_var.get() or "", substitute)
         votes: list[LanguageVote] = []
         try:
             async for vote in handle.outputs():
@@ -138,12 +140,24 @@ class BazarrJobs:
                 film = await self._heed_language(film, path)
             request = replace(film.request, path=path)
             replicas = engine_specs(self._service.settings, film.model)
-            handle = await self._service.pool.submit(replicas, request, request_id_var.get() or "")
+            substitute = self._service.find_substitute(film.model, lambda other: self._refit(other, request))
+            handle = await self._service.pool.submit(replicas, request, request_id_var.get() or "", substitute)
             transcription = Transcription(request, handle)
             self._service.activity.add(asked, transcription)
             return await self._gather(transcription, log)
         finally:
             self._at_work.remove(log)
+
+    def _refit(self, model: str, request: TranscriptionRequest) -> TranscriptionRequest:
+        """The request for another model.
+
+        Raises:
+            UnsupportedValueError: It cannot do what is asked.
+        """
+        spec = self._service.store.find(model)
+        if isinstance(spec, WhisperModelSpec) and not can_do(spec, request.task, request.language):
+            raise UnsupportedValueError(f"model {model!r} cannot do what is asked", param="model")
+        return request
 
     async def _gather(self, transcription: Transcription, log: FilmLog) -> Transcript:
         segments = []

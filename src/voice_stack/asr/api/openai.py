@@ -127,4 +127,5 @@ class _Exchange:
             self.transcription.handle.cancel()
 
     def _headers(self) -> dict[str, str]:
-        return ignored_fields_header(self.checked.ignored)
+        fallbacks = self.transcription.fallback_headers() if self.transcription else {}
+        return {**ignored_fields_header(self.checked.ignored), **fallbacks}

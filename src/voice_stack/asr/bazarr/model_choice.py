@@ -18,6 +18,11 @@ def find_able_model(models: ModelNames, store: ModelStore, is_able: Callable[[Wh
     return next((spec.name for spec in reversed(list(others)) if store.is_local(spec.name)), None)
 
 
+def can_do(spec: WhisperModelSpec, task: str, language: str | None) -> bool:
+    """Whether a model can do a task (`transcribe` or `translate`) on speech in a language; None: not known."""
+    return spec.can_translate if task == "translate" else not spec.english_only or language in {None, "en"}
+
+
 def require_able_model(models: ModelNames, store: ModelStore, task: str, language: str | None) -> str:
     """The model for a film.
 
@@ -30,11 +35,7 @@ def require_able_model(models: ModelNames, store: ModelStore, task: str, languag
     Raises:
         UnsupportedValueError: No model on this machine can do it; the message names what to install.
     """
-
-    def is_able(spec: WhisperModelSpec) -> bool:
-        return spec.can_translate if task == "translate" else not spec.english_only or language in {None, "en"}
-
-    model = find_able_model(models, store, is_able)
+    model = find_able_model(models, store, lambda spec: can_do(spec, task, language))
     if model is None:
         wanted = "translate" if task == "translate" else f"understand {language!r}"
         raise UnsupportedValueError(

@@ -1,9 +1,6 @@
 """An engine without a model, for what a model cannot show: slow work, failures, crashes."""
 
-import os
-import signal
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,62 +12,31 @@ from voice_stack.asr.engine.base import (
     AsrEngine,
     DecodeOptions,
     EngineCapabilities,
+    EngineOptions,
     WindowResult,
     check_window,
 )
 from voice_stack.asr.engine.decode_language import decode_language
 from voice_stack.asr.transcript import Segment, TokenLogprob, Word
 from voice_stack.core.errors import EngineError
+from voice_stack.utils.faults import load_as_named, obey
 from voice_stack.utils.language import LANGUAGES
 
-
-def _sleep(value: str) -> None:
-    try:
-        time.sleep(float(value))
-    except ValueError as error:
-        raise EngineError(f"sleep={value!r} is no time; give seconds, as in sleep=0.5.") from error
-
-
-def _crash(_value: str) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _crash_once(value: str) -> None:
-    marker = Path(value)
-    if not marker.exists():
-        marker.touch()
-        _crash("")
-
-
-def _fail(_value: str) -> None:
-    raise EngineError("The fake engine was told to fail.")
-
-
-def _hang(_value: str) -> None:
-    while True:
-        time.sleep(3600)
-
-
-_COMMANDS: dict[str, Callable[[str], None]] = {
-    "sleep": _sleep,
-    "crash": _crash,
-    "crash-once": _crash_once,
-    "fail": _fail,
-    "hang": _hang,
-}
-
-
 GERMAN_MEAN = 0.1
+UNHEARD_MEAN = -0.1
 
 
 class FakeEngine(AsrEngine):
-    """Obeys commands in the prompt, separated by spaces and carried out once for each window.
+    """Obeys commands in the prompt, separated by spaces and carried out once for each window, and in its model's name.
 
-    `sleep=0.5` takes that many seconds, `crash` kills the process, `crash-once=/path/marker` kills it unless the file
-    exists, which it then does, `fail` raises EngineError, `hang` never returns. Other words mean nothing.
+    The commands are those of `FAULTS`.
     A window of three seconds is heard as " window 3.0 s.", one that is to be translated as " translated 3.0 s.".
-    Its language is English; German where the samples lie above zero on average.
+    Its language is English; German where the samples lie above zero on average; where they lie below, finding it fails.
     """
+
+    def __init__(self, model_dir: Path, options: EngineOptions) -> None:
+        super().__init__(model_dir, options)
+        load_as_named(model_dir.parent, model_dir.name)
 
     @property
     def capabilities(self) -> EngineCapabilities:
@@ -80,8 +46,14 @@ class FakeEngine(AsrEngine):
         )
 
     def detect_language(self, window: NDArray[np.float32]) -> dict[str, float]:
-        """See `AsrEngine.detect_language`: English, or German where the mean of the samples is above 0.1."""
+        """See `AsrEngine.detect_language`: English; German where the mean of the samples is above 0.1.
+
+        Raises:
+            EngineError: It is below -0.1.
+        """
         check_window(window)
+        if window.mean() < UNHEARD_MEAN:
+            raise EngineError("The fake engine finds no language where the samples lie below zero.")
         return {"de": 0.95, "en": 0.05} if window.mean() > GERMAN_MEAN else {"en": 0.9, "de": 0.1}
 
     def decode(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> list[WindowResult]:
@@ -94,10 +66,7 @@ class FakeEngine(AsrEngine):
 
 
 def _hear(window: NDArray[np.float32], options: DecodeOptions) -> WindowResult:
-    for command in (options.prompt or "").split():
-        name, _, value = command.partition("=")
-        if name in _COMMANDS:
-            _COMMANDS[name](value)
+    obey((options.prompt or "").split())
     duration_s = window.size / SAMPLE_RATE
     text = f" {'translated' if options.task == 'translate' else 'window'} {duration_s:.1f} s."
     words = _spread(text.split(), duration_s) if options.word_timestamps else ()

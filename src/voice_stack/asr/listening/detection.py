@@ -1,5 +1,6 @@
 """Finding the language of a file in the engine process: a few excerpts with speech, each an opinion of its own."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -9,14 +10,18 @@ from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine
 from voice_stack.asr.listening.language_spread import EXCERPT_S, excerpt_starts
+from voice_stack.asr.listening.progress import Progress
 from voice_stack.asr.listening.request_audio import describe_source
 from voice_stack.asr.request import DetectionRequest, LanguageVote
 from voice_stack.asr.windows import cut_windows
-from voice_stack.core.errors import AudioTooShortError, InvalidAudioError
+from voice_stack.core.errors import AudioTooShortError, EngineError, InvalidAudioError
 from voice_stack.core.jobs import Finished, PlanStep, Produced, RunResult, Unit
+from voice_stack.core.logging import log_event
 from voice_stack.utils.audio.decode import decode_excerpt, probe_duration_s
 from voice_stack.utils.audio.sources import AudioSource
 from voice_stack.utils.audio.vad import VadOptions
+
+logger = logging.getLogger(__name__)
 
 MAX_VOTES = 5
 MAX_EXCERPTS = 16
@@ -75,6 +80,16 @@ def plan_detection(
         if best is None:
             raise _no_audio(request)
         yield _unit(job_id, 0, best)
+
+
+def ask_language(progress: Progress, engine: AsrEngine, window: NDArray[np.float32], fallback_language: str) -> None:
+    """Ask the model for the language of a window; where that fails, a language is assumed."""
+    try:
+        progress.vote(engine.detect_language(window))
+    except EngineError as error:
+        progress.assume(fallback_language)
+        fields = {"language": progress.language, "reason": error.message}
+        log_event(logger, logging.WARNING, "language cannot be found: it is assumed", **fields)
 
 
 def run_detection(units: Sequence[Unit], engine: AsrEngine) -> Iterator[tuple[Unit, RunResult]]:

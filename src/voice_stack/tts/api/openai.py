@@ -23,6 +23,7 @@ from voice_stack.tts.speech_events import speech_events
 from voice_stack.tts.turns import Turn
 from voice_stack.utils.audio.encode import require_format
 
+FALLBACK_HEADER = "x-fallback-model"
 # A character is at most 6 bytes as a JSON escape, 12 outside the basic plane.
 MAX_BYTES_PER_CHARACTER = 12
 
@@ -63,7 +64,8 @@ async def answer_speech(service: TtsService, request: Request, body: SpeechBody)
     if use is CacheUse.USUAL and not body.timestamps and is_known(tag, request.headers):
         return Response(status_code=304, headers={"etag": tag})
     response = await _speak(service, request, body, plan, key, is_fresh=use is CacheUse.FRESH)
-    response.headers["etag"] = tag
+    if FALLBACK_HEADER not in response.headers:
+        response.headers["etag"] = tag
     return response
 
 
@@ -96,6 +98,9 @@ async def _speak(
         add_log_fields(request, cache=headers.get("x-cache", "off"))
         # The first sound is awaited before the status line goes out: an engine that fails is an honest 500.
         await finish_unless_disconnected(request, reader.start())
+        if reader.substitutes:
+            headers[FALLBACK_HEADER] = ", ".join(reader.substitutes)
+            add_log_fields(request, fallback_model=headers[FALLBACK_HEADER])
         if is_sse:
             content, media_type = speech_events(reader, body.input, body.timestamps), "text/event-stream"
         else:

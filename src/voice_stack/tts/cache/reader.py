@@ -26,6 +26,11 @@ class Reader:
         return self._recording.facts
 
     @property
+    def substitutes(self) -> tuple[str, ...]:
+        """Models that speak in place of those that were asked for; those of the beginning are known after `start`."""
+        return self._recording.substitutes
+
+    @property
     def notes(self) -> Sequence[Note]:
         """All notes of the speech; those that come are added."""
         return self._recording.notes

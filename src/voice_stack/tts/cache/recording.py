@@ -38,6 +38,7 @@ class Recording:
         facts: Known when the speech is complete.
         notes: So far, in order.
         readers: Where everybody is who reads.
+        substitutes: Models that speak in place of those that were asked for, as far as they are known.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Recording:
         self.facts: SpeechFacts | None = None
         self.notes: list[Note] = []
         self.readers: set[Place] = set()
+        self.substitutes: tuple[str, ...] = ()
         self._open_spool, self._on_disk_failure, self._max_bytes = open_spool, on_disk_failure, max_bytes
         self._spool: Spool | None = None
         self._tail = bytearray()

@@ -26,6 +26,10 @@ class SpeechSource(Protocol):
     def pieces(self) -> AsyncGenerator[Piece, None]:
         """The encoded speech; closing the generator stops the work."""
 
+    @property
+    def substitutes(self) -> tuple[str, ...]:
+        """Models that speak in place of those that were asked for."""
+
     def facts(self) -> SpeechFacts:
         """What is known when all pieces have come."""
 
@@ -95,6 +99,11 @@ class SpeechCache:
         """How many requests found what, for `/status`."""
         return {"hits": self._outcomes["hit"], "joined": self._outcomes["joined"], "misses": self._outcomes["miss"]}
 
+    async def clean(self) -> None:
+        """Remove what killed servers have left half written."""
+        if self._store is not None:
+            await asyncio.to_thread(self._store.remove_abandoned)
+
     async def close(self) -> None:
         """Stop what is under way, finish what is being kept, and take no more."""
         self._is_closed = True
@@ -138,11 +147,13 @@ class SpeechCache:
         try:
             async with aclosing(source.pieces()) as pieces:
                 async for piece in pieces:
+                    recording.substitutes = source.substitutes
                     await recording.append(piece)
             recording.finish(source.facts())
         finally:
             source.cancel()
-        if key is not None and self._store is not None:
+        # Another voice than the one that was asked for is not kept under its name.
+        if key is not None and self._store is not None and not recording.substitutes:
             await self._keep(key, recording, self._store)
 
     @staticmethod

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
+from voice_stack.core.file_claim import claim
 from voice_stack.core.logging import log_event
 from voice_stack.tts.cache.entry_file import EntryData, read_entry
 from voice_stack.tts.cache.spool import Spool
@@ -21,8 +22,8 @@ logger = logging.getLogger(__name__)
 
 _SUFFIX = ".speech"
 _PART_SUFFIX = ".part"
-_PART_LIFE_S = 24 * 3600.0
-"""A part that nobody has written to for so long was left by a server that died."""
+_CLAIM_TIME_S = 60.0
+"""A part that is younger may be about to be claimed by the server that has just made it."""
 _ROOM_SHARE = 0.9
 """So full is the folder after tidying: the next speech need not tidy again."""
 _LOOK_AGAIN_S = 60.0
@@ -87,7 +88,17 @@ class SpeechStore:
         """
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._folder / f"{key}.{uuid4().hex}{_PART_SUFFIX}"
-        return Spool(path.open("x+b", buffering=0), path, is_temporary=True)
+        file = path.open("x+b", buffering=0)
+        claim(file.fileno())
+        return Spool(file, path, is_temporary=True)
+
+    def remove_abandoned(self) -> None:
+        """Remove what killed servers were writing; other servers may be at work in the folder."""
+        try:
+            for path in self._folder.glob(f"*{_PART_SUFFIX}"):
+                _remove_if_abandoned(path)
+        except OSError as error:
+            self.warn(error)
 
     def keep(self, key: str, spool: Spool, data: EntryData) -> None:
         """Make a complete speech the entry of its key, in place of another; the least recently used make room.
@@ -137,15 +148,22 @@ class SpeechStore:
 
     def _list_files(self, now: float) -> Iterator[_File]:
         """The entries; those that are too old, and parts that nobody writes any more, are removed."""
-        lives = {_SUFFIX: self._ttl_s, _PART_SUFFIX: _PART_LIFE_S}
         with os.scandir(self._folder) as listing:
             for item in listing:
                 path = Path(item.path)
-                if path.suffix not in lives:
-                    continue
                 with contextlib.suppress(FileNotFoundError):  # another server removed it
                     status = item.stat()
-                    if now - status.st_mtime > lives[path.suffix]:
-                        path.unlink()
+                    if path.suffix == _PART_SUFFIX and now - status.st_mtime > _CLAIM_TIME_S:
+                        _remove_if_abandoned(path)
                     elif path.suffix == _SUFFIX:
-                        yield _File(status.st_atime, status.st_size, path)
+                        if now - status.st_mtime > self._ttl_s:
+                            path.unlink()
+                        else:
+                            yield _File(status.st_atime, status.st_size, path)
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    """Remove a part unless a server has it open: its claim ends with the server, however that died."""
+    with contextlib.suppress(FileNotFoundError), path.open("r+b", buffering=0) as file:
+        if claim(file.fileno()):
+            path.unlink()

@@ -101,6 +101,16 @@ class TtsEngine(ABC):
     def __init__(self, model_dir: Path, *, device: str, threads: int) -> None:
         self.model_dir, self.device, self.threads = model_dir, device, threads
 
+    def require_resources(self, *, offline: bool) -> None:  # noqa: B027 - most engines have all in their model
+        """Make sure that all is there that the engine reads besides its model.
+
+        Args:
+            offline: Nothing may be fetched.
+
+        Raises:
+            ModelLoadError: Something is missing that would have to be fetched.
+        """
+
     @abstractmethod
     def synthesize(self, text: str, options: VoiceOptions) -> Iterator[Spoken]:
         """Speak one sentence or clause.

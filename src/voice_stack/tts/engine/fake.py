@@ -1,15 +1,13 @@
 """A real engine without a model, for what models do not show on demand: slowness, crashes, failures.
 
-The text says what to do, as words between other words: `sleep=0.5` (seconds per clause), `crash`,
-`crash-once=/path/of/a/marker/file`, `fail`, `pieces=0.5` (an awaited clause comes in pieces of half a second, so many
-seconds apart). Everything is spoken as a tone of 0.06 s per character: of 220 Hz, or for a cloned voice of a pitch that
-the content of its recordings gives.
+The text says what to do, as words between other words: the commands of `FAULTS`, carried out for each clause, and
+`pieces=0.5` (an awaited clause comes in pieces of half a second, so many seconds apart). The model's name may hold
+commands for its loading. Everything is spoken as a tone of 0.06 s per character: of 220 Hz, or for a cloned voice of a
+pitch that the content of its recordings gives.
 """
 
 import hashlib
-import os
 import re
-import signal
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,11 +16,13 @@ import numpy as np
 
 from voice_stack.core.errors import EngineError
 from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
+from voice_stack.utils.faults import load_as_named, obey
 
 SAMPLE_RATE = 22_050
 SECONDS_PER_CHARACTER = 0.06
 OWN_PITCH_HZ = 220.0
 PIECE = SAMPLE_RATE // 2
+_COMMAND = re.compile(r"sleep=[\d.]*\d|memory=\d+|crash-once=\S+|\b(?:crash|fail|hang|freeze)\b")
 
 
 class FakeEngine(TtsEngine):
@@ -30,18 +30,12 @@ class FakeEngine(TtsEngine):
 
     sample_rate = SAMPLE_RATE
 
+    def __init__(self, model_dir: Path, *, device: str, threads: int) -> None:
+        super().__init__(model_dir, device=device, threads=threads)
+        load_as_named(model_dir.parent, model_dir.name)
+
     def synthesize(self, text: str, options: VoiceOptions) -> Iterator[Spoken]:
-        if found := re.search(r"sleep=([\d.]*\d)", text):
-            time.sleep(float(found[1]))
-        if found := re.search(r"crash-once=(\S+)", text):
-            marker = Path(found[1])
-            if not marker.exists():
-                marker.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-        elif "crash" in text:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if "fail" in text:
-            raise EngineError("the fake engine was told to fail")
+        obey(_COMMAND.findall(text))
         pitch_hz = cloned_pitch_hz(options.voice.recordings) if options.voice.recordings else OWN_PITCH_HZ
         count = int(len(text) * SECONDS_PER_CHARACTER / options.speed * SAMPLE_RATE)
         tone = (0.3 * np.sin(2 * np.pi * pitch_hz / SAMPLE_RATE * np.arange(count))).astype(np.float32)

@@ -20,10 +20,13 @@ from voice_stack.tts.piper_config import parse_facts
 from voice_stack.utils.audio.word_alignment import cut_words
 from voice_stack.utils.onnx_errors import ONNX_ERRORS
 
-_PHONEME_EXTRAS = {"pinyin": ("g2pW", "zh"), "japanese": ("pyopenjtalk", "ja"), "thai": ("tltk", "th")}
+_PHONEME_EXTRAS = {"pinyin": ("g2pw", "zh"), "japanese": ("pyopenjtalk", "ja"), "thai": ("tltk", "th")}
 """Kinds of phonemes that espeak-ng does not make: the package that does, and the extra of piper-tts that brings it."""
 _PHONEMES_OF_WORDS = {PhonemeType.ESPEAK, PhonemeType.TEXT}
 """Where a word spoken alone has about the phonemes it has in a sentence, at no cost."""
+
+_G2PW = "g2pW"
+"""The folder beside a voice into which piper-tts puts what it fetches for Chinese."""
 
 MAX_LANES = 8
 
@@ -54,6 +57,16 @@ class PiperEngine(TtsEngine):
         self._voice, self._alone_voice = (_open_voice(part, config, model.parent) for part in (models[0], models[-1]))
         self.lanes = min(cores, MAX_LANES)
         self.sample_rate = config.sample_rate
+
+    def require_resources(self, *, offline: bool) -> None:
+        """See `TtsEngine.require_resources`: at the first Chinese text piper-tts fetches a model of its own."""
+        needs_g2pw = self._voice.config.phoneme_type is PhonemeType.PINYIN
+        resources = self._voice.download_dir / _G2PW
+        if offline and needs_g2pw and not (resources / "g2pw.onnx").exists():
+            raise ModelLoadError(
+                f"this voice reads its text by way of the model g2pW, which is not in {resources} and is not fetched "
+                "with OFFLINE=true: start once with OFFLINE=false and let the voice speak"
+            )
 
     def synthesize(self, text: str, options: VoiceOptions) -> Iterator[Spoken]:
         config = SynthesisConfig(

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import shutil
 import tempfile
 import time
 from collections import OrderedDict
@@ -21,6 +22,9 @@ logger = logging.getLogger(__name__)
 FORMAT = "1"
 UNUSED_DAYS = 30
 """After so long without use a file goes: the voice it belongs to may have been deleted since."""
+PARTIAL_LIFE_S = 3600.0
+"""Writing takes a second: what is so old was left by a process that was killed."""
+_PARTIAL = ".new-"
 _IN_MEMORY = 256
 
 
@@ -114,7 +118,7 @@ class LatentStore:
         tensors = {f.name: getattr(latents, f.name).detach().cpu().contiguous() for f in fields(latents)}
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.TemporaryDirectory(dir=self._folder, prefix=".") as partial:
+            with tempfile.TemporaryDirectory(dir=self._folder, prefix=_PARTIAL) as partial:
                 part = Path(partial) / "latents"
                 save_file(tensors, part)
                 part.replace(self._folder / f"{key}.safetensors")
@@ -123,10 +127,16 @@ class LatentStore:
             log_event(logger, logging.WARNING, "speaker latents not kept", folder=self._folder, reason=str(error))
 
     def _remove_unused(self) -> None:
-        oldest = time.time() - UNUSED_DAYS * 86_400
-        for file in self._folder.glob("*.safetensors") if self._folder is not None else ():
+        now = time.time()
+        for file in self._folder.iterdir() if self._folder is not None and self._folder.is_dir() else ():
+            is_unfinished = file.name.startswith(_PARTIAL)
+            life_s = PARTIAL_LIFE_S if is_unfinished else UNUSED_DAYS * 86_400
             try:
-                if file.stat().st_mtime < oldest:
+                if now - file.stat().st_mtime < life_s:
+                    continue
+                if is_unfinished:
+                    shutil.rmtree(file)
+                elif file.suffix == ".safetensors":
                     file.unlink()
             except OSError as error:
                 log_event(logger, logging.WARNING, "old speaker latents stay", file=file, reason=str(error))

@@ -19,7 +19,8 @@ from av.container import InputContainer
 from av.stream import Discard, Disposition
 from numpy.typing import NDArray
 
-from voice_stack.core.errors import AudioTooShortError, InvalidAudioError
+from voice_stack.core.errors import AudioTooShortError
+from voice_stack.utils.audio.bounds import MAX_STREAMS, StallWatch, audio_too_long
 from voice_stack.utils.audio.mono import regroup, resample_frames
 from voice_stack.utils.audio.sources import AudioSource, invalid_audio, pick_track
 from voice_stack.utils.audio.timeline import CONTAINERS, Timeline
@@ -43,6 +44,7 @@ _CONTAINERS = (
 _OPTIONS = {
     "format_whitelist": ",".join(_CONTAINERS.split()),
     "protocol_whitelist": "file",
+    "max_streams": str(MAX_STREAMS),
     "enable_drefs": "0",  # an MP4 may name other files as the place of its samples
 }
 
@@ -72,7 +74,8 @@ def decode_blocks(
     """
     total = 0
     with _open_audio(_as_source(source)) as (container, stream):
-        chunks = resample_frames(_decode(_read_packets(container, stream)), sample_rate, _timeline(container))
+        frames = _decode(_read_packets(container, stream))
+        chunks = resample_frames(frames, sample_rate, _timeline(container), max_duration_s)
         for block in regroup(chunks, round(max(block_s, MIN_DURATION_S) * sample_rate)):
             total += block.size
             _check_length(total, sample_rate, max_duration_s)
@@ -166,8 +169,9 @@ def _read_packets(container: InputContainer, stream: AudioStream) -> "Iterator[P
 
 
 def _decode(packets: "Iterable[Packet[AudioStream]]") -> Iterator[AudioFrame]:
-    skipped = 0
+    skipped, stall = 0, StallWatch()
     for packet in packets:
+        stall.check()
         try:
             frames = packet.decode()
         except MemoryError:
@@ -176,7 +180,9 @@ def _decode(packets: "Iterable[Packet[AudioStream]]") -> Iterator[AudioFrame]:
             skipped += 1
             logger.debug("Skipped a damaged packet of the audio file: %s", error.strerror)
             continue
-        yield from frames
+        if frames:
+            yield from frames
+            stall.restart()
     if skipped:
         logger.warning("Damaged packets of the audio file skipped: %d", skipped)
 
@@ -191,8 +197,6 @@ def _timeline(container: InputContainer) -> Timeline | None:
 def _check_length(samples: int, sample_rate: int, max_duration_s: float | None) -> None:
     """Called with the samples so far: only a file's last block can be below the minimum."""
     if max_duration_s is not None and samples > max_duration_s * sample_rate:
-        raise InvalidAudioError(
-            f"The audio is longer than the limit of {max_duration_s:g} seconds.", code="audio_too_long"
-        )
+        raise audio_too_long(max_duration_s)
     if samples < MIN_DURATION_S * sample_rate:
         raise AudioTooShortError(f"Audio file is too short. Minimum audio length is {MIN_DURATION_S} seconds.")

@@ -7,19 +7,17 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
-from voice_stack.utils.audio.sources import invalid_audio
+from voice_stack.utils.audio.bounds import audio_too_long, check_shape
 from voice_stack.utils.audio.timeline import Timeline
 
 # Resampling frame by frame costs twice the time of resampling a few seconds at once.
 _GROUP_SAMPLES = 131_072
 _GROUP_S = 8
 _S32_SCALE = np.float32(2.0**-31)
-# Outside this range a header lies, and the resampler's filter would need gigabytes.
-_SAMPLE_RATES = range(1_000, 768_001)
 
 
 def resample_frames(
-    frames: Iterable[AudioFrame], sample_rate: int, timeline: Timeline | None
+    frames: Iterable[AudioFrame], sample_rate: int, timeline: Timeline | None, max_duration_s: float | None = None
 ) -> Iterator[NDArray[np.float32]]:
     """Downmix and resample frames; a gap in their times becomes zeros.
 
@@ -27,9 +25,10 @@ def resample_frames(
         frames: Decoded sound.
         sample_rate: Rate of the result in Hz.
         timeline: Finds the gaps; None: there are none.
+        max_duration_s: A longer gap is refused at once, and not filled with zeros until it is too long.
 
     Raises:
-        InvalidAudioError: A sample rate that no recording has.
+        InvalidAudioError: A sample rate or a number of channels that no recording has, or a gap that is too long.
     """
     shape: tuple[str, str, int, int] | None = None
     converter: _MonoConverter | None = None
@@ -39,7 +38,10 @@ def resample_frames(
         if converter is None or found != shape or gap_s:
             if converter is not None:
                 yield from converter.finish()
+            check_shape(frame.sample_rate, frame.layout.nb_channels)
             shape, converter = found, _MonoConverter(frame.sample_rate, sample_rate)
+        if max_duration_s is not None and gap_s > max_duration_s:
+            raise audio_too_long(max_duration_s)
         yield from _silence(round(gap_s * sample_rate))
         yield from converter.push(frame)
     if converter is not None:
@@ -50,9 +52,6 @@ class _MonoConverter:
     """Resampling and downmix of frames that all have the same format, layout and rate."""
 
     def __init__(self, source_rate: int, sample_rate: int) -> None:
-        if source_rate not in _SAMPLE_RATES:
-            limits = f"{_SAMPLE_RATES.start} to {_SAMPLE_RATES.stop - 1} Hz"
-            raise invalid_audio(f"its sample rate is {source_rate} Hz; possible are {limits}")
         # Integers, because only then FFmpeg scales the sum of the channels so that it cannot overflow.
         self._resampler = av.AudioResampler(format="s32", layout="mono", rate=sample_rate)
         self._fifo = av.AudioFifo()

@@ -120,12 +120,16 @@ class StreamingVad:
 
 
 class EverythingIsSpeech:
-    """In the place of `StreamingVad` where nothing may be left out: every frame has probability 1."""
+    """In the place of `StreamingVad` where nothing may be left out: every frame has probability 1.
+
+    Args:
+        samples: How much of the stream has been before it.
+    """
 
     OPTIONS: ClassVar = VadOptions(min_speech_ms=0, min_silence_ms=0, speech_pad_ms=0)
 
-    def __init__(self) -> None:
-        self._rest = 0
+    def __init__(self, samples: int = 0) -> None:
+        self._rest = samples % FRAME
 
     def probabilities(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         """One for each frame completed by `block`."""

@@ -1,0 +1,68 @@
+"""Models whose files are damaged: found out when they do not load, named, and fetched again where that can be done."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from voice_stack.core.errors import ModelLoadError, ModelNotFoundError
+from voice_stack.core.logging import log_event
+from voice_stack.core.model_files import FileCheck
+from voice_stack.core.model_store import ModelStore
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def load_model(store: ModelStore, name: str, load: Callable[[Path], T]) -> T:
+    """Load a model; if that fails and its files are not what they were, fetch them again and load it once more.
+
+    Args:
+        store: Where models are.
+        name: The model.
+        load: Loads what lies in the folder, or the file.
+
+    Raises:
+        ModelNotFoundError: Nothing has that name, or no source has it.
+        ModelLoadError: It does not load; the message names damaged files.
+    """
+    try:
+        return load(store.resolve(name))
+    except ModelLoadError as error:
+        damaged = [check for check in _check(store, name) if not check.intact]
+        if not damaged:
+            raise
+        names = ", ".join(check.name for check in damaged)
+        log_event(logger, logging.ERROR, "model files are damaged", model=name, files=names, reason=error.message)
+        if not store.repair(name):
+            raise ModelLoadError(
+                f"model {name!r}: damaged files: {names} in {store.path(name)}; they cannot be fetched again from "
+                f"here. Remove it with: voice-stack models remove {name}"
+            ) from error
+        log_event(logger, logging.WARNING, "damaged model was fetched again", model=name)
+        return load(store.resolve(name))
+
+
+def _check(store: ModelStore, name: str) -> tuple[FileCheck, ...]:
+    try:
+        return store.verify(name)
+    except ModelNotFoundError:
+        return ()
+
+
+def require_models(store: ModelStore, model: str, fallback: str) -> None:
+    """Do nothing if a server can work: with its model, or else with its fall-back model.
+
+    Raises:
+        ModelNotFoundError: It cannot.
+    """
+    if fallback:
+        store.require(fallback)
+    try:
+        store.require(model)
+    except ModelNotFoundError as error:
+        if not fallback:
+            raise
+        fields = {"model": model, "fallback_model": fallback, "reason": error.message}
+        log_event(logger, logging.WARNING, "the model is not here: the fall-back model does its work", **fields)
