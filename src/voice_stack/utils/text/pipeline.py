@@ -12,6 +12,7 @@ from voice_stack.utils.text.script import MAX_PAUSE_S, split_pauses
 from voice_stack.utils.text.sentences import sentence_ends, split_sentences
 from voice_stack.utils.text.spoken import read_spans
 from voice_stack.utils.text.spoken.languages import GRAMMARS
+from voice_stack.utils.text.writing import can_be_japanese
 
 MAX_BLOCK_CHARS = 2000
 """Longer paragraphs are worked on in pieces, so that neither the first clause nor memory waits for a text's length."""
@@ -23,8 +24,6 @@ _LAST_PLACE_CHARS = 40  # what must follow a full stop in a piece to tell whethe
 _SURE = 0.97
 _SURE_OF_SCRIPT = 0.8
 _MIN_WORDS = 4
-_MIN_CHINESE_CHARS = 15
-"""A shorter sentence without kana, as a name or a headline, is nothing unusual in a Japanese text."""
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 
 
@@ -187,6 +186,6 @@ def sentence_language(sentence: str, language: str, languages: Sequence[str]) ->
     among = {*languages, *GRAMMARS.keys() - {require_language(code).code for code in languages}}
     sure = (_SURE if is_latin else _SURE_OF_SCRIPT) if language else 0.0
     found = detect_text_language(sentence, among, min_probability=sure)
-    if (language, found) == ("ja", "zh") and len(sentence) < _MIN_CHINESE_CHARS:
+    if (language, found) == ("ja", "zh") and can_be_japanese(sentence):
         return language
     return found if found in languages and found is not None else language
