@@ -41,7 +41,7 @@ SPOKEN: dict[str, tuple[str, float, float]] = {
 """Text, and the shortest and longest speech that is plausible for it, in seconds."""
 
 UNREADABLE = {
-    "Привет, как дела? Что нового, Anna?": "Cyrillic letters and looks like Russian",
+    "Здравствуйте, меня зовут Анна, а это Anna.": "Cyrillic letters and looks like Russian",
     "שלום לכולם, ברוכים הבאים.": "Hebrew letters",
     "你": "Chinese letters",
     "こんにちは": "Japanese letters; voice 'alloy' speaks en; engines that do: kokoro, xtts",

@@ -85,9 +85,15 @@ def test_text_is_read_in_its_own_language(asr_server: RunningServer, tts: OpenAI
 
 @pytest.mark.parametrize(
     ("voice", "text", "language"),
-    [("jf_alpha", "東京都庁舎", "ja"), ("zf_xiaobei", "東京都庁舎", "zh"), ("jf_alpha", "我们去公园", "zh")],
+    [
+        ("jf_alpha", "東京都庁舎", "ja"),
+        ("zf_xiaobei", "東京都庁舎", "zh"),
+        ("jf_alpha", "我们去公园", "zh"),
+        ("bm_george", "5/3/24", "en-GB"),
+        ("af_heart", "5/3/24", "en-US"),
+    ],
 )
-def test_ideographs_alone_are_read_in_the_language_of_the_voice(
+def test_what_may_be_read_in_several_ways_is_read_as_the_people_of_the_voice_do(
     server: RunningServer, voice: str, text: str, language: str
 ) -> None:
     body = {"model": "tts-1", "voice": voice, "input": text}

@@ -32,7 +32,7 @@ from voice_stack.tts.turns import Turn, Turns
 from voice_stack.tts.voice_sources import open_library
 from voice_stack.tts.voices import Voice, VoiceLibrary
 from voice_stack.utils.audio.encode import require_format
-from voice_stack.utils.language import detect_text_language, require_language
+from voice_stack.utils.language import detect_text_language, find_region, require_language
 from voice_stack.utils.text import is_speakable, normalise
 from voice_stack.utils.text.script import ScriptPart, parse_script
 from voice_stack.utils.text.writing import can_be_japanese
@@ -103,8 +103,9 @@ class TtsService:
         if body.language and voice.languages and language not in voice.languages:
             raise refuse_language(voice, body.language, self.voices)
         await asyncio.to_thread(require_readable, part.text, voice, self.voices)
-        spoken = language if language in voice.languages else next(iter(voice.languages), language or "")
-        passage = Passage(part.text, voice.engine_voice, spoken or "", voice.languages, body.speed)
+        spoken = language if language in voice.languages else next(iter(voice.languages), language)
+        tag = _add_region(spoken, body.language, voice) if spoken else ""
+        passage = Passage(part.text, voice.engine_voice, tag, voice.languages, body.speed)
         return engine_spec(self.settings, voice.engine, _model_of(voice, choice)), passage
 
     async def _require_ready(self, voice: Voice) -> Voice:
@@ -146,6 +147,12 @@ class TtsService:
         # The first call loads the language model: a second, so not on the event loop.
         found = await asyncio.to_thread(detect_text_language, text, languages)
         return "ja" if (found, *voice.languages[:1]) == ("zh", "ja") and can_be_japanese(text) else found
+
+
+def _add_region(language: str, named: str | None, voice: Voice) -> str:
+    """The language with the region that the request names, or in its own language the voice's."""
+    region = find_region(named) if named else voice.region if language in voice.languages[:1] else ""
+    return f"{language}-{region}" if region else language
 
 
 def _read_parts(text: str) -> list[ScriptPart]:

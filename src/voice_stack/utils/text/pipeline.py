@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from voice_stack.utils.language import detect_text_language, require_language
+from voice_stack.utils.language import detect_text_language, find_region, require_language
 from voice_stack.utils.text.clauses import PARAGRAPH_PAUSE_S, Clause, attach_unspeakable, cut_sentence
 from voice_stack.utils.text.plain import is_speakable, normalise
 from voice_stack.utils.text.pronunciation import Pronunciations
@@ -65,7 +65,8 @@ def clauses(
 
     Args:
         text: As the client wrote it; Markdown is removed.
-        language: Code of its language; empty if not known.
+        language: Code of its language, perhaps with a region, which some readings depend on (`en-GB`); empty if not
+            known.
         languages: Codes of what the voice speaks: with several, a sentence that is clearly in another one than the
             text is read in that.
         rules: Pronunciations that go before everything else.
@@ -83,7 +84,7 @@ def clauses(
             held, is_marked = step, False
         else:
             pause_s = step + held.pause_s if held is not None and is_marked else step
-            held = replace(held or Clause("", 0.0, language), pause_s=min(pause_s, MAX_PAUSE_S))
+            held = replace(held or Clause("", 0.0, _code_of(language)), pause_s=min(pause_s, MAX_PAUSE_S))
             is_marked = True
     if held is not None:
         yield held if is_marked else replace(held, pause_s=0.0)
@@ -153,8 +154,9 @@ class _Reader:
         return spoken
 
     def _read_sentence(self, sentence: str, *, is_first: bool) -> Iterator[Clause]:
-        language = sentence_language(sentence, self.language, self.languages)
-        read = read_spans(sentence, language, self.rules.find(sentence, language))
+        language = sentence_language(sentence, _code_of(self.language), self.languages)
+        tag = self.language if language == _code_of(self.language) else language
+        read = read_spans(sentence, tag, self.rules.find(sentence, language))
         max_chars = self.limits.of(language)
         first_max_chars = min(self.limits.first_max_chars, max_chars) if is_first else max_chars
         said = written = 0
@@ -163,6 +165,12 @@ class _Reader:
             until = read.written_until(said)
             yield replace(clause, language=language, source=sentence[written:until].strip())
             written = max(written, until)
+
+
+def _code_of(tag: str) -> str:
+    """The language of a tag without the region; other spellings stay as they are."""
+    region = find_region(tag)
+    return tag[: -len(region) - 1] if region and tag.upper().endswith(region) else tag
 
 
 def sentence_language(sentence: str, language: str, languages: Sequence[str]) -> str:
