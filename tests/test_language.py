@@ -5,7 +5,7 @@ import pytest
 from faster_whisper.tokenizer import _LANGUAGE_CODES
 
 from voice_stack.core.errors import UnsupportedValueError
-from voice_stack.utils.language import LANGUAGES, detect_text_language, find_language, require_language
+from voice_stack.utils.language import LANGUAGES, detect_text_language, find_language, find_region, require_language
 
 XTTS = ("en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh-cn", "hu", "ko", "ja", "hi")
 
@@ -168,3 +168,19 @@ def test_many_threads_with_different_choices_get_their_own_answers() -> None:
 def test_two_spellings_of_one_language_give_the_same_one_each_time() -> None:
     text = "The weather is lovely today, shall we go for a walk?"
     assert {detect_text_language(text, {"en-US", "en-GB", "de"}) for _ in range(5)} == {"en-GB"}
+
+
+@pytest.mark.parametrize(
+    ("tag", "region"),
+    [
+        ("en-GB", "GB"),
+        ("en_us", "US"),
+        ("pt_BR.UTF-8", "BR"),
+        ("zh-Hant-HK", "HK"),
+        ("en", ""),
+        ("english", ""),
+        ("", ""),
+    ],
+)
+def test_region_of_a_tag(tag: str, region: str) -> None:
+    assert find_region(tag) == region

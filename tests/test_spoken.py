@@ -56,6 +56,31 @@ SAYINGS = {
         ("$5-10, €5–€10", "five to ten dollars, five to ten euros"),
         ("$.50, 99¢, 1¢", "fifty cents, ninety-nine cents, one cent"),
         ("$25/hr, $50k/yr, 3/day", "twenty-five dollars per hour, fifty thousand dollars per year, three per day"),
+        ("Born 5/3/24, died 12/25/99",
+         "Born May third, twenty twenty-four, died December twenty-fifth, nineteen ninety-nine"),
+        ("2/5 of it, 7/8, 1 3/5 cups, ⅜", "two fifths of it, seven eighths, one and three fifths cups, three eighths"),
+        ("versions 1.2.10 and 10/12", "versions one dot two dot ten and ten/twelve"),
+        ("He is 6'2\" tall, a 27\" screen, 6\" of snow",
+         "He is six feet two inches tall, a twenty-seven inch screen, six inches of snow"),
+        ('She said "I am 27" and "no."', 'She said "I am twenty-seven" and "no."'),
+        ("6 ft 2 in, 5 ft. tall, 10 in. wide, 2 in London",
+         "six feet two inches, five feet tall, ten inches wide, two in London"),
+        ("100 MB/s, 1 Gbps, 16 GB", "one hundred megabytes per second, one gigabit per second, sixteen gigabytes"),
+        ("1.5M users, 10-15k people, 3k",
+         "one point five million users, ten to fifteen thousand people, three thousand"),
+        ("4K TV, 3M, 7B model", "four K TV, three M, seven B model"),
+        ("Dr. Smith lives on Maple Dr. near Dr. Jones.", "Doctor Smith lives on Maple Drive near Doctor Jones."),
+        ("5 Old Oak Dr. Springfield, Hello Dr., the Dr. is in",
+         "five Old Oak Drive Springfield, Hello Doctor, the Doctor is in"),
+        ("12 Main St. Springfield, St. Peter", "twelve Main Street Springfield, Saint Peter"),
+        ("12\u202f345 and 1\u202f234\u202f567",
+         "twelve thousand three hundred forty-five and one million two hundred thirty-four thousand "
+         "five hundred sixty-seven"),
+        ("Open my_file2.tar.gz or main.py.", "Open my underscore file two dot tar dot gz or main dot py."),
+        ("#VoiceStack by @some_user, C#", "hashtag Voice Stack by at some user, C#"),
+        ("3x faster, 2x4, 1920x1080", "three times faster, two by four, nineteen twenty by one thousand eighty"),
+        ("~10, ≥ 5, ±2, 10 ± 1", "about ten, at least five, plus or minus two, ten plus or minus one"),
+        ("192.168.1.1, 30 sec", "one hundred ninety-two dot one hundred sixty-eight dot one dot one, thirty seconds"),
     ],
     "de": [
         ("21 Katzen, 1.234 Mäuse, 3,14",
@@ -72,6 +97,14 @@ SAYINGS = {
         ("www.bild.de", "w w w Punkt bild Punkt de"),
         ("In der Hauptstr. 5, in der Ringstr.", "In der Hauptstraße fünf, in der Ringstraße."),
         ("5–10 €, €5-10", "fünf bis zehn Euro, fünf bis zehn Euro"),
+        ("2/5, 1/7, ⅞", "zwei Fünftel, ein Siebtel, sieben Achtel"),
+        ("5 MB/s, 12 345, 12\u202f345 m",
+         "fünf Megabyte pro Sekunde, zwölftausenddreihundertfünfundvierzig, "
+         "zwölftausenddreihundertfünfundvierzig Meter"),
+        ("am 05.03.24, Version 1.2.10",
+         "am fünften März zweitausendvierundzwanzig, Version eins Punkt zwei Punkt zehn"),
+        ("~10, >5, a.pdf, #Bahn", "etwa zehn, mehr als fünf, a Punkt pdf, hashtag Bahn"),
+        ("1,5M Nutzer, 3k", "eine Million fünfhunderttausend Nutzer, dreitausend"),
     ],
     "fr": [
         ("21 chats, 1 234 souris, 3,14",
@@ -80,6 +113,8 @@ SAYINGS = {
         ("Louis XIV, XXe siècle, François Ier", "Louis quatorze, vingtième siècle, François premier"),
         ("5,50 €, 3 millions €", "cinq euros cinquante, trois millions d'euros"),
         ("à 1 h, 50 %, 2e, M. Dupont", "à une heure, cinquante pour cent, deuxième, Monsieur Dupont"),
+        ("2/5, 8/9", "deux cinquièmes, huit neuvièmes"),
+        ("le 5/3/24, 5 MB/s", "le cinq mars deux mille vingt-quatre, cinq mégaoctets par seconde"),
     ],
     "es": [
         ("21 gatos, 21 horas, 3,14", "veintiún gatos, veintiuna horas, tres coma catorce"),
@@ -88,33 +123,39 @@ SAYINGS = {
         ("5,50 €, $3 millones, 1 kg, 50 %",
          "cinco euros con cincuenta, tres millones de dólares, un kilogramo, cincuenta por ciento"),
         ("1º, 2ª, EE. UU., Sr. López", "primero, segunda, Estados Unidos, señor López"),
+        ("2/5, 1/10", "dos quintos, un décimo"),
     ],
     "it": [
         ("3,14, 1 kg, 50%", "tre virgola quattordici, un chilogrammo, cinquanta per cento"),
         ("Il 1° maggio 2024 alle 14:30", "Il primo maggio duemilaventiquattro alle quattordici e trenta"),
         ("XX secolo, Enrico VIII", "ventesimo secolo, Enrico ottavo"),
         ("5,50 €", "cinque euro e cinquanta"),
+        ("2/5, 1/8", "due quinti, un ottavo"),
     ],
     "pt": [
         ("21 gatos, 2 horas, 3,14", "vinte e um gatos, duas horas, três vírgula catorze"),
         ("1 de maio de 2024", "primeiro de maio de dois mil e vinte e quatro"),
         ("R$ 5,50, século XXI, Pedro II", "cinco reais e cinquenta centavos, século vinte e um, Pedro segundo"),
+        ("2/5, 1/9", "dois quintos, um nono"),
     ],
     "nl": [
         ("21 katten, 3,14", "eenentwintig katten, drie komma veertien"),
         ("om 14:30 uur, in 1984", "om veertien uur dertig, in negentienvierentachtig"),
         ("€ 5,50, 1e, Willem II, bijv. 5 km",
          "vijf euro vijftig, eerste, Willem de tweede, bijvoorbeeld vijf kilometer"),
+        ("2/5, 1/8", "twee vijfde, een achtste"),
     ],
     "pl": [
         ("2 km, 5 kg, 2 h, 50%", "dwa kilometry, pięć kilogramów, dwie godziny, pięćdziesiąt procent"),
         ("5 maja o 14:30", "piątego maja o czternastej trzydzieści"),
         ("w 1984 roku", "w tysiąc dziewięćset osiemdziesiątym czwartym roku"),
         ("5,50 zł, np. to", "pięć złotych pięćdziesiąt groszy, na przykład to"),
+        ("1/5, 2/5, 5/6", "jedna piąta, dwie piąte, pięć szóstych"),
     ],
     "cs": [
         ("3,14, 2 Kč, 5 km, 5 s ním", "tři celé čtrnáct, dvě koruny, pět kilometrů, pět s ním"),
         ("5. března", "pátého března"),
+        ("1/5, 2/5, 5/6", "jedna pětina, dvě pětiny, pět šestin"),
     ],
     "ru": [
         ("21 кошка, 2 минуты, 2 км", "двадцать одна кошка, две минуты, два километра"),
@@ -123,15 +164,18 @@ SAYINGS = {
         ("5 марта, 1-й, 2-я", "пятого марта, первый, вторая"),
         ("XX век, в XXI веке", "двадцатый век, в двадцать первом веке"),
         ("5,50 ₽, 50 %, т. е. так", "пять рублей пятьдесят копеек, пятьдесят процентов, то есть так"),
+        ("1/5, 2/5, 5 МБ/с, #Новости", "одна пятая, две пятых, пять мегабайт в секунду, хештег Новости"),
     ],
     "hu": [
         ("2 km, 2 óra, 50%", "két kilométer, két óra, ötven százalék"),
         ("március 5-én, XX. század", "március ötödikén, huszadik század"),
         ("3,14", "három egész tizennégy század"),
+        ("2/5, 5 MB/s", "két ötöd, öt megabájt per másodperc"),
     ],
     "tr": [
         ("%50, 5 ₺, 3'üncü", "yüzde elli, beş lira, üçüncü"),
         ("100 km/h", "saatte yüz kilometre"),
+        ("2/5, 5 MB/s", "beşte iki, saniyede beş megabayt"),
     ],
     "ar": [("٢٥", "خمسة وعشرون"), ("3.14", "ثلاثة فاصل أربعة عشر"), ("50%", "خمسون بالمئة")],
     "zh": [
@@ -139,10 +183,12 @@ SAYINGS = {
         ("2个人，21只猫", "两个人，二十一只猫"),
         ("第2次，2次，第2个人", "第二次，两次，第二个人"),
         ("50%，5km，-5°C，¥5", "百分之五十，五公里，负五摄氏度，五元"),
+        ("2/5，5 MB/s", "五分之二，每秒钟五兆字节"),
     ],
     "ja": [
         ("2024年3月5日14:30", "二千二十四年三月五日十四時三十分"),
         ("¥500、50%、5km", "五百円、五十パーセント、五キロメートル"),
+        ("2/5、5 MB/s", "五分の二、毎秒五メガバイト"),
     ],
     "ko": [
         ("3시, 5명, 6월 5일", "세 시, 다섯 명, 유월 오 일"),
@@ -157,6 +203,25 @@ SAYINGS = {
 )
 def test_text_is_read_as_it_is_spoken(language: str, written: str, spoken: str) -> None:
     assert speak_out(written, language) == spoken
+
+
+@pytest.mark.parametrize(
+    ("tag", "spoken"),
+    [
+        ("en", "May third, twenty twenty-four"),
+        ("en-US", "May third, twenty twenty-four"),
+        ("en-XX", "May third, twenty twenty-four"),
+        ("en-GB", "the fifth of March, twenty twenty-four"),
+        ("en_AU", "the fifth of March, twenty twenty-four"),
+    ],
+)
+def test_english_dates_are_in_the_order_of_the_country(tag: str, spoken: str) -> None:
+    assert speak_out("5/3/24", tag) == speak_out("5/3/2024", tag) == spoken
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u2007", "\u2009", "\u202f"])
+def test_blanks_that_do_not_break_are_inside_one_number(blank: str) -> None:
+    assert speak_out(normalise(f"5{blank}000, 20{blank}%"), "en") == "five thousand, twenty percent"
 
 
 def test_every_language_of_xtts_has_a_grammar_and_sayings() -> None:

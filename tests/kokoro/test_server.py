@@ -83,6 +83,28 @@ def test_text_is_read_in_its_own_language(asr_server: RunningServer, tts: OpenAI
         assert character_error_rate(JAPANESE, heard["text"]) <= 0.2, heard["text"]
 
 
+@pytest.mark.parametrize(
+    ("voice", "text", "language"),
+    [
+        ("jf_alpha", "東京都庁舎", "ja"),
+        ("zf_xiaobei", "東京都庁舎", "zh"),
+        ("jf_alpha", "我们去公园", "zh"),
+        ("bm_george", "5/3/24", "en-GB"),
+        ("af_heart", "5/3/24", "en-US"),
+    ],
+)
+def test_what_may_be_read_in_several_ways_is_read_as_the_people_of_the_voice_do(
+    server: RunningServer, voice: str, text: str, language: str
+) -> None:
+    body = {"model": "tts-1", "voice": voice, "input": text}
+    with server.http() as client:
+        found, named = (client.post("/v1/audio/speech", json=body | more) for more in ({}, {"language": language}))
+    # One tag is one reading: the language is part of it.
+    assert (found.status_code, named.status_code) == (200, 200)
+    assert found.headers["etag"] == named.headers["etag"]
+    assert named.headers["x-cache"] == "hit"
+
+
 def test_languages_without_their_package_are_refused_with_its_name(
     start_server: StartServer, kokoro_dir: Path, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from voice_stack.tts.library.shelf import Shelf
 from voice_stack.tts.models import TTS_MODELS
 from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.voices import OPENAI_VOICES, Voice
-from voice_stack.utils.language import require_language
+from voice_stack.utils.language import find_region, require_language
 
 RECOMMENDED_ENGINE = "xtts"
 """Named to whoever has recordings and no engine for them."""
@@ -74,6 +74,7 @@ class ClonedVoices:
             engine=engine or RECOMMENDED_ENGINE,
             model=self._model(engine or RECOMMENDED_ENGINE),
             languages=tuple(dict.fromkeys((*own, *sorted(_languages(engine))))),
+            region=find_region(sidecar.language),
             engine_voice=EngineVoice(recordings=recorded.recordings, options=tuple(sorted(sidecar.options.items()))),
             name=recorded.name,
             kind="cloned",

@@ -31,6 +31,7 @@ _PEOPLE = {
     "a": "American English", "b": "British English", "e": "Spanish", "f": "French", "h": "Hindi", "i": "Italian",
     "j": "Japanese", "p": "Brazilian Portuguese", "z": "Mandarin Chinese",
 }  # fmt: skip
+_REGIONS = {"a": "US", "b": "GB", "p": "BR"}
 _SEXES = {"f": "female", "m": "male"}
 
 
@@ -63,7 +64,8 @@ def find_kokoro_blend(store: ModelStore, default: str | None, name: str) -> Voic
     voice = _voice(blend[0][0], model, EngineVoice(blend=blend))
     mixed = ", ".join(f"{share:.0%} {part}" for part, share in blend)
     return Voice(
-        id=name, engine=ENGINE, model=model, languages=voice.languages, engine_voice=voice.engine_voice,
+        id=name, engine=ENGINE, model=model, languages=voice.languages, region=voice.region,
+        engine_voice=voice.engine_voice,
         description=f"mixed of {mixed}", licence=LICENCE,
     )  # fmt: skip
 
@@ -90,6 +92,7 @@ def _voice(name: str, model: str, engine_voice: EngineVoice) -> Voice:
         engine=ENGINE,
         model=model,
         languages=tuple(sorted(SPOKEN_LANGUAGES, key=lambda language: (language != own, language))),
+        region=_REGIONS.get(prefix[:1], ""),
         engine_voice=engine_voice,
         name=given_name.capitalize() or name,
         description=", ".join(filter(None, (people, sex))),

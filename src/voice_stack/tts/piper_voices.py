@@ -15,7 +15,7 @@ from voice_stack.tts.models import find_piper_voice
 from voice_stack.tts.piper_config import VoiceFacts, read_facts
 from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.voices import Voice
-from voice_stack.utils.language import find_language
+from voice_stack.utils.language import find_language, find_region
 
 SPEAKER_MARK = "#"
 
@@ -80,6 +80,7 @@ def _voice(store: ModelStore, model: str) -> Voice:
         engine="piper",
         model=model,
         languages=spec.languages if spec else (language.code,) if language else (),
+        region=find_region(spec.name.partition("-")[0]) if spec else "",
         description=f"{description}; {facts.describe_speakers()}" if facts and facts.speaker_count > 1 else description,
     )
 

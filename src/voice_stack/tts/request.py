@@ -16,7 +16,7 @@ class Passage:
     Attributes:
         text: As the client wrote it.
         voice: Who speaks.
-        language: Code of its language; empty if not known.
+        language: Code of its language, with a region where that is known (`en-GB`); empty if not known.
         languages: Codes of all languages the voice speaks: a sentence may be in another one than the passage.
         speed: 1 is the voice's own pace, 2 twice as fast.
     """

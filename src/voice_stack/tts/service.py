@@ -26,6 +26,7 @@ from voice_stack.tts.fallback_voice import FallbackVoices
 from voice_stack.tts.library.shelf import Shelf
 from voice_stack.tts.library.uploads import VoiceUploads
 from voice_stack.tts.models import DEFAULT_MODEL_NAMES
+from voice_stack.tts.readable import refuse_language, require_readable
 from voice_stack.tts.request import Passage, SpeechRequest
 from voice_stack.tts.schemas import SpeechBody
 from voice_stack.tts.settings import TtsSettings
@@ -34,9 +35,10 @@ from voice_stack.tts.turns import Turn, Turns
 from voice_stack.tts.voice_sources import open_library
 from voice_stack.tts.voices import Voice, VoiceLibrary
 from voice_stack.utils.audio.encode import require_format
-from voice_stack.utils.language import detect_text_language, require_language
+from voice_stack.utils.language import detect_text_language, find_region, require_language
 from voice_stack.utils.text import is_speakable, normalise
 from voice_stack.utils.text.script import ScriptPart, parse_script
+from voice_stack.utils.text.writing import can_be_japanese
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +99,18 @@ class TtsService:
 
     async def _cast(self, part: ScriptPart, body: SpeechBody, choice: ModelChoice) -> tuple[EngineSpec, Passage]:
         """Who speaks a part of the text, on which engine."""
-        language = await self._find_language(part.text, body.language, choice)
         name = part.voice or body.voice
-        voice = await self._require_ready(self.voices.find(name, engine=choice.engine, language=language))
+        voice = self.voices.find(name, engine=choice.engine)
+        language = await self._find_language(part.text, body.language, voice, choice)
+        if language not in {None, *voice.languages[:1]}:
+            voice = self.voices.find(name, engine=choice.engine, language=language)
+        voice = await self._require_ready(voice)
         if body.language and voice.languages and language not in voice.languages:
-            raise self._refuse_language(voice, body.language)
-        spoken = language if language in voice.languages else next(iter(voice.languages), language or "")
-        passage = Passage(part.text, voice.engine_voice, spoken or "", voice.languages, body.speed)
+            raise refuse_language(voice, body.language, self.voices)
+        await asyncio.to_thread(require_readable, part.text, voice, self.voices)
+        spoken = language if language in voice.languages else next(iter(voice.languages), language)
+        tag = _add_region(spoken, body.language, voice) if spoken else ""
+        passage = Passage(part.text, voice.engine_voice, tag, voice.languages, body.speed)
         return engine_spec(self.settings, voice.engine, _model_of(voice, choice)), passage
 
     async def _require_ready(self, voice: Voice) -> Voice:
@@ -135,7 +142,7 @@ class TtsService:
             raise UnsupportedValueError(f"model {name!r}: {error.message}", param="model") from None
         return ModelChoice(engine, model)
 
-    async def _find_language(self, text: str, named: str | None, choice: ModelChoice) -> str | None:
+    async def _find_language(self, text: str, named: str | None, voice: Voice, choice: ModelChoice) -> str | None:
         """The language that the request names, or that a text is in, as far as it can be told."""
         if named:
             return require_language(named).code
@@ -143,21 +150,14 @@ class TtsService:
         if not self.settings.auto_lang or len(languages) < 2:
             return None
         # The first call loads the language model: a second, so not on the event loop.
-        return await asyncio.to_thread(detect_text_language, text, languages)
+        found = await asyncio.to_thread(detect_text_language, text, languages)
+        return "ja" if (found, *voice.languages[:1]) == ("zh", "ja") and can_be_japanese(text) else found
 
-    def _refuse_language(self, voice: Voice, language: str) -> UnsupportedValueError:
-        code = require_language(language).code
-        others = [other.id for other in self.voices.own_voices().values() if code in other.languages]
-        engines = [name for name, can in CAPABILITIES.items() if code in can.languages]
-        offers = (
-            f"voices that do: {', '.join(others)}" if others else f"engines that do: {', '.join(engines) or 'none'}"
-        )
-        extra = CAPABILITIES[voice.engine].missing_extras.get(code)
-        install = f"; {voice.engine} does with pip install 'voice-stack[{extra}]'" if extra else ""
-        return UnsupportedValueError(
-            f"language {language!r}: voice {voice.id!r} speaks {', '.join(voice.languages)}; {offers}{install}",
-            param="language",
-        )
+
+def _add_region(language: str, named: str | None, voice: Voice) -> str:
+    """The language with the region that the request names, or in its own language the voice's."""
+    region = find_region(named) if named else voice.region if language in voice.languages[:1] else ""
+    return f"{language}-{region}" if region else language
 
 
 def _read_parts(text: str) -> list[ScriptPart]:

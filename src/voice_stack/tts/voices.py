@@ -21,6 +21,7 @@ class Voice:
         engine: The engine that speaks.
         model: Its model: a catalogue name, or the path of an operator's file.
         languages: Codes of the languages it speaks, its own first; none if not known.
+        region: Country of its own language, as `GB`; empty if not known.
         engine_voice: What the engine must know of it.
         name: For people; the id if empty.
         kind: Where it comes from.
@@ -34,6 +35,7 @@ class Voice:
     engine: str
     model: str
     languages: tuple[str, ...] = ()
+    region: str = ""
     engine_voice: EngineVoice = field(default_factory=EngineVoice)
     name: str = ""
     kind: Literal["built-in", "cloned", "alias"] = "built-in"

@@ -166,6 +166,15 @@ def find_language(text: str) -> Language | None:
     return _BY_KEY.get(regional[1]) if regional else None
 
 
+def find_region(text: str) -> str:
+    """The country in a language tag (`GB` in `en-GB` or `en_GB.UTF-8`), in capitals; empty if it has none."""
+    key = _key(text)
+    if _REGIONAL.fullmatch(key) is None:
+        return ""
+    subtags = re.split(r"[.@]", key, maxsplit=1)[0].split("-")[1:]
+    return next((subtag.upper() for subtag in subtags if len(subtag) == 2 and subtag.isalpha()), "")
+
+
 def require_language(text: str, *, param: str = "language") -> Language:
     """Find the language a user means, or refuse.
 

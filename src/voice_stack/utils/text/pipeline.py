@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from voice_stack.utils.language import detect_text_language, require_language
+from voice_stack.utils.language import detect_text_language, find_region, require_language
 from voice_stack.utils.text.clauses import PARAGRAPH_PAUSE_S, Clause, attach_unspeakable, cut_sentence
 from voice_stack.utils.text.plain import is_speakable, normalise
 from voice_stack.utils.text.pronunciation import Pronunciations
@@ -12,6 +12,7 @@ from voice_stack.utils.text.script import MAX_PAUSE_S, split_pauses
 from voice_stack.utils.text.sentences import sentence_ends, split_sentences
 from voice_stack.utils.text.spoken import read_spans
 from voice_stack.utils.text.spoken.languages import GRAMMARS
+from voice_stack.utils.text.writing import can_be_japanese
 
 MAX_BLOCK_CHARS = 2000
 """Longer paragraphs are worked on in pieces, so that neither the first clause nor memory waits for a text's length."""
@@ -23,8 +24,6 @@ _LAST_PLACE_CHARS = 40  # what must follow a full stop in a piece to tell whethe
 _SURE = 0.97
 _SURE_OF_SCRIPT = 0.8
 _MIN_WORDS = 4
-_MIN_CHINESE_CHARS = 15
-"""A shorter sentence without kana, as a name or a headline, is nothing unusual in a Japanese text."""
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 
 
@@ -68,7 +67,8 @@ def clauses(
 
     Args:
         text: As the client wrote it; Markdown is removed.
-        language: Code of its language; empty if not known.
+        language: Code of its language, perhaps with a region, which some readings depend on (`en-GB`); empty if not
+            known.
         languages: Codes of what the voice speaks: with several, a sentence that is clearly in another one than the
             text is read in that.
         rules: Pronunciations that go before everything else.
@@ -86,7 +86,7 @@ def clauses(
             held, is_marked = step, False
         else:
             pause_s = step + held.pause_s if held is not None and is_marked else step
-            held = replace(held or Clause("", 0.0, language), pause_s=min(pause_s, MAX_PAUSE_S))
+            held = replace(held or Clause("", 0.0, _code_of(language)), pause_s=min(pause_s, MAX_PAUSE_S))
             is_marked = True
     if held is not None:
         yield held if is_marked else replace(held, pause_s=0.0)
@@ -156,8 +156,9 @@ class _Reader:
         return spoken
 
     def _read_sentence(self, sentence: str, *, is_first: bool) -> Iterator[Clause]:
-        language = sentence_language(sentence, self.language, self.languages)
-        read = read_spans(sentence, language, self.rules.find(sentence, language))
+        language = sentence_language(sentence, _code_of(self.language), self.languages)
+        tag = self.language if language == _code_of(self.language) else language
+        read = read_spans(sentence, tag, self.rules.find(sentence, language))
         max_chars = self.limits.of(language)
         first_max_chars = min(self.limits.first_max_chars, max_chars) if is_first else max_chars
         said = written = 0
@@ -167,6 +168,12 @@ class _Reader:
             until = read.written_until(said)
             yield replace(clause, language=language, source=sentence[written:until].strip())
             written = max(written, until)
+
+
+def _code_of(tag: str) -> str:
+    """The language of a tag without the region; other spellings stay as they are."""
+    region = find_region(tag)
+    return tag[: -len(region) - 1] if region and tag.upper().endswith(region) else tag
 
 
 def sentence_language(sentence: str, language: str, languages: Sequence[str]) -> str:
@@ -190,6 +197,6 @@ def sentence_language(sentence: str, language: str, languages: Sequence[str]) ->
     among = {*languages, *GRAMMARS.keys() - {require_language(code).code for code in languages}}
     sure = (_SURE if is_latin else _SURE_OF_SCRIPT) if language else 0.0
     found = detect_text_language(sentence, among, min_probability=sure)
-    if (language, found) == ("ja", "zh") and len(sentence) < _MIN_CHINESE_CHARS:
+    if (language, found) == ("ja", "zh") and can_be_japanese(sentence):
         return language
     return found if found in languages and found is not None else language

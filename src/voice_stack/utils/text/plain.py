@@ -40,14 +40,17 @@ _INVISIBLE = (
     "\ud800-\uf8ff\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U0010ffff"
 )
 _STYLED = "\ufb00-\ufb06０-９Ａ-Ｚａ-ｚ\uff61-\uff9f\U0001d400-\U0001d7ff"
+# A blank that does not break, between groups of three digits, stays: `5 000` is one number then, and not two.
+_THIN_GROUP = r"(?<=\d)\u202f(?=\d{3}(?!\d))"
 _CHARACTERS = _patterns(
+    ("(?<=\\d)[\xa0\u2007\u2009\u202f](?=\\d{3}(?!\\d))", "\u202f"),
     (f"[{_INVISIBLE}]", ""),
     (f"[\u200c\u200d](?![{_JOINED}])|(?<![{_JOINED}])[\u200c\u200d]", ""),
     (f"[{_STYLED}]+", lambda m: unicodedata.normalize("NFKC", m[0])),
     (r"\r\n|[\r\v\f\x85\u2028]", "\n"),
 )
 _FINISH = _patterns(
-    (r"[^\S\n]+", " "),
+    (rf"(?:(?!{_THIN_GROUP})[^\S\n])+", " "),
     (r" ?\n ?", "\n"),
     (r"\n{3,}", "\n\n"),
     # NFC sorts stacked marks in quadratic time, so a pile of them is cut down before it.

@@ -4,10 +4,23 @@ import functools
 import re
 from collections.abc import Callable, Sequence
 
-from voice_stack.utils.language import find_language
-from voice_stack.utils.text.spoken import addresses, amounts, dates, prices, roman, words
+from babel import Locale, localedata
+
+from voice_stack.utils.language import find_language, find_region
+from voice_stack.utils.text.spoken import (
+    addresses,
+    amounts,
+    dates,
+    fractions,
+    imperial,
+    names,
+    prices,
+    roman,
+    scaled,
+    words,
+)
 from voice_stack.utils.text.spoken.grammar import Grammar
-from voice_stack.utils.text.spoken.languages import GRAMMARS
+from voice_stack.utils.text.spoken.languages import GRAMMARS, en
 from voice_stack.utils.text.spoken.spans import Reader, ReadText, Span, fill, read_out
 
 _GrammarReader = Callable[[re.Match[str], Grammar], str | None]
@@ -19,6 +32,10 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], Reader], ...]:
     table: tuple[tuple[re.Pattern[str] | None, _GrammarReader], ...] = (
         (addresses.EMAIL, addresses.read_address),
         (addresses.WEB, addresses.read_address),
+        (names.FILE, addresses.read_address),
+        (names.TAG, names.read_tag),
+        (imperial.FEET_AND_INCHES if grammar.code == "en" else None, imperial.read_feet_and_inches),
+        (imperial.INCHES if grammar.code == "en" else None, imperial.read_inches),
         (dates.ISO_DATE, dates.read_iso_date),
         (dates.NUMERIC_DATE, dates.read_numeric_date),
         (dates.short_date_pattern(grammar), dates.read_short_date),
@@ -37,10 +54,13 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], Reader], ...]:
         (words.abbreviation_pattern(grammar), words.read_abbreviation),
         (words.GERMAN_STREET if grammar.code == "de" else None, words.read_street),
         (words.counter_pattern(grammar), words.read_counter),
-        (words.FRACTION if grammar.fractions else None, words.read_fraction),
+        (fractions.FRACTION, fractions.read_fraction),
+        (scaled.scaled_pattern(grammar), scaled.read_scaled),
+        (scaled.TIMES if grammar.code == "en" else None, scaled.read_times),
         (roman.ROMAN, roman.read_roman),
         (words.numeral_pattern(grammar), words.read_numeral),
         (words.SIGN, words.read_sign),
+        (scaled.AHEAD, scaled.read_ahead),
     )
     return tuple((pattern, _bind(reader, grammar)) for pattern, reader in table if pattern is not None)
 
@@ -50,9 +70,20 @@ def _bind(reader: _GrammarReader, grammar: Grammar) -> Reader:
 
 
 def find_grammar(language: str) -> Grammar | None:
-    """The grammar of a language by any of its names, or None where there is none."""
+    """The grammar of a language by any of its names, with or without a region, or None where there is none."""
     found = find_language(language)
+    if found and found.code == "en" and _puts_day_first(find_region(language)):
+        return en.DAY_FIRST
     return GRAMMARS.get(found.code) if found else None
+
+
+@functools.cache
+def _puts_day_first(region: str) -> bool:
+    """Whether English dates are written so in a country, by CLDR; not if it is unknown."""
+    if not region or not localedata.exists(f"en_{region}"):
+        return False
+    pattern = Locale("en", region).date_formats["short"].pattern
+    return str(pattern).index("d") < str(pattern).index("M")
 
 
 def read_spans(text: str, language: str, spans: Sequence[Span] = ()) -> ReadText:

@@ -5,7 +5,7 @@ import re
 from decimal import Decimal
 
 from babel.numbers import format_decimal, get_currency_name
-from babel.units import format_unit
+from babel.units import format_compound_unit, format_unit
 
 from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar
 from voice_stack.utils.text.spoken.numbers import (
@@ -13,18 +13,20 @@ from voice_stack.utils.text.spoken.numbers import (
     FEMININE,
     MASCULINE,
     MAX_DIGITS,
+    THIN_BLANK,
     choose_form,
     spell_decimal,
     spell_whole,
     split_number,
 )
+from voice_stack.utils.text.spoken.units import OTHER_SPELLINGS, UNITS, WORDS
 
 _GROUP = r" (?=\d{3}(?!\d))"
 
 
 def number_shape(grammar: Grammar) -> str:
     """A pattern of digits and the marks inside numbers; it always matches at a digit."""
-    return rf"\d++(?:(?:[.,']{'|' + _GROUP if ' ' in grammar.groups else ''})\d++)*+"
+    return rf"\d++(?:(?:[.,'{THIN_BLANK}]{'|' + _GROUP if ' ' in grammar.groups else ''})\d++)*+"
 
 
 def number_start(grammar: Grammar) -> str:
@@ -32,33 +34,11 @@ def number_start(grammar: Grammar) -> str:
 
     A search that fails behind a number would begin again at each of its digits else.
     """
-    return r"(?<!\d)(?<!\d[.,'])" + (r"(?!(?<=\d )\d{3}(?!\d))" if " " in grammar.groups else "")
+    return rf"(?<!\d)(?<!\d[.,'{THIN_BLANK}])" + (r"(?!(?<=\d )\d{3}(?!\d))" if " " in grammar.groups else "")
 
 
-_UNITS = {
-    "km": "length-kilometer", "m": "length-meter", "cm": "length-centimeter", "mm": "length-millimeter",
-    "mi": "length-mile", "ft": "length-foot", "km²": "area-square-kilometer", "m²": "area-square-meter",
-    "ha": "area-hectare", "m³": "volume-cubic-meter", "l": "volume-liter", "L": "volume-liter",
-    "ml": "volume-milliliter", "mL": "volume-milliliter", "kg": "mass-kilogram", "g": "mass-gram",
-    "mg": "mass-milligram", "t": "mass-tonne", "lb": "mass-pound", "lbs": "mass-pound", "oz": "mass-ounce",
-    "km/h": "speed-kilometer-per-hour", "mph": "speed-mile-per-hour", "m/s": "speed-meter-per-second",
-    "°C": "temperature-celsius", "°F": "temperature-fahrenheit", "°": "angle-degree", "h": "duration-hour",
-    "min": "duration-minute", "s": "duration-second", "ms": "duration-millisecond", "W": "power-watt",
-    "kW": "power-kilowatt", "MW": "power-megawatt", "kWh": "energy-kilowatt-hour", "V": "electric-volt",
-    "Hz": "frequency-hertz", "kHz": "frequency-kilohertz", "MHz": "frequency-megahertz", "GHz": "frequency-gigahertz",
-    "kB": "digital-kilobyte", "KB": "digital-kilobyte", "MB": "digital-megabyte", "GB": "digital-gigabyte",
-    "TB": "digital-terabyte", "%": "",
-}  # fmt: skip
-_OTHER_SPELLINGS = {
-    "км": "km", "м": "m", "см": "cm", "мм": "mm", "км²": "km²", "м²": "m²", "м³": "m³", "га": "ha", "л": "l",
-    "мл": "ml", "кг": "kg", "мг": "mg", "км/ч": "km/h", "м/с": "m/s", "кВт": "kW", "Вт": "W", "Гц": "Hz", "ГБ": "GB",
-    "МБ": "MB", "kph": "km/h", "km2": "km²", "m2": "m²", "m3": "m³", "℃": "°C", "º C": "°C", "° C": "°C", "٪": "%",
-    "saat": "h", "hr": "h", "hrs": "h", "мин": "min",
-}  # fmt: skip
 _SHOWN_DECIMALS = 3  # more are rounded off by Babel
-_MINUS = r"(?<![\w)\]%°€$£])-"
-_WORDS = {"cs": {"s"}, "es": {"mi"}, "it": {"mi"}, "pt": {"mi"}}
-"""Words of a language that look like units; they are none with a blank before them."""
+MINUS = r"(?<![\w)\]%°€$£])-"
 
 
 def _alternatives(names: list[str]) -> str:
@@ -68,9 +48,10 @@ def _alternatives(names: list[str]) -> str:
 @functools.cache
 def measure_pattern(grammar: Grammar) -> re.Pattern[str]:
     """A number with a unit or a percent sign."""
-    units = _alternatives([*_UNITS, *_OTHER_SPELLINGS])
+    units = _alternatives([*UNITS, *OTHER_SPELLINGS])
     return re.compile(
-        rf"({_MINUS})?{number_start(grammar)}({number_shape(grammar)})( ?)({units}){WORD_EDGE_AFTER}(?!['/]\w)"
+        rf"({MINUS})?{number_start(grammar)}({number_shape(grammar)})( ?)({units}){WORD_EDGE_AFTER}(?!['/]\w)"
+        r"(?:(?<=[a-z])\.(?= [a-z]))?"  # the dot of an abbreviation, and no end of a sentence
     )
 
 
@@ -83,8 +64,8 @@ _CODES = ["USD", "EUR", "GBP", "JPY", "CNY", "CHF", "INR", "KRW", "RUB", "TRY", 
 CURRENCY_SIGNS = "".join(sign for sign in _SYMBOLS if len(sign) == 1 and not sign.isalpha())
 """Signs that stand before an amount, each one character."""
 _CURRENCIES = _SYMBOLS | {code: code for code in _CODES}
-_ENGLISH_SCALES = {"M": "million", "m": "million", "bn": "billion", "B": "billion"}
-_SHORT_SCALES = {"k": 10**3, "K": 10**3, "M": 10**6, "m": 10**6, "bn": 10**9, "B": 10**9}
+ENGLISH_SCALES = {"M": "million", "m": "million", "bn": "billion", "B": "billion"}
+SHORT_SCALES = {"k": 10**3, "K": 10**3, "M": 10**6, "m": 10**6, "bn": 10**9, "B": 10**9}
 
 
 @functools.cache
@@ -93,11 +74,11 @@ def money_pattern(grammar: Grammar) -> re.Pattern[str]:
     number = f"{number_start(grammar)}({number_shape(grammar)})"
     signs = _alternatives(list(_CURRENCIES))
     codes = _alternatives(_CODES)
-    scales = _alternatives([*grammar.scales, *_SHORT_SCALES])
+    scales = _alternatives([*grammar.scales, *SHORT_SCALES])
     scale = rf"(?:( ?)({scales}){WORD_EDGE_AFTER})?"
     ahead = rf"{WORD_EDGE_BEFORE}({signs}) ?{number}{scale}(?: ?(?:{codes}){WORD_EDGE_AFTER})?"
     behind = rf"{number}{scale} ?({signs}){WORD_EDGE_AFTER}"
-    return re.compile(f"({_MINUS})?(?:{ahead}|{behind})")
+    return re.compile(f"({MINUS})?(?:{ahead}|{behind})")
 
 
 def read_money(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -115,7 +96,7 @@ def read_money(found: re.Match[str], grammar: Grammar) -> str | None:
 
 def _read_price(parts: tuple[str, str], scale: str, code: str, grammar: Grammar) -> str:
     whole, decimals = parts
-    word = _ENGLISH_SCALES.get(scale.strip(), scale.strip()) if grammar.code == "en" else scale.strip()
+    word = ENGLISH_SCALES.get(scale.strip(), scale.strip()) if grammar.code == "en" else scale.strip()
     if word in grammar.scales:
         behind = grammar.scales[word]
         amount = spell_decimal(whole, decimals, grammar) if decimals else spell_whole(whole, grammar)
@@ -123,8 +104,8 @@ def _read_price(parts: tuple[str, str], scale: str, code: str, grammar: Grammar)
         said = (behind if word.endswith(".") or len(behind) > 2 else f"{word} {behind}").strip()
         spoken = _join(grammar, amount, said, _currency(code, Decimal(10**6), grammar))
         return re.sub(r"\bde (?=[aeiou])", "d'", spoken) if grammar.code == "fr" else spoken
-    if word in _SHORT_SCALES:
-        value = Decimal(f"{whole}.{decimals or 0}") * _SHORT_SCALES[word]
+    if word in SHORT_SCALES:
+        value = Decimal(f"{whole}.{decimals or 0}") * SHORT_SCALES[word]
         whole, decimals = (str(int(value)), "") if value == int(value) else (whole, decimals)
     if len(decimals) == 2 and grammar.money and code in grammar.cents:
         return _read_parts(int(whole), int(decimals), code, grammar)
@@ -163,9 +144,9 @@ def read_percent_ahead(found: re.Match[str], grammar: Grammar) -> str | None:
 def read_measure(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a number with a unit or a percent sign that `measure_pattern` found."""
     minus, number, gap, symbol = found.groups()
-    unit = _OTHER_SPELLINGS.get(symbol, symbol)
+    unit = OTHER_SPELLINGS.get(symbol, symbol)
     parts = split_number(number, grammar)
-    if parts is None or len(parts[0]) > MAX_DIGITS or (gap and unit in _WORDS.get(grammar.code, ())):
+    if parts is None or len(parts[0]) > MAX_DIGITS or (gap and unit in WORDS.get(grammar.code, ())):
         return None
     spoken = _read_unit(*parts, unit, grammar)
     return f"{grammar.signs['minus']}{_blank(grammar)}{spoken}" if minus and spoken else spoken
@@ -181,12 +162,23 @@ def _read_unit(whole: str, decimals: str, unit: str, grammar: Grammar) -> str | 
     # CLDR's pattern is filled with the number in digits first, since the number chooses the form of the unit.
     shown = Decimal(f"{whole}.{decimals[:_SHOWN_DECIMALS]}") if decimals else count
     digits = format_decimal(shown, locale=grammar.code)
-    said = format_unit(shown, _UNITS[unit], length="long", locale=grammar.code)
-    if _UNITS[unit] in said or digits not in said:  # what Babel gives where CLDR has no long name
+    said = _name_unit(shown, UNITS[unit], grammar)
+    if (
+        any(name in said for name in UNITS[unit].split("/")) or digits not in said
+    ):  # what Babel gives where CLDR has no long name
         return None
     name = said.replace(digits, "").strip()
     spoken = said.replace(digits, _spell(whole, decimals, name, grammar)).replace("\xa0", " ")
     return spoken if grammar.is_spaced else spoken.replace(" ", "")
+
+
+def _name_unit(count: Decimal, unit: str, grammar: Grammar) -> str:
+    """The count in digits with its unit, as CLDR has it."""
+    counted, _, per = unit.partition("/")
+    if not per:
+        return format_unit(count, counted, length="long", locale=grammar.code)
+    said = format_compound_unit(count, counted, denominator_unit=per, length="long", locale=grammar.code) or ""
+    return said.replace("/", f" {grammar.signs['/']} ")
 
 
 def _spell(whole: str, decimals: str, unit: str, grammar: Grammar) -> str:

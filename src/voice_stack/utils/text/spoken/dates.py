@@ -13,6 +13,7 @@ ISO_DATE = re.compile(r"(?<![\w-])(\d{4})-(\d\d)-(\d\d)(?![\w-])")
 NUMERIC_DATE = re.compile(r"(?<![\w./-])(\d{1,4})([./-])(\d{1,2})\2(\d{4}|\d{1,2})(?![\w/-]|\.\d)\.?(?! ?[$€£%])")
 _EDGE = WORD_EDGE_BEFORE + r"(?<![.,:])"
 _LAST_MONTH, _LAST_DAY = 12, 31
+_FIRST_SHORT_YEAR = 69
 
 
 def read_iso_date(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -22,16 +23,23 @@ def read_iso_date(found: re.Match[str], grammar: Grammar) -> str | None:
 
 
 def read_numeric_date(found: re.Match[str], grammar: Grammar) -> str | None:
-    """Read a date that `NUMERIC_DATE` found, if it is one in the language's order; it must have a year of 4 digits."""
-    first, _, second, third = found.groups()
+    """Read a date that `NUMERIC_DATE` found, if it is one in the language's order.
+
+    A year of two digits (69 to 99 are of the last century, as POSIX has it) makes a date only behind slashes, or where
+    day and month have two digits as well: `1.2.10` is a version.
+    """
+    first, mark, second, third = found.groups()
     if len(first) == 4:
         return _read_date(int(first), int(second), int(third), found, grammar)
-    if len(third) != 4 or len(first) == 3 or grammar.date_order == "ymd":
+    is_short = len(third) == 2 and (mark == "/" or len(first) == len(second) == 2)
+    if not (len(third) == 4 or is_short) or len(first) == 3 or grammar.date_order == "ymd":
         return None
-    day, month = int(first), int(second)
-    if (grammar.date_order == "mdy" and found[2] != "." and day <= _LAST_MONTH) or month > _LAST_MONTH:
+    day, month, year = int(first), int(second), int(third)
+    if (grammar.date_order == "mdy" and mark != "." and day <= _LAST_MONTH) or month > _LAST_MONTH:
         day, month = month, day
-    return _read_date(int(third), month, day, found, grammar)
+    if is_short:
+        year += 1900 if year >= _FIRST_SHORT_YEAR else 2000
+    return _read_date(year, month, day, found, grammar)
 
 
 def short_date_pattern(grammar: Grammar) -> re.Pattern[str] | None:

@@ -34,7 +34,8 @@ class Grammar:
         decimals: Whether the digits behind it are read one by one, or as one number where there are two at most.
         is_spaced: Whether blanks part words.
         has_long_years: Whether years are read otherwise than numbers (nineteen eighty-four).
-        signs: Marks of sums and addresses; `minus` is a number's sign, `to` a dash between two, `eq` stands for `=`.
+        signs: Marks of sums and addresses; `minus` is a number's sign, `to` a dash between two, `eq` stands for `=`;
+            `hashtag` is that word, where it is another.
         percent: How a percentage is read; `{}` is the number.
         units: Readings of units that CLDR lacks or gives as signs.
         feminine: Beginnings of the names of units and currencies that are feminine.
@@ -60,8 +61,12 @@ class Grammar:
         regnal: How numerals of rulers are read: `{}` is the ordinal; empty: as a number.
         regnal_first: The word where only the first ruler of a name has an ordinal.
         regnal_limit: From which number on cardinals are used for rulers.
-        abbreviations: What they stand for. `#` behind one: only before a digit; `^`: only before a capital.
+        abbreviations: What they stand for. `#` behind one: only before a digit; `^`: only before a capital;
+            `~`: only behind the name of a street.
         fractions: Readings of 1/2, 1/3, 2/3, 1/4, 3/4.
+        fraction: How the others are read: `{n}` of `{d}`; empty: not at all.
+        parts: Names of fifths to tenths; none: `{d}` is the number.
+        parts_counted: Rule set of the number before them.
     """
 
     code: str
@@ -98,3 +103,6 @@ class Grammar:
     regnal_limit: int = 100
     abbreviations: Mapping[str, str] = field(default_factory=dict)
     fractions: tuple[str, ...] = ()
+    fraction: str = ""
+    parts: tuple[str, ...] = ()
+    parts_counted: str = "spellout-cardinal-masculine"

@@ -17,6 +17,8 @@ MAX_DIGITS = 15
 """Longer numbers are read digit by digit: the rules end at 10**18, and nobody follows such a number anyway."""
 ID_DIGITS = 10
 """So are unbroken runs of digits from here on: they number an account, a phone, a parcel."""
+THIN_BLANK = "\u202f"
+"""Between groups of three digits, in any language; `normalise` makes it of the other blanks that do not break."""
 _CATEGORIES = ("zero", "one", "two", "few", "many", "other")
 _MANY_IS_OTHER = frozenset(["es", "fr", "it", "pt"])
 """Languages whose nouns have one plural: CLDR's "many" is for the preposition after millions."""
@@ -107,7 +109,7 @@ def choose_form(forms: str, count: Decimal, grammar: Grammar) -> str:
 @functools.cache
 def _shapes(grammar: Grammar) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Of a number in groups of three, by this language's habits and by anybody's."""
-    ours = rf"(\d{{1,3}}(?:[{re.escape(grammar.groups)}]\d{{3}})++)(?:{re.escape(grammar.decimal)}(\d++))?"
+    ours = rf"(\d{{1,3}}(?:[{re.escape(grammar.groups)}{THIN_BLANK}]\d{{3}})++)(?:{re.escape(grammar.decimal)}(\d++))?"
     return re.compile(ours), re.compile(r"(\d{1,3}(?:([.,' ])\d{3})(?:\2\d{3})++)(?:[.,](\d++))?")
 
 
@@ -137,5 +139,5 @@ def spell_number(written: str, grammar: Grammar) -> str:
 def _spell_parts(written: str, grammar: Grammar) -> str:
     """Versions and addresses have dots; lists have commas; the rest are neighbours."""
     blank = " " if grammar.is_spaced else ""
-    joints = {".": f"{blank}{grammar.signs['.']}{blank}", ",": "," + (blank or ""), " ": " ", "'": " "}
+    joints = {".": f"{blank}{grammar.signs['.']}{blank}", ",": "," + (blank or ""), " ": " ", "'": " ", THIN_BLANK: " "}
     return re.sub(r"\d+|\D", lambda m: joints.get(m[0]) or spell_whole(m[0], grammar), written)

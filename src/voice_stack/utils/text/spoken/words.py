@@ -22,16 +22,17 @@ PHONE = re.compile(
     r"|(?:1[-.])?\d{3}[-.]\d{3}[-.]\d{4}|\d{3}-0\d{3}"
     r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone ))\d{3}-\d{4}|0\d{1,4}(?:[ /-]\d{2,8}){1,5})(?![\w/]|[.,-]\d)"
 )
-SIGN = re.compile(r" ?[-–+=×*:] ?|&|[#§№] ?")
+SIGN = re.compile(r" ?[-–+=×*:x] ?|&|[#§№] ?")
 _AFTER_AMOUNTS, _BEFORE_AMOUNTS = "%°€$£", "$€£"
 _SIGN_NAMES = {"-": "to", "–": "to", "=": "eq", "№": "#", "*": "×"}
+_HEXADECIMAL = re.compile(r"(?<!\d)0$")
 _HALF_OF_THE_DAY = re.compile(r"\d ?[ap]\.?m\.?$", re.IGNORECASE)
 
 
 @functools.cache
 def abbreviation_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     """Any of the language's abbreviations; blanks inside them (`z. B.`) do not matter."""
-    names = sorted({key.rstrip("#^") for key in grammar.abbreviations}, key=len, reverse=True)
+    names = sorted({key.rstrip("#^~") for key in grammar.abbreviations}, key=len, reverse=True)
     if not names:
         return None
     spelled = "|".join(re.escape(name).replace(r"\.", r"\. ?").removesuffix(" ?") for name in names)
@@ -42,7 +43,8 @@ def read_abbreviation(found: re.Match[str], grammar: Grammar) -> str | None:
     """Say what an abbreviation stands for, where it may stand."""
     behind = found.string[found.end() : found.end() + 3].lstrip(" ")[:1]
     key = found[0].replace(". ", ".")
-    choices = (f"{key}#" if behind.isdecimal() else "", f"{key}^" if behind.isupper() else "", key)
+    street = f"{key}~" if f"{key}~" in grammar.abbreviations and _is_street(found, behind) else ""
+    choices = (street, f"{key}#" if behind.isdecimal() else "", f"{key}^" if behind.isupper() else "", key)
     said = next((grammar.abbreviations[name] for name in choices if name in grammar.abbreviations), None)
     if said is None and key[:1].isupper():
         lower = key[:1].lower() + key[1:]
@@ -52,6 +54,19 @@ def read_abbreviation(found: re.Match[str], grammar: Grammar) -> str | None:
         said = said and said[:1].upper() + said[1:]
     ends = found[0].endswith(".") and found.end() == len(found.string.rstrip())
     return f"{said}." if said and ends else said
+
+
+_NUMBERED_STREET = re.compile(r"(?<!\w)\d{1,5}[a-z]? (?:(?:[A-Z][\w'-]*|\d+(?:st|nd|rd|th)) ){1,3}$")
+_STREET = re.compile(
+    r"(?<![\w'-])(?!(?:A|And|Ask|But|Call|Dear|Good|Hello|Hey|Hi|If|My|No|Oh|Our|See|So|Sorry|Thanks?|The|Well|When|Yes)"
+    r"(?!\w))[A-Z][\w'-]+ $"
+)
+
+
+def _is_street(found: re.Match[str], behind: str) -> bool:
+    """Whether the name of an English street stands before a match: with its number, or with no name behind."""
+    before = found.string[max(0, found.start() - 60) : found.start()]
+    return bool(_NUMBERED_STREET.search(before) or (not behind.isupper() and _STREET.search(before)))
 
 
 GERMAN_STREET = re.compile(r"(?<!\w)([^\W\d_]{2,40})str\.(?= |$)")
@@ -153,17 +168,6 @@ def read_decade(found: re.Match[str], grammar: Grammar) -> str | None:
 
 _BEFORE_DECADES = words("the my your his her its our their early mid late low high upper")
 DECADE = re.compile(r"(?<![\w.,])'?((?:1\d|20)?\d0)'?s(?!\w)")
-FRACTION = re.compile(r"(?<![\w.,/])([123])/([234])(?![\w/]|[.,]\d)|([½⅓⅔¼¾])")
-_FRACTIONS = ("12", "13", "23", "14", "34")
-
-
-def read_fraction(found: re.Match[str], grammar: Grammar) -> str | None:
-    """Read a common fraction that `FRACTION` found."""
-    name = f"{found[1]}{found[2]}" if found[1] else _FRACTIONS["½⅓⅔¼¾".index(found[3])]
-    if name not in _FRACTIONS:
-        return None
-    is_mixed = grammar.code == "en" and re.search(r"(?<![\w./])\d+ ?$", found.string[: found.start()][-6:])
-    return ("and " if is_mixed else "") + grammar.fractions[_FRACTIONS.index(name)]
 
 
 def read_phone(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -204,6 +208,8 @@ def read_sign(found: re.Match[str], grammar: Grammar) -> str | None:
     else:
         is_said = bool(before and behind) and is_between
     if not is_said:
+        return None
+    if sign == "x" and (sign not in grammar.signs or _HEXADECIMAL.search(text[: found.start()][-2:])):
         return None
     named = grammar.signs.get(_SIGN_NAMES.get(sign, sign), "")
     if named in ("", "-"):  # nothing is said of a colon; some languages put ranges side by side

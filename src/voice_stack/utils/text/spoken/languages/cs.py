@@ -30,4 +30,8 @@ GRAMMAR = Grammar(
         Dr.=doktor; sv.^=svatý
     """),
     fractions=("jedna polovina", "jedna třetina", "dvě třetiny", "jedna čtvrtina", "tři čtvrtiny"),
+    fraction="{n} {d}",
+    parts=("pětina|pětiny|pětiny|pětin", "šestina|šestiny|šestiny|šestin", "sedmina|sedminy|sedminy|sedmin",
+           "osmina|osminy|osminy|osmin", "devítina|devítiny|devítiny|devítin", "desetina|desetiny|desetiny|desetin"),
+    parts_counted="spellout-cardinal-feminine",
 )  # fmt: skip

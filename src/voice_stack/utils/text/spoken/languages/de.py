@@ -8,7 +8,8 @@ GRAMMAR = Grammar(
     point="Komma",
     has_long_years=True,
     signs=table("minus=minus; +=plus; to=bis; eq=gleich; ×=mal; &=und; @=ät; .=Punkt; /=Schrägstrich; -=Bindestrich; "
-                "_=Unterstrich; #=Nummer; §=Paragraf"),
+                "_=Unterstrich; #=Nummer; §=Paragraf"
+                "; x=mal; ±=plus minus; ~=etwa; ≈=etwa; ≥=mindestens; ≤=höchstens; >=mehr als; <=weniger als"),
     percent="{} Prozent",
     feminine=("Stunde", "Minute", "Sekunde", "Millisekunde", "Tonne", "Meile", "Unze", "Lira", "Rupie", "Krone"),
     currencies=table("USD=Dollar; EUR=Euro; GBP=Pfund; JPY=Yen; CNY=Yuan; CHF=Franken; INR=Rupie|Rupien; KRW=Won; "
@@ -47,4 +48,7 @@ GRAMMAR = Grammar(
         Sept.=September; Okt.=Oktober; Nov.=November; Dez.=Dezember
     """),
     fractions=("ein halb", "ein Drittel", "zwei Drittel", "ein Viertel", "drei Viertel"),
+    fraction="{n} {d}",
+    parts=("Fünftel", "Sechstel", "Siebtel", "Achtel", "Neuntel", "Zehntel"),
+    parts_counted="spellout-cardinal-neuter",
 )  # fmt: skip

@@ -1,5 +1,7 @@
 """English."""
 
+from dataclasses import replace
+
 from voice_stack.utils.text.spoken.grammar import Grammar, table, words
 
 GRAMMAR = Grammar(
@@ -9,7 +11,8 @@ GRAMMAR = Grammar(
     point="point",
     has_long_years=True,
     signs=table("minus=minus; +=plus; to=to; eq=equals; ×=times; &=and; @=at; .=dot; /=slash; -=dash; _=underscore; "
-                "#=number; §=section"),
+                "#=number; §=section"
+                "; x=by; ±=plus or minus; ~=about; ≈=about; ≥=at least; ≤=at most; >=more than; <=less than"),
     percent="{} percent",
     currencies=table("USD=dollar|dollars; EUR=euro|euros; GBP=pound|pounds; JPY=yen|yen; CNY=yuan|yuan; "
                      "INR=rupee|rupees; "
@@ -28,7 +31,9 @@ GRAMMAR = Grammar(
                       "bowl olympiad class stage title psalm canto"),
     regnal="the {}",
     abbreviations=table("""
-        Mr.=Mister; Mrs.=Missus; Dr.=Doctor; Prof.=Professor; St.^=Saint; St.=Street; Jr.=Junior; Sr.=Senior;
+        Mr.=Mister; Mrs.=Missus; Dr.=Doctor; Dr.~=Drive; St.~=Street; Ct.~=Court; Pl.~=Place; Sq.~=Square;
+        Ln.~=Lane; Pkwy.=Parkway; Hwy.=Highway; Apt.#=Apartment; Ste.#=Suite; Co.=Company;
+        Prof.=Professor; St.^=Saint; St.=Street; Jr.=Junior; Sr.=Senior;
         vs.=versus; etc.=et cetera; e.g.=for example; i.e.=that is; approx.=approximately; a.k.a.=also known as;
         No.#=number; Nos.#=numbers; Fig.#=figure; Vol.#=volume; Ch.#=chapter; p.#=page; pp.#=pages; Sec.#=section;
         Ave.=Avenue; Blvd.=Boulevard; Rd.=Road; Mt.^=Mount; Ft.^=Fort; Gen.^=General; Col.^=Colonel; Capt.^=Captain;
@@ -40,4 +45,9 @@ GRAMMAR = Grammar(
         Feb.=February; Aug.=August; Sept.=September; Oct.=October; Nov.=November; Dec.=December
     """),
     fractions=("one half", "one third", "two thirds", "one quarter", "three quarters"),
+    fraction="{n} {d}",
+    parts=("fifth|fifths", "sixth|sixths", "seventh|sevenths", "eighth|eighths", "ninth|ninths", "tenth|tenths"),
 )  # fmt: skip
+
+DAY_FIRST = replace(GRAMMAR, date_order="dmy", date="the {day} of {month}, {year}")
+"""As in Britain, Australia and wherever else the day stands before the month."""

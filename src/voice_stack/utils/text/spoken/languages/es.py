@@ -8,7 +8,9 @@ GRAMMAR = Grammar(
     point="coma",
     decimals="number",
     signs=table("minus=menos; +=más; to=a; eq=igual a; ×=por; &=y; @=arroba; .=punto; /=barra; -=guion; "
-                "_=guion bajo; #=número; §=sección"),
+                "_=guion bajo; #=número; §=sección"
+                "; x=por; ±=más menos; ~=alrededor de; ≈=alrededor de; ≥=al menos; ≤=como máximo; "
+                ">=más de; <=menos de"),
     percent="{} por ciento",
     feminine=("hora", "tonelada", "milla", "libra", "onza", "lira", "rupia", "corona", "hectárea"),
     currencies=table("USD=dólar|dólares; EUR=euro|euros; GBP=libra|libras; JPY=yen|yenes; CNY=yuan|yuanes; "
@@ -36,4 +38,6 @@ GRAMMAR = Grammar(
         d.C.=después de Cristo; aprox.=aproximadamente
     """),
     fractions=("un medio", "un tercio", "dos tercios", "un cuarto", "tres cuartos"),
+    fraction="{n} {d}",
+    parts=("quinto|quintos", "sexto|sextos", "séptimo|séptimos", "octavo|octavos", "noveno|novenos", "décimo|décimos"),
 )  # fmt: skip

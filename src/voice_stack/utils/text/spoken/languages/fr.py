@@ -8,7 +8,8 @@ GRAMMAR = Grammar(
     point="virgule",
     decimals="number",
     signs=table("minus=moins; +=plus; to=à; eq=égale; ×=fois; &=et; @=arobase; .=point; /=slash; -=tiret; "
-                "_=tiret bas; #=numéro; §=paragraphe"),
+                "_=tiret bas; #=numéro; §=paragraphe"
+                "; x=par; ±=plus ou moins; ~=environ; ≈=environ; ≥=au moins; ≤=au plus; >=plus de; <=moins de"),
     percent="{} pour cent",
     feminine=("heure", "minute", "seconde", "milliseconde", "tonne", "livre", "once", "roupie", "couronne"),
     currencies=table("USD=dollar|dollars; EUR=euro|euros; GBP=livre|livres; JPY=yen|yens; CNY=yuan|yuans; "
@@ -36,4 +37,7 @@ GRAMMAR = Grammar(
         sept.=septembre; oct.=octobre; nov.=novembre; déc.=décembre
     """),
     fractions=("un demi", "un tiers", "deux tiers", "un quart", "trois quarts"),
+    fraction="{n} {d}",
+    parts=("cinquième|cinquièmes", "sixième|sixièmes", "septième|septièmes",
+           "huitième|huitièmes", "neuvième|neuvièmes", "dixième|dixièmes"),
 )  # fmt: skip

@@ -8,7 +8,8 @@ GRAMMAR = Grammar(
     groups=",",
     point="दशमलव",
     signs=table("minus=ऋण; +=जमा; to=से; eq=बराबर; ×=गुणा; &=और; @=ऐट; .=डॉट; /=स्लैश; -=हाइफ़न; _=अंडरस्कोर; "
-                "#=नंबर; §=धारा"),
+                "#=नंबर; §=धारा"
+                "; hashtag=हैशटैग"),
     percent="{} प्रतिशत",
     currencies=table("USD=डॉलर; EUR=यूरो; GBP=पाउंड; JPY=येन; CNY=युआन; CHF=फ़्रैंक; INR=रुपया|रुपये; RUB=रूबल"),
     cents=table("USD=सेंट; EUR=सेंट; INR=पैसा|पैसे"),

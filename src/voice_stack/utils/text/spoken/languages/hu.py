@@ -28,4 +28,6 @@ GRAMMAR = Grammar(
         dr.=doktor; u.=utca; sz.=szám; old.=oldal; tel.=telefon; i.e.=időszámításunk előtt; i.sz.=időszámításunk szerint
     """),
     fractions=("fél", "egy harmad", "két harmad", "egy negyed", "három negyed"),
+    fraction="{n} {d}",
+    parts=("ötöd", "hatod", "heted", "nyolcad", "kilenced", "tized"),
 )  # fmt: skip

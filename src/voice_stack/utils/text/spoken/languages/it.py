@@ -8,7 +8,8 @@ GRAMMAR = Grammar(
     point="virgola",
     decimals="number",
     signs=table("minus=meno; +=più; to=a; eq=uguale; ×=per; &=e; @=chiocciola; .=punto; /=barra; -=trattino; "
-                "_=trattino basso; #=numero; §=paragrafo"),
+                "_=trattino basso; #=numero; §=paragrafo"
+                "; x=per; ±=più o meno; ~=circa; ≈=circa; ≥=almeno; ≤=al massimo; >=più di; <=meno di"),
     percent="{} per cento",
     units=table("t={} tonnellata|{} tonnellate"),
     feminine=("ora", "tonnellata", "libbra", "oncia", "sterlina", "lira", "rupia", "corona"),
@@ -35,4 +36,6 @@ GRAMMAR = Grammar(
         cap.#=capitolo; vol.#=volume; fig.#=figura; tel.=telefono; a.C.=avanti Cristo; d.C.=dopo Cristo; ca.=circa
     """),
     fractions=("un mezzo", "un terzo", "due terzi", "un quarto", "tre quarti"),
+    fraction="{n} {d}",
+    parts=("quinto|quinti", "sesto|sesti", "settimo|settimi", "ottavo|ottavi", "nono|noni", "decimo|decimi"),
 )  # fmt: skip

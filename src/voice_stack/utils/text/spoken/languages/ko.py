@@ -8,7 +8,8 @@ GRAMMAR = Grammar(
     groups=",",
     point="점",
     signs=table("minus=마이너스; +=더하기; to=에서; eq=는; ×=곱하기; &=앤드; @=골뱅이; .=닷; /=슬래시; -=하이픈; "
-                "_=밑줄; #=번호; §=절"),
+                "_=밑줄; #=번호; §=절"
+                "; hashtag=해시태그"),
     percent="{} 퍼센트",
     units=table("h={} 시간; kB={} 킬로바이트; KB={} 킬로바이트; MB={} 메가바이트; GB={} 기가바이트; "
                 "TB={} 테라바이트; °={} 도; V={} 볼트"),
@@ -22,4 +23,5 @@ GRAMMAR = Grammar(
     clock=table("time={h} 시 {m} 분; full={h} 시; rules=hour"),
     abbreviations=table("6월=유월; 10월=시월"),
     fractions=("이분의 일", "삼분의 일", "삼분의 이", "사분의 일", "사분의 삼"),
+    fraction="{d}분의 {n}",
 )  # fmt: skip

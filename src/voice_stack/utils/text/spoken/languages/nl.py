@@ -9,7 +9,8 @@ GRAMMAR = Grammar(
     decimals="number",
     has_long_years=True,
     signs=table("minus=min; +=plus; to=tot; eq=is; ×=keer; &=en; @=apenstaartje; .=punt; /=slash; -=streepje; "
-                "_=laag streepje; #=nummer; §=paragraaf"),
+                "_=laag streepje; #=nummer; §=paragraaf"
+                "; x=bij; ±=plus of min; ~=ongeveer; ≈=ongeveer; ≥=minstens; ≤=hoogstens; >=meer dan; <=minder dan"),
     percent="{} procent",
     units=table("h={} uur; °={} graden; t={} ton"),
     currencies=table("USD=dollar; EUR=euro; GBP=pond; JPY=yen; CNY=yuan; CHF=frank; INR=roepie; KRW=won; RUB=roebel; "
@@ -31,4 +32,6 @@ GRAMMAR = Grammar(
         tel.=telefoon; v.Chr.=voor Christus; n.Chr.=na Christus; hfst.#=hoofdstuk; incl.=inclusief; max.=maximaal
     """),
     fractions=("een half", "een derde", "twee derde", "een kwart", "drie kwart"),
+    fraction="{n} {d}",
+    parts=("vijfde", "zesde", "zevende", "achtste", "negende", "tiende"),
 )  # fmt: skip

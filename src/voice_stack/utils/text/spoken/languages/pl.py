@@ -35,4 +35,8 @@ GRAMMAR = Grammar(
         mld=miliardów
     """),
     fractions=("jedna druga", "jedna trzecia", "dwie trzecie", "jedna czwarta", "trzy czwarte"),
+    fraction="{n} {d}",
+    parts=("piąta|piąte|piątych", "szósta|szóste|szóstych", "siódma|siódme|siódmych",
+           "ósma|ósme|ósmych", "dziewiąta|dziewiąte|dziewiątych", "dziesiąta|dziesiąte|dziesiątych"),
+    parts_counted="spellout-cardinal-feminine",
 )  # fmt: skip

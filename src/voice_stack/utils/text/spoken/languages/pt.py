@@ -8,7 +8,8 @@ GRAMMAR = Grammar(
     point="vírgula",
     decimals="number",
     signs=table("minus=menos; +=mais; to=a; eq=igual a; ×=vezes; &=e; @=arroba; .=ponto; /=barra; -=hífen; "
-                "_=sublinhado; #=número; §=parágrafo"),
+                "_=sublinhado; #=número; §=parágrafo"
+                "; x=por; ±=mais ou menos; ~=cerca de; ≈=cerca de; ≥=pelo menos; ≤=no máximo; >=mais de; <=menos de"),
     percent="{} por cento",
     units=table("t={} tonelada|{} toneladas"),
     feminine=("hora", "tonelada", "milha", "libra", "onça", "lira", "rúpia", "rupia", "coroa"),
@@ -35,4 +36,6 @@ GRAMMAR = Grammar(
         fig.#=figura; tel.=telefone; Av.^=avenida; a.C.=antes de Cristo; d.C.=depois de Cristo; aprox.=aproximadamente
     """),
     fractions=("meio", "um terço", "dois terços", "um quarto", "três quartos"),
+    fraction="{n} {d}",
+    parts=("quinto|quintos", "sexto|sextos", "sétimo|sétimos", "oitavo|oitavos", "nono|nonos", "décimo|décimos"),
 )  # fmt: skip

@@ -11,7 +11,10 @@ GRAMMAR = Grammar(
                 "_=alt çizgi; #=numara; §=madde"),
     percent="yüzde {}",
     units=table("km/h=saatte {} kilometre; mph=saatte {} mil; m/s=saniyede {} metre; km²={} kilometrekare; "
-                "m²={} metrekare; m³={} metreküp; °C={} santigrat derece; °={} derece"),
+                "m²={} metrekare; m³={} metreküp; °C={} santigrat derece; °={} derece; "
+                "kB/s=saniyede {} kilobayt; KB/s=saniyede {} kilobayt; MB/s=saniyede {} megabayt; "
+                "GB/s=saniyede {} gigabayt; kbit/s=saniyede {} kilobit; Mbit/s=saniyede {} megabit; "
+                "Gbit/s=saniyede {} gigabit"),
     currencies=table("USD=dolar; EUR=euro; GBP=sterlin; JPY=yen; CNY=yuan; CHF=frank; TRY=lira; RUB=ruble; "
                      "PLN=zloti; INR=rupi; KRW=von"),
     cents=table("USD=sent; EUR=sent; TRY=kuruş"),
@@ -27,4 +30,6 @@ GRAMMAR = Grammar(
         tel.=telefon; s.#=sayfa; yy.=yüzyıl
     """),
     fractions=("yarım", "üçte bir", "üçte iki", "çeyrek", "dörtte üç"),
+    fraction="{d} {n}",
+    parts=("beşte", "altıda", "yedide", "sekizde", "dokuzda", "onda"),
 )  # fmt: skip

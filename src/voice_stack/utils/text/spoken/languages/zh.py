@@ -8,7 +8,8 @@ GRAMMAR = Grammar(
     groups=",",
     point="点",
     is_spaced=False,
-    signs=table("minus=负; +=加; to=到; eq=等于; ×=乘; &=和; @=艾特; .=点; /=斜杠; -=杠; _=下划线; #=号; §=第"),
+    signs=table("minus=负; +=加; to=到; eq=等于; ×=乘; &=和; @=艾特; .=点; /=斜杠; -=杠; _=下划线; #=号; §=第"
+                "; hashtag=话题"),
     percent="百分之{}",
     units=table("km={}公里; m={}米; cm={}厘米; mm={}毫米; km/h=每小时{}公里; m/s=每秒{}米; kg={}公斤; g={}克; "
                 "mg={}毫克; t={}吨; "
@@ -28,4 +29,5 @@ GRAMMAR = Grammar(
     date_order="ymd",
     clock=table("time={h}点{m}分; full={h}点; oh={h}点零{m}分"),
     fractions=("二分之一", "三分之一", "三分之二", "四分之一", "四分之三"),
+    fraction="{d}分之{n}",
 )  # fmt: skip
