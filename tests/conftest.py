@@ -28,9 +28,11 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start_server(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> StartServer:
     """`start_server("asr", "--flag", ..., VARIABLE="value")`: a further server, as a context manager."""
 
-    def start(kind: str, *flags: str, **environment: str) -> AbstractContextManager[RunningServer]:
+    def start(
+        kind: str, *flags: str, is_ready: Callable[[], bool] | None = None, **environment: str
+    ) -> AbstractContextManager[RunningServer]:
         folder = tmp_path_factory.mktemp(kind)
-        return run_server(kind, folder, {"MODEL_DIR": str(model_dir), **environment}, flags)
+        return run_server(kind, folder, {"MODEL_DIR": str(model_dir), **environment}, flags, is_ready)
 
     return start
 

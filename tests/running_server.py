@@ -114,7 +114,11 @@ def _is_healthy(server: RunningServer) -> bool:
 
 @contextmanager
 def run_server(
-    kind: str, folder: Path, environment: Mapping[str, str], flags: tuple[str, ...] = ()
+    kind: str,
+    folder: Path,
+    environment: Mapping[str, str],
+    flags: tuple[str, ...] = (),
+    is_ready: Callable[[], bool] | None = None,
 ) -> Iterator[RunningServer]:
     """Run `voice-stack asr` or `voice-stack tts` while the context lasts.
 
@@ -123,12 +127,14 @@ def run_server(
         folder: For the log, and for uploads; also the working folder, so that no `.env` is found.
         environment: Variables on top of those that are no settings of ours.
         flags: More of the command line.
+        is_ready: Whether it answers, for one that does not listen on its port.
     """
     port, log, spool_dir = free_port(), folder / f"{kind}.log", folder / "spool"
     spool_dir.mkdir(parents=True)
     ours = ("ASR_", "TTS_", "API_", "LOG_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     folders = {"ASR_JOBS_DIR": str(folder / "jobs"), "TTS_CACHE_DIR": str(folder / "cache")}
+    folders["API_KEYS_FILE"] = str(folder / "keys.json")
     command = [sys.executable, "-m", "voice_stack", kind, "--port", str(port), *flags]
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -140,7 +146,7 @@ def run_server(
         )
     server = RunningServer(port, process, log, spool_dir)
     try:
-        wait_until(lambda: _is_healthy(server), START_TIMEOUT_S, f"start of {kind}")
+        wait_until(is_ready or (lambda: _is_healthy(server)), START_TIMEOUT_S, f"start of {kind}")
         yield server
     finally:
         process.terminate()

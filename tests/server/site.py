@@ -84,6 +84,13 @@ def routes(site: Site) -> APIRouter:  # noqa: C901 - a list of small endpoints
     async def point(value: Point) -> Point:
         return value
 
+    @router.get("/whoami")
+    async def whoami(request: Request) -> dict[str, object]:
+        key = getattr(request.state, "api_key", None)
+        limits = [key.name, key.requests_per_minute, key.jobs_at_once] if key else None
+        client = request.client.host if request.client else None
+        return {"client": client, "url": str(request.url), "key": limits}
+
     @router.get("/explode")
     async def explode() -> None:
         raise ZeroDivisionError("secret detail")
@@ -124,8 +131,9 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
 @contextmanager
 def serving(spool_dir: Path, **settings: object) -> Iterator[Site]:
     site = Site(0, spool_dir)
+    keys_file = {"api_keys_file": spool_dir.with_suffix(".json")}
     app = create_server(
-        CoreSettings(_env_file=None, **settings),  # type: ignore[arg-type]
+        CoreSettings(_env_file=None, **{**keys_file, **settings}),  # type: ignore[arg-type]
         server="asr",
         title="Test",
         routers=[routes(site)],
@@ -133,7 +141,7 @@ def serving(spool_dir: Path, **settings: object) -> Iterator[Site]:
         readiness=lambda: site.reason,
         status=lambda: {"jobs": 3},
     )
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, proxy_headers=False))
     thread = threading.Thread(target=server.run)
     thread.start()
     wait_until(lambda: server.started)

@@ -16,6 +16,8 @@ from voice_stack.asr.jobs.background import BackgroundJobs
 from voice_stack.asr.models import DEFAULT_MODEL_NAMES
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.core.access.networks import ANYBODY, parse_networks
+from voice_stack.core.access.rules import Exemption
 from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.leftovers import remove_leftovers
@@ -87,11 +89,16 @@ def create_app(settings: AsrSettings) -> FastAPI:
             default[0], is_preloaded=settings.preload, has_substitute=bool(settings.fallback_model)
         ),
         status=status,
-        open_paths=bazarr_paths(settings.api_v1_str) if settings.bazarr_open else (),
+        exemption=_exempt_bazarr(settings),
     )
     app.include_router(bazarr, prefix=f"{settings.api_v1_str}/bazarr")
     app.include_router(bazarr, include_in_schema=False)
     return app
+
+
+def _exempt_bazarr(settings: AsrSettings) -> Exemption:
+    networks = ANYBODY if settings.bazarr_open else parse_networks(settings.bazarr_networks)
+    return Exemption(frozenset(bazarr_paths(settings.api_v1_str)), networks)
 
 
 def __getattr__(name: str) -> FastAPI:

@@ -6,7 +6,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from voice_stack.asr.listening.suppression_steps import STEPS, parse_steps
-from voice_stack.core.settings import CommaSeparated, CoreSettings
+from voice_stack.core.settings import CommaSeparated, CoreSettings, NetworkList
 
 
 class AsrSettings(CoreSettings):
@@ -108,7 +108,12 @@ class AsrSettings(CoreSettings):
         True, description="English asked of a film that is clearly not English: translate it. Bazarr labels it English."
     )
     bazarr_open: bool = Field(
-        False, description="With `API_KEYS`: Bazarr's routes and `/status` need no key, for Bazarr cannot send one."
+        False, description="Where keys are needed: Bazarr's routes and `/status` need none, for Bazarr cannot send one."
+    )
+    bazarr_networks: NetworkList = Field(
+        default_factory=list,
+        description="The same for these clients only: addresses and networks (`192.168.1.0/24,10.0.0.5`), separated by "
+        "commas.",
     )
     result_cache_mb: int = Field(
         64, ge=0, description="Memory for finished results of Bazarr's films, in MiB; 0: none."

@@ -1,4 +1,4 @@
-"""The command line: `voice-stack asr | tts | up | transcribe | speak | models | voices | doctor | bench | settings`."""
+"""The command line, `voice-stack asr | tts | up | transcribe | speak | models | voices | keys | doctor | ...`."""
 
 from importlib import import_module
 
@@ -12,6 +12,7 @@ _COMMANDS = {
     "speak": "speak",
     "models": "models",
     "voices": "voices",
+    "keys": "keys",
     "doctor": "doctor",
     "bench": "bench",
     "settings": "settings_docs",

@@ -14,8 +14,10 @@ from typing import Literal
 
 from voice_stack.asr.jobs.store import default_jobs_dir
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.core.access.exposure import exposure_warnings, has_keys
 from voice_stack.core.cpus import available_cpus
 from voice_stack.core.errors import ConfigurationError, ModelLoadError, ModelNotFoundError
+from voice_stack.core.keys import KeyFile
 from voice_stack.core.model_sources import describe_sources
 from voice_stack.core.model_store import ModelStore
 from voice_stack.core.settings import CoreSettings, unknown_variables
@@ -180,7 +182,7 @@ def _check_files(row: str, name: str, store: ModelStore) -> Check:
 
 def check_port(settings: CoreSettings) -> Iterator[Check]:
     """Whether the port is free, or a server of ours has it."""
-    from voice_stack.cli.serve import listen
+    from voice_stack.cli.listening import listen
     from voice_stack.cli.up import server_at, server_url
 
     name = f"{settings.env_name('port')}={settings.port}"
@@ -196,6 +198,23 @@ def check_port(settings: CoreSettings) -> Iterator[Check]:
             yield Check("FAIL", name, error.message, f"{settings.env_name('port')}=... with a free port")
     else:
         yield Check("OK", name, "free")
+
+
+def check_access(settings: CoreSettings) -> Iterator[Check]:
+    """Whether the server is open to more people than it should be."""
+    name = f"access ({settings.env_name('host')})"
+    try:
+        is_locked = has_keys(settings)
+        KeyFile(settings.api_keys_file).read()
+    except ConfigurationError as error:
+        yield Check("FAIL", name, error.message, "mend or delete the file; deleted, no key is needed")
+        return
+    warnings = list(exposure_warnings(settings, is_locked))
+    for line in warnings:
+        yield Check("WARN", name, line, "docs/security.md has the list of what to look at")
+    if not warnings:
+        reach = "a key is needed" if is_locked else "no key is needed, and only this machine reaches it"
+        yield Check("OK", name, reach)
 
 
 def check_folders(asr: AsrSettings, tts: TtsSettings) -> Iterator[Check]:

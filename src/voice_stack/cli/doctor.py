@@ -33,6 +33,8 @@ def _all_checks() -> Iterator[Check]:
         checks.check_model(tts, tts_store),
         checks.check_port(asr),
         checks.check_port(tts),
+        checks.check_access(asr),
+        checks.check_access(tts),
         checks.check_folders(asr, tts),
         checks.check_variables(asr),
         checks.check_variables(tts),

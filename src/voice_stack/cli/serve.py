@@ -14,6 +14,8 @@ from typing import NoReturn, get_args, get_origin
 import click
 
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.cli.listening import listen_at
+from voice_stack.core.access.exposure import exposure_warnings, has_keys
 from voice_stack.core.errors import ConfigurationError, VoiceStackError
 from voice_stack.core.settings import CoreSettings, unknown_variables
 from voice_stack.tts.settings import TtsSettings
@@ -22,7 +24,6 @@ SERVERS: dict[str, type[CoreSettings]] = {"asr": AsrSettings, "tts": TtsSettings
 """Each server's name and settings."""
 
 KEEP_ALIVE_S = 75
-BACKLOG = 2048
 _STDIN = 0
 _log = logging.getLogger(__name__)
 
@@ -77,15 +78,15 @@ def serve(server: str, exit_with_stdin: bool, flags: dict[str, object]) -> None:
         threading.Thread(target=_stop_at_end_of_stdin, name="stdin", daemon=True).start()
     settings_class = SERVERS[server]
     settings = settings_class.read(**flags)
-    listening = listen(settings)
-    from voice_stack.core.logging import configure_logging
+    with listen_at(settings) as listening:
+        from voice_stack.core.logging import configure_logging
 
-    configure_logging(settings.log_level, settings.log_format, server)
-    known = [settings_class.env_name(field) for field in settings_class.model_fields]
-    for line in unknown_variables(known, f"{server.upper()}_"):
-        _log.warning("%s", line)
-    _listen_for_debugger(settings, offset=list(SERVERS).index(server))
-    _run_app(server, settings, listening)
+        configure_logging(settings.log_level, settings.log_format, server)
+        known = [settings_class.env_name(field) for field in settings_class.model_fields]
+        for line in (*unknown_variables(known, f"{server.upper()}_"), *exposure_warnings(settings, has_keys(settings))):
+            _log.warning("%s", line)
+        _listen_for_debugger(settings, offset=list(SERVERS).index(server))
+        _run_app(server, settings, listening)
 
 
 def _exit(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -97,43 +98,6 @@ def _stop_at_end_of_stdin() -> None:
     while os.read(_STDIN, 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def listen(settings: CoreSettings) -> socket.socket:
-    """A listening socket for the server's address: from here on no other program can take the port.
-
-    Raises:
-        ConfigurationError: The port is in use, or the address is none of this machine.
-    """
-    variable = settings.env_name("port")
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[
-            0
-        ]
-    except socket.gaierror as error:
-        raise ConfigurationError(f"{settings.env_name('host')}={settings.host!r}: {error.strerror}") from error
-    listening = socket.socket(family, kind, protocol)
-    try:
-        # Elsewhere than on POSIX systems this option lets two programs have one port.
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name == "posix")
-        listening.bind(address)
-        listening.listen(BACKLOG)
-    except OSError as error:
-        listening.close()
-        raise ConfigurationError(_describe_bind_error(settings, variable, error)) from error
-    return listening
-
-
-def _describe_bind_error(settings: CoreSettings, variable: str, error: OSError) -> str:
-    import errno
-
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"port {settings.port} on {settings.host} is in use: "
-            f"stop the other program or choose another with {variable}=... or --port"
-        )
-    variables = f"{settings.env_name('host')}, {variable}"
-    return f"cannot listen on {settings.host} port {settings.port} ({variables}): {error.strerror}"
 
 
 def _listen_for_debugger(settings: CoreSettings, offset: int) -> None:
@@ -169,6 +133,8 @@ def _run_app(server: str, settings: CoreSettings, listening: socket.socket) -> N
         timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_s),
         timeout_keep_alive=KEEP_ALIVE_S,
         server_header=False,
+        # Of proxies only those of TRUSTED_PROXIES are believed, by a layer of our own.
+        proxy_headers=False,
     )
     running = uvicorn.Server(config)
     running.run(sockets=[listening])

@@ -23,7 +23,10 @@ Sources, strongest first: flags (`voice-stack asr --port 5011`), the environment
 defaults below. A flag is the variable's name without the prefix `ASR_` or `TTS_`, in lower case, with hyphens. A name
 that starts with `ASR_` or `TTS_` and is not listed here is warned about when the server starts.
 """
-_MACHINE_DEFAULTS = {"model_dir": "~/.cache/voice-stack/models"}
+_MACHINE_DEFAULTS = {
+    "api_keys_file": "~/.config/voice-stack/keys.json",
+    "model_dir": "~/.cache/voice-stack/models",
+}
 """Defaults that depend on who asks, as they are written for everyone."""
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import click
 
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.core.access.exposure import has_keys
 from voice_stack.core.errors import ConfigurationError, VoiceStackError
 from voice_stack.core.settings import CoreSettings
 from voice_stack.tts.settings import TtsSettings
@@ -76,7 +77,7 @@ def server_at(url: str) -> str | None:
 def curl_lines(asr: AsrSettings, tts: TtsSettings) -> tuple[str, str]:
     """One line to try each server with: a transcription and a speech."""
     asr_url, tts_url = (f"{server_url(settings)}{settings.api_v1_str}/audio" for settings in (asr, tts))
-    key = " -H 'Authorization: Bearer YOUR_KEY'" if asr.api_keys else ""
+    key = " -H 'Authorization: Bearer YOUR_KEY'" if has_keys(asr) else ""
     speech = """-H 'Content-Type: application/json' -d '{"model": "tts-1", "voice": "alloy", "input": "Hello!"}'"""
     return (
         f"curl{key} {asr_url}/transcriptions -F file=@speech.mp3 -F model=whisper-1",
@@ -85,6 +86,9 @@ def curl_lines(asr: AsrSettings, tts: TtsSettings) -> tuple[str, str]:
 
 
 def _start(server: str, settings: CoreSettings) -> Child:
+    if settings.socket is not None:
+        name = settings.env_name("socket")
+        raise ConfigurationError(f"{name}={settings.socket}: `up` needs ports; start the servers one by one")
     if settings.port == 0:
         raise ConfigurationError(f"{settings.env_name('port')}=0: `up` needs to know the port; choose 1 to 65535")
     command = [sys.executable, "-m", "voice_stack", server, "--exit-with-stdin"]

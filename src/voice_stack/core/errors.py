@@ -8,6 +8,7 @@ VoiceStackError                    500 server_error
 │   │   └── AudioTooShortError     400 code audio_too_short
 │   └── PayloadTooLargeError       413
 ├── AuthenticationError            401 code invalid_api_key
+├── PermissionDeniedError          403 the key, or the web page, may not do this
 ├── LicenceNotAcceptedError        403 code licence_not_accepted
 ├── ConflictError                  409 the job is not in a state for this
 ├── NotFoundError                  404
@@ -107,6 +108,18 @@ class AuthenticationError(VoiceStackError):
     status = 401
     type = "invalid_request_error"
     default_code = "invalid_api_key"
+
+    def headers(self) -> dict[str, str]:
+        """Says, as HTTP asks for, how to come in (RFC 9110, 11.6.1)."""
+        return {"www-authenticate": "Bearer", **super().headers()}
+
+
+class PermissionDeniedError(VoiceStackError):
+    """Who asks is known, or is a web page of somebody else, and may not do this."""
+
+    status = 403
+    type = "invalid_request_error"
+    retryable = False
 
 
 class LicenceNotAcceptedError(VoiceStackError):

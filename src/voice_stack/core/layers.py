@@ -1,11 +1,19 @@
 """What every request passes on its way to a route, outermost last."""
 
-from collections.abc import Collection
-
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from voice_stack.core.middleware import ApiKeys, RequestContext
+from voice_stack.core.access.api_keys import ApiKeys
+from voice_stack.core.access.browsers import CrossSiteGuard
+from voice_stack.core.access.exposure import is_loopback
+from voice_stack.core.access.hosts import AllowedHosts
+from voice_stack.core.access.networks import parse_networks
+from voice_stack.core.access.proxies import TrustedProxies
+from voice_stack.core.access.response_headers import ResponseHeaders
+from voice_stack.core.access.root_path import RootPathGiver, RootPathTaker
+from voice_stack.core.access.rules import AccessRules, Exemption
+from voice_stack.core.keys import KeyFile, KeyRing, Scope
+from voice_stack.core.middleware import RequestContext
 from voice_stack.core.settings import CoreSettings
 
 EXPOSED_HEADERS = (
@@ -20,16 +28,22 @@ EXPOSED_HEADERS = (
 """Headers of answers that a web page of another origin may read."""
 
 
-def add_layers(app: FastAPI, settings: CoreSettings, open_paths: Collection[str]) -> None:
-    """From the inside out: keys, CORS (so that preflights need no key and a 401 can be read), request context.
+def add_layers(app: FastAPI, settings: CoreSettings, server: Scope, exemption: Exemption) -> None:
+    """From the inside out: who may do what, CORS (preflights need no key, and a 401 can be read), names, context.
 
     Args:
         app: The application.
         settings: Its settings.
-        open_paths: Paths that need no API key, besides health and docs.
+        server: `asr` or `tts`, the scope of its work.
+        exemption: Who needs no key for what.
+
+    Raises:
+        ConfigurationError: The file of keys cannot be read.
     """
-    if settings.api_keys:
-        app.add_middleware(ApiKeys, keys=settings.api_keys, open_paths=open_paths)
+    ring = KeyRing(settings.api_keys, KeyFile(settings.api_keys_file))
+    app.add_middleware(RootPathGiver)
+    app.add_middleware(CrossSiteGuard, origins=settings.cors_origins)
+    app.add_middleware(ApiKeys, ring=ring, rules=AccessRules(settings, server), exemption=exemption)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -39,4 +53,15 @@ def add_layers(app: FastAPI, settings: CoreSettings, open_paths: Collection[str]
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
         )
+    app.add_middleware(
+        AllowedHosts,
+        names=settings.allowed_hosts,
+        own_name=settings.host,
+        is_guarded=lambda: is_loopback(settings) and not ring.is_needed,
+    )
     app.add_middleware(RequestContext)
+    app.add_middleware(ResponseHeaders, has_origins=bool(settings.cors_origins))
+    if settings.root_path:
+        app.add_middleware(RootPathTaker, root_path=settings.root_path)
+    if settings.trusted_proxies:
+        app.add_middleware(TrustedProxies, proxies=parse_networks(settings.trusted_proxies))

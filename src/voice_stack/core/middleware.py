@@ -1,18 +1,16 @@
-"""What surrounds every request: its id, its one log line, the last answer to an unexpected failure, API keys."""
+"""What surrounds every request: its id, its one log line, the last answer to an unexpected failure."""
 
-import hmac
 import logging
 import re
 import time
 import uuid
-from collections.abc import Collection, Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from voice_stack.core.errors import AuthenticationError, VoiceStackError
+from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.logging import log_event, request_id_var
 
 HEALTH_PATHS = frozenset({"/health", "/healthz", "/healthcheck", "/ready"})
@@ -122,54 +120,9 @@ class _Exchange:
         )
 
 
-class ApiKeys:
-    """ASGI middleware: lets pass who sends `Authorization: Bearer KEY`; health and docs are open to all.
-
-    Args:
-        app: The application behind.
-        keys: Keys that are let in; at least one.
-        open_paths: Further paths that need no key.
-    """
-
-    def __init__(self, app: ASGIApp, keys: Sequence[str], open_paths: Collection[str] = ()) -> None:
-        self.app = app
-        self.open_paths = frozenset(open_paths)
-        self.keys = [key.encode() for key in keys]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification."""
-        is_open = scope["type"] == "lifespan" or _is_open(scope["path"]) or scope["path"] in self.open_paths
-        error = None if is_open else self.refuse(scope)
-        if error is None:
-            await self.app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008, "reason": "API key needed"})
-        else:
-            response = JSONResponse(error.body(), error.status, {"www-authenticate": "Bearer", **error.headers()})
-            await response(scope, receive, send)
-
-    def refuse(self, scope: Scope) -> AuthenticationError | None:
-        """The reason not to serve this request; None when its key is right."""
-        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-        key = given.strip()
-        if scheme.lower() != "bearer" or not key:
-            return AuthenticationError(
-                "You didn't provide an API key. Send one of this server's keys as `Authorization: Bearer KEY`."
-            )
-        # Every key is compared, so that the time tells nothing about which one came near.
-        matches = [hmac.compare_digest(key.encode("latin-1"), known) for known in self.keys]
-        if any(matches):
-            return None
-        return AuthenticationError(f"Incorrect API key provided: {mask_key(key)}.")
-
-
-def mask_key(key: str) -> str:
-    """A key that may be shown: its first and last three characters, or none if it is short."""
-    return f"{key[:3]}***{key[-3:]}" if len(key) >= 12 else "***"
-
-
-def _is_open(path: str) -> bool:
-    return path in HEALTH_PATHS or path in DOCS_PATHS or path.startswith(DOCS_ASSETS)
+def is_docs(path: str) -> bool:
+    """Whether a path belongs to the API's description."""
+    return path in DOCS_PATHS or path.startswith(DOCS_ASSETS)
 
 
 def _choose_request_id(scope: Scope) -> str:

@@ -1,6 +1,6 @@
 """The FastAPI application both servers share: routes for operators, docs without network, OpenAI's error bodies."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 
@@ -10,25 +10,28 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
+from voice_stack.core.access.rules import NO_EXEMPTION, Exemption
 from voice_stack.core.errors import InvalidRequestError, VoiceStackError
+from voice_stack.core.keys import Scope
 from voice_stack.core.layers import add_layers
 from voice_stack.core.problems import tell_problem
 from voice_stack.core.settings import CoreSettings
 
 VERSION = version("voice-stack")
+_PAGES = {"docs": "/docs", "openapi": "/openapi.json"}
 _MAX_SHOWN = 200  # characters of a bad value that an error message repeats
 
 
 def create_server(
     settings: CoreSettings,
     *,
-    server: str,
+    server: Scope,
     title: str,
     routers: Sequence[APIRouter],
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
     readiness: Callable[[], str | None],
     status: Callable[[], dict[str, object]],
-    open_paths: Collection[str] = (),
+    exemption: Exemption = NO_EXEMPTION,
 ) -> FastAPI:
     """Build one server's application.
 
@@ -40,13 +43,16 @@ def create_server(
         lifespan: What runs from start to stop.
         readiness: Why the server cannot work yet; None when it can.
         status: What `GET /status` shows besides name and version.
-        open_paths: Paths that need no API key, besides health and docs.
+        exemption: Who needs no key for what, besides health and docs.
+
+    Raises:
+        ConfigurationError: The file of keys cannot be read.
     """
     app: FastAPI = FastAPIOffline(title=title, version=VERSION, lifespan=lifespan, redirect_slashes=False)
     for router in routers:
         app.include_router(router, prefix=settings.api_v1_str)
-    app.include_router(_operator_routes(settings.project_name, server, readiness, status))
-    add_layers(app, settings, open_paths)
+    app.include_router(_operator_routes(settings, server, readiness, status))
+    add_layers(app, settings, server, exemption)
     app.add_exception_handler(VoiceStackError, _answer_known)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_validation)
@@ -54,7 +60,7 @@ def create_server(
 
 
 def _operator_routes(
-    name: str, server: str, readiness: Callable[[], str | None], status: Callable[[], dict[str, object]]
+    settings: CoreSettings, server: Scope, readiness: Callable[[], str | None], status: Callable[[], dict[str, object]]
 ) -> APIRouter:
     router = APIRouter(tags=["server"])
 
@@ -81,7 +87,8 @@ def _operator_routes(
 
     @router.get("/", include_in_schema=False)
     async def index() -> dict[str, str]:
-        return {"name": name, "server": server, "version": VERSION, "docs": "/docs", "openapi": "/openapi.json"}
+        pages = {page: settings.root_path + path for page, path in _PAGES.items()}
+        return {"name": settings.project_name, "server": server, "version": VERSION, **pages}
 
     return router
 

@@ -85,7 +85,7 @@ class _Exchange:
     async def put_in_line(self, jobs: BackgroundJobs, form: Form) -> Response:
         self.service.prepare(self.checked)
         job = await jobs.submit(self.checked, form)
-        location = f"{self.service.settings.api_v1_str}/jobs/{job['id']}"
+        location = f"{self.service.settings.public_prefix}/jobs/{job['id']}"
         return JSONResponse(job, 202, {"location": location, **self._headers()})
 
     async def answer_verbosely(self) -> Response:

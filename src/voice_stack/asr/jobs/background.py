@@ -45,7 +45,7 @@ class BackgroundJobs:
         self._book = JobBook(settings)
         self._webhooks = WebhookSender(parse_secret(settings.webhook_secret.get_secret_value()))
         self._allowed = check_allowed(settings.webhook_allowed)
-        self._prefix = settings.api_v1_str
+        self._prefix = settings.public_prefix
         self._working: dict[str, Transcription] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._lanes = asyncio.Semaphore(settings.jobs_at_once)

@@ -1,9 +1,30 @@
-"""Who may call: keys, browsers."""
+"""Who may call: keys, browsers, names, proxies."""
 
-from pydantic import Field
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import BaseSettings
 
+from voice_stack.core.access.host_names import check_patterns
+from voice_stack.core.access.networks import parse_networks
+from voice_stack.core.access.origins import check_origins
 from voice_stack.core.settings.fields import CommaSeparated
+
+
+def _check_networks(entries: list[str]) -> list[str]:
+    parse_networks(entries)
+    return entries
+
+
+NetworkList = Annotated[CommaSeparated, AfterValidator(_check_networks)]
+"""Addresses and networks, written `192.168.1.0/24,10.0.0.5`."""
+
+
+def default_keys_file() -> Path:
+    """Where the keys are when `API_KEYS_FILE` is not set: the user's folder for configuration."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "voice-stack" / "keys.json"
 
 
 class AccessSettings(BaseSettings):
@@ -12,10 +33,73 @@ class AccessSettings(BaseSettings):
     api_keys: CommaSeparated = Field(
         default_factory=list,
         validation_alias="API_KEYS",
-        description="Keys, separated by commas; clients then send `Authorization: Bearer KEY`. Empty: no key needed.",
+        description="Keys that may do everything, separated by commas; clients then send `Authorization: Bearer KEY`. "
+        "No key here and none in `API_KEYS_FILE`: no key needed.",
     )
-    cors_origins: CommaSeparated = Field(
+    api_keys_file: Path = Field(
+        default_factory=default_keys_file,
+        validation_alias="API_KEYS_FILE",
+        description="File of the keys that `voice-stack keys` makes; both servers read it, again when it changes. "
+        "While it is there, a key is needed.",
+    )
+    docs_access: Literal["open", "key", "closed"] = Field(
+        "open",
+        validation_alias="DOCS_ACCESS",
+        description="Who sees `/docs`, `/redoc` and `/openapi.json`: everyone, holders of a key, nobody (404).",
+    )
+    metrics_access: Literal["open", "key", "closed"] = Field(
+        "key",
+        validation_alias="METRICS_ACCESS",
+        description="Who sees `/metrics`: everyone, holders of a key with scope `admin` (everyone where no key is "
+        "needed), nobody (404).",
+    )
+    admin_access: Literal["key", "closed"] = Field(
+        "key",
+        validation_alias="ADMIN_ACCESS",
+        description="Who loads and unloads models by hand and sees `/status` and `/v1/status`: holders of a key with "
+        "scope `admin` (everyone where no key is needed), nobody (404).",
+    )
+    cors_origins: Annotated[CommaSeparated, AfterValidator(check_origins)] = Field(
         default_factory=list,
         validation_alias="CORS_ORIGINS",
-        description="Web origins that may call from a browser, separated by commas; empty: none.",
+        description="Web origins whose pages may call from a browser, separated by commas; `*`: all. Empty: none but "
+        "the server's own docs.",
     )
+    allowed_hosts: Annotated[CommaSeparated, AfterValidator(check_patterns)] = Field(
+        default_factory=list,
+        validation_alias="ALLOWED_HOSTS",
+        description="Names that requests may call the server by, separated by commas: `asr.example.com`, "
+        "`*.example.com`, `*`. Empty: all; but without keys and on a loopback address only names that nobody on the "
+        "internet can own.",
+    )
+    trusted_proxies: NetworkList = Field(
+        default_factory=list,
+        validation_alias="TRUSTED_PROXIES",
+        description="Proxies whose `X-Forwarded-For`, `-Proto` and `-Host` are believed: addresses and networks, "
+        "separated by commas; `unix`: who comes through `SOCKET`. Empty: nobody's.",
+    )
+    root_path: str = Field(
+        "",
+        description="Path below which a proxy serves this server, as `/asr`, whether or not the proxy takes it away "
+        "from the requests it passes on.",
+    )
+
+    @field_validator("api_keys")
+    @classmethod
+    def _check_keys(cls, keys: list[str]) -> list[str]:
+        for number, key in enumerate(keys, start=1):
+            if not key.isascii() or not key.isprintable() or " " in key:
+                raise ValueError(f"key {number} cannot be sent as a header: printable ASCII without spaces only")
+        return keys
+
+    @field_validator("root_path")
+    @classmethod
+    def _normalise_root_path(cls, value: str) -> str:
+        path = value.strip("/")
+        if not path:
+            return ""
+        if not all(part and part not in {".", ".."} and part.isascii() for part in path.split("/")) or set(path) & set(
+            " ?#%\\\"'<>"
+        ):
+            raise ValueError("a path as /asr or /voice/asr, of plain characters")
+        return f"/{path}"

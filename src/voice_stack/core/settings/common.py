@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from voice_stack.core.errors import ConfigurationError
@@ -63,9 +63,17 @@ class CoreSettings(LimitSettings, EngineSettings, TelemetrySettings, AccessSetti
 
     @field_validator("api_v1_str")
     @classmethod
-    def _normalise_prefix(cls, value: str) -> str:
+    def _normalise_prefix(cls, value: str, info: ValidationInfo) -> str:
         path = "/" + value.strip("/")
+        root_path = info.data.get("root_path")
+        if root_path and f"{path}/".startswith(f"{root_path}/"):
+            raise ValueError(f"begins like the root path {root_path}, so that nobody could tell the two apart")
         return "" if path == "/" else path
+
+    @property
+    def public_prefix(self) -> str:
+        """What stands before the API's paths in the addresses that clients get."""
+        return self.root_path + self.api_v1_str
 
     @classmethod
     def env_name(cls, field: str) -> str:

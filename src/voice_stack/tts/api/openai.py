@@ -94,7 +94,7 @@ async def _speak(
         if body.timestamps:
             captions = service.captions.open(reader.notes, _language_of(plan), body.timestamps)
             owned.callback(captions.end)
-            headers[CAPTIONS_HEADER] = captions_path(service.settings.api_v1_str, captions.id)
+            headers[CAPTIONS_HEADER] = captions_path(service.settings.public_prefix, captions.id)
         add_log_fields(request, cache=headers.get("x-cache", "off"))
         # The first sound is awaited before the status line goes out: an engine that fails is an honest 500.
         await finish_unless_disconnected(request, reader.start())

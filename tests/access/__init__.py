@@ -1,0 +1,1 @@
+"""Who may do what: asked of running servers through real sockets."""
