@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -90,15 +89,18 @@ PROXIES: dict[str, Callable[[Path], list[str]]] = {"nginx": _nginx, "caddy": _ca
 """Name of a folder below deploy/ -> the command that runs a copy of it."""
 
 
-def _is_open(port: int) -> bool:
-    with socket.socket() as sock:
-        return sock.connect_ex(("127.0.0.1", port)) == 0
+def _passes_on(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/asr/health", timeout=10, trust_env=False).status_code == 200
+    except httpx2.TransportError:
+        return False
 
 
 @contextmanager
 def run_proxy(name: str, folder: Path, asr: RunningServer, tts: RunningServer) -> Iterator[RunningProxy]:
     """Run one proxy before two servers while the context lasts."""
     port = free_port()
+    url = f"http://127.0.0.1:{port}"
     addresses = {f"127.0.0.1:{usual}": f"127.0.0.1:{server.port}" for usual, server in ((5001, asr), (5002, tts))}
     everywhere, here = (text.format(port=port) for text in LISTEN[name])
     _copy(ROOT / "deploy" / name, folder, addresses | {everywhere: here})
@@ -107,9 +109,9 @@ def run_proxy(name: str, folder: Path, asr: RunningServer, tts: RunningServer) -
     with (folder / "output.log").open("wb") as output:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
-        wait_until(lambda: process.poll() is not None or _is_open(port), START_TIMEOUT_S, f"start of {name}")
+        wait_until(lambda: process.poll() is not None or _passes_on(url), START_TIMEOUT_S, f"start of {name}")
         assert process.poll() is None, (folder / "output.log").read_text()
-        yield RunningProxy(name, f"http://127.0.0.1:{port}", folder)
+        yield RunningProxy(name, url, folder)
     finally:
         process.terminate()
         process.wait(20)

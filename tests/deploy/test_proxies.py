@@ -6,6 +6,7 @@ import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from openai import OpenAI
@@ -14,16 +15,12 @@ from deploy.proxies import PROXIES, RunningProxy, run_proxy
 from running_server import RunningServer, free_port, wait_until
 
 MIB = 1 << 20
+SAMPLE_RATE = 16_000
 UPLOAD = {"nginx": 1024 * MIB, "caddy": 64 * MIB, "traefik": 64 * MIB}
-FORM_MARGIN = 4096
+FORM_MARGIN = 64 << 10  # the whole form has to stay below ASR_MAX_UPLOAD_MB
 BOUNDARY = "boundary-of-this-test"
-# Two clauses at once and one that takes its time, so that the first sound is long there when the last is made.
-SLOW_SPEECH = {
-    "model": "tts-1",
-    "voice": "alloy",
-    "response_format": "pcm",
-    "input": "Soon here. Later: sleep=2.5 more.",
-}
+# A clause at once and one that takes its time, so that the first sound is long there when the last is made.
+SLOW_TEXT = "This is there soon. And this later, after sleep=2.5 seconds."
 
 
 @pytest.fixture(scope="module", params=sorted(PROXIES))
@@ -41,11 +38,19 @@ def _openai(proxy: RunningProxy, path: str) -> OpenAI:
     return OpenAI(base_url=f"{proxy.url}{path}", api_key="unused", max_retries=0, timeout=120)
 
 
+def _speech(proxy: RunningProxy, text: str) -> dict[str, str]:
+    """A request that no other proxy's test has made, so that its speech is not kept already."""
+    return {"model": "tts-1", "voice": "alloy", "response_format": "pcm", "input": f"With {proxy.name}. {text}"}
+
+
 def _wav(duration_s: float) -> bytes:
+    """A hum: text over digital silence would be dropped."""
+    times = np.arange(int(duration_s * SAMPLE_RATE)) / SAMPLE_RATE
+    samples = (8000 * np.sin(2 * np.pi * 220 * times)).astype("<i2")
     with io.BytesIO() as file:
         with wave.open(file, "wb") as writer:
-            writer.setparams((1, 2, 16_000, 0, "NONE", ""))
-            writer.writeframes(bytes(int(duration_s * 16_000) * 2))
+            writer.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+            writer.writeframes(samples.tobytes())
         return file.getvalue()
 
 
@@ -74,7 +79,8 @@ def _rss_mib(process: int) -> float:
 
 
 def test_the_first_sound_is_there_before_the_last_is_made(proxy: RunningProxy) -> None:
-    with proxy.http() as client, client.stream("POST", "/tts/v1/audio/speech", json=SLOW_SPEECH) as answer:
+    speech = _speech(proxy, SLOW_TEXT)
+    with proxy.http() as client, client.stream("POST", "/tts/v1/audio/speech", json=speech) as answer:
         assert answer.status_code == 200
         chunks = answer.iter_raw()
         next(chunks)
@@ -102,18 +108,19 @@ def test_both_servers_have_one_base_url(proxy: RunningProxy) -> None:
     assert heard.usage is not None
 
 
+@pytest.mark.timeout(600)
 def test_a_large_upload_is_passed_on_as_it_comes(proxy: RunningProxy, fake_asr: RunningServer) -> None:
     size = UPLOAD[proxy.name]
 
     def look() -> None:
-        wait_until(lambda: _bytes_below(fake_asr.spool_dir) > size // 4, 60, "the server has what was sent")
+        wait_until(lambda: _bytes_below(fake_asr.spool_dir) > size // 4, 120, "the server has what was sent")
         assert _bytes_below(proxy.folder) < MIB
 
     before_mib = _rss_mib(fake_asr.process.pid)
     with proxy.http() as client:
         content = _large_form(size, look)
         headers = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
-        answer = client.post("/asr/v1/audio/transcriptions", content=content, headers=headers, timeout=170)
+        answer = client.post("/asr/v1/audio/transcriptions", content=content, headers=headers, timeout=300)
     assert answer.status_code == 200, answer.text
     assert answer.json()["usage"]["seconds"] == 1
     assert _rss_mib(fake_asr.process.pid) < before_mib + 100
@@ -122,7 +129,8 @@ def test_a_large_upload_is_passed_on_as_it_comes(proxy: RunningProxy, fake_asr: 
 
 def test_whoever_leaves_stops_the_work(proxy: RunningProxy, fake_tts: RunningServer) -> None:
     text = "At first this. " + "Then a sentence of sleep=1 seconds. " * 60
-    with proxy.http() as client, client.stream("POST", "/tts/v1/audio/speech", json=SLOW_SPEECH | {"input": text}) as _:
+    speech = _speech(proxy, text)
+    with proxy.http() as client, client.stream("POST", "/tts/v1/audio/speech", json=speech) as _:
         assert fake_tts.count_jobs() != (0, 0)
     wait_until(lambda: fake_tts.count_jobs() == (0, 0), 20, "the work for the client that left ends")
 
@@ -145,7 +153,7 @@ def test_a_server_that_is_away_is_an_error_that_clients_read(
 ) -> None:
     away = RunningServer(free_port(), fake_asr.process, fake_asr.log, fake_asr.spool_dir)
     with run_proxy(name, tmp_path, fake_asr, away) as proxy, proxy.http() as client:
-        answer = client.post("/tts/v1/audio/speech", json=SLOW_SPEECH)
+        answer = client.post("/tts/v1/audio/speech", json=_speech(proxy, SLOW_TEXT))
         assert answer.status_code in {502, 503}
         assert answer.json()["error"]["type"] == "server_error"
         assert int(answer.headers["retry-after"]) > 0
