@@ -67,6 +67,7 @@ def supervise(servers: list["Child"], start: Callable[["Child"], "Child"]) -> No
         start: Starts a server that ended anew.
     """
     watches = [Watch(server, start) for server in servers]
+    log_event(_log, logging.INFO, "servers are supervised", count=len(watches))
     while True:
         for number, watch in enumerate(watches):
             watch.look()
