@@ -6,7 +6,9 @@ TORCH_BIN := $(TORCH_VENV)/bin
 # Where pip finds a torch for the CPU, if its usual index has only the one with CUDA: `--index-url ADDRESS`.
 TORCH_PIP ?=
 
-.PHONY: run test test-long test-torch check bench clean
+RELEASE_VENV ?= .venv-release
+
+.PHONY: run test test-long test-torch test-deploy check bench release clean
 
 # Both servers with the embedded models; Ctrl-C stops them.
 run: $(VENV)/.embedded
@@ -24,8 +26,17 @@ test-long: $(VENV)/.dev
 test-torch: $(TORCH_VENV)/.dev
 	$(TORCH_BIN)/python -m pytest -q tests/pytorch
 
+# The files below deploy/, each with its own program; wants nginx, kubectl and systemd-analyze on the machine.
+test-deploy: $(VENV)/.deploy
+	$(BIN)/python -m pytest -q tests/deploy
+
+# Wheel, sdist, bill of materials and audit in dist/.
+release: $(RELEASE_VENV)/.release
+	PATH="$(abspath $(RELEASE_VENV))/bin:$$PATH" scripts/release
+
 # The static half of the gate.
 check: $(VENV)/.dev
+	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	MYPYPATH=src:tests:. $(BIN)/mypy src benchmarks
@@ -51,6 +62,15 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/.embedded
 
+$(VENV)/.deploy: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[deploy-tests]'
+	touch $@
+
+$(RELEASE_VENV)/.release: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(RELEASE_VENV)
+	$(RELEASE_VENV)/bin/python -m pip install --quiet --constraint constraints.txt '.[release]'
+	touch $@
+
 # openai-whisper by itself: on Linux it asks for triton, 1 GB, which only a GPU has a use for. The usual index has
 # torchaudio for CUDA alone; without its compiled parts, which do not load here, it works in Python.
 $(TORCH_VENV)/.dev: pyproject.toml constraints.txt
@@ -64,4 +84,4 @@ $(TORCH_VENV)/.dev: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(TORCH_VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(TORCH_VENV) $(RELEASE_VENV) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,13 +11,18 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.cli.supervise import describe_end, supervise
 from voice_stack.core.access.exposure import has_keys
 from voice_stack.core.errors import ConfigurationError, VoiceStackError
+from voice_stack.core.logging import configure_logging
 from voice_stack.core.settings import CoreSettings
+from voice_stack.core.settings.fields import ENV_FILE
 from voice_stack.tts.settings import TtsSettings
 
 READY_TIMEOUT_S = 120.0
@@ -101,7 +107,7 @@ def _check_running(children: list[Child]) -> None:
     for child in children:
         code = child.process.poll()
         if code is not None:
-            how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            how = f"was ended by {describe_end(code)}" if code < 0 else f"ended with {describe_end(code)}"
             raise VoiceStackError(f"the {child.name} {how}; both servers are stopped")
 
 
@@ -149,9 +155,31 @@ def _stop(children: list[Child]) -> None:
             child.process.wait()
 
 
+def _start_again(ended: Child) -> Child:
+    return _start(ended.server, ended.settings)
+
+
+def _supervise(children: list[Child]) -> NoReturn:
+    """Stay with the servers for good, and log like them."""
+    settings = children[0].settings
+    configure_logging(settings.log_level, os.environ["LOG_FORMAT"], "up")
+    if Path(ENV_FILE).is_file():
+        click.echo(f"Settings are read from {Path(ENV_FILE).resolve()}, too.", err=True)
+    supervise(children, _start_again)
+
+
+def _log_as_json() -> None:
+    """JSON is what collectors read; who has said something else is left alone."""
+    settings = AsrSettings.read()
+    os.environ["LOG_FORMAT"] = settings.log_format if "log_format" in settings.model_fields_set else "json"
+
+
 @click.command()
-def up() -> None:
+@click.option("--prod", is_flag=True, help="Keep both running: what ends is started again; logs are JSON.")
+def up(prod: bool) -> None:
     """Start both servers, wait until they are ready, stop both with Ctrl-C."""
+    if prod:
+        _log_as_json()
     asr, tts = AsrSettings.read(), TtsSettings.read()
     children: list[Child] = []
     with _stopping(children):
@@ -159,6 +187,8 @@ def up() -> None:
         children.append(_start("tts", tts))
         deadline_s = time.monotonic() + READY_TIMEOUT_S
         _await_all(children, "/health", deadline_s)
+        if prod:
+            _supervise(children)
         _await_all(children, "/ready", deadline_s)
         transcribe, speak = curl_lines(asr, tts)
         click.echo(f"ASR server: {server_url(asr)}\n  {transcribe}\nTTS server: {server_url(tts)}\n  {speak}")

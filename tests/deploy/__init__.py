@@ -1,0 +1,1 @@
+"""The files below deploy/, each with the program it is for."""

@@ -1,0 +1,106 @@
+"""The TTS image, built from the Dockerfile and run: read-only, unprivileged, with its volume alone to write to."""
+
+import io
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import httpx2
+import pytest
+
+from deploy.images import Image, Storage, data_folder
+from running_server import free_port, wait_until
+
+START_TIMEOUT_S = 120
+STOP_TIMEOUT_S = 30
+MAX_SIZE_MIB = 700
+SPEECH = {"model": "tts-1", "voice": "alloy", "input": "The weather is nice today."}
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    storage = Storage(tmp_path_factory.mktemp("images"))
+    try:
+        yield storage.build("tts", storage.make_base())
+    finally:
+        storage.buildah("rm", "--all")
+        storage.buildah("rmi", "--all", "--force")
+
+
+@pytest.fixture
+def data(image: Image, tmp_path: Path) -> Iterator[Path]:
+    with data_folder(tmp_path, image) as folder:
+        yield folder
+
+
+@contextmanager
+def _running(image: Image, data: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    command = image.command(data, image.entry_point, TTS_HOST="127.0.0.1", TTS_PORT=str(port), OFFLINE="true")
+    log = data.parent / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        wait_until(lambda: process.poll() is not None or _is_healthy(image, data, port), START_TIMEOUT_S, "start")
+        assert process.poll() is None, log.read_text()
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _call(image: Image, data: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    whole = image.command(data, command, **environment)
+    return subprocess.run(whole, capture_output=True, text=True, timeout=60, check=False)
+
+
+def _is_healthy(image: Image, data: Path, port: int) -> bool:
+    test = image.config["Healthcheck"]
+    assert isinstance(test, dict)
+    kind, *command = test["Test"]
+    assert kind == "CMD"
+    return _call(image, data, *command, TTS_PORT=str(port)).returncode == 0
+
+
+@pytest.mark.timeout(1800)
+def test_the_server_speaks_from_a_read_only_image(image: Image, data: Path) -> None:
+    port = free_port()
+    assert not _is_healthy(image, data, port)
+    with _running(image, data, port) as process:
+        answer = httpx2.post(f"http://127.0.0.1:{port}/v1/audio/speech", json=SPEECH, timeout=120, trust_env=False)
+        assert answer.status_code == 200, answer.text
+        with av.open(io.BytesIO(answer.content), "r") as container:
+            assert container.streams.audio[0].codec_context.name.startswith("mp3")
+        assert (data / "models").is_dir()
+        assert (data / "cache").is_dir()
+        process.terminate()
+        process.wait(STOP_TIMEOUT_S)
+    assert not _is_healthy(image, data, port)
+
+
+def test_whoever_breaks_in_has_no_rights(image: Image, data: Path) -> None:
+    status = _call(
+        image, data, "sh", "-c", "id -u; grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/self/status"
+    ).stdout.split()
+    assert status == ["10001", "CapEff:", "0" * 16, "CapBnd:", "0" * 16, "NoNewPrivs:", "1"]
+    for path in ("/opt/voice-stack/bin/x", "/usr/local/bin/x", "/etc/x"):
+        assert "Read-only file system" in _call(image, data, "touch", path).stderr
+    assert _call(image, data, "touch", "/data/x", "/tmp/x").returncode == 0
+
+
+def test_the_image_is_small_and_without_tools(image: Image) -> None:
+    size = sum(path.stat().st_size for path in (image.files / "opt").rglob("*") if not path.is_symlink())
+    assert size < MAX_SIZE_MIB << 20
+    found = {
+        path.name for folder in ("opt/voice-stack/bin", "source", "wheels") for path in (image.files / folder).glob("*")
+    }
+    assert "voice-stack" in found
+    assert not {name for name in found if name.startswith("pip") or name.endswith(".whl")}
+
+
+def test_what_container_engines_read(image: Image) -> None:
+    assert image.config["User"] == "10001:10001"
+    assert image.config["StopSignal"] == "SIGTERM"
+    assert image.config["Volumes"] == {"/data": {}}
+    assert image.config["ExposedPorts"] == {"5002/tcp": {}}
