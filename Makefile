@@ -6,7 +6,7 @@ TORCH_BIN := $(TORCH_VENV)/bin
 # Where pip finds a torch for the CPU, if its usual index has only the one with CUDA: `--index-url ADDRESS`.
 TORCH_PIP ?=
 
-.PHONY: run test test-long test-torch check bench clean
+.PHONY: run test test-long test-torch chaos chaos-short check bench clean
 
 # Both servers with the embedded models; Ctrl-C stops them.
 run: $(VENV)/.embedded
@@ -23,6 +23,15 @@ test-long: $(VENV)/.dev
 # What needs PyTorch, in an environment of its own: the default one stays light.
 test-torch: $(TORCH_VENV)/.dev
 	$(TORCH_BIN)/python -m pytest -q tests/pytorch
+
+# Breaks things on purpose: processes killed, disks full, clocks that jump, broken uploads, half an hour of mixed load.
+# `CHAOS_LOAD_S=600 make chaos` makes that ten minutes. The clocks need Debian's libfaketime.
+chaos: $(VENV)/.chaos
+	CHAOS=long $(BIN)/python -m pytest -q -s --timeout 3600 tests/chaos
+
+# The same in a few minutes, as the gate runs it.
+chaos-short: $(VENV)/.chaos
+	$(BIN)/python -m pytest -q tests/chaos
 
 # The static half of the gate.
 check: $(VENV)/.dev
@@ -50,6 +59,10 @@ $(VENV)/.embedded: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/.embedded
+
+$(VENV)/.chaos: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[chaos]'
+	touch $@
 
 # openai-whisper by itself: on Linux it asks for triton, 1 GB, which only a GPU has a use for. The usual index has
 # torchaudio for CUDA alone; without its compiled parts, which do not load here, it works in Python.

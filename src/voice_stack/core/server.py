@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
+from voice_stack.core.api_docs import ERROR_RESPONSES
 from voice_stack.core.errors import InvalidRequestError, VoiceStackError
 from voice_stack.core.layers import add_layers
 from voice_stack.core.problems import tell_problem
@@ -44,8 +45,8 @@ def create_server(
     """
     app: FastAPI = FastAPIOffline(title=title, version=VERSION, lifespan=lifespan, redirect_slashes=False)
     for router in routers:
-        app.include_router(router, prefix=settings.api_v1_str)
-    app.include_router(_operator_routes(settings.project_name, server, readiness, status))
+        app.include_router(router, prefix=settings.api_v1_str, responses=ERROR_RESPONSES)
+    app.include_router(_operator_routes(settings.project_name, server, readiness, status), responses=ERROR_RESPONSES)
     add_layers(app, settings, open_paths)
     app.add_exception_handler(VoiceStackError, _answer_known)
     app.add_exception_handler(HTTPException, _answer_http)
