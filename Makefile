@@ -25,7 +25,7 @@ test-torch: $(TORCH_VENV)/.dev
 	$(TORCH_BIN)/python -m pytest -q tests/pytorch
 
 # Breaks things on purpose: processes killed, disks full, clocks that jump, broken uploads, half an hour of mixed load.
-# `CHAOS_LOAD_S=600 make chaos` makes that ten minutes. The clocks need Debian's libfaketime.
+# `CHAOS_LOAD_S=600 make chaos` makes that ten minutes.
 chaos: $(VENV)/.chaos
 	CHAOS=long $(BIN)/python -m pytest -q -s --timeout 3600 tests/chaos
 

@@ -66,9 +66,9 @@ def _find_failures(server: RunningServer, examples: int) -> dict[str, str]:
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     failures: dict[str, str] = {}
     for result in schema.get_all_operations():
-        operation = result.ok(); import time; t0=time.time()
+        operation = result.ok()
         try:
-            _try_out(operation, examples); print(operation.label, round(time.time()-t0,1), flush=True)
+            _try_out(operation, examples)
         except (Failure, FailureGroup) as error:
             found = error.exceptions if isinstance(error, FailureGroup) else [error]
             failures[operation.label] = "\n".join(str(one)[:1500] for one in found)
@@ -82,4 +82,4 @@ def test_answers_are_as_documented(kind: str, asr: RunningServer, tts: RunningSe
     failures = _find_failures(server, dose.schema_examples)
     assert failures == {}, "\n\n".join(f"{label}\n{told}" for label, told in failures.items())
     await_quiet(server)
-    assert "Traceback" not in server.log.read_text()
+    assert "Traceback (most" not in server.log.read_text()
