@@ -8,7 +8,7 @@ TORCH_PIP ?=
 
 RELEASE_VENV ?= .venv-release
 
-.PHONY: run test test-long test-torch test-deploy check bench release clean
+.PHONY: run test test-long test-torch test-deploy chaos chaos-short check bench release clean
 
 # Both servers with the embedded models; Ctrl-C stops them.
 run: $(VENV)/.embedded
@@ -33,6 +33,15 @@ test-deploy: $(VENV)/.deploy
 # Wheel, sdist, bill of materials and audit in dist/.
 release: $(RELEASE_VENV)/.release
 	PATH="$(abspath $(RELEASE_VENV))/bin:$$PATH" scripts/release
+
+# Breaks things on purpose: processes killed, disks full, clocks that jump, broken uploads, half an hour of mixed load.
+# `CHAOS_LOAD_S=600 make chaos` makes that ten minutes.
+chaos: $(VENV)/.chaos
+	CHAOS=long $(BIN)/python -m pytest -q -s --timeout 3600 tests/chaos
+
+# The same in a few minutes, as the gate runs it.
+chaos-short: $(VENV)/.chaos
+	$(BIN)/python -m pytest -q tests/chaos
 
 # The static half of the gate.
 check: $(VENV)/.dev
@@ -69,6 +78,10 @@ $(VENV)/.deploy: $(VENV)/.dev
 $(RELEASE_VENV)/.release: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(RELEASE_VENV)
 	$(RELEASE_VENV)/bin/python -m pip install --quiet --constraint constraints.txt '.[release]'
+	touch $@
+
+$(VENV)/.chaos: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[chaos]'
 	touch $@
 
 # openai-whisper by itself: on Linux it asks for triton, 1 GB, which only a GPU has a use for. The usual index has

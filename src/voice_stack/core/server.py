@@ -11,6 +11,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from voice_stack.core.access.rules import NO_EXEMPTION, Exemption
+from voice_stack.core.api_docs import ERROR_RESPONSES
 from voice_stack.core.errors import InvalidRequestError, VoiceStackError
 from voice_stack.core.keys import Scope
 from voice_stack.core.layers import add_layers
@@ -50,8 +51,8 @@ def create_server(
     """
     app: FastAPI = FastAPIOffline(title=title, version=VERSION, lifespan=lifespan, redirect_slashes=False)
     for router in routers:
-        app.include_router(router, prefix=settings.api_v1_str)
-    app.include_router(_operator_routes(settings, server, readiness, status))
+        app.include_router(router, prefix=settings.api_v1_str, responses=ERROR_RESPONSES)
+    app.include_router(_operator_routes(settings, server, readiness, status), responses=ERROR_RESPONSES)
     add_layers(app, settings, server, exemption)
     app.add_exception_handler(VoiceStackError, _answer_known)
     app.add_exception_handler(HTTPException, _answer_http)

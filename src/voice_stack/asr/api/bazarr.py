@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from voice_stack.asr.api.bazarr_jobs import BazarrJobs
+from voice_stack.asr.api.documents import BAZARR_TRANSCRIPT, LanguageObject
 from voice_stack.asr.bazarr.film_log import MAX_SHOWN
 from voice_stack.asr.bazarr.heartbeat import FIRST_LINES, beat_until_done
 from voice_stack.asr.bazarr.query import OUTPUTS, AsrQuery, DetectQuery, parse_query, query_parameters
@@ -21,6 +22,7 @@ from voice_stack.asr.jobs.activity import Asked
 from voice_stack.asr.listening.language_spread import DetectedLanguage
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcript import Transcript
+from voice_stack.core.api_docs import ERROR_RESPONSES
 from voice_stack.core.disconnect import finish_unless_disconnected
 from voice_stack.core.errors import InvalidRequestError, ShuttingDownError, VoiceStackError
 from voice_stack.core.form import Form, SpooledFile
@@ -144,14 +146,22 @@ def create_bazarr_router(service: AsrService, jobs: BazarrJobs, status: Callable
         status: The body of `GET /status`.
     """
     routes = _BazarrRoutes(service, jobs, status)
-    router = APIRouter(tags=["bazarr"])
+    router = APIRouter(tags=["bazarr"], responses=ERROR_RESPONSES)
     for end in ("", "/"):
-        for path, handler, schema in (
-            ("/asr", routes.transcribe, AsrQuery),
-            ("/detect-language", routes.detect_language, DetectQuery),
+        for path, handler, schema, answers in (
+            ("/asr", routes.transcribe, AsrQuery, BAZARR_TRANSCRIPT),
+            ("/detect-language", routes.detect_language, DetectQuery, {200: {"model": LanguageObject}}),
         ):
             extra = query_parameters(schema)
-            router.add_api_route(path + end, handler, methods=["POST"], openapi_extra=extra, include_in_schema=not end)
+            router.add_api_route(
+                path + end,
+                handler,
+                methods=["POST"],
+                openapi_extra=extra,
+                response_class=Response,
+                responses=answers,
+                include_in_schema=not end,
+            )
             router.add_api_route(path + end, routes.greet, methods=["GET"], include_in_schema=False)
         router.add_api_route(f"/status{end}", routes.show_status, methods=["GET"], include_in_schema=not end)
     return router

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from voice_stack.asr.api.documents import TRANSCRIPT, JobGone, JobList, JobObject
 from voice_stack.asr.formats import TRANSCRIPT_FORMATS, render, require_transcript_format
 from voice_stack.asr.jobs.activity import Activity
 from voice_stack.asr.jobs.background import BackgroundJobs
@@ -17,19 +18,19 @@ def create_jobs_router(jobs: BackgroundJobs, activity: Activity) -> APIRouter:
     """The routes, below the API prefix."""
     router = APIRouter(tags=["jobs"])
 
-    @router.get("/jobs")
+    @router.get("/jobs", responses={200: {"model": JobList}})
     async def list_jobs(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, object]:
         """Background jobs and the requests that are waited for, newest first."""
         found = [*_open_requests(activity).values(), *jobs.list(limit + 1)]
         found.sort(key=lambda job: int(str(job["created_at"])), reverse=True)
         return {"object": "list", "data": found[:limit], "has_more": len(found) > limit}
 
-    @router.get("/jobs/{job_id}")
+    @router.get("/jobs/{job_id}", responses={200: {"model": JobObject}})
     async def show_job(job_id: str) -> dict[str, object]:
         """How far a job is."""
         return _open_requests(activity).get(job_id) or jobs.describe(job_id)
 
-    @router.get("/jobs/{job_id}/result")
+    @router.get("/jobs/{job_id}/result", response_class=Response, responses=TRANSCRIPT)
     async def show_result(job_id: str, response_format: str | None = None) -> Response:
         """The result of a completed job, in the format it was sent with or another."""
         if response_format is not None:
@@ -43,7 +44,7 @@ def create_jobs_router(jobs: BackgroundJobs, activity: Activity) -> APIRouter:
         body = await asyncio.to_thread(render, transcript, name, render_options(checked))
         return Response(body, media_type=TRANSCRIPT_FORMATS[name].media_type)
 
-    @router.delete("/jobs/{job_id}")
+    @router.delete("/jobs/{job_id}", responses={200: {"model": JobObject | JobGone}})
     async def cancel_job(job_id: str) -> dict[str, object]:
         """Cancel a job that is not over; remove one that is."""
         if request := activity.find(job_id):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from voice_stack.asr.api.documents import BACKGROUND, TRANSCRIPT, TRANSCRIPT_OR_EVENTS, TranscriptionObject
 from voice_stack.asr.api.intake import receive_audio
 from voice_stack.asr.api.streaming import transcript_events
 from voice_stack.asr.form.fields import TranscriptionForm, TranslationForm, form_body
@@ -29,7 +30,12 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
     """The routes, below the API prefix."""
     router = APIRouter(tags=["audio"])
 
-    @router.post("/audio/transcriptions", openapi_extra=form_body(TranscriptionForm))
+    @router.post(
+        "/audio/transcriptions",
+        openapi_extra=form_body(TranscriptionForm),
+        response_class=Response,
+        responses=TRANSCRIPT_OR_EVENTS,
+    )
     async def transcribe(request: Request) -> Response:
         """Speech to text, in the language that is spoken."""
         async with AsyncExitStack() as owned:
@@ -40,7 +46,11 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
                 return await exchange.put_in_line(jobs, form)
             return await (exchange.stream() if checked.stream else exchange.answer())
 
-    @router.post("/audio/transcriptions/verbose", openapi_extra=form_body(TranscriptionForm))
+    @router.post(
+        "/audio/transcriptions/verbose",
+        openapi_extra=form_body(TranscriptionForm),
+        responses={200: {"model": TranscriptionObject}},
+    )
     async def transcribe_verbosely(request: Request) -> Response:
         """Speech to text with everything that is known of it, whatever `response_format` says."""
         async with AsyncExitStack() as owned:
@@ -49,7 +59,12 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
             )
             return await _Exchange(service, request, checked, owned).answer_verbosely()
 
-    @router.post("/audio/translations", openapi_extra=form_body(TranslationForm))
+    @router.post(
+        "/audio/translations",
+        openapi_extra=form_body(TranslationForm),
+        response_class=Response,
+        responses=TRANSCRIPT | BACKGROUND,
+    )
     async def translate(request: Request) -> Response:
         """Speech in any language to English text."""
         async with AsyncExitStack() as owned:

@@ -75,7 +75,8 @@ def query_parameters(schema: type[BaseModel]) -> dict[str, object]:
         {"name": name, "in": "query", "description": field.pop("description"), "schema": field}
         for name, field in fields.items()
     ]
-    part = {"type": "object", "properties": {"audio_file": {"type": "string", "format": "binary"}}}
+    file = {"type": "string", "format": "binary", "description": "The film, or its sound."}
+    part = {"type": "object", "properties": {"audio_file": file}, "required": ["audio_file"]}
     return {
         "parameters": parameters,
         "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": part}}},

@@ -27,6 +27,8 @@ class JobBook:
         self._store = JobStore(settings.jobs_dir or default_jobs_dir())
         self._records: dict[str, JobRecord] = {}
         self._sizes: dict[str, int] = {}
+        # Since when jobs are over, by a clock that never jumps: one that is set must not end or prolong their time.
+        self._over_since: dict[str, float] = {}
 
     async def open(self) -> list[JobRecord]:
         """Read what the last server left; jobs that were not over are queued again.
@@ -37,6 +39,9 @@ class JobBook:
         for record in await self._store.open():
             self._sizes[record.id] = self._store.size_bytes(record.id)
             self._records[record.id] = record if record.is_over else replace(record, status="queued")
+            if record.finished_at is not None:
+                age_s = min(max(0.0, time.time() - record.finished_at), self.keep_s + 1)
+                self._over_since[record.id] = time.monotonic() - age_s
         return list(self._records.values())
 
     async def close(self) -> None:
@@ -131,14 +136,18 @@ class JobBook:
         """Forget a job and all that is kept of it."""
         self._records.pop(job_id, None)
         self._sizes.pop(job_id, None)
+        self._over_since.pop(job_id, None)
         await self._store.remove(job_id)
 
     async def _save(self, record: JobRecord) -> None:
         self._records[record.id] = record
+        if record.is_over:
+            self._over_since.setdefault(record.id, time.monotonic())
         await self._store.save(record)
 
     def _is_expired(self, record: JobRecord) -> bool:
-        return record.finished_at is not None and record.finished_at + self.keep_s < time.time()
+        over_since = self._over_since.get(record.id)
+        return over_since is not None and over_since + self.keep_s < time.monotonic()
 
     def _require_room(self, size_bytes: int) -> None:
         count, limit = len(self._records), self._settings.max_jobs

@@ -84,7 +84,11 @@ class JobStore:
         return await self._do(self._save_result, job_id, transcript)
 
     async def load_result(self, job_id: str) -> Transcript:
-        """The result of a completed job."""
+        """The result of a completed job.
+
+        Raises:
+            VoiceStackError: It is gone from the disk, or damaged.
+        """
         return await self._do(self._load_result, job_id)
 
     async def remove(self, job_id: str) -> None:
@@ -169,7 +173,13 @@ class JobStore:
         return len(content)
 
     def _load_result(self, job_id: str) -> Transcript:
-        return _TRANSCRIPT.validate_json((self._folder / job_id / "result.json").read_bytes())
+        try:
+            return _TRANSCRIPT.validate_json((self._folder / job_id / "result.json").read_bytes())
+        except ValidationError as error:
+            log_event(logger, logging.ERROR, "result cannot be read", job=job_id, reason=str(error))
+            raise VoiceStackError(
+                "The result of this job is damaged on the server's disk; send the job again."
+            ) from None
 
     def _remove(self, job_id: str) -> None:
         shutil.rmtree(self._folder / job_id, ignore_errors=True)

@@ -4,6 +4,7 @@ import asyncio
 
 from fastapi import APIRouter, Response
 
+from voice_stack.tts.api.documents import CAPTIONS
 from voice_stack.tts.captions.formats import require_caption_format
 from voice_stack.tts.captions.store import CaptionStore
 
@@ -14,7 +15,7 @@ CAPTIONS_HEADER = "x-captions"
 def add_caption_routes(router: APIRouter, store: CaptionStore) -> None:
     """Add the route to a router below the API prefix."""
 
-    @router.get("/audio/speech/{speech_id}/captions", response_class=Response)
+    @router.get("/audio/speech/{speech_id}/captions", response_class=Response, responses=CAPTIONS)
     async def get_captions(speech_id: str, format: str = "json") -> Response:  # noqa: A002 - its name in the query
         """When each sentence and word of a speech is said; while it is still being spoken: so far."""
         caption_format = require_caption_format(format)

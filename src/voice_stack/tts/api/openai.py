@@ -13,6 +13,7 @@ from voice_stack.core.model_routes import add_model_routes
 from voice_stack.core.streaming import OwningStreamingResponse
 from voice_stack.core.uploads import receive_json
 from voice_stack.tts.api.captions import CAPTIONS_HEADER, add_caption_routes, captions_path
+from voice_stack.tts.api.documents import SPEECH
 from voice_stack.tts.cache.conditions import CacheUse, cache_use, entity_tag, is_known
 from voice_stack.tts.cache.key import speech_key
 from voice_stack.tts.cache.speech_cache import OpenSpeech
@@ -34,7 +35,7 @@ def create_router(service: TtsService) -> APIRouter:
     max_chars = service.settings.max_input_chars
     schema = {"content": {"application/json": {"schema": SpeechBody.model_json_schema()}}, "required": True}
 
-    @router.post("/audio/speech", openapi_extra={"requestBody": schema})
+    @router.post("/audio/speech", openapi_extra={"requestBody": schema}, response_class=Response, responses=SPEECH)
     async def speak(request: Request) -> Response:
         """Text to speech."""
         body = await receive_json(request, max_bytes=max_chars * MAX_BYTES_PER_CHARACTER + 65_536)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 
 from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.form import check_fields
+from voice_stack.tts.api.documents import ConsentObject, ConsentPage, Deleted
 from voice_stack.tts.api.recordings import form_docs, json_docs, listen, receive_object, receive_recording
 from voice_stack.tts.library.forms import ConsentChanges, ConsentForm
 from voice_stack.tts.library.sidecar import ConsentRecord
@@ -21,7 +22,11 @@ def create_consents_router(service: TtsService) -> APIRouter:
     router = APIRouter(tags=["voices"])
     uploads = service.uploads
 
-    @router.post("/audio/voice_consents", openapi_extra=form_docs(ConsentForm, FILE_FIELD))
+    @router.post(
+        "/audio/voice_consents",
+        openapi_extra=form_docs(ConsentForm, FILE_FIELD),
+        responses={200: {"model": ConsentObject}},
+    )
     async def create_consent(request: Request) -> dict[str, object]:
         """Keep a recording in which a speaker agrees to be cloned."""
         async with receive_recording(request, service.settings, FILE_FIELD) as received:
@@ -29,7 +34,7 @@ def create_consents_router(service: TtsService) -> APIRouter:
             file = received.require_file(FILE_FIELD)
             return _describe(*await listen(uploads.add_consent, file, form.name, form.language))
 
-    @router.get("/audio/voice_consents")
+    @router.get("/audio/voice_consents", responses={200: {"model": ConsentPage}})
     async def list_consents(
         after: str | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 20
     ) -> dict[str, object]:
@@ -37,18 +42,22 @@ def create_consents_router(service: TtsService) -> APIRouter:
         found = [_describe(*item) for item in await asyncio.to_thread(uploads.consents)]
         return _cut_page(found, after, limit)
 
-    @router.get("/audio/voice_consents/{consent_id}")
+    @router.get("/audio/voice_consents/{consent_id}", responses={200: {"model": ConsentObject}})
     async def show_consent(consent_id: str) -> dict[str, object]:
         """One consent."""
         return _describe(consent_id, await asyncio.to_thread(uploads.consent, consent_id))
 
-    @router.post("/audio/voice_consents/{consent_id}", openapi_extra=json_docs(ConsentChanges))
+    @router.post(
+        "/audio/voice_consents/{consent_id}",
+        openapi_extra=json_docs(ConsentChanges),
+        responses={200: {"model": ConsentObject}},
+    )
     async def rename_consent(request: Request, consent_id: str) -> dict[str, object]:
         """Change its label."""
         name = check_fields(ConsentChanges, await receive_object(request)).name
         return _describe(consent_id, await asyncio.to_thread(uploads.rename_consent, consent_id, name))
 
-    @router.delete("/audio/voice_consents/{consent_id}")
+    @router.delete("/audio/voice_consents/{consent_id}", responses={200: {"model": Deleted}})
     async def delete_consent(consent_id: str) -> dict[str, object]:
         """Delete a consent; voices that name it stay."""
         await asyncio.to_thread(uploads.remove_consent, consent_id)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from voice_stack.core.disconnect import finish_unless_disconnected
 from voice_stack.core.errors import InvalidRequestError, NotFoundError, UnsupportedValueError
 from voice_stack.core.form import check_fields
+from voice_stack.tts.api.documents import PREVIEW, Deleted, VoiceList, VoiceObject
 from voice_stack.tts.api.openai import answer_speech
 from voice_stack.tts.api.recordings import (
     ReceivedRecording,
@@ -43,17 +44,17 @@ def create_voices_router(service: TtsService) -> APIRouter:
 def _add_all_voices(router: APIRouter, service: TtsService, shown: "_VoiceView") -> None:
     """Routes for every voice."""
 
-    @router.get("/audio/voices")
+    @router.get("/audio/voices", responses={200: {"model": VoiceList}})
     async def list_voices() -> dict[str, object]:
         """The voices there are, those that cannot speak now with the reason."""
         return {"voices": await asyncio.to_thread(shown.list)}
 
-    @router.get("/audio/voices/{voice_id}")
+    @router.get("/audio/voices/{voice_id}", responses={200: {"model": VoiceObject}})
     async def show_voice(voice_id: str) -> dict[str, object]:
         """One voice."""
         return await asyncio.to_thread(shown.show, voice_id)
 
-    @router.get("/audio/voices/{voice_id}/preview")
+    @router.get("/audio/voices/{voice_id}/preview", response_class=Response, responses=PREVIEW)
     async def preview_voice(request: Request, voice_id: str, format: str = "mp3") -> Response:  # noqa: A002
         """How a voice sounds: the recording of a cloned one, a sentence spoken by any other."""
         if format not in AUDIO_FORMATS:
@@ -69,7 +70,9 @@ def _add_all_voices(router: APIRouter, service: TtsService, shown: "_VoiceView")
 def _add_uploads(router: APIRouter, service: TtsService, shown: "_VoiceView") -> None:
     """Routes for uploaded voices."""
 
-    @router.post("/audio/voices", openapi_extra=form_docs(VoiceForm, FILE_FIELD))
+    @router.post(
+        "/audio/voices", openapi_extra=form_docs(VoiceForm, FILE_FIELD), responses={200: {"model": VoiceObject}}
+    )
     async def create_voice(request: Request) -> dict[str, object]:
         """Make a voice of a recording."""
         if request.headers.get("content-type", "").lower().startswith("application/json"):
@@ -80,7 +83,9 @@ def _add_uploads(router: APIRouter, service: TtsService, shown: "_VoiceView") ->
             made = await listen(service.uploads.add_voice, received.require_file(FILE_FIELD), fields)
         return {**await asyncio.to_thread(shown.show, made.id), "warnings": list(made.warnings)}
 
-    @router.post("/audio/voices/{voice_id}", openapi_extra=json_docs(VoiceChanges))
+    @router.post(
+        "/audio/voices/{voice_id}", openapi_extra=json_docs(VoiceChanges), responses={200: {"model": VoiceObject}}
+    )
     async def change_voice(request: Request, voice_id: str) -> dict[str, object]:
         """Change name, language, description or licence of an uploaded voice."""
         changes = check_fields(VoiceChanges, await receive_object(request)).model_dump(exclude_none=True)
@@ -88,7 +93,7 @@ def _add_uploads(router: APIRouter, service: TtsService, shown: "_VoiceView") ->
         await asyncio.to_thread(service.uploads.change_voice, recorded, changes)
         return await asyncio.to_thread(shown.show, voice_id)
 
-    @router.delete("/audio/voices/{voice_id}")
+    @router.delete("/audio/voices/{voice_id}", responses={200: {"model": Deleted}})
     async def delete_voice(voice_id: str) -> dict[str, object]:
         """Delete an uploaded voice."""
         await asyncio.to_thread(shown.require_upload, voice_id)

@@ -131,11 +131,11 @@ class SpeechStore:
                 path.unlink()
 
     def _make_room(self) -> None:
-        now = time.time()
+        now = time.monotonic()
         if self._looked_at is not None and now - self._looked_at < _LOOK_AGAIN_S and self._size <= self.max_bytes:
             return
         self._looked_at = now
-        files = sorted(self._list_files(now))
+        files = sorted(self._list_files(time.time()))
         self._size = sum(file.size for file in files)
         if self._size <= self.max_bytes:
             return

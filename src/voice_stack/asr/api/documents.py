@@ -1,0 +1,121 @@
+"""The answers of the ASR server as the API docs show them."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from voice_stack.asr.formats import JSON_TYPE, TRANSCRIPT_FORMATS
+from voice_stack.core.api_docs import EVENT_STREAM, JSON, Responses, headers, texts
+
+
+class _Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class Usage(_Open):
+    """What was heard, in seconds or in tokens."""
+
+    type: Literal["duration", "tokens"]
+
+
+class WordObject(_Open):
+    """A word and when it is said, in seconds."""
+
+    word: str
+    start: float
+    end: float
+
+
+class SegmentObject(_Open):
+    """A stretch of speech."""
+
+    id: int
+    seek: int
+    start: float
+    end: float
+    text: str
+    tokens: list[int]
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+
+
+class TranscriptionObject(_Open):
+    """`json`; the other fields are those of `verbose_json`."""
+
+    text: str
+    usage: Usage | None = None
+    task: Literal["transcribe", "translate"] | None = None
+    language: str | None = Field(None, description="English name.")
+    duration: float | None = Field(None, description="Seconds.")
+    segments: list[SegmentObject] | None = None
+    words: list[WordObject] | None = None
+
+
+class JobObject(_Open):
+    """A background job, or a request that somebody waits for."""
+
+    id: str
+    object: Literal["transcription.job"]
+    background: bool
+    status: Literal["queued", "running", "completed", "failed", "cancelled"]
+    created_at: int
+    task: Literal["transcribe", "translate"]
+    model: str
+    response_format: str
+    filename: str | None
+    bytes: int
+    percent: float | None
+    eta_s: float | None
+    queue_place: int | None
+
+
+class JobList(BaseModel):
+    """The newest jobs."""
+
+    object: Literal["list"]
+    data: list[JobObject]
+    has_more: bool
+
+
+class JobGone(BaseModel):
+    """A job that was removed."""
+
+    id: str
+    object: Literal["transcription.job"]
+    deleted: Literal[True]
+
+
+class LanguageObject(BaseModel):
+    """The language of a film."""
+
+    detected_language: str = Field(description="English name.")
+    language_code: str
+    confidence: float
+
+
+_TEXTS = texts(item.media_type for item in TRANSCRIPT_FORMATS.values() if item.media_type != JSON_TYPE)
+_HEADERS = headers(
+    x_request_id="Names this request in the server's log.", x_ignored_fields="Fields that mean nothing here."
+)
+
+TRANSCRIPT: Responses = {
+    200: {
+        "model": TranscriptionObject,
+        "description": "The transcript in the format asked for.",
+        "content": _TEXTS,
+        "headers": _HEADERS,
+    }
+}
+"""For a transcript that is waited for."""
+
+BACKGROUND: Responses = {202: {"model": JobObject, "description": "With `background`: the job that was begun."}}
+
+TRANSCRIPT_OR_EVENTS: Responses = {
+    200: {**TRANSCRIPT[200], "content": {**_TEXTS, **texts([EVENT_STREAM])}},
+    **BACKGROUND,
+}
+"""For the route that streams as well."""
+
+BAZARR_TRANSCRIPT: Responses = {200: {**TRANSCRIPT[200], "headers": {}, "content": {**_TEXTS, JSON: {}}}}

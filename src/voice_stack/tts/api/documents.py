@@ -1,0 +1,93 @@
+"""The answers of the TTS server as the API docs show them."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from voice_stack.core.api_docs import EVENT_STREAM, JSON, Responses, binaries, headers, texts
+from voice_stack.tts.captions.formats import CAPTION_FORMATS
+from voice_stack.utils.audio.encode import AUDIO_FORMATS
+
+
+class VoiceObject(BaseModel):
+    """A voice; an uploaded one has more fields."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    name: str
+    language: str
+    languages: list[str]
+    engine: str
+    model: str
+    kind: Literal["built-in", "cloned", "alias"]
+    description: str
+    licence: str
+    alias_of: str | None
+    available: bool
+
+
+class VoiceList(BaseModel):
+    """The voices there are."""
+
+    voices: list[VoiceObject]
+
+
+class ConsentObject(BaseModel):
+    """A recorded consent."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    object: Literal["audio.voice_consent"]
+    name: str
+    language: str
+    created_at: int
+
+
+class ConsentPage(BaseModel):
+    """A page of consents, newest first."""
+
+    object: Literal["list"]
+    data: list[ConsentObject]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class Deleted(BaseModel):
+    """What is gone."""
+
+    id: str
+    object: str
+    deleted: Literal[True]
+
+
+_SOUND = binaries(item.media_type for item in AUDIO_FORMATS.values())
+_CACHED = {304: {"description": "The client has it already: its `If-None-Match` names it."}}
+_HEADERS = headers(
+    x_request_id="Names this request in the server's log.",
+    x_cache="Where the speech comes from.",
+    x_captions="With `timestamps`: where its captions are.",
+    x_ignored_fields="Fields that mean nothing here.",
+    etag="Names this speech.",
+)
+
+SPEECH: Responses = {
+    200: {
+        "description": "The speech, as it is spoken.",
+        "content": {**_SOUND, **texts([EVENT_STREAM])},
+        "headers": _HEADERS,
+    },
+    **_CACHED,
+}
+PREVIEW: Responses = {200: {"description": "How the voice sounds.", "content": _SOUND}, **_CACHED}
+CAPTIONS: Responses = {
+    200: {
+        "description": "The captions in the format asked for.",
+        "content": {
+            **texts(item.media_type for item in CAPTION_FORMATS.values()),
+            JSON: {"schema": {"type": "object", "required": ["id", "status", "duration", "sentences"]}},
+        },
+    }
+}

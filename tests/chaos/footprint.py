@@ -1,0 +1,57 @@
+"""What a server holds: memory, threads, descriptors, processes, files, slots."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from running_server import RunningServer, wait_until
+
+QUIET_TIMEOUT_S = 60.0
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """A server at one moment; memory in MiB, of the API process alone and of all its descendants."""
+
+    api_mib: float
+    engines_mib: float
+    descriptors: int
+    threads: int
+    processes: int
+    files: int
+
+    def __str__(self) -> str:
+        return (
+            f"API {self.api_mib:.1f} MiB, engines {self.engines_mib:.1f} MiB, {self.descriptors} descriptors, "
+            f"{self.threads} threads, {self.processes} processes, {self.files} files"
+        )
+
+
+def measure(server: RunningServer, *folders: Path) -> Footprint:
+    """Look at a server; `folders` are those where its files should go again."""
+    process = psutil.Process(server.process.pid)
+    children = process.children(recursive=True)
+    everybody = [process, *children]
+    return Footprint(
+        process.memory_info().rss / _MIB,
+        sum(child.memory_info().rss for child in children) / _MIB,
+        sum(one.num_fds() for one in everybody),
+        sum(one.num_threads() for one in everybody),
+        len(everybody),
+        sum(1 for folder in (server.spool_dir, *folders) if folder.exists() for _ in folder.rglob("*")),
+    )
+
+
+def await_quiet(server: RunningServer) -> None:
+    """Nothing runs, nothing waits, no upload is left, and nobody is connected."""
+    wait_until(lambda: server.count_jobs() == (0, 0), QUIET_TIMEOUT_S, "no job is left")
+    server.expect_no_uploads()
+    process = psutil.Process(server.process.pid)
+    wait_until(lambda: _connections(process) <= 1, QUIET_TIMEOUT_S, "all connections are closed")
+
+
+def _connections(process: psutil.Process) -> int:
+    """Open ones; those that wait for their last packet are none any more."""
+    return sum(one.status == psutil.CONN_ESTABLISHED for one in process.net_connections("tcp"))
