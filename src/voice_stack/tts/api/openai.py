@@ -91,12 +91,12 @@ async def _speak(
         reader = opened.reader
         owned.callback(reader.close)
         owned.callback(lambda: add_log_fields(request, **_log_fields(body, opened, begun)))
-        headers: dict[str, str] = {"x-cache": opened.outcome} if key else {}
+        headers: dict[str, str] = {"x-cache": opened.outcome if key else "off"}
         if body.timestamps:
             captions = service.captions.open(reader.notes, _language_of(plan), body.timestamps)
             owned.callback(captions.end)
             headers[CAPTIONS_HEADER] = captions_path(service.settings.public_prefix, captions.id)
-        add_log_fields(request, cache=headers.get("x-cache", "off"))
+        add_log_fields(request, cache=headers["x-cache"])
         # The first sound is awaited before the status line goes out: an engine that fails is an honest 500.
         await finish_unless_disconnected(request, reader.start())
         if reader.substitutes:
