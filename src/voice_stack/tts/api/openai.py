@@ -114,7 +114,7 @@ async def _speak(
 
 def _language_of(plan: Sequence[Turn]) -> str:
     """Of the beginning of a speech; empty if not known."""
-    return plan[0].request.passages[0].language.partition("-")[0]
+    return plan[0].request.passages[0].language_code
 
 
 def _log_fields(body: SpeechBody, opened: OpenSpeech, begun: Sequence[Speech]) -> dict[str, object]:
