@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from voice_stack.tts.cache.conditions import CacheUse, cache_use
@@ -48,9 +49,36 @@ def use_at(folder: Path, key: str, used_at: float) -> None:
     os.utime(path, (used_at, path.stat().st_mtime))
 
 
+def find_and_count(store: SpeechStore) -> tuple[bool, int]:
+    """Whether the entry is there, and how many bytes were read to tell."""
+    before = psutil.Process().io_counters().read_chars
+    found = store.find("key")
+    count = psutil.Process().io_counters().read_chars - before
+    if found is not None:
+        found[0].close()
+    return found is not None, count
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> SpeechStore:
     return SpeechStore(tmp_path, 100 * KIB, DAY_S)
+
+
+def test_long_entry_is_read_whole_once_and_again_when_it_changed(tmp_path: Path) -> None:
+    size = 8 * 1024 * KIB
+    writer, reader = (SpeechStore(tmp_path, 10 * size, DAY_S) for _ in range(2))
+    keep(writer, "key", bytes(size))
+    found, count = find_and_count(writer)
+    assert (found, count < size / 8) == (True, True)
+    found, count = find_and_count(reader)
+    assert (found, count >= size) == (True, True)
+    found, count = find_and_count(reader)
+    assert (found, count < size / 8) == (True, True)
+    with (tmp_path / "key.speech").open("r+b") as file:
+        file.seek(size // 2)
+        file.write(b"x")
+    for store in (reader, writer):
+        assert find_and_count(store)[0] is False
 
 
 @pytest.mark.parametrize("audio", [b"", b"x", bytes(range(256)) * 100])

@@ -1,6 +1,7 @@
 """`voice-stack speak`: with an engine of its own, and against a server."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -49,11 +50,14 @@ def test_a_file_is_exact_in_the_format_of_its_name(
     result = run(environment, "speak", TEXT, "-o", str(target), "--server", server.url)
     assert result.returncode == 0, result.stderr
     assert result.stdout == ""
-    assert result.stderr.startswith(f"{target} (0:0")
+    told = re.fullmatch(r"(.+) \((\d+\.\d) s of speech, made in \d+\.\d s\)\n", result.stderr)
+    assert told is not None, result.stderr
+    assert told[1] == str(target)
     whole = speak(server, TEXT, response_format=format_name, stream=False, cache=False).content
     assert target.read_bytes() == whole
     samples, rate = decode(whole, format_name)
     assert len(samples) / rate > 0.05 * len(TEXT)
+    assert len(samples) / rate == pytest.approx(float(told[2]), abs=0.1)
 
 
 def test_both_ways_speak_a_file_as_they_are_told(where: dict[str, str], tmp_path: Path, server: RunningServer) -> None:

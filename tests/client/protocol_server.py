@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
@@ -106,10 +106,11 @@ class ProtocolServer:
 
 
 @contextmanager
-def running_server() -> Iterator[ProtocolServer]:
-    """The server on a free port of this machine."""
+def running_server(port: int = 0, script: Iterable[Response] = ()) -> Iterator[ProtocolServer]:
+    """The server on a free port of this machine, or on one that is known to be free."""
     server = ProtocolServer()
-    uvicorn_server = uvicorn.Server(uvicorn.Config(server.app, port=0, log_level="critical"))
+    server.script.extend(script)
+    uvicorn_server = uvicorn.Server(uvicorn.Config(server.app, port=port, log_level="critical"))
     thread = threading.Thread(target=uvicorn_server.run)
     thread.start()
     try:

@@ -65,8 +65,12 @@ def test_speech_is_understood_and_its_blend_too(asr_server: RunningServer, tts: 
 
 def test_engines_speak_side_by_side(server: RunningServer, tts: OpenAI) -> None:
     models = [model.id for model in tts.models.list()]
+    assert len(models) == len(set(models))
+    for name in ("kokoro", "kokoro-v1.0-int8", "piper"):
+        assert name in models
+        assert tts.models.retrieve(name).id == name
     assert {"kokoro", "kokoro-v1.0-int8", "en_US-joe-medium"} <= set(models)
-    for model in ("en_US-joe-medium", "kokoro"):
+    for model in ("en_US-joe-medium", "kokoro", "piper"):
         assert 1 < duration_s(speak(tts, SENTENCE, "alloy", model)) < 6
     names = {str(engine["engine"]) for engine in server.engines()}
     assert names == {"piper/en_US-joe-medium", "kokoro/kokoro-v1.0-int8"}

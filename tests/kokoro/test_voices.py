@@ -9,6 +9,9 @@ from voice_stack.core.model_store import ModelStore
 from voice_stack.tts.kokoro_models import VOICE_NAMES
 from voice_stack.tts.kokoro_voices import KOKORO_OPENAI_NAMES, find_kokoro_blend, kokoro_voices
 from voice_stack.tts.models import TTS_CATALOGUE
+from voice_stack.tts.schemas import SpeechBody
+from voice_stack.tts.service import create_service
+from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.voices import OPENAI_VOICES, Voice, VoiceLibrary
 
 
@@ -76,3 +79,14 @@ def test_a_voice_that_is_dropped_in_is_listed(tmp_path: Path) -> None:
     for name in ("am_adam", "af_heart", "af_own"):
         (voices / f"{name}.bin").touch()
     assert list(open_library(tmp_path, None).own_voices()) == ["af_heart", "am_adam", "af_own"]
+
+
+async def test_another_engine_speaks_in_place_of_a_british_voice(kokoro_dir: Path) -> None:
+    settings = TtsSettings.read(
+        engine="kokoro", model="kokoro-v1.0-int8", fallback_model="en_US-joe-medium", model_dir=kokoro_dir, offline=True
+    )
+    body = SpeechBody(model="tts-1", voice="bm_george", input="See you on 5/3/24.")
+    (turn,) = await create_service(settings).plan(body)
+    assert turn.request.passages[0].language == "en-GB"
+    assert turn.substitute is not None
+    assert [spec.name for spec in turn.substitute.replicas] == ["piper/en_US-joe-medium"]

@@ -53,6 +53,20 @@ def test_folder_is_a_voice_of_several_recordings(shelf: Shelf, folder: Path) -> 
     assert shelf.examine(only(shelf)).recordings == (first, second)
 
 
+def test_recordings_beyond_the_sixteenth_are_named_as_not_used(shelf: Shelf, folder: Path) -> None:
+    for number in range(23):
+        drop(folder / "bert" / f"{number:02}.flac", BIRCH.read_bytes())
+    verdict = shelf.examine(only(shelf))
+    assert [path.name for path in verdict.recordings] == [f"{number:02}.flac" for number in range(16)]
+    (warning,) = [text for text in verdict.warnings if "recordings" in text]
+    assert warning == (
+        "the first 16 of 23 recordings are used, in the order of their names; "
+        "not 16.flac, 17.flac, 18.flac, 19.flac, 20.flac, ..."
+    )
+    (folder / "bert" / "00.flac").rename(folder / "bert" / "99.flac")
+    assert [path.name for path in shelf.examine(only(shelf)).recordings][-1] == "16.flac"
+
+
 def test_what_is_no_recording_is_no_voice(shelf: Shelf, folder: Path) -> None:
     for name in (
         "README.md",

@@ -1,8 +1,8 @@
 """The ASR server: `uvicorn voice_stack.asr.app:app`, or `create_app` with settings of your own."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 
@@ -45,6 +45,27 @@ def create_service(settings: AsrSettings) -> AsrService:
     return AsrService(settings, store, names, pool)
 
 
+def _lifespan(
+    service: AsrService, jobs: BackgroundJobs, bazarr_jobs: BazarrJobs
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What happens when the server starts and stops."""
+
+    @asynccontextmanager
+    async def run(_app: FastAPI) -> AsyncIterator[None]:
+        settings = service.settings
+        await asyncio.to_thread(remove_leftovers, settings.spool_dir, settings.model_dir)
+        if settings.preload:
+            await service.pool.load(engine_specs(settings, settings.model))
+        await jobs.start()
+        yield
+        await jobs.close()
+        await bazarr_jobs.close()
+        await service.pool.close()
+        await asyncio.to_thread(release_folder, settings.spool_dir)
+
+    return run
+
+
 def create_app(settings: AsrSettings) -> FastAPI:
     """Build the application; nothing is loaded yet.
 
@@ -56,23 +77,10 @@ def create_app(settings: AsrSettings) -> FastAPI:
     pool = service.pool
     jobs = BackgroundJobs(settings, service.begin)
     default = engine_specs(settings, settings.model)
-
     bazarr_jobs = BazarrJobs(service)
 
     def status() -> dict[str, object]:
         return {"model": settings.model, "engines": pool.status(), "memory": pool.memory()}
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(remove_leftovers, settings.spool_dir, settings.model_dir)
-        if settings.preload:
-            await pool.load(default)
-        await jobs.start()
-        yield
-        await jobs.close()
-        await bazarr_jobs.close()
-        await pool.close()
-        await asyncio.to_thread(release_folder, settings.spool_dir)
 
     bazarr = create_bazarr_router(service, bazarr_jobs, lambda: {"version": VERSION, "server": "asr", **status()})
     app = create_server(
@@ -84,7 +92,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
             create_models_router(service),
             create_jobs_router(jobs, service.activity),
         ],
-        lifespan=lifespan,
+        lifespan=_lifespan(service, jobs, bazarr_jobs),
         readiness=lambda: pool.explain_unreadiness(
             default[0], is_preloaded=settings.preload, has_substitute=bool(settings.fallback_model)
         ),

@@ -115,17 +115,25 @@ async def _speak(speaking: AsyncGenerator[SpeechChunk, None], wanted: Wanted, ou
                 chunks_shown = _show(chunks, len(wanted.text), display)
             else:
                 chunks_shown = chunks
-            await _write(chunks_shown, target)
+            duration_s = await _write(chunks_shown, target)
             if is_file:
-                display.end(f"{output} ({format_duration(time.monotonic() - started)})")
+                length = "" if duration_s is None else f"{_say_seconds(duration_s)} of speech, "
+                display.end(f"{output} ({length}made in {_say_seconds(time.monotonic() - started)})")
 
 
-async def _write(chunks: AsyncGenerator[SpeechChunk, None], target: SpeechOutput) -> None:
-    head = FileHead()
+def _say_seconds(duration_s: float) -> str:
+    """`1.4 s`, or `12:34` from a minute on."""
+    return f"{duration_s:.1f} s" if duration_s < 60 else format_duration(duration_s)
+
+
+async def _write(chunks: AsyncGenerator[SpeechChunk, None], target: SpeechOutput) -> float | None:
+    """Write all of it; returns its length in seconds, if that is told."""
+    head, duration_s = FileHead(), None
     async for chunk in chunks:
         target.write(chunk.audio)
-        head = chunk.head or head
+        head, duration_s = chunk.head or head, chunk.duration_s
     target.finish(head)
+    return duration_s
 
 
 async def _show(

@@ -55,9 +55,10 @@ async def speak_by_itself(settings: "TtsSettings", wanted: Wanted) -> AsyncGener
             async for piece in opened.reader.pieces():
                 characters = (piece.note or {}).get("characters")
                 yield SpeechChunk(piece.audio, characters if isinstance(characters, int) else None)
-            assert opened.reader.facts is not None
-            head = opened.reader.facts.exact_head
-            yield SpeechChunk(b"", head=FileHead(head.replaces, head.data))
+            facts = opened.reader.facts
+            assert facts is not None
+            head = FileHead(facts.exact_head.replaces, facts.exact_head.data)
+            yield SpeechChunk(b"", head=head, duration_s=facts.audio_s)
         finally:
             opened.reader.close()
     finally:

@@ -7,7 +7,8 @@ from typing import Protocol, TypeVar, Unpack
 
 from voice_stack.client import jobs
 from voice_stack.client.calls import Call
-from voice_stack.client.jobs import FIRST_POLL_S, Job, next_poll_s, require_completed
+from voice_stack.client.errors import VoiceStackClientError
+from voice_stack.client.jobs import FIRST_POLL_S, MAX_OUTAGE_S, Job, Outage, next_poll_s, require_completed
 from voice_stack.client.options import JobOptions, TranscriptFormat
 from voice_stack.client.results import Transcript
 from voice_stack.client.upload import AudioFile
@@ -47,23 +48,30 @@ class Jobs:
         """The newest jobs, and the requests the server is working on, newest first."""
         return self._run(jobs.listing(limit))
 
-    def wait(self, job_id: str, on_progress: OnProgress | None = None) -> Job:
-        """Wait until a job is completed.
+    def wait(self, job_id: str, on_progress: OnProgress | None = None, *, max_outage_s: float = MAX_OUTAGE_S) -> Job:
+        """Wait until a job is completed, through restarts of the server.
 
         Args:
             job_id: Of a job submitted before, by this program or another.
             on_progress: Called with each state that is seen.
+            max_outage_s: How long the server may be out of reach or busy, seconds, before its error is raised.
 
         Raises:
             JobFailedError: It failed or was cancelled.
         """
+        outage = Outage(max_outage_s)
         poll_s = FIRST_POLL_S
         while True:
-            job = self.get(job_id)
-            if on_progress is not None:
-                on_progress(job)
-            if job.is_over:
-                return require_completed(job)
+            try:
+                job = self.get(job_id)
+            except VoiceStackClientError as error:
+                outage.begin(error, time.monotonic())
+            else:
+                outage.end()
+                if on_progress is not None:
+                    on_progress(job)
+                if job.is_over:
+                    return require_completed(job)
             time.sleep(poll_s)
             poll_s = next_poll_s(poll_s)
 
@@ -98,15 +106,23 @@ class AsyncJobs:
         """The newest jobs, and the requests the server is working on, newest first."""
         return await self._run(jobs.listing(limit))
 
-    async def wait(self, job_id: str, on_progress: OnProgress | None = None) -> Job:
+    async def wait(
+        self, job_id: str, on_progress: OnProgress | None = None, *, max_outage_s: float = MAX_OUTAGE_S
+    ) -> Job:
         """Wait until a job is completed; raises `JobFailedError` if it ends otherwise."""
+        outage = Outage(max_outage_s)
         poll_s = FIRST_POLL_S
         while True:
-            job = await self.get(job_id)
-            if on_progress is not None:
-                on_progress(job)
-            if job.is_over:
-                return require_completed(job)
+            try:
+                job = await self.get(job_id)
+            except VoiceStackClientError as error:
+                outage.begin(error, time.monotonic())
+            else:
+                outage.end()
+                if on_progress is not None:
+                    on_progress(job)
+                if job.is_over:
+                    return require_completed(job)
             await asyncio.sleep(poll_s)
             poll_s = next_poll_s(poll_s)
 

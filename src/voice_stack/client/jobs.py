@@ -7,7 +7,7 @@ from typing import Final
 import httpx2
 
 from voice_stack.client.calls import Call, FormValue
-from voice_stack.client.errors import VoiceStackClientError
+from voice_stack.client.errors import ApiError, VoiceStackClientError
 from voice_stack.client.options import TranscriptFormat
 from voice_stack.client.results import (
     Transcript,
@@ -20,12 +20,16 @@ from voice_stack.client.results import (
     read_object,
     text_of,
 )
+from voice_stack.client.retries import is_retryable
 from voice_stack.client.upload import AudioFile
 
 OVER: Final = frozenset({"completed", "failed", "cancelled"})
 FIRST_POLL_S = 0.2
 MAX_POLL_S = 2.0
 POLL_GROWTH = 1.5
+MAX_OUTAGE_S = 120.0
+"""A server that is started anew, its machine with it, is back by then; its jobs go on."""
+_AWAY_STATUSES = frozenset({429, 502, 503, 504})
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,33 @@ def require_completed(job: Job) -> Job:
 def next_poll_s(poll_s: float) -> float:
     """The wait after a wait of `poll_s`."""
     return min(poll_s * POLL_GROWTH, MAX_POLL_S)
+
+
+class Outage:
+    """How long a server has been away, as far as a program sees it that asks again and again.
+
+    Args:
+        max_outage_s: A longer one is not waited for.
+    """
+
+    def __init__(self, max_outage_s: float) -> None:
+        self._max_outage_s = max_outage_s
+        self._since: float | None = None
+
+    def begin(self, error: VoiceStackClientError, now_s: float) -> None:
+        """A question went unanswered at this time.
+
+        Raises:
+            VoiceStackClientError: The error: it is not that of a server that is away, or it has been away too long.
+        """
+        self._since = now_s if self._since is None else self._since
+        is_away = error.status in _AWAY_STATUSES if isinstance(error, ApiError) else is_retryable(error)
+        if not is_away or now_s - self._since >= self._max_outage_s:
+            raise error
+
+    def end(self) -> None:
+        """The server answers."""
+        self._since = None
 
 
 def submission(

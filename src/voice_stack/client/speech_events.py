@@ -25,12 +25,13 @@ class SpeechChunk:
     """The next stretch of a speech.
 
     `characters` is how much of the text has been spoken at its end; None where the server does not tell. The last chunk
-    has no audio; its `head` completes the file.
+    has no audio; its `head` completes the file, and `duration_s` is the length of the whole, if the server tells it.
     """
 
     audio: bytes
     characters: int | None = None
     head: FileHead | None = None
+    duration_s: float | None = None
 
 
 def parse_speech_event(data: str, response: httpx2.Response) -> SpeechChunk | None:
@@ -48,7 +49,9 @@ def parse_speech_event(data: str, response: httpx2.Response) -> SpeechChunk | No
         if event.get("type") == LAST_EVENT:
             head = event.get("exact_head")
             completes = isinstance(head, dict) and FileHead(int(head["replaces"]), _decode(head["data"]))
-            return SpeechChunk(b"", head=completes or FileHead())
+            told = event.get("duration")
+            duration_s = float(told) if isinstance(told, int | float) else None
+            return SpeechChunk(b"", head=completes or FileHead(), duration_s=duration_s)
     except (KeyError, TypeError, ValueError) as error:
         message = f"{response.url} sent an event that cannot be read ({error!r}): {excerpt(data)}"
         raise InvalidResponseError(message, request_id=request_id_of(response)) from error

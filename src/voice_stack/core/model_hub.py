@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from voice_stack.core.errors import ModelLoadError, ModelNotFoundError
+from voice_stack.core.errors import ModelLoadError, ModelNotFoundError, VoiceStackError
 from voice_stack.core.model_files import Progress, check_file, refuse
 from voice_stack.core.model_spec import ModelSpec
 
@@ -49,21 +49,12 @@ def download(spec: ModelSpec, repo: str, folder: Path, progress: Progress) -> tu
     import httpx2
     from huggingface_hub import errors
 
+    known = errors.HfHubHTTPError, errors.HFValidationError, errors.EntryNotFoundError, errors.OfflineModeIsEnabled
     where = f"model {spec.name!r}: hub repository {repo} at {hub_endpoint()}"
     try:
         return _fetch(spec, repo, folder, progress)
-    except errors.GatedRepoError as error:
-        raise ModelLoadError(f"{where} is gated: accept its terms on its page, then set HF_TOKEN") from error
-    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        raise ModelNotFoundError(f"{where} does not exist, or is private: then set HF_TOKEN") from error
-    except errors.EntryNotFoundError as error:
-        if isinstance(error, errors.LocalEntryNotFoundError):
-            raise ModelLoadError(f"{where} stopped answering: {error}") from error
-        raise ModelNotFoundError(f"{where} has no folder {spec.hub_folder!r}") from error
-    except errors.HfHubHTTPError as error:
-        raise ModelLoadError(f"{where} answered {error.response.status_code}: {error}") from error
-    except errors.OfflineModeIsEnabled as error:
-        raise ModelLoadError(f"{where} was not asked: HF_HUB_OFFLINE is set") from error
+    except known as error:
+        raise _explain(error, spec, where) from error
     except httpx2.HTTPError as error:
         raise ModelLoadError(f"{where} cannot be reached ({type(error).__name__}: {error})") from error
     except OSError as error:
@@ -71,6 +62,23 @@ def download(spec: ModelSpec, repo: str, folder: Path, progress: Progress) -> tu
         if error.errno is not None:
             raise
         raise ModelLoadError(f"{where} sent a broken file: {error}") from error
+
+
+def _explain(error: Exception, spec: ModelSpec, where: str) -> VoiceStackError:
+    """An error of the hub's client, in our words."""
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return ModelLoadError(f"{where} is gated: accept its terms on its page, then set HF_TOKEN")
+    if isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError):
+        return ModelNotFoundError(f"{where} does not exist, or is private: then set HF_TOKEN")
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        return ModelLoadError(f"{where} stopped answering: {error}")
+    if isinstance(error, errors.EntryNotFoundError):
+        return ModelNotFoundError(f"{where} has no folder {spec.hub_folder!r}")
+    if isinstance(error, errors.HfHubHTTPError):
+        return ModelLoadError(f"{where} answered {error.response.status_code}: {error}")
+    return ModelLoadError(f"{where} was not asked: HF_HUB_OFFLINE is set")
 
 
 def _fetch(spec: ModelSpec, repo: str, folder: Path, progress: Progress) -> tuple[str, dict[str, str]]:

@@ -37,11 +37,12 @@ class ModelNames:
         self._allowed = tuple(allowed)
 
     def names(self) -> list[str]:
-        """Every name that works: OpenAI's, the default, and the models that are here or allowed and to be fetched."""
+        """Every name that works: OpenAI's, the default, and the models that are here or allowed, by all their names."""
         known = [spec.name for spec in self._store.catalogue.models]
         named = [name for name in self._allowed if not _is_pattern(name)]
-        usable = [spec.name for name in [*known, *named] if (spec := self._find_usable(name))]
-        return list(dict.fromkeys([*self._aliases, self.default, *usable]))
+        usable = [spec for name in [*known, *named] if (spec := self._find_usable(name))]
+        ids = [name for spec in usable for name in (spec.name, *spec.aliases)]
+        return list(dict.fromkeys([*self._aliases, self.default, *ids]))
 
     def expand(self, name: str) -> str:
         """The default model for one of OpenAI's names; any other name as it is."""

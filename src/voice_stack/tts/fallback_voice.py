@@ -62,6 +62,6 @@ class FallbackVoices:
 
 def _recast(passage: Passage, speakers: list[Voice]) -> Passage | None:
     """The passage in the first voice that speaks its language; None if there is none."""
-    language = passage.language
+    language = passage.language_code
     voice = next((one for one in speakers if not language or not one.languages or language in one.languages), None)
     return None if voice is None else replace(passage, voice=voice.engine_voice, languages=voice.languages)

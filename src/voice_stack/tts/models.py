@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from dataclasses import replace
 
 from voice_stack.core.model_spec import Catalogue, ModelPack, ModelSpec, PackFile
 from voice_stack.tts.capabilities import XTTS_MAX_CHARS
@@ -61,8 +62,8 @@ JOE_PACK = ModelPack(
 
 
 def _voices(packs: dict[str, ModelPack]) -> tuple[ModelSpec, ...]:
-    specs = (find_piper_voice(name, pack) for name, pack in packs.items())
-    return tuple(spec for spec in specs if spec is not None)
+    specs = [spec for name, pack in packs.items() if (spec := find_piper_voice(name, pack))]
+    return (replace(specs[0], aliases=(ENGINE,)), *specs[1:])
 
 
 PIPER_MODELS: tuple[ModelSpec, ...] = _voices({"en_US-joe-medium": JOE_PACK})

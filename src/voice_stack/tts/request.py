@@ -27,6 +27,11 @@ class Passage:
     languages: tuple[str, ...] = ()
     speed: float = 1.0
 
+    @property
+    def language_code(self) -> str:
+        """Of its language, without the region."""
+        return self.language.partition("-")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:

@@ -34,6 +34,14 @@ class SpeechBody(BaseModel):
     def _unwrap_id(cls, value: object) -> object:
         return value["id"] if isinstance(value, dict) and "id" in value else value
 
+    @field_validator("speed", mode="before")
+    @classmethod
+    def _require_number(cls, value: object) -> object:
+        # To Python, and so to pydantic, true is 1; and pydantic hands on no TypeError.
+        if isinstance(value, bool):
+            raise ValueError("a number from 0.25 to 4 is expected, not true or false")  # noqa: TRY004
+        return value
+
     @field_validator("timestamps", mode="before")
     @classmethod
     def _name_finest(cls, value: object) -> object:

@@ -140,7 +140,8 @@ class TtsService:
             find_engine(engine)
         except ConfigurationError as error:
             raise UnsupportedValueError(f"model {name!r}: {error.message}", param="model") from None
-        return ModelChoice(engine, model)
+        # An engine's own name leaves the model to the voice.
+        return ModelChoice(engine, None if name == engine else model)
 
     async def _find_language(self, text: str, named: str | None, voice: Voice, choice: ModelChoice) -> str | None:
         """The language that the request names, or that a text is in, as far as it can be told."""

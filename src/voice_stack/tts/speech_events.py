@@ -47,7 +47,7 @@ def _done(facts: SpeechFacts, text: str) -> dict[str, object]:
     """OpenAI counts tokens; here a token in is 4 characters and a token out is 50 ms."""
     tokens_in, tokens_out = -(-len(text) // 4), round(facts.audio_s * 20)
     usage = {"input_tokens": tokens_in, "output_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
-    done: dict[str, object] = {"type": "speech.audio.done", "usage": usage}
+    done: dict[str, object] = {"type": "speech.audio.done", "usage": usage, "duration": round(facts.audio_s, 3)}
     if head := facts.exact_head.data:
         done["exact_head"] = {"replaces": facts.exact_head.replaces, "data": base64.b64encode(head).decode()}
     return done

@@ -91,12 +91,12 @@ async def _speak(
         reader = opened.reader
         owned.callback(reader.close)
         owned.callback(lambda: add_log_fields(request, **_log_fields(body, opened, begun)))
-        headers: dict[str, str] = {"x-cache": opened.outcome} if key else {}
+        headers: dict[str, str] = {"x-cache": opened.outcome if key else "off"}
         if body.timestamps:
             captions = service.captions.open(reader.notes, _language_of(plan), body.timestamps)
             owned.callback(captions.end)
             headers[CAPTIONS_HEADER] = captions_path(service.settings.public_prefix, captions.id)
-        add_log_fields(request, cache=headers.get("x-cache", "off"))
+        add_log_fields(request, cache=headers["x-cache"])
         # The first sound is awaited before the status line goes out: an engine that fails is an honest 500.
         await finish_unless_disconnected(request, reader.start())
         if reader.substitutes:
@@ -114,7 +114,7 @@ async def _speak(
 
 def _language_of(plan: Sequence[Turn]) -> str:
     """Of the beginning of a speech; empty if not known."""
-    return plan[0].request.passages[0].language.partition("-")[0]
+    return plan[0].request.passages[0].language_code
 
 
 def _log_fields(body: SpeechBody, opened: OpenSpeech, begun: Sequence[Speech]) -> dict[str, object]:

@@ -48,8 +48,8 @@ class Spool:
         with self._lock:
             return os.pread(self._descriptor(), length, position)
 
-    def keep(self, target: Path, facts: SpeechFacts, notes: Sequence[Note]) -> int:
-        """Make the file a cache entry; returns its size in bytes.
+    def keep(self, target: Path, facts: SpeechFacts, notes: Sequence[Note]) -> os.stat_result:
+        """Make the file a cache entry; returns what the system knows of it.
 
         Raises:
             OSError: The disk is full, the folder cannot be written, or the file is gone.
@@ -60,7 +60,7 @@ class Spool:
             os.utime(self._descriptor())
             self._path.replace(target)
             self._is_temporary = False
-            return self._size + len(trailer)
+            return os.fstat(self._descriptor())
 
     def close(self) -> None:
         """Close the file, and remove it unless it is an entry; closing again does nothing."""

@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -26,6 +27,8 @@ _CLAIM_TIME_S = 60.0
 """A part that is younger may be about to be claimed by the server that has just made it."""
 _ROOM_SHARE = 0.9
 """So full is the folder after tidying: the next speech need not tidy again."""
+_MAX_CHECKED = 100_000
+"""So many entries are remembered as undamaged: 20 MB."""
 _LOOK_AGAIN_S = 60.0
 """Another server may fill the folder, too: so often its true size is read."""
 
@@ -33,6 +36,11 @@ _LOOK_AGAIN_S = 60.0
 def default_cache_dir() -> Path:
     """Where speech is kept when `TTS_CACHE_DIR` is not set: the user's folder for what can be made again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voice-stack" / "speech"
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    """What changes when a file is written to or replaced."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 class _File(NamedTuple):
@@ -58,6 +66,7 @@ class SpeechStore:
         self._size = 0
         self._looked_at: float | None = None
         self._is_failing = False
+        self._checked: set[tuple[int, ...]] = set()
 
     def find(self, key: str) -> tuple[Spool, EntryData] | None:
         """The entry of a key, open for reading; None if there is none that may be served."""
@@ -65,7 +74,7 @@ class SpeechStore:
         try:
             file = path.open("rb", buffering=0)
             status = os.fstat(file.fileno())
-            entry = read_entry(file) if time.time() - status.st_mtime <= self._ttl_s else None
+            entry = self._read(file, status) if time.time() - status.st_mtime <= self._ttl_s else None
             if entry is None:
                 file.close()
                 self._drop(path, status)
@@ -106,10 +115,11 @@ class SpeechStore:
         Raises:
             OSError: The disk is full, or the folder cannot be written.
         """
-        size = spool.keep(self._path(key), data.facts, data.notes)
+        status = spool.keep(self._path(key), data.facts, data.notes)
         self._is_failing = False
+        self._checked.add(_identity(status))
         with self._tidying:
-            self._size += size
+            self._size += status.st_size
             self._make_room()
 
     def warn(self, error: OSError) -> None:
@@ -122,6 +132,16 @@ class SpeechStore:
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}{_SUFFIX}"
+
+    def _read(self, file: FileIO, status: os.stat_result) -> EntryData | None:
+        """What an entry says; its bytes are checked once for as long as this process sees the same file."""
+        identity = _identity(status)
+        entry = read_entry(file, is_checked=identity in self._checked)
+        if len(self._checked) >= _MAX_CHECKED:
+            self._checked.clear()
+        if entry is not None:
+            self._checked.add(identity)
+        return entry
 
     def _drop(self, path: Path, status: os.stat_result) -> None:
         """Remove an entry that is old or damaged, if it has not been replaced meanwhile."""

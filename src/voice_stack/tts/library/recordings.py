@@ -39,6 +39,7 @@ class RecordedVoice:
         recordings: Its files, sorted, at least one.
         created_at: Seconds since 1970: of the upload, else of the newest recording.
         problem: What is wrong with its TOML; empty if nothing is.
+        unused: Names of files beyond those that are listened to.
     """
 
     id: str
@@ -46,6 +47,7 @@ class RecordedVoice:
     recordings: tuple[Path, ...]
     created_at: int
     problem: str = ""
+    unused: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

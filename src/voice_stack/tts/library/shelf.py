@@ -12,6 +12,7 @@ from voice_stack.tts.library.sidecar import Sidecar, check_name, read_record
 
 MAX_RECORDINGS = 16
 """Of one voice; further files, in the order of their names, are not used."""
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,12 @@ class Shelf:
             short = f"too short: {speech_s:.1f} s of speech in {duration_s:.1f} s; a voice needs {MIN_SPEECH_S:g} s"
             return Verdict((), "; ".join([short, *refusals]))
         warnings = [self._name(voice, path) + text for path in usable for text in measured[path].warnings]
+        if voice.unused:
+            more = ", ..." if len(voice.unused) > _MAX_NAMED else ""
+            warnings.append(
+                f"the first {MAX_RECORDINGS} of {MAX_RECORDINGS + len(voice.unused)} recordings are used, in the order "
+                f"of their names; not {', '.join(voice.unused[:_MAX_NAMED])}{more}"
+            )
         return Verdict(usable, "", (*warnings, *(f"not used: {refusal}" for refusal in refusals)))
 
     def _voice(self, voice_id: str, files: FoundFiles) -> RecordedVoice | None:
@@ -84,10 +91,13 @@ class Shelf:
         except FileNotFoundError:  # gone since we looked
             return None
         recordings = tuple(files.recordings[:MAX_RECORDINGS])
+        unused = tuple(path.name for path in files.recordings[MAX_RECORDINGS:])
+        if unused:
+            warn_once(f"voice {voice_id!r} has {len(files.recordings)} recordings: the first {MAX_RECORDINGS} are used")
         if isinstance(known, str):
             warn_once(f"voice {voice_id!r} cannot speak: {known}")
             return RecordedVoice(voice_id, Sidecar(), recordings, changed_at, known)
-        return RecordedVoice(voice_id, known, recordings, known.created_at or changed_at)
+        return RecordedVoice(voice_id, known, recordings, known.created_at or changed_at, unused=unused)
 
     def _measure(self, path: Path) -> _Measured:
         try:
