@@ -11,6 +11,7 @@ import pytest
 from server.site import Reply, Site, error_of, serving, wait_until
 from voice_stack.core.errors import ConfigurationError
 from voice_stack.core.keys import KeyFile, Scope, make_key
+from voice_stack.core.keys.last_use import LastUse
 
 PLAIN = "a-key-of-the-environment"
 
@@ -57,6 +58,18 @@ def test_a_deleted_or_damaged_file_opens_nothing(
         wait_until(lambda: ask(site, bob)[0] == 401)
         assert ask(site, None)[0] == 401
     assert log_lines("keys read again")
+
+
+def test_the_last_use_is_known(spool_dir: Path, file: KeyFile) -> None:
+    used, unused = add(file, "used"), add(file, "unused")
+    last_use = LastUse(file.path)
+    with serving(spool_dir, api_keys_file=file.path, api_keys=[PLAIN]) as site:
+        assert {ask(site, key)[0] for key in (used, PLAIN, unused[:-1])} == {200, 401}
+        ids = {key.name: key.id for key in file.read() or ()}
+        wait_until(lambda: last_use.read(ids["used"]) is not None)
+    assert abs(int(str(last_use.read(ids["used"]))) - time.time()) < 600
+    assert last_use.read(ids["unused"]) is None
+    assert [path.name for path in file.path.with_name("keys.json.used").iterdir()] == [ids["used"]]
 
 
 def test_plain_keys_may_do_everything_beside_the_named(spool_dir: Path, file: KeyFile) -> None:

@@ -23,8 +23,15 @@ NetworkList = Annotated[CommaSeparated, AfterValidator(_check_networks)]
 
 
 def default_keys_file() -> Path:
-    """Where the keys are when `API_KEYS_FILE` is not set: the user's folder for configuration."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "voice-stack" / "keys.json"
+    """Where the keys are when `API_KEYS_FILE` is not set: the user's folder for configuration.
+
+    A user without a home, as in some containers, has them where the machine keeps its configuration.
+    """
+    try:
+        folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    except RuntimeError:
+        folder = Path("/etc")
+    return folder / "voice-stack" / "keys.json"
 
 
 class AccessSettings(BaseSettings):
