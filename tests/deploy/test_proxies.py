@@ -1,6 +1,7 @@
 """nginx, Caddy and Traefik with the files of deploy/, before both servers, as clients see them."""
 
 import io
+import re
 import time
 import wave
 from collections.abc import Callable, Iterator
@@ -145,6 +146,15 @@ def test_paths_errors_and_what_is_not_for_clients(proxy: RunningProxy) -> None:
         assert client.get("/asr/metrics").status_code == 404
         assert client.get("/tts/metrics").status_code == 404
         assert client.get("/elsewhere").status_code == 404
+
+
+@pytest.mark.parametrize("server", ["asr", "tts"])
+def test_the_pages_below_a_path_find_their_parts(proxy: RunningProxy, server: str) -> None:
+    with proxy.http() as client:
+        page = client.get(f"/{server}/docs").text
+        parts = re.findall(r"(?:href|src|url)(?:=|: )[\"'](/[^\"']+)", page)
+        assert f"/{server}/openapi.json" in parts
+        assert [(part, client.get(part).status_code) for part in parts] == [(part, 200) for part in parts]
 
 
 @pytest.mark.parametrize("name", ["nginx", "caddy"])
