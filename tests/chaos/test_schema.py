@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from chaos.dose import Dose
-from chaos.footprint import await_quiet
+from chaos.footprint import await_idle
 from chaos.listening import FAKE_ASR
 from chaos.speaking import FAKE_TTS
 from running_server import RunningServer
@@ -81,5 +81,5 @@ def test_answers_are_as_documented(kind: str, asr: RunningServer, tts: RunningSe
     server = {"asr": asr, "tts": tts}[kind]
     failures = _find_failures(server, dose.schema_examples)
     assert failures == {}, "\n\n".join(f"{label}\n{told}" for label, told in failures.items())
-    await_quiet(server)
+    await_idle(server)
     assert "Traceback (most" not in server.log.read_text()
