@@ -1,7 +1,6 @@
 """What a server holds: memory, threads, descriptors, processes, files, slots."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
@@ -13,7 +12,7 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """A server at one moment; memory in MiB, of the API process alone and of all its descendants."""
+    """A server at one moment; memory in MiB, of the API process alone and of all its descendants; files: uploads."""
 
     api_mib: float
     engines_mib: float
@@ -29,8 +28,8 @@ class Footprint:
         )
 
 
-def measure(server: RunningServer, *folders: Path) -> Footprint:
-    """Look at a server; `folders` are those where its files should go again."""
+def measure(server: RunningServer) -> Footprint:
+    """Look at a server."""
     process = psutil.Process(server.process.pid)
     children = process.children(recursive=True)
     everybody = [process, *children]
@@ -40,14 +39,19 @@ def measure(server: RunningServer, *folders: Path) -> Footprint:
         sum(one.num_fds() for one in everybody),
         sum(one.num_threads() for one in everybody),
         len(everybody),
-        sum(1 for folder in (server.spool_dir, *folders) if folder.exists() for _ in folder.rglob("*")),
+        len(server.uploads()),
     )
 
 
-def await_quiet(server: RunningServer) -> None:
-    """Nothing runs, nothing waits, no upload is left, and nobody is connected."""
+def await_idle(server: RunningServer) -> None:
+    """Nothing runs, nothing waits, and no upload is left."""
     wait_until(lambda: server.count_jobs() == (0, 0), QUIET_TIMEOUT_S, "no job is left")
     server.expect_no_uploads()
+
+
+def await_quiet(server: RunningServer) -> None:
+    """Nothing is left to do, and nobody is connected: not for tests that are connected themselves."""
+    await_idle(server)
     process = psutil.Process(server.process.pid)
     wait_until(lambda: _connections(process) <= 1, QUIET_TIMEOUT_S, "all connections are closed")
 

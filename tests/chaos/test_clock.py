@@ -76,12 +76,12 @@ def test_speech_outlasts_jumps(start_server: StartServer, clock: Clock) -> None:
 
 
 def test_idle_engines_end_by_no_jump(start_server: StartServer, clock: Clock) -> None:
-    with start_server("asr", "--idle-timeout-s", "120", **FAKE_ASR, **clock.environment) as server:
-        with server.http() as client:
-            client.post(URL, **form(1.0))  # type: ignore[arg-type]
-            pid = server.engine_pid()
-            for jump_s in JUMPS_S:
-                clock.shift(jump_s)
-                assert client.get("/health").status_code == 200
-                assert client.post(URL, **form(1.0)).json()["text"] == "window 1.0 s."  # type: ignore[arg-type]
-            assert server.engine_pid() == pid
+    settings = {**FAKE_ASR, **clock.environment}
+    with start_server("asr", "--idle-timeout-s", "120", **settings) as server, server.http() as client:
+        client.post(URL, **form(1.0))  # type: ignore[arg-type]
+        pid = server.engine_pid()
+        for jump_s in JUMPS_S:
+            clock.shift(jump_s)
+            assert client.get("/health").status_code == 200
+            assert client.post(URL, **form(1.0)).json()["text"] == "window 1.0 s."  # type: ignore[arg-type]
+        assert server.engine_pid() == pid

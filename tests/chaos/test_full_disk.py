@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from chaos.dose import Dose
-from chaos.footprint import await_quiet, measure
+from chaos.footprint import await_idle, measure
 from chaos.listening import FAKE_ASR, LISTENING, URL, form
 from chaos.load import Fate, Journal, Load
 from chaos.speaking import FAKE_TTS, TEXTS, Speaking, ask
@@ -46,7 +46,7 @@ def test_uploads_without_room_under_load(start_server: StartServer, dose: Dose) 
         print(journal.summary())
         assert journal.count(Fate.WRONG, Fate.LOST, Fate.BROKEN) == 0, journal.notes(Fate.WRONG, Fate.LOST, Fate.BROKEN)
         assert set(journal.statuses()) == {507}, journal.notes(Fate.REFUSED)
-        await_quiet(server)
+        await_idle(server)
         after = measure(server)
         assert (after.processes, after.files) == (before.processes, 0)
         assert after.descriptors <= before.descriptors + 4
@@ -61,8 +61,8 @@ def test_speech_without_room_is_right_all_the_same(start_server: StartServer, do
         journal = asyncio.run(_run_while_full(server, load))
         print(journal.summary())
         # The cache alone needs the disk: without it everything is spoken anew.
-        assert set(record.fate for record in journal.records) <= {Fate.RIGHT, Fate.LEFT}, journal.summary()
-        await_quiet(server)
+        assert {record.fate for record in journal.records} <= {Fate.RIGHT, Fate.LEFT}, journal.summary()
+        await_idle(server)
         assert client.post(SPEECH_URL, json=ask(TEXTS[3])).content == speaking.known[TEXTS[3]]
         assert "Traceback (most" not in server.log.read_text()
 

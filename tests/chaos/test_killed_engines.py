@@ -9,11 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
 import httpx2
+import psutil
 import pytest
 
 from chaos.dose import Dose
 from chaos.footprint import await_quiet, measure
-from chaos.listening import FAKE_ASR, LISTENING, URL, form
+from chaos.listening import FAKE_ASR, LISTENING, URL, check_windows, form
 from chaos.load import Fate, Journal, Load
 from chaos.speaking import FAKE_TTS, TEXTS, Speaking, ask
 from chaos.speaking import URL as SPEECH_URL
@@ -22,6 +23,7 @@ from running_server import RunningServer, wait_until
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 SILENCE_S = 1200
+SILENT_S = 5.0
 HONEST_STATUSES = {500, 503}
 AT_ONCE_SHARE = 0.3
 """Of the kills: they come so soon after the last one that the engine is still starting."""
@@ -54,6 +56,10 @@ def _is(server: RunningServer, state: str, *, running: bool = False, waiting: bo
     if len(engines) != 1 or engines[0]["pid"] is None or engines[0]["state"] != state:
         return False
     return bool(engines[0]["jobs_running"]) == running and bool(engines[0]["jobs_waiting"]) == waiting
+
+
+def _is_running(server: RunningServer) -> bool:
+    return server.count_jobs()[0] > 0
 
 
 def _post(server: RunningServer, request: dict[str, object], url: str = URL) -> httpx2.Response:
@@ -192,3 +198,21 @@ def test_engine_that_stands_still_is_no_reason_to_stand_still(asr: RunningServer
         finally:
             os.kill(pid, signal.SIGCONT)
         assert answer.result().json()["text"].count("window") >= 4
+
+
+def test_engine_that_goes_on_standing_still_is_replaced(start_server: StartServer) -> None:
+    # A process that starts on a busy machine is silent for a while, too: it has a minute for that.
+    with (
+        start_server("asr", ASR_ENGINE_SILENCE_S=str(SILENT_S), **FAKE_ASR) as server,
+        ThreadPoolExecutor(4) as threads,
+    ):
+        _post(server, form(1.0))
+        pid = server.engine_pid()
+        assert pid is not None
+        asked = [threads.submit(_post, server, form(7.0, prompt=f"sleep=0.3 {n}", language="en")) for n in range(4)]
+        wait_until(lambda: _is_running(server), 30, "a job runs")
+        os.kill(pid, signal.SIGSTOP)
+        answers = [one.result() for one in asked]
+        assert not psutil.pid_exists(pid)
+    for answer in answers:
+        check_windows(answer.raise_for_status().json()["text"], 7.0)

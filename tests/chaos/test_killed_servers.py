@@ -76,13 +76,15 @@ def test_no_half_speech_is_served_from_the_cache(start_server: StartServer, tmp_
     settings = {**FAKE_TTS, "TTS_CACHE_DIR": str(tmp_path / "cache")}
     text = " ".join(f"Sentence number {number} takes sleep=0.1 to say." for number in range(12))
     for round_number in range(ROUNDS):
-        with start_server("tts", **settings) as server, server.http() as client:
-            with client.stream("POST", SPEECH_URL, json=ask(text)) as answer:
-                assert answer.headers["x-cache"] != "hit"
-                heard = next(answer.iter_bytes())
-                assert heard
-                time.sleep(0.2 * round_number)
-                _kill(server)
+        with (
+            start_server("tts", **settings) as server,
+            server.http() as client,
+            client.stream("POST", SPEECH_URL, json=ask(text)) as answer,
+        ):
+            assert answer.headers["x-cache"] != "hit"
+            assert next(answer.iter_bytes())
+            time.sleep(0.2 * round_number)
+            _kill(server)
     with start_server("tts", **settings) as server, server.http() as client:
         right = client.post(SPEECH_URL, json=ask(text, cache=False)).content
         made = client.post(SPEECH_URL, json=ask(text))

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -16,11 +18,12 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from chaos.dose import Dose
-from chaos.footprint import await_quiet
+from chaos.footprint import await_idle
 from chaos.listening import FAKE_ASR
 from chaos.speaking import FAKE_TTS
 from running_server import RunningServer
 
+Operation = schemathesis.APIOperation[Any, Any, Any, Any]
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 CHECKS = [
     not_a_server_error,
@@ -45,7 +48,7 @@ def tts(start_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> 
         yield server
 
 
-def _try_out(operation: schemathesis.APIOperation, examples: int) -> None:
+def _try_out(operation: Operation, examples: int) -> None:
     """Send made-up requests until one is answered as the document does not say."""
 
     # No phase that makes a failing request smaller: each step would be as slow as the request.
@@ -55,7 +58,7 @@ def _try_out(operation: schemathesis.APIOperation, examples: int) -> None:
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(case=operation.as_strategy())
-    def send(case: schemathesis.Case) -> None:
+    def send(case: schemathesis.Case[Any]) -> None:
         case.call_and_validate(checks=CHECKS, timeout=REQUEST_TIMEOUT_S)
 
     send()
@@ -66,6 +69,7 @@ def _find_failures(server: RunningServer, examples: int) -> dict[str, str]:
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     failures: dict[str, str] = {}
     for result in schema.get_all_operations():
+        assert isinstance(result, Ok), result
         operation = result.ok()
         try:
             _try_out(operation, examples)
@@ -81,5 +85,5 @@ def test_answers_are_as_documented(kind: str, asr: RunningServer, tts: RunningSe
     server = {"asr": asr, "tts": tts}[kind]
     failures = _find_failures(server, dose.schema_examples)
     assert failures == {}, "\n\n".join(f"{label}\n{told}" for label, told in failures.items())
-    await_quiet(server)
+    await_idle(server)
     assert "Traceback (most" not in server.log.read_text()

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from voice_stack.asr.api.bazarr_jobs import BazarrJobs
-from voice_stack.asr.api.documents import BAZARR_TRANSCRIPT, LanguageObject
+from voice_stack.asr.api.documents import BAZARR_TRANSCRIPT, DETECTED_LANGUAGE
 from voice_stack.asr.bazarr.film_log import MAX_SHOWN
 from voice_stack.asr.bazarr.heartbeat import FIRST_LINES, beat_until_done
 from voice_stack.asr.bazarr.query import OUTPUTS, AsrQuery, DetectQuery, parse_query, query_parameters
@@ -150,7 +150,7 @@ def create_bazarr_router(service: AsrService, jobs: BazarrJobs, status: Callable
     for end in ("", "/"):
         for path, handler, schema, answers in (
             ("/asr", routes.transcribe, AsrQuery, BAZARR_TRANSCRIPT),
-            ("/detect-language", routes.detect_language, DetectQuery, {200: {"model": LanguageObject}}),
+            ("/detect-language", routes.detect_language, DetectQuery, DETECTED_LANGUAGE),
         ):
             extra = query_parameters(schema)
             router.add_api_route(

@@ -119,3 +119,5 @@ TRANSCRIPT_OR_EVENTS: Responses = {
 """For the route that streams as well."""
 
 BAZARR_TRANSCRIPT: Responses = {200: {**TRANSCRIPT[200], "headers": {}, "content": {**_TEXTS, JSON: {}}}}
+DETECTED_LANGUAGE: Responses = {200: {"model": LanguageObject}}
+"""For Bazarr's routes."""

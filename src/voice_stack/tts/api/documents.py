@@ -64,7 +64,7 @@ class Deleted(BaseModel):
 
 
 _SOUND = binaries(item.media_type for item in AUDIO_FORMATS.values())
-_CACHED = {304: {"description": "The client has it already: its `If-None-Match` names it."}}
+_CACHED: Responses = {304: {"description": "The client has it already: its `If-None-Match` names it."}}
 _HEADERS = headers(
     x_request_id="Names this request in the server's log.",
     x_cache="Where the speech comes from.",
