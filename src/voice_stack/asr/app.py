@@ -18,6 +18,7 @@ from voice_stack.asr.service import AsrService
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.access.networks import ANYBODY, parse_networks
 from voice_stack.core.access.rules import Exemption
+from voice_stack.core.admission.desk import AdmissionDesk
 from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.leftovers import remove_leftovers
@@ -42,7 +43,8 @@ def create_service(settings: AsrSettings) -> AsrService:
     max_processes = settings.max_loaded_models * settings.replicas
     pool = EnginePool(max_processes, settings.idle_timeout_s, settings.patience, open_budget(settings, store))
     names = ModelNames(store, settings.model, DEFAULT_MODEL_NAMES, settings.allowed_models)
-    return AsrService(settings, store, names, pool)
+    desk = AdmissionDesk(pool, settings.max_queue_wait_s, ", or send it with background=true")
+    return AsrService(settings, store, names, pool, desk)
 
 
 def create_app(settings: AsrSettings) -> FastAPI:
@@ -63,15 +65,13 @@ def create_app(settings: AsrSettings) -> FastAPI:
         return {"model": settings.model, "engines": pool.status(), "memory": pool.memory()}
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(remove_leftovers, settings.spool_dir, settings.model_dir)
         if settings.preload:
             await pool.load(default)
         await jobs.start()
         yield
-        await jobs.close()
-        await bazarr_jobs.close()
-        await pool.close()
+        await app.state.stopping.hand_back()
         await asyncio.to_thread(release_folder, settings.spool_dir)
 
     bazarr = create_bazarr_router(service, bazarr_jobs, lambda: {"version": VERSION, "server": "asr", **status()})
@@ -90,7 +90,12 @@ def create_app(settings: AsrSettings) -> FastAPI:
         ),
         status=status,
         exemption=_exempt_bazarr(settings),
+        held_paths=bazarr_paths(settings.api_v1_str),
     )
+    # Background jobs go on in the server's next life: they take no time from those that somebody waits for.
+    app.state.stopping.at_refusal(jobs.close)
+    app.state.stopping.at_end(bazarr_jobs.close)
+    app.state.stopping.at_end(pool.close)
     app.include_router(bazarr, prefix=f"{settings.api_v1_str}/bazarr")
     app.include_router(bazarr, include_in_schema=False)
     return app
