@@ -23,6 +23,7 @@ KEEP_ALIVE_S = 75
 POLL_S = 0.05
 LAST_ANSWERS_S = 2.0
 """For the answers to requests whose work was handed back."""
+FORCED_STEP_S = 0.5
 FORCE_S = 3.0
 """What does not end by itself so long after the second signal is ended."""
 
@@ -75,6 +76,8 @@ class GracefulServer(uvicorn.Server):
     async def _run(self, step: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(step)
         await self._wait(math.inf, task.done)
+        # Also a stop that is forced tells those who wait, if that is done in a moment.
+        await asyncio.wait({task}, timeout=FORCED_STEP_S)
         task.cancel()
         await asyncio.gather(task, return_exceptions=self.force_exit)
 

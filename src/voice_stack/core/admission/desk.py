@@ -107,8 +107,8 @@ class AdmissionDesk:
             return
         retry_after_s = max(1.0, queue.seconds_until(self._max_wait_s, work_s))
         raise QueueFullError(
-            f"The queue is full: what is before this request ({len(queue.lefts_s)} in number) would hold it up for about "
-            f"{queue.wait_s(work_s):.0f} s; {self._max_wait_s:g} s is the most. Try again in about {retry_after_s:.0f} s"
-            f"{self._advice}.",
+            f"The queue is full: the {len(queue.lefts_s)} before this request would hold it up for about "
+            f"{queue.wait_s(work_s):.0f} s; {self._max_wait_s:g} s is the most. "
+            f"Try again in about {retry_after_s:.0f} s{self._advice}.",
             retry_after_s=retry_after_s,
         )

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,15 +30,28 @@ class UploadTimes:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        await self.app(scope, _TimedBody(receive, self.idle_s, self.min_bytes_per_s).receive, send)
+        body = _TimedBody(receive, self.idle_s, self.min_bytes_per_s, has_body=_has_body(scope))
+
+        async def send_closing(message: Message) -> None:
+            # Whoever is refused in the middle of a body is not listened to any longer.
+            if message["type"] == "http.response.start" and not body.is_complete:
+                MutableHeaders(scope=message)["connection"] = "close"
+            await send(message)
+
+        await self.app(scope, body.receive, send_closing)
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 class _TimedBody:
     """The body of one request on its way in."""
 
-    def __init__(self, receive: Receive, idle_s: float, min_bytes_per_s: int) -> None:
+    def __init__(self, receive: Receive, idle_s: float, min_bytes_per_s: int, *, has_body: bool) -> None:
         self._receive, self._idle_s, self._min_bytes_per_s = receive, idle_s, min_bytes_per_s
-        self._is_complete = False
+        self.is_complete = not has_body
         self._waited_s = 0.0
         self._size = 0
 
@@ -47,7 +61,7 @@ class _TimedBody:
         Raises:
             RequestTimeoutError: The body does not come, or too slowly.
         """
-        if self._is_complete:
+        if self.is_complete:
             return await self._receive()
         started = time.monotonic()
         try:
@@ -59,12 +73,12 @@ class _TimedBody:
             ) from None
         self._waited_s += time.monotonic() - started
         self._size += len(message.get("body", b""))
-        self._is_complete = message["type"] != "http.request" or not message.get("more_body", False)
+        self.is_complete = message["type"] != "http.request" or not message.get("more_body", False)
         self._check_speed()
         return message
 
     def _check_speed(self) -> None:
-        if self._is_complete or self._waited_s <= self._idle_s:
+        if self.is_complete or self._waited_s <= self._idle_s:
             return
         if self._size < self._min_bytes_per_s * self._waited_s:
             raise RequestTimeoutError(
