@@ -18,6 +18,7 @@ from voice_stack.asr.service import AsrService
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.access.networks import ANYBODY, parse_networks
 from voice_stack.core.access.rules import Exemption
+from voice_stack.core.admission.desk import AdmissionDesk
 from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.leftovers import remove_leftovers
@@ -42,25 +43,22 @@ def create_service(settings: AsrSettings) -> AsrService:
     max_processes = settings.max_loaded_models * settings.replicas
     pool = EnginePool(max_processes, settings.idle_timeout_s, settings.patience, open_budget(settings, store))
     names = ModelNames(store, settings.model, DEFAULT_MODEL_NAMES, settings.allowed_models)
-    return AsrService(settings, store, names, pool)
+    desk = AdmissionDesk(pool, settings.max_queue_wait_s, ", or send it with background=true")
+    return AsrService(settings, store, names, pool, desk)
 
 
-def _lifespan(
-    service: AsrService, jobs: BackgroundJobs, bazarr_jobs: BazarrJobs
-) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(service: AsrService, jobs: BackgroundJobs) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """What happens when the server starts and stops."""
 
     @asynccontextmanager
-    async def run(_app: FastAPI) -> AsyncIterator[None]:
+    async def run(app: FastAPI) -> AsyncIterator[None]:
         settings = service.settings
         await asyncio.to_thread(remove_leftovers, settings.spool_dir, settings.model_dir)
         if settings.preload:
             await service.pool.load(engine_specs(settings, settings.model))
         await jobs.start()
         yield
-        await jobs.close()
-        await bazarr_jobs.close()
-        await service.pool.close()
+        await app.state.stopping.hand_back()
         await asyncio.to_thread(release_folder, settings.spool_dir)
 
     return run
@@ -92,13 +90,18 @@ def create_app(settings: AsrSettings) -> FastAPI:
             create_models_router(service),
             create_jobs_router(jobs, service.activity),
         ],
-        lifespan=_lifespan(service, jobs, bazarr_jobs),
+        lifespan=_lifespan(service, jobs),
         readiness=lambda: pool.explain_unreadiness(
             default[0], is_preloaded=settings.preload, has_substitute=bool(settings.fallback_model)
         ),
         status=status,
         exemption=_exempt_bazarr(settings),
+        held_paths=bazarr_paths(settings.api_v1_str),
     )
+    # Background jobs go on in the server's next life: they take no time from those that somebody waits for.
+    app.state.stopping.at_refusal(jobs.close)
+    app.state.stopping.at_end(bazarr_jobs.close)
+    app.state.stopping.at_end(pool.close)
     app.include_router(bazarr, prefix=f"{settings.api_v1_str}/bazarr")
     app.include_router(bazarr, include_in_schema=False)
     return app

@@ -1,6 +1,7 @@
 """What the ASR server's routes work with: from a checked request to a job in the engine of its model."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from voice_stack.asr.engine_factory import engine_specs
@@ -12,7 +13,10 @@ from voice_stack.asr.request import DetectionRequest, TranscriptionRequest
 from voice_stack.asr.schemas import Checked
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.transcriber import Transcription
+from voice_stack.asr.work_estimate import usual_audio_s
+from voice_stack.core.admission.desk import AdmissionDesk, Ticket
 from voice_stack.core.engine_pool import EnginePool
+from voice_stack.core.engine_process import EngineSpec
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.logging import request_id_var
 from voice_stack.core.model_names import ModelNames
@@ -28,25 +32,48 @@ class AsrService:
     store: ModelStore
     models: ModelNames
     pool: EnginePool
+    desk: AdmissionDesk
     activity: Activity = field(default_factory=Activity)
 
-    async def begin(self, checked: Checked) -> Transcription:
+    async def begin(self, checked: Checked, ticket: Ticket | None = None) -> Transcription:
         """Submit a checked request.
 
+        Args:
+            checked: The request.
+            ticket: That of a request somebody waits for; None: it is taken however full the queue is.
+
         Raises:
+            QueueFullError: It would have to wait too long.
             ModelNotFoundError: No such model here.
             UnsupportedValueError: The model cannot do what is asked.
         """
         model, request = self.prepare(checked)
         replicas = engine_specs(self.settings, model)
         substitute = self.find_substitute(model, lambda other: self._make_request(other, checked))
-        handle = await self.pool.submit(replicas, request, request_id_var.get() or "", substitute)
+        work_s = usual_audio_s(checked.file.size, checked.pcm)
+        if ticket:
+            work_s = await self._admit(ticket, request, replicas, work_s)
+        request_id = request_id_var.get() or ""
+        handle = await self.pool.submit(replicas, request, request_id, substitute, work_s=work_s)
+        if ticket:
+            ticket.close()
         transcription = Transcription(request, handle)
         if not checked.background:
             file = checked.file
             asked = Asked(checked.task, checked.model, checked.response_format, file.filename, file.size)
             self.activity.add(asked, transcription)
         return transcription
+
+    @staticmethod
+    async def _admit(
+        ticket: Ticket, request: TranscriptionRequest, replicas: Sequence[EngineSpec], guess_s: float
+    ) -> float:
+        """Let a request in; its file is only opened where the guess says that there is no room."""
+        work_s: float | None = guess_s
+        if not ticket.fits(guess_s, replicas):
+            work_s = await asyncio.to_thread(_probe_s, request)
+        ticket.admit(work_s or guess_s, replicas)
+        return work_s or guess_s
 
     def prepare(self, checked: Checked) -> tuple[str, TranscriptionRequest]:
         """The model for a checked request, and the request as its engine takes it.
@@ -119,3 +146,11 @@ class AsrService:
             )
         # The weights of some English-only models have all the language tokens, which then mislead.
         return "en" if spec.english_only else checked.language or default or None
+
+
+def _probe_s(request: TranscriptionRequest) -> float | None:
+    """Length of a file as its header says. The libraries behind this are big, and needed where the queue is full."""
+    from voice_stack.asr.listening.request_audio import describe_source
+    from voice_stack.utils.audio.decode import probe_duration_s
+
+    return probe_duration_s(describe_source(request))

@@ -2,7 +2,6 @@
 
 import importlib
 import logging
-import math
 import os
 import signal
 import socket
@@ -23,7 +22,6 @@ from voice_stack.tts.settings import TtsSettings
 SERVERS: dict[str, type[CoreSettings]] = {"asr": AsrSettings, "tts": TtsSettings}
 """Each server's name and settings."""
 
-KEEP_ALIVE_S = 75
 _STDIN = 0
 _log = logging.getLogger(__name__)
 
@@ -122,21 +120,10 @@ def _listen_for_debugger(settings: CoreSettings, offset: int) -> None:
 
 
 def _run_app(server: str, settings: CoreSettings, listening: socket.socket) -> None:
-    import uvicorn
+    from voice_stack.core.graceful_server import build_server
 
     app = importlib.import_module(f"voice_stack.{server}.app").create_app(settings)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        lifespan="on",
-        timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_s),
-        timeout_keep_alive=KEEP_ALIVE_S,
-        server_header=False,
-        # Of proxies only those of TRUSTED_PROXIES are believed, by a layer of our own.
-        proxy_headers=False,
-    )
-    running = uvicorn.Server(config)
+    running = build_server(app, app.state.stopping, settings)
     running.run(sockets=[listening])
     if not running.started:
         raise VoiceStackError(f"the {server.upper()} server did not start; the log above says why")

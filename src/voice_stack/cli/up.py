@@ -144,7 +144,7 @@ def _stop(children: list[Child]) -> None:
     deadline_s = (
         time.monotonic()
         + KILL_AFTER_GRACE_S
-        + max((child.settings.shutdown_grace_s for child in children), default=0.0)
+        + max((child.settings.shutdown_delay_s + child.settings.shutdown_grace_s for child in children), default=0.0)
     )
     for child in children:
         try:

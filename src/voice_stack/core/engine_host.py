@@ -9,13 +9,24 @@ from collections.abc import Callable
 from logging import getLogger
 from typing import Literal
 
+from voice_stack.core.admission.engine_work import EngineWork
 from voice_stack.core.crash_review import CrashReview
 from voice_stack.core.engine_process import EngineProcess, EngineSpec
 from voice_stack.core.engine_watch import EngineWatch, Patience, Stuck
 from voice_stack.core.errors import EngineCrashedError, EngineUnavailableError, ShuttingDownError, VoiceStackError
 from voice_stack.core.footprint import Footprint
 from voice_stack.core.job_handle import JobHandle
-from voice_stack.core.jobs import Command, HostEvent, Job, JobCancelled, Loaded, LoadFailed, Preparing, Submit
+from voice_stack.core.jobs import (
+    BatchDone,
+    Command,
+    HostEvent,
+    Job,
+    JobCancelled,
+    Loaded,
+    LoadFailed,
+    Preparing,
+    Submit,
+)
 
 logger = getLogger(__name__)
 
@@ -33,6 +44,7 @@ class EngineHost:
         patience: How long a process may take until it is taken for stuck.
 
     Attributes:
+        work: What is left of its jobs, and its speed.
         footprint: Memory that its process holds: as last measured, before that as expected.
     """
 
@@ -49,19 +61,15 @@ class EngineHost:
         self._patience = patience
         self._watch: EngineWatch | None = None
         self._crashes = CrashReview(spec.name)
+        self.work = EngineWork(self._jobs)
         self.footprint = Footprint()
         self._idle_timer: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._is_closed = False
 
     @property
-    def is_busy(self) -> bool:
-        """Whether a job is waiting or running, cancelled ones included until the engine has let go."""
-        return bool(self._jobs)
-
-    @property
     def job_count(self) -> int:
-        """Jobs waiting and running."""
+        """Jobs waiting and running, cancelled ones included until the engine has let go."""
         return len(self._jobs)
 
     @property
@@ -85,7 +93,7 @@ class EngineHost:
         return self._crashes.outage
 
     def status(self) -> dict[str, object]:
-        """State, process id and number of jobs, for `/status`."""
+        """State, process id, jobs and speed, for `/status`."""
         running = sum(handle.is_running for handle in self._jobs.values())
         return {
             "engine": self.spec.name,
@@ -95,6 +103,7 @@ class EngineHost:
             "gpu_memory_mb": round(self.footprint.gpu_memory_mb, 1) if self._process else 0.0,
             "jobs_running": running,
             "jobs_waiting": len(self._jobs) - running,
+            **self.work.status(),
             "error": self.load_error.message if self.load_error else None,
         }
 
@@ -159,6 +168,8 @@ class EngineHost:
                 self._watch_idleness()
             case Preparing(job_id):
                 self._crashes.preparing = job_id
+            case BatchDone():
+                self.work.learn(event)
             case LoadFailed(error):
                 self.load_error = error
                 self._crashes.note_load_failure(error)

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Sequence
 from logging import WARNING, getLogger
 
+from voice_stack.core.admission.engine_queue import EngineQueue
 from voice_stack.core.engine_host import EngineHost
 from voice_stack.core.engine_process import EngineSpec
 from voice_stack.core.engine_watch import Patience
@@ -47,6 +48,8 @@ class EnginePool:
         request: object,
         request_id: str,
         substitute: Substitute | None = None,
+        *,
+        work_s: float = 0.0,
     ) -> JobHandle:
         """Give a job to the least busy of equal engines, once that one has or gets a process.
 
@@ -55,13 +58,14 @@ class EnginePool:
             request: The server's own picklable description of the work.
             request_id: For the logs.
             substitute: Does it where these engines cannot work at all.
+            work_s: The work as guessed, in seconds of audio.
 
         Raises:
             InsufficientMemoryError: The model does not fit into the memory of the settings.
         """
         job = Job(f"job-{next(self._numbers)}", request, request_id)
         # Commands go nowhere before an engine has the job.
-        handle = JobHandle(job, lambda _command: None)
+        handle = JobHandle(job, lambda _command: None, work_s)
         if substitute is not None:
             self._substitution.prepare(handle, substitute)
         try:
@@ -76,6 +80,27 @@ class EnginePool:
 
     async def _admit_one(self, replicas: Sequence[EngineSpec]) -> EngineHost:
         return await self._admit(min(replicas, key=self._business))
+
+    def queue(self, replicas: Sequence[EngineSpec] | None) -> EngineQueue:
+        """What a new job would find before it.
+
+        Args:
+            replicas: Engines that can do the job; None where that is not known: then the engine with the least to do.
+        """
+        loaded = [host.work.queue for host in self._hosts.values() if host.state != "stopped"]
+        least = min(loaded, key=lambda queue: queue.total_s, default=EngineQueue())
+        if replicas is None:
+            return least
+        host = self._hosts.get(min(replicas, key=self._business).name)
+        queue = host.work.queue if host else EngineQueue()
+        has_place = len(loaded) < self._max_loaded or (host is not None and host.state != "stopped")
+        # An engine makes room when it has nothing left to do.
+        return queue if has_place else queue.joined_by(least.lefts_s)
+
+    @property
+    def queue_s(self) -> float:
+        """Seconds until all jobs of all engines are done, if nothing new comes."""
+        return max((host.work.queue_s for host in self._hosts.values()), default=0.0)
 
     def _business(self, spec: EngineSpec) -> float:
         """Jobs of an engine; one that would have to start counts as less busy than any that works."""

@@ -19,6 +19,7 @@ from voice_stack.core.jobs import (
     Again,
     Cancel,
     Command,
+    Expected,
     JobCancelled,
     JobDone,
     JobFailed,
@@ -38,6 +39,7 @@ from voice_stack.core.jobs import (
 )
 from voice_stack.core.memory import give_memory_back
 from voice_stack.core.scheduler import Scheduler
+from voice_stack.core.work_meter import WorkMeter
 from voice_stack.core.workload import Workload, load_outcome
 
 logger = getLogger(__name__)
@@ -61,6 +63,7 @@ class Worker:
         self._jobs: dict[str, ActiveJob] = {}
         self._changed = threading.Condition()
         self._free_lanes = 0
+        self._meter = WorkMeter(self._send)
 
     @property
     def _enough(self) -> int:
@@ -117,16 +120,14 @@ class Worker:
             self._prepare_step(active)
 
     def _prepare_step(self, active: ActiveJob) -> None:
-        job = active.job
+        job, step = active.job, None
         try:
             with self._clock.measure([job.id]):
                 step = next(active.plan)
         except StopIteration:
             active.is_planned = True
-            step = None
         except Exception as error:  # noqa: BLE001 - the border of the preparing thread: logged, and answered below
             self._fail([active], error)
-            step = None
         with self._changed:
             active.in_step = False
             if not active.is_cancelled:
@@ -135,6 +136,7 @@ class Worker:
                         self._scheduler.add(step)
                     case Outlook(remaining_s):
                         self._scheduler.expect(job.id, remaining_s)
+                        self._send(Expected(job.id, remaining_s))
             self._end_if_over(active)
             self._changed.notify_all()
 
@@ -188,7 +190,7 @@ class Worker:
     def _run_batch(self, batch: list[Unit], jobs: dict[str, ActiveJob], urgency: Urgency) -> None:
         try:
             with self._clock.measure(unit.job_id for unit in batch):
-                for unit, result in self._workload.run(batch, urgency):
+                for unit, result in self._meter.watch(self._workload.run(batch, urgency)):
                     self._clock.restart()
                     self._accept(jobs[unit.job_id], unit, result)
                     if all(active.is_cancelled for active in jobs.values()):
@@ -212,10 +214,8 @@ class Worker:
                 self._scheduler.add(result.unit)
                 return
             for index, part in active.put_in_order(unit.index, result):
-                job_id = unit.job_id
-                self._send(
-                    Output(job_id, index, part.payload) if isinstance(part, Produced) else UnitDone(job_id, index)
-                )
+                done = UnitDone(unit.job_id, index)
+                self._send(Output(unit.job_id, index, part.payload) if isinstance(part, Produced) else done)
 
     def _fail(self, jobs: list[ActiveJob], error: Exception) -> None:
         """Let jobs end with an error as soon as nothing of them runs any more."""

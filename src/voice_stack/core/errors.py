@@ -13,14 +13,21 @@ VoiceStackError                    500 server_error
 ├── ConflictError                  409 the job is not in a state for this
 ├── NotFoundError                  404
 │   └── ModelNotFoundError         404 code model_not_found
+├── RequestTimeoutError *          408 the request did not arrive in time
+├── TooManyRequestsError *         429 code rate_limit_exceeded
+│   └── QueueFullError *           429 code queue_full
 ├── EngineError                    500 the model failed on this work
 │   ├── EngineCrashedError         500 the engine process died under this work, twice
 │   └── ModelLoadError             500 not worth a retry
 ├── ModelBusyError                 409 code model_busy
+├── OverloadedError *              503 code overloaded
 ├── ShuttingDownError              503
 ├── EngineUnavailableError         503 code engine_unavailable, with Retry-After
 ├── InsufficientMemoryError        503 code insufficient_memory, not worth a retry
+├── WorkTimeoutError *             504 the answer was not there in time
 └── StorageFullError               507
+
+* In `voice_stack.core.limits.errors`.
 
 The same objects cross the border between engine process and API process: they pickle with all their fields.
 """
@@ -44,6 +51,8 @@ class VoiceStackError(Exception):
     default_param: ClassVar[str | None] = None
     retryable: ClassVar[bool | None] = None
     """True or False is said to clients as `x-should-retry`; None leaves it to the status."""
+    retry_after_s: float | None = None
+    """When a retry may succeed, said to clients as `Retry-After`; None: nobody knows."""
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -60,7 +69,13 @@ class VoiceStackError(Exception):
 
     def headers(self) -> dict[str, str]:
         """Response headers that go with the body."""
-        return {} if self.retryable is None else {"x-should-retry": str(self.retryable).lower()}
+        advice = {} if self.retryable is None else {"x-should-retry": str(self.retryable).lower()}
+        return advice if self.retry_after_s is None else advice | tell_retry_after(self.retry_after_s)
+
+
+def tell_retry_after(wait_s: float) -> dict[str, str]:
+    """Response headers that ask a client to wait: whole seconds for everybody, milliseconds for OpenAI's clients."""
+    return {"retry-after": str(max(1, math.ceil(wait_s))), "retry-after-ms": str(max(1, math.ceil(1000 * wait_s)))}
 
 
 def _rebuild(cls: type[VoiceStackError], message: str, param: str | None, code: str | None) -> VoiceStackError:
@@ -186,6 +201,7 @@ class ShuttingDownError(VoiceStackError):
 
     status = 503
     default_code = "shutting_down"
+    retry_after_s = 5.0  # a server that is restarted listens again after about as long
 
 
 class EngineUnavailableError(VoiceStackError):
@@ -199,10 +215,6 @@ class EngineUnavailableError(VoiceStackError):
     default_code = "engine_unavailable"
     default_param = "model"
     retry_after_s: float = 1.0
-
-    def headers(self) -> dict[str, str]:
-        """With `Retry-After`, which both SDKs obey."""
-        return {**super().headers(), "retry-after": str(math.ceil(self.retry_after_s))}
 
 
 class InsufficientMemoryError(VoiceStackError):

@@ -6,10 +6,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
+from voice_stack.core.admission.work_left import WorkLeft
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.jobs import (
     Cancel,
     Command,
+    Expected,
     Job,
     JobCancelled,
     JobDone,
@@ -33,14 +35,17 @@ class JobHandle:
     Args:
         job: The job as submitted.
         send: Takes commands to the engine process of the moment.
+        work_s: Its work in seconds of audio, as guessed.
 
     Attributes:
+        work: What is left of it.
         substitute: Name of the engine that does the job in place of the one that was asked for; empty: that one does.
         on_no_engine: Asked when the engine cannot work at all; True: another one takes the job, which goes on there.
     """
 
-    def __init__(self, job: Job, send: Callable[[Command], None]) -> None:
+    def __init__(self, job: Job, send: Callable[[Command], None], work_s: float = 0.0) -> None:
         self.job = job
+        self.work = WorkLeft(work_s)
         self.summary: object = None
         self.submitted_at = time.monotonic()
         self.started_at: float | None = None
@@ -70,6 +75,11 @@ class JobHandle:
     def is_wanted(self) -> bool:
         """Whether the requester still waits for it."""
         return self._is_wanted
+
+    @property
+    def holds_up_others(self) -> bool:
+        """Whether the engine would work on it now: somebody waits for it, and reads fast enough."""
+        return self._is_wanted and not self._is_paused
 
     @property
     def can_resume(self) -> bool:
@@ -115,6 +125,8 @@ class JobHandle:
     def accept(self, event: JobEvent) -> None:
         """Take an event of the engine process."""
         match event:
+            case Expected(_, work_s):
+                self.work.expect(work_s)
             case UnitStarted(_, index):
                 self.started_at = self.started_at or time.monotonic()
                 self._running.add(index)
@@ -122,6 +134,7 @@ class JobHandle:
                 self._running.discard(index)
             case Output(_, _, payload):
                 self._part_of_unit_is_out = True
+                self.work.reach(payload)
                 self._take(payload)
             case UnitDone(_, index):
                 self._running.discard(index)

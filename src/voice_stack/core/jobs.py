@@ -4,7 +4,7 @@ A job is one request; its units are the small pieces of work the engine process 
 commands, the engine process answers with events. What a request, a unit's data and an output hold is each server's own.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -145,6 +145,27 @@ class Preparing:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchDone:
+    """Event: the engine has run a batch.
+
+    Attributes:
+        work_s: What it ran to the end, by job: the sum of `Unit.cost_s`.
+        busy_s: How long the engine was at work for it; time in which several batches ran is shared among them.
+    """
+
+    work_s: Mapping[str, float]
+    busy_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Event: how much work a job is, in seconds of audio, as its first look at it says."""
+
+    job_id: str
+    work_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class UnitStarted:
     """Event: the engine works on the unit."""
 
@@ -215,6 +236,6 @@ class Beat:
     units: int
 
 
-JobEvent = UnitStarted | UnitPaused | Output | UnitDone | JobDone | JobFailed | JobCancelled
-HostEvent = Loaded | LoadFailed | Preparing | JobEvent
+JobEvent = Expected | UnitStarted | UnitPaused | Output | UnitDone | JobDone | JobFailed | JobCancelled
+HostEvent = Loaded | LoadFailed | Preparing | BatchDone | JobEvent
 Event = Beat | HostEvent

@@ -1,5 +1,7 @@
 """What every request passes on its way to a route, outermost last."""
 
+from collections.abc import Collection
+
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
@@ -13,6 +15,8 @@ from voice_stack.core.access.response_headers import ResponseHeaders
 from voice_stack.core.access.root_path import RootPathGiver, RootPathTaker
 from voice_stack.core.access.rules import AccessRules, Exemption
 from voice_stack.core.keys import KeyFile, KeyRing, Scope
+from voice_stack.core.limits.layers import LIMIT_HEADERS, add_limit_layers
+from voice_stack.core.limits.stopping import Stopping
 from voice_stack.core.middleware import RequestContext
 from voice_stack.core.settings import CoreSettings
 
@@ -24,24 +28,36 @@ EXPOSED_HEADERS = (
     "x-cache",
     "x-captions",
     "etag",
+    *LIMIT_HEADERS,
 )
 """Headers of answers that a web page of another origin may read."""
 
 
-def add_layers(app: FastAPI, settings: CoreSettings, server: Scope, exemption: Exemption) -> None:
-    """From the inside out: who may do what, CORS (preflights need no key, and a 401 can be read), names, context.
+def add_layers(
+    app: FastAPI,
+    settings: CoreSettings,
+    server: Scope,
+    exemption: Exemption,
+    *,
+    stopping: Stopping,
+    held_paths: Collection[str],
+) -> None:
+    """From the inside out: limits, who may do what, CORS (preflights need no key, and a 401 can be read), names.
 
     Args:
         app: The application.
         settings: Its settings.
         server: `asr` or `tts`, the scope of its work.
         exemption: Who needs no key for what.
+        stopping: How far the server's stop is.
+        held_paths: Paths whose requests are held as long as they take, and never refused for being many.
 
     Raises:
         ConfigurationError: The file of keys cannot be read.
     """
     ring = KeyRing(settings.api_keys, KeyFile(settings.api_keys_file))
     app.add_middleware(RootPathGiver)
+    add_limit_layers(app, settings, stopping, held_paths)
     app.add_middleware(CrossSiteGuard, origins=settings.cors_origins)
     app.add_middleware(ApiKeys, ring=ring, rules=AccessRules(settings, server), exemption=exemption)
     if settings.cors_origins:

@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -22,6 +23,8 @@ _WRITE_BYTES = 2 << 20
 _EXTENDED_FILENAME = re.compile(rb";\s*filename\*\s*=", re.IGNORECASE)
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _logger = logging.getLogger(__name__)
+
+OnFile = Callable[[Mapping[str, list[str]]], None]
 
 
 @dataclass(slots=True)
@@ -45,10 +48,11 @@ class FormReader:
     Args:
         file_field: Name of the field that carries the file.
         spool_dir: Folder for the file; None for the system's.
+        on_file: Called where the file begins, with the fields before it; what it raises ends the reading.
     """
 
-    def __init__(self, file_field: str, spool_dir: Path | None) -> None:
-        self._file_field, self._spool_dir = file_field, spool_dir
+    def __init__(self, file_field: str, spool_dir: Path | None, on_file: OnFile | None = None) -> None:
+        self._file_field, self._spool_dir, self._on_file = file_field, spool_dir, on_file
         self._parser: MultipartParser | None = None
         self._part = _Part()
         self._fields: dict[str, list[str]] = {}
@@ -198,6 +202,8 @@ class FormReader:
             )
         if self._filename is not None:
             raise InvalidRequestError(f"More than one file in field {name!r}; send one per request.", param=name)
+        if self._on_file is not None:
+            self._on_file(self._fields)
         self._filename = filename.decode("utf-8", "replace")
         self._content_type = self._part.headers.get(b"content-type", b"").decode("latin-1")
 

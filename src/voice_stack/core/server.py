@@ -1,6 +1,6 @@
 """The FastAPI application both servers share: routes for operators, docs without network, OpenAI's error bodies."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 
@@ -15,6 +15,7 @@ from voice_stack.core.api_docs import ERROR_RESPONSES
 from voice_stack.core.errors import InvalidRequestError, VoiceStackError
 from voice_stack.core.keys import Scope
 from voice_stack.core.layers import add_layers
+from voice_stack.core.limits.stopping import Stopping
 from voice_stack.core.problems import tell_problem
 from voice_stack.core.settings import CoreSettings
 
@@ -33,6 +34,7 @@ def create_server(
     readiness: Callable[[], str | None],
     status: Callable[[], dict[str, object]],
     exemption: Exemption = NO_EXEMPTION,
+    held_paths: Collection[str] = (),
 ) -> FastAPI:
     """Build one server's application.
 
@@ -45,15 +47,25 @@ def create_server(
         readiness: Why the server cannot work yet; None when it can.
         status: What `GET /status` shows besides name and version.
         exemption: Who needs no key for what, besides health and docs.
+        held_paths: Paths whose requests are held as long as they take, and never refused for being many.
+
+    Returns:
+        The application; `app.state.stopping` knows how it stops.
 
     Raises:
         ConfigurationError: The file of keys cannot be read.
     """
+    stopping = Stopping()
     app: FastAPI = FastAPIOffline(title=title, version=VERSION, lifespan=lifespan, redirect_slashes=False)
     for router in routers:
         app.include_router(router, prefix=settings.api_v1_str, responses=ERROR_RESPONSES)
-    app.include_router(_operator_routes(settings, server, readiness, status), responses=ERROR_RESPONSES)
-    add_layers(app, settings, server, exemption)
+    app.state.stopping = stopping
+
+    def explain_unreadiness() -> str | None:
+        return stopping.explain() or readiness()
+
+    app.include_router(_operator_routes(settings, server, explain_unreadiness, status), responses=ERROR_RESPONSES)
+    add_layers(app, settings, server, exemption, stopping=stopping, held_paths=held_paths)
     app.add_exception_handler(VoiceStackError, _answer_known)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_validation)

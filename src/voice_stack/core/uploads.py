@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from voice_stack.core.errors import InvalidRequestError, PayloadTooLargeError, StorageFullError
 from voice_stack.core.form import Form, SpooledFile
-from voice_stack.core.multipart import FormReader
+from voice_stack.core.multipart import FormReader, OnFile
 
 __all__ = ["Form", "SpooledFile", "receive_file", "receive_form", "receive_json", "spool_bytes"]
 
@@ -24,7 +24,7 @@ _DRAIN_TIMEOUT_S = 30.0
 
 @asynccontextmanager
 async def receive_form(
-    request: Request, *, file_field: str, max_bytes: int, spool_dir: Path | None
+    request: Request, *, file_field: str, max_bytes: int, spool_dir: Path | None, on_file: OnFile | None = None
 ) -> AsyncIterator[Form]:
     """Receive a `multipart/form-data` body; its file lies on disk until the context ends.
 
@@ -33,6 +33,7 @@ async def receive_form(
         file_field: Name of the field that carries the file.
         max_bytes: Largest body that is taken, in bytes.
         spool_dir: Folder for the file; None for the system's.
+        on_file: Called where the file begins, with the fields before it; what it raises ends the reading.
 
     Raises:
         PayloadTooLargeError: The body is larger than `max_bytes`.
@@ -40,7 +41,7 @@ async def receive_form(
         StorageFullError: The disk has no room for the file.
         ClientDisconnect: The client went away before the end.
     """
-    reader = FormReader(file_field, spool_dir)
+    reader = FormReader(file_field, spool_dir, on_file)
     try:
         async with _draining(request, max_bytes) as chunks:
             await _read(reader, _boundary(request, file_field), chunks)

@@ -30,18 +30,17 @@ def create_app(settings: TtsSettings) -> FastAPI:
     default = engine_spec(settings, settings.engine, settings.model)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(remove_leftovers, settings.spool_dir, settings.model_dir)
         await asyncio.to_thread(service.uploads.clean)
         await service.cache.clean()
         if settings.preload:
             await pool.load([default])
         yield
-        await service.cache.close()
-        await pool.close()
+        await app.state.stopping.hand_back()
         await asyncio.to_thread(release_folder, settings.spool_dir)
 
-    return create_server(
+    app = create_server(
         settings,
         server="tts",
         title=f"{settings.project_name}: text to speech",
@@ -57,6 +56,9 @@ def create_app(settings: TtsSettings) -> FastAPI:
             "cache": service.cache.status(),
         },
     )
+    app.state.stopping.at_end(service.cache.close)
+    app.state.stopping.at_end(pool.close)
+    return app
 
 
 def __getattr__(name: str) -> FastAPI:

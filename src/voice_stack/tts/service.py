@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
+from voice_stack.core.admission.desk import AdmissionDesk, Ticket
 from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.engine_process import EngineSpec
 from voice_stack.core.errors import ConfigurationError, InvalidRequestError, UnsupportedValueError
@@ -34,6 +35,7 @@ from voice_stack.tts.speaker import Speech
 from voice_stack.tts.turns import Turn, Turns
 from voice_stack.tts.voice_sources import open_library
 from voice_stack.tts.voices import Voice, VoiceLibrary
+from voice_stack.tts.work_estimate import awaited_s
 from voice_stack.utils.audio.encode import require_format
 from voice_stack.utils.language import detect_text_language, find_region, require_language
 from voice_stack.utils.text import is_speakable, normalise
@@ -60,17 +62,28 @@ class TtsService:
     cloned: ClonedVoices
     uploads: VoiceUploads
     pool: EnginePool
+    desk: AdmissionDesk
     cache: SpeechCache
     captions: CaptionStore
 
-    async def begin(self, body: SpeechBody, plan: Sequence[Turn]) -> Speech:
+    async def begin(self, body: SpeechBody, plan: Sequence[Turn], ticket: Ticket | None = None) -> Speech:
         """Submit what was planned.
 
+        Args:
+            body: The request.
+            plan: As `plan` made it.
+            ticket: That of the request; None: it is taken however full the queue is.
+
         Raises:
+            QueueFullError: It would have to wait too long.
             VoiceStackError: The server is stopping.
         """
+        if ticket:
+            ticket.admit(awaited_s(plan), [plan[0].engine])
         turns = Turns(self.pool, plan, request_id_var.get() or "")
         await turns.start()
+        if ticket:
+            ticket.close()
         return Speech(body.input, body.response_format, turns)
 
     async def plan(self, body: SpeechBody) -> list[Turn]:
@@ -205,9 +218,10 @@ def create_service(settings: TtsSettings) -> TtsService:
     pool = EnginePool(
         settings.max_loaded_models, settings.idle_timeout_s, settings.patience, open_budget(settings, store)
     )
+    desk = AdmissionDesk(pool, settings.max_queue_wait_s)
     names = ModelNames(store, settings.model, (*DEFAULT_MODEL_NAMES, settings.engine), settings.allowed_models)
     cache, captions = open_cache(settings), CaptionStore(settings.captions_ttl_s)
     cloned = ClonedVoices(settings, Shelf(settings.voice_dir))
     uploads = VoiceUploads(settings.voice_dir, settings.max_uploads)
     library = open_library(settings, store, cloned)
-    return TtsService(settings, store, names, library, cloned, uploads, pool, cache, captions)
+    return TtsService(settings, store, names, library, cloned, uploads, pool, desk, cache, captions)

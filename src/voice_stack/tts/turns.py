@@ -14,6 +14,7 @@ from voice_stack.core.errors import EngineError
 from voice_stack.core.job_handle import JobHandle
 from voice_stack.core.substitution import Substitute
 from voice_stack.tts.request import Sound, SpeechRequest, SpeechSummary
+from voice_stack.tts.work_estimate import speech_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ class Turns:
         if before is not None:
             # In order: a later turn must not hold the last place for an engine while an earlier one waits for it.
             await asyncio.wait({before})
-        return await self._pool.submit([turn.engine], turn.request, self._request_id, turn.substitute)
+        work_s = speech_s(turn.request)
+        return await self._pool.submit([turn.engine], turn.request, self._request_id, turn.substitute, work_s=work_s)
 
 
 async def _resample(sound: Sound, sample_rate: int) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from voice_stack.tts.finishing import Delivery, Finisher
 from voice_stack.tts.joining import FADE_S
 from voice_stack.tts.levels import VoiceLevels
 from voice_stack.tts.request import Passage, Sound, SpeechRequest, SpeechSummary
+from voice_stack.tts.work_estimate import speech_s, text_s
 from voice_stack.utils.audio.pcm import fade_edges, silence
 from voice_stack.utils.text import SENTENCE_PAUSE_S, Clause
 from voice_stack.utils.text.pipeline import ClauseLimits, clauses
@@ -29,8 +30,6 @@ FIRST_MAX_CHARS = 60
 CROWD = 2
 """Where so many wait for a beginning, each gets a shorter one, so that the last need not wait for whole sentences."""
 CROWD_MAX_CHARS = 24
-CHARACTERS_PER_SECOND = 15.0
-"""Usual pace of speech, to guess how much work a text is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +142,10 @@ class TtsWorkload(Workload):
         yield Sound(samples, rate, line.is_last, *caption)
 
     def _cut(self, job: Job, request: SpeechRequest) -> Iterator[PlanStep]:
-        yield Outlook(sum(_length_s(passage.text, passage.speed) for passage in request.passages))
+        yield Outlook(speech_s(request))
         for index, (line, ends_job) in enumerate(_mark_last(self._lines(request))):
             is_last = ends_job and not request.goes_on
-            cost_s = _length_s(line.clause.text, line.speed)
+            cost_s = text_s(line.clause.text, line.speed)
             # The first clause goes alone and early, the others after it: a listener waits for the sound to begin.
             is_first = index == 0
             is_awaited = is_first and request.is_awaited
@@ -180,10 +179,6 @@ class TtsWorkload(Workload):
     def _count_silent(self) -> int:
         """Jobs of which nothing has been heard yet."""
         return sum(not count for count in list(self._samples.values()))
-
-
-def _length_s(text: str, speed: float) -> float:
-    return len(text) / CHARACTERS_PER_SECOND / speed
 
 
 def _mark_last(items: Iterable[T]) -> Iterator[tuple[T, bool]]:

@@ -50,6 +50,12 @@ def _freeze(_value: str) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
 
 
+def _wait_for_file(value: str) -> None:
+    path = Path(value)
+    while not path.exists():
+        time.sleep(0.01)
+
+
 def _eat_memory(value: str) -> None:
     try:
         _held.append(np.ones(int(value) << 20, np.uint8))
@@ -65,10 +71,11 @@ FAULTS: dict[str, Callable[[str], None]] = {
     "hang": _hang,
     "freeze": _freeze,
     "memory": _eat_memory,
+    "until": _wait_for_file,
 }
 """Command -> what it does: `sleep=0.5` takes so many seconds, `crash` kills the process, `crash-once=/path/marker` does
 so unless the file exists, which it then does, `fail` raises `EngineError`, `hang` never returns, `freeze` stops the
-process, `memory=200` holds so many MiB until the process ends."""
+process, `memory=200` holds so many MiB until the process ends, `until=/path/file` waits for a file."""
 
 
 def obey(words: Iterable[str]) -> None:

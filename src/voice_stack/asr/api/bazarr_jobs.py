@@ -17,6 +17,7 @@ from voice_stack.asr.request import DetectionRequest, LanguageVote, PcmFormat, T
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Transcript
+from voice_stack.asr.work_estimate import usual_audio_s
 from voice_stack.core.errors import EngineError, UnsupportedValueError
 from voice_stack.core.form import SpooledFile
 from voice_stack.core.logging import log_event, request_id_var
@@ -141,7 +142,9 @@ class BazarrJobs:
             request = replace(film.request, path=path)
             replicas = engine_specs(self._service.settings, film.model)
             substitute = self._service.find_substitute(film.model, lambda other: self._refit(other, request))
-            handle = await self._service.pool.submit(replicas, request, request_id_var.get() or "", substitute)
+            work_s = log.audio_s or usual_audio_s(asked.size_bytes)
+            request_id = request_id_var.get() or ""
+            handle = await self._service.pool.submit(replicas, request, request_id, substitute, work_s=work_s)
             transcription = Transcription(request, handle)
             self._service.activity.add(asked, transcription)
             return await self._gather(transcription, log)

@@ -12,6 +12,8 @@ from fastapi import Request
 
 from voice_stack.asr.schemas import FILE_FIELD
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.asr.work_estimate import SMALL_UPLOAD_BYTES, asks_for_job, least_audio_s, usual_audio_s
+from voice_stack.core.admission.desk import Ticket
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError
 from voice_stack.core.uploads import Form, receive_file, receive_form, receive_json, spool_bytes
 
@@ -24,10 +26,16 @@ _PCM_NAMES = {"pcm": "audio/pcm", "pcm16": "audio/pcm", "l16": "audio/L16"}
 
 
 @asynccontextmanager
-async def receive_audio(request: Request, settings: AsrSettings) -> AsyncIterator[Form]:
+async def receive_audio(request: Request, settings: AsrSettings, ticket: Ticket) -> AsyncIterator[Form]:
     """Receive a request's fields and file, whichever way they come; the file lies on disk until the context ends.
 
+    Args:
+        request: The request; nothing has read its body yet.
+        settings: Those of the server.
+        ticket: Shown before a file is received: where the queue is full, the client need not send it.
+
     Raises:
+        QueueFullError: The request would have to wait too long.
         PayloadTooLargeError: The body is too large.
         InvalidRequestError: It is nothing that audio comes in, or broken.
         StorageFullError: The disk has no room for the file.
@@ -35,17 +43,35 @@ async def receive_audio(request: Request, settings: AsrSettings) -> AsyncIterato
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip()
     max_bytes, spool_dir = settings.max_upload_mb * 1024 * 1024, settings.spool_dir
+    announced = request.headers.get("content-length", "")
+
+    def admit(fields: Mapping[str, list[str]]) -> None:
+        if not asks_for_job(fields):
+            _show(ticket, int(announced) if announced.isdecimal() else None)
+
     if content_type.lower() == "application/json":
         body = await receive_json(request, max_bytes=min(max_bytes, MAX_JSON_BYTES))
         fields, data, audio_type = _read_json_body(body)
         async with spool_bytes(data, audio_type, spool_dir=spool_dir) as file:
             yield Form(fields, file)
     elif _RAW_TYPES.fullmatch(content_type):
+        fields = _query_fields(request)
+        admit(fields)
         async with receive_file(request, max_bytes=max_bytes, spool_dir=spool_dir) as form:
-            yield replace(form, fields=_query_fields(request))
+            yield replace(form, fields=fields)
     else:
-        async with receive_form(request, file_field=FILE_FIELD, max_bytes=max_bytes, spool_dir=spool_dir) as form:
+        async with receive_form(
+            request, file_field=FILE_FIELD, max_bytes=max_bytes, spool_dir=spool_dir, on_file=admit
+        ) as form:
             yield form
+
+
+def _show(ticket: Ticket, size: int | None) -> None:
+    """Have a large upload let in before it is received, one of unknown size too; a small one only counts."""
+    if size is not None and size <= SMALL_UPLOAD_BYTES:
+        ticket.reserve(usual_audio_s(size))
+    else:
+        ticket.admit(usual_audio_s(size or 0), at_least_s=least_audio_s(size or 0))
 
 
 def _query_fields(request: Request) -> dict[str, list[str]]:

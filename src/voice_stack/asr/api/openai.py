@@ -18,6 +18,7 @@ from voice_stack.asr.rendering.verbose import Processing, render_verbose
 from voice_stack.asr.schemas import Checked, check_transcription, check_translation, render_options
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcriber import Transcription
+from voice_stack.core.admission.desk import Ticket
 from voice_stack.core.disconnect import finish_unless_disconnected
 from voice_stack.core.form import Form
 from voice_stack.core.ignored_fields import ignored_fields_header
@@ -39,9 +40,10 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
     async def transcribe(request: Request) -> Response:
         """Speech to text, in the language that is spoken."""
         async with AsyncExitStack() as owned:
-            form = await owned.enter_async_context(receive_audio(request, service.settings))
+            ticket = owned.enter_context(service.desk.open(request))
+            form = await owned.enter_async_context(receive_audio(request, service.settings, ticket))
             checked = check_transcription(form)
-            exchange = _Exchange(service, request, checked, owned)
+            exchange = _Exchange(service, request, checked, owned, ticket)
             if checked.background:
                 return await exchange.put_in_line(jobs, form)
             return await (exchange.stream() if checked.stream else exchange.answer())
@@ -54,10 +56,10 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
     async def transcribe_verbosely(request: Request) -> Response:
         """Speech to text with everything that is known of it, whatever `response_format` says."""
         async with AsyncExitStack() as owned:
-            checked = check_transcription(
-                await owned.enter_async_context(receive_audio(request, service.settings)), is_verbose=True
-            )
-            return await _Exchange(service, request, checked, owned).answer_verbosely()
+            ticket = owned.enter_context(service.desk.open(request))
+            form = await owned.enter_async_context(receive_audio(request, service.settings, ticket))
+            checked = check_transcription(form, is_verbose=True)
+            return await _Exchange(service, request, checked, owned, ticket).answer_verbosely()
 
     @router.post(
         "/audio/translations",
@@ -68,9 +70,10 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
     async def translate(request: Request) -> Response:
         """Speech in any language to English text."""
         async with AsyncExitStack() as owned:
-            form = await owned.enter_async_context(receive_audio(request, service.settings))
+            ticket = owned.enter_context(service.desk.open(request))
+            form = await owned.enter_async_context(receive_audio(request, service.settings, ticket))
             checked = check_translation(form)
-            exchange = _Exchange(service, request, checked, owned)
+            exchange = _Exchange(service, request, checked, owned, ticket)
             return await (exchange.put_in_line(jobs, form) if checked.background else exchange.answer())
 
     return router
@@ -84,6 +87,7 @@ class _Exchange:
     request: Request
     checked: Checked
     owned: AsyncExitStack
+    ticket: Ticket
     transcription: Transcription | None = None
 
     def __post_init__(self) -> None:
@@ -133,7 +137,7 @@ class _Exchange:
         return await finish_unless_disconnected(self.request, self._begin())
 
     async def _begin(self) -> Transcription:
-        self.transcription = await self.service.begin(self.checked)
+        self.transcription = await self.service.begin(self.checked, self.ticket)
         return self.transcription
 
     def _end(self) -> None:

@@ -84,7 +84,8 @@ async def _speak(
         begun: list[Speech] = []
 
         async def begin() -> Speech:
-            begun.append(await service.begin(body, plan))
+            with service.desk.open(request) as ticket:
+                begun.append(await service.begin(body, plan, ticket))
             return begun[0]
 
         opened = await service.cache.open(key, begin, is_patient=not (body.stream or is_sse), is_fresh=is_fresh)

@@ -1,0 +1,1 @@
+"""Limits of requests and connections: how many, how fast, how long."""

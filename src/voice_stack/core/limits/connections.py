@@ -1,0 +1,149 @@
+"""Connections with bounds: on their number, on slow heads of requests, on clients that do not read."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from voice_stack.core.limits.closing_transport import ClosingTransport
+from voice_stack.core.limits.errors import OverloadedError, RequestTimeoutError
+from voice_stack.core.middleware import HEALTH_PATHS
+
+
+@dataclass(slots=True)
+class ConnectionBounds:
+    """Bounds of the connections of one server, and the connections they hold.
+
+    Attributes:
+        max_connections: Beyond so many those make room that have waited longest without a request.
+        header_timeout_s: For the head of a request, from its first byte or from the beginning of the connection.
+        reader_timeout_s: For a client that does not take its answer.
+        waiting: Connections without a request, the one that waits longest first.
+    """
+
+    max_connections: int
+    header_timeout_s: float
+    reader_timeout_s: float
+    waiting: "dict[BoundedProtocol, None]" = field(default_factory=dict)
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with bounds; `bounds` is set on a class of its own for each server: see `bounded_by`."""
+
+    bounds: ConnectionBounds
+    _head_timer: asyncio.TimerHandle | None = None
+    _read_timer: asyncio.TimerHandle | None = None
+    _closing: ClosingTransport
+    _has_begun_head = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        self._closing = ClosingTransport(transport, self._is_request_open, self.bounds.reader_timeout_s)
+        super().connection_made(self._closing)
+        self._await_head()
+        if len(self.connections) > self.bounds.max_connections:
+            self._make_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_head_timer()
+        self.bounds.waiting.pop(self, None)
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+        self._closing.lose()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing.lingers:
+            self._closing.discard(len(data))
+            return
+        if self in self.bounds.waiting and not self._has_begun_head:
+            self._has_begun_head = True
+            self._start_head_timer()
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        self._stop_head_timer()
+        self.bounds.waiting.pop(self, None)
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._is_request_open():
+            # The rest of a refused request is not worth a connection.
+            self.transport.close()
+        elif not self.pipeline and not self.transport.is_closing():
+            self._has_begun_head = False
+            self.bounds.waiting[self] = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._read_timer = self.loop.call_later(self.bounds.reader_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
+
+    def _is_request_open(self) -> bool:
+        return self.cycle is not None and self.cycle.more_body
+
+    def _await_head(self) -> None:
+        self.bounds.waiting[self] = None
+        self._start_head_timer()
+
+    def _start_head_timer(self) -> None:
+        self._stop_head_timer()
+        self._head_timer = self.loop.call_later(self.bounds.header_timeout_s, self._give_up_head)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up_head(self) -> None:
+        if self._has_begun_head and not self.transport.is_closing():
+            error = RequestTimeoutError(
+                f"The head of the request did not come within {self.bounds.header_timeout_s:g} s."
+            )
+            self.transport.write(_plain_response(error))
+        self.transport.close()
+
+    def _make_room(self) -> None:
+        """Drop who waits longest; where everybody is being served, only health may be asked for here."""
+        oldest = next(iter(self.bounds.waiting))
+        if oldest is self:
+            self.app = _OnlyHealth(self.app)
+        else:
+            oldest.transport.abort()
+
+
+class _OnlyHealth:
+    """ASGI middleware of a connection too many: 503 for everything but health."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in HEALTH_PATHS:
+            error = OverloadedError("The server has as many connections as it can serve. Try again in a moment.")
+            headers = {"connection": "close", **error.headers()}
+            await JSONResponse(error.body(), error.status, headers)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+def _plain_response(error: RequestTimeoutError) -> bytes:
+    body = json.dumps(error.body()).encode()
+    head = (
+        f"HTTP/1.1 {error.status} Request Timeout\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def bounded_by(bounds: ConnectionBounds) -> type[BoundedProtocol]:
+    """The protocol for one server, as `uvicorn.Config(http=...)` takes it."""
+    return type("BoundedProtocol", (BoundedProtocol,), {"bounds": bounds})

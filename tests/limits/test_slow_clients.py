@@ -1,0 +1,105 @@
+"""Clients that are slow or deaf lose their connection; everybody else does not notice them."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import repeat
+
+import httpx2
+import psutil
+import pytest
+
+from limits.conftest import StartServer
+from limits.raw_client import connect, read_error, send_slowly
+from running_server import RunningServer, wait_until
+
+UPLOAD = (
+    b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=XX\r\n"
+    b"Content-Length: 1000000\r\n\r\n"
+    b'--XX\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF'
+)
+
+
+def test_a_head_that_comes_byte_by_byte_is_given_up(strict: RunningServer) -> None:
+    with connect(strict.port) as sock:
+        sent = send_slowly(sock, b"GET /health HTTP/1.1\r\nX-Slow: " + b"x" * 1000, 0.05)
+        status, _, error = read_error(sock)
+    assert sent < 1000
+    assert (status, error["code"]) == (408, "request_timeout")
+
+
+def test_so_is_the_second_head_of_a_connection(strict: RunningServer) -> None:
+    with connect(strict.port) as sock:
+        sock.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert sock.recv(65_536).startswith(b"HTTP/1.1 200")
+        send_slowly(sock, b"GET /health HTTP/1.1\r\nX-Slow: " + b"x" * 1000, 0.05)
+        assert read_error(sock)[0] == 408
+
+
+def test_a_connection_that_says_nothing_is_closed(strict: RunningServer) -> None:
+    with connect(strict.port) as sock:
+        assert sock.recv(1) == b""
+
+
+def test_an_upload_that_stops_is_given_up(strict: RunningServer) -> None:
+    with connect(strict.port) as sock:
+        sock.sendall(UPLOAD)
+        status, _, error = read_error(sock)
+    assert (status, error["code"]) == (408, "request_timeout")
+    assert "for 1 s" in str(error["message"])
+    strict.expect_no_uploads()
+
+
+def test_an_upload_that_creeps_is_given_up(strict: RunningServer) -> None:
+    with connect(strict.port) as sock:
+        sock.sendall(UPLOAD)
+        send_slowly(sock, b"x" * 1000, 0.05)
+        status, _, error = read_error(sock)
+    assert status == 408
+    assert "500 bytes a second is the least" in str(error["message"])
+    strict.expect_no_uploads()
+
+
+def test_many_slow_connections_do_not_keep_others_out(strict: RunningServer) -> None:
+    process = psutil.Process(strict.process.pid)
+    most = 0
+    with ExitStack() as opened:
+        for number in range(40):
+            opened.enter_context(connect(strict.port)).sendall(b"GET / HTTP/1.1\r\nX-Slow: ")
+            most = max(most, sum(c.status == "ESTABLISHED" for c in process.net_connections("tcp")))
+            if number % 10 == 9:
+                assert httpx2.get(f"{strict.url}/health", timeout=20, trust_env=False).status_code == 200
+    # One that is being let in, and one that has just been dropped, may be there for a moment.
+    assert 8 <= most <= 12
+
+
+def test_where_all_are_being_served_health_still_answers(strict: RunningServer) -> None:
+    with ExitStack() as opened:
+        for _ in repeat(None, 8):
+            opened.enter_context(connect(strict.port)).sendall(UPLOAD)
+        wait_until(lambda: _status_of(strict, "/v1/models") == 503, 10, "there is no room")
+        assert _status_of(strict, "/health") == 200
+
+
+def _status_of(server: RunningServer, path: str) -> int:
+    return httpx2.get(f"{server.url}{path}", timeout=20, trust_env=False).status_code
+
+
+@pytest.fixture(scope="module")
+def impatient_tts(start_server: StartServer) -> Iterator[RunningServer]:
+    with start_server("tts", TTS_ENGINE="fake", TTS_MODEL="fake", TTS_READER_TIMEOUT_S="1", TTS_CACHE_MB="0") as server:
+        yield server
+
+
+def test_who_does_not_read_a_speech_is_dropped_and_its_work_ends(impatient_tts: RunningServer) -> None:
+    text = " ".join(["All work and no play makes Jack a dull boy."] * 1000)
+    body = f'{{"model": "tts-1", "voice": "alloy", "response_format": "wav", "input": "{text}"}}'
+    head = f"POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    with connect(impatient_tts.port, receive_buffer=4096) as sock:
+        sock.sendall(f"{head}\r\n\r\n{body}".encode())
+        wait_until(lambda: sum(impatient_tts.count_jobs()), 30, "the speech is being made")
+        started = time.monotonic()
+        wait_until(lambda: not sum(impatient_tts.count_jobs()), 60, "the work has ended")
+        assert time.monotonic() - started < 60
+        wait_until(lambda: "aborted=True" in impatient_tts.log.read_text(), 10, "the log says so")
+    assert "Traceback" not in impatient_tts.log.read_text()
