@@ -20,7 +20,7 @@ from voice_stack.core.access.networks import ANYBODY, parse_networks
 from voice_stack.core.access.rules import Exemption
 from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.errors import VoiceStackError
-from voice_stack.core.leftovers import remove_leftovers
+from voice_stack.core.leftovers import prepare_folders
 from voice_stack.core.memory_budget import open_budget
 from voice_stack.core.model_names import ModelNames
 from voice_stack.core.model_repair import require_models
@@ -64,7 +64,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(remove_leftovers, settings.spool_dir, settings.model_dir)
+        await asyncio.to_thread(prepare_folders, settings.spool_dir, settings.model_dir)
         if settings.preload:
             await pool.load(default)
         await jobs.start()
