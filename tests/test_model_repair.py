@@ -7,7 +7,7 @@ import pytest
 
 from test_model_store import small_catalogue
 from voice_stack.core.errors import ModelLoadError
-from voice_stack.core.model_repair import load_model, require_models
+from voice_stack.core.model_repair import VERIFY_VARIABLE, load_model, require_models
 from voice_stack.core.model_store import ModelStore
 
 NAME = "small-voice"
@@ -51,6 +51,15 @@ def test_a_file_that_resolve_finds_changed_is_put_together_again(store: ModelSto
     folder = store.resolve(NAME)
     (folder / "voice.json").write_text("x")
     assert load_model(store, NAME, load) == "{"
+
+
+def test_after_a_death_files_are_checked_before_they_are_loaded(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VERIFY_VARIABLE, "1")
+    damage(store.resolve(NAME) / "voice.json")
+    seen = load_model(store, NAME, lambda folder: (folder / "voice.json").read_bytes()[:1])
+    assert seen == b"{"
 
 
 def test_what_cannot_be_fetched_again_is_named(tmp_path: Path) -> None:

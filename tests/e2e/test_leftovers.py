@@ -54,4 +54,5 @@ def test_uploads_of_a_killed_server_go_with_the_next_start(start_server: StartSe
         for thread in threads:
             thread.join(30)
     with start_server("asr", **settings):
-        assert list(tmp_path.iterdir()) == []
+        assert (len(list(tmp_path.iterdir())), list_uploads(tmp_path)) == (1, [])
+    assert list(tmp_path.iterdir()) == []

@@ -21,7 +21,7 @@ from voice_stack.core.access.rules import Exemption
 from voice_stack.core.admission.desk import AdmissionDesk
 from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.errors import VoiceStackError
-from voice_stack.core.leftovers import remove_leftovers
+from voice_stack.core.leftovers import prepare_folders
 from voice_stack.core.memory_budget import open_budget
 from voice_stack.core.model_names import ModelNames
 from voice_stack.core.model_repair import require_models
@@ -53,7 +53,7 @@ def _lifespan(service: AsrService, jobs: BackgroundJobs) -> Callable[[FastAPI], 
     @asynccontextmanager
     async def run(app: FastAPI) -> AsyncIterator[None]:
         settings = service.settings
-        await asyncio.to_thread(remove_leftovers, settings.spool_dir, settings.model_dir)
+        await asyncio.to_thread(prepare_folders, settings.spool_dir, settings.model_dir)
         if settings.preload:
             await service.pool.load(engine_specs(settings, settings.model))
         await jobs.start()

@@ -49,6 +49,11 @@ class CrashReview:
         self._last_error: VoiceStackError | None = None
 
     @property
+    def died_loading(self) -> bool:
+        """Whether the last process died while it loaded the model."""
+        return self._load_crashes > 0
+
+    @property
     def outage(self) -> EngineUnavailableError | None:
         """Why no job is taken at the moment; None if one is."""
         return self._explain(self._circuit.wait_s)
@@ -95,9 +100,8 @@ class CrashReview:
 
     def _count_load_crash(self, how: str) -> ModelLoadError | None:
         self._load_crashes += 1
-        if self._load_crashes < MAX_LOAD_CRASHES:
+        if self._load_crashes % MAX_LOAD_CRASHES:
             return None
-        self._load_crashes = 0
         return ModelLoadError(f"the engine process of {self._engine} {how} while loading the model")
 
     def _note_crash(self, suspects: frozenset[str]) -> None:

@@ -117,7 +117,7 @@ class EngineHost:
             logger.info("engine starts", extra={"fields": {"engine": self.spec.name}})
             self.state = "starting"
             self.load_error = None
-            self._process = EngineProcess(self.spec, self._on_event, self._on_exit)
+            self._process = EngineProcess(self.spec, self._on_event, self._on_exit, self._crashes.died_loading)
             self._watch = EngineWatch(self._process, self._patience, lambda: self.state == "starting", self._on_stuck)
 
     def submit(self, handle: JobHandle) -> None:

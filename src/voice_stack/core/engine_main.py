@@ -9,11 +9,14 @@ from multiprocessing.connection import Connection
 from voice_stack.core.engine_worker import Worker
 from voice_stack.core.logging import configure_logging
 from voice_stack.core.memory import use_one_heap
+from voice_stack.core.model_repair import verify_before_loading
 
 NICENESS = 5
 
 
-def serve_engine(connection: Connection, factory: str, config: object, log_level: str, log_format: str) -> None:
+def serve_engine(
+    connection: Connection, factory: str, config: object, log_level: str, log_format: str, is_wary: bool
+) -> None:
     """Entry point of an engine process.
 
     Args:
@@ -22,6 +25,7 @@ def serve_engine(connection: Connection, factory: str, config: object, log_level
         config: The server's own picklable configuration.
         log_level: As in the settings.
         log_format: As in the settings.
+        is_wary: The process before this one died while it loaded the model.
     """
     # Ctrl-C goes to the whole terminal group; the API process decides when its engines stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -31,6 +35,8 @@ def serve_engine(connection: Connection, factory: str, config: object, log_level
         os.nice(NICENESS)
     # numpy's products are small here: a second thread costs them more than it brings, and takes a core from the model.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if is_wary:
+        verify_before_loading()
     use_one_heap()
     module, _, function = factory.partition(":")
     workload = getattr(import_module(module), function)(config)

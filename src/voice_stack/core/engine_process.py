@@ -50,6 +50,7 @@ class EngineProcess:
         spec: What to start.
         on_event: Called on the event loop for each event.
         on_exit: Called on the event loop once, with the exit code, when the process is gone for whatever reason.
+        is_wary: The process before it died while it loaded the model: the files are checked first.
 
     Attributes:
         last_sign_at: When it was last heard of, on the monotonic clock.
@@ -57,7 +58,11 @@ class EngineProcess:
     """
 
     def __init__(
-        self, spec: EngineSpec, on_event: Callable[[HostEvent], None], on_exit: Callable[[int | None], None]
+        self,
+        spec: EngineSpec,
+        on_event: Callable[[HostEvent], None],
+        on_exit: Callable[[int | None], None],
+        is_wary: bool,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_event = on_event
@@ -66,7 +71,7 @@ class EngineProcess:
         self._connection, self._far_end = _spawn.Pipe(duplex=True)
         self._process = _spawn.Process(
             target=serve_engine,
-            args=(self._far_end, spec.factory, spec.config, spec.log_level, spec.log_format),
+            args=(self._far_end, spec.factory, spec.config, spec.log_level, spec.log_format, is_wary),
             name=f"voice-stack {spec.name}",
             daemon=True,
         )

@@ -1,6 +1,7 @@
 """Models whose files are damaged: found out when they do not load, named, and fetched again where that can be done."""
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +14,9 @@ from voice_stack.core.model_store import ModelStore
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+VERIFY_VARIABLE = "VOICE_STACK_VERIFY_MODELS"
+"""Where it is set, every model is read and checked before it is loaded."""
 
 
 def load_model(store: ModelStore, name: str, load: Callable[[Path], T]) -> T:
@@ -28,20 +32,38 @@ def load_model(store: ModelStore, name: str, load: Callable[[Path], T]) -> T:
         ModelLoadError: It does not load; the message names damaged files.
     """
     try:
-        return load(store.resolve(name))
+        folder = store.resolve(name)
+        if os.environ.get(VERIFY_VARIABLE):
+            _mend(store, name, "an earlier process died while it loaded the model")
+        return load(folder)
     except ModelLoadError as error:
-        damaged = [check for check in _check(store, name) if not check.intact]
-        if not damaged:
+        if not _mend(store, name, error.message):
             raise
-        names = ", ".join(check.name for check in damaged)
-        log_event(logger, logging.ERROR, "model files are damaged", model=name, files=names, reason=error.message)
-        if not store.repair(name):
-            raise ModelLoadError(
-                f"model {name!r}: damaged files: {names} in {store.path(name)}; they cannot be fetched again from "
-                f"here. Remove it with: voice-stack models remove {name}"
-            ) from error
-        log_event(logger, logging.WARNING, "damaged model was fetched again", model=name)
         return load(store.resolve(name))
+
+
+def verify_before_loading() -> None:
+    """In this process a model is read and checked before it is loaded: native code may die of damaged files."""
+    os.environ[VERIFY_VARIABLE] = "1"
+
+
+def _mend(store: ModelStore, name: str, reason: str) -> bool:
+    """Fetch a model again if its files are damaged; False if they are not.
+
+    Raises:
+        ModelLoadError: They are, and cannot be fetched; the message names them.
+    """
+    names = ", ".join(check.name for check in _check(store, name) if not check.intact)
+    if not names:
+        return False
+    log_event(logger, logging.ERROR, "model files are damaged", model=name, files=names, reason=reason)
+    if not store.repair(name):
+        raise ModelLoadError(
+            f"model {name!r}: damaged files: {names} in {store.path(name)}; they cannot be fetched again from here. "
+            f"Remove it with: voice-stack models remove {name}"
+        )
+    log_event(logger, logging.WARNING, "damaged model was fetched again", model=name)
+    return True
 
 
 def _check(store: ModelStore, name: str) -> tuple[FileCheck, ...]:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from voice_stack.core.errors import VoiceStackError
-from voice_stack.core.leftovers import remove_leftovers
+from voice_stack.core.leftovers import prepare_folders
 from voice_stack.core.server import create_server
 from voice_stack.core.spool_folder import release_folder
 from voice_stack.tts.api.openai import create_router
@@ -31,7 +31,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(remove_leftovers, settings.spool_dir, settings.model_dir)
+        await asyncio.to_thread(prepare_folders, settings.spool_dir, settings.model_dir)
         await asyncio.to_thread(service.uploads.clean)
         await service.cache.clean()
         if settings.preload:
