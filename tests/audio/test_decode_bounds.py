@@ -39,12 +39,12 @@ def silence(path: Path, codec: str, sample_format: str, duration_s: float) -> Pa
 def test_a_long_silence_in_a_small_file_ends_at_the_limit(
     tmp_path: Path, name: str, codec: str, sample_format: str
 ) -> None:
-    path = silence(tmp_path / name, codec, sample_format, 1200)
-    assert path.stat().st_size < MIB // 2
+    path = silence(tmp_path / name, codec, sample_format, 500)
+    assert path.stat().st_size < MIB // 4
     process = psutil.Process()
     before = process.memory_info().rss
-    with pytest.raises(InvalidAudioError, match="longer than the limit of 600 seconds"):
-        deque(decode_blocks(path, max_duration_s=600), maxlen=1)
+    with pytest.raises(InvalidAudioError, match="longer than the limit of 300 seconds"):
+        deque(decode_blocks(path, max_duration_s=300), maxlen=1)
     assert process.memory_info().rss - before < 40 * MIB
 
 
@@ -78,8 +78,8 @@ def test_more_channels_or_samples_than_a_recording_has_are_refused(
 @pytest.mark.parametrize(("channels", "rate"), [(24, 192_000), (8, 384_000)])
 def test_the_most_that_is_possible_is_read(tmp_path: Path, channels: int, rate: int) -> None:
     path = tmp_path / "a.wav"
-    path.write_bytes(_wave(channels, rate, rate // 2))
-    assert sum(block.size for block in decode_blocks(path)) == pytest.approx(RATE / 2, abs=2)
+    path.write_bytes(_wave(channels, rate, rate // 5))
+    assert sum(block.size for block in decode_blocks(path)) == pytest.approx(RATE / 5, abs=2)
 
 
 def test_a_hole_of_a_year_is_no_year_of_zeros(tmp_path: Path) -> None:
