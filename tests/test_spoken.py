@@ -59,6 +59,7 @@ SAYINGS = {
         ("Born 5/3/24, died 12/25/99",
          "Born May third, twenty twenty-four, died December twenty-fifth, nineteen ninety-nine"),
         ("2/5 of it, 7/8, 1 3/5 cups, ⅜", "two fifths of it, seven eighths, one and three fifths cups, three eighths"),
+        ("on 12/25, on 2/5. Salmon 1/2", "on December twenty-fifth, on February fifth. Salmon one half"),
         ("versions 1.2.10 and 10/12", "versions one dot two dot ten and ten/twelve"),
         ("He is 6'2\" tall, a 27\" screen, 6\" of snow",
          "He is six feet two inches tall, a twenty-seven inch screen, six inches of snow"),
@@ -217,6 +218,7 @@ def test_text_is_read_as_it_is_spoken(language: str, written: str, spoken: str) 
 )
 def test_english_dates_are_in_the_order_of_the_country(tag: str, spoken: str) -> None:
     assert speak_out("5/3/24", tag) == speak_out("5/3/2024", tag) == spoken
+    assert speak_out("On 5/3 we met.", tag) == f"On {spoken.removesuffix(', twenty twenty-four')} we met."
 
 
 @pytest.mark.parametrize("blank", ["\u00a0", "\u2007", "\u2009", "\u202f"])

@@ -27,8 +27,8 @@ _CLAIM_TIME_S = 60.0
 """A part that is younger may be about to be claimed by the server that has just made it."""
 _ROOM_SHARE = 0.9
 """So full is the folder after tidying: the next speech need not tidy again."""
-_MAX_CHECKED = 100_000
-"""So many entries are remembered as undamaged: 20 MB."""
+_MAX_CHECKED = 20_000
+"""So many entries are remembered as undamaged: 5 MB."""
 _LOOK_AGAIN_S = 60.0
 """Another server may fill the folder, too: so often its true size is read."""
 

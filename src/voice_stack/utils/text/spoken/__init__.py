@@ -38,6 +38,7 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], Reader], ...]:
         (imperial.INCHES if grammar.code == "en" else None, imperial.read_inches),
         (dates.ISO_DATE, dates.read_iso_date),
         (dates.NUMERIC_DATE, dates.read_numeric_date),
+        (dates.ENGLISH_DAY if grammar.code == "en" else None, dates.read_english_day),
         (dates.short_date_pattern(grammar), dates.read_short_date),
         (words.PHONE, words.read_phone),
         (dates.clock_pattern(grammar), dates.read_clock),

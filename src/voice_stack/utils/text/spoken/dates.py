@@ -11,6 +11,7 @@ from voice_stack.utils.text.spoken.numbers import CARDINAL, spell, spell_year
 
 ISO_DATE = re.compile(r"(?<![\w-])(\d{4})-(\d\d)-(\d\d)(?![\w-])")
 NUMERIC_DATE = re.compile(r"(?<![\w./-])(\d{1,4})([./-])(\d{1,2})\2(\d{4}|\d{1,2})(?![\w/-]|\.\d)\.?(?! ?[$€£%])")
+ENGLISH_DAY = re.compile(r"(?<=(?<!\w)[Oo]n )(\d{1,2})/(\d{1,2})(?![\w/]|[.,]\d)")
 _EDGE = WORD_EDGE_BEFORE + r"(?<![.,:])"
 _LAST_MONTH, _LAST_DAY = 12, 31
 _FIRST_SHORT_YEAR = 69
@@ -53,6 +54,16 @@ def read_short_date(found: re.Match[str], grammar: Grammar) -> str | None:
     if word_before(found) not in grammar.ordinal_contexts or not (1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY):
         return None
     return f"{read_day(day, found, grammar)} {get_month_names('wide', locale='de')[month]}" + _kept_stop(found)
+
+
+def read_english_day(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read a day and a month that `ENGLISH_DAY` found, in the order of the country."""
+    first, second = map(int, found.groups())
+    day, month = (second, first) if grammar.date_order == "mdy" else (first, second)
+    if not (1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY):
+        return None
+    name = get_month_names("wide", locale=grammar.code)[month]
+    return grammar.date.removesuffix(", {year}").format(day=read_day(day, found, grammar), month=name)
 
 
 def _read_date(year: int, month: int, day: int, found: re.Match[str], grammar: Grammar) -> str | None:
