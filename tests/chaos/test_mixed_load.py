@@ -82,7 +82,7 @@ async def _run_watched(place: Place, load_s: float) -> Journal:
 
     async def watch() -> None:
         for _ in range(LOOKS):
-            await asyncio.sleep(load_s / (LOOKS + 1))
+            await asyncio.sleep(load_s / (LOOKS + 2))
             for name, server in place.servers.items():
                 print(name, await asyncio.to_thread(measure, server), flush=True)
 

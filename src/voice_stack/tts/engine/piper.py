@@ -13,6 +13,7 @@ from piper.config import PhonemeType, PiperConfig
 from voice_stack.core.cpus import available_cpus
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions, WordTime
+from voice_stack.tts.engine.espeak_voice import set_voices_once
 from voice_stack.tts.engine.piper_durations import estimate_pace
 from voice_stack.tts.engine.piper_model import PiperModel, stretches
 from voice_stack.tts.engine.word_times import TimedPhoneme, time_words
@@ -51,6 +52,7 @@ class PiperEngine(TtsEngine):
         except (*ONNX_ERRORS, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise ModelLoadError(f"voice {model.name} does not load: {type(error).__name__}: {error}") from error
         _require_phonemizer(model.name, config)
+        set_voices_once()
         # Two cores take a tenth longer for two clauses one after the other than for both at once, with a thread each:
         # one copy of the model is for a clause that is alone, one for those that are spoken side by side.
         self._model, self._alone_model = models[0], models[-1]
