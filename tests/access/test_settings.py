@@ -15,7 +15,7 @@ from voice_stack.core.settings import CoreSettings
         ("CORS_ORIGINS", "null", "'null' is no origin"),
         ("CORS_ORIGINS", "https://*.example", "is no origin"),
         ("CORS_ORIGINS", "*,https://app.example", "stands alone"),
-        ("CORS_ORIGINS", "https://user:pw@app.example", "is no origin"),
+        ("CORS_ORIGINS", "https://user:pw@app.example", "is no origin"),  # pragma: allowlist secret
         ("ALLOWED_HOSTS", "https://asr.example", "no name of a host"),
         ("ALLOWED_HOSTS", "asr.example:5001", "no name of a host"),
         ("ALLOWED_HOSTS", "asr.*", "no name of a host"),

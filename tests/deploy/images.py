@@ -69,14 +69,14 @@ class Image:
         """
         user, _, group = str(self.config["User"]).partition(":")
         variables = dict(str(pair).split("=", 1) for pair in _items(self.config["Env"])) | environment
-        places = ["--ro-bind", str(self.files), "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+        places = ["--ro-bind", str(self.files), "/", "--proc", "/proc", "--dev", "/dev"]
+        places += ["--perms", "1777", "--tmpfs", "/tmp"]
         places += ["--bind", str(data), "/data", "--chdir", "/data", "--unshare-pid", "--unshare-ipc"]
         setenv = [part for pair in variables.items() for part in ("--setenv", *pair)]
         # The capabilities to become another user for good; then none.
-        needed = [f"--cap-add=CAP_{name}" for name in ("SETUID", "SETGID", "SETPCAP")]
+        needed = [part for name in ("SETUID", "SETGID", "SETPCAP") for part in ("--cap-add", f"CAP_{name}")]
         become = ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "--no-new-privs"]
         become += ["--inh-caps=-all", "--bounding-set=-all"]
-        needed = [part for flag in needed for part in flag.split("=")]
         return ["bwrap", "--die-with-parent", "--clearenv", *setenv, *places, *needed, *become, *command]
 
     @property
