@@ -26,7 +26,8 @@ test-long: $(VENV)/.dev
 test-torch: $(TORCH_VENV)/.dev
 	$(TORCH_BIN)/python -m pytest -q tests/pytorch
 
-# The files below deploy/, each with its own program; wants nginx, kubectl and systemd-analyze on the machine.
+# The files below deploy/, each with its own program; wants nginx, prometheus, kubectl and systemd-analyze on
+# the machine.
 test-deploy: $(VENV)/.deploy
 	$(BIN)/python -m pytest -q tests/deploy
 

@@ -120,6 +120,13 @@ def test_bad_value_is_one_line_that_names_it(variable: str, value: str, monkeypa
     assert "\n" not in caught.value.message
 
 
+def test_bad_secret_is_not_repeated() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        AsrSettings.read(webhook_secret=["the-secret-of-the-hooks"])
+    assert caught.value.message.startswith("ASR_WEBHOOK_SECRET=***: ")
+    assert "the-secret-of-the-hooks" not in caught.value.message
+
+
 @pytest.mark.parametrize(
     ("variable", "advice"),
     [

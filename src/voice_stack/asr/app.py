@@ -78,7 +78,12 @@ def create_app(settings: AsrSettings) -> FastAPI:
     bazarr_jobs = BazarrJobs(service)
 
     def status() -> dict[str, object]:
-        return {"model": settings.model, "engines": pool.status(), "memory": pool.memory()}
+        return {
+            "model": settings.model,
+            "engines": pool.status(),
+            "memory": pool.memory(),
+            "cache": bazarr_jobs.films.status(),
+        }
 
     bazarr = create_bazarr_router(service, bazarr_jobs, lambda: {"version": VERSION, "server": "asr", **status()})
     app = create_server(

@@ -11,6 +11,7 @@ from voice_stack.core.engine_table import EngineEntry, require_engine
 from voice_stack.core.model_hub import forbid_downloads
 from voice_stack.core.model_repair import load_model
 from voice_stack.core.model_store import ModelStore
+from voice_stack.core.telemetry.labels import label_model
 
 if TYPE_CHECKING:
     from voice_stack.asr.engine.base import AsrEngine
@@ -76,7 +77,9 @@ def _engine_spec(settings: AsrSettings, model: str, replica: int) -> EngineSpec:
         replicas=settings.replicas,
     )
     name = f"{settings.engine}/{model}" + (f"#{replica + 1}" if replica else "")
-    return EngineSpec(name, f"{__name__}:build_workload", config, settings.log_level, settings.log_format)
+    listed = [spec.name for spec in find_catalogue(settings.engine).models]
+    label = label_model(model, listed, (settings.model, *settings.allowed_models))
+    return EngineSpec(name, f"{__name__}:build_workload", config, settings.log_level, settings.log_format, label)
 
 
 def build_workload(config: AsrWorkerConfig) -> "Workload":

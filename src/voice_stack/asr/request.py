@@ -131,6 +131,23 @@ class TranscriptionSummary:
     language_probability: float
     fallbacks: tuple[str, ...] = ()
 
+    # For the metrics; see `MeasuredWork`.
+
+    @property
+    def audio_in_s(self) -> float:
+        """What was heard, in seconds."""
+        return self.duration_s
+
+    @property
+    def audio_out_s(self) -> float:
+        """Nothing is spoken."""
+        return 0.0
+
+    @property
+    def characters_in(self) -> int:
+        """Nothing is read."""
+        return 0
+
 
 @dataclass(frozen=True, slots=True)
 class AsrWorkerConfig:

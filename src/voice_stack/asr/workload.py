@@ -38,7 +38,7 @@ from voice_stack.asr.windows import Window, cut_windows
 from voice_stack.core.cpus import OtherLoad
 from voice_stack.core.errors import EngineError
 from voice_stack.core.jobs import Again, Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit, Urgency
-from voice_stack.core.logging import log_event
+from voice_stack.core.logging import log_event, logged_for
 from voice_stack.core.workload import Workload
 from voice_stack.utils.audio.decode import decode_blocks, probe_duration_s
 
@@ -87,7 +87,7 @@ class AsrWorkload(Workload):
             vad = choose_vad(self._config, VadChoice())
             return _unless_gone(plan_detection(job.id, request, vad, self._config.window_s))
         assert isinstance(request, TranscriptionRequest)
-        progress = self._jobs[job.id] = Progress(request)
+        progress = self._jobs[job.id] = Progress(request, job.request_id)
         return _unless_gone(self._cut(job, request, progress))
 
     def _cut(self, job: Job, request: TranscriptionRequest, progress: Progress) -> Iterator[PlanStep]:
@@ -155,16 +155,32 @@ class AsrWorkload(Workload):
         options = self._options(progress, attempts[0])
         results = engine.decode([attempt.window.samples for attempt in attempts], options)
         for unit, attempt, result in zip(units, attempts, results, strict=True):
-            best = better(attempt.best, result)
-            hotter = round(attempt.temperature + TEMPERATURE_STEP, 1)
-            if is_poor(result) and hotter <= 1.0 and self._engine.capabilities.temperature:
-                _log_retry(result, attempt.temperature, hotter)
-                again = replace(attempt, temperature=hotter, best=best)
-                key = self._batch_key(self._jobs[unit.job_id], again)
-                yield unit, Again(replace(unit, data=again, batch_key=key, is_sequential=False))
-                continue
-            yield unit, Produced(self._text(engine, self._jobs[unit.job_id], attempt.window, best, options))
-            yield unit, Finished()
+            progress = self._jobs[unit.job_id]
+            with logged_for([progress.request_id]):
+                outcome = self._settle(
+                    engine, progress, unit, replace(attempt, best=better(attempt.best, result)), result, options
+                )
+            for part in outcome:
+                yield unit, part
+
+    def _settle(
+        self,
+        engine: AsrEngine,
+        progress: Progress,
+        unit: Unit,
+        tried: _Attempt,
+        result: WindowResult,
+        options: DecodeOptions,
+    ) -> tuple[RunResult, ...]:
+        """What comes of a decoded window: another attempt where the text is poor, else its text."""
+        hotter = round(tried.temperature + TEMPERATURE_STEP, 1)
+        if is_poor(result) and hotter <= 1.0 and self._engine.capabilities.temperature:
+            _log_retry(result, tried.temperature, hotter)
+            again = replace(tried, temperature=hotter)
+            key = self._batch_key(progress, again)
+            return (Again(replace(unit, data=again, batch_key=key, is_sequential=False)),)
+        assert tried.best is not None
+        return Produced(self._text(engine, progress, tried.window, tried.best, options)), Finished()
 
     def _text(
         self, engine: AsrEngine, progress: Progress, window: Window, result: WindowResult, options: DecodeOptions

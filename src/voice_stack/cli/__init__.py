@@ -1,4 +1,4 @@
-"""The command line, `voice-stack asr | tts | up | transcribe | speak | models | voices | keys | doctor | ...`."""
+"""The command line: `voice-stack COMMAND`; each command is a module of its own."""
 
 from importlib import import_module
 
@@ -8,6 +8,7 @@ _COMMANDS = {
     "asr": "serve",
     "tts": "serve",
     "up": "up",
+    "status": "status",
     "transcribe": "transcribe",
     "speak": "speak",
     "models": "models",

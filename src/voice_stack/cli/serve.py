@@ -124,6 +124,7 @@ def _run_app(server: str, settings: CoreSettings, listening: socket.socket) -> N
 
     app = importlib.import_module(f"voice_stack.{server}.app").create_app(settings)
     running = build_server(app, app.state.stopping, settings)
+    app.state.count_connections = lambda: len(running.server_state.connections)
     running.run(sockets=[listening])
     if not running.started:
         raise VoiceStackError(f"the {server.upper()} server did not start; the log above says why")

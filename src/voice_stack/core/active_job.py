@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from voice_stack.core.jobs import Finished, Job, PlanStep, Produced
+from voice_stack.core.jobs import Finished, Job, Output, PlanStep, Produced, UnitDone
 
 if TYPE_CHECKING:
     from voice_stack.core.errors import VoiceStackError
@@ -34,16 +34,20 @@ class ActiveJob:
         self._next_index = job.first_unit
         self._held: dict[int, list[Produced | Finished]] = {}
 
-    def put_in_order(self, index: int, part: Produced | Finished) -> list[tuple[int, Produced | Finished]]:
-        """Take a result of a unit; returns what may leave now with its unit's index, in the order of the units."""
+    def put_in_order(self, index: int, part: Produced | Finished) -> list[Output | UnitDone]:
+        """Take a result of a unit; returns the events of what may leave now, in the order of the units."""
         self._held.setdefault(index, []).append(part)
-        leaving: list[tuple[int, Produced | Finished]] = []
+        leaving: list[Output | UnitDone] = []
         while parts := self._held.pop(self._next_index, None):
-            leaving += [(self._next_index, part) for part in parts]
+            leaving += [_event_of(self.job.id, self._next_index, part) for part in parts]
             if not isinstance(parts[-1], Finished):
                 break
             self._next_index += 1
         return leaving
+
+
+def _event_of(job_id: str, index: int, part: Produced | Finished) -> Output | UnitDone:
+    return Output(job_id, index, part.payload) if isinstance(part, Produced) else UnitDone(job_id, index)
 
 
 def next_to_prepare(jobs: Iterable[ActiveJob], scheduler: "Scheduler", enough: int) -> ActiveJob | None:

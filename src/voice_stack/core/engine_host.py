@@ -6,7 +6,6 @@ on in the next one, and a job it worked on is tried once more.
 
 import asyncio
 from collections.abc import Callable
-from logging import getLogger
 from typing import Literal
 
 from voice_stack.core.admission.engine_work import EngineWork
@@ -27,8 +26,7 @@ from voice_stack.core.jobs import (
     Preparing,
     Submit,
 )
-
-logger = getLogger(__name__)
+from voice_stack.core.telemetry.engine_report import EngineReport, EvictionReason
 
 State = Literal["stopped", "starting", "ready", "stopping"]
 MAX_ATTEMPTS = 2
@@ -54,6 +52,7 @@ class EngineHost:
         self.spec = spec
         self.state: State = "stopped"
         self.load_error: VoiceStackError | None = None
+        self._report = EngineReport(spec.name, spec.model_label)
         self._idle_timeout_s = idle_timeout_s
         self._on_idle = on_idle
         self._process: EngineProcess | None = None
@@ -114,7 +113,7 @@ class EngineHost:
             if outage := self.outage:
                 self.load_error = outage
                 return
-            logger.info("engine starts", extra={"fields": {"engine": self.spec.name}})
+            self._report.starts()
             self.state = "starting"
             self.load_error = None
             self._process = EngineProcess(self.spec, self._on_event, self._on_exit, self._crashes.died_loading)
@@ -122,7 +121,7 @@ class EngineHost:
 
     def submit(self, handle: JobHandle) -> None:
         """Take a job; starts the process if need be."""
-        handle.connect(self._send)
+        handle.connect(self._send, self._report.job_over)
         job = handle.job
         if self._is_closed:
             handle.fail(ShuttingDownError("the server is stopping"))
@@ -140,10 +139,11 @@ class EngineHost:
         handle.move(job, self.spec.name)
         self.submit(handle)
 
-    async def stop(self) -> None:
+    async def stop(self, reason: EvictionReason | None = None) -> None:
         """End the process and give its memory back; jobs that came in meanwhile start a new one."""
         self._stop_idle_timer()
         if self._process is not None:
+            self._report.stops(reason)
             self.state = "stopping"
             await self._process.stop()
 
@@ -160,11 +160,11 @@ class EngineHost:
             self._process.send(command)
 
     def _on_event(self, event: HostEvent) -> None:
+        self._report.note(event, self._jobs)
         match event:
-            case Loaded(load_s):
+            case Loaded():
                 self.state = "ready" if self.state == "starting" else self.state
                 self._crashes.note_loaded()
-                logger.info("engine ready", extra={"fields": {"engine": self.spec.name, "load_s": round(load_s, 2)}})
                 self._watch_idleness()
             case Preparing(job_id):
                 self._crashes.preparing = job_id
@@ -191,11 +191,9 @@ class EngineHost:
         if self._watch is not None:
             self._watch.end()
         if was == "stopping" or self.load_error is not None or self._is_closed:
-            logger.info("engine stopped", extra={"fields": {"engine": self.spec.name}})
+            self._report.stopped()
         else:
-            logger.error(
-                "engine process died", extra={"fields": {"engine": self.spec.name, "exit_code": exit_code, "was": was}}
-            )
+            self._report.died(exit_code, was)
             self._bury(was, exit_code)
         if self._jobs and (outage := self.outage):
             self._fail_all(outage)
@@ -241,7 +239,7 @@ class EngineHost:
 
     def _stop_idle(self) -> None:
         if not self._jobs and self.state == "ready":
-            self._stopping = asyncio.get_running_loop().create_task(self.stop())
+            self._stopping = asyncio.get_running_loop().create_task(self.stop("idle"))
 
     def _stop_idle_timer(self) -> None:
         if self._idle_timer is not None:

@@ -145,7 +145,7 @@ class EnginePool:
         jobs = sum(host.job_count for host in hosts)
         if jobs:
             raise ModelBusyError(f"{hosts[0].spec.name} has {jobs} jobs to do; unload it when they are done")
-        await asyncio.gather(*(host.stop() for host in hosts))
+        await asyncio.gather(*(host.stop("request") for host in hosts))
 
     def explain_unreadiness(self, spec: EngineSpec, *, is_preloaded: bool, has_substitute: bool = False) -> str | None:
         """Why an engine cannot serve at once.
@@ -212,6 +212,6 @@ class EnginePool:
         idle = next((host for host in self._loaded() if host.is_idle), None)
         if idle is not None:
             logger.info("engine makes room", extra={"fields": {"engine": idle.spec.name}})
-            await idle.stop()
+            await idle.stop("room")
         else:
             await self._change.wait()

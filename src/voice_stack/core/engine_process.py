@@ -34,6 +34,7 @@ class EngineSpec:
         config: The server's own picklable configuration.
         log_level: As in the settings.
         log_format: As in the settings.
+        model_label: The model as metrics name it: one of the catalogue, or `other`.
     """
 
     name: str
@@ -41,6 +42,7 @@ class EngineSpec:
     config: object
     log_level: str = "INFO"
     log_format: str = "text"
+    model_label: str = "other"
 
 
 class EngineProcess:

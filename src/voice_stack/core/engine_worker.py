@@ -25,18 +25,16 @@ from voice_stack.core.jobs import (
     JobFailed,
     LoadFailed,
     Outlook,
-    Output,
     Pause,
     Preparing,
-    Produced,
     RunResult,
     Submit,
     Unit,
-    UnitDone,
     UnitPaused,
     UnitStarted,
     Urgency,
 )
+from voice_stack.core.logging import logged_for
 from voice_stack.core.memory import give_memory_back
 from voice_stack.core.scheduler import Scheduler
 from voice_stack.core.work_meter import WorkMeter
@@ -117,7 +115,8 @@ class Worker:
             if announced != active.job.id:
                 announced = active.job.id
                 self._send(Preparing(announced))
-            self._prepare_step(active)
+            with logged_for([active.job.request_id]):
+                self._prepare_step(active)
 
     def _prepare_step(self, active: ActiveJob) -> None:
         job, step = active.job, None
@@ -162,9 +161,10 @@ class Worker:
                 jobs = {unit.job_id: self._jobs[unit.job_id] for unit in batch}
                 for unit in batch:
                     jobs[unit.job_id].running.add(unit.index)
-                    self._send(UnitStarted(unit.job_id, unit.index))
+                    self._send(UnitStarted(unit.job_id, unit.index, len(batch) if unit is batch[0] else 0))
                 self._changed.notify_all()
-            self._run_batch(batch, jobs, urgency)
+            with logged_for(active.job.request_id for active in jobs.values()):
+                self._run_batch(batch, jobs, urgency)
             with self._changed:
                 self._free_lanes += int(not is_express)
                 self._changed.notify_all()
@@ -213,9 +213,8 @@ class Worker:
                 self._send(UnitPaused(unit.job_id, unit.index))
                 self._scheduler.add(result.unit)
                 return
-            for index, part in active.put_in_order(unit.index, result):
-                done = UnitDone(unit.job_id, index)
-                self._send(Output(unit.job_id, index, part.payload) if isinstance(part, Produced) else done)
+            for event in active.put_in_order(unit.index, result):
+                self._send(event)
 
     def _fail(self, jobs: list[ActiveJob], error: Exception) -> None:
         """Let jobs end with an error as soon as nothing of them runs any more."""
@@ -223,7 +222,8 @@ class Worker:
         with self._changed:
             for active in jobs:
                 if not isinstance(error, VoiceStackError):
-                    logger.error("job failed", exc_info=error, extra={"fields": {"job_request": active.job.request_id}})
+                    with logged_for([active.job.request_id]):
+                        logger.error("job failed", exc_info=error)
                 active.error = active.error or known
                 active.is_cancelled = True
                 self._scheduler.close(active.job.id)

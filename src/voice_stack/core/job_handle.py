@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from typing import Literal
 
 from voice_stack.core.admission.work_left import WorkLeft
 from voice_stack.core.errors import VoiceStackError
@@ -23,10 +24,13 @@ from voice_stack.core.jobs import (
     UnitPaused,
     UnitStarted,
 )
+from voice_stack.core.telemetry.traces import current_context
 
 HIGH_WATER = 32
 """Outputs nobody has taken yet at which the job is paused: a slow reader must not fill the server's memory."""
 LOW_WATER = 8
+
+Outcome = Literal["done", "failed", "cancelled"]
 
 
 class JobHandle:
@@ -41,11 +45,21 @@ class JobHandle:
         work: What is left of it.
         substitute: Name of the engine that does the job in place of the one that was asked for; empty: that one does.
         on_no_engine: Asked when the engine cannot work at all; True: another one takes the job, which goes on there.
+        error: Why it failed.
+        trace_context: What spans of the job are put below: the request that it is for.
+        prepared_from: When the engine began to cut it into units, by `time.monotonic`; None: not yet, or unseen.
+        prepared_until: When it last stopped doing so.
     """
 
     def __init__(self, job: Job, send: Callable[[Command], None], work_s: float = 0.0) -> None:
         self.job = job
         self.work = WorkLeft(work_s)
+        self.outcome: Outcome = "done"
+        self.error: VoiceStackError | None = None
+        self.trace_context = current_context()
+        self.prepared_from: float | None = None
+        self.prepared_until: float | None = None
+        self._on_over: Callable[[JobHandle], None] | None = None
         self.summary: object = None
         self.submitted_at = time.monotonic()
         self.started_at: float | None = None
@@ -53,7 +67,6 @@ class JobHandle:
         self._send = send
         self._outputs: deque[object] = deque()
         self._news = asyncio.Event()
-        self._error: VoiceStackError | None = None
         self._is_paused = False
         self._running: set[int] = set()
         self._part_of_unit_is_out = False
@@ -108,8 +121,8 @@ class JobHandle:
                 if self._is_paused and len(self._outputs) <= LOW_WATER:
                     self._pause(False)
                 yield payload
-            if self._error is not None:
-                raise self._error
+            if self.error is not None:
+                raise self.error
             if self.is_over:
                 return
             self._news.clear()
@@ -146,11 +159,12 @@ class JobHandle:
             case JobFailed(_, error):
                 self.fail(error)
             case JobCancelled():
+                self.outcome = "cancelled"
                 self._finish()
 
     def fail(self, error: VoiceStackError) -> None:
         """End the job with an error."""
-        self._error = error
+        self.error, self.outcome = error, "failed" if self._is_wanted else "cancelled"
         self._finish()
 
     def lose_engine(self, error: VoiceStackError) -> None:
@@ -159,14 +173,22 @@ class JobHandle:
         if is_begun or not self._is_wanted or self.on_no_engine is None or not self.on_no_engine(error):
             self.fail(error)
 
-    def connect(self, send: Callable[[Command], None]) -> None:
-        """From now on commands go to this engine."""
-        self._send = send
+    def connect(self, send: Callable[[Command], None], on_over: Callable[["JobHandle"], None]) -> None:
+        """From now on commands go to this engine, which is told when the job is over."""
+        self._send, self._on_over = send, on_over
 
     def move(self, job: Job, engine: str) -> None:
         """Begin anew in another engine."""
         self.job, self.substitute, self.on_no_engine = job, engine, None
         self._running.clear()
+
+    def note_preparing(self) -> None:
+        """The engine cuts the job into units from now on."""
+        self.prepared_from = self.prepared_from or time.monotonic()
+
+    def note_prepared(self) -> None:
+        """The engine has stopped doing so, for now or for good."""
+        self.prepared_until = time.monotonic()
 
     def survive(self, *, is_suspect: bool) -> None:
         """The engine process died: get ready for the next one. A job that may be why counts the attempt."""
@@ -188,3 +210,5 @@ class JobHandle:
     def _finish(self) -> None:
         self.finished_at = time.monotonic()
         self._news.set()
+        if self._on_over is not None:
+            self._on_over(self)

@@ -167,10 +167,17 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class UnitStarted:
-    """Event: the engine works on the unit."""
+    """Event: the engine works on the unit.
+
+    Attributes:
+        job_id: The job it is a part of.
+        index: Its place in the job.
+        batch_units: Units of the batch that it is the first of; 0 for the others of a batch.
+    """
 
     job_id: str
     index: int
+    batch_units: int = 0
 
 
 @dataclass(frozen=True, slots=True)

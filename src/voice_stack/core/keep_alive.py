@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from voice_stack.core.disconnect import finish_unless_disconnected
 from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.telemetry.engine_report import count_error
 
 logger = getLogger(__name__)
 
@@ -62,6 +63,7 @@ class KeptAliveEvents:
                 event = pending.result()
             except VoiceStackError as error:
                 logger.warning("stream ends with an error: %s", error)
+                count_error(error)
                 yield self._encode_error(error)
                 return
             if event is None:

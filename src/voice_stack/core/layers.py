@@ -19,6 +19,7 @@ from voice_stack.core.limits.layers import LIMIT_HEADERS, add_limit_layers
 from voice_stack.core.limits.stopping import Stopping
 from voice_stack.core.middleware import RequestContext
 from voice_stack.core.settings import CoreSettings
+from voice_stack.core.telemetry.requests import RequestTelemetry
 
 EXPOSED_HEADERS = (
     "x-request-id",
@@ -42,7 +43,7 @@ def add_layers(
     stopping: Stopping,
     held_paths: Collection[str],
 ) -> None:
-    """From the inside out: limits, who may do what, CORS (preflights need no key, and a 401 can be read), names.
+    """From the inside out: limits, who may do what, CORS (preflights need no key, a 401 can be read), names, log.
 
     Args:
         app: The application.
@@ -76,6 +77,7 @@ def add_layers(
         is_guarded=lambda: is_loopback(settings) and not ring.is_needed,
     )
     app.add_middleware(RequestContext)
+    app.add_middleware(RequestTelemetry)
     app.add_middleware(ResponseHeaders, has_origins=bool(settings.cors_origins))
     if settings.root_path:
         app.add_middleware(RootPathTaker, root_path=settings.root_path)

@@ -5,7 +5,8 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -33,6 +34,17 @@ def configure_logging(level: str, log_format: str, server: str) -> None:
         logging.getLogger(name).setLevel(logging.NOTSET)
         logging.getLogger(name).propagate = name != "uvicorn.access"
     logging.getLogger("uvicorn.error").addFilter(_is_new)
+
+
+@contextmanager
+def logged_for(request_ids: Iterable[str]) -> Iterator[None]:
+    """Lines that are logged meanwhile, by this thread or task, carry the ids of these requests, joined by commas."""
+    known = ",".join(dict.fromkeys(filter(None, request_ids)))
+    token = request_id_var.set(known or None)
+    try:
+        yield
+    finally:
+        request_id_var.reset(token)
 
 
 def log_event(logger: logging.Logger, level: int, message: str, **fields: object) -> None:

@@ -82,5 +82,5 @@ class MemoryWatch:
                     log_event(logger, WARNING, "models hold more memory than they may, and none is idle", held=held)
                 return
             log_event(logger, INFO, "idle engine goes: models hold too much memory", engine=idle.spec.name, held=held)
-            await idle.stop()
+            await idle.stop("memory")
         self._is_told = False

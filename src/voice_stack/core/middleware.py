@@ -12,9 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.logging import log_event, request_id_var
+from voice_stack.core.telemetry.engine_report import count_error
 
 HEALTH_PATHS = frozenset({"/health", "/healthz", "/healthcheck", "/ready"})
 DOCS_PATHS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
+QUIET_PATHS = HEALTH_PATHS | {"/metrics"}
+"""Asked for every few seconds by machines: logged for those who want everything."""
 DOCS_ASSETS = "/static-offline-docs/"
 CLIENT_CLOSED_REQUEST = 499  # the status nginx made customary in logs; it is never sent
 
@@ -73,6 +76,7 @@ class _Exchange:
             # Starlette wraps what it can no longer answer.
             if self.status is not None and isinstance(error.__cause__, VoiceStackError):
                 _logger.warning("the answer breaks off: %s", error.__cause__)
+                count_error(error.__cause__)
                 raise
             _logger.exception("request failed")
             if self.status is not None:
@@ -108,7 +112,7 @@ class _Exchange:
         aborted = {"aborted": True} if self.disconnected or not self.complete else {}
         log_event(
             _logger,
-            logging.DEBUG if self.scope["path"] in HEALTH_PATHS else logging.INFO,
+            logging.DEBUG if self.scope["path"] in QUIET_PATHS else logging.INFO,
             "request",
             method=self.scope["method"],
             path=self.scope["path"],

@@ -16,8 +16,10 @@ from voice_stack.core.errors import InvalidRequestError, VoiceStackError
 from voice_stack.core.keys import Scope
 from voice_stack.core.layers import add_layers
 from voice_stack.core.limits.stopping import Stopping
+from voice_stack.core.observation_routes import observation_routes
 from voice_stack.core.problems import tell_problem
 from voice_stack.core.settings import CoreSettings
+from voice_stack.core.telemetry.lifespan import with_telemetry
 
 VERSION = version("voice-stack")
 _PAGES = {"docs": "/docs", "openapi": "/openapi.json"}
@@ -56,7 +58,8 @@ def create_server(
         ConfigurationError: The file of keys cannot be read.
     """
     stopping = Stopping()
-    app: FastAPI = FastAPIOffline(title=title, version=VERSION, lifespan=lifespan, redirect_slashes=False)
+    observed = with_telemetry(lifespan, server, VERSION)
+    app: FastAPI = FastAPIOffline(title=title, version=VERSION, lifespan=observed, redirect_slashes=False)
     for router in routers:
         app.include_router(router, prefix=settings.api_v1_str, responses=ERROR_RESPONSES)
     app.state.stopping = stopping
@@ -64,7 +67,10 @@ def create_server(
     def explain_unreadiness() -> str | None:
         return stopping.explain() or readiness()
 
-    app.include_router(_operator_routes(settings, server, explain_unreadiness, status), responses=ERROR_RESPONSES)
+    app.include_router(_operator_routes(settings, server, explain_unreadiness), responses=ERROR_RESPONSES)
+    identity = {"server": server, "version": VERSION}
+    observation = observation_routes(settings, identity, explain_unreadiness, status)
+    app.include_router(observation, responses=ERROR_RESPONSES)
     add_layers(app, settings, server, exemption, stopping=stopping, held_paths=held_paths)
     app.add_exception_handler(VoiceStackError, _answer_known)
     app.add_exception_handler(HTTPException, _answer_http)
@@ -72,9 +78,7 @@ def create_server(
     return app
 
 
-def _operator_routes(
-    settings: CoreSettings, server: Scope, readiness: Callable[[], str | None], status: Callable[[], dict[str, object]]
-) -> APIRouter:
+def _operator_routes(settings: CoreSettings, server: Scope, readiness: Callable[[], str | None]) -> APIRouter:
     router = APIRouter(tags=["server"])
 
     async def health() -> dict[str, str]:
@@ -92,11 +96,6 @@ def _operator_routes(
         if reason is None:
             return JSONResponse({"status": "ready"})
         return _error_response(503, reason, error_type="server_error", code="not_ready")
-
-    @router.get("/status")
-    async def show_status() -> dict[str, object]:
-        """Name, version and what the server is doing."""
-        return {"version": VERSION, "server": server, **status()}
 
     @router.get("/", include_in_schema=False)
     async def index() -> dict[str, str]:

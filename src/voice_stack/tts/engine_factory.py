@@ -8,9 +8,10 @@ from voice_stack.core.engine_table import EngineEntry, require_engine
 from voice_stack.core.model_hub import forbid_downloads
 from voice_stack.core.model_repair import load_model
 from voice_stack.core.model_store import ModelStore
+from voice_stack.core.telemetry.labels import label_model
 from voice_stack.tts.capabilities import CAPABILITIES
 from voice_stack.tts.cpml import check_licence
-from voice_stack.tts.models import TTS_CATALOGUE
+from voice_stack.tts.models import TTS_CATALOGUE, TTS_MODELS
 from voice_stack.tts.request import TtsWorkerConfig
 from voice_stack.tts.settings import TtsSettings
 
@@ -57,8 +58,9 @@ def engine_spec(settings: TtsSettings, engine: str, model: str) -> EngineSpec:
         pronunciations=settings.pronunciations,
         accept_cpml=settings.accept_cpml,
     )
+    label = label_model(model, [spec.name for spec in TTS_MODELS], (settings.model, *settings.allowed_models))
     return EngineSpec(
-        f"{engine}/{model}", f"{__name__}:build_workload", config, settings.log_level, settings.log_format
+        f"{engine}/{model}", f"{__name__}:build_workload", config, settings.log_level, settings.log_format, label
     )
 
 

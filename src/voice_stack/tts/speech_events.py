@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 
 from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.telemetry.engine_report import count_error
 from voice_stack.tts.cache.reader import Reader
 from voice_stack.tts.cache.speech_data import Piece, SpeechFacts
 from voice_stack.tts.captions.sentences import Granularity, find_sentence
@@ -27,6 +28,7 @@ async def speech_events(reader: Reader, text: str, timestamps: Granularity | Non
                 times = sentence.describe(with_words=timestamps == "word")
                 yield encode_event({"type": "speech.timestamps", **times})
     except VoiceStackError as error:
+        count_error(error)
         yield encode_event(error.body())
         return
     assert reader.facts is not None

@@ -88,7 +88,9 @@ class TtsWorkload(Workload):
             yield from self._run_unit(unit, self._begin(unit, urgency))
 
     def finish(self, job: Job) -> SpeechSummary:
-        return SpeechSummary(self._samples[job.id] / self._engine.sample_rate)
+        assert isinstance(job.request, SpeechRequest)
+        characters = sum(len(passage.text) for passage in job.request.passages)
+        return SpeechSummary(self._samples[job.id] / self._engine.sample_rate, characters)
 
     def forget(self, job: Job) -> None:
         self._samples.pop(job.id, None)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,12 @@ from voice_stack.asr.bazarr.result_cache import ResultCache
 from voice_stack.core.errors import ShuttingDownError
 from voice_stack.core.form import SpooledFile
 from voice_stack.core.logging import log_event
+from voice_stack.core.telemetry.registry import CACHE
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_OUTCOMES = {"joined": "joined", "cached": "hit", "new": "miss"}
 Work = Callable[[Path], Coroutine[object, object, T]]
 
 
@@ -48,6 +51,7 @@ class SharedJobs(Generic[T]):
     def __init__(self, linger_s: float, cache: ResultCache[T]) -> None:
         self._linger_s, self._cache = linger_s, cache
         self._jobs: dict[Hashable, _Shared[T]] = {}
+        self._outcomes: Counter[str] = Counter()
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -68,6 +72,9 @@ class SharedJobs(Generic[T]):
         Raises:
             ShuttingDownError: The server is stopping.
         """
+        outcome = _OUTCOMES[self.describe(key)]
+        self._outcomes[outcome] += 1
+        CACHE.labels("bazarr", outcome).inc()
         shared = self._jobs.get(key) or self._begin(key, file, work)
         shared.users += 1
         if shared.end is not None:
@@ -93,6 +100,10 @@ class SharedJobs(Generic[T]):
         """The kept result of that key; None if there is none. For small results: it is unpacked at once."""
         packed = self._cache.find(key)
         return None if packed is None else self._cache.unpack(packed)
+
+    def status(self) -> dict[str, int]:
+        """How many uploads found what, for `/status`."""
+        return {"hits": self._outcomes["hit"], "joined": self._outcomes["joined"], "misses": self._outcomes["miss"]}
 
     def describe(self, key: Hashable) -> str:
         """What a request of that key comes to: `joined` to a job, `cached`, or `new`."""

@@ -139,6 +139,8 @@ class WebhookSender:
     async def _attempt(self, http: httpx2.AsyncClient, url: str, message_id: str, body: bytes) -> str | None:
         """One delivery; returns what went wrong."""
         timestamp_s = int(time.time())
+        # Path and query may be what lets one in; this goes into the log.
+        receiver = str(httpx2.URL(url).copy_with(raw_path=b"/"))
         headers = {"content-type": "application/json", "user-agent": "voice-stack"}
         headers |= {"webhook-id": message_id, "webhook-timestamp": str(timestamp_s)}
         if self.secret:
@@ -146,6 +148,6 @@ class WebhookSender:
         try:
             # The answer's body is of no interest, and may have no end.
             async with asyncio.timeout(TIMEOUT_S), http.stream("POST", url, content=body, headers=headers) as response:
-                return None if response.is_success else f"{url} answered {response.status_code}"
+                return None if response.is_success else f"{receiver} answered {response.status_code}"
         except (httpx2.HTTPError, TimeoutError) as error:
-            return f"{url}: {type(error).__name__}: {error}".rstrip(": ")
+            return f"{receiver}: {type(error).__name__}: {error}".rstrip(": ")

@@ -13,10 +13,10 @@ LANGUAGE_WINDOWS = 3
 
 
 class Progress:
-    """What is known of one job so far."""
+    """What is known of one job so far; `request_id` is for the logs."""
 
-    def __init__(self, request: TranscriptionRequest) -> None:
-        self.request = request
+    def __init__(self, request: TranscriptionRequest, request_id: str = "") -> None:
+        self.request, self.request_id = request, request_id
         self.language = request.language
         self.probability = 1.0 if request.language else 0.0
         self.is_settled = request.language is not None

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from voice_stack.core.errors import ConfigurationError
@@ -102,4 +102,11 @@ def _describe(cls: type[CoreSettings], error: ValidationError) -> str:
     problem = error.errors()[0]
     name = str(problem["loc"][0]) if problem["loc"] else ""
     variable = cls.env_name(name) if name in cls.model_fields else name.upper()
-    return f"{variable}={problem['input']!r}: {tell_problem(problem)}"
+    shown = "***" if _is_secret(cls, name) else repr(problem["input"])
+    return f"{variable}={shown}: {tell_problem(problem)}"
+
+
+def _is_secret(cls: type[CoreSettings], name: str) -> bool:
+    """Whether a setting's value must not be shown."""
+    field = cls.model_fields.get(name)
+    return name == "api_keys" or (field is not None and field.annotation is SecretStr)

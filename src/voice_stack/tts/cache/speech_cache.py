@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from voice_stack.core.errors import ShuttingDownError
 from voice_stack.core.logging import log_event
+from voice_stack.core.telemetry.registry import CACHE
 from voice_stack.tts.cache.reader import Reader
 from voice_stack.tts.cache.recording import Recording
 from voice_stack.tts.cache.speech_data import Piece, SpeechFacts
@@ -91,6 +92,8 @@ class SpeechCache:
         if recording is None:
             recording = self._record(key, begin)
         self._outcomes[outcome] += 1
+        if self.is_on:
+            CACHE.labels("speech", outcome).inc()
         speech = recording
         reader = Reader(speech, is_patient=is_patient, on_leave=lambda: self._leave(key, speech))
         return OpenSpeech(reader, outcome)

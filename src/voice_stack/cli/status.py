@@ -1,0 +1,138 @@
+"""`voice-stack status`: what both servers are doing."""
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+import httpx2
+from pydantic import ValidationError
+
+from voice_stack.asr.settings import AsrSettings
+from voice_stack.cli.up import server_url
+from voice_stack.core.server_status import EngineStatus, ServerStatus
+from voice_stack.core.settings import CoreSettings
+from voice_stack.tts.settings import TtsSettings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+TIMEOUT_S = 5.0
+EXIT_NOT_ALL = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one server said, or why it said nothing."""
+
+    server: str
+    url: str
+    status: ServerStatus | None = None
+    problem: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        """For `--json`."""
+        status = self.status.model_dump(mode="json") if self.status else None
+        return {"url": self.url, "status": status, "problem": self.problem or None}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--asr-url", help="The ASR server, if not the one of the settings.")
+@click.option("--tts-url", help="The TTS server, if not the one of the settings.")
+@click.option("--api-key", envvar="VOICE_STACK_API_KEY", help="If the servers want one [VOICE_STACK_API_KEY].")
+def status(as_json: bool, asr_url: str | None, tts_url: str | None, api_key: str | None) -> None:
+    """Show what both servers are doing. Exit code: 0 if both answered, 1 if not."""
+    known = (("asr", AsrSettings.read(), asr_url), ("tts", TtsSettings.read(), tts_url))
+    answers = [_ask(server, settings, url or server_url(settings), api_key) for server, settings, url in known]
+    if as_json:
+        click.echo(json.dumps({answer.server: answer.as_json() for answer in answers}, indent=2))
+    else:
+        _print_tables(answers)
+    if any(answer.status is None for answer in answers):
+        sys.exit(EXIT_NOT_ALL)
+
+
+def _ask(server: str, settings: CoreSettings, url: str, api_key: str | None) -> Answer:
+    key = api_key or next(iter(settings.api_keys), None)
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    prefix = settings.api_v1_str
+    address = f"{url.rstrip('/').removesuffix(prefix)}{prefix}/status"
+    try:
+        # A proxy of the environment is for the way out, not for this house.
+        answer = httpx2.get(address, headers=headers, timeout=TIMEOUT_S, trust_env=False)
+    except (httpx2.TransportError, httpx2.InvalidURL) as error:
+        return Answer(server, url, problem=f"does not answer: {error}")
+    if answer.status_code != httpx2.codes.OK:
+        return Answer(server, url, problem=f"answers {answer.status_code}: {_read_message(answer)}")
+    try:
+        return Answer(server, url, ServerStatus.model_validate_json(answer.content))
+    except ValidationError:
+        return Answer(server, url, problem="answers, but is no server of Voice Stack, or one of another version")
+
+
+def _read_message(answer: httpx2.Response) -> str:
+    """The message of an error in OpenAI's form; of any other the beginning."""
+    try:
+        return str(answer.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:200]
+
+
+def _print_tables(answers: list[Answer]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console.print(_servers_table(answers))
+    engines = [(answer.server, engine) for answer in answers if answer.status for engine in answer.status.engines]
+    if engines:
+        console.print(_engines_table(engines))
+
+
+def _servers_table(answers: list[Answer]) -> "Table":
+    from rich.table import Table
+
+    columns = ("running", "waiting", "queue s", "memory MB", "connections")
+    table = Table("server", "address", "state", "version", "up", "model")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for answer in answers:
+        found = answer.status
+        if found is None:
+            table.add_row(answer.server, answer.url, answer.problem, *[""] * 8)
+            continue
+        memory_mb = found.memory.server_mb + found.memory.models_mb
+        numbers = (found.queue.jobs_running, found.queue.jobs_waiting, found.queue.seconds, memory_mb)
+        state = "ready" if found.ready else f"not ready: {found.reason}"
+        up, model = _show_duration(found.uptime_s), found.model or ""
+        shown = map(_show, (*numbers, found.connections))
+        table.add_row(answer.server, answer.url, state, found.version, up, model, *shown)
+    return table
+
+
+def _engines_table(engines: list[tuple[str, EngineStatus]]) -> "Table":
+    from rich.table import Table
+
+    table = Table("server", "engine", "state")
+    for name in ("running", "waiting", "queue s", "s per s", "memory MB"):
+        table.add_column(name, justify="right")
+    table.add_column("error")
+    for server, engine in engines:
+        work = (engine.jobs_running, engine.jobs_waiting, engine.queue_s, engine.speed, engine.memory_mb)
+        table.add_row(server, engine.engine, engine.state, *map(_show, work), engine.error or "")
+    return table
+
+
+def _show(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _show_duration(seconds: float) -> str:
+    """`3 d 4 h`, `4 h 12 min`, `12 min 5 s`."""
+    minutes, rest_s = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest_s} s"

@@ -1,0 +1,1 @@
+"""What a server says of itself while it works: metrics, traces, the lag of its event loop."""

@@ -1,0 +1,144 @@
+"""The metrics of this process, in a registry of their own: Prometheus's names and base units.
+
+There is one API process per server, so that numbers add up without files shared between processes. Values of labels are
+bounded everywhere: routes are templates, models are those of the catalogue, statuses are classes.
+"""
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+# A `_created` series beside every counter doubles what is scraped and says nothing that `process_start_time_seconds`
+# does not.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+
+ENGINE = ("engine", "model")
+REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+"""Seconds: from a health check to a film."""
+WAIT_BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+LOAD_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
+RATIO_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 5, 10)
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+BUILD = Info("voice_stack_build", "The running server.", registry=REGISTRY)
+
+REQUESTS = Counter(
+    "voice_stack_http_requests",
+    "Answered requests by route template and class of status; 499: the client left before the status.",
+    ("method", "route", "status"),
+    registry=REGISTRY,
+)
+ABORTED = Counter(
+    "voice_stack_http_aborted",
+    "Requests whose answer did not go out to its end: the client left, or the work failed half-way.",
+    ("route",),
+    registry=REGISTRY,
+)
+IN_PROGRESS = Gauge("voice_stack_http_requests_in_progress", "Requests that are being answered.", registry=REGISTRY)
+DURATION = Histogram(
+    "voice_stack_http_request_duration_seconds",
+    "From the head of a request to the end of its answer.",
+    ("method", "route"),
+    buckets=REQUEST_BUCKETS,
+    registry=REGISTRY,
+)
+FIRST_BYTE = Histogram(
+    "voice_stack_http_time_to_first_byte_seconds",
+    "From the head of a request to the first byte of the answer's body.",
+    ("route",),
+    buckets=REQUEST_BUCKETS,
+    registry=REGISTRY,
+)
+ERRORS = Counter(
+    "voice_stack_errors",
+    "Errors that clients were told, by OpenAI's type and by code; without a code, http_ and the status.",
+    ("type", "code"),
+    registry=REGISTRY,
+)
+
+JOBS = Counter("voice_stack_jobs", "Ended jobs: done, failed or cancelled.", (*ENGINE, "outcome"), registry=REGISTRY)
+QUEUE_WAIT = Histogram(
+    "voice_stack_queue_wait_seconds",
+    "From a job's request for an engine to its first unit at work.",
+    ENGINE,
+    buckets=WAIT_BUCKETS,
+    registry=REGISTRY,
+)
+REAL_TIME_FACTOR = Histogram(
+    "voice_stack_real_time_factor_ratio",
+    "Seconds of work for a second of audio, by job; below 1 is faster than real time.",
+    ENGINE,
+    buckets=RATIO_BUCKETS,
+    registry=REGISTRY,
+)
+RUN = Counter(
+    "voice_stack_run_seconds", "Seconds that ended jobs were at work in the engine.", ENGINE, registry=REGISTRY
+)
+CANCELLED_RUN = Counter(
+    "voice_stack_cancelled_run_seconds",
+    "Seconds that jobs were at work in the engine before they were cancelled: work for nobody.",
+    ENGINE,
+    registry=REGISTRY,
+)
+AUDIO_IN = Counter("voice_stack_audio_input_seconds", "Length of audio heard.", ENGINE, registry=REGISTRY)
+AUDIO_OUT = Counter("voice_stack_audio_output_seconds", "Length of audio spoken.", ENGINE, registry=REGISTRY)
+CHARACTERS_IN = Counter("voice_stack_input_characters", "Characters of text spoken.", ENGINE, registry=REGISTRY)
+BATCH = Histogram(
+    "voice_stack_batch_units",
+    "Units that went through the model together.",
+    ENGINE,
+    buckets=BATCH_BUCKETS,
+    registry=REGISTRY,
+)
+
+LOADS = Counter(
+    "voice_stack_model_loads", "Loads of a model: loaded or failed.", (*ENGINE, "outcome"), registry=REGISTRY
+)
+LOAD = Histogram(
+    "voice_stack_model_load_seconds",
+    "From the start of the load in its process until the model is ready.",
+    ENGINE,
+    buckets=LOAD_BUCKETS,
+    registry=REGISTRY,
+)
+EVICTIONS = Counter(
+    "voice_stack_evictions",
+    "Engines that gave their memory back: idle, room (for another model), request (unloaded by somebody).",
+    (*ENGINE, "reason"),
+    registry=REGISTRY,
+)
+CRASHES = Counter("voice_stack_engine_crashes", "Engine processes that died.", ENGINE, registry=REGISTRY)
+CACHE = Counter(
+    "voice_stack_cache_requests",
+    "What a cache had for a request: hit, miss, or joined to equal work under way.",
+    ("cache", "outcome"),
+    registry=REGISTRY,
+)
+LOOP_LAG = Histogram(
+    "voice_stack_event_loop_lag_seconds",
+    "How late the event loop wakes a timer.",
+    buckets=LAG_BUCKETS,
+    registry=REGISTRY,
+)
+
+
+def show_zeros(labels: tuple[str, str]) -> None:
+    """Begin an engine's counters at 0: the first crash is an increase only where there was a number before."""
+    CRASHES.labels(*labels)
+    CANCELLED_RUN.labels(*labels)
+    for outcome in ("done", "failed", "cancelled"):
+        JOBS.labels(*labels, outcome)
+    for outcome in ("loaded", "failed"):
+        LOADS.labels(*labels, outcome)
+    for reason in ("idle", "room", "memory", "request"):
+        EVICTIONS.labels(*labels, reason)

@@ -1,0 +1,96 @@
+"""What every request leaves in the metrics and, where there is a collector, in a trace."""
+
+import json
+import time
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from voice_stack.core.telemetry import registry
+from voice_stack.core.telemetry.labels import label_code, label_method, label_route, label_status
+from voice_stack.core.telemetry.traces import RequestSpan, active_traces
+
+CLIENT_CLOSED_REQUEST = 499
+MAX_ERROR_BYTES = 65_536
+
+
+class RequestTelemetry:
+    """ASGI middleware, the outermost: counts, times and traces every request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see the ASGI specification."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        traces = active_traces()
+        answer = _Answer(send)
+        span = traces.open_request(scope) if traces else None
+        if span is not None and span.trace_id:
+            answer.trace_id = scope.setdefault("state", {}).setdefault("log_fields", {})["trace_id"] = span.trace_id
+        registry.IN_PROGRESS.inc()
+        try:
+            await self.app(scope, receive, answer.send)
+        finally:
+            registry.IN_PROGRESS.dec()
+            answer.observe(scope, span)
+
+
+class _Answer:
+    """An answer on its way out."""
+
+    def __init__(self, send: Send) -> None:
+        self.trace_id = ""
+        self._send = send
+        self._began_at = time.perf_counter()
+        self._first_byte_s: float | None = None
+        self._status = CLIENT_CLOSED_REQUEST
+        self._tells_error = False
+        self._error: dict[str, object] = {}
+        self._is_complete = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            media_type = Headers(raw=message.get("headers", [])).get("content-type", "")
+            self._tells_error = self._status >= 400 and media_type == "application/json"
+        elif message["type"] == "http.response.body":
+            self._look_at(message.get("body", b""))
+            self._is_complete = not message.get("more_body", False)
+        await self._send(message)
+
+    def _look_at(self, body: bytes) -> None:
+        if body and self._first_byte_s is None:
+            self._first_byte_s = time.perf_counter() - self._began_at
+            # All layers, whoever wrote them, refuse with OpenAI's body: the one place where every error passes.
+            if self._tells_error and len(body) <= MAX_ERROR_BYTES:
+                self._error = _read_error(body)
+
+    def observe(self, scope: Scope, span: RequestSpan | None) -> None:
+        route, method = label_route(scope), label_method(scope["method"])
+        exemplar = {"trace_id": self.trace_id} if self.trace_id else None
+        registry.REQUESTS.labels(method, route, label_status(self._status)).inc(exemplar=exemplar)
+        duration_s = time.perf_counter() - self._began_at
+        registry.DURATION.labels(method, route).observe(duration_s, exemplar)
+        if self._first_byte_s is not None:
+            registry.FIRST_BYTE.labels(route).observe(self._first_byte_s)
+        code = label_code(self._error.get("code"), self._status)
+        if self._tells_error:
+            registry.ERRORS.labels(str(self._error.get("type", "unknown")), code).inc()
+        if not self._is_complete:
+            registry.ABORTED.labels(route).inc()
+        if span is not None:
+            is_ours = self._status >= 500 or (not self._is_complete and self._status < 400)
+            span.end(route, self._status, code if is_ours else None)
+
+
+def _read_error(body: bytes) -> dict[str, object]:
+    """The `error` of a body in OpenAI's form; empty for any other."""
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        return {}
+    error = parsed.get("error") if isinstance(parsed, dict) else None
+    return error if isinstance(error, dict) else {}
