@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import repeat
 
@@ -20,25 +21,19 @@ UPLOAD = (
 )
 
 
+SLOW_HEAD = b"GET /health HTTP/1.1\r\nX-Slow: " + b"x" * 1000
+
+
 def test_a_head_that_comes_byte_by_byte_is_given_up(strict: RunningServer) -> None:
-    with connect(strict.port) as sock:
-        sent = send_slowly(sock, b"GET /health HTTP/1.1\r\nX-Slow: " + b"x" * 1000, 0.05)
-        status, _, error = read_error(sock)
-    assert sent < 1000
-    assert (status, error["code"]) == (408, "request_timeout")
-
-
-def test_so_is_the_second_head_of_a_connection(strict: RunningServer) -> None:
-    with connect(strict.port) as sock:
-        sock.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert sock.recv(65_536).startswith(b"HTTP/1.1 200")
-        send_slowly(sock, b"GET /health HTTP/1.1\r\nX-Slow: " + b"x" * 1000, 0.05)
-        assert read_error(sock)[0] == 408
-
-
-def test_a_connection_that_says_nothing_is_closed(strict: RunningServer) -> None:
-    with connect(strict.port) as sock:
-        assert sock.recv(1) == b""
+    with connect(strict.port) as silent, connect(strict.port) as first, connect(strict.port) as second:
+        second.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert second.recv(65_536).startswith(b"HTTP/1.1 200")
+        with ThreadPoolExecutor(2) as threads:
+            assert max(threads.map(lambda sock: send_slowly(sock, SLOW_HEAD, 0.05), (first, second))) < 1000
+        for sock in (first, second):
+            status, _, error = read_error(sock)
+            assert (status, error["code"]) == (408, "request_timeout")
+        assert silent.recv(1) == b""
 
 
 def test_an_upload_that_stops_is_given_up(strict: RunningServer) -> None:

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from voice_stack.core.admission.engine_queue import EngineQueue
 from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.engine_process import EngineSpec
-from voice_stack.core.errors import QueueFullError
 from voice_stack.core.limits.answer_headers import add_answer_headers
+from voice_stack.core.limits.errors import QueueFullError
 
 
 @dataclass(slots=True, eq=False)
