@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -12,6 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from e2e.sound import tone
 from limits.conftest import FAKE_ASR, StartServer
 from running_server import RunningServer, wait_until
+from server.site import serving
+from voice_stack.core.keys import KeyFile, make_key
 from voice_stack.core.limits.answer_headers import AnswerHeaders
 from voice_stack.core.limits.callers import Allowance, Callers, name_client
 from voice_stack.core.limits.request_limits import RequestLimits, tell_duration
@@ -120,6 +123,17 @@ def test_the_table_of_callers_is_bounded() -> None:
 def limited(start_server: StartServer) -> Iterator[RunningServer]:
     with start_server("asr", "--requests-at-once-per-client", "1", **FAKE_ASR) as server:
         yield server
+
+
+def test_the_limits_of_a_key_on_file_are_heeded(tmp_path: Path) -> None:
+    secret, key = make_key("phone", ["asr"], requests_per_minute=2)
+    file = KeyFile(tmp_path / "keys.json")
+    file.add(key)
+    (tmp_path / "spool").mkdir()
+    with serving(tmp_path / "spool", api_keys_file=file.path) as site:
+        headers = {"authorization": f"Bearer {secret}"}
+        statuses = [site.call("POST", "/v1/json", b"{}", headers)[0] for _ in range(3)]
+    assert statuses == [200, 200, 429]
 
 
 def test_one_address_has_one_request_at_once(limited: RunningServer) -> None:

@@ -50,6 +50,7 @@ def test_cors_preflight_and_exposed_request_id(site: Site) -> None:
     headers = site.call("GET", "/status", headers=origin)[1]
     exposed = set(headers["access-control-expose-headers"].split(", "))
     assert {"x-request-id", "x-ignored-fields", "x-fallback", "x-fallback-model", "x-cache", "etag"} <= exposed
+    assert {"x-captions", "x-queue-wait-s"} <= exposed
     assert headers["access-control-allow-credentials"] == "true"
     stranger = site.call("GET", "/status", headers={"origin": "https://evil.example"})[1]
     assert "access-control-allow-origin" not in stranger

@@ -12,22 +12,28 @@ from voice_stack.core.limits.closing_transport import ClosingTransport
 from voice_stack.core.limits.errors import OverloadedError, RequestTimeoutError
 from voice_stack.core.middleware import HEALTH_PATHS
 
+FAIR_S = 1.0
+
 
 @dataclass(slots=True)
 class ConnectionBounds:
     """Bounds of the connections of one server, and the connections they hold.
 
     Attributes:
-        max_connections: Beyond so many those make room that have waited longest without a request.
+        max_connections: Beyond so many those make room that have waited longest without a request, then slow uploads.
         header_timeout_s: For the head of a request, from its first byte or from the beginning of the connection.
         reader_timeout_s: For a client that does not take its answer.
+        min_bytes_per_s: Where room is needed, an upload that is slower gives its place.
         waiting: Connections without a request, the one that waits longest first.
+        receiving: Connections with a request whose body is not complete, the oldest first.
     """
 
     max_connections: int
     header_timeout_s: float
     reader_timeout_s: float
+    min_bytes_per_s: int = 0
     waiting: "dict[BoundedProtocol, None]" = field(default_factory=dict)
+    receiving: "dict[BoundedProtocol, None]" = field(default_factory=dict)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -38,6 +44,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _read_timer: asyncio.TimerHandle | None = None
     _closing: ClosingTransport
     _has_begun_head = False
+    _request_at = 0.0
+    _received = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         self._closing = ClosingTransport(transport, self._is_request_open, self.bounds.reader_timeout_s)
@@ -49,6 +57,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
         self.bounds.waiting.pop(self, None)
+        self.bounds.receiving.pop(self, None)
         if self._read_timer is not None:
             self._read_timer.cancel()
         self._closing.lose()
@@ -61,14 +70,22 @@ class BoundedProtocol(HttpToolsProtocol):
         if self in self.bounds.waiting and not self._has_begun_head:
             self._has_begun_head = True
             self._start_head_timer()
+        self._received += len(data)
         super().data_received(data)
 
     def on_headers_complete(self) -> None:
         self._stop_head_timer()
         self.bounds.waiting.pop(self, None)
+        self.bounds.receiving[self] = None
+        self._request_at, self._received = self.loop.time(), 0
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        self.bounds.receiving.pop(self, None)
+        super().on_message_complete()
+
     def on_response_complete(self) -> None:
+        self.bounds.receiving.pop(self, None)
         super().on_response_complete()
         if self._is_request_open():
             # The rest of a refused request is not worth a connection.
@@ -86,6 +103,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._read_timer is not None:
             self._read_timer.cancel()
             self._read_timer = None
+
+    @property
+    def is_creeping(self) -> bool:
+        """Whether the body of its request comes more slowly than it must, for a second at least."""
+        age_s = self.loop.time() - self._request_at
+        return age_s > FAIR_S and self._received < self.bounds.min_bytes_per_s * age_s
 
     def _is_request_open(self) -> bool:
         return self.cycle is not None and self.cycle.more_body
@@ -112,12 +135,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _make_room(self) -> None:
-        """Drop who waits longest; where everybody is being served, only health may be asked for here."""
-        oldest = next(iter(self.bounds.waiting))
-        if oldest is self:
+        """Drop who waits longest, or creeps; where everybody is being served, only health may be asked for here."""
+        idle = next(iter(self.bounds.waiting))
+        creeping = (other for other in self.bounds.receiving if other.is_creeping)
+        other = next(creeping, None) if idle is self else idle
+        if other is None:
             self.app = _OnlyHealth(self.app)
         else:
-            oldest.transport.abort()
+            other.transport.abort()
 
 
 class _OnlyHealth:

@@ -45,7 +45,7 @@ class LimitSettings(BaseSettings):
         2000,
         ge=8,
         description="Connections at once, as far as the system's limit of open files allows; beyond it those make room "
-        "that have waited longest without a request.",
+        "that have waited longest without a request, then slow uploads.",
     )
     shutdown_delay_s: float = Field(
         0.0,
