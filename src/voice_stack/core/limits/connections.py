@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -13,6 +14,7 @@ from voice_stack.core.limits.errors import OverloadedError, RequestTimeoutError
 from voice_stack.core.middleware import HEALTH_PATHS
 
 FAIR_S = 1.0
+"""An upload may be slow for so long before it gives its place."""
 
 
 @dataclass(slots=True)
@@ -105,10 +107,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self._read_timer = None
 
     @property
+    def request_age_s(self) -> float:
+        """Seconds since the head of its request was complete."""
+        return self.loop.time() - self._request_at
+
     def is_creeping(self) -> bool:
-        """Whether the body of its request comes more slowly than it must, for a second at least."""
-        age_s = self.loop.time() - self._request_at
-        return age_s > FAIR_S and self._received < self.bounds.min_bytes_per_s * age_s
+        """Whether the body of its request has come more slowly than it must."""
+        return self._received < self.bounds.min_bytes_per_s * self.request_age_s
 
     def _is_request_open(self) -> bool:
         return self.cycle is not None and self.cycle.more_body
@@ -137,8 +142,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def _make_room(self) -> None:
         """Drop who waits longest, or creeps; where everybody is being served, only health may be asked for here."""
         idle = next(iter(self.bounds.waiting))
-        creeping = (other for other in self.bounds.receiving if other.is_creeping)
-        other = next(creeping, None) if idle is self else idle
+        # Oldest first, so that a flood of new ones is not looked through for each of them.
+        old = takewhile(lambda other: other.request_age_s > FAIR_S, self.bounds.receiving)
+        other = next(filter(BoundedProtocol.is_creeping, old), None) if idle is self else idle
         if other is None:
             self.app = _OnlyHealth(self.app)
         else:
