@@ -12,19 +12,13 @@ from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, DecodeOptions, WindowResult
 from voice_stack.asr.engine.encoder_width import narrow_frames
+from voice_stack.asr.listening.completion import complete_window
 from voice_stack.asr.listening.detection import Excerpt, ask_language, plan_detection, run_detection
 from voice_stack.asr.listening.model_limits import check_limits
 from voice_stack.asr.listening.progress import Progress
 from voice_stack.asr.listening.request_audio import choose_vad, describe_source
-from voice_stack.asr.listening.rescue import Decode, rescue
-from voice_stack.asr.listening.suppression import suppress
-from voice_stack.asr.listening.window_result import (
-    better,
-    in_file_time,
-    is_poor,
-    lost_tail,
-    until_complete,
-)
+from voice_stack.asr.listening.rescue import rescue
+from voice_stack.asr.listening.window_result import better, is_poor
 from voice_stack.asr.request import (
     AsrWorkerConfig,
     DetectionRequest,
@@ -33,7 +27,6 @@ from voice_stack.asr.request import (
     VadChoice,
     WindowText,
 )
-from voice_stack.asr.transcript import Segment
 from voice_stack.asr.windows import Window, cut_windows
 from voice_stack.core.cpus import OtherLoad
 from voice_stack.core.errors import EngineError
@@ -192,7 +185,7 @@ class AsrWorkload(Workload):
             return engine.decode([part.samples], replace(options, temperature=temperature))[0]
 
         parts = rescue(window, result, decode) if "redecode" in steps else [(window, result)]
-        segments = tuple(chain.from_iterable(_complete(*part, decode, steps) for part in parts))
+        segments = tuple(chain.from_iterable(complete_window(*part, decode, steps) for part in parts))
         language, heard_s = progress.language or result.language, window.to_file_s(window.duration_s, is_end=True)
         return WindowText(segments, language, progress.probability, heard_s, progress.total_s, progress.fallbacks)
 
@@ -224,19 +217,6 @@ def _count(blocks: Iterator[NDArray[np.float32]], progress: Progress) -> Iterato
     for block in blocks:
         progress.heard_samples += block.size
         yield block
-
-
-def _complete(window: Window, result: WindowResult, decode: Decode, steps: frozenset[str]) -> tuple[Segment, ...]:
-    """The segments of a window in file time, without what nobody said."""
-    segments = tuple[Segment, ...]()
-    # The model may stop before its window ends; what it left out is a window of its own.
-    while (rest := lost_tail(window, result)) is not None:
-        log_event(logger, logging.INFO, "window decoded on", from_s=round(rest.start_s, 2))
-        segments += in_file_time(suppress(until_complete(result).segments, window, steps), window)
-        window, result = rest, decode(rest, 0.0)
-    if is_poor(result) and segments:
-        return segments
-    return segments + in_file_time(suppress(result.segments, window, steps), window)
 
 
 def _attempt(unit: Unit) -> _Attempt:
