@@ -84,43 +84,44 @@ def _print_tables(answers: list[Answer]) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(_servers_table(answers))
+    for answer in answers:
+        console.print(_describe_server(answer), highlight=False, markup=False, soft_wrap=True)
     engines = [(answer.server, engine) for answer in answers if answer.status for engine in answer.status.engines]
     if engines:
         console.print(_engines_table(engines))
+    for server, engine in engines:
+        if engine.error:
+            console.print(f"{server} {engine.engine}: {engine.error}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _servers_table(answers: list[Answer]) -> "Table":
-    from rich.table import Table
-
-    columns = ("running", "waiting", "queue s", "memory MB", "connections")
-    table = Table("server", "address", "state", "version", "up", "model")
-    for name in columns:
-        table.add_column(name, justify="right")
-    for answer in answers:
-        found = answer.status
-        if found is None:
-            table.add_row(answer.server, answer.url, answer.problem, *[""] * 8)
-            continue
-        memory_mb = found.memory.server_mb + found.memory.models_mb
-        numbers = (found.queue.jobs_running, found.queue.jobs_waiting, found.queue.seconds, memory_mb)
-        state = "ready" if found.ready else f"not ready: {found.reason}"
-        up, model = _show_duration(found.uptime_s), found.model or ""
-        shown = map(_show, (*numbers, found.connections))
-        table.add_row(answer.server, answer.url, state, found.version, up, model, *shown)
-    return table
+def _describe_server(answer: Answer) -> str:
+    """What a server is and does, in two lines; one that gave no answer in one."""
+    found = answer.status
+    if found is None:
+        return f"{answer.server}  {answer.url}  {answer.problem}"
+    state = "ready" if found.ready else f"not ready: {found.reason}"
+    memory_mb = found.memory.server_mb + found.memory.models_mb
+    queue = f"{found.queue.jobs_running} running, {found.queue.jobs_waiting} waiting"
+    queue += "" if found.queue.seconds is None else f", {_show(found.queue.seconds)} s of work"
+    return (
+        f"{answer.server}  {answer.url}  {state}, version {found.version}, up {_show_duration(found.uptime_s)}\n"
+        f"     model {found.model or 'none'}; {queue}; {memory_mb:.0f} MB; connections: {found.connections}"
+    )
 
 
 def _engines_table(engines: list[tuple[str, EngineStatus]]) -> "Table":
+    from rich import box
     from rich.table import Table
 
-    table = Table("server", "engine", "state")
-    for name in ("running", "waiting", "queue s", "s per s", "memory MB"):
+    table = Table("server", box=box.SIMPLE)
+    table.add_column("engine", overflow="fold")
+    table.add_column("state")
+    for name in ("jobs", "queue s", "s per s", "MB"):
         table.add_column(name, justify="right")
-    table.add_column("error")
     for server, engine in engines:
-        work = (engine.jobs_running, engine.jobs_waiting, engine.queue_s, engine.speed, engine.memory_mb)
-        table.add_row(server, engine.engine, engine.state, *map(_show, work), engine.error or "")
+        jobs = f"{engine.jobs_running} + {engine.jobs_waiting}"
+        figures = (engine.queue_s, engine.speed, engine.memory_mb)
+        table.add_row(server, engine.engine, engine.state, jobs, *map(_show, figures))
     return table
 
 
@@ -129,10 +130,12 @@ def _show(value: float | None) -> str:
 
 
 def _show_duration(seconds: float) -> str:
-    """`3 d 4 h`, `4 h 12 min`, `12 min 5 s`."""
+    """`3 d 4 h`, `4 h 12 min`, `12 min 5 s`, `5 s`."""
     minutes, rest_s = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     if days:
         return f"{days} d {hours} h"
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest_s} s"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest_s} s" if minutes else f"{rest_s} s"

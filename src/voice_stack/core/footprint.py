@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from logging import INFO, getLogger
+from logging import DEBUG, getLogger
 
 import psutil
 
@@ -79,7 +79,7 @@ class MemoryMeter:
         except pynvml.NVMLError as error:
             # No driver: it will not come while the server runs.
             self._has_gpu = False
-            log_event(logger, INFO, "GPU memory is not measured", reason=str(error))
+            log_event(logger, DEBUG, "GPU memory is not measured", reason=str(error))
         return found
 
 
