@@ -188,33 +188,36 @@ class Worker:
         return {job_id for job_id, active in self._jobs.items() if active.running}
 
     def _run_batch(self, batch: list[Unit], jobs: dict[str, ActiveJob], urgency: Urgency) -> None:
+        mine = {(unit.job_id, unit.index) for unit in batch}  # what went back may run in another lane by now
         try:
             with self._clock.measure(unit.job_id for unit in batch):
                 for unit, result in self._meter.watch(self._workload.run(batch, urgency)):
                     self._clock.restart()
-                    self._accept(jobs[unit.job_id], unit, result)
+                    if self._accept(jobs[unit.job_id], unit, result):  # it went back
+                        mine.discard((unit.job_id, unit.index))
                     if all(active.is_cancelled for active in jobs.values()):
                         break
         except Exception as error:  # noqa: BLE001 - the border of a lane: logged, and answered below
             self._fail(list(jobs.values()), error)
         with self._changed:
-            for unit in batch:
-                jobs[unit.job_id].running.discard(unit.index)
+            for job_id, index in mine:
+                jobs[job_id].running.discard(index)
             for active in jobs.values():
                 self._end_if_over(active)
             self._changed.notify_all()
 
-    def _accept(self, active: ActiveJob, unit: Unit, result: RunResult) -> None:
+    def _accept(self, active: ActiveJob, unit: Unit, result: RunResult) -> bool:
         with self._changed:
             if active.is_cancelled:
-                return
+                return False
             if isinstance(result, Again):
                 active.running.discard(unit.index)
                 self._send(UnitPaused(unit.job_id, unit.index))
                 self._scheduler.add(result.unit)
-                return
+                return True
             for event in active.put_in_order(unit.index, result):
                 self._send(event)
+            return False
 
     def _fail(self, jobs: list[ActiveJob], error: Exception) -> None:
         """Let jobs end with an error as soon as nothing of them runs any more."""
