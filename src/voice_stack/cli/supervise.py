@@ -3,12 +3,10 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
+from voice_stack.cli.child import Child
 from voice_stack.core.logging import log_event
-
-if TYPE_CHECKING:
-    from voice_stack.cli.up import Child
 
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 60.0
@@ -36,7 +34,7 @@ class Watch:
         start: Starts it anew.
     """
 
-    def __init__(self, server: "Child", start: Callable[["Child"], "Child"]) -> None:
+    def __init__(self, server: Child, start: Callable[[Child], Child]) -> None:
         self.server = server
         self._start = start
         self._started_s = time.monotonic()
@@ -59,7 +57,7 @@ class Watch:
             log_event(_log, logging.ERROR, "server ended", **ended)
 
 
-def supervise(servers: list["Child"], start: Callable[["Child"], "Child"]) -> NoReturn:
+def supervise(servers: list[Child], start: Callable[[Child], Child]) -> NoReturn:
     """Keep servers running until this process is told to stop.
 
     Args:

@@ -10,13 +10,13 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.cli.child import Child
 from voice_stack.cli.supervise import describe_end, supervise
 from voice_stack.core.access.exposure import has_keys
 from voice_stack.core.errors import ConfigurationError, VoiceStackError
@@ -33,26 +33,6 @@ KILL_AFTER_GRACE_S = 5.0
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - listened on by others, called by nobody
 # A proxy of the environment is for the way out, not for this machine.
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
-
-
-@dataclass(frozen=True)
-class Child:
-    """One server as a child process.
-
-    Args:
-        server: `asr` or `tts`.
-        settings: What the server reads, too.
-        process: Its process; it ends when the pipe to its standard input is closed.
-    """
-
-    server: str
-    settings: CoreSettings
-    process: subprocess.Popen[bytes]
-
-    @property
-    def name(self) -> str:
-        """How people are told about it."""
-        return f"{self.server.upper()} server"
 
 
 def server_url(settings: CoreSettings) -> str:

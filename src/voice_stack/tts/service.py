@@ -79,7 +79,7 @@ class TtsService:
             VoiceStackError: The server is stopping.
         """
         if ticket:
-            ticket.admit(awaited_s(plan), [plan[0].engine])
+            ticket.admit(awaited_s([turn.request for turn in plan]), [plan[0].engine])
         turns = Turns(self.pool, plan, request_id_var.get() or "")
         await turns.start()
         if ticket:

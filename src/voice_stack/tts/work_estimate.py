@@ -1,13 +1,8 @@
 """How long a text is when it is spoken: the measure of its work."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from voice_stack.tts.request import SpeechRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from voice_stack.tts.turns import Turn
 
 CHARACTERS_PER_SECOND = 15.0
 """Usual pace of speech."""
@@ -25,7 +20,11 @@ def speech_s(request: SpeechRequest) -> float:
     return sum(text_s(passage.text, passage.speed) for passage in request.passages)
 
 
-def awaited_s(plan: "Sequence[Turn]") -> float:
-    """How much of a speech somebody waits for, in seconds: its beginning, or all where it is only wanted whole."""
-    all_s = sum(speech_s(turn.request) for turn in plan)
-    return min(all_s, LISTENED_AHEAD_S) if plan[0].request.is_awaited else all_s
+def awaited_s(requests: Sequence[SpeechRequest]) -> float:
+    """How much of a speech somebody waits for, in seconds: its beginning, or all where it is only wanted whole.
+
+    Args:
+        requests: The parts of the speech in order, one at least.
+    """
+    all_s = sum(map(speech_s, requests))
+    return min(all_s, LISTENED_AHEAD_S) if requests[0].is_awaited else all_s

@@ -10,8 +10,8 @@ from voice_stack.core.job_handle import JobHandle
 from voice_stack.core.jobs import HostEvent, Loaded, LoadFailed, Preparing, UnitStarted
 from voice_stack.core.logging import log_event
 from voice_stack.core.telemetry import registry
-from voice_stack.core.telemetry.labels import note_engine
-from voice_stack.core.telemetry.traces import Attributes, active_traces, current_context
+from voice_stack.core.telemetry.labels import Attributes, note_engine
+from voice_stack.core.telemetry.traces import active_traces, current_context
 
 logger = getLogger(__name__)
 

@@ -6,6 +6,9 @@ from pathlib import PurePath
 
 from starlette.types import Scope
 
+Attributes = Mapping[str, str | int | float | bool]
+"""What is told of a span."""
+
 OTHER = "other"
 UNMATCHED = "unmatched"
 """Route of a request that no route took: unknown paths, and what was refused on the way."""

@@ -11,10 +11,11 @@ from typing import Protocol
 
 from starlette.types import Scope
 
+from voice_stack.core.telemetry.labels import Attributes
+
 logger = getLogger(__name__)
 
 ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-Attributes = Mapping[str, str | int | float | bool]
 
 
 class RequestSpan(Protocol):
