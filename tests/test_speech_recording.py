@@ -20,6 +20,8 @@ SPEECH = b"".join(bytes([index]) * PIECE_BYTES for index in range(COUNT))
 class Numbers:
     """A speech of 3 MB whose pieces are numbers; made as fast as it is taken."""
 
+    substitutes: tuple[str, ...] = ()
+
     def __init__(self, fails_at: int | None = None) -> None:
         self.made = 0
         self.is_cancelled = False

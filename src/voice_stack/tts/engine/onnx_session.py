@@ -22,6 +22,8 @@ def open_session(model: bytes, *, device: str, threads: int, spins: bool = True)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or available_cpus()
     options.inter_op_num_threads = 1
+    # It keeps a plan of the memory for each length of input it has seen, and no two clauses are equally long.
+    options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spins)))
     return onnxruntime.InferenceSession(model, options, providers=_choose_providers(device))
 
