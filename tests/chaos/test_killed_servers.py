@@ -1,6 +1,8 @@
 """API processes that are killed in the midst of work: no process stays, no half is served, and jobs go on."""
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +63,14 @@ def test_engine_that_is_busy_ends_with_its_server(start_server: StartServer) -> 
         wait_until(lambda: server.count_jobs()[0], 30, "the job runs")
         _kill(server)
         assert asked.result() is None
+
+
+def test_engine_that_stands_still_ends_with_its_server(start_server: StartServer) -> None:
+    with start_server("asr", **FAKE_ASR) as server:
+        with server.http() as client:
+            client.post(URL, **form(1.0)).raise_for_status()  # type: ignore[arg-type]
+        os.kill(server.engine_pid(), signal.SIGSTOP)
+        _kill(server)
 
 
 def _ask(server: RunningServer, request: dict[str, object]) -> httpx2.Response | None:

@@ -5,11 +5,13 @@ import signal
 import sys
 from importlib import import_module
 from multiprocessing.connection import Connection
+from multiprocessing.process import parent_process
 
 from voice_stack.core.engine_worker import Worker
 from voice_stack.core.logging import configure_logging
 from voice_stack.core.memory import use_one_heap
 from voice_stack.core.model_repair import verify_before_loading
+from voice_stack.core.parent import end_with_parent
 
 NICENESS = 5
 
@@ -29,6 +31,9 @@ def serve_engine(
     """
     # Ctrl-C goes to the whole terminal group; the API process decides when its engines stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    if parent is not None and parent.pid is not None:
+        end_with_parent(parent.pid)
     configure_logging(log_level, log_format, "engine")
     if sys.platform != "win32":
         # Below the API process: a model on all cores must not slow down the reading of uploads and the health checks.
