@@ -48,6 +48,10 @@ def test_transcription_goes_on_with_what_is_left(start_server: StartServer, tmp_
         assert answer.headers["x-fallback-model"] == "fake"
         streamed = _transcribe(server, stream="true", response_format="json")
         assert (streamed.headers["x-fallback"], streamed.headers["x-fallback-model"]) == ("vad, language", "fake")
+        with server.http() as client:
+            metrics = client.get("/metrics").text
+        for kind in ("vad", "language", "model"):
+            assert f'voice_stack_fallbacks_total{{kind="{kind}"}} 2.0' in metrics
         unknown = _transcribe(server, model="no-such-model")
         assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "model_not_found")
         assert "the fake model is broken" in server.log.read_text()

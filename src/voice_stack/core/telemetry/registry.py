@@ -65,6 +65,12 @@ ERRORS = Counter(
     ("type", "code"),
     registry=REGISTRY,
 )
+FALLBACKS = Counter(
+    "voice_stack_fallbacks",
+    "Answers in the second-best way, as `x-fallback` and `x-fallback-model` tell clients: vad, language, model.",
+    ("kind",),
+    registry=REGISTRY,
+)
 
 JOBS = Counter("voice_stack_jobs", "Ended jobs: done, failed or cancelled.", (*ENGINE, "outcome"), registry=REGISTRY)
 QUEUE_WAIT = Histogram(

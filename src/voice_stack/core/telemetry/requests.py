@@ -54,8 +54,9 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            media_type = Headers(raw=message.get("headers", [])).get("content-type", "")
-            self._tells_error = self._status >= 400 and media_type == "application/json"
+            headers = Headers(raw=message.get("headers", []))
+            self._tells_error = self._status >= 400 and headers.get("content-type", "") == "application/json"
+            _count_fallbacks(headers)
         elif message["type"] == "http.response.body":
             self._look_at(message.get("body", b""))
             self._is_complete = not message.get("more_body", False)
@@ -84,6 +85,12 @@ class _Answer:
         if span is not None:
             is_ours = self._status >= 500 or (not self._is_complete and self._status < 400)
             span.end(route, self._status, code if is_ours else None)
+
+
+def _count_fallbacks(headers: Headers) -> None:
+    kinds = headers.get("x-fallback", "").split(", ") + ["model"] * ("x-fallback-model" in headers)
+    for kind in filter(None, kinds):
+        registry.FALLBACKS.labels(kind).inc()
 
 
 def _read_error(body: bytes) -> dict[str, object]:
