@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import httpx2
@@ -51,7 +51,9 @@ def test_an_engine_that_stands_still_is_replaced(hasty: RunningServer) -> None:
     def is_replaced() -> bool:
         pid = hasty.engine_pid()
         if pid == before:
-            os.kill(before, signal.SIGSTOP)
+            # It may be gone by now, and its server about to learn it.
+            with suppress(ProcessLookupError):
+                os.kill(before, signal.SIGSTOP)
         return pid not in {None, before}
 
     with ThreadPoolExecutor(1) as threads:
