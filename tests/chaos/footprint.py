@@ -21,6 +21,11 @@ class Footprint:
     processes: int
     files: int
 
+    @property
+    def memory_mib(self) -> float:
+        """Of all processes together."""
+        return self.api_mib + self.engines_mib
+
     def __str__(self) -> str:
         return (
             f"API {self.api_mib:.1f} MiB, engines {self.engines_mib:.1f} MiB, {self.descriptors} descriptors, "
