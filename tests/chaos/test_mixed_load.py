@@ -18,7 +18,7 @@ from running_server import RunningServer
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 SENTENCE = "The kettle is boiling in the kitchen."
 WORDS = ("kettle", "boiling", "kitchen")
-SHORT_MEMORY = {"TTS_CAPTIONS_TTL_S": "5"}
+SHORT_MEMORY = {"TTS_CAPTIONS_TTL_S": "20"}
 """Captions are kept in memory for a while, which would hide what is kept by mistake."""
 LEAVING = 0.15
 LOOKS = 6
