@@ -12,6 +12,7 @@ from voice_stack.core.jobs import (
     Finished,
     Job,
     JobDone,
+    JobFailed,
     Output,
     PlanStep,
     Produced,
@@ -67,7 +68,7 @@ def test_job_is_not_over_while_another_lane_works_on_it() -> None:
     events: list[Event] = []
     try:
         api.send(Submit(Job("job-1", None, "request-1")))
-        while not any(isinstance(event, JobDone) for event in events):
+        while not any(isinstance(event, JobDone | JobFailed) for event in events):
             assert api.poll(TIMEOUT_S)
             events.append(api.recv())
     finally:

@@ -42,8 +42,7 @@ from voice_stack.core.workload import Workload, load_outcome
 
 logger = getLogger(__name__)
 
-PREPARED_BATCHES = 2
-MIN_PREPARED = 4
+PREPARED_BATCHES, MIN_PREPARED = 2, 4
 QUIET_S = 1.0
 """Without a job for so long, memory that is not in use goes back to the system."""
 EXPRESS_LANE = "express lane"
@@ -214,6 +213,7 @@ class Worker:
                 active.running.discard(unit.index)
                 self._send(UnitPaused(unit.job_id, unit.index))
                 self._scheduler.add(result.unit)
+                self._changed.notify_all()
                 return True
             for event in active.put_in_order(unit.index, result):
                 self._send(event)
