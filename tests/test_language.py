@@ -5,7 +5,8 @@ import pytest
 from faster_whisper.tokenizer import _LANGUAGE_CODES
 
 from voice_stack.core.errors import UnsupportedValueError
-from voice_stack.utils.language import LANGUAGES, detect_text_language, find_language, find_region, require_language
+from voice_stack.utils.language import LANGUAGES, find_language, find_region, require_language
+from voice_stack.utils.language_detection import detect_text_language
 
 XTTS = ("en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh-cn", "hu", "ko", "ja", "hi")
 

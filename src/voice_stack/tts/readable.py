@@ -5,7 +5,8 @@ from collections.abc import Collection
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.tts.capabilities import CAPABILITIES
 from voice_stack.tts.voices import Voice, VoiceLibrary
-from voice_stack.utils.language import LANGUAGES, detect_text_language, require_language
+from voice_stack.utils.language import LANGUAGES, require_language
+from voice_stack.utils.language_detection import detect_text_language
 from voice_stack.utils.text import normalise
 from voice_stack.utils.text.writing import find_unreadable_script, language_scripts, name_script
 

@@ -37,7 +37,8 @@ from voice_stack.tts.voice_sources import open_library
 from voice_stack.tts.voices import Voice, VoiceLibrary
 from voice_stack.tts.work_estimate import awaited_s
 from voice_stack.utils.audio.encode import require_format
-from voice_stack.utils.language import detect_text_language, find_region, require_language
+from voice_stack.utils.language import find_region, require_language
+from voice_stack.utils.language_detection import detect_text_language
 from voice_stack.utils.text import is_speakable, normalise
 from voice_stack.utils.text.script import ScriptPart, parse_script
 from voice_stack.utils.text.writing import can_be_japanese

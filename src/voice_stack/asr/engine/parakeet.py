@@ -24,7 +24,7 @@ from voice_stack.asr.engine.token_results import window_result
 from voice_stack.asr.engine.token_words import TimedToken
 from voice_stack.core.cpus import take_cpus
 from voice_stack.core.errors import EngineError, ModelLoadError
-from voice_stack.utils.language import detect_text_language
+from voice_stack.utils.language_detection import detect_text_language
 from voice_stack.utils.onnx_errors import ONNX_ERRORS
 
 # fmt: off

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from voice_stack.utils.language import detect_text_language, find_region, require_language
+from voice_stack.utils.language import find_region, require_language
+from voice_stack.utils.language_detection import detect_text_language
 from voice_stack.utils.text.clauses import PARAGRAPH_PAUSE_S, Clause, attach_unspeakable, cut_sentence
 from voice_stack.utils.text.plain import is_speakable, normalise
 from voice_stack.utils.text.pronunciation import Pronunciations
