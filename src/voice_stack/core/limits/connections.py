@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import takewhile
 
+from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from voice_stack.core.limits.closing_transport import ClosingTransport
@@ -52,6 +54,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         self._closing = ClosingTransport(transport, self._is_request_open, self.bounds.reader_timeout_s)
         super().connection_made(self._closing)
+        self.app = _SayingClose(self.app, self._is_unread)
         self._await_head()
         if len(self.connections) > self.bounds.max_connections:
             self._make_room()
@@ -89,10 +92,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self.bounds.receiving.pop(self, None)
         super().on_response_complete()
-        if self._is_request_open():
-            # The rest of a refused request is not worth a connection.
-            self.transport.close()
-        elif not self.pipeline and not self.transport.is_closing():
+        if not self.pipeline and not self.transport.is_closing():
             self._has_begun_head = False
             self.bounds.waiting[self] = None
 
@@ -117,6 +117,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _is_request_open(self) -> bool:
         return self.cycle is not None and self.cycle.more_body
+
+    def _is_unread(self, scope: Scope) -> bool:
+        """Whether the rest of this request is still to come."""
+        return self.cycle is not None and self.cycle.scope is scope and self.cycle.more_body
 
     def _await_head(self) -> None:
         self.bounds.waiting[self] = None
@@ -149,6 +153,25 @@ class BoundedProtocol(HttpToolsProtocol):
             self.app = _OnlyHealth(self.app)
         else:
             other.transport.abort()
+
+
+class _SayingClose:
+    """ASGI middleware of a connection: an answer that comes before the end of its request says that it is the last.
+
+    The rest of a refused request is not worth a connection. A client that is not told would send its next request where
+    nobody reads.
+    """
+
+    def __init__(self, app: ASGIApp, is_unread: Callable[[Scope], bool]) -> None:
+        self.app, self._is_unread = app, is_unread
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def say(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._is_unread(scope):
+                MutableHeaders(scope=message)["connection"] = "close"
+            await send(message)
+
+        await self.app(scope, receive, say)
 
 
 class _OnlyHealth:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -31,14 +31,7 @@ class UploadTimes:
             await self.app(scope, receive, send)
             return
         body = _TimedBody(receive, self.idle_s, self.min_bytes_per_s, has_body=_has_body(scope))
-
-        async def send_closing(message: Message) -> None:
-            # Whoever is refused in the middle of a body is not listened to any longer.
-            if message["type"] == "http.response.start" and not body.is_complete:
-                MutableHeaders(scope=message)["connection"] = "close"
-            await send(message)
-
-        await self.app(scope, body.receive, send_closing)
+        await self.app(scope, body.receive, send)
 
 
 def _has_body(scope: Scope) -> bool:
