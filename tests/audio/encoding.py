@@ -9,7 +9,7 @@ from voice_stack.utils.audio.encode import AUDIO_FORMATS, OUTPUT_SAMPLE_RATE, en
 from voice_stack.utils.audio.pcm import Samples
 
 FORMATS = list(AUDIO_FORMATS)
-CODEC_FORMATS = [name for name in FORMATS if AUDIO_FORMATS[name].codec != "pcm_s16le"]
+CODEC_FORMATS = [name for name in FORMATS if name not in {"wav", "pcm"}]
 INPUT_RATES = [16_000, 22_050, 24_000, 44_100]
 
 

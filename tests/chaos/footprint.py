@@ -1,5 +1,6 @@
 """What a server holds: memory, threads, descriptors, processes, files, slots."""
 
+import time
 from dataclasses import dataclass
 
 import psutil
@@ -7,6 +8,8 @@ import psutil
 from running_server import RunningServer, wait_until
 
 QUIET_TIMEOUT_S = 60.0
+GIVEN_BACK_S = 3.0
+"""An engine gives free memory back when it has had nothing to do for a second."""
 _MIB = 1 << 20
 
 
@@ -55,10 +58,11 @@ def await_idle(server: RunningServer) -> None:
 
 
 def await_quiet(server: RunningServer) -> None:
-    """Nothing is left to do, and nobody is connected: not for tests that are connected themselves."""
+    """Nothing is left to do, nobody is connected (not for tests that are themselves), free memory is given back."""
     await_idle(server)
     process = psutil.Process(server.process.pid)
     wait_until(lambda: _connections(process) <= 1, QUIET_TIMEOUT_S, "all connections are closed")
+    time.sleep(GIVEN_BACK_S)
 
 
 def _connections(process: psutil.Process) -> int:

@@ -18,12 +18,12 @@ from voice_stack.tts.settings import TtsSettings
 
 _GIB = 1 << 30
 ENOUGH_MEMORY_BYTES = 2 * _GIB
-ENCODERS = ("libmp3lame", "libopus", "aac", "flac")
+ENCODERS = ("libopus", "aac", "flac")
 EXTRAS = {
     "asr": ("ctranslate2", "faster_whisper", "onnxruntime"),
     "whisper": ("whisper", "torch", "safetensors"),
     "parakeet": ("onnx_asr", "py3langid"),
-    "tts": ("av", "babel", "py3langid", "soxr", "unicode_rbnf"),
+    "tts": ("av", "babel", "lameenc", "py3langid", "soxr", "unicode_rbnf"),
     "piper": ("piper", "onnxruntime"),
     "kokoro": ("kokoro_onnx", "onnxruntime"),
     "debug": ("debugpy",),

@@ -10,7 +10,7 @@ from voice_stack.tts.captions.sentences import describe_sound
 from voice_stack.tts.request import Sound
 from voice_stack.tts.turns import Turns
 from voice_stack.utils.audio.encode import Encoder, open_encoder
-from voice_stack.utils.audio.muxer_output import ExactHead
+from voice_stack.utils.audio.exact_head import ExactHead
 
 HEAD_S = 0.2
 """Length of the first piece that is encoded and sent: every format has some bytes ready after that."""

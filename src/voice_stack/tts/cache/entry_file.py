@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from io import FileIO
 
 from voice_stack.tts.cache.speech_data import Note, SpeechFacts
-from voice_stack.utils.audio.muxer_output import ExactHead
+from voice_stack.utils.audio.exact_head import ExactHead
 
 _FOOTER = struct.Struct("<II8s")
 _MAGIC = b"vspeech1"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from voice_stack.utils.audio.muxer_output import ExactHead
+from voice_stack.utils.audio.exact_head import ExactHead
 
 
 @dataclass(frozen=True, slots=True)

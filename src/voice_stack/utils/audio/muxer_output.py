@@ -1,33 +1,16 @@
-"""What a muxer writes, handed on as it comes; and the true head of the file, which is known only at the end."""
+"""What a muxer writes, handed on as it comes."""
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class ExactHead:
-    """What makes a finished stream the file it would be had its length been known from the start.
-
-    Attributes:
-        replaces: Bytes at the beginning of the stream that give way to it.
-        data: What stands there instead, with the true lengths.
-    """
-
-    replaces: int = 0
-    data: bytes = b""
+from voice_stack.utils.audio.exact_head import ExactHead
 
 
 class MuxerOutput:
     """The file object a muxer writes to.
 
-    At the end of their work the muxers of FLAC and MP3 go back and complete what they wrote first. By then it has been
-    sent, so the completed form is kept apart.
-
-    Args:
-        hides_head: What is written first is only a placeholder and no part of the stream: the Info tag of MP3.
+    At the end of its work the muxer of FLAC goes back and completes what it wrote first. By then it has been sent, so
+    the completed form is kept apart.
     """
 
-    def __init__(self, *, hides_head: bool) -> None:
-        self._hides_head = hides_head
+    def __init__(self) -> None:
         self._position = 0
         self._end = 0
         self._head = bytearray()
@@ -39,7 +22,7 @@ class MuxerOutput:
         """The completed head; it replaces nothing where the muxer never went back."""
         if not self._is_rewritten:
             return ExactHead()
-        return ExactHead(0 if self._hides_head else len(self._head), bytes(self._head))
+        return ExactHead(len(self._head), bytes(self._head))
 
     def seekable(self) -> bool:
         """Muxers complete their heads only where they may go back."""
@@ -79,6 +62,5 @@ class MuxerOutput:
     def _append(self, data: bytes) -> None:
         if self._end == 0:
             self._head += data
-        if self._end or not self._hides_head:
-            self._fresh += data
+        self._fresh += data
         self._end += len(data)
