@@ -54,6 +54,11 @@ def test_transcription_goes_on_with_what_is_left(start_server: StartServer, tmp_
             assert f'voice_stack_fallbacks_total{{kind="{kind}"}} 2.0' in metrics
         unknown = _transcribe(server, model="no-such-model")
         assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "model_not_found")
+        with server.http() as client:
+            # Bazarr gets it, and the right model is asked again when it comes back.
+            heard = [client.post("/asr?output=txt", files={"audio_file": ("a.wav", BELOW_ZERO)}) for _ in range(2)]
+            assert [answer.text.strip() for answer in heard] == ["window 2.0 s."] * 2
+            assert client.get("/status").json()["cache"] == {"hits": 0, "joined": 0, "misses": 2}
         assert "the fake model is broken" in server.log.read_text()
 
 

@@ -8,7 +8,7 @@ from voice_stack.asr.bazarr.film_log import FilmLog
 from voice_stack.asr.bazarr.model_choice import can_do, find_able_model, require_able_model
 from voice_stack.asr.bazarr.query import SUBTITLES, AsrQuery, DetectQuery
 from voice_stack.asr.bazarr.result_cache import ResultCache
-from voice_stack.asr.bazarr.shared_jobs import SharedJobs
+from voice_stack.asr.bazarr.shared_jobs import Made, SharedJobs
 from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.jobs.activity import Asked
 from voice_stack.asr.listening.language_spread import DetectedLanguage, combine
@@ -106,7 +106,7 @@ class BazarrJobs:
         # An English-only model alone knows one answer: better than none.
         return find_able_model(models, store, lambda spec: not spec.english_only) or models.default
 
-    async def detect(self, sample: Sample, path: Path) -> DetectedLanguage:
+    async def detect(self, sample: Sample, path: Path) -> Made[DetectedLanguage]:
         """Hear excerpts of a film until its language is sure, or all of them.
 
         Raises:
@@ -121,15 +121,15 @@ class BazarrJobs:
             async for vote in handle.outputs():
                 assert isinstance(vote, LanguageVote)
                 votes.append(vote)
-                if (found := combine(votes)).is_sure:
-                    return found
+                if combine(votes).is_sure:
+                    break
         finally:
             handle.cancel()
         if not votes:
             raise EngineError("No excerpt of the audio was heard.")
-        return combine(votes)
+        return Made(combine(votes), is_second_best=bool(handle.substitute))
 
-    async def transcribe(self, film: Film, path: Path, log: FilmLog, asked: Asked) -> Transcript:
+    async def transcribe(self, film: Film, path: Path, log: FilmLog, asked: Asked) -> Made[Transcript]:
         """Do what is asked for a film, and show it among the jobs of the server meanwhile.
 
         Raises:
@@ -162,7 +162,7 @@ class BazarrJobs:
             raise UnsupportedValueError(f"model {model!r} cannot do what is asked", param="model")
         return request
 
-    async def _gather(self, transcription: Transcription, log: FilmLog) -> Transcript:
+    async def _gather(self, transcription: Transcription, log: FilmLog) -> Made[Transcript]:
         segments = []
         log.start()
         async for segment in transcription.segments():
@@ -172,12 +172,12 @@ class BazarrJobs:
         run_s = transcription.handle.run_s
         self._speed = transcript.duration_s / run_s if run_s else self._speed
         log.end(transcript.duration_s, run_s, transcription.log_fields())
-        return transcript
+        return Made(transcript, is_second_best=bool(transcription.fallback_headers()))
 
     async def _heed_language(self, film: Film, path: Path) -> Film:
         """The film as a translation where it is asked for as English and clearly is not."""
         sample = Sample(film.digest, self._detecting_model(), DetectionRequest(Path(), film.request.pcm))
-        found = self.languages.find(sample) or await self.detect(sample, path)
+        found = self.languages.find(sample) or (await self.detect(sample, path)).result
         if found.code == "en" or not found.is_sure:
             return film
         models, store = self._service.models, self._service.store

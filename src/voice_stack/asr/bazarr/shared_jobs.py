@@ -20,7 +20,22 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _OUTCOMES = {"joined": "joined", "cached": "hit", "new": "miss"}
-Work = Callable[[Path], Coroutine[object, object, T]]
+
+
+@dataclass(frozen=True, slots=True)
+class Made(Generic[T]):
+    """What a job made.
+
+    Attributes:
+        result: It.
+        is_second_best: It was made in a way that is worth another try: its users get it, but it is not kept.
+    """
+
+    result: T
+    is_second_best: bool
+
+
+Work = Callable[[Path], Coroutine[object, object, Made[T]]]
 
 
 @dataclass(slots=True)
@@ -123,10 +138,11 @@ class SharedJobs(Generic[T]):
         task.add_done_callback(lambda _task: self._end(key, shared, path))
         return shared
 
-    async def _run(self, key: Hashable, work: Coroutine[object, object, T]) -> T:
-        result = await work
-        self._cache.keep(key, await asyncio.to_thread(self._cache.pack, result))
-        return result
+    async def _run(self, key: Hashable, work: Coroutine[object, object, Made[T]]) -> T:
+        made = await work
+        if not made.is_second_best:
+            self._cache.keep(key, await asyncio.to_thread(self._cache.pack, made.result))
+        return made.result
 
     def _end(self, key: Hashable, shared: _Shared[T], path: Path) -> None:
         if self._jobs.get(key) is shared:
