@@ -8,8 +8,8 @@ import psutil
 from running_server import RunningServer, wait_until
 
 QUIET_TIMEOUT_S = 60.0
-GIVEN_BACK_S = 3.0
-"""An engine gives free memory back when it has had nothing to do for a second."""
+GIVEN_BACK_S = 11.0
+"""An engine gives free memory back when it has had nothing to do for a second, the API process every 10 s."""
 _MIB = 1 << 20
 
 

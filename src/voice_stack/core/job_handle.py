@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Literal
@@ -25,10 +24,7 @@ from voice_stack.core.jobs import (
     UnitStarted,
 )
 from voice_stack.core.telemetry.traces import current_context
-
-HIGH_WATER = 32
-"""Outputs nobody has taken yet at which the job is paused: a slow reader must not fill the server's memory."""
-LOW_WATER = 8
+from voice_stack.core.waiting_outputs import WaitingOutputs
 
 Outcome = Literal["done", "failed", "cancelled"]
 
@@ -65,7 +61,7 @@ class JobHandle:
         self.started_at: float | None = None
         self.finished_at: float | None = None
         self._send = send
-        self._outputs: deque[object] = deque()
+        self._outputs = WaitingOutputs()
         self._news = asyncio.Event()
         self._is_paused = False
         self._running: set[int] = set()
@@ -117,8 +113,8 @@ class JobHandle:
         """
         while True:
             while self._outputs:
-                payload = self._outputs.popleft()
-                if self._is_paused and len(self._outputs) <= LOW_WATER:
+                payload = self._outputs.take()
+                if self._is_paused and self._outputs.is_low:
                     self._pause(False)
                 yield payload
             if self.error is not None:
@@ -198,8 +194,8 @@ class JobHandle:
     def _take(self, payload: object) -> None:
         if not self._is_wanted:
             return
-        self._outputs.append(payload)
-        if not self._is_paused and len(self._outputs) >= HIGH_WATER:
+        self._outputs.put(payload)
+        if not self._is_paused and self._outputs.is_full:
             self._pause(True)
         self._news.set()
 

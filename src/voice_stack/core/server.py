@@ -16,6 +16,7 @@ from voice_stack.core.errors import InvalidRequestError, VoiceStackError
 from voice_stack.core.keys import Scope
 from voice_stack.core.layers import add_layers
 from voice_stack.core.limits.stopping import Stopping
+from voice_stack.core.memory_return import returning_memory
 from voice_stack.core.observation_routes import observation_routes
 from voice_stack.core.problems import tell_problem
 from voice_stack.core.settings import CoreSettings
@@ -58,7 +59,7 @@ def create_server(
         ConfigurationError: The file of keys cannot be read.
     """
     stopping = Stopping()
-    observed = with_telemetry(lifespan, server, VERSION)
+    observed = with_telemetry(returning_memory(lifespan), server, VERSION)
     app: FastAPI = FastAPIOffline(title=title, version=VERSION, lifespan=observed, redirect_slashes=False)
     for router in routers:
         app.include_router(router, prefix=settings.api_v1_str, responses=ERROR_RESPONSES)

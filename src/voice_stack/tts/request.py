@@ -70,6 +70,11 @@ class Sound:
     words: tuple[WordTime, ...] = ()
     goes_on: bool = False
 
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the samples."""
+        return self.samples.nbytes
+
 
 @dataclass(frozen=True, slots=True)
 class SpeechSummary:
