@@ -18,7 +18,8 @@ run: $(VENV)/.embedded
 test: $(VENV)/.dev tests/js/node_modules
 	$(BIN)/python -m pytest -q
 
-# What takes long: every packaged voice spoken and understood, sounds in which nobody speaks, hours, memory, restarts.
+# What takes long: every packaged voice spoken and understood, sounds in which nobody speaks, crowds, waits, hours, memory,
+# restarts.
 test-long: $(VENV)/.dev
 	$(BIN)/python -m pytest -q tests/long
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bazarr.film import DETECT, FAKE, GERMAN_LEVEL, asr_target, new_film
-from bazarr.test_sharing import StartServer
 from bazarr.wire import post
+from conftest import StartServer
 from running_server import RunningServer
 from voice_stack.asr.listening.language_spread import EXCERPT_S, combine, excerpt_starts
 from voice_stack.asr.request import LanguageVote

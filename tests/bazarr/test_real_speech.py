@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 
 from bazarr.film import DETECT, asr_target
-from bazarr.test_sharing import StartServer
 from bazarr.wire import post
+from conftest import StartServer
 from piper_speech import RATE, speak
 from running_server import RunningServer
 
