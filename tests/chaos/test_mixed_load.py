@@ -25,6 +25,8 @@ LOOKS = 6
 ONE_COPY = {"ASR_COPIES": "1"}
 """Which copy of the model works, and so has its memory, would depend on what else the machine does."""
 WARM_UP_S = 10.0
+WARM_UP_SHARE = 1 / 30
+"""Of the load that follows: in half an hour the largest requests meet more often than in ten seconds."""
 WARM_UPS = 6
 STEADY_MIB = 4.0
 MAX_GROWTH_MIB = 24.0
@@ -68,7 +70,7 @@ def place(start_server: StartServer, spoken: Callable[[str], bytes], dose: Dose)
 
 
 def test_mixed_load_leaves_nothing_behind(place: Place, dose: Dose) -> None:
-    before = _warm_up(place)
+    before = _warm_up(place, max(WARM_UP_S, dose.load_s * WARM_UP_SHARE))
     journal = asyncio.run(_run_watched(place, dose.load_s))
     after = place.measure()
     print(journal.summary())
@@ -80,11 +82,11 @@ def test_mixed_load_leaves_nothing_behind(place: Place, dose: Dose) -> None:
         assert "Traceback (most" not in server.log.read_text()
 
 
-def _warm_up(place: Place) -> dict[str, Footprint]:
+def _warm_up(place: Place, round_s: float) -> dict[str, Footprint]:
     """Work until nothing grows any more; every kind of request has been met then, however slow the machine is."""
     before: dict[str, Footprint] = {}
     for _ in range(WARM_UPS):
-        asyncio.run(run_loads(place.loads, WARM_UP_S))
+        asyncio.run(run_loads(place.loads, round_s))
         now = place.measure()
         if before and all(now[name].memory_mib < before[name].memory_mib + STEADY_MIB for name in now):
             return now
