@@ -1,5 +1,6 @@
 """Clients that no library would be: slow, deaf, half-finished."""
 
+import http.client
 import json
 import socket
 import time
@@ -30,6 +31,15 @@ def send_slowly(sock: socket.socket, data: bytes, pause_s: float, limit_s: float
         time.sleep(pause_s)
     sock.settimeout(60)
     return sent
+
+
+def ask_health(sock: socket.socket) -> int:
+    """Ask whether the server lives and take the whole answer, so that the next request can follow; its status."""
+    sock.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = http.client.HTTPResponse(sock)
+    answer.begin()
+    answer.read()
+    return answer.status
 
 
 def read_error(sock: socket.socket) -> Answer:
