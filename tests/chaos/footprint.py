@@ -2,14 +2,15 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import psutil
 
 from running_server import RunningServer, wait_until
 
 QUIET_TIMEOUT_S = 60.0
-GIVEN_BACK_S = 11.0
-"""An engine gives free memory back when it has had nothing to do for a second, the API process every 10 s."""
+GIVEN_BACK_S = 6.0
+"""An engine gives free memory back when it has had nothing to do for a second, the API process every 5 s."""
 _MIB = 1 << 20
 
 
@@ -57,14 +58,15 @@ def await_idle(server: RunningServer) -> None:
     server.expect_no_uploads()
 
 
-def await_quiet(server: RunningServer) -> None:
+def await_quiet(*servers: RunningServer) -> None:
     """Nothing is left to do, nobody is connected (not for tests that are themselves), free memory is given back."""
-    await_idle(server)
-    process = psutil.Process(server.process.pid)
-    wait_until(lambda: _connections(process) <= 1, QUIET_TIMEOUT_S, "all connections are closed")
+    for server in servers:
+        await_idle(server)
+        process = psutil.Process(server.process.pid)
+        wait_until(partial(_is_alone, process), QUIET_TIMEOUT_S, "all connections are closed")
     time.sleep(GIVEN_BACK_S)
 
 
-def _connections(process: psutil.Process) -> int:
-    """Open ones; those that wait for their last packet are none any more."""
-    return sum(one.status == psutil.CONN_ESTABLISHED for one in process.net_connections("tcp"))
+def _is_alone(process: psutil.Process) -> bool:
+    """Whether only we are connected; connections that wait for their last packet are none any more."""
+    return sum(one.status == psutil.CONN_ESTABLISHED for one in process.net_connections("tcp")) <= 1

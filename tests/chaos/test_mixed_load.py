@@ -43,8 +43,7 @@ class Place:
     loads: list[Load]
 
     def measure(self) -> dict[str, Footprint]:
-        for server in self.servers.values():
-            await_quiet(server)
+        await_quiet(*self.servers.values())
         return {name: measure(server) for name, server in self.servers.items()}
 
 
@@ -69,6 +68,7 @@ def place(start_server: StartServer, spoken: Callable[[str], bytes], dose: Dose)
         yield Place({"fake asr": fake_asr, "fake tts": fake_tts, "asr": asr, "tts": tts}, loads)
 
 
+@pytest.mark.timeout(3600)
 def test_mixed_load_leaves_nothing_behind(place: Place, dose: Dose) -> None:
     before = _warm_up(place, max(WARM_UP_S, dose.load_s * WARM_UP_SHARE))
     journal = asyncio.run(_run_watched(place, dose.load_s))
