@@ -1,5 +1,6 @@
-"""How much memory there is, and giving back what is not in use."""
+"""How much memory there is, giving back what is not in use, and what the search for garbage looks at."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -42,3 +43,32 @@ print(held - psutil.Process().memory_info().rss)
 def test_what_is_free_goes_back_to_the_system() -> None:
     given = subprocess.run([sys.executable, "-c", FRAGMENTS], check=True, capture_output=True, text=True)
     assert int(given.stdout) > 100_000_000
+
+
+LIVING_AND_GARBAGE = """
+import gc, json, weakref
+from voice_stack.core.memory import freeze_living_objects
+class Node:
+    pass
+def cycle():
+    node = Node()
+    node.itself = node
+    return weakref.ref(node)
+gc.disable()
+living = [[number] for number in range(100_000)]
+garbage = cycle()
+freeze_living_objects()
+later = cycle()
+searched = len(gc.get_objects())
+gc.collect()
+print(json.dumps([searched, garbage() is None, later() is None, len(living)]))
+"""
+
+
+def test_a_collection_searches_only_what_came_after_the_start() -> None:
+    ended = subprocess.run([sys.executable, "-c", LIVING_AND_GARBAGE], capture_output=True, text=True, check=True)
+    searched, is_garbage_freed, is_later_freed, living = json.loads(ended.stdout)
+    assert searched < 1000
+    assert is_garbage_freed
+    assert is_later_freed
+    assert living == 100_000

@@ -9,7 +9,7 @@ from multiprocessing.process import parent_process
 
 from voice_stack.core.engine_worker import Worker
 from voice_stack.core.logging import configure_logging
-from voice_stack.core.memory import use_one_heap
+from voice_stack.core.memory import freeze_living_objects, use_one_heap
 from voice_stack.core.model_repair import verify_before_loading
 from voice_stack.core.parent import end_with_parent
 
@@ -45,6 +45,7 @@ def serve_engine(
     use_one_heap()
     module, _, function = factory.partition(":")
     workload = getattr(import_module(module), function)(config)
+    freeze_living_objects()
     Worker(connection, workload).serve()
     # Threads may be inside native code; a normal interpreter exit would wait for or crash in it.
     os._exit(0)

@@ -17,6 +17,7 @@ from voice_stack.core.limits.connections import ConnectionBounds, bounded_by
 from voice_stack.core.limits.file_limit import affordable_connections, raise_file_limit
 from voice_stack.core.limits.stopping import Stopping
 from voice_stack.core.logging import log_event
+from voice_stack.core.memory import freeze_living_objects
 from voice_stack.core.settings.limits import LimitSettings
 
 KEEP_ALIVE_S = 75
@@ -52,6 +53,11 @@ class GracefulServer(uvicorn.Server):
             watch.daemon = True
             watch.start()
         super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start; what is in memory then stays as long as the server."""
+        await super().startup(sockets)
+        freeze_living_objects()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop in steps; the listening socket stays open till the last, so that everybody gets an answer."""

@@ -1,6 +1,7 @@
-"""How much memory this process may use, which in a container is less than the machine has; and giving it back."""
+"""Memory: how much this process may use, giving it back, and not searching it for garbage over and over."""
 
 import ctypes
+import gc
 import sys
 from functools import cache
 from pathlib import Path
@@ -43,6 +44,15 @@ def give_memory_back() -> None:
     libc = _glibc()
     if libc:
         libc.malloc_trim(0)
+
+
+def freeze_living_objects() -> None:
+    """Free the cycles there are, and let no collection look at what lives now: it lives until the process ends.
+
+    A hundred thousand objects of a started server take a collection 60 ms, in which the process does nothing else.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @cache
