@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from typing import Literal
 
 import av
@@ -15,6 +16,8 @@ from voice_stack.utils.audio.pcm import Samples, bound, silence, to_int16
 # bitexact: the same audio gives the same bytes, with no library version and no random Ogg serial number in them.
 _MUXER_OPTIONS = {"fflags": "+bitexact", "flush_packets": "1"}
 
+_NOISE_SAMPLES = 16_384
+
 
 @dataclass(frozen=True)
 class Codec:
@@ -26,6 +29,7 @@ class Codec:
         sample_format: What the encoder takes, in libav's words (for one channel, planar and packed are the same).
         bit_rate: Bits per second; 0 where nothing is lost.
         options, muxer_options: For the encoder, for the muxer.
+        grain: Noise on every sample, at most this share of it, for an encoder that fails where sound is simple.
     """
 
     name: Literal["libopus", "aac", "flac"]
@@ -34,6 +38,7 @@ class Codec:
     bit_rate: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
     muxer_options: Mapping[str, str] = field(default_factory=dict)
+    grain: float = 0.0
 
 
 class CodecOutput:
@@ -79,10 +84,23 @@ class CodecOutput:
         self._container.close()
 
     def _encode(self, samples: Samples) -> None:
-        values = to_int16(samples) if self._codec.sample_format == "s16" else bound(samples)
+        values = to_int16(samples) if self._codec.sample_format == "s16" else self._roughen(bound(samples))
         frame = av.AudioFrame.from_ndarray(values[np.newaxis], format=self._codec.sample_format, layout="mono")
         frame.sample_rate = self._sample_rate
         frame.time_base = Fraction(1, self._sample_rate)
         frame.pts = self._position
         self._position += len(samples)
         self._container.mux(self._stream.encode(frame))
+
+    def _roughen(self, samples: Samples) -> Samples:
+        if not self._codec.grain:
+            return samples
+        # By the place in the stream: how it is cut into blocks changes no bit of what comes out.
+        noise = np.resize(np.roll(_noise(), -self._position), len(samples))
+        return samples * (1 + self._codec.grain * noise)
+
+
+@cache
+def _noise() -> Samples:
+    """White noise in [-1, 1), the same in every process."""
+    return np.random.default_rng(0).uniform(-1, 1, _NOISE_SAMPLES).astype(np.float32)

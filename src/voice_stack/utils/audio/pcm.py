@@ -30,7 +30,8 @@ def bound(samples: Samples) -> Samples:
     """
     if samples.dtype.kind != "f":
         raise TypeError(f"Samples must be floating-point numbers in [-1, 1], not {samples.dtype}.")
-    bounded: Samples = np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+    bounded: Samples = np.clip(samples, -1.0, 1.0)
+    np.copyto(bounded, 0.0, where=np.isnan(bounded))
     return bounded
 
 
