@@ -1,28 +1,22 @@
 """A `multipart/form-data` body, parsed while it arrives: fields in memory, the one file on disk."""
 
-import errno
-import logging
-import os
 import re
-import tempfile
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from io import FileIO
-from pathlib import Path
 
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from voice_stack.core.errors import InvalidRequestError, StorageFullError
-from voice_stack.core.form import Form, SpooledFile
-from voice_stack.core.spool_folder import own_folder
+from voice_stack.core.errors import InvalidRequestError
+from voice_stack.core.form import Form
+from voice_stack.core.spool import Spool
 
 MAX_FIELDS = 200
 MAX_FIELD_BYTES = 1 << 20
-_WRITE_BYTES = 2 << 20
+MAX_PART_HEADERS = 20
+MAX_PART_HEADER_BYTES = 16 << 10
+MAX_PREAMBLE_BYTES = 64 << 10
 _EXTENDED_FILENAME = re.compile(rb";\s*filename\*\s*=", re.IGNORECASE)
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_logger = logging.getLogger(__name__)
 
 OnFile = Callable[[Mapping[str, list[str]]], None]
 
@@ -34,148 +28,112 @@ class _Part:
     headers: dict[bytes, bytes] = field(default_factory=dict)
     header_name: bytes = b""
     header_value: bytes = b""
+    header_bytes: int = 0
+    header_count: int = 0
     name: str = ""
     is_file: bool = False
     value: bytearray = field(default_factory=bytearray)
 
 
 class FormReader:
-    """Takes the chunks of a body, in order.
-
-    `parse` never touches the disk: file bytes wait until `write`, which a thread may call. A part is a file when it has
-    a `filename`, whatever its type.
+    """Takes the chunks of a body, in order; file bytes go to the spool. A part is a file when it has a `filename`.
 
     Args:
+        boundary: The line that separates the parts.
         file_field: Name of the field that carries the file.
-        spool_dir: Folder for the file; None for the system's.
+        spool: Takes the file.
         on_file: Called where the file begins, with the fields before it; what it raises ends the reading.
+
+    Raises:
+        InvalidRequestError: The boundary cannot be one.
     """
 
-    def __init__(self, file_field: str, spool_dir: Path | None, on_file: OnFile | None = None) -> None:
-        self._file_field, self._spool_dir, self._on_file = file_field, spool_dir, on_file
-        self._parser: MultipartParser | None = None
+    def __init__(self, boundary: bytes, file_field: str, spool: Spool, on_file: OnFile | None = None) -> None:
+        self._file_field, self._spool, self._on_file = file_field, spool, on_file
         self._part = _Part()
         self._fields: dict[str, list[str]] = {}
-        self._field_count = self._field_bytes = self._size = 0
+        self._field_count = self._field_bytes = 0
         self._filename: str | None = None
         self._content_type = ""
-        self._pending, self._pending_bytes = list[memoryview](), 0
-        self._path: Path | None = None
-        self._file: FileIO | None = None
-        self._ended = self._closed = False
-        self._file_lock = threading.Lock()
-
-    def begin(self, boundary: bytes) -> None:
-        """Set the line that separates the parts."""
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._begin_part,
-                "on_header_field": self._add_header_name,
-                "on_header_value": self._add_header_value,
-                "on_header_end": self._end_header,
-                "on_headers_finished": self._end_headers,
-                "on_part_data": self._add_data,
-                "on_part_end": self._end_part,
-                "on_end": self._end,
-            },
-        )
-
-    @property
-    def is_write_due(self) -> bool:
-        """Enough bytes wait to be worth a write."""
-        return self._pending_bytes >= _WRITE_BYTES
+        self._ended = False
+        self._delimiter = b"--" + boundary
+        self._preamble: bytes | None = b""
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin_part,
+                    "on_header_field": self._add_header_name,
+                    "on_header_value": self._add_header_value,
+                    "on_header_end": self._end_header,
+                    "on_headers_finished": self._end_headers,
+                    "on_part_data": self._add_data,
+                    "on_part_end": self._end_part,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError as error:
+            raise _broken(str(error)) from None
 
     def parse(self, chunk: bytes) -> None:
         """Take the next bytes.
 
         Raises:
-            python_multipart.exceptions.FormParserError: They are no multipart body.
-            InvalidRequestError: Its content is not what a form may hold.
+            InvalidRequestError: They are no multipart body, or its content is not what a form may hold.
         """
-        if self._parser is None:
-            raise ValueError("begin() comes before parse()")
-        self._parser.write(chunk)
+        if self._preamble is not None:
+            chunk = self._skip_preamble(self._preamble + chunk)
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            raise _broken(str(error)) from None
 
-    def write(self) -> None:
-        """Append the waiting file bytes to the temporary file.
-
-        Raises:
-            StorageFullError: There is no room for them, or the folder cannot be written.
-        """
-        with self._file_lock:
-            if self._closed or self._filename is None:
-                return
-            try:
-                self._append()
-            except OSError as error:
-                raise self._explain_failure(error) from error
-            self._pending, self._pending_bytes = [], 0
-
-    def _append(self) -> None:
-        if self._file is None:
-            self._path = _create_file(self._spool_dir)
-            self._file = FileIO(self._path, "wb")
-        waiting = memoryview(b"".join(self._pending))
-        while waiting:
-            waiting = waiting[self._file.write(waiting) :]
-
-    def _explain_failure(self, error: OSError) -> StorageFullError:
-        # The folder is for the operator; the client learns what went wrong and how far it came.
-        _logger.error("upload not stored in %s: %s", self._spool_dir or tempfile.gettempdir(), error.strerror)
-        if error.errno not in _NO_ROOM:
-            reason = error.strerror or type(error).__name__
-            return StorageFullError(f"The server cannot store uploads: {reason}.", code="storage_unavailable")
-        return StorageFullError(
-            f"The server has no room for this upload ({error.strerror}; {self._size} bytes had arrived). "
-            "Send a smaller file, or try again when its disk has been cleared."
-        )
+    def _skip_preamble(self, body: bytes) -> bytes:
+        """The body from its first boundary on; what comes before means nothing (RFC 2046, 5.1.1)."""
+        start = 0 if body.startswith(self._delimiter) else body.find(b"\n" + self._delimiter)
+        if start < 0:
+            if len(body) > MAX_PREAMBLE_BYTES:
+                raise _broken(f"its boundary is not in the first {MAX_PREAMBLE_BYTES} bytes")
+            self._preamble = body
+            return b""
+        self._preamble = None
+        return body[start:].lstrip(b"\n")
 
     def finish(self) -> None:
-        """Write what is left, at the end of the body.
+        """The body is at its end.
 
         Raises:
-            InvalidRequestError: The body ended in the middle.
+            InvalidRequestError: It ended in the middle.
         """
+        if self._preamble:
+            raise _broken("its boundary is not in it")
         if not self._ended:
             raise InvalidRequestError("The multipart/form-data body ends early: its closing boundary is missing.")
-        self.write()
-        with self._file_lock:
-            self._close_file()
 
     def form(self) -> Form:
-        """What has been read."""
-        if self._filename is None or self._path is None:
-            return Form(self._fields, None)
-        return Form(self._fields, SpooledFile(self._path, self._filename, self._content_type, self._size))
-
-    def close(self) -> None:
-        """Remove the temporary file.
-
-        A cancelled request does not end the thread that writes for it; whatever that thread does next makes no file.
-        """
-        with self._file_lock:
-            self._closed = True
-            self._close_file()
-            if self._path is not None:
-                self._path.unlink(missing_ok=True)
-
-    def _close_file(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """What has been read, when the spool is finished."""
+        file = None if self._filename is None else self._spool.file(self._filename, self._content_type)
+        return Form(self._fields, file)
 
     def _begin_part(self) -> None:
         self._part = _Part()
 
     def _add_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._count_header(end - start)
         self._part.header_name += data[start:end]
 
     def _add_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._count_header(end - start)
         self._part.header_value += data[start:end]
+
+    def _count_header(self, size: int) -> None:
+        self._part.header_bytes += size
+        if self._part.header_bytes > MAX_PART_HEADER_BYTES or self._part.header_count >= MAX_PART_HEADERS:
+            raise _broken(f"a part has more than {MAX_PART_HEADERS} headers or {MAX_PART_HEADER_BYTES} bytes of them")
 
     def _end_header(self) -> None:
         part = self._part
+        part.header_count += 1
         part.headers[part.header_name.lower()] = part.header_value
         part.header_name = part.header_value = b""
 
@@ -204,14 +162,13 @@ class FormReader:
             raise InvalidRequestError(f"More than one file in field {name!r}; send one per request.", param=name)
         if self._on_file is not None:
             self._on_file(self._fields)
+        self._spool.begin()
         self._filename = filename.decode("utf-8", "replace")
         self._content_type = self._part.headers.get(b"content-type", b"").decode("latin-1")
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         if self._part.is_file:
-            self._size += end - start
-            self._pending.append(memoryview(data)[start:end])
-            self._pending_bytes += end - start
+            self._spool.add(memoryview(data)[start:end])
             return
         self._field_bytes += end - start
         if self._field_bytes > MAX_FIELD_BYTES:
@@ -229,11 +186,8 @@ class FormReader:
         self._ended = True
 
 
-def _create_file(spool_dir: Path | None) -> Path:
-    """A new empty file that only this user can read (mode 0600), in a folder that goes with this process."""
-    descriptor, name = tempfile.mkstemp(suffix=".upload", dir=own_folder(spool_dir))
-    os.close(descriptor)
-    return Path(name)
+def _broken(reason: str) -> InvalidRequestError:
+    return InvalidRequestError(f"The multipart/form-data body is broken: {reason}.")
 
 
 def _decode(data: bytes, what: str) -> str:

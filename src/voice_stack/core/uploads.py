@@ -1,23 +1,23 @@
 """Request bodies: forms with a file, streamed to a private temporary file, and JSON; both with a cap on their size."""
 
 import asyncio
-import json
-import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from voice_stack.core.errors import InvalidRequestError, PayloadTooLargeError, StorageFullError
 from voice_stack.core.form import Form, SpooledFile
+from voice_stack.core.json_text import SoundReader, read_json
 from voice_stack.core.multipart import FormReader, OnFile
+from voice_stack.core.spool import Spool
 
-__all__ = ["Form", "SpooledFile", "receive_file", "receive_form", "receive_json", "spool_bytes"]
+__all__ = ["Form", "SpooledFile", "receive_file", "receive_form", "receive_json", "receive_json_sound"]
 
-_ONLY_FILE = "file"
+_FEW_BYTES = 4 << 10
+_AT_ONCE_BYTES = 64 << 10
 _DRAIN_FACTOR = 4
 _DRAIN_TIMEOUT_S = 30.0
 
@@ -41,14 +41,17 @@ async def receive_form(
         StorageFullError: The disk has no room for the file.
         ClientDisconnect: The client went away before the end.
     """
-    reader = FormReader(file_field, spool_dir, on_file)
+    spool = Spool(spool_dir)
     try:
         async with _draining(request, max_bytes) as chunks:
-            await _read(reader, _boundary(request, file_field), chunks)
+            reader = FormReader(_boundary(request, file_field), file_field, spool, on_file)
+            await _fill(spool, reader.parse, chunks)
+            reader.finish()
+            await asyncio.to_thread(spool.finish)
         yield reader.form()
     finally:
         # No await here: a cancelled request would leave the file behind.
-        reader.close()
+        spool.close()
 
 
 @asynccontextmanager
@@ -60,61 +63,61 @@ async def receive_file(request: Request, *, max_bytes: int, spool_dir: Path | No
         StorageFullError: The disk has no room for the file.
         ClientDisconnect: The client went away before the end.
     """
-    reader = FormReader(_ONLY_FILE, spool_dir)
+    spool = Spool(spool_dir)
+    spool.begin()
     try:
         async with _draining(request, max_bytes) as chunks:
-            await _read_file(reader, request.headers.get("content-type", ""), chunks)
-        yield reader.form()
+            await _fill(spool, spool.add, chunks)
+            await asyncio.to_thread(spool.finish)
+        yield Form({}, spool.file("upload", request.headers.get("content-type", "")))
     finally:
-        reader.close()
+        spool.close()
 
 
 @asynccontextmanager
-async def spool_bytes(data: bytes, content_type: str, *, spool_dir: Path | None) -> AsyncIterator[SpooledFile]:
-    """Put bytes that came in another way where an upload would lie, until the context ends.
+async def receive_json_sound(
+    request: Request, path: tuple[str, str], *, max_bytes: int, spool_dir: Path | None
+) -> AsyncIterator[tuple[object, SpooledFile | None]]:
+    """Receive a JSON body with a file in base64 in it; the file lies on disk until the context ends.
+
+    Args:
+        request: The request; nothing has read its body yet.
+        path: Names of the object that holds the file, and of its string in there.
+        max_bytes: Largest body that is taken, in bytes; all but the file may have 256 KiB.
+        spool_dir: Folder for the file; None for the system's.
+
+    Returns:
+        The body with an empty string in place of the file, and the file; its type is that of a data URL, or empty.
 
     Raises:
-        StorageFullError: The disk has no room for them.
+        PayloadTooLargeError: The body is larger than `max_bytes`, or holds too much besides the file.
+        InvalidRequestError: It is not JSON in UTF-8, or the file no base64.
+        StorageFullError: The disk has no room for the file.
+        ClientDisconnect: The client went away before the end.
     """
-
-    async def chunks() -> AsyncGenerator[bytes, None]:
-        yield data
-
-    reader = FormReader(_ONLY_FILE, spool_dir)
+    spool = Spool(spool_dir)
     try:
-        await _read_file(reader, content_type, chunks())
-        file = reader.form().file
-        assert file is not None
-        yield file
+        async with _draining(request, max_bytes) as chunks:
+            reader = SoundReader(path, spool)
+            # Many marks, one by one, would hold up everybody else.
+            await _fill(spool, reader.parse, chunks, in_thread=True)
+            body = await _read_json(bytes(reader.rest))
+            await asyncio.to_thread(spool.finish)
+        yield body, None if reader.media_type is None else spool.file("upload", reader.media_type)
     finally:
-        reader.close()
+        spool.close()
 
 
-async def _read(reader: FormReader, boundary: bytes, chunks: AsyncIterator[bytes]) -> None:
-    try:
-        reader.begin(boundary)
-        async for chunk in chunks:
-            reader.parse(chunk)
-            if reader.is_write_due:
-                await asyncio.to_thread(reader.write)
-    except FormParserError as error:
-        raise InvalidRequestError(f"The multipart/form-data body is broken: {error}.") from None
-    await asyncio.to_thread(reader.finish)
-
-
-async def _read_file(reader: FormReader, content_type: str, chunks: AsyncIterator[bytes]) -> None:
-    """Read bytes as the only part of a form, whose boundary nobody can have foreseen."""
-    boundary = uuid.uuid4().hex.encode()
-    disposition = f'Content-Disposition: form-data; name="{_ONLY_FILE}"; filename="upload"'
-    head = f"{disposition}\r\nContent-Type: {content_type or 'application/octet-stream'}\r\n\r\n".encode("latin-1")
-
-    async def parts() -> AsyncIterator[bytes]:
-        yield b"--" + boundary + b"\r\n" + head
-        async for chunk in chunks:
-            yield chunk
-        yield b"\r\n--" + boundary + b"--\r\n"
-
-    await _read(reader, boundary, parts())
+async def _fill(
+    spool: Spool, take: Callable[[bytes], None], chunks: AsyncIterator[bytes], *, in_thread: bool = False
+) -> None:
+    async for chunk in chunks:
+        if in_thread and len(chunk) > _FEW_BYTES:
+            await asyncio.to_thread(take, chunk)
+        else:
+            take(chunk)
+        if spool.is_write_due:
+            await asyncio.to_thread(spool.write)
 
 
 async def receive_json(request: Request, *, max_bytes: int) -> object:
@@ -122,24 +125,19 @@ async def receive_json(request: Request, *, max_bytes: int) -> object:
 
     Raises:
         PayloadTooLargeError: The body is larger than `max_bytes`.
-        InvalidRequestError: It is not JSON in UTF-8.
+        InvalidRequestError: It is not JSON in UTF-8, or nested deeper than 32 levels.
         ClientDisconnect: The client went away before the end.
     """
     async with _draining(request, max_bytes) as chunks:
-        body = b"".join([chunk async for chunk in chunks])
+        return await _read_json(b"".join([chunk async for chunk in chunks]))
+
+
+async def _read_json(body: bytes) -> object:
+    """Large ones in a thread, so that nobody else waits for them."""
     try:
-        value: object = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
-        if b"\\u" in body:  # half a surrogate pair is JSON, but no text
-            json.dumps(value, ensure_ascii=False).encode()
+        return read_json(body) if len(body) <= _AT_ONCE_BYTES else await asyncio.to_thread(read_json, body)
     except ValueError as error:
         raise InvalidRequestError(f"The request body is not valid JSON in UTF-8: {error}.") from None
-    except RecursionError:
-        raise InvalidRequestError("The request body is nested too deeply for a JSON request.") from None
-    return value
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _boundary(request: Request, file_field: str) -> bytes:

@@ -1,7 +1,5 @@
 """The ways in which audio arrives: a form, the bare file with options in the query, JSON with base64 inside."""
 
-import base64
-import binascii
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -14,14 +12,13 @@ from voice_stack.asr.schemas import FILE_FIELD
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.work_estimate import SMALL_UPLOAD_BYTES, asks_for_job, least_audio_s, usual_audio_s
 from voice_stack.core.admission.desk import Ticket
-from voice_stack.core.errors import InvalidAudioError, InvalidRequestError
-from voice_stack.core.uploads import Form, receive_file, receive_form, receive_json, spool_bytes
+from voice_stack.core.errors import InvalidRequestError
+from voice_stack.core.uploads import Form, SpooledFile, receive_file, receive_form, receive_json_sound
 
 MAX_JSON_BYTES = 48 * 1024 * 1024
-"""JSON is held in memory whole; this is 36 MiB of audio, more than its only known sender's 25."""
+"""This is 36 MiB of audio, more than the only known sender's 25; nobody asks the queue before it is received."""
 
 _RAW_TYPES = re.compile(r"(audio|video)/.+|application/(octet-stream|ogg|mp4)", re.IGNORECASE)
-_DATA_URL = re.compile(r"data:([^,]*);base64,")
 _PCM_NAMES = {"pcm": "audio/pcm", "pcm16": "audio/pcm", "l16": "audio/L16"}
 
 
@@ -50,10 +47,10 @@ async def receive_audio(request: Request, settings: AsrSettings, ticket: Ticket)
             _show(ticket, int(announced) if announced.isdecimal() else None)
 
     if content_type.lower() == "application/json":
-        body = await receive_json(request, max_bytes=min(max_bytes, MAX_JSON_BYTES))
-        fields, data, audio_type = _read_json_body(body)
-        async with spool_bytes(data, audio_type, spool_dir=spool_dir) as file:
-            yield Form(fields, file)
+        async with receive_json_sound(
+            request, ("input_audio", "data"), max_bytes=min(max_bytes, MAX_JSON_BYTES), spool_dir=spool_dir
+        ) as (body, file):
+            yield _read_json_body(body, file)
     elif _RAW_TYPES.fullmatch(content_type):
         fields = _query_fields(request)
         admit(fields)
@@ -79,32 +76,22 @@ def _query_fields(request: Request) -> dict[str, list[str]]:
     return {name: query.getlist(name) for name in query}
 
 
-def _read_json_body(body: object) -> tuple[dict[str, list[str]], bytes, str]:
-    """Fields as a form would have them, the audio, and its content type."""
+def _read_json_body(body: object, file: SpooledFile | None) -> Form:
+    """The fields as a form would have them, and the file under the type that the body names."""
     if not isinstance(body, dict):
         raise InvalidRequestError("The JSON body must be an object with `model` and `input_audio`.")
     audio = body.pop("input_audio", None)
-    if not isinstance(audio, dict) or not isinstance(audio.get("data"), str):
+    if file is None or not isinstance(audio, dict) or not isinstance(audio.get("data"), str):
         raise InvalidRequestError(
             'input_audio must be an object {"data": "<base64>", "format": "wav"}', param="input_audio"
         )
     fields = {str(name): _field_values(value) for name, value in body.items() if value is not None}
-    return fields, *_decode_audio(audio)
+    audio_type = _PCM_NAMES.get(str(audio.get("format")).lower(), file.content_type)
+    is_type = audio_type.isascii() and audio_type.isprintable()
+    return Form(fields, replace(file, content_type=audio_type if is_type else ""))
 
 
 def _field_values(value: object) -> list[str]:
     if isinstance(value, list):
         return [text for item in value for text in _field_values(item)]
     return [value if isinstance(value, str) else json.dumps(value)]
-
-
-def _decode_audio(audio: Mapping[str, object]) -> tuple[bytes, str]:
-    text, name = str(audio["data"]), str(audio.get("format") or "").lower()
-    audio_type = _PCM_NAMES.get(name, "")
-    if url := _DATA_URL.match(text[:200]):
-        text, audio_type = text[url.end() :], audio_type or url[1]
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidAudioError(f"input_audio.data is no base64: {error}", param="input_audio") from None
-    return data, audio_type if audio_type.isascii() and audio_type.isprintable() else ""

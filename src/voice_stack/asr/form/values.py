@@ -4,7 +4,6 @@ Lists come with `[]` or without, as repeated fields or as one JSON array; object
 (`chunking_strategy[type]=server_vad`) or as one JSON object. A field that is empty counts as absent.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from voice_stack.core.errors import InvalidRequestError
+from voice_stack.core.json_text import read_json
 
 LIST_FIELDS = frozenset(
     {
@@ -118,7 +118,8 @@ def _read_object(name: str, value: str) -> dict[str, object]:
 
 def _read_json(name: str, value: str) -> object:
     try:
-        found: object = json.loads(value)
-    except (ValueError, RecursionError) as error:
+        return read_json(value.encode())
+    except ValueError as error:
         raise InvalidRequestError(f"{name}={value[:100]!r}: broken JSON: {error}", param=name) from None
-    return found
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"{name}={value[:100]!r}: {error.message}", param=name) from None
