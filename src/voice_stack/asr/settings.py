@@ -76,8 +76,15 @@ class AsrSettings(CoreSettings):
     )
     jobs_keep_h: float = Field(24.0, gt=0, description="Hours that a finished job and its result are kept.")
     jobs_at_once: int = Field(2, ge=1, le=64, description="Jobs the engine works on at once; the others wait in line.")
-    max_jobs: int = Field(1000, ge=0, description="Most jobs kept, finished ones included; 0: none are taken.")
-    max_jobs_mb: int = Field(20_480, ge=1, description="Most disk space of all jobs together, in MiB.")
+    max_jobs: int = Field(
+        1000,
+        ge=0,
+        description="Most jobs that are not over, half of them of one API key or, without keys, one address; as many "
+        "finished ones are kept. 0: none are taken.",
+    )
+    max_jobs_mb: int = Field(
+        20_480, ge=1, description="Most disk space of all jobs together, in MiB; the oldest finished ones make room."
+    )
     webhook_allowed: CommaSeparated = Field(
         default_factory=list,
         description="Where a job's `webhook_url` may point, separated by commas: hosts (`hooks.lan`, `hooks.lan:8080`) "

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from voice_stack.asr.jobs.store import default_jobs_dir
+from voice_stack.asr.jobs.store import UNREADABLE, default_jobs_dir
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.cli.checks import Check
 from voice_stack.core.access.exposure import exposure_warnings, has_keys
@@ -65,7 +65,11 @@ def check_folders(asr: AsrSettings, tts: TtsSettings) -> Iterator[Check]:
         yield _check_folder(variable, folder, "FAIL")
     # Without these the servers still work: no background jobs are taken, no speech is kept.
     if asr.max_jobs:
-        yield _check_folder("ASR_JOBS_DIR", asr.jobs_dir or default_jobs_dir(), "WARN")
+        folder = (asr.jobs_dir or default_jobs_dir()).expanduser()
+        yield _check_folder("ASR_JOBS_DIR", folder, "WARN")
+        if unreadable := list(folder.glob(f"*{UNREADABLE}")):
+            found = f"{len(unreadable)} jobs whose records cannot be read: {folder}/*{UNREADABLE}"
+            yield Check("WARN", "background jobs", found, "their uploads are in there; delete what nobody needs")
     if tts.cache_mb:
         yield _check_folder("TTS_CACHE_DIR", tts.cache_dir or default_cache_dir(), "WARN")
 

@@ -23,6 +23,7 @@ VoiceStackError                    500 server_error
 ├── OverloadedError *              503 code overloaded
 ├── ShuttingDownError              503
 ├── EngineUnavailableError         503 code engine_unavailable, with Retry-After
+├── KeysUnreadableError            503 code keys_unreadable
 ├── InsufficientMemoryError        503 code insufficient_memory, not worth a retry
 ├── WorkTimeoutError *             504 the answer was not there in time
 └── StorageFullError               507
@@ -215,6 +216,13 @@ class EngineUnavailableError(VoiceStackError):
     default_code = "engine_unavailable"
     default_param = "model"
     retry_after_s: float = 1.0
+
+
+class KeysUnreadableError(VoiceStackError):
+    """The file of keys is damaged and no other key is known: nobody can be let in."""
+
+    status = 503
+    default_code = "keys_unreadable"
 
 
 class InsufficientMemoryError(VoiceStackError):

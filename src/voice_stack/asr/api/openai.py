@@ -23,6 +23,7 @@ from voice_stack.core.disconnect import finish_unless_disconnected
 from voice_stack.core.form import Form
 from voice_stack.core.ignored_fields import ignored_fields_header
 from voice_stack.core.keep_alive import KeptAliveEvents
+from voice_stack.core.limits.callers import name_caller
 from voice_stack.core.middleware import add_log_fields
 from voice_stack.core.streaming import OwningStreamingResponse
 
@@ -103,7 +104,7 @@ class _Exchange:
 
     async def put_in_line(self, jobs: BackgroundJobs, form: Form) -> Response:
         self.service.prepare(self.checked)
-        job = await jobs.submit(self.checked, form)
+        job = await jobs.submit(self.checked, form, owner=name_caller(self.request.scope))
         location = f"{self.service.settings.public_prefix}/jobs/{job['id']}"
         return JSONResponse(job, 202, {"location": location, **self._headers()})
 

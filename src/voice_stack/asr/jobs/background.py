@@ -72,17 +72,23 @@ class BackgroundJobs:
         for job_id in stopped:
             if not self._book.require(job_id).is_over:
                 await self._book.put_back(job_id)
+        await self._book.save_again()
         await self._book.close()
 
-    async def submit(self, checked: Checked, form: Form) -> dict[str, object]:
+    async def submit(self, checked: Checked, form: Form, owner: str) -> dict[str, object]:
         """Take a job; its upload moves into the folder of the jobs.
+
+        Args:
+            checked: What is asked for.
+            form: As received.
+            owner: Who asks; see `name_caller`.
 
         Raises:
             UnsupportedValueError: The webhook may not be called.
             StorageFullError: No room for a further job.
+            TooManyRequestsError: The owner has half of the room already.
         """
         webhook = Webhook(check_webhook_url(checked.webhook_url, self._allowed)) if checked.webhook_url else None
-        await self._forget_expired()
         record = JobRecord(
             id=new_job_id(),
             created_at=time.time(),
@@ -92,10 +98,12 @@ class BackgroundJobs:
             content_type=checked.file.content_type,
             size_bytes=checked.file.size,
             request_id=request_id_var.get() or "",
+            owner=owner,
             webhook=webhook,
         )
         await self._book.add(record, checked.file.path)
         self._spawn(record.id, self._run(record.id))
+        await self._forget_old()
         return self.describe(record.id)
 
     def list(self, limit: int) -> list[dict[str, object]]:
@@ -208,14 +216,15 @@ class BackgroundJobs:
         self._stop(job_id)
         await self._book.remove(job_id)
 
-    async def _forget_expired(self) -> None:
-        for job_id in self._book.expired():
+    async def _forget_old(self) -> None:
+        for job_id in self._book.outdated():
             await self._remove(job_id)
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
-            await self._forget_expired()
+            await self._forget_old()
+            await self._book.save_again()
 
 
 def read_form(record: JobRecord, path: Path) -> Checked:

@@ -1,6 +1,9 @@
 """The background jobs of one server: their records in memory and on disk, how many fit, how long they stay."""
 
+import contextlib
+import logging
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +13,13 @@ from voice_stack.asr.jobs.store import JobStore, default_jobs_dir
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import StorageFullError, VoiceStackError
+from voice_stack.core.limits.errors import TooManyRequestsError
+from voice_stack.core.logging import log_event
+
+logger = logging.getLogger(__name__)
 
 _MIB = 1 << 20
+_SHARE_RETRY_S = 60.0
 
 
 class JobBook:
@@ -27,6 +35,7 @@ class JobBook:
         self._store = JobStore(settings.jobs_dir or default_jobs_dir())
         self._records: dict[str, JobRecord] = {}
         self._sizes: dict[str, int] = {}
+        self._unsaved: set[str] = set()
         # Since when jobs are over, by a clock that never jumps: one that is set must not end or prolong their time.
         self._over_since: dict[str, float] = {}
 
@@ -53,9 +62,10 @@ class JobBook:
 
         Raises:
             StorageFullError: No room for a further job.
+            TooManyRequestsError: Its owner has half of the room already.
             VoiceStackError: The folder cannot be used.
         """
-        self._require_room(record.size_bytes)
+        self._require_room(record)
         self._records[record.id], self._sizes[record.id] = record, record.size_bytes
         try:
             await self._store.create(record, spooled)
@@ -78,9 +88,22 @@ class JobBook:
         """All jobs, newest first."""
         return (record for record in reversed(self._records.values()) if not self._is_expired(record))
 
-    def expired(self) -> list[str]:
-        """Ids of jobs whose time is over."""
-        return [record.id for record in self._records.values() if self._is_expired(record)]
+    def outdated(self) -> list[str]:
+        """Ids of jobs whose time is over, and of finished ones that are too many or too big.
+
+        Of those the oldest of whoever has most go first: nobody loses results because somebody else sends much.
+        """
+        over = [record for record in self._records.values() if record.is_over]
+        gone = [record for record in over if self._is_expired(record)]
+        kept = [record for record in over if not self._is_expired(record)]
+        used = sum(self._sizes.values()) - sum(self._sizes[record.id] for record in gone)
+        while kept and (0 < self._settings.max_jobs < len(kept) or used > self._settings.max_jobs_mb * _MIB):
+            owner, _ = Counter(record.owner for record in kept).most_common(1)[0]
+            oldest = next(record for record in kept if record.owner == owner)
+            kept.remove(oldest)
+            gone.append(oldest)
+            used -= self._sizes[oldest.id]
+        return [record.id for record in gone]
 
     def places(self) -> dict[str, int]:
         """The jobs that wait and their places in the queue; 1 is next."""
@@ -108,25 +131,37 @@ class JobBook:
         await self._save(replace(record, status="running", starts=record.starts + 1, started_at=time.time()))
 
     async def put_back(self, job_id: str) -> None:
-        """Note that a job was stopped through no fault of its own."""
+        """Note that a job was stopped through no fault of its own; without room for that, a restart counts it."""
         record = self.require(job_id)
-        await self._save(replace(record, status="queued", starts=max(0, record.starts - 1)))
+        with contextlib.suppress(VoiceStackError):
+            await self._save(replace(record, status="queued", starts=max(0, record.starts - 1)))
 
     async def complete(self, job_id: str, transcript: Transcript) -> None:
-        """Keep a job's result."""
-        self._sizes[job_id] = await self._store.save_result(job_id, transcript)
-        record = self.require(job_id)
-        done = replace(record, audio_s=round(transcript.duration_s, 3), language=transcript.language)
-        await self._save(replace(done, status="completed", finished_at=time.time()))
+        """Keep a job's result; it is completed when disk and memory say so, not before.
+
+        Raises:
+            VoiceStackError: It cannot be kept.
+        """
+        done = replace(self.require(job_id), audio_s=round(transcript.duration_s, 3), language=transcript.language)
+        done = replace(done, status="completed", finished_at=time.time())
+        self._sizes[job_id] = await self._store.complete(done, transcript)
+        self._note(done)
 
     async def end(self, job_id: str, status: Status, error: JobError | None = None) -> None:
-        """Note the end of a job without a result."""
+        """Note the end of a job without a result; where the disk cannot, a restarted server has it as failed."""
         self._sizes[job_id] = 0
-        await self._save(replace(self.require(job_id), status=status, error=error, finished_at=time.time()))
+        self._note(replace(self.require(job_id), status=status, error=error, finished_at=time.time()))
+        await self._save_over(job_id)
 
     async def note_webhook(self, job_id: str, webhook: Webhook) -> None:
         """Keep how telling the end of a job went."""
-        await self._save(replace(self.require(job_id), webhook=webhook))
+        self._note(replace(self.require(job_id), webhook=webhook))
+        await self._save_over(job_id)
+
+    async def save_again(self) -> None:
+        """Write the ends that the disk had no room for."""
+        for job_id in list(self._unsaved):
+            await self._save_over(job_id)
 
     async def load_result(self, job_id: str) -> Transcript:
         """The result of a completed job."""
@@ -137,28 +172,49 @@ class JobBook:
         self._records.pop(job_id, None)
         self._sizes.pop(job_id, None)
         self._over_since.pop(job_id, None)
+        self._unsaved.discard(job_id)
         await self._store.remove(job_id)
 
     async def _save(self, record: JobRecord) -> None:
+        self._note(record)
+        await self._store.save(record)
+
+    async def _save_over(self, job_id: str) -> None:
+        try:
+            await self._store.save(self._records[job_id])
+            self._unsaved.discard(job_id)
+        except VoiceStackError as error:
+            self._unsaved.add(job_id)
+            log_event(logger, logging.ERROR, "the end of a job is not kept yet", job=job_id, reason=error.message)
+
+    def _note(self, record: JobRecord) -> None:
         self._records[record.id] = record
         if record.is_over:
             self._over_since.setdefault(record.id, time.monotonic())
-        await self._store.save(record)
 
     def _is_expired(self, record: JobRecord) -> bool:
         over_since = self._over_since.get(record.id)
         return over_since is not None and over_since + self.keep_s < time.monotonic()
 
-    def _require_room(self, size_bytes: int) -> None:
-        count, limit = len(self._records), self._settings.max_jobs
+    def _require_room(self, new: JobRecord) -> None:
+        open_jobs = [record for record in self._records.values() if not record.is_over]
+        count, limit = len(open_jobs), self._settings.max_jobs
         if count >= limit:
             raise StorageFullError(
-                f"The server keeps {count} jobs of at most {limit} (ASR_MAX_JOBS): "
-                "remove some with DELETE /jobs/{id}."
+                f"{count} jobs are not over yet, of at most {limit} (ASR_MAX_JOBS): wait, or cancel some with "
+                "DELETE /jobs/{id}."
             )
-        used, most = sum(self._sizes.values()), self._settings.max_jobs_mb * _MIB
-        if used + size_bytes > most:
+        used, most = sum(self._sizes[record.id] for record in open_jobs), self._settings.max_jobs_mb * _MIB
+        if used + new.size_bytes > most:
             raise StorageFullError(
-                f"The jobs take {used} bytes of at most {most} (ASR_MAX_JOBS_MB) and this upload has {size_bytes}: "
-                "remove some with DELETE /jobs/{id}."
+                f"Jobs that are not over take {used} bytes of at most {most} (ASR_MAX_JOBS_MB) and this upload has "
+                f"{new.size_bytes}: wait, or cancel some with DELETE /jobs/{{id}}."
+            )
+        own = [record.size_bytes for record in open_jobs if record.owner == new.owner]
+        if own and (len(own) >= limit // 2 or sum(own) + new.size_bytes > most // 2):
+            raise TooManyRequestsError(
+                f"{len(own)} jobs of yours are not over yet, with {sum(own)} bytes; one client may have half of "
+                f"{limit} jobs (ASR_MAX_JOBS) and of {most} bytes (ASR_MAX_JOBS_MB): wait until one is over.",
+                retry_after_s=_SHARE_RETRY_S,
+                code="too_many_jobs",
             )

@@ -66,6 +66,7 @@ class JobRecord:
         fields: The form as it was sent, so that a restarted server reads it the way the first one did.
         filename: The upload's name as the client sent it; `content_type` and `size_bytes` are the upload's, too.
         request_id: The HTTP request it came with, for the logs.
+        owner: The key or the address it came from; see `name_caller`.
         starts: How often the engine was given this job; more than once after the server was stopped meanwhile.
         audio_s: Length of the audio, known when completed; `language` is its language.
     """
@@ -78,6 +79,7 @@ class JobRecord:
     content_type: str
     size_bytes: int
     request_id: str = ""
+    owner: str = ""
     status: Status = "queued"
     starts: int = 0
     started_at: float | None = None

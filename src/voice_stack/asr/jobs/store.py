@@ -3,9 +3,11 @@
 JOBS_DIR/job_.../job.json      the record, replaced as a whole
 JOBS_DIR/job_.../upload        the audio
 JOBS_DIR/job_.../result.json   the transcript
+JOBS_DIR/job_....unreadable    a job whose record cannot be read, as it was
 """
 
 import asyncio
+import contextlib
 import errno
 import json
 import logging
@@ -29,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 _RECORD = TypeAdapter(JobRecord)
 _TRANSCRIPT = TypeAdapter(Transcript)
+UNREADABLE = ".unreadable"
+"""Ends the name of a folder whose record cannot be read: it waits for the operator, and is no job any more."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,12 +80,15 @@ class JobStore:
         await self._do(self._create, record, spooled)
 
     async def save(self, record: JobRecord) -> None:
-        """Replace a job's record; the upload goes when the job is over."""
+        """Replace a job's record; what else there was goes first when the job is over without a result.
+
+        So a failed or cancelled job never goes on after a restart, though its end may not have been written.
+        """
         await self._do(self._save, record)
 
-    async def save_result(self, job_id: str, transcript: Transcript) -> int:
-        """Keep the result; returns its size in bytes."""
-        return await self._do(self._save_result, job_id, transcript)
+    async def complete(self, record: JobRecord, transcript: Transcript) -> int:
+        """Keep the result, then the record that speaks of it; returns the result's size in bytes."""
+        return await self._do(self._complete, record, transcript)
 
     async def load_result(self, job_id: str) -> Transcript:
         """The result of a completed job.
@@ -142,12 +149,20 @@ class JobStore:
     def _read(self, folder: Path) -> JobRecord | None:
         try:
             record = _RECORD.validate_json((folder / "job.json").read_bytes())
-        except (FileNotFoundError, ValidationError) as error:
+            if record.id == folder.name:
+                return record
+            reason = f"it is the record of {record.id}"
+        except FileNotFoundError:
             # The server died while the job was being taken, before it had said so to anybody.
-            log_event(logger, logging.WARNING, "job removed: no readable record", job=folder.name, reason=str(error))
-            shutil.rmtree(folder)
+            log_event(logger, logging.WARNING, "job removed: no record", job=folder.name)
+            shutil.rmtree(folder, ignore_errors=True)
             return None
-        return record if record.id == folder.name else None
+        except (OSError, ValidationError) as error:
+            reason = str(error)
+        log_event(logger, logging.ERROR, "job put aside: its record cannot be read", job=folder.name, reason=reason)
+        with contextlib.suppress(OSError):
+            folder.rename(folder.with_name(folder.name + UNREADABLE))
+        return None
 
     def _create(self, record: JobRecord, spooled: Path) -> None:
         self._own()
@@ -162,14 +177,18 @@ class JobStore:
 
     def _save(self, record: JobRecord) -> None:
         folder = self._folder / record.id
+        if record.is_over and record.status != "completed":
+            (folder / "upload").unlink(missing_ok=True)
+            (folder / "result.json").unlink(missing_ok=True)
         _replace(folder / "job.json", _RECORD.dump_json(record))
         if record.is_over:
             (folder / "upload").unlink(missing_ok=True)
 
-    def _save_result(self, job_id: str, transcript: Transcript) -> int:
+    def _complete(self, record: JobRecord, transcript: Transcript) -> int:
         # The standard library's JSON keeps numbers that are none, which a transcript may hold.
         content = json.dumps(asdict(transcript), ensure_ascii=False).encode()
-        _replace(self._folder / job_id / "result.json", content)
+        _replace(self._folder / record.id / "result.json", content)
+        self._save(record)
         return len(content)
 
     def _load_result(self, job_id: str) -> Transcript:
@@ -188,8 +207,12 @@ class JobStore:
 def _replace(path: Path, content: bytes) -> None:
     """Write a file that is there whole or not at all, power cuts included."""
     temporary = path.with_suffix(".part")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

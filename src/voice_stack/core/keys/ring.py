@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 
-from voice_stack.core.errors import ConfigurationError
+from voice_stack.core.errors import ConfigurationError, KeysUnreadableError
 from voice_stack.core.keys.file import KeyFile, Signature
 from voice_stack.core.keys.last_use import LastUse
 from voice_stack.core.keys.named_key import NamedKey, hash_key, plain_keys
@@ -61,21 +61,33 @@ class KeyRing:
     async def refresh(self) -> None:
         """Read the file again if it has changed; looks at it four times a second at most.
 
-        A file that is damaged meanwhile is told in the log, and the keys stay as they were.
+        A file that is damaged meanwhile is told in the log, and the keys stay as they were. Where there were none yet,
+        nobody is let in: whoever wrote that file wanted keys to be needed.
+
+        Raises:
+            KeysUnreadableError: The file is damaged, and no key is known.
         """
-        if time.monotonic() < self._next_check_s:
-            return
-        self._next_check_s = time.monotonic() + CHECK_INTERVAL_S
+        if time.monotonic() >= self._next_check_s:
+            self._next_check_s = time.monotonic() + CHECK_INTERVAL_S
+            await self._check()
+        if self._problem is not None and not self._plain and not self._named:
+            raise KeysUnreadableError(
+                "This server cannot read its file of API keys and lets nobody in until that is mended; to its "
+                "operator `voice-stack doctor` says what is wrong."
+            )
+
+    async def _check(self) -> None:
         try:
             await asyncio.to_thread(self._read_if_changed)
         except ConfigurationError as error:
             if error.message != self._problem:
                 self._problem = error.message
                 log_event(_log, logging.ERROR, "the keys stay as they were", reason=error.message)
+            self._named = self._named or ()
 
     def _read_if_changed(self) -> None:
         signature = self._file.signature()
-        if signature == self._signature:
+        if signature == self._signature and self._problem is None:
             return
         named = self._file.read()
         if named is None and self._named is not None:

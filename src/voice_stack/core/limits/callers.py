@@ -5,6 +5,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from starlette.types import Scope
+
 from voice_stack.core.limits.token_bucket import TokenBucket
 
 MAX_CALLERS = 10_000
@@ -73,3 +75,12 @@ def name_client(host: str) -> str:
             return str(address.ipv4_mapped)
         return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False))
     return str(address)
+
+
+def name_caller(scope: Scope) -> str:
+    """Who sent a request, where all that one caller has is counted together: by key, or by address without keys."""
+    key: LimitedKey | None = scope.get("state", {}).get("api_key")
+    client = scope.get("client")
+    if key is not None:
+        return f"key {key.name}"
+    return f"client {name_client(client[0])}" if client else "client unknown"
