@@ -1,6 +1,5 @@
 """The background jobs of one server: their records in memory and on disk, how many fit, how long they stay."""
 
-import contextlib
 import logging
 import time
 from collections import Counter
@@ -131,10 +130,9 @@ class JobBook:
         await self._save(replace(record, status="running", starts=record.starts + 1, started_at=time.time()))
 
     async def put_back(self, job_id: str) -> None:
-        """Note that a job was stopped through no fault of its own; without room for that, a restart counts it."""
+        """Note that a job was stopped through no fault of its own."""
         record = self.require(job_id)
-        with contextlib.suppress(VoiceStackError):
-            await self._save(replace(record, status="queued", starts=max(0, record.starts - 1)))
+        await self._save(replace(record, status="queued", starts=max(0, record.starts - 1)))
 
     async def complete(self, job_id: str, transcript: Transcript) -> None:
         """Keep a job's result; it is completed when disk and memory say so, not before.
@@ -150,18 +148,18 @@ class JobBook:
     async def end(self, job_id: str, status: Status, error: JobError | None = None) -> None:
         """Note the end of a job without a result; where the disk cannot, a restarted server has it as failed."""
         self._sizes[job_id] = 0
-        self._note(replace(self.require(job_id), status=status, error=error, finished_at=time.time()))
-        await self._save_over(job_id)
+        await self._save(replace(self.require(job_id), status=status, error=error, finished_at=time.time()))
 
     async def note_webhook(self, job_id: str, webhook: Webhook) -> None:
         """Keep how telling the end of a job went."""
-        self._note(replace(self.require(job_id), webhook=webhook))
-        await self._save_over(job_id)
+        await self._save(replace(self.require(job_id), webhook=webhook))
 
     async def save_again(self) -> None:
-        """Write the ends that the disk had no room for."""
+        """Write the records that the disk had no room for."""
         for job_id in list(self._unsaved):
-            await self._save_over(job_id)
+            self._unsaved.discard(job_id)
+            if job_id in self._records:
+                await self._save(self._records[job_id])
 
     async def load_result(self, job_id: str) -> Transcript:
         """The result of a completed job."""
@@ -176,16 +174,14 @@ class JobBook:
         await self._store.remove(job_id)
 
     async def _save(self, record: JobRecord) -> None:
+        """Keep a record in memory, and on disk as soon as that has room: no job fails for want of that alone."""
         self._note(record)
-        await self._store.save(record)
-
-    async def _save_over(self, job_id: str) -> None:
         try:
-            await self._store.save(self._records[job_id])
-            self._unsaved.discard(job_id)
+            await self._store.save(record)
+            self._unsaved.discard(record.id)
         except VoiceStackError as error:
-            self._unsaved.add(job_id)
-            log_event(logger, logging.ERROR, "the end of a job is not kept yet", job=job_id, reason=error.message)
+            self._unsaved.add(record.id)
+            log_event(logger, logging.ERROR, "the state of a job is not kept yet", job=record.id, reason=error.message)
 
     def _note(self, record: JobRecord) -> None:
         self._records[record.id] = record

@@ -1,0 +1,232 @@
+"""What servers keep: jobs when one client sends many and when the disk is full, records and keys that are damaged."""
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+
+from cli.commands import doctor
+from cli.conftest import environment as environment
+from e2e.sound import tone
+from e2e.test_jobs import FAKE, ONE_AT_ONCE, await_status, error, job, submit
+from running_server import RunningServer, wait_until
+from voice_stack.core.keys import KeyFile, make_key
+
+StartServer = Callable[..., AbstractContextManager[RunningServer]]
+URL = "/v1/audio/transcriptions"
+SLEEP = {"prompt": "sleep=600", "language": "en"}
+
+
+def send(client: httpx2.Client, length_s: float = 1.0, key: str = "", **fields: str) -> httpx2.Response:
+    form = {"model": "whisper-1", "background": "true", **fields}
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    return client.post(URL, data=form, files={"file": ("a.wav", tone(length_s))}, headers=headers)
+
+
+def test_jobs_that_are_over_take_no_places(start_server: StartServer) -> None:
+    with start_server("asr", ASR_MAX_JOBS="4", **FAKE) as server, server.http() as client:
+        ids = []
+        for _ in range(12):
+            ids.append(submit(client))
+            await_status(client, ids[-1], "completed")
+        for _ in range(6):
+            ids.append(submit(client, **SLEEP))
+            assert client.delete(f"/v1/jobs/{ids[-1]}").json()["status"] == "cancelled"
+        ids.append(submit(client))
+        await_status(client, ids[-1], "completed")
+        kept = [found["id"] for found in client.get("/v1/jobs").json()["data"]]
+        # The oldest are forgotten when a job is taken; that one is over by now, too.
+        assert kept == ids[: -len(kept) - 1 : -1]
+        assert 4 <= len(kept) <= 5
+        assert client.get(f"/v1/jobs/{ids[0]}").status_code == 404
+
+
+def test_big_results_make_room_for_new_jobs(start_server: StartServer) -> None:
+    with start_server("asr", ASR_MAX_JOBS_MB="1", **FAKE) as server, server.http() as client:
+        ids = []
+        for _ in range(8):
+            # About 200 kB of result: windows with their words.
+            ids.append(submit(client, 30.0, prompt="x" * 100, **{"timestamp_granularities[]": "word", **VERBOSE}))
+            await_status(client, ids[-1], "completed")
+        assert client.get(f"/v1/jobs/{ids[-1]}/result").status_code == 200
+
+
+VERBOSE = {"response_format": "verbose_json"}
+
+
+def test_one_key_has_half_of_the_places(start_server: StartServer, tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    keys = {}
+    for name in ("ann", "bob"):
+        keys[name], record = make_key(name, ["asr"])
+        file.add(record)
+    settings = {**ONE_AT_ONCE, "ASR_MAX_JOBS": "6", "API_KEYS_FILE": str(file.path)}
+    with start_server("asr", **settings) as server, server.http() as client:
+        for _ in range(3):
+            assert send(client, key=keys["ann"], **SLEEP).status_code == 202
+        refused = send(client, key=keys["ann"], **SLEEP)
+        assert error(refused, 429)["code"] == "too_many_jobs"
+        assert int(refused.headers["retry-after"]) > 0
+        answers = [send(client, key=keys["bob"], **SLEEP) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [202] * 3
+        assert "(ASR_MAX_JOBS)" in error(send(client, key=keys["bob"]), 507)["message"]
+        bearer = {"authorization": f"Bearer {keys['ann']}"}
+        client.delete(f"/v1/jobs/{answers[0].json()['id']}", headers=bearer)
+        assert send(client, key=keys["bob"], **SLEEP).status_code == 202
+
+
+def test_one_address_has_half_of_the_disk(start_server: StartServer) -> None:
+    with start_server("asr", ASR_MAX_JOBS_MB="2", **ONE_AT_ONCE) as server, server.http() as client:
+        # The first may be larger than the half.
+        assert send(client, 40.0, **SLEEP).status_code == 202
+        assert error(send(client, 1.0), 429)["code"] == "too_many_jobs"
+
+
+def test_results_are_not_lost_because_somebody_else_sends_much(start_server: StartServer, tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    keys = {}
+    for name in ("ann", "bob"):
+        keys[name], record = make_key(name, ["asr"])
+        file.add(record)
+    settings = {**FAKE, "ASR_MAX_JOBS": "4", "API_KEYS_FILE": str(file.path)}
+    with start_server("asr", **settings) as server, server.http() as client:
+        client.headers["authorization"] = f"Bearer {keys['ann']}"
+        first = submit(client)
+        await_status(client, first, "completed")
+        client.headers["authorization"] = f"Bearer {keys['bob']}"
+        for _ in range(10):
+            await_status(client, submit(client), "completed")
+        assert client.get(f"/v1/jobs/{first}/result").status_code == 200
+
+
+@pytest.mark.parametrize(("limit_bytes", "length_s"), [(10, 2.0), (2_000, 60.0)])
+def test_end_on_a_full_disk_is_the_same_after_a_restart(
+    start_server: StartServer, tmp_path: Path, limit_bytes: int, length_s: float
+) -> None:
+    """With the lower limit not even the record fits, with the higher one the result alone does not."""
+    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **ONE_AT_ONCE}
+    with start_server("asr", **folder) as server, server.http() as client:
+        failed = submit(client, length_s, prompt="sleep=0.05", language="en")
+        cancelled = submit(client, **SLEEP)
+        await_status(client, failed, "running")
+        # Nobody takes this limit back: the server is killed under it.
+        psutil.Process(server.process.pid).rlimit(psutil.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+        told = await_status(client, failed, "failed", "completed")
+        assert told["status"] == "failed", told
+        assert told["error"]["code"] == "storage_full"  # type: ignore[index]
+        assert client.delete(f"/v1/jobs/{cancelled}").json()["status"] == "cancelled"
+        server.process.kill()
+        server.process.wait(10)
+    with start_server("asr", **folder) as server, server.http() as client:
+        assert await_status(client, failed, "failed", "completed")["status"] == "failed"
+        again = await_status(client, cancelled, "failed", "cancelled", "completed", timeout_s=10)
+        assert again["status"] in {"failed", "cancelled"}
+        if limit_bytes > 1000:
+            assert again["status"] == "cancelled"
+            assert job(client, failed)["error"]["code"] == "storage_full"  # type: ignore[index]
+        await_status(client, submit(client), "completed")
+        names = {path.name for path in (tmp_path / "jobs").rglob("*") if path.is_file()}
+        assert names <= {".lock", "job.json", "result.json"}
+
+
+def test_end_is_written_when_the_disk_has_room_again(start_server: StartServer, tmp_path: Path) -> None:
+    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **ONE_AT_ONCE}
+    with start_server("asr", **folder) as server, server.http() as client:
+        cancelled = submit(client, **SLEEP)
+        await_status(client, cancelled, "running")
+        with server.file_limit(10):
+            client.delete(f"/v1/jobs/{cancelled}")
+        assert json.loads((tmp_path / "jobs" / cancelled / "job.json").read_text())["status"] == "running"
+    assert json.loads((tmp_path / "jobs" / cancelled / "job.json").read_text())["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("content", [b'{"id": "job_', b"\0" * 500, b"", b"[" * 100_000, b'{"id": "job_1"}', None])
+def test_unreadable_record_keeps_its_upload(
+    start_server: StartServer, environment: dict[str, str], tmp_path: Path, content: bytes | None
+) -> None:
+    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **ONE_AT_ONCE}
+    with start_server("asr", **folder) as server, server.http() as client:
+        torn, other = submit(client, **SLEEP), submit(client)
+        await_status(client, torn, "running")
+        server.process.kill()
+        server.process.wait(10)
+    place = tmp_path / "jobs" / torn
+    upload = (place / "upload").read_bytes()
+    if content is None:
+        record = json.loads((place / "job.json").read_text())
+        content = json.dumps({**record, "id": "job_" + "0" * 32}).encode()
+    (place / "job.json").write_bytes(content)
+    with start_server("asr", **folder, ASR_MAX_JOBS="1") as server, server.http() as client:
+        await_status(client, other, "completed")
+        assert client.get(f"/v1/jobs/{torn}").status_code == 404
+        await_status(client, submit(client), "completed")
+        assert torn in server.log.read_text()
+    aside = tmp_path / "jobs" / f"{torn}.unreadable"
+    assert (aside / "upload").read_bytes() == upload
+    assert (aside / "job.json").read_bytes() == content
+    _, rows = doctor(environment | folder)
+    assert rows["background jobs"]["status"] == "WARN"
+    assert rows["background jobs"]["detail"].startswith("1 jobs")
+
+
+def ask(client: httpx2.Client, key: str = "", path: str = "/v1/models") -> httpx2.Response:
+    return client.get(path, headers={"authorization": f"Bearer {key}"} if key else {})
+
+
+def test_a_first_file_of_keys_that_is_damaged_opens_nothing(
+    start_server: StartServer, environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "keys.json"
+    with start_server("asr", **FAKE, API_KEYS_FILE=str(path)) as server, server.http() as client:
+        assert ask(client).status_code == 200
+        path.write_text('{"version": 1,\n "keys": [\n  {"id": "key_0",,\n')
+        wait_until(lambda: ask(client).status_code != 200, 5, "the file is seen")
+        for answer in (ask(client), ask(client, "some-key"), send(client)):
+            assert error(answer, 503)["code"] == "keys_unreadable"
+            assert str(path) not in answer.text
+        assert {client.get(open_path).status_code for open_path in ("/health", "/ready", "/docs")} == {200}
+        code, rows = doctor(environment | {"API_KEYS_FILE": str(path)})
+        told = rows["access (ASR_HOST)"]
+        assert (code, told["status"]) == (1, "FAIL")
+        assert str(path) in told["detail"]
+        assert "line 3" in told["detail"]
+        path.unlink()
+        wait_until(lambda: ask(client).status_code == 401, 5, "the file is gone: keys are needed all the same")
+        key, record = make_key("ann", ["asr"])
+        KeyFile(path).add(record)
+        wait_until(lambda: ask(client, key).status_code == 200, 5, "the key is known")
+        assert ask(client).status_code == 401
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root reads everything")
+def test_a_first_file_of_keys_that_may_not_be_read_opens_nothing(start_server: StartServer, tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    with start_server("asr", **FAKE, API_KEYS_FILE=str(path)) as server, server.http() as client:
+        key, record = make_key("ann", ["asr"])
+        KeyFile(tmp_path / "new.json").add(record)
+        (tmp_path / "new.json").chmod(0)
+        (tmp_path / "new.json").rename(path)
+        wait_until(lambda: ask(client).status_code == 503, 5, "the file is seen")
+        path.chmod(stat.S_IRUSR)
+        wait_until(lambda: ask(client, key).status_code == 200, 5, "the key is known")
+
+
+def test_plain_keys_go_on_beside_a_damaged_file(start_server: StartServer, tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    settings = {"API_KEYS_FILE": str(path), "API_KEYS": "a-plain-key-of-the-environment", **FAKE}
+    with start_server("asr", **settings) as server, server.http() as client:
+        path.write_text("{")
+        wait_until(lambda: "the keys stay as they were" in _seen(client, server), 5, "the damage is told")
+        assert ask(client, settings["API_KEYS"]).status_code == 200
+        assert ask(client).status_code == 401
+
+
+def _seen(client: httpx2.Client, server: RunningServer) -> str:
+    ask(client)
+    return server.log.read_text()
