@@ -47,17 +47,19 @@ def test_jobs_that_are_over_take_no_places(start_server: StartServer) -> None:
         assert client.get(f"/v1/jobs/{ids[0]}").status_code == 404
 
 
-def test_big_results_make_room_for_new_jobs(start_server: StartServer) -> None:
-    with start_server("asr", ASR_MAX_JOBS_MB="1", **FAKE) as server, server.http() as client:
-        ids = []
-        for _ in range(8):
-            # About 200 kB of result: windows with their words.
-            ids.append(submit(client, 30.0, prompt="x" * 100, **{"timestamp_granularities[]": "word", **VERBOSE}))
-            await_status(client, ids[-1], "completed")
-        assert client.get(f"/v1/jobs/{ids[-1]}/result").status_code == 200
-
-
-VERBOSE = {"response_format": "verbose_json"}
+def test_big_results_make_room_for_new_jobs(start_server: StartServer, tmp_path: Path) -> None:
+    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), "ASR_MAX_JOBS_MB": "1", **FAKE}
+    with start_server("asr", **folder) as server, server.http() as client:
+        big, small = submit(client), submit(client)
+        for job_id in (big, small):
+            await_status(client, job_id, "completed")
+    with (tmp_path / "jobs" / big / "result.json").open("ab") as result:
+        result.write(b" " * (1 << 20))
+    with start_server("asr", **folder) as server, server.http() as client:
+        assert client.get(f"/v1/jobs/{big}/result").status_code == 200
+        await_status(client, submit(client), "completed")
+        assert client.get(f"/v1/jobs/{big}").status_code == 404
+        assert client.get(f"/v1/jobs/{small}/result").status_code == 200
 
 
 def test_one_key_has_half_of_the_places(start_server: StartServer, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, Payl
 from voice_stack.core.spool import Spool
 
 MAX_DEPTH = 32
+MAX_CONTAINERS = 10_000
+"""Lists and objects: each takes much more memory, and time, than its bytes."""
 MAX_REST_BYTES = 256 << 10
 """What a body may hold besides its file."""
 # An end that is missing must not send the search through the rest of the text for each quote in it.
@@ -31,9 +33,11 @@ def read_json(text: bytes) -> object:
 
     Raises:
         ValueError: It is not JSON in UTF-8, or holds what is no text.
-        InvalidRequestError: It is nested deeper than 32 levels.
+        InvalidRequestError: It is nested deeper than 32 levels, or holds more than 10,000 lists and objects.
     """
     brackets = _STRING.sub(b"", text).translate(_STEPS, _NO_BRACKETS)
+    if len(brackets) > 2 * MAX_CONTAINERS:
+        raise InvalidRequestError(f"The JSON holds more than {MAX_CONTAINERS} lists and objects.")
     if max(accumulate(memoryview(brackets).cast("b")), default=0) > MAX_DEPTH:
         raise InvalidRequestError(f"The JSON is nested too deeply: more than {MAX_DEPTH} levels.")
     value: object = json.loads(text.decode("utf-8-sig"), parse_constant=_refuse_constant)
