@@ -135,6 +135,8 @@ def test_sound_is_found_in_every_spelling(fake_asr: RunningServer, spelling: str
         ('{"data":"' + "A" * 4001 + '"}', "input_audio", "no base64"),
         ('{"data":"' + "A" * 400 + '\\"' + "A" * 400 + '"}', "input_audio", "no base64"),
         ('{"data":"' + "A" * 400 + "\\n" * 40 + '"}', "input_audio", "no base64"),
+        ('{"data":"' + "A" * 400 + "\\U002B" + "A" * 399 + '"}', "input_audio", "no base64"),
+        ('{"data":"' + "A" * 400 + "\\u005c/" + "A" * 399 + '"}', "input_audio", "no base64"),
         ('{"data":"data:audio/wav,' + BASE64 + '"}', "input_audio", "no base64"),
         ('{"data":"' + BASE64, None, "not valid JSON"),
         ('{"data":"' + BASE64 + '"', None, "not valid JSON"),

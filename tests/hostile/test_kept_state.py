@@ -1,8 +1,6 @@
 """What servers keep: jobs when one client sends many and when the disk is full, records and keys that are damaged."""
 
 import json
-import os
-import stat
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -206,16 +204,14 @@ def test_a_first_file_of_keys_that_is_damaged_opens_nothing(
         assert ask(client).status_code == 401
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root reads everything")
-def test_a_first_file_of_keys_that_may_not_be_read_opens_nothing(start_server: StartServer, tmp_path: Path) -> None:
+def test_a_first_file_of_keys_that_cannot_be_read_opens_nothing(start_server: StartServer, tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     with start_server("asr", **FAKE, API_KEYS_FILE=str(path)) as server, server.http() as client:
+        path.mkdir()
+        wait_until(lambda: ask(client).status_code == 503, 5, "it is seen")
+        path.rmdir()
         key, record = make_key("ann", ["asr"])
-        KeyFile(tmp_path / "new.json").add(record)
-        (tmp_path / "new.json").chmod(0)
-        (tmp_path / "new.json").rename(path)
-        wait_until(lambda: ask(client).status_code == 503, 5, "the file is seen")
-        path.chmod(stat.S_IRUSR)
+        KeyFile(path).add(record)
         wait_until(lambda: ask(client, key).status_code == 200, 5, "the key is known")
 
 

@@ -20,7 +20,7 @@ _STEPS = bytes.maketrans(b"{[}]", b"\1\1\xff\xff")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{[}]"))
 _MARK = re.compile(rb'["{}\[\],]')
 _STRING_END = re.compile(rb'["\\]')
-_ESCAPE = re.compile(rb"\\(?:/|u00(?!5c)([2-7][0-9a-f]))", re.IGNORECASE)
+_ESCAPE = re.compile(rb"\\(?:/|u00(?!5[cC])([2-7][0-9a-fA-F]))")
 _STOP = re.compile(rb"[=\\]")
 _MAX_LEFT_BYTES = 16
 """Padding and a part of an escape."""
@@ -36,10 +36,10 @@ def read_json(text: bytes) -> object:
         InvalidRequestError: It is nested deeper than 32 levels, or holds more than 10,000 lists and objects.
     """
     brackets = _STRING.sub(b"", text).translate(_STEPS, _NO_BRACKETS)
+    if max(accumulate(memoryview(brackets[: 2 * MAX_CONTAINERS]).cast("b")), default=0) > MAX_DEPTH:
+        raise InvalidRequestError(f"The JSON is nested too deeply: more than {MAX_DEPTH} levels.")
     if len(brackets) > 2 * MAX_CONTAINERS:
         raise InvalidRequestError(f"The JSON holds more than {MAX_CONTAINERS} lists and objects.")
-    if max(accumulate(memoryview(brackets).cast("b")), default=0) > MAX_DEPTH:
-        raise InvalidRequestError(f"The JSON is nested too deeply: more than {MAX_DEPTH} levels.")
     value: object = json.loads(text.decode("utf-8-sig"), parse_constant=_refuse_constant)
     if b"\\u" in text:  # half a surrogate pair is JSON, but no text
         json.dumps(value, ensure_ascii=False).encode()
