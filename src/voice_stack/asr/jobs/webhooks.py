@@ -104,7 +104,7 @@ def _is_below(url: httpx2.URL, entry: str) -> bool:
 
 
 def _climbs(path: str) -> bool:
-    """Whether a path leads upwards for a receiver that decodes it once more, takes `\\` for `/` or heeds `;`."""
+    """Whether a path leads upwards for a receiver that decodes it once more, or takes other signs for slashes."""
     while (decoded := unquote(path)) != path:
         path = decoded
     return any(segment.partition(";")[0] in {".", ".."} for segment in re.split(r"[/\\]", path))
