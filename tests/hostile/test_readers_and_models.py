@@ -22,9 +22,9 @@ from running_server import RunningServer, wait_until
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 READER_TIMEOUT_S = 2.0
 READERS = 10
-MOST_MIB_PER_READER = 4.0
-"""As for those who read no plain sound: at most 1 MiB waits for each, what was being made then, and its text."""
-LONG_TEXT = " ".join(f"Sentence number {number} goes on and on." for number in range(100))
+MOST_MIB_PER_READER = 6.0
+"""At most 1 MiB of sound waits for each, what was being made then, and all of it again as text; the events are 46 MiB."""
+LONG_TEXT = " ".join(f"Sentence number {number} goes on and on." for number in range(300))
 
 
 def _send(port: int, request: httpx2.Request) -> socket.socket:
