@@ -4,7 +4,7 @@ import http.client
 import json
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 
 import httpx2
 import pytest
@@ -160,7 +160,7 @@ PATHS = {
         "/v1/models/{}",
     ),
 }
-MOST_BYTES = 8000
+MOST_BYTES = 3000
 
 
 def _ask(port: int, request: str) -> tuple[int, bytes, bytes]:
@@ -172,14 +172,27 @@ def _ask(port: int, request: str) -> tuple[int, bytes, bytes]:
         return answer.status, str(answer.headers).encode(), answer.read()
 
 
+@contextmanager
+def _nothing_unexpected(server: RunningServer) -> Iterator[None]:
+    """The server, which others use, too, meets nothing that it has no answer for."""
+    before = len(server.log.read_text())
+    yield
+    assert "Traceback (most" not in server.log.read_text()[before:]
+
+
 @pytest.mark.parametrize("kind", PATHS)
 def test_names_in_paths_are_no_paths(kind: str, fake_asr: RunningServer, fake_tts: RunningServer) -> None:
     server = fake_asr if kind == "asr" else fake_tts
+    with _nothing_unexpected(server):
+        _ask_all(kind, server.port)
+
+
+def _ask_all(kind: str, port: int) -> None:
     for path in (template.format(name) for template in PATHS[kind] for name in IDS):
         for method in ("GET", "DELETE", "POST"):
             head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             status, headers, body = _ask(
-                server.port, f"{head}Content-Length: 12\r\nConnection: close\r\n\r\n" + '{"name":"x"}'
+                port, f"{head}Content-Length: 12\r\nConnection: close\r\n\r\n" + '{"name":"x"}'
             )
             told = f"{method} {path[:60]}: {status} {body[:300]!r}"
             assert status in {400, 404, 405}, told
@@ -187,7 +200,6 @@ def test_names_in_paths_are_no_paths(kind: str, fake_asr: RunningServer, fake_tt
             assert set(json.loads(body)["error"]) == {"message", "type", "param", "code"}, told
             assert b"root:" not in body, told
             assert b"x-a:" not in headers.lower(), told
-    assert "Traceback (most" not in server.log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -246,7 +258,7 @@ RANGES = (
 
 @pytest.mark.parametrize("header", ["range", "if-range", "if-none-match", "if-match", "if-modified-since"])
 def test_odd_ranges_and_conditions(fake_tts: RunningServer, header: str) -> None:
-    with fake_tts.http() as client:
+    with fake_tts.http() as client, _nothing_unexpected(fake_tts):
         spoken = ask("A short text.", response_format="mp3", timestamps="word")
         captions = client.post(SPEECH_URL, json=spoken).headers["x-captions"]
         calls: dict[str, Callable[[dict[str, str]], httpx2.Response]] = {
@@ -262,4 +274,3 @@ def test_odd_ranges_and_conditions(fake_tts: RunningServer, header: str) -> None
                 answer = call(sent)
                 assert answer.status_code in {200, 206, 304, 400, 412, 416}, (name, value[:60], answer.text[:200])
                 assert len(answer.content) <= len(whole.content) + 1000, (name, value[:60])
-    assert "Traceback (most" not in fake_tts.log.read_text()

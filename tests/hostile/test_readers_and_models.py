@@ -23,7 +23,7 @@ StartServer = Callable[..., AbstractContextManager[RunningServer]]
 READER_TIMEOUT_S = 2.0
 READERS = 10
 MOST_MIB_PER_READER = 6.0
-"""At most 1 MiB of sound waits for each, what was being made then, and all of it again as text; the events are 46 MiB."""
+"""At most 1 MiB of sound waits for each, what was being made then, and all of it as text; the whole is 46 MiB."""
 LONG_TEXT = " ".join(f"Sentence number {number} goes on and on." for number in range(300))
 
 
