@@ -239,6 +239,17 @@ def test_odd_names_and_origins(fake_asr: RunningServer, head: str, status: int) 
     assert answered == status, body
 
 
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_no_request_writes_lines_of_its_own_into_the_log(start_server: StartServer, log_format: str) -> None:
+    with start_server("asr", **FAKE_ASR, LOG_FORMAT=log_format) as server:
+        path = "/x%0d%0aFORGED%1b[31m%00%c2%85FORGED%e2%80%a8FORGED"
+        head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: a\tFORGED\r\nConnection: close\r\n\r\n"
+        assert _ask(server.port, head)[0] == 404
+        lines = server.log.read_text().splitlines()
+    assert sum("FORGED" in line for line in lines) == 1
+    assert not [line for line in lines if line.startswith("FORGED") or "\x1b" in line]
+
+
 RANGES = (
     "bytes=0-",
     "bytes=-1",

@@ -1,9 +1,11 @@
 """Event streams that nobody reads, models that are cut short, memory that the system does not give."""
 
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -195,3 +197,18 @@ def test_work_that_finds_no_memory(start_server: StartServer) -> None:
             refused = client.post(URL, **form(1.0, prompt="memory=3000"))  # type: ignore[arg-type]
             assert (refused.status_code, refused.json()["error"]["type"]) == (500, "server_error")
             assert client.post(URL, **form(1.0)).json()["text"] == "window 1.0 s."  # type: ignore[arg-type]
+
+
+def test_an_engine_that_dies_of_a_file_cut_short_under_it(start_server: StartServer) -> None:
+    """As where a library maps its model into memory: the system ends the process with SIGBUS."""
+    with start_server("asr", **FAKE_ASR) as server, server.http() as client:
+        for _ in range(2):
+            with ThreadPoolExecutor(1) as threads:
+                asked = threads.submit(client.post, URL, **form(1.0, prompt="sleep=1"))  # type: ignore[arg-type]
+                wait_until(lambda: server.count_jobs() == (1, 0), 20, "it is at work")
+                pid = server.engine_pid()
+                assert pid is not None
+                os.kill(pid, signal.SIGBUS)
+                assert asked.result().json()["text"] == "window 1.0 s.", "another process takes the work up"
+        assert client.get("/health").status_code == 200
+        assert "exit_code=-7" in server.log.read_text()
