@@ -13,7 +13,7 @@ from chaos.listening import FAKE_ASR
 from chaos.speaking import URL as SPEECH_URL
 from chaos.speaking import ask
 from limits.raw_client import connect
-from running_server import RunningServer, free_port
+from running_server import RunningServer, free_port, wait_until
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 KEY = {"authorization": "Bearer a-key-of-the-house"}
@@ -245,6 +245,7 @@ def test_no_request_writes_lines_of_its_own_into_the_log(start_server: StartServ
         path = "/x%0d%0aFORGED%1b[31m%00%c2%85FORGED%e2%80%a8FORGED"
         head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: a\tFORGED\r\nConnection: close\r\n\r\n"
         assert _ask(server.port, head)[0] == 404
+        wait_until(lambda: "FORGED" in server.log.read_text(), 10, "the line of the request")
         lines = server.log.read_text().splitlines()
     assert sum("FORGED" in line for line in lines) == 1
     assert not [line for line in lines if line.startswith("FORGED") or "\x1b" in line]

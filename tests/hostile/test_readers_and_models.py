@@ -151,19 +151,22 @@ def _await_words(server: RunningServer, spoken: Callable[[str], bytes]) -> None:
 
 @contextmanager
 def _no_memory(server: RunningServer, spare_mib: int) -> Iterator[None]:
-    """The API process has so much address space left, and an engine that it starts has no more than the API process."""
-    process = psutil.Process(server.process.pid)
+    """The next engine gets so much more address space than the one that runs has; the API process keeps its own."""
+    process, engine = psutil.Process(server.process.pid), psutil.Process(server.engine_pid())
     soft, hard = process.rlimit(psutil.RLIMIT_AS)
-    process.rlimit(psutil.RLIMIT_AS, (process.memory_info().vms + (spare_mib << 20), hard))
+    own_bytes, engine_bytes = process.memory_info().vms + (40 << 20), engine.memory_info().vms + spare_mib * (1 << 20)
+    process.rlimit(psutil.RLIMIT_AS, (max(own_bytes, engine_bytes), hard))
+    engine.kill()
+    wait_until(lambda: server.engine_pid() is None, 10, "the engine is gone")
     try:
         yield
     finally:
         process.rlimit(psutil.RLIMIT_AS, (soft, hard))
 
 
-def test_a_model_that_finds_no_memory(listener: RunningServer, folder: Path, spoken: Callable[[str], bytes]) -> None:
-    _unload(listener, folder)
-    with _no_memory(listener, 60):
+def test_a_model_that_finds_no_memory(listener: RunningServer, spoken: Callable[[str], bytes]) -> None:
+    _await_words(listener, spoken)
+    with _no_memory(listener, -100):
         for _ in range(2):
             refused = _hear(listener, spoken)
             error = refused.json()["error"]
@@ -181,9 +184,7 @@ def test_a_voice_that_finds_no_memory(start_server: StartServer, tmp_path: Path)
             return client.post(SPEECH_URL, json=ask("Hello.", cache=False))
 
         assert speak().status_code == 200
-        with _no_memory(server, 100):
-            psutil.Process(server.engine_pid()).kill()
-            wait_until(lambda: server.engine_pid() is None, 10, "its engine is gone")
+        with _no_memory(server, -100):
             refused = speak()
             error = refused.json()["error"]
             assert (refused.status_code, error["code"]) == (503, "insufficient_memory"), refused.text
@@ -192,11 +193,13 @@ def test_a_voice_that_finds_no_memory(start_server: StartServer, tmp_path: Path)
 
 
 def test_work_that_finds_no_memory(start_server: StartServer) -> None:
-    with start_server("asr", **FAKE_ASR) as server, server.http() as client, _no_memory(server, 150):
-        for _ in range(2):
-            refused = client.post(URL, **form(1.0, prompt="memory=3000"))  # type: ignore[arg-type]
-            assert (refused.status_code, refused.json()["error"]["type"]) == (500, "server_error")
-            assert client.post(URL, **form(1.0)).json()["text"] == "window 1.0 s."  # type: ignore[arg-type]
+    with start_server("asr", **FAKE_ASR) as server, server.http() as client:
+        client.post(URL, **form(1.0))  # type: ignore[arg-type]
+        with _no_memory(server, 500):
+            for _ in range(2):
+                refused = client.post(URL, **form(1.0, prompt="memory=3000"))  # type: ignore[arg-type]
+                assert (refused.status_code, refused.json()["error"]["type"]) == (500, "server_error")
+                assert client.post(URL, **form(1.0)).json()["text"] == "window 1.0 s."  # type: ignore[arg-type]
 
 
 def test_an_engine_that_dies_of_a_file_cut_short_under_it(start_server: StartServer) -> None:
