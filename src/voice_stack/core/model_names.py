@@ -8,6 +8,7 @@ from voice_stack.core.model_store import ModelSpec, ModelStore
 
 # Start of the year in which the list was written; a local model has no date of its own.
 CREATED = 1_735_689_600
+_MAX_SHOWN = 200  # characters of an unknown name that an error message repeats
 
 
 def _is_pattern(name: str) -> bool:
@@ -60,7 +61,8 @@ class ModelNames:
         if spec := self._find_usable(name):
             return spec.name
         raise ModelNotFoundError(
-            f"The model `{name}` does not exist or you do not have access to it. Models here: {', '.join(self.names())}"
+            f"The model `{name[:_MAX_SHOWN]}` does not exist or you do not have access to it. "
+            f"Models here: {', '.join(self.names())}"
         )
 
     def _find_usable(self, name: str) -> ModelSpec | None:

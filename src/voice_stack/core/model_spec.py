@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-_PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"  # no name on the hub is longer, and both make the name of a folder
 _HUB_REPO = re.compile(rf"{_PART}/{_PART}")
 _NAME_PART = r"[^\W_][\w.-]*"
 _MODEL_NAME = re.compile(rf"{_NAME_PART}(/{_NAME_PART})?")

@@ -126,7 +126,7 @@ async def _answer_known(_request: Request, error: Exception) -> JSONResponse:
 async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
-    call = f"{request.method} {request.url.path}"
+    call = f"{request.method} {request.url.path[:_MAX_SHOWN]}"
     message = str(error.detail)
     if error.status_code == 404 and message == "Not Found":
         message = f"Unknown request URL: {call}. The routes of this server are listed at /docs."

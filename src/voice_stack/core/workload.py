@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from logging import getLogger
 
-from voice_stack.core.errors import ModelLoadError, VoiceStackError
+from voice_stack.core.errors import InsufficientMemoryError, ModelLoadError, VoiceStackError
 from voice_stack.core.jobs import Job, Loaded, LoadFailed, PlanStep, RunResult, Unit, Urgency
 
 logger = getLogger(__name__)
@@ -56,6 +56,9 @@ def load_outcome(workload: Workload) -> Loaded | LoadFailed:
     started = time.monotonic()
     try:
         workload.load()
+    except MemoryError:
+        logger.exception("the model does not load")
+        return LoadFailed(InsufficientMemoryError("The model does not load: the system gives no more memory for it."))
     except Exception as error:
         logger.exception("the model does not load")
         known = error if isinstance(error, VoiceStackError) else ModelLoadError(f"the model does not load: {error}")

@@ -14,7 +14,7 @@ DEFAULT_MODEL_NAMES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-
 ENGINE = "piper"
 PIPER_REPO = "rhasspy/piper-voices"
 _VOICE_NAME = re.compile(
-    r"(?P<locale>(?P<language>[a-z]{2,3})_[A-Z0-9]{2,3})-(?P<speaker>\w+)-(?P<quality>x_low|low|medium|high)"
+    r"(?P<locale>(?P<language>[a-z]{2,3})_[A-Z0-9]{2,3})-(?P<speaker>\w{1,48})-(?P<quality>x_low|low|medium|high)"
 )
 
 

@@ -7,8 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from voice_stack.core.errors import UnsupportedValueError
+from voice_stack.core.regular_file import open_regular
 
 _MAX_NAMED = 10
+_MAX_BYTES = 1 << 22
+"""A voice of a thousand speakers takes some 30 kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +55,14 @@ def read_facts(config: Path) -> VoiceFacts | None:
     """What a voice's JSON file tells; None if it is not there or no such file. Read again only when it changed."""
     try:
         return _read(config, config.stat().st_mtime_ns)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 
 @lru_cache(maxsize=1024)
 def _read(config: Path, _mtime_ns: int) -> VoiceFacts:
-    return parse_facts(json.loads(config.read_text("utf-8")))
+    with open_regular(config) as file:
+        return parse_facts(json.loads(file.read(_MAX_BYTES)))
 
 
 def parse_facts(content: object) -> VoiceFacts:

@@ -3,6 +3,8 @@
 A speaker of a model with several is a voice too, by the speaker's name or number: `en_US-libritts_r-medium#3922`.
 """
 
+import math
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -32,12 +34,22 @@ def piper_voices(store: ModelStore, voice_dir: Path, default: str | None) -> Ite
         yield _voice(store, default)
     packs = (spec for spec in store.catalogue.models if spec.engine == "piper")
     yield from (_voice(store, spec.name) for spec in packs if store.is_local(spec.name))
-    downloads = sorted(path.parent.name for path in store.model_dir.glob("*/*.onnx.json"))
+    downloads = [path.parent.name for path in _find_configs(store.model_dir, max_depth=1)]
     yield from (_voice(store, name) for name in downloads if find_piper_voice(name) and store.is_local(name))
-    for config in sorted(voice_dir.glob("**/*.onnx.json")):
+    for config in _find_configs(voice_dir, max_depth=math.inf):
         model = config.with_suffix("")
-        if model.is_file():
+        if config.is_file() and model.is_file():  # a pipe in place of either would be waited for
             yield _voice(store, str(model.absolute()))
+
+
+def _find_configs(root: Path, max_depth: float) -> list[Path]:
+    """The files beside voices in a folder and those below it; folders that go meanwhile are no error."""
+    found: list[Path] = []
+    for folder, inner, names in os.walk(root):
+        found += [Path(folder, name) for name in names if name.endswith(".onnx.json")]
+        if len(Path(folder).relative_to(root).parts) >= max_depth:
+            inner.clear()
+    return sorted(found)
 
 
 def find_piper_speaker(settings: TtsSettings, store: ModelStore, name: str) -> Voice | None:

@@ -6,9 +6,11 @@ import binascii
 import hashlib
 import hmac
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import unquote
 
 import httpx2
 
@@ -23,6 +25,7 @@ RETRY_DELAYS_S = (1.0, 5.0, 30.0)
 TIMEOUT_S = 10.0
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - the mark that the specification puts before a secret
 _PORTS = {"http": 80, "https": 443}
+_MAX_PORT = 65_535
 
 Note = Callable[[Webhook], Awaitable[None]]
 
@@ -80,8 +83,8 @@ def check_webhook_url(url: str, allowed: Sequence[str]) -> str:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL as error:
         raise UnsupportedValueError(f"webhook_url {shown!r} is no URL: {error}", param="webhook_url") from None
-    if parsed.scheme not in _PORTS or not parsed.host or parsed.userinfo:
-        message = f"webhook_url {shown!r} does not fit: http://HOST/... or https://HOST/... without a password"
+    if parsed.scheme not in _PORTS or not parsed.host or parsed.userinfo or not 0 < _port(parsed) <= _MAX_PORT:
+        message = f"webhook_url {shown!r} does not fit: http://HOST/... or https://HOST:PORT/... without a password"
         raise UnsupportedValueError(message, param="webhook_url")
     if not any(_is_below(parsed, entry) for entry in allowed):
         message = f"webhook_url {shown!r} is not allowed here; the operator allows hosts with ASR_WEBHOOK_ALLOWED"
@@ -97,11 +100,18 @@ def _is_below(url: httpx2.URL, entry: str) -> bool:
     if (root.scheme, root.host, _port(root)) != (url.scheme, url.host, _port(url)):
         return False
     segments, wanted = url.path.split("/"), root.path.rstrip("/").split("/")
-    return segments[: len(wanted)] == wanted and not {".", ".."} & set(segments)
+    return segments[: len(wanted)] == wanted and not _climbs(url.path)
+
+
+def _climbs(path: str) -> bool:
+    """Whether a path leads upwards for a receiver that decodes it once more, or takes other signs for slashes."""
+    while (decoded := unquote(path)) != path:
+        path = decoded
+    return any(segment.partition(";")[0] in {".", ".."} for segment in re.split(r"[/\\]", path))
 
 
 def _port(url: httpx2.URL) -> int:
-    return url.port or _PORTS[url.scheme]
+    return _PORTS[url.scheme] if url.port is None else url.port
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,5 +159,5 @@ class WebhookSender:
             # The answer's body is of no interest, and may have no end.
             async with asyncio.timeout(TIMEOUT_S), http.stream("POST", url, content=body, headers=headers) as response:
                 return None if response.is_success else f"{receiver} answered {response.status_code}"
-        except (httpx2.HTTPError, TimeoutError) as error:
+        except (httpx2.HTTPError, OSError, ValueError) as error:  # the latter two: a name that is none for the system
             return f"{receiver}: {type(error).__name__}: {error}".rstrip(": ")

@@ -62,7 +62,10 @@ def may_come(method: str, headers: Headers, origins: Sequence[str]) -> bool:
 
 def _is_own(origin: str, host: str) -> bool:
     """Whether an origin is this server's; some proxies leave the port away from the `Host` header."""
-    given, own = HostName.parse(urlsplit(origin).netloc), HostName.parse(host)
+    try:
+        given, own = HostName.parse(urlsplit(origin).netloc), HostName.parse(host)
+    except ValueError:  # no browser writes such an origin
+        return False
     if given is None or own is None or given.name != own.name:
         return False
     return own.port in {None, given.port}

@@ -202,7 +202,10 @@ def _refuse_prompt() -> UnsupportedValueError:
 
 async def _encode_recording(voice: Voice, format_name: str) -> Response:
     def encode() -> bytes:
-        samples = load_reference(voice.engine_voice.recordings[0]).samples[: round(PREVIEW_S * REFERENCE_RATE)]
-        return encode_whole([samples], format_name, REFERENCE_RATE)
+        try:
+            reference = load_reference(voice.engine_voice.recordings[0])
+        except OSError:  # gone since we looked
+            raise NotFoundError(f"No voice with id {voice.id!r} any more.", param="voice_id") from None
+        return encode_whole([reference.samples[: round(PREVIEW_S * REFERENCE_RATE)]], format_name, REFERENCE_RATE)
 
     return Response(await asyncio.to_thread(encode), media_type=AUDIO_FORMATS[format_name].media_type)

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+from voice_stack.core.regular_file import open_regular
 from voice_stack.core.server import VERSION
 from voice_stack.tts.request import TtsWorkerConfig
 from voice_stack.tts.turns import Turn
@@ -73,5 +74,5 @@ def _digest_file(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _digest(path: Path, _size: int, _changed_ns: int) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

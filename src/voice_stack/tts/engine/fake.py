@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from voice_stack.core.errors import EngineError
+from voice_stack.core.regular_file import open_regular
 from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
 from voice_stack.utils.faults import load_as_named, obey
 
@@ -56,7 +57,8 @@ def cloned_pitch_hz(recordings: Iterable[Path]) -> float:
     digest = hashlib.sha256()
     for path in recordings:
         try:
-            digest.update(path.read_bytes())
+            with open_regular(path) as file:
+                digest.update(file.read())
         except OSError as error:
             raise EngineError(f"recording {path.name} cannot be read: {error.strerror}") from error
     return 300.0 + digest.digest()[0]

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from voice_stack.core.logging import log_event
+from voice_stack.core.regular_file import open_regular
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class LatentStore:
         if known not in self._digests:
             if len(self._digests) > _IN_MEMORY:
                 self._digests.clear()
-            with recording.open("rb") as file:
+            with open_regular(recording) as file:
                 self._digests[known] = hashlib.file_digest(file, "sha256").digest()
         return self._digests[known]
 

@@ -6,7 +6,8 @@
     bert/voice.toml           the same as bert.toml beside the folder
     voice_0f..8a/             an upload, written by this server
 
-What begins with a dot is not looked at.
+What begins with a dot is not looked at, and no link that leads out of the folder is followed: who may write here may
+not read elsewhere with the server's eyes.
 """
 
 import logging
@@ -27,6 +28,7 @@ SIDECAR_NAME = "voice.toml"
 _SIDECAR_SUFFIX = ".toml"
 _logger = logging.getLogger(__name__)
 _UPLOAD_ID = re.compile(r"voice_[0-9a-f]{32}")
+_NO_UNICODE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +82,12 @@ def find_recordings(folder: Path) -> dict[str, FoundFiles]:
         folder: Need not exist.
     """
     found: dict[str, FoundFiles] = {}
-    for entry in _list(folder):
+    root = folder.resolve()
+    for entry in _list(folder, root):
         if entry.is_file():
             _add(found, entry.name.rpartition(".")[0], entry)
         elif entry.is_dir():
-            for inner in _list(entry.path):
+            for inner in _list(entry.path, root):
                 if inner.is_file():
                     _add(found, entry.name, inner, sidecar_name=SIDECAR_NAME)
     return {name: files for name, files in sorted(found.items()) if files.recordings}
@@ -98,16 +101,34 @@ def _add(found: dict[str, FoundFiles], name: str, entry: os.DirEntry[str], sidec
         found.setdefault(name, FoundFiles()).sidecar = Path(entry.path)
 
 
-def _list(folder: Path | str) -> list[os.DirEntry[str]]:
-    """What is in a folder, sorted by name, without what is hidden; nothing where there is no folder."""
+def _list(folder: Path | str, root: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder, sorted by name, without what is hidden or leads out; nothing where there is no folder."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
+            return sorted((e for e in entries if _is_seen(e, root)), key=lambda entry: entry.name)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    except PermissionError as error:  # of one folder: the other voices speak on
+    except OSError as error:  # of one folder: the other voices speak on
         warn_once(f"voices in {folder} are not seen: {error.strerror}")
         return []
+
+
+def _is_seen(entry: os.DirEntry[str], root: Path) -> bool:
+    """Whether it is neither hidden, nor a link that leads out, nor named by bytes that no answer can tell."""
+    is_named = not entry.name.startswith(".") and _NO_UNICODE.search(entry.name) is None
+    return is_named and (not entry.is_symlink() or _stays(entry.path, root))
+
+
+def _stays(link: str, root: Path) -> bool:
+    """Whether a link leads to something that is there, below the root."""
+    try:
+        if root in Path(link).resolve(strict=True).parents:
+            return True
+    except (OSError, RuntimeError) as error:  # the latter where it leads to itself, before Python 3.13
+        warn_once(f"the link {link!r} leads nowhere: {error}")
+    else:
+        warn_once(f"the link {link!r} leads out of the folder of voices and is not followed")
+    return False
 
 
 @lru_cache(maxsize=1024)

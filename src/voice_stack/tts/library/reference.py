@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from voice_stack.core.errors import InvalidAudioError
+from voice_stack.core.regular_file import open_regular
 from voice_stack.tts.library.quality import MIN_SPEECH_S, Figures, Finding, judge, measure
 from voice_stack.utils.audio.decode import decode_blocks, has_video, probe_duration_s
 from voice_stack.utils.audio.encode import OUTPUT_SAMPLE_RATE, encode_whole
@@ -61,6 +62,7 @@ def load_reference(path: Path, *, needed_s: float = MIN_SPEECH_S) -> Reference:
         InvalidAudioError: It is no sound recording.
         OSError: It cannot be read.
     """
+    open_regular(path).close()
     stated_s = probe_duration_s(path)
     if stated_s is not None and stated_s > MAX_STATED_S:
         raise InvalidAudioError(

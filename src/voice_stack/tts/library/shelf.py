@@ -88,7 +88,7 @@ class Shelf:
         except ValueError as error:
             warn_once(f"{voice_id!r} in {self._folder} is no voice: {error}")
             return None
-        except FileNotFoundError:  # gone since we looked
+        except OSError:  # gone since we looked, or something else by now
             return None
         recordings = tuple(files.recordings[:MAX_RECORDINGS])
         unused = tuple(path.name for path in files.recordings[MAX_RECORDINGS:])
@@ -116,7 +116,7 @@ def _read_sidecar(path: Path) -> Sidecar | str:
         return read_record(path, Sidecar)
     except InvalidRequestError as error:
         return error.message
-    except PermissionError as error:
+    except OSError as error:
         return f"{path.name} cannot be read: {error.strerror}"
 
 

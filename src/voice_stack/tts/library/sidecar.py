@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field,
 
 from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.problems import tell_problem
+from voice_stack.core.regular_file import open_regular
 from voice_stack.utils.language import require_language
 
 MAX_NAME_CHARS = 100
@@ -94,7 +95,7 @@ class Sidecar(BaseModel):
     )
     consent: Text = Field("", description="The speaker's agreement: an id (`cons_...`) or a sentence.")
     source: Text = Field("", description="Where the recording comes from.")
-    created_at: int | None = Field(None, ge=0, description="Seconds since 1970; set for uploads.")
+    created_at: int | None = Field(None, ge=0, lt=1 << 53, description="Seconds since 1970; set for uploads.")
     options: dict[str, float | bool | str] = Field(
         default_factory=dict, description="Settings of the engine for this voice, as `temperature`."
     )
@@ -117,13 +118,15 @@ def read_record(path: Path, record: type[RecordT]) -> RecordT:
         InvalidRequestError: It is no TOML, or a field does not fit; the message names the file and the field.
         OSError: It cannot be read.
     """
-    if path.stat().st_size > MAX_TOML_BYTES:
+    with open_regular(path) as file:
+        content = file.read(MAX_TOML_BYTES + 1)
+    if len(content) > MAX_TOML_BYTES:
         raise InvalidRequestError(f"{path.name}: larger than {MAX_TOML_BYTES} bytes")
     try:
-        return record.model_validate(tomllib.loads(path.read_bytes().decode("utf-8-sig")))
+        return record.model_validate(tomllib.loads(content.decode("utf-8-sig")))
     except ValidationError as error:
         raise InvalidRequestError(f"{path.name}: {_explain(error, record)}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRequestError(f"{path.name} is no TOML in UTF-8: {error}") from None
 
 

@@ -108,7 +108,8 @@ class UploadStore:
 
     def ids(self) -> list[str]:
         """Of the uploads there are, sorted."""
-        return sorted(path.name for path in self._folder.glob(f"{self._prefix}*") if path.is_dir())
+        found = self._folder.glob(f"{self._prefix}*")
+        return sorted(path.name for path in found if path.is_dir() and not path.is_symlink())
 
     def path(self, upload_id: str) -> Path:
         """The folder of an upload."""

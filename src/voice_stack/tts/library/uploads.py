@@ -133,7 +133,7 @@ class VoiceUploads:
             return read_record(self._consents.path(consent_id) / _CONSENT_NAME, ConsentRecord)
         except FileNotFoundError:  # deleted since we looked
             return None
-        except InvalidRequestError as error:
+        except (InvalidRequestError, OSError) as error:
             _logger.warning("consent %s is left out: %s", consent_id, error)
             return None
 
