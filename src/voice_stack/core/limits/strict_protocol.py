@@ -52,6 +52,7 @@ class StrictProtocol(HttpToolsProtocol):
             _end(self._running)
         self.pipeline.clear()
         self.app = self.config.loaded_app
+        self._refusal = None
         self._running = self.cycle = None  # type: ignore[assignment]  # as uvicorn begins
         self.scope = self.headers = None  # type: ignore[assignment]
 
@@ -139,8 +140,9 @@ class StrictProtocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             reason = error.__context__  # of a callback above
             if not isinstance(reason, VoiceStackError):
-                reason = InvalidRequestError(f"This is no valid HTTP request: {reason or error}.")
-            self.refuse(reason)
+                what = "its URL or its head makes no sense" if reason else str(error)
+                reason = InvalidRequestError(f"This is no valid HTTP request: {what}.")
+            self.refuse(reason.with_traceback(None))  # which would hold this frame, and it the error
             return False
         if self._unparsed_bytes > MAX_HEAD_BYTES:
             self.refuse(_too_large())
