@@ -1,4 +1,4 @@
-"""uvicorn's protocol, strict in what it reads: bounded heads, refusals in OpenAI's form, no upgrade but to WebSocket."""
+"""uvicorn's protocol, strict in what it reads: bounded heads, refusals in OpenAI's form, no upgrade to HTTP/2."""
 
 import json
 import logging
