@@ -154,6 +154,9 @@ class StrictProtocol(HttpToolsProtocol):
 
     def _pass_over_upgrade(self, rest: memoryview) -> bool:
         """Read the request as one of HTTP/1.1, as a server may that does not know what is offered (RFC 9110, 7.8)."""
+        if self._should_upgrade() and self.is_answering:
+            self.refuse(InvalidRequestError("An upgrade to WebSocket comes after the answers to earlier requests."))
+            return False
         if self._should_upgrade():
             self.handle_websocket_upgrade()
             return False
