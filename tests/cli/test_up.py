@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -51,7 +52,10 @@ def _health(port: str) -> dict[str, str]:
     return body
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+STOPS = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if sys.platform != "win32" else [])
+
+
+@pytest.mark.parametrize("number", STOPS)
 def test_up_serves_both_until_it_is_told_to_stop(number: signal.Signals, environment: dict[str, str]) -> None:
     ports = environment["ASR_PORT"], environment["TTS_PORT"]
     with _up(environment) as process:

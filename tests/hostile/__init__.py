@@ -1,0 +1,1 @@
+"""Attacks and bad luck: what one client does costs the others nothing."""

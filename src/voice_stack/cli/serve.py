@@ -72,6 +72,7 @@ def serve(server: str, exit_with_stdin: bool, flags: dict[str, object]) -> None:
     """
     signal.signal(signal.SIGINT, _exit)
     signal.signal(signal.SIGTERM, _exit)
+    stop_at_hangup()
     if exit_with_stdin:
         threading.Thread(target=_stop_at_end_of_stdin, name="stdin", daemon=True).start()
     settings_class = SERVERS[server]
@@ -85,6 +86,17 @@ def serve(server: str, exit_with_stdin: bool, flags: dict[str, object]) -> None:
             _log.warning("%s", line)
         _listen_for_debugger(settings, offset=list(SERVERS).index(server))
         _run_app(server, settings, listening)
+
+
+def stop_at_hangup() -> None:
+    """Let the end of the terminal (SIGHUP) stop this process as SIGTERM does, unless `nohup` has it outlive that."""
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _hang_up)
+
+
+def _hang_up(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # shell and system both send it, and a second signal would end it at once
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _exit(_signal: int, _frame: FrameType | None) -> NoReturn:

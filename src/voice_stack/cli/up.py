@@ -17,6 +17,7 @@ import click
 
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.cli.child import Child
+from voice_stack.cli.serve import stop_at_hangup
 from voice_stack.cli.supervise import describe_end, supervise
 from voice_stack.core.access.exposure import has_keys
 from voice_stack.core.errors import ConfigurationError, VoiceStackError
@@ -106,8 +107,9 @@ def _await_all(children: list[Child], path: str, deadline_s: float) -> None:
 
 @contextlib.contextmanager
 def _stopping(children: list[Child]) -> Iterator[None]:
-    """Both children end with the block, however it ends; a Ctrl-C or SIGTERM is a good end."""
+    """Both children end with the block, however it ends; a Ctrl-C, SIGTERM or SIGHUP is a good end."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stop_at_hangup()
     try:
         yield
     except KeyboardInterrupt:

@@ -29,8 +29,10 @@ def serve_engine(
         log_format: As in the settings.
         is_wary: The process before this one died while it loaded the model.
     """
-    # Ctrl-C goes to the whole terminal group; the API process decides when its engines stop.
+    # Ctrl-C and the end of a terminal go to its whole group; the API process decides when its engines stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     parent = parent_process()
     if parent is not None and parent.pid is not None:
         end_with_parent(parent.pid)

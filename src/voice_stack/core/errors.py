@@ -14,6 +14,8 @@ VoiceStackError                    500 server_error
 ├── NotFoundError                  404
 │   └── ModelNotFoundError         404 code model_not_found
 ├── RequestTimeoutError *          408 the request did not arrive in time
+├── TargetTooLongError *           414
+├── HeadTooLargeError *            431
 ├── TooManyRequestsError *         429 code rate_limit_exceeded
 │   └── QueueFullError *           429 code queue_full
 ├── EngineError                    500 the model failed on this work

@@ -31,8 +31,8 @@ def memory_limit_bytes(limit_file: Path = MEMORY_LIMIT_FILE) -> int:
 def use_one_heap() -> None:
     """Let all threads to come allocate from one heap: else each keeps what its largest batch needed.
 
-    Models allocate few and large blocks, so that the threads hardly wait for one another. Only glibc keeps a heap for
-    each thread; elsewhere nothing is done.
+    Models and encoders allocate few and large blocks, so that the threads hardly wait for one another. Only glibc keeps
+    a heap for each thread; elsewhere nothing is done.
     """
     libc = _glibc()
     if libc:

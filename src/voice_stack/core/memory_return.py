@@ -1,4 +1,4 @@
-"""The API process gives back what bursts took: glibc keeps freed memory for itself until it is told."""
+"""The API process keeps one heap and gives back what bursts took: glibc keeps freed memory until it is told."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from voice_stack.core.memory import give_memory_back
+from voice_stack.core.memory import give_memory_back, use_one_heap
 from voice_stack.core.telemetry.lifespan import Lifespan
 
 INTERVAL_S = 5.0
@@ -22,6 +22,7 @@ def returning_memory(lifespan: Lifespan) -> Lifespan:
 
     @asynccontextmanager
     async def returning(app: FastAPI) -> AsyncIterator[None]:
+        use_one_heap()
         task = asyncio.create_task(_give_back_forever())
         try:
             async with lifespan(app):

@@ -1,5 +1,6 @@
 """What surrounds every request: its id, its one log line, the last answer to an unexpected failure."""
 
+import asyncio
 import logging
 import re
 import time
@@ -10,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.errors import ShuttingDownError, VoiceStackError
 from voice_stack.core.logging import log_event, request_id_var
 from voice_stack.core.telemetry.engine_report import count_error
 
@@ -72,6 +73,10 @@ class _Exchange:
             await app(self.scope, self.receive, self.send)
         except ClientDisconnect:
             self.disconnected = True
+        except asyncio.CancelledError:  # the last step of the server's stop
+            if self.status is not None:
+                raise
+            await self.answer(ShuttingDownError("the server is stopping"))
         except Exception as error:
             # Starlette wraps what it can no longer answer.
             if self.status is not None and isinstance(error.__cause__, VoiceStackError):

@@ -9,6 +9,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as ASGIScope
+from starlette.websockets import WebSocket
 
 from voice_stack.core.access.rules import NO_EXEMPTION, Exemption
 from voice_stack.core.api_docs import ERROR_RESPONSES
@@ -73,6 +76,7 @@ def create_server(
     observation = observation_routes(settings, identity, explain_unreadiness, status)
     app.include_router(observation, responses=ERROR_RESPONSES)
     add_layers(app, settings, server, exemption, stopping=stopping, held_paths=held_paths)
+    app.router.default = _answer_unknown_url(app.router.default)
     app.add_exception_handler(VoiceStackError, _answer_known)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_validation)
@@ -104,6 +108,19 @@ def _operator_routes(settings: CoreSettings, server: Scope, readiness: Callable[
         return {"name": settings.project_name, "server": server, "version": VERSION, **pages}
 
     return router
+
+
+def _answer_unknown_url(not_found: ASGIApp) -> ASGIApp:
+    """What answers a URL without a route; an upgrade to WebSocket gets a 404 like any other request."""
+
+    async def answer(scope: ASGIScope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            message = f"Unknown WebSocket URL: {scope['path']}."
+            await WebSocket(scope, receive, send).send_denial_response(_error_response(404, message))
+        else:
+            await not_found(scope, receive, send)
+
+    return answer
 
 
 def _error_response(

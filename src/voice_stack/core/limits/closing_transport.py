@@ -47,9 +47,9 @@ class ClosingTransport(asyncio.Transport):
             self.close()
 
     def lose(self) -> None:
-        """The connection is gone."""
-        if self._timer is not None:
-            self._timer.cancel()
+        """The connection is gone: nothing is waited for, nothing kept."""
+        self._stop_timer()
+        self._is_request_open = bool
 
     def is_closing(self) -> bool:
         return self.lingers or self._transport.is_closing()
@@ -88,5 +88,9 @@ class ClosingTransport(asyncio.Transport):
         self._transport.set_protocol(protocol)
 
     def _arm(self, delay_s: float, action: Callable[[], None]) -> None:
-        self.lose()
+        self._stop_timer()
         self._timer = self._loop.call_later(delay_s, action)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()

@@ -1,7 +1,6 @@
 """Connections with bounds: on their number, on slow heads of requests, on clients that do not read."""
 
 import asyncio
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -9,10 +8,10 @@ from itertools import takewhile
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from voice_stack.core.limits.closing_transport import ClosingTransport
 from voice_stack.core.limits.errors import OverloadedError, RequestTimeoutError
+from voice_stack.core.limits.strict_protocol import StrictProtocol
 from voice_stack.core.middleware import HEALTH_PATHS
 
 FAIR_S = 1.0
@@ -40,8 +39,8 @@ class ConnectionBounds:
     receiving: "dict[BoundedProtocol, None]" = field(default_factory=dict)
 
 
-class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with bounds; `bounds` is set on a class of its own for each server: see `bounded_by`."""
+class BoundedProtocol(StrictProtocol):
+    """A connection with bounds; `bounds` is set on a class of its own for each server: see `bounded_by`."""
 
     bounds: ConnectionBounds
     _head_timer: asyncio.TimerHandle | None = None
@@ -65,8 +64,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self.bounds.receiving.pop(self, None)
         if self._read_timer is not None:
             self._read_timer.cancel()
-        self._closing.lose()
         super().connection_lost(exc)
+        self._closing.lose()
 
     def data_received(self, data: bytes) -> None:
         if self._closing.lingers:
@@ -92,7 +91,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self.bounds.receiving.pop(self, None)
         super().on_response_complete()
-        if not self.pipeline and not self.transport.is_closing():
+        if not self.is_answering and not self.transport.is_closing():
             self._has_begun_head = False
             self.bounds.waiting[self] = None
 
@@ -116,7 +115,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self._received < self.bounds.min_bytes_per_s * self.request_age_s
 
     def _is_request_open(self) -> bool:
-        return self.cycle is not None and self.cycle.more_body
+        return self._refusal is not None or (self.cycle is not None and self.cycle.more_body)
 
     def _is_unread(self, scope: Scope) -> bool:
         """Whether the rest of this request is still to come."""
@@ -137,11 +136,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _give_up_head(self) -> None:
         if self._has_begun_head and not self.transport.is_closing():
-            error = RequestTimeoutError(
-                f"The head of the request did not come within {self.bounds.header_timeout_s:g} s."
-            )
-            self.transport.write(_plain_response(error))
-        self.transport.close()
+            limit_s = self.bounds.header_timeout_s
+            self.refuse(RequestTimeoutError(f"The head of the request did not come within {limit_s:g} s."))
+        else:
+            self.transport.close()
 
     def _make_room(self) -> None:
         """Drop who waits longest, or creeps; where everybody is being served, only health may be asked for here."""
@@ -187,15 +185,6 @@ class _OnlyHealth:
             await JSONResponse(error.body(), error.status, headers)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
-
-
-def _plain_response(error: RequestTimeoutError) -> bytes:
-    body = json.dumps(error.body()).encode()
-    head = (
-        f"HTTP/1.1 {error.status} Request Timeout\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-    )
-    return head.encode() + body
 
 
 def bounded_by(bounds: ConnectionBounds) -> type[BoundedProtocol]:

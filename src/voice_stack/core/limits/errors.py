@@ -11,6 +11,20 @@ class RequestTimeoutError(VoiceStackError):
     default_code = "request_timeout"
 
 
+class TargetTooLongError(VoiceStackError):
+    """The URL in the first line of the request is too long."""
+
+    status = 414
+    type = "invalid_request_error"
+
+
+class HeadTooLargeError(VoiceStackError):
+    """The head of the request, or what follows a chunked body, has too many header fields or too large ones."""
+
+    status = 431
+    type = "invalid_request_error"
+
+
 class TooManyRequestsError(VoiceStackError):
     """This key or this client asks too often, or too much at once.
 

@@ -42,7 +42,12 @@ def add_limit_layers(
 
     if settings.request_timeout_s:
         app.add_middleware(RequestTime, limit_s=settings.request_timeout_s, is_limited=is_limited)
-    app.add_middleware(UploadTimes, idle_s=settings.upload_timeout_s, min_bytes_per_s=settings.upload_min_bytes_per_s)
+    app.add_middleware(
+        UploadTimes,
+        idle_s=settings.upload_timeout_s,
+        min_bytes_per_s=settings.upload_min_bytes_per_s,
+        stopping=stopping,
+    )
     default = Allowance(settings.requests_per_minute_per_client, settings.requests_at_once_per_client)
     app.add_middleware(RequestLimits, default=default, is_limited=is_limited)
     app.add_middleware(StopGate, stopping=stopping)

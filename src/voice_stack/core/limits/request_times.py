@@ -8,11 +8,13 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from voice_stack.core.errors import ShuttingDownError
 from voice_stack.core.limits.errors import RequestTimeoutError, WorkTimeoutError
+from voice_stack.core.limits.stopping import REASON, Stopping
 
 
 class UploadTimes:
-    """ASGI middleware: 408 for a body that stops in the middle, or is too slow on the whole.
+    """ASGI middleware: 408 for a body that stops in the middle, or is too slow on the whole; 503 when the server stops.
 
     Only time counts in which the server waits for the client.
 
@@ -20,18 +22,20 @@ class UploadTimes:
         app: The application behind.
         idle_s: Longest pause.
         min_bytes_per_s: Least mean speed after the first `idle_s` of waiting; 0: none.
+        stopping: How far the stop of the server is.
     """
 
-    def __init__(self, app: ASGIApp, idle_s: float, min_bytes_per_s: int) -> None:
-        self.app, self.idle_s, self.min_bytes_per_s = app, idle_s, min_bytes_per_s
+    def __init__(self, app: ASGIApp, idle_s: float, min_bytes_per_s: int, stopping: Stopping) -> None:
+        self.app, self.idle_s, self.min_bytes_per_s, self.stopping = app, idle_s, min_bytes_per_s, stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; see the ASGI specification."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        body = _TimedBody(receive, self.idle_s, self.min_bytes_per_s, has_body=_has_body(scope))
-        await self.app(scope, body.receive, send)
+        if _has_body(scope):
+            receive = _TimedBody(receive, self.idle_s, self.min_bytes_per_s, self.stopping).receive
+        await self.app(scope, receive, send)
 
 
 def _has_body(scope: Scope) -> bool:
@@ -42,9 +46,9 @@ def _has_body(scope: Scope) -> bool:
 class _TimedBody:
     """The body of one request on its way in."""
 
-    def __init__(self, receive: Receive, idle_s: float, min_bytes_per_s: int, *, has_body: bool) -> None:
-        self._receive, self._idle_s, self._min_bytes_per_s = receive, idle_s, min_bytes_per_s
-        self.is_complete = not has_body
+    def __init__(self, receive: Receive, idle_s: float, min_bytes_per_s: int, stopping: Stopping) -> None:
+        self._receive, self._idle_s, self._min_bytes_per_s, self._stopping = receive, idle_s, min_bytes_per_s, stopping
+        self.is_complete = False
         self._waited_s = 0.0
         self._size = 0
 
@@ -53,14 +57,18 @@ class _TimedBody:
 
         Raises:
             RequestTimeoutError: The body does not come, or too slowly.
+            ShuttingDownError: The server stops, and the rest of the body is still to come.
         """
         if self.is_complete:
             return await self._receive()
         started = time.monotonic()
         try:
-            async with asyncio.timeout(self._idle_s):
-                message = await self._receive()
+            async with asyncio.timeout(self._idle_s) as timeout:
+                with self._stopping.ending(timeout):
+                    message = await self._receive()
         except TimeoutError:
+            if self._stopping.refuses_work:
+                raise ShuttingDownError(REASON) from None
             raise RequestTimeoutError(
                 f"No byte of the request body came for {self._idle_s:g} s; {self._size} bytes had arrived."
             ) from None

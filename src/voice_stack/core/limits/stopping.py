@@ -1,6 +1,8 @@
 """How a server stops: first it is not ready, then it takes no more work, at last it hands back what is not done."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
@@ -23,6 +25,7 @@ class Stopping:
     def __init__(self) -> None:
         self.is_announced = False
         self.refuses_work = False
+        self._uploads = set[asyncio.Timeout]()
         self._at_refusal: list[Close] = []
         self._at_end: list[Close] = []
 
@@ -34,6 +37,17 @@ class Stopping:
         """Have something closed when the time for running work is over; called in the order of this."""
         self._at_end.append(close)
 
+    @contextmanager
+    def ending(self, upload: asyncio.Timeout) -> Iterator[None]:
+        """Let a wait for the rest of an upload be over when no more work is taken; at once if that is so already."""
+        if self.refuses_work:
+            upload.reschedule(0)
+        self._uploads.add(upload)
+        try:
+            yield
+        finally:
+            self._uploads.discard(upload)
+
     def explain(self) -> str | None:
         """Why the server is not ready; None unless it stops."""
         return REASON if self.is_announced else None
@@ -43,9 +57,11 @@ class Stopping:
         self.is_announced = True
 
     async def refuse_work(self) -> None:
-        """Take no more work, and let go of what goes on in the next life of the server."""
+        """Take no more work, not even what is on its way; let go of what goes on in the next life of the server."""
         self.announce()
         self.refuses_work = True
+        for upload in self._uploads:
+            upload.reschedule(0)
         await _close_all(self._at_refusal)
 
     async def hand_back(self) -> None:
