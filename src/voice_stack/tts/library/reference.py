@@ -1,5 +1,6 @@
 """A recording as the model of a voice: decoded, cut to what engines listen to, measured."""
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from voice_stack.utils.audio.vad import SAMPLE_RATE
 
 REFERENCE_RATE = OUTPUT_SAMPLE_RATE
 """No engine speaks at more than this rate, so none listens for more."""
+PREVIEW_S = 10.0
 MAX_REFERENCE_S = 30.0
 """What engines use of one recording; the rest is never decoded."""
 MAX_STATED_S = 600.0
@@ -50,8 +52,12 @@ class Reference:
         return encode_whole([self.samples], "flac", REFERENCE_RATE)
 
 
-def load_reference(path: Path, *, needed_s: float = MIN_SPEECH_S) -> Reference:
-    """Decode and measure a recording; some tenths of a second of work, for a thread.
+LoadReference = Callable[[Path, float], Reference]
+"""`load_reference`, or what has it called in another process."""
+
+
+def load_reference(path: Path, needed_s: float = MIN_SPEECH_S) -> Reference:
+    """Decode and measure a recording: some tenths of a second of work, and big libraries.
 
     Args:
         path: Any audio file; not trusted.
@@ -73,6 +79,12 @@ def load_reference(path: Path, *, needed_s: float = MIN_SPEECH_S) -> Reference:
     figures = measure(_resample(samples))
     cut = Finding("too_long", f"longer than {MAX_REFERENCE_S:.0f} s: only that much of it is used", refuses=False)
     return Reference(samples, figures, (*judge(figures, needed_s=needed_s), *([cut] if is_cut else [])))
+
+
+def encode_preview(path: Path, format_name: str) -> bytes:
+    """The beginning of a recording in a format of `AUDIO_FORMATS`; errors as of `load_reference`."""
+    samples = load_reference(path).samples[: round(PREVIEW_S * REFERENCE_RATE)]
+    return encode_whole([samples], format_name, REFERENCE_RATE)
 
 
 def _decode_start(path: Path) -> tuple[Samples, bool]:

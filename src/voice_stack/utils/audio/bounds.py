@@ -19,7 +19,7 @@ MAX_STREAMS = 400
 PROBE_BYTES, PROBE_S = 32 << 20, 30
 """Sound that begins after so much of a file without an index, as MPEG-TS has none, is not found."""
 MAX_ALLOCATION = 128 << 20
-"""Bytes that FFmpeg may ask for at once. A day of film has an index of some 100 MiB; packets and pictures are smaller."""
+"""Bytes that FFmpeg may ask for at once: a day of film has an index of some 100 MiB, and all else is smaller."""
 MAX_CHANGES_PER_S, CHANGES_AT_ONCE = 10, 20
 """Changes of sample rate or channels: each needs a new resampler, which costs up to 30 ms."""
 STALL_S = 120.0
