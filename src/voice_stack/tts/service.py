@@ -26,7 +26,7 @@ from voice_stack.tts.cloned_voices import ClonedVoices
 from voice_stack.tts.cpml import check_licence
 from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
 from voice_stack.tts.fallback_voice import FallbackVoices
-from voice_stack.tts.library.reference import Reference, encode_preview, load_reference
+from voice_stack.tts.library.reference import Examination, encode_preview, examine_recording
 from voice_stack.tts.library.shelf import Shelf
 from voice_stack.tts.library.uploads import VoiceUploads
 from voice_stack.tts.models import DEFAULT_MODEL_NAMES
@@ -253,11 +253,11 @@ def create_service(settings: TtsSettings) -> TtsService:
     log_settings = settings.log_level, settings.log_format
     recording_process = SideProcess("recordings", RECORDINGS_IDLE_S, *log_settings)
 
-    def load(path: Path, needed_s: float) -> Reference:
-        return recording_process.call(load_reference, EXAMINATION_S, path, needed_s)
+    def examine(path: Path, needed_s: float) -> tuple[Examination, bytes]:
+        return recording_process.call(examine_recording, EXAMINATION_S, path, needed_s)
 
-    cloned = ClonedVoices(settings, Shelf(settings.voice_dir, load))
-    uploads = VoiceUploads(settings.voice_dir, settings.max_uploads, load)
+    cloned = ClonedVoices(settings, Shelf(settings.voice_dir, examine))
+    uploads = VoiceUploads(settings.voice_dir, settings.max_uploads, examine)
     library = open_library(settings, store, cloned)
     return TtsService(
         settings, store, names, library, cloned, uploads, pool, desk, cache, captions,
