@@ -81,7 +81,7 @@ def decode(path: Path) -> tuple[str, float]:
 
 @pytest.fixture(scope="module")
 def decoder() -> Iterator[SideProcess]:
-    process = SideProcess("fuzz", 60.0, "ERROR")
+    process = SideProcess("fuzz", 60.0)
     yield process
     for child in psutil.Process().children():
         if "multiprocessing" in " ".join(child.cmdline()):

@@ -45,8 +45,7 @@ def create_service(settings: AsrSettings) -> AsrService:
     pool = EnginePool(max_processes, settings.idle_timeout_s, settings.patience, open_budget(settings, store))
     names = ModelNames(store, settings.model, DEFAULT_MODEL_NAMES, settings.allowed_models)
     desk = AdmissionDesk(pool, settings.max_queue_wait_s, ", or send it with background=true")
-    probing = SideProcess("probing", PROBING_IDLE_S, settings.log_level, settings.log_format)
-    return AsrService(settings, store, names, pool, desk, probing)
+    return AsrService(settings, store, names, pool, desk, SideProcess("probing", PROBING_IDLE_S))
 
 
 def _lifespan(service: AsrService, jobs: BackgroundJobs) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

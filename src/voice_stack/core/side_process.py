@@ -21,14 +21,11 @@ from typing import ParamSpec, TypeVar, cast
 
 from voice_stack.core.engine_main import NICENESS
 from voice_stack.core.errors import ShuttingDownError, VoiceStackError
-from voice_stack.core.logging import configure_logging
+from voice_stack.core.logging import configure_logging, describe_logging
 from voice_stack.core.parent import end_with_parent
 
 _spawn = multiprocessing.get_context("spawn")
 logger = getLogger(__name__)
-
-MAX_DATA_MB = 512
-"""What such a process may allocate, on Linux; some 100 MB of it are libraries and tables."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,6 +33,10 @@ T = TypeVar("T")
 
 class GivenUpError(VoiceStackError):
     """The work was given up: it took too long or too much memory, or its process died."""
+
+
+class _LostError(GivenUpError):
+    """The process is gone, or nobody knows what it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +57,14 @@ class SideProcess:
 
     Args:
         purpose: For people who look at the processes.
-        idle_s: The process ends when nobody has called for so long.
-        log_level: As in the settings.
-        log_format: As in the settings.
+        idle_s: The process ends when nobody has called for so long; None: with this one.
+        max_data_mb: What it may allocate, on Linux; 50 to 100 MB of it are libraries and tables.
     """
 
-    def __init__(self, purpose: str, idle_s: float, log_level: str = "INFO", log_format: str = "text") -> None:
-        self._purpose, self._idle_s = purpose, idle_s
-        self._log_settings = (log_level, log_format)
+    def __init__(self, purpose: str, idle_s: float | None, max_data_mb: int = 512) -> None:
+        self._purpose, self._idle_s, self._max_data_mb = purpose, idle_s, max_data_mb
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer that submits work may come while its thread holds it
         self._is_served = self._is_closed = False
         self._child: _Child | None = None
 
@@ -82,14 +81,18 @@ class SideProcess:
             GivenUpError: It took too long or too much memory, or failed in a way nobody thought of.
             VoiceStackError: What the function raises; so with `OSError`.
         """
-        call = _Call(partial(work, *args, **kwargs), timeout_s)
+        return cast("T", self.submit(partial(work, *args, **kwargs), timeout_s).result())
+
+    def submit(self, work: Callable[[], object], timeout_s: float) -> Future[object]:
+        """As `call`, without waiting."""
+        call = _Call(work, timeout_s)
         with self._lock:
             self._calls.put(call)
             if not self._is_served:
                 self._is_served = True
                 # Linux ends a process with the thread that started it: this one lives as long as the process.
                 threading.Thread(target=self._serve, name=self._purpose, daemon=True).start()
-        return cast("T", call.answer.result())
+        return call.answer
 
     async def close(self) -> None:
         """End the process for good; a call that is not done is given up."""
@@ -104,7 +107,8 @@ class SideProcess:
                 call.answer.set_result(self._living_child().do(call.work, call.timeout_s))
             except BaseException as error:  # noqa: BLE001 - it is the caller's
                 if isinstance(error, GivenUpError):
-                    logger.warning("%s was given up: %s", self._purpose, error.message)
+                    logger.warning("%s: given up: %s", self._purpose, error.message)
+                if isinstance(error, _LostError):
                     self._end_child()
                 call.answer.set_exception(error)
         self._end_child()
@@ -124,8 +128,10 @@ class SideProcess:
     def _living_child(self) -> "_Child":
         if self._is_closed:
             raise ShuttingDownError("the server is stopping")
+        if self._child is not None and not self._child.is_alive():
+            self._end_child()  # between two calls: that is no fault of the next one
         if self._child is None:
-            self._child = _Child(self._purpose, *self._log_settings)
+            self._child = _Child(self._purpose, self._max_data_mb)
         return self._child
 
     def _end_child(self) -> None:
@@ -137,28 +143,31 @@ class SideProcess:
 class _Child:
     """One life of the process; for one thread, but `kill`, which any may call."""
 
-    def __init__(self, purpose: str, log_level: str, log_format: str) -> None:
+    def __init__(self, purpose: str, max_data_mb: int) -> None:
         self._connection, far_end = _spawn.Pipe()
         self._process = _spawn.Process(
-            target=_work, args=(far_end, log_level, log_format), name=f"voice-stack {purpose}", daemon=True
+            target=_work, args=(far_end, max_data_mb, *describe_logging()), name=f"voice-stack {purpose}", daemon=True
         )
         try:
             self._process.start()
         except OSError as error:
-            raise GivenUpError(f"its process does not start: {error.strerror}") from None
+            raise _LostError(f"its process does not start: {error.strerror}") from None
         far_end.close()
 
     def do(self, work: Callable[[], object], timeout_s: float) -> object:
         try:
             self._connection.send(work)
             if not self._connection.poll(timeout_s):
-                raise GivenUpError(f"it takes longer than {timeout_s:g} s")
+                raise _LostError(f"it takes longer than {timeout_s:g} s")
             answer: _Answer = self._connection.recv()
         except (EOFError, OSError):
-            raise GivenUpError("its process died") from None
+            raise _LostError("its process died") from None
         if answer.error is not None:
             raise answer.error
         return answer.result
+
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
 
     def kill(self) -> None:
         self._process.kill()
@@ -169,14 +178,14 @@ class _Child:
         self._connection.close()
 
 
-def _work(connection: Connection, log_level: str, log_format: str) -> None:
+def _work(connection: Connection, max_data_mb: int, log_level: str, log_format: str) -> None:
     """What the process does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is not None and parent.pid is not None:
         end_with_parent(parent.pid)
     configure_logging(log_level, log_format, "side")
-    _bound_itself()
+    _bound_itself(max_data_mb)
     while True:
         try:
             work: Callable[[], object] = connection.recv()
@@ -185,14 +194,14 @@ def _work(connection: Connection, log_level: str, log_format: str) -> None:
         connection.send(_try_out(work))
 
 
-def _bound_itself() -> None:
+def _bound_itself(max_data_mb: int) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if sys.platform != "win32":
-        os.nice(NICENESS)
+        os.nice(max(0, NICENESS - os.nice(0)))  # an engine has its niceness already
     if sys.platform == "linux":
         import resource
 
-        bound = MAX_DATA_MB << 20
+        bound = max_data_mb << 20
         resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
 
 
@@ -202,7 +211,7 @@ def _try_out(work: Callable[[], object]) -> _Answer:
     except (VoiceStackError, OSError) as error:
         return _Answer(error=error)
     except MemoryError:
-        return _Answer(error=GivenUpError(f"it needs more than {MAX_DATA_MB} MB of memory"))
+        return _Answer(error=GivenUpError("it needs too much memory"))
     except Exception as error:
         logger.exception("work in a side process failed")
         return _Answer(error=GivenUpError(f"it fails with {type(error).__name__}"))

@@ -250,8 +250,7 @@ def create_service(settings: TtsSettings) -> TtsService:
     desk = AdmissionDesk(pool, settings.max_queue_wait_s)
     names = ModelNames(store, settings.model, (*DEFAULT_MODEL_NAMES, settings.engine), settings.allowed_models)
     cache, captions = open_cache(settings), CaptionStore(settings.captions_ttl_s)
-    log_settings = settings.log_level, settings.log_format
-    recording_process = SideProcess("recordings", RECORDINGS_IDLE_S, *log_settings)
+    recording_process = SideProcess("recordings", RECORDINGS_IDLE_S)
 
     def examine(path: Path, needed_s: float) -> tuple[Examination, bytes]:
         return recording_process.call(examine_recording, EXAMINATION_S, path, needed_s)
@@ -261,5 +260,5 @@ def create_service(settings: TtsSettings) -> TtsService:
     library = open_library(settings, store, cloned)
     return TtsService(
         settings, store, names, library, cloned, uploads, pool, desk, cache, captions,
-        recording_process, SideProcess("languages", LANGUAGES_IDLE_S, *log_settings),
+        recording_process, SideProcess("languages", LANGUAGES_IDLE_S),
     )  # fmt: skip
