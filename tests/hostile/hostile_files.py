@@ -243,3 +243,33 @@ WAVES = {
     "gsm": (0x31, 1, 8000, 0, 65), "atrac": (0x270, 2, 44_100, 16, 384),
 }  # fmt: skip
 """Values of `wave` that are extreme, or lies."""
+
+
+def late_sound(container: str) -> bytes:
+    """A film of 9 s and 20 MB of noise, of which the last second can be heard; there is no index in front."""
+    target, noise = io.BytesIO(), np.random.default_rng(2)
+    with av.open(target, "w", format=container) as file:
+        video = file.add_stream("mpeg2video", rate=25, width=320, height=240, pix_fmt="yuv420p", bit_rate=20_000_000)
+        sound = file.add_stream("mp2", RATE, layout="mono")
+        assert isinstance(video, av.VideoStream)
+        assert isinstance(sound, av.AudioStream)
+        for number in range(9 * 25):
+            picture = av.VideoFrame.from_ndarray(noise.integers(0, 255, (360, 320), np.uint8), format="yuv420p")
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            file.mux(video.encode(picture))
+        for begin in range(0, RATE, 1152):
+            part = np.frombuffer(NOISE, np.int16)[begin : begin + 1152][np.newaxis]
+            frame = av.AudioFrame.from_ndarray(part, "s16", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = RATE, 8 * RATE + begin, Fraction(1, RATE)
+            file.mux(sound.encode(frame))
+        for stream in (video, sound):
+            file.mux(stream.encode(None))
+    return target.getvalue()
+
+
+def with_cover(size_mb: int) -> bytes:
+    """An MP3 of 1 s behind a picture of so many MB."""
+    frame = b"\0image/png\0\x03\0" + black_png(16) + bytes(size_mb << 20)
+    frame = b"APIC" + struct.pack(">I", len(frame)) + b"\0\0" + frame
+    size = bytes(len(frame) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\x03\0\0" + size + frame + transcode_tone("mp3", "libmp3lame", 1.0)

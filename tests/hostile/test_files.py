@@ -134,6 +134,21 @@ def test_a_file_is_read_flat_or_refused(asr: RunningServer, kind: str) -> None:
     assert max(grown.values(), default=0.0) < MOST_GROWTH_MIB.get(kind, MAX_GROWTH_MIB), grown
 
 
+REAL: dict[str, tuple[Callable[[], bytes], float]] = {
+    "late sound in MPEG-TS": (lambda: files.late_sound("mpegts"), 9.0),
+    "late sound in MPEG-PS": (lambda: files.late_sound("mpeg"), 9.0),
+    "a cover of 12 MB": (lambda: files.with_cover(12), 1.0),
+    "an index at the end": (lambda: files.transcode_tone("mp4", "aac", 30.0), 30.0),
+}
+
+
+@pytest.mark.parametrize("kind", REAL)
+def test_what_people_have_is_read_as_ever(asr: RunningServer, kind: str) -> None:
+    make, length_s = REAL[kind]
+    with asr.http() as client:
+        check_windows(send(client, make()).json()["text"], length_s)
+
+
 @pytest.mark.parametrize("kind", files.WAVES)
 def test_a_wave_of_extremes_is_heard_or_refused(asr: RunningServer, kind: str) -> None:
     started = time.monotonic()
