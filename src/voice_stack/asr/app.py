@@ -14,7 +14,7 @@ from voice_stack.asr.api.openai import create_router
 from voice_stack.asr.engine_factory import engine_specs, find_engine, open_store
 from voice_stack.asr.jobs.background import BackgroundJobs
 from voice_stack.asr.models import DEFAULT_MODEL_NAMES
-from voice_stack.asr.service import AsrService
+from voice_stack.asr.service import PROBING_IDLE_S, AsrService
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.access.networks import ANYBODY, parse_networks
 from voice_stack.core.access.rules import Exemption
@@ -26,6 +26,7 @@ from voice_stack.core.memory_budget import open_budget
 from voice_stack.core.model_names import ModelNames
 from voice_stack.core.model_repair import require_models
 from voice_stack.core.server import VERSION, create_server
+from voice_stack.core.side_process import SideProcess
 from voice_stack.core.spool_folder import release_folder
 
 
@@ -44,7 +45,7 @@ def create_service(settings: AsrSettings) -> AsrService:
     pool = EnginePool(max_processes, settings.idle_timeout_s, settings.patience, open_budget(settings, store))
     names = ModelNames(store, settings.model, DEFAULT_MODEL_NAMES, settings.allowed_models)
     desk = AdmissionDesk(pool, settings.max_queue_wait_s, ", or send it with background=true")
-    return AsrService(settings, store, names, pool, desk)
+    return AsrService(settings, store, names, pool, desk, SideProcess("probing", PROBING_IDLE_S))
 
 
 def _lifespan(service: AsrService, jobs: BackgroundJobs) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -107,6 +108,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
     app.state.stopping.at_refusal(jobs.close)
     app.state.stopping.at_end(bazarr_jobs.close)
     app.state.stopping.at_end(pool.close)
+    app.state.stopping.at_end(service.probing_process.close)
     app.include_router(bazarr, prefix=f"{settings.api_v1_str}/bazarr")
     app.include_router(bazarr, include_in_schema=False)
     return app

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from voice_stack.asr.engine_factory import engine_specs
@@ -21,7 +22,10 @@ from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.logging import request_id_var
 from voice_stack.core.model_names import ModelNames
 from voice_stack.core.model_store import ModelStore
+from voice_stack.core.side_process import GivenUpError, SideProcess
 from voice_stack.core.substitution import Substitute
+
+PROBE_TIMEOUT_S, PROBING_IDLE_S = 5.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class AsrService:
     models: ModelNames
     pool: EnginePool
     desk: AdmissionDesk
+    probing_process: SideProcess
     activity: Activity = field(default_factory=Activity)
 
     async def begin(self, checked: Checked, ticket: Ticket | None = None) -> Transcription:
@@ -64,14 +69,14 @@ class AsrService:
             self.activity.add(asked, transcription)
         return transcription
 
-    @staticmethod
     async def _admit(
-        ticket: Ticket, request: TranscriptionRequest, replicas: Sequence[EngineSpec], guess_s: float
+        self, ticket: Ticket, request: TranscriptionRequest, replicas: Sequence[EngineSpec], guess_s: float
     ) -> float:
         """Let a request in; its file is only opened where the guess says that there is no room."""
-        work_s: float | None = guess_s
+        work_s: float | None = None
         if not ticket.fits(guess_s, replicas):
-            work_s = await asyncio.to_thread(_probe_s, request)
+            with suppress(GivenUpError):
+                work_s = await asyncio.to_thread(self.probing_process.call, _probe_s, PROBE_TIMEOUT_S, request)
         ticket.admit(work_s or guess_s, replicas)
         return work_s or guess_s
 
@@ -149,7 +154,7 @@ class AsrService:
 
 
 def _probe_s(request: TranscriptionRequest) -> float | None:
-    """Length of a file as its header says. The libraries behind this are big, and needed where the queue is full."""
+    """Length of a file as its header says; for another process: the file is not trusted, and the libraries are big."""
     from voice_stack.asr.listening.request_audio import describe_source
     from voice_stack.utils.audio.decode import probe_duration_s
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, DecodeOptions, WindowResult
 from voice_stack.asr.engine.encoder_width import narrow_frames
 from voice_stack.asr.listening.completion import complete_window
+from voice_stack.asr.listening.decoding import decode_blocks, probe_duration_s
 from voice_stack.asr.listening.detection import Excerpt, ask_language, plan_detection, run_detection
 from voice_stack.asr.listening.model_limits import check_limits
 from voice_stack.asr.listening.progress import Progress
@@ -33,7 +34,6 @@ from voice_stack.core.errors import EngineError
 from voice_stack.core.jobs import Again, Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit, Urgency
 from voice_stack.core.logging import log_event, logged_for
 from voice_stack.core.workload import Workload
-from voice_stack.utils.audio.decode import decode_blocks, probe_duration_s
 
 logger = logging.getLogger(__name__)
 

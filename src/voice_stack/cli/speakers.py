@@ -64,6 +64,7 @@ async def speak_by_itself(settings: "TtsSettings", wanted: Wanted) -> AsyncGener
     finally:
         await service.cache.close()
         await service.pool.close()
+        await service.language_process.close()
 
 
 def _json_body(wanted: Wanted) -> dict[str, object]:

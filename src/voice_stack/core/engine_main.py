@@ -5,7 +5,7 @@ import signal
 import sys
 from importlib import import_module
 from multiprocessing.connection import Connection
-from multiprocessing.process import parent_process
+from multiprocessing.process import current_process, parent_process
 
 from voice_stack.core.engine_worker import Worker
 from voice_stack.core.logging import configure_logging
@@ -33,6 +33,7 @@ def serve_engine(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    current_process().daemon = False  # it may have a process of its own, which ends with it
     parent = parent_process()
     if parent is not None and parent.pid is not None:
         end_with_parent(parent.pid)

@@ -36,6 +36,13 @@ def configure_logging(level: str, log_format: str, server: str) -> None:
     logging.getLogger("uvicorn.error").addFilter(_is_new)
 
 
+def describe_logging() -> tuple[str, str]:
+    """Level and format of this process' logs, for `configure_logging` in another one."""
+    root = logging.getLogger()
+    is_json = any(isinstance(handler.formatter, JsonFormatter) for handler in root.handlers)
+    return logging.getLevelName(root.level), "json" if is_json else "text"
+
+
 @contextmanager
 def logged_for(request_ids: Iterable[str]) -> Iterator[None]:
     """Lines that are logged meanwhile, by this thread or task, carry the ids of these requests, joined by commas."""

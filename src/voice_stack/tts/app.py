@@ -58,6 +58,8 @@ def create_app(settings: TtsSettings) -> FastAPI:
     )
     app.state.stopping.at_end(service.cache.close)
     app.state.stopping.at_end(pool.close)
+    app.state.stopping.at_end(service.recording_process.close)
+    app.state.stopping.at_end(service.language_process.close)
     return app
 
 

@@ -1,15 +1,15 @@
 """Whether a voice can read what it is given, and what is said to whoever asks for what it cannot."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.tts.capabilities import CAPABILITIES
 from voice_stack.tts.voices import Voice, VoiceLibrary
 from voice_stack.utils.language import LANGUAGES, require_language
-from voice_stack.utils.language_detection import detect_text_language
 from voice_stack.utils.text import normalise
 from voice_stack.utils.text.writing import find_unreadable_script, language_scripts, name_script
 
+DetectLanguage = Callable[[str, Collection[str], float], str | None]
 _MAX_NAMED = 10
 _SURE = 0.9
 
@@ -29,16 +29,17 @@ def refuse_language(voice: Voice, language: str, library: VoiceLibrary) -> Unsup
     )
 
 
-def require_readable(text: str, voice: Voice, library: VoiceLibrary) -> None:
+def require_readable(text: str, voice: Voice, library: VoiceLibrary, detect: DetectLanguage) -> None:
     """Refuse a text that is written in letters which no language of the voice has.
 
     A few foreign letters are no reason: names are read letter by letter. Neither is another language in Latin letters.
-    Looks at every character, and may load the language model: not on the event loop.
+    Looks at every character, and may wait for the language model: not on the event loop.
 
     Args:
         text: As the client wrote it.
         voice: Who is to speak; one whose languages are not known may read anything.
         library: The voices there are.
+        detect: Tells the language of a text among some, with a certainty.
 
     Raises:
         UnsupportedValueError: Most letters are of a script that the voice does not read.
@@ -50,7 +51,7 @@ def require_readable(text: str, voice: Voice, library: VoiceLibrary) -> None:
     if script is None:
         return
     candidates = {code for code in LANGUAGES if script in language_scripts(code)}
-    found = detect_text_language(plain, candidates, min_probability=_SURE)
+    found = detect(plain, candidates, _SURE)
     looks = f" and looks like {LANGUAGES[found].name.title()}" if found and len(candidates) > 1 else ""
     raise UnsupportedValueError(
         f"input={plain[:40]!r}: the text is in {name_script(script)} letters{looks}; voice {voice.id!r} speaks "

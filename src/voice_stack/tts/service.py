@@ -1,21 +1,23 @@
 """What the TTS server's routes work with: from a checked request to jobs in the engines of its voices."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 
 from voice_stack.core.admission.desk import AdmissionDesk, Ticket
 from voice_stack.core.engine_pool import EnginePool
 from voice_stack.core.engine_process import EngineSpec
-from voice_stack.core.errors import ConfigurationError, InvalidRequestError, UnsupportedValueError
+from voice_stack.core.errors import ConfigurationError, InvalidAudioError, InvalidRequestError, UnsupportedValueError
 from voice_stack.core.logging import request_id_var
 from voice_stack.core.memory_budget import open_budget
 from voice_stack.core.model_names import ModelNames
 from voice_stack.core.model_repair import require_models
 from voice_stack.core.model_spec import ModelSpec
 from voice_stack.core.model_store import ModelStore
+from voice_stack.core.side_process import GivenUpError, SideProcess
 from voice_stack.tts.cache.speech_cache import SpeechCache
 from voice_stack.tts.cache.store import SpeechStore, default_cache_dir
 from voice_stack.tts.capabilities import CAPABILITIES
@@ -24,6 +26,7 @@ from voice_stack.tts.cloned_voices import ClonedVoices
 from voice_stack.tts.cpml import check_licence
 from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
 from voice_stack.tts.fallback_voice import FallbackVoices
+from voice_stack.tts.library.reference import Examination, encode_preview, examine_recording
 from voice_stack.tts.library.shelf import Shelf
 from voice_stack.tts.library.uploads import VoiceUploads
 from voice_stack.tts.models import DEFAULT_MODEL_NAMES
@@ -38,10 +41,15 @@ from voice_stack.tts.voices import Voice, VoiceLibrary
 from voice_stack.tts.work_estimate import awaited_s
 from voice_stack.utils.audio.encode import require_format
 from voice_stack.utils.language import find_region, require_language
-from voice_stack.utils.language_detection import detect_text_language
+from voice_stack.utils.language_detection import MIN_PROBABILITY, detect_text_language
 from voice_stack.utils.text import is_speakable, normalise
 from voice_stack.utils.text.script import ScriptPart, parse_script
 from voice_stack.utils.text.writing import can_be_japanese
+
+EXAMINATION_S, RECORDINGS_IDLE_S = 30.0, 30.0
+"""How long the examination of a recording may take, and how long its process waits for the next one."""
+DETECTION_S, LANGUAGES_IDLE_S = 20.0, 600.0
+"""The same for the language of a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,8 @@ class TtsService:
     desk: AdmissionDesk
     cache: SpeechCache
     captions: CaptionStore
+    recording_process: SideProcess
+    language_process: SideProcess
 
     async def begin(self, body: SpeechBody, plan: Sequence[Turn], ticket: Ticket | None = None) -> Speech:
         """Submit what was planned.
@@ -121,11 +131,30 @@ class TtsService:
         voice = await self._require_ready(voice)
         if body.language and voice.languages and language not in voice.languages:
             raise refuse_language(voice, body.language, self.voices)
-        await asyncio.to_thread(require_readable, part.text, voice, self.voices)
+        await asyncio.to_thread(require_readable, part.text, voice, self.voices, self._detect)
         spoken = language if language in voice.languages else next(iter(voice.languages), language)
         tag = _add_region(spoken, body.language, voice) if spoken else ""
         passage = Passage(part.text, voice.engine_voice, tag, voice.languages, body.speed)
         return engine_spec(self.settings, voice.engine, _model_of(voice, choice)), passage
+
+    def _detect(self, text: str, among: Collection[str], min_probability: float = MIN_PROBABILITY) -> str | None:
+        """As `detect_text_language`; its tables of 80 MB take most of a second to load, in a process that ends."""
+        try:
+            return self.language_process.call(detect_text_language, DETECTION_S, text, among, min_probability)
+        except GivenUpError:
+            return None
+
+    def preview_recording(self, voice: Voice, format_name: str) -> bytes:
+        """The beginning of a recorded voice's first recording; blocks.
+
+        Raises:
+            UnsupportedValueError: It cannot be opened any more.
+        """
+        recording = voice.engine_voice.recordings[0]
+        try:
+            return self.recording_process.call(encode_preview, EXAMINATION_S, recording, format_name)
+        except (GivenUpError, InvalidAudioError) as error:
+            raise UnsupportedValueError(f"voice {voice.id!r} has no preview: {error.message}", param="voice") from None
 
     async def _require_ready(self, voice: Voice) -> Voice:
         """The voice as its engine takes it on, its recordings measured.
@@ -164,8 +193,7 @@ class TtsService:
         languages = self.voices.languages(choice.engine)
         if not self.settings.auto_lang or len(languages) < 2:
             return None
-        # The first call loads the language model: a second, so not on the event loop.
-        found = await asyncio.to_thread(detect_text_language, text, languages)
+        found = await asyncio.to_thread(self._detect, text, languages)
         return "ja" if (found, *voice.languages[:1]) == ("zh", "ja") and can_be_japanese(text) else found
 
 
@@ -222,7 +250,15 @@ def create_service(settings: TtsSettings) -> TtsService:
     desk = AdmissionDesk(pool, settings.max_queue_wait_s)
     names = ModelNames(store, settings.model, (*DEFAULT_MODEL_NAMES, settings.engine), settings.allowed_models)
     cache, captions = open_cache(settings), CaptionStore(settings.captions_ttl_s)
-    cloned = ClonedVoices(settings, Shelf(settings.voice_dir))
-    uploads = VoiceUploads(settings.voice_dir, settings.max_uploads)
+    recording_process = SideProcess("recordings", RECORDINGS_IDLE_S)
+
+    def examine(path: Path, needed_s: float) -> tuple[Examination, bytes]:
+        return recording_process.call(examine_recording, EXAMINATION_S, path, needed_s)
+
+    cloned = ClonedVoices(settings, Shelf(settings.voice_dir, examine))
+    uploads = VoiceUploads(settings.voice_dir, settings.max_uploads, examine)
     library = open_library(settings, store, cloned)
-    return TtsService(settings, store, names, library, cloned, uploads, pool, desk, cache, captions)
+    return TtsService(
+        settings, store, names, library, cloned, uploads, pool, desk, cache, captions,
+        recording_process, SideProcess("languages", LANGUAGES_IDLE_S),
+    )  # fmt: skip

@@ -19,7 +19,7 @@ class _Identifier(Protocol):
 
 
 _DETECTION_CHARS = 2000  # more text changes no answer and costs time
-_MIN_PROBABILITY = 1 / 3
+MIN_PROBABILITY = 1 / 3
 _CHANCE_MARGIN = 1.2  # with two or three languages a third is what a coin gives
 _NO_LANGUAGE = "zxx"  # the model's class for things that are not language; it also draws texts in none of the languages
 _detection_lock = threading.Lock()
@@ -49,7 +49,7 @@ def _load_identifier(among: frozenset[str]) -> tuple[_Identifier | None, dict[st
     return identifier, spellings
 
 
-def detect_text_language(text: str, among: Collection[str], *, min_probability: float = _MIN_PROBABILITY) -> str | None:
+def detect_text_language(text: str, among: Collection[str], min_probability: float = MIN_PROBABILITY) -> str | None:
     """Tell the language a text is written in.
 
     The first call loads a model (0.8 s, 60 MB): keep it off the event loop. Safe to call from many threads.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine
+from voice_stack.asr.listening.decoding import decode_excerpt, probe_duration_s
 from voice_stack.asr.listening.language_spread import EXCERPT_S, excerpt_starts
 from voice_stack.asr.listening.progress import Progress
 from voice_stack.asr.listening.request_audio import describe_source
@@ -17,7 +18,6 @@ from voice_stack.asr.windows import cut_windows
 from voice_stack.core.errors import AudioTooShortError, EngineError, InvalidAudioError
 from voice_stack.core.jobs import Finished, PlanStep, Produced, RunResult, Unit
 from voice_stack.core.logging import log_event
-from voice_stack.utils.audio.decode import decode_excerpt, probe_duration_s
 from voice_stack.utils.audio.sources import AudioSource
 from voice_stack.utils.audio.vad import VadOptions
 

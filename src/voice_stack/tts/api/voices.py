@@ -21,15 +21,13 @@ from voice_stack.tts.api.recordings import (
 )
 from voice_stack.tts.library.forms import VoiceChanges, VoiceForm
 from voice_stack.tts.library.recordings import RecordedVoice
-from voice_stack.tts.library.reference import REFERENCE_RATE, load_reference
 from voice_stack.tts.library.samples import sample_text
 from voice_stack.tts.schemas import SpeechBody
 from voice_stack.tts.service import TtsService
 from voice_stack.tts.voices import Voice
-from voice_stack.utils.audio.encode import AUDIO_FORMATS, encode_whole
+from voice_stack.utils.audio.encode import AUDIO_FORMATS
 
 FILE_FIELD = "audio_sample"
-PREVIEW_S = 10.0
 
 
 def create_voices_router(service: TtsService) -> APIRouter:
@@ -61,7 +59,12 @@ def _add_all_voices(router: APIRouter, service: TtsService, shown: "_VoiceView")
             raise UnsupportedValueError(f"format={format!r}: use one of {', '.join(AUDIO_FORMATS)}", param="format")
         voice = await asyncio.to_thread(shown.require, voice_id)
         if voice.engine_voice.recordings:
-            return await finish_unless_disconnected(request, _encode_recording(voice, format))
+            encoding = asyncio.to_thread(service.preview_recording, voice, format)
+            try:
+                audio = await finish_unless_disconnected(request, encoding)
+            except OSError:  # gone since we looked
+                raise NotFoundError(f"No voice with id {voice_id!r} any more.", param="voice_id") from None
+            return Response(audio, media_type=AUDIO_FORMATS[format].media_type)
         text = sample_text(voice.languages)
         body = SpeechBody(model="tts-1", input=text, voice=voice_id, response_format=format, stream=False)
         return await answer_speech(service, request, body)
@@ -198,14 +201,3 @@ def _refuse_prompt() -> UnsupportedValueError:
         f"type=audio_sample with the file in part {FILE_FIELD!r}",
         param="type",
     )
-
-
-async def _encode_recording(voice: Voice, format_name: str) -> Response:
-    def encode() -> bytes:
-        try:
-            reference = load_reference(voice.engine_voice.recordings[0])
-        except OSError:  # gone since we looked
-            raise NotFoundError(f"No voice with id {voice.id!r} any more.", param="voice_id") from None
-        return encode_whole([reference.samples[: round(PREVIEW_S * REFERENCE_RATE)]], format_name, REFERENCE_RATE)
-
-    return Response(await asyncio.to_thread(encode), media_type=AUDIO_FORMATS[format_name].media_type)

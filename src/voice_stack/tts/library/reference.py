@@ -1,5 +1,6 @@
 """A recording as the model of a voice: decoded, cut to what engines listen to, measured."""
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from voice_stack.utils.audio.vad import SAMPLE_RATE
 
 REFERENCE_RATE = OUTPUT_SAMPLE_RATE
 """No engine speaks at more than this rate, so none listens for more."""
+PREVIEW_S = 10.0
 MAX_REFERENCE_S = 30.0
 """What engines use of one recording; the rest is never decoded."""
 MAX_STATED_S = 600.0
@@ -23,16 +25,14 @@ MAX_STATED_S = 600.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reference:
-    """The part of a recording that counts.
+class Examination:
+    """What was found in a recording.
 
     Attributes:
-        samples: Mono float32 of shape (samples,) at 24 kHz, 30 s at most.
-        figures: Measured on them.
-        findings: What is wrong with them.
+        figures: Measured on the part that counts.
+        findings: What is wrong with it.
     """
 
-    samples: Samples
     figures: Figures
     findings: tuple[Finding, ...]
 
@@ -46,13 +46,34 @@ class Reference:
         """What is wrong with it and still does not forbid its use."""
         return tuple(finding.message for finding in self.findings if not finding.refuses)
 
-    def as_flac(self) -> bytes:
-        """The samples as a file, without anything else that the original held."""
-        return encode_whole([self.samples], "flac", REFERENCE_RATE)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference(Examination):
+    """The part of a recording that counts.
+
+    Attributes:
+        samples: Mono float32 of shape (samples,) at 24 kHz, 30 s at most.
+    """
+
+    samples: Samples
 
 
-def load_reference(path: Path, *, needed_s: float = MIN_SPEECH_S) -> Reference:
-    """Decode and measure a recording; some tenths of a second of work, for a thread.
+Examine = Callable[[Path, float], tuple[Examination, bytes]]
+"""`examine_recording`, or what has it called in another process."""
+
+
+def examine_recording(path: Path, needed_s: float) -> tuple[Examination, bytes]:
+    """What is found in a recording, and as FLAC the part that counts without anything else that the original held.
+
+    Arguments and errors as of `load_reference`.
+    """
+    reference = load_reference(path, needed_s)
+    flac = b"" if reference.refusal else encode_whole([reference.samples], "flac", REFERENCE_RATE)
+    return Examination(reference.figures, reference.findings), flac
+
+
+def load_reference(path: Path, needed_s: float = MIN_SPEECH_S) -> Reference:
+    """Decode and measure a recording: some tenths of a second of work, and big libraries.
 
     Args:
         path: Any audio file; not trusted.
@@ -74,7 +95,13 @@ def load_reference(path: Path, *, needed_s: float = MIN_SPEECH_S) -> Reference:
     samples, is_cut = _decode_start(path)
     figures = measure(_resample(samples))
     cut = Finding("too_long", f"longer than {MAX_REFERENCE_S:.0f} s: only that much of it is used", refuses=False)
-    return Reference(samples, figures, (*judge(figures, needed_s=needed_s), *([cut] if is_cut else [])))
+    return Reference(figures, (*judge(figures, needed_s=needed_s), *([cut] if is_cut else [])), samples)
+
+
+def encode_preview(path: Path, format_name: str) -> bytes:
+    """The beginning of a recording in a format of `AUDIO_FORMATS`; errors as of `load_reference`."""
+    samples = load_reference(path).samples[: round(PREVIEW_S * REFERENCE_RATE)]
+    return encode_whole([samples], format_name, REFERENCE_RATE)
 
 
 def _decode_start(path: Path) -> tuple[Samples, bool]:

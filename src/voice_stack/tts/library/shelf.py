@@ -1,13 +1,15 @@
 """The voices of recordings that there are at this moment, and what each is good for."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError
+from voice_stack.core.side_process import GivenUpError
 from voice_stack.tts.library.content_cache import ContentCache
 from voice_stack.tts.library.quality import MIN_SPEECH_S, NO_SPEECH_S
 from voice_stack.tts.library.recordings import FoundFiles, RecordedVoice, find_recordings, warn_once
-from voice_stack.tts.library.reference import load_reference
+from voice_stack.tts.library.reference import Examine, examine_recording
 from voice_stack.tts.library.sidecar import Sidecar, check_name, read_record
 
 MAX_RECORDINGS = 16
@@ -45,12 +47,13 @@ class Shelf:
 
     Args:
         folder: `TTS_VOICE_DIR`; it need not exist.
+        examine: Opens recordings.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, examine: Examine = examine_recording) -> None:
         self._folder = folder.expanduser().absolute()
         self._sidecars = ContentCache(_read_sidecar)
-        self._measured = ContentCache(_measure)
+        self._measured = ContentCache(partial(_measure, examine))
 
     def voices(self) -> dict[str, RecordedVoice]:
         """The voices by id, sorted: names, sizes and times are looked at, a few milliseconds for 100 voices."""
@@ -104,6 +107,8 @@ class Shelf:
             return self._measured.get(path)
         except OSError as error:
             return _Measured(0, 0, f"cannot be read: {error.strerror}", ())
+        except GivenUpError as error:
+            return _Measured(0, 0, f"cannot be examined: {error.message}", ())
 
     def _name(self, voice: RecordedVoice, path: Path) -> str:
         """Which recording is meant, where there are several."""
@@ -120,9 +125,9 @@ def _read_sidecar(path: Path) -> Sidecar | str:
         return f"{path.name} cannot be read: {error.strerror}"
 
 
-def _measure(path: Path) -> _Measured:
+def _measure(examine: Examine, path: Path) -> _Measured:
     try:
-        reference = load_reference(path, needed_s=NO_SPEECH_S)
+        found, _ = examine(path, NO_SPEECH_S)
     except InvalidAudioError as error:
         return _Measured(0, 0, error.message, ())
-    return _Measured(reference.figures.duration_s, reference.figures.speech_s, reference.refusal, reference.warnings)
+    return _Measured(found.figures.duration_s, found.figures.speech_s, found.refusal, found.warnings)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, NotFoundError
+from voice_stack.core.side_process import GivenUpError
 from voice_stack.tts.library.quality import MIN_SPEECH_S, NO_SPEECH_S
 from voice_stack.tts.library.recordings import SIDECAR_NAME, RecordedVoice, is_upload_id
-from voice_stack.tts.library.reference import Reference, load_reference
+from voice_stack.tts.library.reference import Examination, Examine, examine_recording
 from voice_stack.tts.library.sidecar import ConsentRecord, Sidecar, read_record
 from voice_stack.tts.library.store import UploadStore
 
@@ -34,9 +35,11 @@ class VoiceUploads:
     Args:
         folder: `TTS_VOICE_DIR`.
         max_uploads: Most voices kept, and most consents.
+        examine: Opens recordings.
     """
 
-    def __init__(self, folder: Path, max_uploads: int) -> None:
+    def __init__(self, folder: Path, max_uploads: int, examine: Examine = examine_recording) -> None:
+        self._examine = examine
         self._voices = UploadStore(folder, "voice_", SIDECAR_NAME, max_uploads)
         self._consents = UploadStore(folder / CONSENTS_DIR, CONSENT_PREFIX, _CONSENT_NAME, max_uploads)
 
@@ -56,10 +59,10 @@ class VoiceUploads:
             InvalidRequestError: The recording is none, or too bad; `param` is `audio_sample`.
             StorageFullError: No room.
         """
-        reference = _listen(recording, MIN_SPEECH_S, "audio_sample")
+        found, flac = self._listen(recording, MIN_SPEECH_S, "audio_sample")
         sidecar = Sidecar.model_validate({**fields, "created_at": int(time.time())})
-        voice_id = self._voices.create(sidecar, {"reference.flac": reference.as_flac()})
-        return NewVoice(voice_id, sidecar, reference.warnings)
+        voice_id = self._voices.create(sidecar, {"reference.flac": flac})
+        return NewVoice(voice_id, sidecar, found.warnings)
 
     def change_voice(self, voice: RecordedVoice, changes: Mapping[str, object]) -> None:
         """Write what is known of an upload anew.
@@ -88,9 +91,9 @@ class VoiceUploads:
             InvalidRequestError: The recording is none, or nobody speaks in it; `param` is `recording`.
             StorageFullError: No room.
         """
-        reference = _listen(recording, NO_SPEECH_S, "recording")
+        _, flac = self._listen(recording, NO_SPEECH_S, "recording")
         record = ConsentRecord(name=name, language=language, created_at=int(time.time()))
-        return self._consents.create(record, {"recording.flac": reference.as_flac()}), record
+        return self._consents.create(record, {"recording.flac": flac}), record
 
     def consent(self, consent_id: str) -> ConsentRecord:
         """The record of a consent.
@@ -128,6 +131,20 @@ class VoiceUploads:
         if consent_id not in self._consents.ids() or not self._consents.remove(consent_id):
             raise _no_consent(consent_id)
 
+    def _listen(self, recording: Path, needed_s: float, param: str) -> tuple[Examination, bytes]:
+        try:
+            found, flac = self._examine(recording, needed_s)
+        except InvalidAudioError as error:
+            raise InvalidRequestError(error.message, param=param, code=error.code) from None
+        except GivenUpError as error:
+            raise InvalidRequestError(f"The recording cannot be examined: {error.message}.", param=param) from None
+        refusal = next((finding for finding in found.findings if finding.refuses), None)
+        if refusal is not None:
+            raise InvalidRequestError(
+                f"The recording cannot be used: {refusal.message}.", param=param, code=f"recording_{refusal.code}"
+            )
+        return found, flac
+
     def _read_consent(self, consent_id: str) -> ConsentRecord | None:
         try:
             return read_record(self._consents.path(consent_id) / _CONSENT_NAME, ConsentRecord)
@@ -140,16 +157,3 @@ class VoiceUploads:
 
 def _no_consent(consent_id: str) -> NotFoundError:
     return NotFoundError(f"No voice consent with id {consent_id[:100]!r}.", param="consent_id")
-
-
-def _listen(recording: Path, needed_s: float, param: str) -> Reference:
-    try:
-        reference = load_reference(recording, needed_s=needed_s)
-    except InvalidAudioError as error:
-        raise InvalidRequestError(error.message, param=param, code=error.code) from None
-    refusal = next((finding for finding in reference.findings if finding.refuses), None)
-    if refusal is not None:
-        raise InvalidRequestError(
-            f"The recording cannot be used: {refusal.message}.", param=param, code=f"recording_{refusal.code}"
-        )
-    return reference

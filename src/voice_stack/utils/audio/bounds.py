@@ -14,8 +14,14 @@ SAMPLE_RATES = range(1_000, 768_001)
 """Outside this range a header lies, and the resampler's filter would need gigabytes."""
 MAX_VALUES_PER_S = 8 * 768_000
 """Channels times sample rate: 8 channels at the highest rate, 24 at 192 kHz."""
-MAX_STREAMS = 256
-"""What comes after them is left out; a Blu-ray has some 60 tracks with its subtitles."""
+MAX_STREAMS = 400
+"""A Blu-ray has some 60 tracks with its subtitles; each decoder takes up to 1 MB."""
+PROBE_BYTES, PROBE_S = 32 << 20, 30
+"""Sound that begins after so much of a file without an index, as MPEG-TS has none, is not found."""
+MAX_ALLOCATION = 128 << 20
+"""Bytes that FFmpeg may ask for at once: a day of film has an index of some 100 MiB, and all else is smaller."""
+MAX_CHANGES_PER_S, CHANGES_AT_ONCE = 10, 20
+"""Changes of sample rate or channels: each needs a new resampler, which costs up to 30 ms."""
 STALL_S = 120.0
 """So long a file may be read without one sample of sound: a gigabyte from a slow disk takes a minute."""
 
@@ -35,6 +41,23 @@ def check_shape(sample_rate: int, channels: int) -> None:
         raise invalid_audio(
             f"it has {channels} channels at {sample_rate} Hz, {channels * sample_rate} samples each second; at most "
             f"{MAX_VALUES_PER_S} are possible"
+        )
+
+
+def check_changes(changes: int, sound_s: float) -> None:
+    """Do nothing where sound changes its rate or channels as often as a recording may.
+
+    Args:
+        changes: So far.
+        sound_s: How much sound there was, in seconds.
+
+    Raises:
+        InvalidAudioError: It changes all the time.
+    """
+    if changes > CHANGES_AT_ONCE + MAX_CHANGES_PER_S * sound_s:
+        raise invalid_audio(
+            f"its sample rate or channels change {changes} times in {sound_s:.1f} s; at most {MAX_CHANGES_PER_S} "
+            "changes each second are possible"
         )
 
 

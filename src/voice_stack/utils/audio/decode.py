@@ -5,9 +5,12 @@ and a few seconds of undecoded frames are held at a time. The file is not truste
 opened, so a playlist or a session description in disguise cannot make the server read another file or address.
 """
 
+import ctypes
+import errno
 import logging
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +18,13 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.codec.codec import Codec, UnknownCodecError
 from av.container import InputContainer
 from av.stream import Discard, Disposition
 from numpy.typing import NDArray
 
 from voice_stack.core.errors import AudioTooShortError
-from voice_stack.utils.audio.bounds import MAX_STREAMS, StallWatch, audio_too_long
+from voice_stack.utils.audio.bounds import MAX_ALLOCATION, MAX_STREAMS, PROBE_BYTES, PROBE_S, StallWatch, audio_too_long
 from voice_stack.utils.audio.mono import regroup, resample_frames
 from voice_stack.utils.audio.sources import AudioSource, invalid_audio, pick_track
 from voice_stack.utils.audio.timeline import CONTAINERS, Timeline
@@ -41,12 +45,31 @@ _CONTAINERS = (
     "mp3 mpc mpc8 mpeg mpegts mxf nistsphere nsv nut nuv ogg oma osq paf pmp psxstr pva pvf qcp qoa rm rso sbc shn "
     "sln sol sox spdif svs tak truehd tta ty voc vqf w64 wav wavarc webm wsd wtv wv wve xa xwma"
 )
-_OPTIONS = {
-    "format_whitelist": ",".join(_CONTAINERS.split()),
-    "protocol_whitelist": "file",
-    "max_streams": str(MAX_STREAMS),
-    "enable_drefs": "0",  # an MP4 may name other files as the place of its samples
-}
+
+
+@cache
+def _options() -> dict[str, str]:
+    """What FFmpeg is told of every file; the first time also how much memory it may have at once."""
+    # Found through the module that is linked to them, which Windows does not do.
+    libraries = ctypes.CDLL(av._core.__file__)
+    if hasattr(libraries, "av_max_alloc"):
+        libraries.av_max_alloc(ctypes.c_size_t(MAX_ALLOCATION))
+    return {
+        "format_whitelist": ",".join(_CONTAINERS.split()),
+        "codec_whitelist": ",".join(name for name in sorted(av.codecs_available) if _is_audio_decoder(name)),
+        "protocol_whitelist": "file",
+        "probesize": str(PROBE_BYTES),
+        "analyzeduration": str(PROBE_S * av.time_base),
+        "max_streams": str(MAX_STREAMS),
+        "enable_drefs": "0",  # an MP4 may name other files as the place of its samples
+    }
+
+
+def _is_audio_decoder(name: str) -> bool:
+    try:
+        return Codec(name, "r").type == "audio"
+    except UnknownCodecError:  # it encodes only
+        return False
 
 
 def decode_blocks(
@@ -139,20 +162,30 @@ def _as_source(source: Path | AudioSource) -> AudioSource:
 @contextmanager
 def _open_audio(source: AudioSource) -> Iterator[tuple[InputContainer, AudioStream]]:
     """Open the file and find its audio; the one place where FFmpeg's errors become ours."""
-    if not source.path.stat().st_size:
-        raise invalid_audio("the file is empty")
+    _require_content(source.path)
     try:
         # The protocol is written out because FFmpeg reads a name such as "concat:a|b" as an address.
-        name, options = f"file:{source.path.absolute()}", {**_OPTIONS, **source.options}
+        name, options = f"file:{source.path.absolute()}", {**_options(), **source.options}
         with av.open(name, format=source.demuxer, options=options, metadata_errors="replace") as container:
             stream = pick_track(container, source.track)
             if not isinstance(stream, AudioStream):
                 raise invalid_audio("the file has no audio stream that can be decoded")
             yield container, stream
-    except (FileNotFoundError, PermissionError, MemoryError):
-        raise  # the machine's trouble, not the file's
     except av.FFmpegError as error:
-        raise invalid_audio(f"the file could not be decoded: {error.strerror}") from error
+        too_much = f"it has more than {MAX_STREAMS} tracks, or tables beyond all measure"
+        reason = too_much if error.errno == errno.ENOMEM else error.strerror
+        raise invalid_audio(f"the file could not be decoded: {reason}") from None
+
+
+def _require_content(path: Path) -> None:
+    """That a file can be read is found out here: all trouble after that is what is in it."""
+    try:
+        with path.open("rb") as file:
+            if file.read(1):
+                return
+    except OSError as error:
+        raise OSError(error.errno, error.strerror) from None  # a client is not to learn the path
+    raise invalid_audio("the file is empty")
 
 
 def _read_packets(container: InputContainer, stream: AudioStream) -> "Iterator[Packet[AudioStream]]":
@@ -162,8 +195,8 @@ def _read_packets(container: InputContainer, stream: AudioStream) -> "Iterator[P
             other.discard = Discard.all
     try:
         yield from container.demux(stream)
-    except MemoryError:
-        raise
+    except IndexError:
+        return  # tracks that come up later, as in MPEG-TS: PyAV stumbles over them when all is read
     except av.FFmpegError as error:
         logger.warning("The audio file is damaged and was read up to that place only: %s", error.strerror)
 
@@ -174,8 +207,6 @@ def _decode(packets: "Iterable[Packet[AudioStream]]") -> Iterator[AudioFrame]:
         stall.check()
         try:
             frames = packet.decode()
-        except MemoryError:
-            raise
         except av.FFmpegError as error:
             skipped += 1
             logger.debug("Skipped a damaged packet of the audio file: %s", error.strerror)

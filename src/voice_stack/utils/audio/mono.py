@@ -7,7 +7,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
-from voice_stack.utils.audio.bounds import audio_too_long, check_shape
+from voice_stack.utils.audio.bounds import audio_too_long, check_changes, check_shape
 from voice_stack.utils.audio.timeline import Timeline
 
 # Resampling frame by frame costs twice the time of resampling a few seconds at once.
@@ -28,17 +28,22 @@ def resample_frames(
         max_duration_s: A longer gap is refused at once, and not filled with zeros until it is too long.
 
     Raises:
-        InvalidAudioError: A sample rate or a number of channels that no recording has, or a gap that is too long.
+        InvalidAudioError: A sample rate or a number of channels that no recording has, or changes of them all the
+            time, or a gap that is too long.
     """
+    changes, sound_s = 0, 0.0
     shape: tuple[str, str, int, int] | None = None
     converter: _MonoConverter | None = None
     for frame in frames:
         found = (frame.format.name, frame.layout.name, frame.layout.nb_channels, frame.sample_rate)
-        gap_s = timeline.place(frame.time, frame.samples / max(frame.sample_rate, 1)) if timeline else 0.0
+        frame_s = frame.samples / max(frame.sample_rate, 1)
+        gap_s = timeline.place(frame.time, frame_s) if timeline else 0.0
+        changes, sound_s = changes + (found != shape), sound_s + frame_s
         if converter is None or found != shape or gap_s:
             if converter is not None:
                 yield from converter.finish()
             check_shape(frame.sample_rate, frame.layout.nb_channels)
+            check_changes(changes, sound_s)
             shape, converter = found, _MonoConverter(frame.sample_rate, sample_rate)
         if max_duration_s is not None and gap_s > max_duration_s:
             raise audio_too_long(max_duration_s)

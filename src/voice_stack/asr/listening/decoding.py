@@ -1,0 +1,86 @@
+"""Decoding for an engine process, in a process beside it.
+
+What a small file can ask of FFmpeg's demuxers is not bounded by anything in them: 40 kB of tables became gigabytes. So
+they work where the system bounds them, and what goes wrong there harms neither the model nor other jobs.
+"""
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
+from itertools import count
+from logging import getLogger
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.side_process import GivenUpError, SideProcess
+from voice_stack.utils.audio import decode
+from voice_stack.utils.audio.bounds import STALL_S
+from voice_stack.utils.audio.sources import AudioSource, invalid_audio
+
+TIMEOUT_S = STALL_S + 30.0
+MAX_DATA_MB = 1024
+"""Of all files that are open together: 2 MB each as a rule, 100 MB for the index of a day of film."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_logger = getLogger(__name__)
+_process = SideProcess("decoder", None, MAX_DATA_MB)
+_keys = count()
+_opened: dict[int, Generator[NDArray[np.float32], None, None]] = {}
+"""In the process beside: what is being decoded."""
+
+
+class _GoneError(VoiceStackError):
+    """Another process than this one has opened the file."""
+
+
+def decode_blocks(source: AudioSource, *, max_duration_s: float) -> Iterator[NDArray[np.float32]]:
+    """As `voice_stack.utils.audio.decode.decode_blocks`."""
+    key = next(_keys)
+    try:
+        block = _call(_open_blocks, key, source, max_duration_s)
+        while block is not None:
+            yield block
+            block = _call(_next_block, key)
+    finally:
+        _process.submit(partial(_close_blocks, key), TIMEOUT_S)
+
+
+def probe_duration_s(source: AudioSource) -> float | None:
+    """As `voice_stack.utils.audio.decode.probe_duration_s`."""
+    return _call(decode.probe_duration_s, source)
+
+
+def decode_excerpt(source: AudioSource, start_s: float, duration_s: float) -> NDArray[np.float32]:
+    """As `voice_stack.utils.audio.decode.decode_excerpt`."""
+    return _call(decode.decode_excerpt, source, start_s, duration_s)
+
+
+def _call(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    try:
+        return _process.call(work, TIMEOUT_S, *args, **kwargs)
+    except _GoneError:
+        # The file of another job did it. The next engine process begins anew with all jobs that are left.
+        _logger.warning("the decoder is gone with what it had opened: this engine process ends, too")
+        os._exit(1)
+    except GivenUpError as error:
+        raise invalid_audio(f"the file could not be decoded: {error.message}") from None
+
+
+def _open_blocks(key: int, source: AudioSource, max_duration_s: float) -> NDArray[np.float32] | None:
+    _opened[key] = decode.decode_blocks(source, max_duration_s=max_duration_s)
+    return _next_block(key)
+
+
+def _next_block(key: int) -> NDArray[np.float32] | None:
+    if key not in _opened:
+        raise _GoneError("the process that had opened it is gone")
+    return next(_opened[key], None)
+
+
+def _close_blocks(key: int) -> None:
+    if blocks := _opened.pop(key, None):
+        blocks.close()
