@@ -97,10 +97,11 @@ def _expect_answers(answers: list[Future[httpx2.Response]]) -> None:
 
 def test_who_waits_for_a_model_is_told(start_server: StartServer) -> None:
     slow = {**FAKE_ASR, "ASR_MODEL": "sleep=60"}
-    with start_server("asr", "--shutdown-grace-s", "0.5", **slow) as server, ThreadPoolExecutor(2) as threads:
+    with start_server("asr", **slow) as server, ThreadPoolExecutor(2) as threads:
         answers = [threads.submit(_listen, server, **fields) for fields in ({}, {"stream": "true"})]
         wait_until(lambda: sum(server.count_jobs()) == 2, 20, "they wait")
         server.process.terminate()
+        wait_until(lambda: all(answer.done() for answer in answers), SOON_S, "at once, not after the grace")
         _expect_answers(answers)
         _expect_end(server)
 

@@ -106,6 +106,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
     )
     # Background jobs go on in the server's next life: they take no time from those that somebody waits for.
     app.state.stopping.at_refusal(jobs.close)
+    app.state.stopping.at_refusal(pool.give_up_loading)
     app.state.stopping.at_end(bazarr_jobs.close)
     app.state.stopping.at_end(pool.close)
     app.state.stopping.at_end(service.probing_process.close)

@@ -103,7 +103,7 @@ class EngineHost:
             "jobs_running": running,
             "jobs_waiting": len(self._jobs) - running,
             **self.work.status(),
-            "error": self.load_error.message if self.load_error else None,
+            "error": self.load_error.told if self.load_error else None,
         }
 
     def start(self) -> None:
@@ -153,6 +153,8 @@ class EngineHost:
         for handle in self._jobs.values():
             handle.fail(ShuttingDownError("the server is stopping"))
         self._jobs.clear()
+        if self.state == "starting" and self._process is not None:
+            self._process.kill()  # there is nothing to lose, and who loads a model hears nothing
         await self.stop()
 
     def _send(self, command: Command) -> None:

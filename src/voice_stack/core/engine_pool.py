@@ -156,12 +156,12 @@ class EnginePool:
         if has_substitute and host is not None and host.load_error:
             return None
         if host is not None and (outage := host.outage):
-            return outage.message
+            return outage.told
         if not is_preloaded:
             return None
         if host is None or host.state == "starting":
             return f"{spec.name} is loading"
-        return host.load_error.message if host.load_error else None
+        return host.load_error.told if host.load_error else None
 
     def status(self) -> list[dict[str, object]]:
         """One entry per engine, for `/status`."""
@@ -170,6 +170,10 @@ class EnginePool:
     def memory(self) -> dict[str, float]:
         """Memory of all engine processes and what they may have, in MiB, 0 for no limit; for `/status`."""
         return self._memory.status()
+
+    async def give_up_loading(self) -> None:
+        """Load no model any further: who waits for one is told that the server stops."""
+        await asyncio.gather(*(host.close() for host in self._hosts.values() if host.state == "starting"))
 
     async def close(self) -> None:
         """Stop all processes; jobs that are left fail with `ShuttingDownError`."""

@@ -36,7 +36,11 @@ The same objects cross the border between engine process and API process: they p
 """
 
 import math
+from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
+
+_places: dict[str, str] = {}
 
 
 class VoiceStackError(Exception):
@@ -68,12 +72,30 @@ class VoiceStackError(Exception):
 
     def body(self) -> dict[str, dict[str, str | None]]:
         """The JSON body OpenAI's clients expect."""
-        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+        return {"error": {"message": self.told, "type": self.type, "param": self.param, "code": self.code}}
+
+    @property
+    def told(self) -> str:
+        """The message as clients get it: without the folders of this machine."""
+        told = self.message
+        for path, name in _places.items():
+            told = told.replace(path, name)
+        return told
 
     def headers(self) -> dict[str, str]:
         """Response headers that go with the body."""
         advice = {} if self.retryable is None else {"x-should-retry": str(self.retryable).lower()}
         return advice if self.retry_after_s is None else advice | tell_retry_after(self.retry_after_s)
+
+
+def name_places(places: Mapping[str, Path]) -> None:
+    """Have names stand for folders of this machine in what clients are told; logs and terminals go on telling them.
+
+    Args:
+        places: Name -> folder or file.
+    """
+    paths = {str(path.expanduser().absolute()): name for name, path in places.items()}
+    _places.update(sorted((paths | _places).items(), key=lambda place: -len(place[0])))
 
 
 def tell_retry_after(wait_s: float) -> dict[str, str]:

@@ -1,8 +1,11 @@
 """The FastAPI application both servers share: routes for operators, docs without network, OpenAI's error bodies."""
 
+import sys
+import tempfile
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
+from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,7 +18,7 @@ from starlette.websockets import WebSocket
 
 from voice_stack.core.access.rules import NO_EXEMPTION, Exemption
 from voice_stack.core.api_docs import ERROR_RESPONSES
-from voice_stack.core.errors import InvalidRequestError, VoiceStackError
+from voice_stack.core.errors import InvalidRequestError, VoiceStackError, name_places
 from voice_stack.core.keys import Scope
 from voice_stack.core.layers import add_layers
 from voice_stack.core.limits.stopping import Stopping
@@ -61,6 +64,8 @@ def create_server(
     Raises:
         ConfigurationError: The file of keys cannot be read.
     """
+    places = {settings.env_name(name): value for name, value in settings if isinstance(value, Path)}
+    name_places({**places, "the packages": Path(sys.prefix), "the temporary folder": Path(tempfile.gettempdir())})
     stopping = Stopping()
     observed = with_telemetry(returning_memory(lifespan), server, VERSION)
     app: FastAPI = FastAPIOffline(title=title, version=VERSION, lifespan=observed, redirect_slashes=False)

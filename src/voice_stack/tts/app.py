@@ -56,6 +56,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
             "cache": service.cache.status(),
         },
     )
+    app.state.stopping.at_refusal(pool.give_up_loading)
     app.state.stopping.at_end(service.cache.close)
     app.state.stopping.at_end(pool.close)
     app.state.stopping.at_end(service.recording_process.close)

@@ -42,7 +42,7 @@ class JobError:
     @classmethod
     def of(cls, error: VoiceStackError) -> "JobError":
         """The fields of an exception."""
-        return cls(error.message, error.type, error.param, error.code)
+        return cls(error.told, error.type, error.param, error.code)
 
 
 @dataclass(frozen=True, slots=True)
