@@ -36,14 +36,15 @@ test-deploy: $(VENV)/.deploy
 release: $(RELEASE_VENV)/.release
 	PATH="$(abspath $(RELEASE_VENV))/bin:$$PATH" scripts/release
 
-# Breaks things on purpose: processes killed, disks full, clocks that jump, broken uploads, half an hour of mixed load.
+# Breaks things on purpose: processes killed, disks full, clocks that jump, broken uploads, attacks, half an hour of mixed
+# load.
 # `CHAOS_LOAD_S=600 make chaos` makes that ten minutes.
 chaos: $(VENV)/.chaos
-	CHAOS=long $(BIN)/python -m pytest -q -s --timeout 3600 tests/chaos
+	CHAOS=long $(BIN)/python -m pytest -q -s --timeout 3600 tests/chaos tests/hostile
 
 # The same in a few minutes, as the gate runs it.
 chaos-short: $(VENV)/.chaos
-	$(BIN)/python -m pytest -q tests/chaos
+	$(BIN)/python -m pytest -q tests/chaos tests/hostile
 
 # The static half of the gate.
 check: $(VENV)/.dev
