@@ -8,7 +8,7 @@ TORCH_PIP ?=
 
 RELEASE_VENV ?= .venv-release
 
-.PHONY: run test test-long test-torch test-deploy chaos chaos-short check bench release clean
+.PHONY: run walk test test-long test-torch test-deploy chaos chaos-short check bench release clean
 
 # Both servers with the embedded models; Ctrl-C stops them.
 run: $(VENV)/.embedded
@@ -53,6 +53,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	MYPYPATH=src:tests:. $(BIN)/mypy src benchmarks
 	$(BIN)/lint-imports
+
+# The way of a transcription and of a speech through the source, file by file.
+walk: $(VENV)/.dev
+	$(BIN)/python tests/walk.py
 
 # Ratios against the bare libraries, one table and JSON.
 bench: $(VENV)/.dev

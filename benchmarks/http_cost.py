@@ -11,12 +11,12 @@ from faster_whisper import WhisperModel
 from benchmarks.running import Servers
 from benchmarks.speech import REQUEST_TIMEOUT_S, write_minute_of_speech
 from voice_stack.asr.engine_factory import engine_specs, load_engine, open_store
+from voice_stack.asr.listening.workload import AsrWorkload
 from voice_stack.asr.request import AsrWorkerConfig, TranscriptionRequest, WindowText
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.asr.workload import AsrWorkload
 from voice_stack.bench.figures import Figure
-from voice_stack.core.cpus import available_cpus
 from voice_stack.core.jobs import Again, Job, Produced, Unit, Urgency
+from voice_stack.core.system.cpus import available_cpus
 
 ROUNDS = 3
 MODEL = "base"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from piper import PiperVoice
 
 from benchmarks.speech import MINUTE_TEXT, PARAGRAPH
-from voice_stack.core.model_store import ModelStore
+from voice_stack.core.models.store import ModelStore
 from voice_stack.tts.engine_factory import open_store
 from voice_stack.tts.settings import TtsSettings
 

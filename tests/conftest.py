@@ -9,7 +9,7 @@ import pytest
 
 from piper_speech import speak_wav
 from running_server import RunningServer, run_server
-from voice_stack.core.model_store import ModelStore
+from voice_stack.core.models.store import ModelStore
 from voice_stack.tts.engine.kokoro import KokoroEngine
 from voice_stack.tts.models import TTS_CATALOGUE
 

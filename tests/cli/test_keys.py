@@ -10,9 +10,8 @@ from click.testing import CliRunner, Result
 
 from cli.commands import assert_one_line, run
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.cli.checks import Check
+from voice_stack.cli.checks import Check, check_access
 from voice_stack.cli.keys import keys
-from voice_stack.cli.place_checks import check_access
 
 DAY_S = 86_400
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from audio.encoding import decode
 from cli.commands import COMMAND, assert_one_line, run
 from e2e.speech_requests import FAKE, sentences, speak
 from running_server import RunningServer, run_server, wait_until
+from utils.audio.encoding import decode
 
 TEXT = "This is what you asked me to say. And one more sentence, so that it is a stream."
 LONG_TEXT = sentences(14, "sleep=0.15")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.commands import assert_one_line, run
-from voices.sounds import BIRCH, add_noise, speech, wav
+from tts.voices.sounds import BIRCH, add_noise, speech, wav
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from client.conftest import Connect
 from client.protocol_server import AUDIO, ProtocolServer, error
 from voice_stack.client import ApiError, RateLimitError, ServerError, ServerUnreachableError, VoiceStackClient
-from voice_stack.client.retries import retry_delay_s
-from voice_stack.client.retry_headers import parse_retry_after_s
+from voice_stack.client.connection import retry_delay_s
+from voice_stack.client.errors import parse_retry_after_s
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 503])

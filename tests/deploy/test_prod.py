@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from running_server import free_port, wait_until
-from voice_stack.cli.supervise import restart_delay_s
+from voice_stack.cli.up import restart_delay_s
 
 START_TIMEOUT_S = 120
 

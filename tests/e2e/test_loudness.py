@@ -6,7 +6,7 @@ import pytest
 from conftest import StartServer
 from e2e.sound import samples_of
 from running_server import RunningServer
-from voice_stack.utils.audio.loudness import integrate, measure_powers
+from voice_stack.tts.sound.dynamics import integrate, measure_powers
 
 TEXT = "Every evening a small boat brings fresh bread, and the keeper lights the lamp. Then it is quiet again."
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from audio.encoding import FORMATS
 from e2e.speech_requests import FAKE, LIGHTS, entries, parts, read_events, sentences, speak
 from running_server import RunningServer, wait_until
+from utils.audio.encoding import FORMATS
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 

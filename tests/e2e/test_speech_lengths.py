@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from audio.encoding import FORMATS, decode
 from running_server import RunningServer
+from utils.audio.encoding import FORMATS, decode
 
 MILLISECOND_S = 0.001
 """What the times of captions are rounded to."""

@@ -12,7 +12,7 @@ import pytest
 from chaos.listening import FAKE_ASR
 from chaos.speaking import URL as SPEECH_URL
 from chaos.speaking import ask
-from limits.raw_client import connect
+from core.http.limits.raw_client import connect
 from running_server import RunningServer, free_port, wait_until
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hostile.hostile_files import movie, transcode_tone
 from voice_stack.core.errors import InvalidRequestError
-from voice_stack.core.side_process import SideProcess
+from voice_stack.core.system.side_process import SideProcess
 from voice_stack.utils.audio.decode import decode_blocks
 
 EXAMPLES = {"short": 2_500, "long": 100_000}[os.environ.get("CHAOS", "short")]

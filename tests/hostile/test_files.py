@@ -18,7 +18,7 @@ from chaos.speaking import FAKE_TTS
 from e2e.sound import duration_s
 from hostile import hostile_files as files
 from running_server import RunningServer, wait_until
-from voices.sounds import BIRCH
+from tts.voices.sounds import BIRCH
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 VOICES = "/v1/audio/voices"

@@ -21,10 +21,10 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from chaos.listening import FAKE_ASR, URL
+from core.http.limits.raw_client import ask_health, connect, read_error
 from e2e.sound import tone
-from limits.raw_client import ask_health, connect, read_error
 from running_server import RunningServer, wait_until
-from voice_stack.core.limits.connections import BoundedProtocol, ConnectionBounds, bounded_by
+from voice_stack.core.http.connections import BoundedProtocol, ConnectionBounds, bounded_by
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 ATTACKERS = 10

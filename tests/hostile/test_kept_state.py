@@ -14,7 +14,7 @@ from cli.conftest import environment as environment
 from e2e.sound import tone
 from e2e.test_jobs import FAKE, ONE_AT_ONCE, await_status, error, job, submit
 from running_server import RunningServer, wait_until
-from voice_stack.core.keys import KeyFile, make_key
+from voice_stack.core.http.keys import KeyFile, make_key
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 URL = "/v1/audio/transcriptions"

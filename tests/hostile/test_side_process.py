@@ -9,7 +9,7 @@ import pytest
 
 from running_server import wait_until
 from voice_stack.core.errors import InvalidRequestError, ShuttingDownError
-from voice_stack.core.side_process import GivenUpError, SideProcess
+from voice_stack.core.system.side_process import GivenUpError, SideProcess
 from voice_stack.utils.language import require_language
 from voice_stack.utils.language_detection import detect_text_language
 

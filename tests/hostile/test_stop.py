@@ -17,8 +17,8 @@ import pytest
 from chaos.listening import FAKE_ASR, URL, form
 from chaos.speaking import FAKE_TTS, ask
 from chaos.speaking import URL as SPEECH_URL
+from core.http.limits.raw_client import connect, read_error
 from e2e.sound import tone
-from limits.raw_client import connect, read_error
 from running_server import RunningServer, wait_until
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]

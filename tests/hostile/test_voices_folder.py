@@ -16,14 +16,13 @@ import pytest
 from chaos.speaking import FAKE_TTS, ask
 from chaos.speaking import URL as SPEECH_URL
 from running_server import RunningServer, free_port, wait_until
+from tts.voices.sounds import BIRCH
 from voice_stack.core.errors import InvalidRequestError
-from voice_stack.core.model_store import ModelStore
-from voice_stack.tts.library.shelf import Shelf
-from voice_stack.tts.library.sidecar import Sidecar, read_record
-from voice_stack.tts.models import TTS_CATALOGUE
-from voice_stack.tts.piper_config import read_facts
-from voice_stack.tts.piper_voices import piper_voices
-from voices.sounds import BIRCH
+from voice_stack.core.models.store import ModelStore
+from voice_stack.tts.models import TTS_CATALOGUE, read_facts
+from voice_stack.tts.voices.builtin import piper_voices
+from voice_stack.tts.voices.recordings import Sidecar, read_record
+from voice_stack.tts.voices.shelf import Shelf
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 VOICES = "/v1/audio/voices"

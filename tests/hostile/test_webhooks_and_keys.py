@@ -22,11 +22,11 @@ from chaos.listening import FAKE_ASR, URL, form
 from chaos.speaking import FAKE_TTS, ask
 from chaos.speaking import URL as SPEECH_URL
 from chaos.test_clock import Clock
-from limits.raw_client import connect
+from core.http.limits.raw_client import connect
 from running_server import RunningServer, wait_until
 from voice_stack.asr.jobs.webhooks import check_webhook_url
 from voice_stack.core.errors import UnsupportedValueError
-from voice_stack.core.keys import KeyFile, KeyRing, make_key
+from voice_stack.core.http.keys import KeyFile, KeyRing, make_key
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 SECRET = b"a key of thirty-two bytes, no less"

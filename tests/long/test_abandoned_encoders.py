@@ -5,7 +5,7 @@ import gc
 import psutil
 import pytest
 
-from audio.encoding import CODEC_FORMATS, tone
+from utils.audio.encoding import CODEC_FORMATS, tone
 from voice_stack.utils.audio.encode import open_encoder
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bazarr.film import DETECT, FAKE, asr_target, new_film
-from bazarr.wire import Answer, post, sent
+from asr.bazarr.film import DETECT, FAKE, asr_target, new_film
+from asr.bazarr.wire import Answer, post, sent
 from running_server import RunningServer, wait_until
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bazarr.film import DETECT, FAKE, HEARTBEAT_S, asr_target, new_film
-from bazarr.wire import post, read_answer, sent, upload_s
+from asr.bazarr.film import DETECT, FAKE, HEARTBEAT_S, asr_target, new_film
+from asr.bazarr.wire import post, read_answer, sent, upload_s
 from running_server import RunningServer, wait_until
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]

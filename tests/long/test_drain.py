@@ -1,7 +1,7 @@
 """A server behind a load balancer: it is still there while that looks elsewhere."""
 
+from core.http.limits.conftest import FAKE_ASR, StartServer
 from e2e.sound import tone
-from limits.conftest import FAKE_ASR, StartServer
 from running_server import wait_until
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from audio.encoding import AAC_DELAY, AAC_FRAME, decode, encode, tone
+from utils.audio.encoding import AAC_DELAY, AAC_FRAME, decode, encode, tone
 from voice_stack.utils.audio.encode import OUTPUT_SAMPLE_RATE
 
 DURATION_S = 600

@@ -10,7 +10,7 @@ from whisper_normalizer.basic import BasicTextNormalizer
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from running_server import RunningServer
-from voice_stack.tts.kokoro_models import LANGUAGES, SPOKEN_LANGUAGES, VOICE_NAMES
+from voice_stack.tts.models import LANGUAGES, SPOKEN_LANGUAGES, VOICE_NAMES
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 TEXTS = {

@@ -13,7 +13,7 @@ from conftest import StartServer
 from e2e.sound import wrap_pcm
 from piper_speech import speak
 from running_server import RunningServer
-from test_vad import whisper
+from utils.audio.test_vad import whisper
 from voice_stack.bench.sounds import SOUNDS, make_band, make_pink_noise, make_silence, mix
 
 RATE = 16_000

@@ -11,7 +11,7 @@ from kokoro_speech import say
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.tts.engine.base import EngineVoice
 from voice_stack.tts.engine.kokoro import LENGTHS, SAMPLE_RATE, KokoroEngine
-from voice_stack.tts.kokoro_models import VOICE_NAMES
+from voice_stack.tts.models import VOICE_NAMES
 
 SENTENCE = "The kettle is boiling in the kitchen."
 

@@ -15,7 +15,7 @@ from kokoro_speech import say, to_wav
 from long.test_japanese_chinese import JAPANESE, character_error_rate
 from running_server import RunningServer
 from voice_stack.tts.engine.kokoro import KokoroEngine
-from voice_stack.tts.kokoro_models import VOICE_NAMES
+from voice_stack.tts.models import VOICE_NAMES
 
 SENTENCE = "Please water the plants in the kitchen."
 

@@ -10,9 +10,9 @@ import httpx2
 import psutil
 import pytest
 
+from core.http.limits.conftest import StartServer
+from core.http.limits.raw_client import ask_health, connect, read_error, send_slowly
 from e2e.sound import tone
-from limits.conftest import StartServer
-from limits.raw_client import ask_health, connect, read_error, send_slowly
 from running_server import RunningServer, wait_until
 
 UPLOAD = (

@@ -9,8 +9,8 @@ import psutil
 import pytest
 from openai.types.audio import TranscriptionTextDeltaEvent
 
+from core.http.limits.conftest import FAKE_ASR, StartServer
 from e2e.sound import tone
-from limits.conftest import FAKE_ASR, StartServer
 from running_server import RunningServer, wait_until
 
 

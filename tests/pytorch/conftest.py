@@ -8,7 +8,7 @@ import pytest
 from pytorch.whisper_weights import make_pt, make_transformers
 from pytorch.xtts_weights import make_checkpoint
 from voice_stack.asr.models import ASR_CATALOGUE
-from voice_stack.core.model_store import ModelStore
+from voice_stack.core.models.store import ModelStore
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,10 @@ import pytest
 from piper_speech import speak_wav
 from pytorch.xtts_weights import MAX_AUDIO_TOKENS, SPEAKERS, make_checkpoint, make_old
 from voice_stack.core.errors import InvalidRequestError, ModelLoadError, UnsupportedValueError
-from voice_stack.tts.capabilities import CAPABILITIES
 from voice_stack.tts.engine.base import EngineVoice, Spoken, VoiceOptions
 from voice_stack.tts.engine.coqui import XttsEngine
-from voice_stack.tts.xtts_voices import read_speaker_names
+from voice_stack.tts.models import CAPABILITIES
+from voice_stack.tts.voices.builtin import read_speaker_names
 from voice_stack.utils.audio.pcm import Samples
 
 # With the noise of random weights no take of a short text fits it; two retries each would only take time.

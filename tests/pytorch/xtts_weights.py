@@ -13,7 +13,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
 from TTS.tts.models import xtts
 
-from voice_stack.tts.capabilities import XTTS_MAX_CHARS
+from voice_stack.tts.models import XTTS_MAX_CHARS
 
 WIDTH = 32
 CODES = 64

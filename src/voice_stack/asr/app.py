@@ -7,27 +7,25 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import FastAPI
 
 from voice_stack.asr.api.bazarr import bazarr_paths, create_bazarr_router
-from voice_stack.asr.api.bazarr_jobs import BazarrJobs
-from voice_stack.asr.api.jobs import create_jobs_router
-from voice_stack.asr.api.models import create_models_router
+from voice_stack.asr.api.jobs import create_jobs_router, create_models_router
 from voice_stack.asr.api.openai import create_router
+from voice_stack.asr.bazarr.films import BazarrJobs
 from voice_stack.asr.engine_factory import engine_specs, find_engine, open_store
 from voice_stack.asr.jobs.background import BackgroundJobs
 from voice_stack.asr.models import DEFAULT_MODEL_NAMES
 from voice_stack.asr.service import PROBING_IDLE_S, AsrService
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.core.access.networks import ANYBODY, parse_networks
-from voice_stack.core.access.rules import Exemption
-from voice_stack.core.admission.desk import AdmissionDesk
-from voice_stack.core.engine_pool import EnginePool
+from voice_stack.core.engine.admission import AdmissionDesk
+from voice_stack.core.engine.memory import open_budget
+from voice_stack.core.engine.pool import EnginePool
 from voice_stack.core.errors import VoiceStackError
-from voice_stack.core.leftovers import prepare_folders
-from voice_stack.core.memory_budget import open_budget
-from voice_stack.core.model_names import ModelNames
-from voice_stack.core.model_repair import require_models
-from voice_stack.core.server import VERSION, create_server
-from voice_stack.core.side_process import SideProcess
-from voice_stack.core.spool_folder import release_folder
+from voice_stack.core.http.access import Exemption
+from voice_stack.core.http.app import VERSION, create_server
+from voice_stack.core.http.spool import prepare_folders, release_folder
+from voice_stack.core.models.names import ModelNames
+from voice_stack.core.models.repair import require_models
+from voice_stack.core.system.addresses import ANYBODY, parse_networks
+from voice_stack.core.system.side_process import SideProcess
 
 
 def create_service(settings: AsrSettings) -> AsrService:

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, cast
 from voice_stack.asr.models import find_catalogue
 from voice_stack.asr.request import AsrWorkerConfig
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.core.engine_process import EngineSpec
-from voice_stack.core.engine_table import EngineEntry, require_engine
-from voice_stack.core.model_hub import forbid_downloads
-from voice_stack.core.model_repair import load_model
-from voice_stack.core.model_store import ModelStore
+from voice_stack.core.engine.process import EngineSpec
+from voice_stack.core.engine.table import EngineEntry, require_engine
+from voice_stack.core.models.hub import forbid_downloads
+from voice_stack.core.models.repair import load_model
+from voice_stack.core.models.store import ModelStore
 from voice_stack.core.telemetry.labels import label_model
 
 if TYPE_CHECKING:
     from voice_stack.asr.engine.base import AsrEngine
-    from voice_stack.core.workload import Workload
+    from voice_stack.core.jobs import Workload
 
 
 ENGINES: dict[str, EngineEntry] = {
@@ -84,7 +84,7 @@ def _engine_spec(settings: AsrSettings, model: str, replica: int) -> EngineSpec:
 
 def build_workload(config: AsrWorkerConfig) -> "Workload":
     """In the engine process: the work of an ASR engine."""
-    from voice_stack.asr.workload import AsrWorkload
+    from voice_stack.asr.listening.workload import AsrWorkload
 
     return AsrWorkload(config, lambda: load_engine(config))
 

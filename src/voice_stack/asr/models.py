@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from voice_stack.core.model_spec import Catalogue, ModelPack, ModelSpec, PackFile
+from voice_stack.core.models.files import Catalogue, ModelPack, ModelSpec, PackFile
 
 DEFAULT_MODEL_NAMES = (
     "whisper-1",

@@ -2,16 +2,91 @@
 
 import re
 from dataclasses import dataclass, field, replace
+from email.message import Message
+from typing import TypeVar
 
-from voice_stack.asr.form.fields import TranscriptionForm, TranslationForm
-from voice_stack.asr.form.pcm_types import pcm_format
-from voice_stack.asr.form.vad_fields import read_vad_choice
-from voice_stack.asr.form.values import read_fields
-from voice_stack.asr.formats import RenderOptions
+from voice_stack.asr.form import ChunkingStrategy, TranscriptionForm, TranslationForm, VadParameters, read_fields
+from voice_stack.asr.rendering.formats import RenderOptions
 from voice_stack.asr.request import PcmFormat, VadChoice
-from voice_stack.core.errors import InvalidRequestError, UnsupportedValueError
-from voice_stack.core.form import Form, SpooledFile, check_fields
+from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, UnsupportedValueError
+from voice_stack.core.http.form import Form, SpooledFile, check_fields
 from voice_stack.utils.language import require_language
+
+_BIG_ENDIAN = {"audio/pcm": False, "audio/x-pcm": False, "audio/l16": True}
+_RATES = range(4_000, 384_001)
+_CHANNELS = range(1, 9)
+_ENDIANNESS = {"little-endian": False, "big-endian": True}
+
+
+def pcm_format(content_type: str) -> PcmFormat | None:
+    """What a content type says of signed 16-bit samples without a header; None for any other type.
+
+    The samples of `audio/pcm` are little-endian, 16 kHz, mono, those of `audio/L16` big-endian (RFC 2586); parameters
+    `rate`, `channels` and `endianness` say otherwise: `audio/pcm;rate=24000;channels=2`.
+
+    Raises:
+        InvalidAudioError: A parameter is none that samples can have.
+    """
+    # The parser of mail headers: quoted values, any case, any order.
+    header = Message()
+    header["Content-Type"] = content_type.replace("\r", " ").replace("\n", " ")
+    kind = header.get_content_type()
+    if kind not in _BIG_ENDIAN:
+        return None
+    order = str(header.get_param("endianness", "")).lower()
+    if order and order not in _ENDIANNESS:
+        raise InvalidAudioError(f"endianness={order!r} of {kind}: use one of {', '.join(_ENDIANNESS)}")
+    return PcmFormat(
+        sample_rate=_read_number(header, "rate", _RATES, PcmFormat().sample_rate),
+        channels=_read_number(header, "channels", _CHANNELS, 1),
+        big_endian=_ENDIANNESS.get(order, _BIG_ENDIAN[kind]),
+    )
+
+
+def _read_number(header: Message, name: str, possible: range, default: int) -> int:
+    given = header.get_param(name)
+    if given is None:
+        return default
+    text = str(given)
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
+    if number not in possible:
+        bounds = f"{possible.start} to {possible.stop - 1}"
+        raise InvalidAudioError(f"{name}={text[:40]!r} of {header.get_content_type()}: possible are {bounds}")
+    return number
+
+
+ValueT = TypeVar("ValueT")
+_OPENAI_THRESHOLDS = (0.01, 0.99)
+"""OpenAI's threshold may be 0 or 1, with which the detector would find everything or nothing."""
+
+
+def read_vad_choice(fields: TranslationForm, strategy: ChunkingStrategy | None) -> VadChoice:
+    """What the fields say of the detector: single fields count before `vad_parameters`, these before the strategy."""
+    by_strategy = VadChoice()
+    if strategy is not None and strategy.type == "server_vad":
+        low, high = _OPENAI_THRESHOLDS
+        by_strategy = VadChoice(
+            enabled=True,
+            threshold=None if strategy.threshold is None else min(max(strategy.threshold, low), high),
+            min_silence_ms=strategy.silence_duration_ms,
+            speech_pad_ms=strategy.prefix_padding_ms,
+        )
+    library = fields.vad_parameters or VadParameters()
+    return VadChoice(
+        enabled=_first(fields.vad_filter, by_strategy.enabled),
+        threshold=_first(fields.vad_threshold, library.threshold, by_strategy.threshold),
+        neg_threshold=library.neg_threshold,
+        min_speech_ms=library.min_speech_duration_ms,
+        min_silence_ms=_first(
+            fields.min_silence_duration_ms, library.min_silence_duration_ms, by_strategy.min_silence_ms
+        ),
+        speech_pad_ms=_first(fields.speech_pad_ms, library.speech_pad_ms, by_strategy.speech_pad_ms),
+    )
+
+
+def _first(*values: ValueT | None) -> ValueT | None:
+    return next((value for value in values if value is not None), None)
+
 
 FILE_FIELD = "file"
 LANGUAGE_NAMING_MODEL = "gpt-transcribe"

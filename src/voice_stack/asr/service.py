@@ -1,29 +1,51 @@
 """What the ASR server's routes work with: from a checked request to a job in the engine of its model."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from voice_stack.asr.engine_factory import engine_specs
-from voice_stack.asr.formats import require_transcript_format
-from voice_stack.asr.jobs.activity import Activity, Asked
-from voice_stack.asr.listening.suppression_steps import parse_steps
+from voice_stack.asr.jobs.record import Activity, Asked
 from voice_stack.asr.models import WhisperModelSpec
-from voice_stack.asr.request import DetectionRequest, TranscriptionRequest
+from voice_stack.asr.rendering.formats import require_transcript_format
+from voice_stack.asr.request import DetectionRequest, PcmFormat, TranscriptionRequest, parse_steps
 from voice_stack.asr.schemas import Checked
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.transcriber import Transcription
-from voice_stack.asr.work_estimate import usual_audio_s
-from voice_stack.core.admission.desk import AdmissionDesk, Ticket
-from voice_stack.core.engine_pool import EnginePool
-from voice_stack.core.engine_process import EngineSpec
+from voice_stack.core.engine.admission import AdmissionDesk, Ticket
+from voice_stack.core.engine.pool import EnginePool, Substitute
+from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.logging import request_id_var
-from voice_stack.core.model_names import ModelNames
-from voice_stack.core.model_store import ModelStore
-from voice_stack.core.side_process import GivenUpError, SideProcess
-from voice_stack.core.substitution import Substitute
+from voice_stack.core.models.names import ModelNames
+from voice_stack.core.models.store import ModelStore
+from voice_stack.core.system.side_process import GivenUpError, SideProcess
+
+USUAL_BYTES_PER_S = 32_000.0
+"""WAV at 16 kHz, 16 bit, mono: more than speech in MP3, less than a film with its pictures."""
+MOST_BYTES_PER_S = 192_000.0
+"""WAV at 48 kHz, 16 bit, stereo; also a film of 1.5 Mbit/s."""
+SMALL_UPLOAD_BYTES = 25 * 1024 * 1024
+"""OpenAI's largest upload: so much is received before anything is said of the queue."""
+_TRUE = frozenset({"1", "on", "t", "true", "y", "yes"})  # as pydantic has them
+_PCM_SAMPLE_BYTES = 2
+
+
+def usual_audio_s(size: int, pcm: PcmFormat | None = None) -> float:
+    """Length of a file of so many bytes, in seconds; exact for bare samples."""
+    return size / (pcm.sample_rate * pcm.channels * _PCM_SAMPLE_BYTES if pcm else USUAL_BYTES_PER_S)
+
+
+def least_audio_s(size: int) -> float:
+    """Length below which hardly a file of so many bytes is, in seconds."""
+    return size / MOST_BYTES_PER_S
+
+
+def asks_for_job(fields: Mapping[str, Sequence[str]]) -> bool:
+    """Whether the fields so far ask for a background job; not checked yet."""
+    return any(value.strip().lower() in _TRUE for value in fields.get("background", ()))
+
 
 PROBE_TIMEOUT_S, PROBING_IDLE_S = 5.0, 30.0
 
@@ -155,7 +177,7 @@ class AsrService:
 
 def _probe_s(request: TranscriptionRequest) -> float | None:
     """Length of a file as its header says; for another process: the file is not trusted, and the libraries are big."""
-    from voice_stack.asr.listening.request_audio import describe_source
+    from voice_stack.asr.listening.windows import describe_source
     from voice_stack.utils.audio.decode import probe_duration_s
 
     return probe_duration_s(describe_source(request))

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from voice_stack.asr.listening.suppression_steps import STEPS, parse_steps
+from voice_stack.asr.request import STEPS, parse_steps
 from voice_stack.core.settings import CommaSeparated, CoreSettings, NetworkList
 
 

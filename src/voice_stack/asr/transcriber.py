@@ -7,7 +7,7 @@ from itertools import chain
 from voice_stack.asr.listening.repetition import RepeatFilter
 from voice_stack.asr.request import TranscriptionRequest, TranscriptionSummary, WindowText
 from voice_stack.asr.transcript import Segment, Transcript
-from voice_stack.core.job_handle import JobHandle
+from voice_stack.core.engine.handle import JobHandle
 
 
 @dataclass(slots=True)

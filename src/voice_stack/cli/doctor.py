@@ -9,7 +9,7 @@ import click
 
 from voice_stack.asr.engine_factory import open_store
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.cli import checks, place_checks
+from voice_stack.cli import checks as checks
 from voice_stack.cli.checks import Check
 from voice_stack.cli.models import open_stores
 from voice_stack.tts.settings import TtsSettings
@@ -31,11 +31,11 @@ def _all_checks() -> Iterator[Check]:
         checks.check_encoders(),
         checks.check_model(asr, open_store(asr)),
         checks.check_model(tts, tts_store),
-        place_checks.check_port(asr),
-        place_checks.check_port(tts),
-        place_checks.check_access(asr),
-        place_checks.check_access(tts),
-        place_checks.check_folders(asr, tts),
+        checks.check_port(asr),
+        checks.check_port(tts),
+        checks.check_access(asr),
+        checks.check_access(tts),
+        checks.check_folders(asr, tts),
         checks.check_variables(asr),
         checks.check_variables(tts),
     )

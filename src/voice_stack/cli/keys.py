@@ -10,9 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.errors import InvalidRequestError
-from voice_stack.core.keys import SCOPES, KeyFile, NamedKey, Scope, make_key
-from voice_stack.core.keys.last_use import LastUse
-from voice_stack.core.keys.named_key import KeyName
+from voice_stack.core.http.keys import SCOPES, KeyFile, KeyName, KeyScope, LastUse, NamedKey, make_key
 
 _NAME = TypeAdapter[str](KeyName)
 _SPAN = re.compile(r"(\d{1,6})([hdwy])")
@@ -20,7 +18,7 @@ _SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
 _LEFT_LOCKED = "No key is left: the servers refuse everybody until there is one. To need none, delete {} and restart."
 
 
-def _parse_scopes(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[Scope, ...]:
+def _parse_scopes(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[KeyScope, ...]:
     """`asr,tts` -> the scopes in their usual order."""
     names = [name.strip() for name in value.split(",") if name.strip()]
     for name in names:
@@ -73,7 +71,7 @@ def _open_file() -> KeyFile:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def create(
     name: str,
-    scopes: tuple[Scope, ...],
+    scopes: tuple[KeyScope, ...],
     expires_at: int | None,
     requests_per_minute: int | None,
     jobs_at_once: int | None,

@@ -9,11 +9,11 @@ from voice_stack.asr.models import DEFAULT_MODEL_NAMES as ASR_DEFAULT_NAMES
 from voice_stack.asr.models import list_catalogue
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.errors import InvalidRequestError, ModelLoadError, ModelNotFoundError
-from voice_stack.core.model_names import ModelNames
-from voice_stack.core.model_store import FileCheck, ModelStatus, ModelStore
-from voice_stack.tts.cpml import check_licence
+from voice_stack.core.models.files import FileCheck
+from voice_stack.core.models.names import ModelNames
+from voice_stack.core.models.store import ModelStatus, ModelStore
 from voice_stack.tts.models import DEFAULT_MODEL_NAMES as TTS_DEFAULT_NAMES
-from voice_stack.tts.models import TTS_CATALOGUE
+from voice_stack.tts.models import TTS_CATALOGUE, check_licence
 from voice_stack.tts.settings import TtsSettings
 
 _MIB = 1 << 20

@@ -14,8 +14,8 @@ import click
 
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.cli.listening import listen_at
-from voice_stack.core.access.exposure import exposure_warnings, has_keys
 from voice_stack.core.errors import ConfigurationError, VoiceStackError
+from voice_stack.core.http.access import exposure_warnings, has_keys
 from voice_stack.core.settings import CoreSettings, unknown_variables
 from voice_stack.tts.settings import TtsSettings
 
@@ -132,7 +132,7 @@ def _listen_for_debugger(settings: CoreSettings, offset: int) -> None:
 
 
 def _run_app(server: str, settings: CoreSettings, listening: socket.socket) -> None:
-    from voice_stack.core.graceful_server import build_server
+    from voice_stack.core.http.serving import build_server
 
     app = importlib.import_module(f"voice_stack.{server}.app").create_app(settings)
     running = build_server(app, app.state.stopping, settings)

@@ -1,22 +1,164 @@
 """`voice-stack speak`: a text as an audio file, on a running server or without one."""
 
 import asyncio
+import os
+import shutil
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, get_args
+from tempfile import TemporaryFile
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self, get_args
 
 import click
 
 from voice_stack.cli.progress import Display, format_duration, open_display
-from voice_stack.cli.speakers import Wanted, speak_by_itself, speak_on_server
-from voice_stack.cli.speech_output import FileOutput, SpeechOutput, StandardOutput
 from voice_stack.client import AsyncVoiceStackClient, AudioFormat, FileHead, SpeechChunk, VoiceStackClientError
-from voice_stack.client.audio_file import format_of
+from voice_stack.client.upload import format_of, replacing
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.logging import configure_logging
+
+if TYPE_CHECKING:
+    from voice_stack.tts.settings import TtsSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is said and how; no language: that of the text."""
+
+    text: str
+    voice: str
+    model: str
+    format: AudioFormat
+    speed: float
+    language: str | None
+
+
+async def speak_on_server(client: AsyncVoiceStackClient, wanted: Wanted) -> AsyncGenerator[SpeechChunk, None]:
+    """Speak on a running server.
+
+    Raises:
+        VoiceStackClientError: It does not answer, or refuses.
+    """
+    options = asdict(wanted)
+    async with client:
+        async for chunk in client.synthesize_chunks(options.pop("text"), **options):
+            yield chunk
+
+
+async def speak_by_itself(settings: "TtsSettings", wanted: Wanted) -> AsyncGenerator[SpeechChunk, None]:
+    """Speak in engine processes of our own, which end with the iterator; what the cache has needs none.
+
+    Raises:
+        ConfigurationError: The engine is not there.
+        VoiceStackError: The request does not fit, or the engine fails.
+    """
+    from voice_stack.tts.schemas import check_speech
+    from voice_stack.tts.service import create_service
+    from voice_stack.tts.turns import speech_key
+
+    service = create_service(settings)
+    try:
+        body = check_speech(_json_body(wanted), max_chars=settings.max_input_chars)
+        plan = await service.plan(body)
+        key = speech_key(plan, body.response_format) if service.cache.is_on else None
+        opened = await service.cache.open(key, lambda: service.begin(body, plan), is_patient=False)
+        try:
+            async for piece in opened.reader.pieces():
+                characters = (piece.note or {}).get("characters")
+                yield SpeechChunk(piece.audio, characters if isinstance(characters, int) else None)
+            facts = opened.reader.facts
+            assert facts is not None
+            head = FileHead(facts.exact_head.replaces, facts.exact_head.data)
+            yield SpeechChunk(b"", head=head, duration_s=facts.audio_s)
+        finally:
+            opened.reader.close()
+    finally:
+        await service.cache.close()
+        await service.pool.close()
+        await service.language_process.close()
+
+
+def _json_body(wanted: Wanted) -> dict[str, object]:
+    """The body a client would send: read by the same checks."""
+    body: dict[str, object] = asdict(wanted)
+    return {**body, "input": wanted.text, "response_format": wanted.format}
+
+
+_COPY_BYTES = 1 << 20
+
+
+class SpeechOutput(ABC):
+    """Takes the audio of one speech; use it in a `with` statement."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @abstractmethod
+    def write(self, audio: bytes) -> None:
+        """Take the next bytes."""
+
+    @abstractmethod
+    def finish(self, head: FileHead) -> None:
+        """The speech is complete; `head` states its length."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Nothing more comes."""
+
+
+class StandardOutput(SpeechOutput):
+    """Hands every piece on at once; lengths stay unknown."""
+
+    def write(self, audio: bytes) -> None:
+        try:
+            sys.stdout.buffer.write(audio)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            # Or the interpreter tries once more to write the rest when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise
+
+    def finish(self, head: FileHead) -> None:
+        """All has been written."""
+
+    def close(self) -> None:
+        """Standard output stays open."""
+
+
+class FileOutput(SpeechOutput):
+    """Collects the audio in a nameless file beside the target.
+
+    Args:
+        path: What is there is replaced in the end.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stream = TemporaryFile(dir=path.parent)  # noqa: SIM115 - closed by `close`
+
+    def write(self, audio: bytes) -> None:
+        self._stream.write(audio)
+
+    def finish(self, head: FileHead) -> None:
+        self._stream.seek(head.replaces)
+        with replacing(self._path) as file:
+            file.write(head.data)
+            shutil.copyfileobj(self._stream, file, _COPY_BYTES)
+
+    def close(self) -> None:
+        self._stream.close()
+
 
 EXIT_INTERRUPTED: Final = 130
 STANDARD: Final = "-"

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.cli.up import server_url
-from voice_stack.core.server_status import EngineStatus, ServerStatus
+from voice_stack.core.http.status import EngineStatus, ServerStatus
 from voice_stack.core.settings import CoreSettings
 from voice_stack.tts.settings import TtsSettings
 

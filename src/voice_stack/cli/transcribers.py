@@ -87,10 +87,10 @@ async def own_transcriber(settings: AsrSettings, wanted: Wanted) -> AsyncIterato
         ModelNotFoundError: The model is not there.
     """
     from voice_stack.asr.app import create_service
-    from voice_stack.asr.formats import render
-    from voice_stack.asr.jobs.view import progress_of
+    from voice_stack.asr.jobs.record import progress_of
+    from voice_stack.asr.rendering.formats import render
     from voice_stack.asr.schemas import check_transcription, check_translation, render_options
-    from voice_stack.core.form import Form, SpooledFile
+    from voice_stack.core.http.form import Form, SpooledFile
 
     service = create_service(settings)
     check = check_translation if wanted.task == "translate" else check_transcription

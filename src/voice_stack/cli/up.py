@@ -1,30 +1,115 @@
-"""`voice-stack up`: both servers as child processes, one command to start and one Ctrl-C to stop."""
+"""`voice-stack up`: the servers as child processes, one command to start and one Ctrl-C to stop."""
 
 import contextlib
 import http.client
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.cli.child import Child
 from voice_stack.cli.serve import stop_at_hangup
-from voice_stack.cli.supervise import describe_end, supervise
-from voice_stack.core.access.exposure import has_keys
 from voice_stack.core.errors import ConfigurationError, VoiceStackError
-from voice_stack.core.logging import configure_logging
-from voice_stack.core.settings import CoreSettings
-from voice_stack.core.settings.fields import ENV_FILE
+from voice_stack.core.http.access import has_keys
+from voice_stack.core.logging import configure_logging, log_event
+from voice_stack.core.settings import ENV_FILE, CoreSettings
 from voice_stack.tts.settings import TtsSettings
+
+
+@dataclass(frozen=True)
+class Child:
+    """One server as a child process.
+
+    Args:
+        server: `asr` or `tts`.
+        settings: What the server reads, too.
+        process: Its process; it ends when the pipe to its standard input is closed.
+    """
+
+    server: str
+    settings: CoreSettings
+    process: subprocess.Popen[bytes]
+
+    @property
+    def name(self) -> str:
+        """How people are told about it."""
+        return f"{self.server.upper()} server"
+
+
+FIRST_DELAY_S = 1.0
+LONGEST_DELAY_S = 60.0
+CALM_S = 300.0
+"""A server that ran so long ended by chance: the delay begins at the first again."""
+WATCH_S = 0.2
+_log = logging.getLogger(__name__)
+
+
+def restart_delay_s(crashes: int) -> float:
+    """Seconds until a server is started again that ended for the n-th time in a row: 1, 2, 4 and so on up to 60."""
+    return min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(crashes - 1, 30))
+
+
+def describe_end(code: int) -> str:
+    """An exit code in words: `exit code 1`, `signal 9`."""
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+class Watch:
+    """One server and when it is started again.
+
+    Args:
+        server: It runs.
+        start: Starts it anew.
+    """
+
+    def __init__(self, server: Child, start: Callable[[Child], Child]) -> None:
+        self.server = server
+        self._start = start
+        self._started_s = time.monotonic()
+        self._crashes = 0
+        self._restart_s: float | None = None
+
+    def look(self) -> None:
+        """Note an end, or start the server again once its delay is over."""
+        now_s = time.monotonic()
+        if self._restart_s is not None:
+            if now_s >= self._restart_s:
+                self._restart_s, self._started_s = None, now_s
+                self.server = self._start(self.server)
+                log_event(_log, logging.INFO, "server starts again", ended=self.server.server)
+        elif (code := self.server.process.poll()) is not None:
+            self._crashes = 1 if now_s - self._started_s > CALM_S else self._crashes + 1
+            delay_s = restart_delay_s(self._crashes)
+            self._restart_s = now_s + delay_s
+            ended = {"ended": self.server.server, "by": describe_end(code), "restart_in_s": delay_s}
+            log_event(_log, logging.ERROR, "server ended", **ended)
+
+
+def supervise(servers: list[Child], start: Callable[[Child], Child]) -> NoReturn:
+    """Keep servers running until this process is told to stop.
+
+    Args:
+        servers: They run; a server that was started again takes the place of the one before.
+        start: Starts a server that ended anew.
+    """
+    watches = [Watch(server, start) for server in servers]
+    log_event(_log, logging.INFO, "servers are supervised", count=len(watches))
+    while True:
+        for number, watch in enumerate(watches):
+            watch.look()
+            servers[number] = watch.server
+        time.sleep(WATCH_S)
+
 
 READY_TIMEOUT_S = 120.0
 POLL_S = 0.05

@@ -6,17 +6,16 @@ from pathlib import Path
 import click
 
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, NotFoundError
-from voice_stack.core.form import check_fields
-from voice_stack.tts.cloned_voices import ClonedVoices
+from voice_stack.core.http.form import check_fields
 from voice_stack.tts.engine_factory import open_store
-from voice_stack.tts.library.forms import VoiceForm
-from voice_stack.tts.library.recordings import SUFFIXES, RecordedVoice
-from voice_stack.tts.library.reference import Reference, load_reference
-from voice_stack.tts.library.shelf import Shelf
-from voice_stack.tts.library.uploads import VoiceUploads
 from voice_stack.tts.settings import TtsSettings
-from voice_stack.tts.voice_sources import open_library
-from voice_stack.tts.voices import Voice
+from voice_stack.tts.voices.forms import VoiceForm
+from voice_stack.tts.voices.recordings import SUFFIXES, RecordedVoice
+from voice_stack.tts.voices.reference import Reference, load_reference
+from voice_stack.tts.voices.shelf import Shelf
+from voice_stack.tts.voices.sources import ClonedVoices, open_library
+from voice_stack.tts.voices.uploads import VoiceUploads
+from voice_stack.tts.voices.voice import Voice
 
 _RECORDING = click.Path(exists=True, dir_okay=False, path_type=Path)
 

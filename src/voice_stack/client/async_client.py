@@ -12,12 +12,19 @@ from typing import Self, TypeVar, Unpack
 import httpx2
 
 from voice_stack.client import calls
-from voice_stack.client.audio_file import format_of, replacing
 from voice_stack.client.calls import Call
 from voice_stack.client.connection import Connection
-from voice_stack.client.errors import VoiceStackClientError
-from voice_stack.client.failures import api_error, receiving, sending
-from voice_stack.client.job_clients import AsyncJobs
+from voice_stack.client.errors import VoiceStackClientError, api_error, receiving, sending
+from voice_stack.client.events import (
+    LAST_SPEECH_EVENT,
+    MAX_EVENT_BYTES,
+    SpeechChunk,
+    is_event_stream,
+    missing_end,
+    parse_speech_event,
+    parse_text_event,
+)
+from voice_stack.client.jobs import AsyncJobs
 from voice_stack.client.options import (
     SERVERS,
     AudioFormat,
@@ -30,9 +37,7 @@ from voice_stack.client.options import (
     VoiceOptions,
 )
 from voice_stack.client.results import Health, Model, Transcript, Voice, down
-from voice_stack.client.speech_events import LAST_EVENT, SpeechChunk, parse_speech_event
-from voice_stack.client.text_events import MAX_EVENT_BYTES, is_event_stream, missing_end, parse_text_event
-from voice_stack.client.upload import AudioFile, ThreadedStream, opened
+from voice_stack.client.upload import AudioFile, ThreadedStream, format_of, opened, replacing
 
 T = TypeVar("T")
 
@@ -113,7 +118,7 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
                         yield chunk
                         if chunk.head is not None:
                             return
-        raise missing_end(response, LAST_EVENT)
+        raise missing_end(response, LAST_SPEECH_EVENT)
 
     async def synthesize_to_file(
         self,

@@ -6,8 +6,7 @@ from typing import TypeVar
 
 import httpx2
 
-from voice_stack.client.errors import InvalidResponseError, VoiceStackClientError
-from voice_stack.client.failures import excerpt, request_id_of
+from voice_stack.client.errors import InvalidResponseError, VoiceStackClientError, excerpt, request_id_of
 
 T = TypeVar("T")
 

@@ -7,9 +7,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from voice_stack.core.errors import VoiceStackError
-from voice_stack.core.leftovers import prepare_folders
-from voice_stack.core.server import create_server
-from voice_stack.core.spool_folder import release_folder
+from voice_stack.core.http.app import create_server
+from voice_stack.core.http.spool import prepare_folders, release_folder
 from voice_stack.tts.api.openai import create_router
 from voice_stack.tts.api.voice_consents import create_consents_router
 from voice_stack.tts.api.voices import create_voices_router

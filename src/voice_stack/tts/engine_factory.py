@@ -3,20 +3,18 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from voice_stack.core.engine_process import EngineSpec
-from voice_stack.core.engine_table import EngineEntry, require_engine
-from voice_stack.core.model_hub import forbid_downloads
-from voice_stack.core.model_repair import load_model
-from voice_stack.core.model_store import ModelStore
+from voice_stack.core.engine.process import EngineSpec
+from voice_stack.core.engine.table import EngineEntry, require_engine
+from voice_stack.core.models.hub import forbid_downloads
+from voice_stack.core.models.repair import load_model
+from voice_stack.core.models.store import ModelStore
 from voice_stack.core.telemetry.labels import label_model
-from voice_stack.tts.capabilities import CAPABILITIES
-from voice_stack.tts.cpml import check_licence
-from voice_stack.tts.models import TTS_CATALOGUE, TTS_MODELS
+from voice_stack.tts.models import CAPABILITIES, TTS_CATALOGUE, TTS_MODELS, check_licence
 from voice_stack.tts.request import TtsWorkerConfig
 from voice_stack.tts.settings import TtsSettings
 
 if TYPE_CHECKING:
-    from voice_stack.core.workload import Workload
+    from voice_stack.core.jobs import Workload
     from voice_stack.tts.engine.base import TtsEngine
 
 

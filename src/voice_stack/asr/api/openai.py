@@ -1,6 +1,7 @@
 """OpenAI's transcription routes."""
 
 import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -9,23 +10,43 @@ from fastapi.responses import JSONResponse
 
 from voice_stack.asr.api.documents import BACKGROUND, TRANSCRIPT, TRANSCRIPT_OR_EVENTS, TranscriptionObject
 from voice_stack.asr.api.intake import receive_audio
-from voice_stack.asr.api.streaming import transcript_events
-from voice_stack.asr.form.fields import TranscriptionForm, TranslationForm, form_body
-from voice_stack.asr.formats import JSON_TYPE, TRANSCRIPT_FORMATS, render
+from voice_stack.asr.form import TranscriptionForm, TranslationForm, form_body
 from voice_stack.asr.jobs.background import BackgroundJobs
-from voice_stack.asr.rendering.stream_events import encode_sse
-from voice_stack.asr.rendering.verbose import Processing, render_verbose
+from voice_stack.asr.rendering.formats import JSON_TYPE, TRANSCRIPT_FORMATS, render
+from voice_stack.asr.rendering.objects import Processing, delta_event, done_event, encode_sse, render_verbose
 from voice_stack.asr.schemas import Checked, check_transcription, check_translation, render_options
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcriber import Transcription
-from voice_stack.core.admission.desk import Ticket
-from voice_stack.core.disconnect import finish_unless_disconnected
-from voice_stack.core.form import Form
-from voice_stack.core.ignored_fields import ignored_fields_header
-from voice_stack.core.keep_alive import KeptAliveEvents
-from voice_stack.core.limits.callers import name_caller
-from voice_stack.core.middleware import add_log_fields
-from voice_stack.core.streaming import OwningStreamingResponse
+from voice_stack.asr.transcript import Segment, TextDeltas, TokenLogprob
+from voice_stack.core.engine.admission import Ticket
+from voice_stack.core.http.context import add_log_fields, headers_of
+from voice_stack.core.http.form import Form, ignored_fields_header
+from voice_stack.core.http.limits import name_caller
+from voice_stack.core.http.streaming import KeptAliveEvents, OwningStreamingResponse, finish_unless_disconnected
+
+
+async def transcript_events(
+    begin: Callable[[], Awaitable[Transcription]], *, shows_languages: bool
+) -> AsyncGenerator[bytes, None]:
+    """A delta for each segment that adds text, at the end one done event with the whole text.
+
+    Args:
+        begin: Submits the job; the model may have to wait for room.
+        shows_languages: Whether the last event names the language.
+
+    Raises:
+        VoiceStackError: The job failed.
+    """
+    transcription = await begin()
+    heard: list[Segment] = []
+    deltas, tokens = TextDeltas(), tuple[TokenLogprob, ...]()
+    async for segment in transcription.segments():
+        heard.append(segment)
+        tokens += segment.logprobs
+        if text := deltas.push(segment):
+            yield encode_sse(delta_event(text, tokens))
+            tokens = ()
+    yield encode_sse(done_event(transcription.transcript(tuple(heard)), shows_languages=shows_languages))
 
 
 def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
@@ -41,7 +62,7 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
     async def transcribe(request: Request) -> Response:
         """Speech to text, in the language that is spoken."""
         async with AsyncExitStack() as owned:
-            ticket = owned.enter_context(service.desk.open(request))
+            ticket = owned.enter_context(service.desk.open(headers_of(request)))
             form = await owned.enter_async_context(receive_audio(request, service.settings, ticket))
             checked = check_transcription(form)
             exchange = _Exchange(service, request, checked, owned, ticket)
@@ -57,7 +78,7 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
     async def transcribe_verbosely(request: Request) -> Response:
         """Speech to text with everything that is known of it, whatever `response_format` says."""
         async with AsyncExitStack() as owned:
-            ticket = owned.enter_context(service.desk.open(request))
+            ticket = owned.enter_context(service.desk.open(headers_of(request)))
             form = await owned.enter_async_context(receive_audio(request, service.settings, ticket))
             checked = check_transcription(form, is_verbose=True)
             return await _Exchange(service, request, checked, owned, ticket).answer_verbosely()
@@ -71,7 +92,7 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
     async def translate(request: Request) -> Response:
         """Speech in any language to English text."""
         async with AsyncExitStack() as owned:
-            ticket = owned.enter_context(service.desk.open(request))
+            ticket = owned.enter_context(service.desk.open(headers_of(request)))
             form = await owned.enter_async_context(receive_audio(request, service.settings, ticket))
             checked = check_translation(form)
             exchange = _Exchange(service, request, checked, owned, ticket)

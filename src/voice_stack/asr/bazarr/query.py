@@ -5,8 +5,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from voice_stack.core.errors import UnsupportedValueError
-from voice_stack.core.problems import tell_problem
+from voice_stack.core.errors import UnsupportedValueError, tell_problem
 from voice_stack.utils.language import require_language
 
 QueryT = TypeVar("QueryT", bound=BaseModel)

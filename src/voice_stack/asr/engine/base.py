@@ -190,3 +190,66 @@ def check_window(window: NDArray[np.float32]) -> None:
         raise EngineError(f"A window lasts {window.size / SAMPLE_RATE:.2f} s; {MAX_WINDOW_S:g} s is the longest.")
     if not np.isfinite(window).all():
         raise EngineError("A window holds samples that are not finite numbers; they must lie in -1 to 1.")
+
+
+def decode_language(options: DecodeOptions, can: EngineCapabilities) -> str:
+    """Code of the language to decode in; of a model that tells none apart the only one, whatever was asked for.
+
+    Raises:
+        EngineError: The model has not that language, or not that task.
+    """
+    language = options.language if can.language_detection else can.languages[0]
+    if language is None or language not in can.languages:
+        raise EngineError(f"Language {language!r} is not one of this model's: {', '.join(can.languages)}.")
+    tasks = ("transcribe", "translate") if can.translate else ("transcribe",)
+    if options.task not in tasks:
+        raise EngineError(f"Task {options.task!r} is not one of this model's: {', '.join(tasks)}.")
+    return language
+
+
+_SECONDS_PER_TIMESTAMP = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class TimedTokens:
+    """The tokens of one segment, its timestamps included, and the times in seconds that these mean."""
+
+    tokens: tuple[int, ...]
+    start_s: float
+    end_s: float
+
+
+def split_at_timestamps(tokens: Sequence[int], *, timestamp_begin: int, duration_s: float) -> list[TimedTokens]:
+    """Split what the model wrote for a window into segments.
+
+    A timestamp after text ends a segment, one before text starts the next. Text without a timestamp before it starts
+    with the window, text without one after it ends with the window. Times are clamped to the window.
+
+    Args:
+        tokens: Text and timestamps as decoded, without the prompt.
+        timestamp_begin: The token that means 0.00 s; each later one means 20 ms more.
+        duration_s: Length of the window in seconds.
+    """
+    parts: list[TimedTokens] = []
+    start_s, part, has_text = 0.0, list[int](), False
+    for token in tokens:
+        if token < timestamp_begin:
+            part, has_text = [*part, token], True
+            continue
+        time_s = _time_s(token, timestamp_begin, duration_s)
+        if has_text:
+            parts.append(TimedTokens((*part, token), start_s, max(start_s, time_s)))
+        start_s, part, has_text = time_s, [] if has_text else [token], False
+    if has_text:
+        parts.append(TimedTokens(tuple(part), start_s, duration_s))
+    return parts
+
+
+def _time_s(token: int, timestamp_begin: int, duration_s: float) -> float:
+    return min(round((token - timestamp_begin) * _SECONDS_PER_TIMESTAMP, 2), duration_s)
+
+
+def last_timestamp_s(tokens: Sequence[int], *, timestamp_begin: int, duration_s: float) -> float:
+    """Time of the last timestamp; without one, or with the one for 0.00 s only, the text is for the whole window."""
+    last = max((token for token in tokens if token > timestamp_begin), default=None)
+    return duration_s if last is None else _time_s(last, timestamp_begin, duration_s)

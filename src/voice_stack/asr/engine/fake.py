@@ -15,8 +15,8 @@ from voice_stack.asr.engine.base import (
     EngineOptions,
     WindowResult,
     check_window,
+    decode_language,
 )
-from voice_stack.asr.engine.decode_language import decode_language
 from voice_stack.asr.transcript import Segment, TokenLogprob, Word
 from voice_stack.core.errors import EngineError
 from voice_stack.utils.faults import load_as_named, obey

@@ -1,14 +1,24 @@
-"""Whisper on CTranslate2, by faster-whisper's lower level: windows in batches, one temperature for each call."""
+"""Whisper on CTranslate2, by faster-whisper's lower level: windows in batches, one temperature for each call.
+
+The search itself gives one score for a whole text. So the finished text is read once more, in a single pass of the
+decoder over all its tokens (CTranslate2's `align`), which gives the probability of each given those before it. In that
+pass the model writes no timestamps; the probabilities are among text tokens.
+"""
 
 import json
 import logging
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import ctranslate2
 import numpy as np
+from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
 from numpy.typing import NDArray
@@ -21,17 +31,92 @@ from voice_stack.asr.engine.base import (
     EngineOptions,
     WindowResult,
     check_window,
+    decode_language,
+    last_timestamp_s,
+    split_at_timestamps,
 )
-from voice_stack.asr.engine.compute_plan import load_model, plan_compute
-from voice_stack.asr.engine.decode_language import decode_language
-from voice_stack.asr.engine.encoder_width import FULL_FRAMES, has_run_on, narrow_frames
-from voice_stack.asr.engine.prompt_tokens import previous_tokens
-from voice_stack.asr.engine.timestamps import last_timestamp_s, split_at_timestamps
-from voice_stack.asr.engine.token_scores import score_tokens
-from voice_stack.asr.engine.word_alignment import align_words, pick_rows
-from voice_stack.asr.transcript import Segment
+from voice_stack.asr.engine.compute_plan import FULL_FRAMES, has_run_on, load_model, narrow_frames, plan_compute
+from voice_stack.asr.engine.words import align_words, pick_rows
+from voice_stack.asr.transcript import Segment, TokenLogprob
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.logging import log_event
+
+
+class TextEncoder(Protocol):
+    """What is used of a tokenizer."""
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text."""
+
+
+def previous_tokens(tokenizer: TextEncoder, options: DecodeOptions, room: int) -> list[int]:
+    """The tokens that stand for the text before the window: hotwords first, then the prompt.
+
+    Both share one place, half of the model's text. Hotwords keep their beginning, at most half of the room where a
+    prompt needs the other; the prompt keeps its end, which is nearest to what is heard.
+
+    Args:
+        tokenizer: Of the model.
+        options: Hotwords and prompt; either may be absent or blank.
+        room: Most tokens in all.
+    """
+    hotwords = _encode(tokenizer, options.hotwords)
+    prompt = _encode(tokenizer, options.prompt)
+    hotwords = hotwords[: max(room // 2, room - len(prompt))]
+    left = room - len(hotwords)
+    return hotwords + prompt[max(0, len(prompt) - left) :]
+
+
+def _encode(tokenizer: TextEncoder, text: str | None) -> list[int]:
+    return tokenizer.encode(f" {text.strip()}") if text and text.strip() else []
+
+
+_LEAST_PROBABILITY = 1e-10  # its logarithm is a number that JSON has
+
+
+def score_tokens(
+    model: WhisperModel, tokenizer: Tokenizer, result: WindowResult, encoded: ctranslate2.StorageView
+) -> WindowResult:
+    """The result with `Segment.logprobs` filled in.
+
+    Args:
+        model: The loaded model.
+        tokenizer: For the language of the text.
+        result: What was heard in one window.
+        encoded: The encoder's output for this window alone.
+    """
+    spoken = [[token for token in segment.tokens if token < tokenizer.eot] for segment in result.segments]
+    tokens = [token for part in spoken for token in part]
+    if not tokens:
+        return result
+    aligned = model.model.align(encoded, tokenizer.sot_sequence, [tokens], encoded.shape[1] * model.input_stride)
+    scores = zip(tokens, aligned[0].text_token_probs, strict=False)  # one more may follow, for the end of the text
+    scored = (
+        TokenLogprob(_token_bytes(model, token), math.log(max(float(probability), _LEAST_PROBABILITY)))
+        for token, probability in scores
+    )
+    segments = zip(result.segments, spoken, strict=True)
+    return replace(
+        result,
+        segments=tuple(replace(segment, logprobs=tuple(islice(scored, len(part)))) for segment, part in segments),
+    )
+
+
+def _token_bytes(model: WhisperModel, token: int) -> bytes:
+    text: str = model.hf_tokenizer.id_to_token(token)
+    return bytes(_byte_values()[character] for character in text)
+
+
+@cache
+def _byte_values() -> Mapping[str, int]:
+    """The byte behind each character of a byte-level vocabulary (GPT-2's, section 2.2 of Radford et al. 2019).
+
+    Printable bytes of Latin-1 stand for themselves, the others, in order, for the characters from U+0100.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(0x100) if byte not in set(printable)]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
+
 
 _LATEST_FIRST_TIMESTAMP = 50  # in timestamps: text begins within the first second of the window
 _DRAWN = 5  # texts above temperature 0, the most probable is kept

@@ -18,12 +18,11 @@ from voice_stack.asr.engine.base import (
     EngineOptions,
     WindowResult,
     check_window,
+    decode_language,
 )
-from voice_stack.asr.engine.decode_language import decode_language
-from voice_stack.asr.engine.token_results import window_result
-from voice_stack.asr.engine.token_words import TimedToken
-from voice_stack.core.cpus import take_cpus
+from voice_stack.asr.engine.words import TimedToken, window_result
 from voice_stack.core.errors import EngineError, ModelLoadError
+from voice_stack.core.system.cpus import take_cpus
 from voice_stack.utils.language_detection import detect_text_language
 from voice_stack.utils.onnx_errors import ONNX_ERRORS
 

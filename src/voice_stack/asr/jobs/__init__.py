@@ -1,1 +1,3 @@
 """Background jobs: kept on disk, worked on, told about."""
+
+__all__ = ["background", "record", "store"]

@@ -10,15 +10,14 @@ from itertools import islice
 from pathlib import Path
 
 from voice_stack.asr.jobs.book import JobBook
-from voice_stack.asr.jobs.record import JobError, JobRecord, Webhook, new_job_id
-from voice_stack.asr.jobs.view import job_object
+from voice_stack.asr.jobs.record import JobError, JobRecord, Webhook, job_object, new_job_id
 from voice_stack.asr.jobs.webhooks import WebhookSender, check_allowed, check_webhook_url, parse_secret
 from voice_stack.asr.schemas import Checked, check_transcription, check_translation
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import ConflictError, EngineError, ShuttingDownError, VoiceStackError
-from voice_stack.core.form import Form, SpooledFile
+from voice_stack.core.http.form import Form, SpooledFile
 from voice_stack.core.logging import log_event, request_id_var
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,7 @@ from voice_stack.asr.jobs.record import JobError, JobRecord, Status, Webhook, un
 from voice_stack.asr.jobs.store import JobStore, default_jobs_dir
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.transcript import Transcript
-from voice_stack.core.errors import StorageFullError, VoiceStackError
-from voice_stack.core.limits.errors import TooManyRequestsError
+from voice_stack.core.errors import StorageFullError, TooManyRequestsError, VoiceStackError
 from voice_stack.core.logging import log_event
 
 logger = logging.getLogger(__name__)

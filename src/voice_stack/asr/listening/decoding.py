@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voice_stack.core.errors import VoiceStackError
-from voice_stack.core.side_process import GivenUpError, SideProcess
+from voice_stack.core.system.side_process import GivenUpError, SideProcess
 from voice_stack.utils.audio import decode
-from voice_stack.utils.audio.bounds import STALL_S
-from voice_stack.utils.audio.sources import AudioSource, invalid_audio
+from voice_stack.utils.audio.sources import STALL_S, AudioSource, invalid_audio
 
 TIMEOUT_S = STALL_S + 30.0
 MAX_DATA_MB = 1024

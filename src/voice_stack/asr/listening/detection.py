@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine
 from voice_stack.asr.listening.decoding import decode_excerpt, probe_duration_s
 from voice_stack.asr.listening.language_spread import EXCERPT_S, excerpt_starts
-from voice_stack.asr.listening.progress import Progress
-from voice_stack.asr.listening.request_audio import describe_source
+from voice_stack.asr.listening.results import Progress
+from voice_stack.asr.listening.windows import cut_windows, describe_source
 from voice_stack.asr.request import DetectionRequest, LanguageVote
-from voice_stack.asr.windows import cut_windows
 from voice_stack.core.errors import AudioTooShortError, EngineError, InvalidAudioError
 from voice_stack.core.jobs import Finished, PlanStep, Produced, RunResult, Unit
 from voice_stack.core.logging import log_event

@@ -1,1 +1,3 @@
 """Parts of the output formats."""
+
+__all__ = ["formats", "objects"]

@@ -4,9 +4,15 @@ Sources, strongest first: command-line flags, environment, `.env` in the working
 prefix (`LOG_LEVEL`) are for both servers; the others exist once per server, as `ASR_PORT` and `TTS_PORT`.
 """
 
-from voice_stack.core.settings.access import NetworkList
-from voice_stack.core.settings.common import CoreSettings
-from voice_stack.core.settings.fields import CommaSeparated
-from voice_stack.core.settings.unknown import unknown_variables
+from voice_stack.core.settings.access import ENV_FILE, CommaSeparated, NetworkList
+from voice_stack.core.settings.base import CoreSettings, LimitSettings, Patience, unknown_variables
 
-__all__ = ["CommaSeparated", "CoreSettings", "NetworkList", "unknown_variables"]
+__all__ = [
+    "ENV_FILE",
+    "CommaSeparated",
+    "CoreSettings",
+    "LimitSettings",
+    "NetworkList",
+    "Patience",
+    "unknown_variables",
+]

@@ -4,13 +4,20 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator
-from pydantic_settings import BaseSettings
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode
 
-from voice_stack.core.access.host_names import check_patterns
-from voice_stack.core.access.networks import parse_networks
-from voice_stack.core.access.origins import check_origins
-from voice_stack.core.settings.fields import CommaSeparated
+from voice_stack.core.system.addresses import check_origins, check_patterns, parse_networks
+
+
+def _split_commas(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
+"""A list that is written `a,b,c` in the environment."""
+
+ENV_FILE = ".env"
 
 
 def _check_networks(entries: list[str]) -> list[str]:

@@ -14,6 +14,8 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from voice_stack.core.errors import VoiceStackError
+
 # A `_created` series beside every counter doubles what is scraped and says nothing that `process_start_time_seconds`
 # does not.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -148,3 +150,8 @@ def show_zeros(labels: tuple[str, str]) -> None:
         LOADS.labels(*labels, outcome)
     for reason in ("idle", "room", "memory", "request"):
         EVICTIONS.labels(*labels, reason)
+
+
+def count_error(error: VoiceStackError) -> None:
+    """Count an error that a client is told within an answer that had begun well."""
+    ERRORS.labels(error.type, error.code or f"http_{error.status}").inc()

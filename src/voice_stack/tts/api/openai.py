@@ -1,28 +1,130 @@
 """OpenAI's speech route and the models."""
 
 import asyncio
-from collections.abc import Sequence
+import base64
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from enum import Enum
 
 from fastapi import APIRouter, Request, Response
 
-from voice_stack.core.disconnect import finish_unless_disconnected
-from voice_stack.core.ignored_fields import ignored_fields_header
-from voice_stack.core.middleware import add_log_fields
-from voice_stack.core.model_routes import add_model_routes
-from voice_stack.core.streaming import OwningStreamingResponse
-from voice_stack.core.uploads import receive_json
-from voice_stack.tts.api.captions import CAPTIONS_HEADER, add_caption_routes, captions_path
-from voice_stack.tts.api.documents import SPEECH
-from voice_stack.tts.cache.conditions import CacheUse, cache_use, entity_tag, is_known
-from voice_stack.tts.cache.key import speech_key
+from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.http.context import add_log_fields, headers_of
+from voice_stack.core.http.form import ignored_fields_header
+from voice_stack.core.http.models import add_model_routes
+from voice_stack.core.http.streaming import OwningStreamingResponse, finish_unless_disconnected
+from voice_stack.core.http.uploads import receive_json
+from voice_stack.core.telemetry.registry import count_error
+from voice_stack.tts.api.documents import CAPTIONS, SPEECH
+from voice_stack.tts.cache.entry import Piece, SpeechFacts
+from voice_stack.tts.cache.recording import Reader
 from voice_stack.tts.cache.speech_cache import OpenSpeech
+from voice_stack.tts.captions.formats import require_caption_format
+from voice_stack.tts.captions.sentences import Granularity, find_sentence
+from voice_stack.tts.captions.store import CaptionStore
 from voice_stack.tts.schemas import SpeechBody, check_speech, find_ignored_fields
 from voice_stack.tts.service import TtsService
-from voice_stack.tts.speaker import Speech
-from voice_stack.tts.speech_events import speech_events
-from voice_stack.tts.turns import Turn
+from voice_stack.tts.speech import Speech
+from voice_stack.tts.turns import Turn, speech_key
 from voice_stack.utils.audio.encode import require_format
+
+
+class CacheUse(Enum):
+    """What may be done with a kept speech, and with one that is made now."""
+
+    USUAL = "serve what is there, keep what is made"
+    FRESH = "make it anew and keep that"
+    NONE = "serve nothing that is there, keep nothing"
+
+
+def cache_use(*, is_wanted: bool, headers: Mapping[str, str]) -> CacheUse:
+    """What a request allows.
+
+    Args:
+        is_wanted: Its field `cache`.
+        headers: Its headers; `no-store` and `no-cache` in `Cache-Control` count (RFC 9111, section 5.2.1).
+    """
+    directives = {part.strip().lower() for part in headers.get("cache-control", "").split(",")}
+    if not is_wanted or "no-store" in directives:
+        return CacheUse.NONE
+    return CacheUse.FRESH if "no-cache" in directives else CacheUse.USUAL
+
+
+def entity_tag(key: str, stream_format: str) -> str:
+    """The ETag of an answer: weak, because a speech that is made again sounds the same and has other bytes."""
+    return f'W/"{key[:32]}-{stream_format}"'
+
+
+def is_known(tag: str, headers: Mapping[str, str]) -> bool:
+    """Whether the client has an answer of that tag already: it stands in `If-None-Match`."""
+    known = (given.strip().removeprefix("W/") for given in headers.get("if-none-match", "").split(","))
+    return tag.removeprefix("W/") in known
+
+
+CAPTIONS_HEADER = "x-captions"
+"""Tells where the captions of the speech in the answer are."""
+
+
+def add_caption_routes(router: APIRouter, store: CaptionStore) -> None:
+    """Add the route to a router below the API prefix."""
+
+    @router.get("/audio/speech/{speech_id}/captions", response_class=Response, responses=CAPTIONS)
+    async def get_captions(speech_id: str, format: str = "json") -> Response:  # noqa: A002 - its name in the query
+        """When each sentence and word of a speech is said; while it is still being spoken: so far."""
+        caption_format = require_caption_format(format)
+        body = await asyncio.to_thread(caption_format.render, store.find(speech_id))
+        return Response(body, media_type=caption_format.media_type)
+
+
+def captions_path(prefix: str, speech_id: str) -> str:
+    """Where the captions of a speech are, below the server's address."""
+    return f"{prefix}/audio/speech/{speech_id}/captions"
+
+
+async def speech_events(reader: Reader, text: str, timestamps: Granularity | None = None) -> AsyncIterator[bytes]:
+    """The events of a speech; a failure on the way is an event, too.
+
+    Args:
+        reader: Of the speech.
+        text: What is said in it.
+        timestamps: What is told the times of: each sentence before its sound, with its words or without.
+    """
+    try:
+        async for piece in reader.pieces():
+            sentence = find_sentence(piece.note)
+            if piece.audio:
+                yield encode_event(_delta(piece))
+            if sentence and timestamps:
+                times = sentence.describe(with_words=timestamps == "word")
+                yield encode_event({"type": "speech.timestamps", **times})
+    except VoiceStackError as error:
+        count_error(error)
+        yield encode_event(error.body())
+        return
+    assert reader.facts is not None
+    yield encode_event(_done(reader.facts, text))
+
+
+def encode_event(event: object) -> bytes:
+    """An event as it goes over the wire."""
+    return b"data: " + json.dumps(event, ensure_ascii=False).encode() + b"\n\n"
+
+
+def _delta(piece: Piece) -> dict[str, object]:
+    event: dict[str, object] = {"type": "speech.audio.delta", "audio": base64.b64encode(piece.audio).decode()}
+    return event | (piece.note if piece.note and find_sentence(piece.note) is None else {})
+
+
+def _done(facts: SpeechFacts, text: str) -> dict[str, object]:
+    """OpenAI counts tokens; here a token in is 4 characters and a token out is 50 ms."""
+    tokens_in, tokens_out = -(-len(text) // 4), round(facts.audio_s * 20)
+    usage = {"input_tokens": tokens_in, "output_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
+    done: dict[str, object] = {"type": "speech.audio.done", "usage": usage, "duration": round(facts.audio_s, 3)}
+    if head := facts.exact_head.data:
+        done["exact_head"] = {"replaces": facts.exact_head.replaces, "data": base64.b64encode(head).decode()}
+    return done
+
 
 FALLBACK_HEADER = "x-fallback-model"
 # A character is at most 6 bytes as a JSON escape, 12 outside the basic plane.
@@ -84,7 +186,7 @@ async def _speak(
         begun: list[Speech] = []
 
         async def begin() -> Speech:
-            with service.desk.open(request) as ticket:
+            with service.desk.open(headers_of(request)) as ticket:
                 begun.append(await service.begin(body, plan, ticket))
             return begun[0]
 

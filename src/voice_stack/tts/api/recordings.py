@@ -13,7 +13,7 @@ from fastapi import Request
 from pydantic import BaseModel
 
 from voice_stack.core.errors import InvalidRequestError
-from voice_stack.core.uploads import receive_form, receive_json
+from voice_stack.core.http.uploads import receive_form, receive_json
 from voice_stack.tts.settings import TtsSettings
 
 MAX_FIELDS_BYTES = 65_536

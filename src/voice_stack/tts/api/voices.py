@@ -1,14 +1,14 @@
 """The voices: OpenAI's routes to make and delete them, and what OpenAI has no route for: list, show, hear, change."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from fastapi import APIRouter, Request, Response
 
-from voice_stack.core.disconnect import finish_unless_disconnected
 from voice_stack.core.errors import InvalidRequestError, NotFoundError, UnsupportedValueError
-from voice_stack.core.form import check_fields
+from voice_stack.core.http.form import check_fields
+from voice_stack.core.http.streaming import finish_unless_disconnected
 from voice_stack.tts.api.documents import PREVIEW, Deleted, VoiceList, VoiceObject
 from voice_stack.tts.api.openai import answer_speech
 from voice_stack.tts.api.recordings import (
@@ -19,13 +19,39 @@ from voice_stack.tts.api.recordings import (
     receive_object,
     receive_recording,
 )
-from voice_stack.tts.library.forms import VoiceChanges, VoiceForm
-from voice_stack.tts.library.recordings import RecordedVoice
-from voice_stack.tts.library.samples import sample_text
 from voice_stack.tts.schemas import SpeechBody
 from voice_stack.tts.service import TtsService
-from voice_stack.tts.voices import Voice
+from voice_stack.tts.voices.forms import VoiceChanges, VoiceForm
+from voice_stack.tts.voices.recordings import RecordedVoice
+from voice_stack.tts.voices.voice import Voice
 from voice_stack.utils.audio.encode import AUDIO_FORMATS
+
+SAMPLES = {
+    "ar": "مرحبا، هكذا يبدو صوتي عندما أقرأ لك.",
+    "cs": "Dobrý den, takhle zní můj hlas, když vám předčítám.",
+    "de": "Guten Tag, so klingt meine Stimme, wenn ich Ihnen vorlese.",
+    "en": "Hello, this is how my voice sounds when I read to you.",
+    "es": "Hola, así suena mi voz cuando te leo en voz alta.",
+    "fr": "Bonjour, voici comment sonne ma voix quand je vous fais la lecture.",
+    "hi": "नमस्ते, जब मैं आपके लिए पढ़ता हूँ तो मेरी आवाज़ ऐसी लगती है।",
+    "hu": "Jó napot, így szól a hangom, amikor felolvasok.",
+    "it": "Buongiorno, così suona la mia voce quando leggo per voi.",
+    "ja": "こんにちは。私の声はこのように聞こえます。",
+    "ko": "안녕하세요, 제 목소리는 이렇게 들립니다.",
+    "nl": "Goedendag, zo klinkt mijn stem als ik u voorlees.",
+    "pl": "Dzień dobry, tak brzmi mój głos, kiedy czytam na głos.",
+    "pt": "Olá, é assim que soa a minha voz quando leio para si.",
+    "ru": "Здравствуйте, так звучит мой голос, когда я читаю вслух.",
+    "tr": "Merhaba, size okurken sesim böyle çıkıyor.",
+    "zh": "你好，这就是我朗读时的声音。",
+}
+"""A sentence in each language that many voices speak."""
+
+
+def sample_text(languages: Sequence[str]) -> str:
+    """A sentence in the first of a voice's languages that there is one for, else in English."""
+    return next((SAMPLES[language] for language in languages if language in SAMPLES), SAMPLES["en"])
+
 
 FILE_FIELD = "audio_sample"
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.tts.captions.store import Captions
-from voice_stack.utils.cues.blocks import to_srt, to_vtt
-from voice_stack.utils.cues.cue import Cue
+from voice_stack.utils.cues.cue import Cue, to_srt, to_vtt
 from voice_stack.utils.cues.stream import CueStream
 
 

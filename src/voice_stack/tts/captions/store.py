@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from voice_stack.core.errors import NotFoundError
-from voice_stack.tts.cache.speech_data import Note
+from voice_stack.tts.cache.entry import Note
 from voice_stack.tts.captions.sentences import Granularity, TimedSentence, find_sentence
 
 MAX_SENTENCES = 20_000

@@ -9,19 +9,16 @@ from pathlib import Path
 
 import torch
 
-from voice_stack.core.cpus import available_cpus
 from voice_stack.core.errors import EngineError, InvalidRequestError, ModelLoadError, UnsupportedValueError
-from voice_stack.core.torch_device import choose_torch_device
+from voice_stack.core.system.cpus import available_cpus
+from voice_stack.core.system.torch_device import choose_torch_device
 from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
+from voice_stack.tts.engine.faithfulness import Expectation, Paces, StreamGuard, best_take
 from voice_stack.tts.engine.speaker_latents import LatentStore, SpeakerLatents
+from voice_stack.tts.engine.xtts_input import MODEL_CODES, TextLimits, XttsOptions, fit_text, read_options
 from voice_stack.tts.engine.xtts_model import load_model
-from voice_stack.tts.engine.xtts_options import XttsOptions, read_options
-from voice_stack.tts.engine.xtts_text import MODEL_CODES, TextLimits, fit_text
-from voice_stack.tts.faithfulness import best_take
-from voice_stack.tts.pace import Expectation, Paces
-from voice_stack.tts.stream_guard import StreamGuard
-from voice_stack.utils.audio.envelope import find_speech
 from voice_stack.utils.audio.pcm import Samples
+from voice_stack.utils.audio.word_alignment import find_speech
 
 STREAM_MIN_S = 2.0
 """A shorter clause is two pieces of a stream at most: made whole, it can be checked and begins hardly later."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from voice_stack.core.errors import EngineError
-from voice_stack.core.regular_file import open_regular
+from voice_stack.core.system.files import open_regular
 from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
 from voice_stack.utils.faults import load_as_named, obey
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from voice_stack.core.logging import log_event
-from voice_stack.core.regular_file import open_regular
+from voice_stack.core.system.files import open_regular
 
 logger = logging.getLogger(__name__)
 

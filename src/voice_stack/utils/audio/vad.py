@@ -1,11 +1,12 @@
-"""Voice activity detection: where in a stream of samples somebody speaks.
+"""Voice activity detection: where in a stream of samples somebody speaks; where it fails, everything is speech.
 
 Two halves: `StreamingVad` runs the Silero network and gives one probability per 32 ms; `SpeechSegmenter` is a pure
 state machine that turns probabilities into regions of speech. Both take the stream in pieces of any length and give
 the same answer as for the whole at once.
 """
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voice_stack.core.errors import ConfigurationError
+from voice_stack.core.logging import log_event
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -218,3 +220,60 @@ class SpeechSegmenter:
         start, end = self._start, min(end, self._extent())
         self._start = self._quiet_since = None
         return None if start is None or end - start < self._options.min_speech else SpeechRegion(start, end)
+
+
+logger = logging.getLogger(__name__)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What loading and running the network raises, its library missing included."""
+    known: tuple[type[Exception], ...] = (ConfigurationError, OSError, RuntimeError, ValueError)
+    if find_spec("onnxruntime") is None:
+        return known
+    from voice_stack.utils.onnx_errors import ONNX_ERRORS
+
+    return known + ONNX_ERRORS
+
+
+def log_vad_failure(reason: str) -> None:
+    """Tell the operator."""
+    log_event(logger, logging.WARNING, "voice activity detection fails: everything counts as speech", reason=reason)
+
+
+class ForgivingVad:
+    """`StreamingVad` until it fails, `EverythingIsSpeech` from there on.
+
+    Args:
+        on_failure: Told the reason, once.
+    """
+
+    def __init__(self, on_failure: Callable[[str], None]) -> None:
+        self._on_failure = on_failure
+        self._samples = 0
+        self._detector: StreamingVad | EverythingIsSpeech
+        try:
+            self._detector = StreamingVad()
+        except _failures() as error:
+            self._give_up(error)
+
+    def probabilities(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `StreamingVad.probabilities`."""
+        try:
+            found = self._detector.probabilities(block)
+        except _failures() as error:
+            self._give_up(error)
+            found = self._detector.probabilities(block)
+        self._samples += block.size
+        return found
+
+    def finish(self) -> NDArray[np.float32]:
+        """See `StreamingVad.finish`."""
+        try:
+            return self._detector.finish()
+        except _failures() as error:
+            self._give_up(error)
+            return self._detector.finish()
+
+    def _give_up(self, error: Exception) -> None:
+        self._on_failure(f"{type(error).__name__}: {error}")
+        self._detector = EverythingIsSpeech(self._samples)

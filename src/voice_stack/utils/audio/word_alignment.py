@@ -1,4 +1,4 @@
-"""When each word of a text is spoken, where the engine does not know it: by the lengths of the words and the silences.
+"""How loud speech is from moment to moment, and when its words are said.
 
 Pauses are left out first; what remains is shared among the words by how much there is to say in each, and every border
 moves to a quiet moment nearby. The best shares of all words together are found by dynamic programming.
@@ -8,13 +8,60 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_stack.utils.audio.envelope import find_speech, measure_levels
 from voice_stack.utils.audio.pcm import Samples
+
+_LEVEL_S = 0.005
+_AUDIBLE_DB = -45.0
+"""Against the loudest 5 ms: below the quietest consonants, above the noise of a voice's recordings."""
+_SILENT_RMS = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From sample `start` to before sample `end`."""
+
+    start: int
+    end: int
+
+
+def measure_levels(samples: Samples, frame: int) -> NDArray[np.float64]:
+    """Root mean square of each `frame` samples; the last frame is filled up with silence."""
+    frames = np.pad(samples, (0, -len(samples) % frame)).reshape(-1, frame)
+    levels: NDArray[np.float64] = np.sqrt(np.mean(frames.astype(np.float64) ** 2, axis=1))
+    return levels
+
+
+def loudest_level(samples: Samples, sample_rate: int) -> float:
+    """Root mean square of the loudest 5 ms; 0 for no samples."""
+    return float(measure_levels(samples, _frame(sample_rate)).max(initial=0.0))
+
+
+def find_speech(samples: Samples, sample_rate: int, loudest: float = 0.0) -> Span:
+    """Where the sound is, without the silence around it; empty, from 0 to 0, if there is none.
+
+    Args:
+        samples: 1-D float32.
+        sample_rate: In Hz.
+        loudest: The loudest level of the clause, if that lies outside these samples.
+    """
+    frame = _frame(sample_rate)
+    levels = measure_levels(samples, frame)
+    threshold = max(loudest, levels.max(initial=0.0)) * 10 ** (_AUDIBLE_DB / 20)
+    audible = np.flatnonzero(levels > max(threshold, _SILENT_RMS))
+    if not len(audible):
+        return Span(0, 0)
+    return Span(int(audible[0]) * frame, min((int(audible[-1]) + 1) * frame, len(samples)))
+
+
+def _frame(sample_rate: int) -> int:
+    return max(round(_LEVEL_S * sample_rate), 1)
+
 
 _FRAME_S = 0.01
 _PAUSE_FRAMES = 6

@@ -1,1 +1,3 @@
 """How words become subtitle cues, step by step."""
+
+__all__ = ["cue", "stream"]

@@ -1,6 +1,34 @@
-"""What a subtitle is, what may be chosen about subtitles, and the times that hold for all of them."""
+"""What a subtitle is, what may be chosen about subtitles, and how subtitle files show them."""
 
+import html
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
+
+
+class TimedWord(Protocol):
+    """A spoken word; times are in seconds."""
+
+    @property
+    def text(self) -> str:
+        """With the marks that cling to it."""
+
+    @property
+    def start_s(self) -> float:
+        """When it begins to be said."""
+
+    @property
+    def end_s(self) -> float:
+        """When it has been said."""
+
+
+class TimedText(TimedWord, Protocol):
+    """About a sentence: its text with the space between it and the text before, where its language writes one."""
+
+    @property
+    def words(self) -> Sequence[TimedWord]:
+        """Those whose times are known, in order; texts without words go by their characters."""
+
 
 MAX_CHARS_PER_S = 20
 """Reading speed to stay under where speech allows it, in columns a second."""
@@ -64,3 +92,30 @@ class CueOptions:
     def line_width(self, language: str) -> int:
         """Columns in a line of a language, given by its Whisper code."""
         return self.max_line_width or _LINE_WIDTHS.get(language, DEFAULT_LINE_WIDTH)
+
+
+def _clock(time_s: float, separator: str) -> str:
+    seconds, milliseconds = divmod(round(time_s * 1000), 1000)
+    minutes, seconds = divmod(seconds, 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}{separator}{milliseconds:03}"
+
+
+def srt_block(number: int, cue: Cue) -> str:
+    """One cue of an SRT file, the blank line after it included; cues are numbered from 1."""
+    return f"{number}\n{_clock(cue.start_s, ',')} --> {_clock(cue.end_s, ',')}\n" + "\n".join(cue.lines) + "\n\n"
+
+
+def vtt_block(cue: Cue) -> str:
+    """One cue of a WebVTT file, in which `&`, `<` and `>` would begin or end markup, the blank line included."""
+    times = f"{_clock(cue.start_s, '.')} --> {_clock(cue.end_s, '.')}\n"
+    return times + html.escape("\n".join(cue.lines), quote=False) + "\n\n"
+
+
+def to_srt(cues: Iterable[Cue]) -> str:
+    """An SRT file."""
+    return "".join(srt_block(number, cue) for number, cue in enumerate(cues, start=1))
+
+
+def to_vtt(cues: Iterable[Cue]) -> str:
+    """A WebVTT file."""
+    return "WEBVTT\n\n" + "".join(map(vtt_block, cues))

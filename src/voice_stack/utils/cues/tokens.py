@@ -2,20 +2,170 @@
 
 import math
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
-from voice_stack.utils.cues.text import (
-    blank_sound_labels,
-    display_width,
-    is_ideographic,
-    is_unspaced,
-    make_visible,
-    split_run,
-)
-from voice_stack.utils.cues.timed import TimedText, TimedWord
+from voice_stack.utils.cues.cue import TimedText, TimedWord
 from voice_stack.utils.text import sentence_ends
+
+ARROW = "-->"
+"""Stands between the times of a cue in SRT and VTT and may not stand in its text."""
+
+_NOTES = "♩♪♫♬"
+_LATIN = "0-9A-Za-zÀ-ɏ"
+_LABEL = re.compile(
+    rf" ?(?:(?<![{_LATIN}(\[{{*])"
+    r"(?:\[+[^\[\]]*\]+|\(+[^()]*\)+|\{+[^{}]*\}+|\*+(?![\s*])[^*]*(?<!\s)\*+)"
+    rf"(?![{_LATIN}])"
+    r"|（[^（）]*）|［[^［］]*］|【[^【】]*】"
+    rf"|[{_NOTES}]+[^{_NOTES}]*[{_NOTES}]+|[{_NOTES}]+)([.,!?;:…]*)"
+)
+_NO_LINE_START = frozenset(
+    "、。，．・：；？！‥…）」』】〉》〕］｝”’ー々〻゛゜ヽヾゝゞぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ,.!?:;)]}%‰℃~〜～\"'»"
+)
+_NO_LINE_END = frozenset("（「『【〈《〔［｛“‘([{#$£¥￥＄«¿¡")
+_DASHES = frozenset("—–")
+
+
+@lru_cache(maxsize=4096)
+def _char_width(char: str) -> int:
+    if unicodedata.category(char) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
+
+
+def display_width(text: str) -> int:
+    """Columns that the text takes: a wide character (UAX #11) two, a combining or invisible one none."""
+    return sum(map(_char_width, text))
+
+
+def make_visible(text: str) -> str:
+    """Drop control characters and lone surrogates; runs of blanks and line breaks become one space."""
+    blanked = (" " if c.isspace() else "" if unicodedata.category(c) in {"Cc", "Cs"} else c for c in text)
+    return re.sub(" +", " ", "".join(blanked))
+
+
+def _blank(label: re.Match[str]) -> str:
+    """Spaces; the marks behind the label move to the word before it, if that has none."""
+    before = label.string[max(label.start() - 1, 0)]
+    return (label[1] if before.isalnum() else "").ljust(len(label[0]))
+
+
+def blank_sound_labels(text: str) -> str:
+    """Put spaces in the place of `[...]`, `(...)`, `{...}`, `*...*`, `♪...♪` and of single notes.
+
+    A part of a word, as in "word(s)", and stars between blanks, as in "2 * 3 * 4", are no labels.
+
+    Returns:
+        A text of the same length; all spaces if the rest of it would be marks alone.
+    """
+    blanked, labels = _LABEL.subn(_blank, text)
+    return blanked if not labels or any(map(str.isalnum, blanked)) else " " * len(text)
+
+
+@lru_cache(maxsize=4096)
+def is_ideographic(char: str) -> bool:
+    """Whether it is of a script that writes no spaces and may be parted anywhere: Han, Kana, wide marks, emoji."""
+    return _char_width(char) == 2 and not unicodedata.name(char, "").startswith("HANGUL")
+
+
+def is_unspaced(char: str) -> bool:
+    """Whether it is Thai, Lao, Burmese or Khmer: no spaces, but parted only between words."""
+    return "\u0e00" <= char <= "\u0eff" or "\u1000" <= char <= "\u109f" or "\u1780" <= char <= "\u17ff"
+
+
+def _is_katakana(char: str) -> bool:
+    return "\u30a0" <= char <= "\u30ff"
+
+
+def _is_bound(left: str, right: str) -> bool:
+    """Whether nothing may part two characters, by the rules of Japanese and Chinese typesetting."""
+    return (
+        right in _NO_LINE_START
+        or left in _NO_LINE_END
+        or left == "\u200d"
+        or unicodedata.category(right) in {"Mn", "Mc", "Me", "Cf"}
+        or (left.isdigit() and right.isalnum())
+    )
+
+
+def _may_part(left: str, right: str, *, is_word_start: bool, has_words: bool) -> bool:
+    if _is_bound(left, right):
+        return False
+    if is_ideographic(left) or is_ideographic(right):
+        return is_word_start if has_words else not (_is_katakana(left) and _is_katakana(right))
+    if is_unspaced(left) and is_unspaced(right):
+        return is_word_start
+    return left in _DASHES and right.isalnum()
+
+
+def split_run(text: str, begin: int, end: int, word_starts: frozenset[int], limit: int) -> Iterator[tuple[int, int]]:
+    """Part a run without blanks where a line may end: nowhere in most scripts.
+
+    Args:
+        text: Holds the run from `begin` to `end`.
+        begin: Offset of its first character.
+        end: Offset after its last.
+        word_starts: Offsets at which words begin, if they are known.
+        limit: Most columns of a part; a wider one is cut where it is full.
+
+    Yields:
+        The offsets of the parts.
+    """
+    start, width = begin, 0
+    for at in range(begin, end):
+        wide = _char_width(text[at])
+        if at > start and (
+            width + wide > limit
+            or _may_part(text[at - 1], text[at], is_word_start=at in word_starts, has_words=bool(word_starts))
+        ):
+            yield start, at
+            start, width = at, 0
+        width += wide
+    yield start, end
+
+
+_BY_LANGUAGE = {
+    "en": """a about after again against although an and as at because before between but by for from her his how if in
+        into its my nor of on or our since so than that the their though through to under unless until upon when where
+        whether which while who whose why with within without your i you he she it we they not no""",
+    "de": """aber als am an auf aus bei beim bevor bis da damit das dass dem den denn der des die dein durch ein eine
+        einem einen einer eines für gegen hinter ich ihr ihre im in ins ist mein mit nach nachdem neben nicht ob obwohl
+        oder ohne sein seine seit sich sie sobald sondern über um und unser unter vom von vor während weil wenn wer wie
+        wo zu zum zur zwischen er es wir kein keine""",
+    "fr": """à afin au aux avant avec car ce ces cet cette chez comme dans de depuis derrière des dont du elle en entre
+        et il ils je jusque la le les leur leurs lorsque ma mais mes mon ne nos notre nous on or ou où par parce pendant
+        pour puisque quand que qui sa sans ses si son sous sur ta tes ton tu un une vers vos votre vous""",
+    "es": """a al ante antes aunque bajo como con contra cuando de del desde donde durante e el ella en entre es hacia
+        hasta la las lo los mi mientras ni no o para pero por porque pues que quien se según si sin sino sobre su sus
+        tras tu u un una unos unas y yo él""",
+    "it": """a ad agli ai al alla alle anche che chi col come con contro cui da dai dal dalla degli dei del della delle
+        di dopo dove e ed fra gli i il in io la le lo ma mentre mia mio ne nei nel nella non o per perché però poiché
+        prima quando se senza si sono su sua sui sul sulla suo tra un una uno""",
+    "pt": """a ao aos até com como contra da das de desde do dos durante e ela ele em embora entre eu mas na nas nem no
+        nos não o os ou para pela pelo por porque pois quando que quem se sem seu sob sobre sua são um uma""",
+    "nl": """aan achter als bij binnen boven dan dat de die door dus een en haar het hij hun ik in is maar met mijn na
+        naar naast nadat niet of om omdat onder ons op over sinds te tegen terwijl tot tussen uit van voor want wanneer
+        we wie zij zijn zodat zonder""",
+    "pl": """a aby albo ale bez bo będzie czy dla do gdy gdzie i ich ja jak jako jego jej jest jeśli kiedy które który
+        lecz lub między mój na nad nie o od ona oraz po pod ponieważ przed przez przy się u w we z za ze że żeby""",
+    "sv": """att av de den det där därför efter eller en ett för från genom han hon hos i inte jag kan med medan men
+        min mot mellan när och om på samt sedan som så till under ur utan vi vid än över""",
+}  # fmt: skip
+_WORDS = {language: frozenset(words.split()) for language, words in _BY_LANGUAGE.items()}
+_NONE: frozenset[str] = frozenset()
+
+
+def opens_phrase(word: str, language: str) -> bool:
+    """Whether it is a conjunction, preposition, article or pronoun of the language; its case does not matter.
+
+    Languages without a table here have none, and their lines end by punctuation and balance alone.
+    """
+    return word.casefold() in _WORDS.get(language, _NONE)
+
 
 _LATEST_S = 1e7
 _CLAUSE_ENDS = tuple(",;:،؛、，；：—–")

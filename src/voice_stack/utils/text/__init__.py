@@ -9,11 +9,10 @@ from voice_stack.utils.text.clauses import (
     PARAGRAPH_PAUSE_S,
     SENTENCE_PAUSE_S,
     Clause,
+    sentence_ends,
     split_clauses,
 )
-from voice_stack.utils.text.plain import is_speakable, normalise
-from voice_stack.utils.text.script import ScriptPart, parse_script
-from voice_stack.utils.text.sentences import sentence_ends
+from voice_stack.utils.text.script import ScriptPart, is_speakable, normalise, parse_script
 
 __all__ = [
     "CLAUSE_PAUSE_S",
@@ -24,6 +23,9 @@ __all__ = [
     "is_speakable",
     "normalise",
     "parse_script",
+    "pipeline",
+    "pronunciation",
+    "script",
     "sentence_ends",
     "split_clauses",
 ]

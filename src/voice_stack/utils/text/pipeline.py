@@ -6,14 +6,18 @@ from dataclasses import dataclass, field, replace
 
 from voice_stack.utils.language import find_region, require_language
 from voice_stack.utils.language_detection import detect_text_language
-from voice_stack.utils.text.clauses import PARAGRAPH_PAUSE_S, Clause, attach_unspeakable, cut_sentence
-from voice_stack.utils.text.plain import is_speakable, normalise
+from voice_stack.utils.text.clauses import (
+    PARAGRAPH_PAUSE_S,
+    Clause,
+    attach_unspeakable,
+    cut_sentence,
+    sentence_ends,
+    split_sentences,
+)
 from voice_stack.utils.text.pronunciation import Pronunciations
-from voice_stack.utils.text.script import MAX_PAUSE_S, split_pauses
-from voice_stack.utils.text.sentences import sentence_ends, split_sentences
+from voice_stack.utils.text.script import MAX_PAUSE_S, can_be_japanese, is_speakable, normalise, split_pauses
 from voice_stack.utils.text.spoken import read_spans
 from voice_stack.utils.text.spoken.languages import GRAMMARS
-from voice_stack.utils.text.writing import can_be_japanese
 
 MAX_BLOCK_CHARS = 2000
 """Longer paragraphs are worked on in pieces, so that neither the first clause nor memory waits for a text's length."""

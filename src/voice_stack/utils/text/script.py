@@ -1,15 +1,108 @@
-"""Marks inside a text: `[voice:NAME]` switches the speaker, `[pause:500ms]` is silence.
+"""Plain text, marks inside it (`[voice:NAME]`, `[pause:500ms]`), and the scripts in which languages are written.
+
+Every pattern takes linear time on any text: a run of marks always matches, and what must follow it is looked at in
+code, since a failing lookahead would start the search again at each character of the run.
 
 Letter case and blanks inside the brackets do not matter. What is no such mark is ordinary text.
 """
 
+import functools
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
-from voice_stack.utils.text.plain import is_speakable
+from babel import Locale
+from babel.core import get_global
+
+
+def is_speakable(text: str) -> bool:
+    """Tell whether the text has a letter, a digit or an ideograph to pronounce."""
+    return any(map(str.isalnum, text))
+
+
+_Replacement = str | Callable[[re.Match[str]], str]
+
+
+def _patterns(*steps: tuple[str, _Replacement]) -> tuple[tuple[re.Pattern[str], _Replacement], ...]:
+    return tuple((re.compile(pattern, re.MULTILINE), replacement) for pattern, replacement in steps)
+
+
+def _drop_emphasis(stars: re.Match[str]) -> str:
+    """Stars between blanks (`2 * 3`) or inside an ASCII word (`2*3`) are text, all others are Markdown."""
+    start, end = stars.span()
+    sides = (stars.string[start - 1 : start] or " ") + (stars.string[end : end + 1] or " ")
+    return stars[0] if sides.isspace() or (sides.isascii() and sides.isalnum()) else ""
+
+
+_QUOTES = dict.fromkeys("‘’‚‛ʼ´", "'") | dict.fromkeys("“”„‟〝〞", '"')
+_HYPHENS = dict.fromkeys("\u2010\u2011\u2012\u2212", "-")
+_FILLERS = dict.fromkeys("\u115f\u1160\u2800\u3164\uffa0", " ")  # blank, but letters or symbols to Unicode
+PLAIN_CHARACTERS = str.maketrans(_QUOTES | _HYPHENS | _FILLERS | {"\u2029": "\n\n", "…": "...", "⁄": "/"})
+"""Typographic quotes, hyphens and the like -> the plain ones (for `str.translate`)."""
+_COMBINING = "".join(mark for mark in map(chr, range(0x300, 0x1E950)) if unicodedata.combining(mark))
+_JOINED = "\u0600-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u17ff"  # scripts where a joiner is part of the spelling
+_INVISIBLE = (
+    "\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u180b-\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\ud800-\uf8ff\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U0010ffff"
+)
+_STYLED = "\ufb00-\ufb06０-９Ａ-Ｚａ-ｚ\uff61-\uff9f\U0001d400-\U0001d7ff"
+# A blank that does not break, between groups of three digits, stays: `5 000` is one number then, and not two.
+_THIN_GROUP = r"(?<=\d)\u202f(?=\d{3}(?!\d))"
+_CHARACTERS = _patterns(
+    ("(?<=\\d)[\xa0\u2007\u2009\u202f](?=\\d{3}(?!\\d))", "\u202f"),
+    (f"[{_INVISIBLE}]", ""),
+    (f"[\u200c\u200d](?![{_JOINED}])|(?<![{_JOINED}])[\u200c\u200d]", ""),
+    (f"[{_STYLED}]+", lambda m: unicodedata.normalize("NFKC", m[0])),
+    (r"\r\n|[\r\v\f\x85\u2028]", "\n"),
+)
+_FINISH = _patterns(
+    (rf"(?:(?!{_THIN_GROUP})[^\S\n])+", " "),
+    (r" ?\n ?", "\n"),
+    (r"\n{3,}", "\n\n"),
+    # NFC sorts stacked marks in quadratic time, so a pile of them is cut down before it.
+    (f"([{_COMBINING}]{{8}})[{_COMBINING}]+", r"\1"),
+)
+_EMOJI = "\u20e3\u2190-\u21ff\u2300-\u23ff\u25a0-\u2775\u2794-\u27bf\u2b00-\u2bff\ufffc\ufffd\U0001f000-\U0001faff"
+_MARKDOWN = _patterns(
+    (r"^(?:```|~~~)[^\n`]*$", ""),  # fences of code
+    (r"^(?=[^\n]*\|)[ :|-]++$", ""),  # the line under a table's head
+    (r"^\|([^\n]+)\|$", lambda m: re.sub(r" ?\| ?", ", ", m[1]).strip()),
+    (r"^([-*_=~])(?: ?\1){2,}+ ?$", ""),  # rules
+    (r"^(?:> ?)++", ""),
+    (r"^#{1,6} ", ""),
+    (r"^[-*+•‣◦▪·] (?:\[[ xX]\] )?", ""),
+    (r"!?\[([^\[\]\n]*+)\]\((?:[^()\s]|\([^()\s]*+\))*+(?: \"[^\"\n]*+\")?\)", r"\1"),
+    (r"<((?:https?://|mailto:)[^\s<>]++)>", r"\1"),
+    (r"\\([!-/:-@\[-`{-~])", r"\1"),
+    (r"`+|~{2,}", ""),
+    (r"\*+", _drop_emphasis),
+    (r"(?<!\w)_++|(?<!_)_++(?!\w)", ""),
+    (rf" ?(?:[{_EMOJI}]++ ?)++([.,!?;:]?)", lambda m: m[1] or " "),
+    (r"(?<= )-{2,}+(?= )|(?<=\w)-{2,}+(?=\w)", "—"),
+    (r"([^\w\s])\1{3,}", r"\1\1\1"),
+)
+
+
+def normalise(text: str) -> str:
+    r"""Make a raw or Markdown text plain enough to be read aloud.
+
+    Control and zero-width characters, lone surrogates, emoji and Markdown marks go; typographic quotes, hyphens,
+    ligatures, full-width and styled letters become plain ones; runs of blanks become one blank.
+
+    Returns:
+        The text in NFC. `\n` ends a sentence, `\n\n` a paragraph.
+    """
+    text = text.translate(PLAIN_CHARACTERS)
+    for steps in (_CHARACTERS, _MARKDOWN):
+        for pattern, replacement in steps + _FINISH:
+            text = pattern.sub(replacement, text)
+        text = unicodedata.normalize("NFC", text.strip())
+    return text
+
 
 MAX_PAUSE_S = 10.0
 """Longest pause between two clauses; longer ones, also several in a row, are cut down to it."""
@@ -74,3 +167,76 @@ def split_pauses(text: str) -> Iterator[tuple[str, float]]:
         yield text[start : mark.start()], min(pause_s, MAX_PAUSE_S)
         start = mark.end()
     yield text[start:], 0.0
+
+
+LATIN = "Latn"
+_SCRIPTS = {
+    "LATIN": LATIN, "CYRILLIC": "Cyrl", "GREEK": "Grek", "ARMENIAN": "Armn", "GEORGIAN": "Geor", "HEBREW": "Hebr",
+    "ARABIC": "Arab", "ETHIOPIC": "Ethi", "DEVANAGARI": "Deva", "BENGALI": "Beng", "GURMUKHI": "Guru",
+    "GUJARATI": "Gujr", "TAMIL": "Taml", "TELUGU": "Telu", "KANNADA": "Knda", "MALAYALAM": "Mlym", "SINHALA": "Sinh",
+    "THAI": "Thai", "LAO": "Laoo", "TIBETAN": "Tibt", "MYANMAR": "Mymr", "KHMER": "Khmr", "HANGUL": "Hang",
+    "HIRAGANA": "Hira", "KATAKANA": "Hira", "CJK": "Hani",
+}  # fmt: skip
+"""First word of a letter's Unicode name -> script (ISO 15924); both kana are one. Other letters are in no script."""
+_SETS = {"Jpan": ("Hira", "Hani"), "Kore": ("Hang", "Hani"), "Hans": ("Hani",), "Hant": ("Hani",)}
+_NAMES = {"Hira": "Japanese", "Hani": "Chinese", "Hang": "Korean"}
+_CLDR_CODES = {"jw": "jv"}  # codes that are Whisper's own
+_LONE_GREEK = re.compile(r"(?<![^\W\d_])[\u0370-\u03ff](?![^\W\d_])")  # a letter of a formula has a name everywhere
+_KANA = re.compile(r"[\u3041-\u30ff]")
+_NEVER_JAPANESE = re.compile("[你您她它們這嗎呢吧很沒麼哪]")
+
+
+@functools.cache
+def language_scripts(code: str) -> frozenset[str]:
+    """The scripts that a reader of a language knows, by CLDR's likely subtags; Latin is always among them.
+
+    Args:
+        code: Of one of `LANGUAGES`.
+    """
+    subtags = get_global("likely_subtags").get(_CLDR_CODES.get(code, code), "")
+    script = next((part for part in subtags.split("_") if len(part) == 4), LATIN)
+    return frozenset({LATIN, *_SETS.get(script, (script,))})
+
+
+def find_unreadable_script(text: str, languages: Collection[str]) -> str | None:
+    """The script that keeps readers of some languages from reading a text.
+
+    Args:
+        text: Normalised text.
+        languages: Codes of what they read.
+
+    Returns:
+        The script of most of the letters that they do not know, if those are more than half of all letters; else None.
+    """
+    known = frozenset[str]().union(*map(language_scripts, languages))
+    letters: Counter[str | None] = Counter()
+    for letter, count in Counter(_LONE_GREEK.sub("", text)).items():
+        letters[_script_of(letter)] += count
+    written = {script: count for script, count in letters.items() if script is not None}
+    unknown = {script: count for script, count in written.items() if script not in known}
+    if 2 * sum(unknown.values()) <= sum(written.values()):
+        return None
+    return max(unknown, key=unknown.__getitem__)
+
+
+def name_script(script: str) -> str:
+    """What people call a script, in English."""
+    name: str = _NAMES.get(script) or Locale("en").scripts[script]
+    return name
+
+
+def can_be_japanese(text: str) -> bool:
+    """Whether Japanese people may have written a text that has no kana, as names and headlines have none.
+
+    Simplified characters are not in JIS X 0208, and some words of every Chinese talk have characters that no Japanese
+    word has.
+    """
+    try:
+        text.encode("shift_jis")
+    except UnicodeEncodeError:
+        return _KANA.search(text) is not None
+    return _NEVER_JAPANESE.search(text) is None
+
+
+def _script_of(letter: str) -> str | None:
+    return _SCRIPTS.get(unicodedata.name(letter, "").partition(" ")[0]) if letter.isalpha() else None

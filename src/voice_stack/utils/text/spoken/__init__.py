@@ -7,21 +7,13 @@ from collections.abc import Callable, Sequence
 from babel import Locale, localedata
 
 from voice_stack.utils.language import find_language, find_region
-from voice_stack.utils.text.spoken import (
-    addresses,
-    amounts,
-    dates,
-    fractions,
-    imperial,
-    names,
-    prices,
-    roman,
-    scaled,
-    words,
-)
+from voice_stack.utils.text.pronunciation import Reader, ReadText, Span, fill, read_out
+from voice_stack.utils.text.spoken import amounts, dates, words
+from voice_stack.utils.text.spoken import measures as measures
+from voice_stack.utils.text.spoken import names as names
 from voice_stack.utils.text.spoken.grammar import Grammar
-from voice_stack.utils.text.spoken.languages import GRAMMARS, en
-from voice_stack.utils.text.spoken.spans import Reader, ReadText, Span, fill, read_out
+from voice_stack.utils.text.spoken.languages import GRAMMARS
+from voice_stack.utils.text.spoken.languages.germanic import DAY_FIRST
 
 _GrammarReader = Callable[[re.Match[str], Grammar], str | None]
 
@@ -30,12 +22,12 @@ _GrammarReader = Callable[[re.Match[str], Grammar], str | None]
 def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], Reader], ...]:
     """What is looked for, in order: what an earlier one has found is hidden from the later ones."""
     table: tuple[tuple[re.Pattern[str] | None, _GrammarReader], ...] = (
-        (addresses.EMAIL, addresses.read_address),
-        (addresses.WEB, addresses.read_address),
-        (names.FILE, addresses.read_address),
+        (names.EMAIL, names.read_address),
+        (names.WEB, names.read_address),
+        (names.FILE, names.read_address),
         (names.TAG, names.read_tag),
-        (imperial.FEET_AND_INCHES if grammar.code == "en" else None, imperial.read_feet_and_inches),
-        (imperial.INCHES if grammar.code == "en" else None, imperial.read_inches),
+        (measures.FEET_AND_INCHES if grammar.code == "en" else None, measures.read_feet_and_inches),
+        (measures.INCHES if grammar.code == "en" else None, measures.read_inches),
         (dates.ISO_DATE, dates.read_iso_date),
         (dates.NUMERIC_DATE, dates.read_numeric_date),
         (dates.ENGLISH_DAY if grammar.code == "en" else None, dates.read_english_day),
@@ -47,21 +39,21 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], Reader], ...]:
         (words.DECADE if grammar.code == "en" else None, words.read_decade),
         (words.ordinal_pattern(grammar), words.read_ordinal),
         (amounts.PERCENT_AHEAD if grammar.code == "tr" else None, amounts.read_percent_ahead),
-        (prices.price_range_pattern(grammar), prices.read_price_range),
-        (prices.CENTS, prices.read_cents),
+        (measures.price_range_pattern(grammar), measures.read_price_range),
+        (measures.CENTS, measures.read_cents),
         (amounts.money_pattern(grammar), amounts.read_money),
-        (prices.PER if grammar.code == "en" else None, prices.read_per),
+        (measures.PER if grammar.code == "en" else None, measures.read_per),
         (amounts.measure_pattern(grammar), amounts.read_measure),
         (words.abbreviation_pattern(grammar), words.read_abbreviation),
         (words.GERMAN_STREET if grammar.code == "de" else None, words.read_street),
         (words.counter_pattern(grammar), words.read_counter),
-        (fractions.FRACTION, fractions.read_fraction),
-        (scaled.scaled_pattern(grammar), scaled.read_scaled),
-        (scaled.TIMES if grammar.code == "en" else None, scaled.read_times),
-        (roman.ROMAN, roman.read_roman),
+        (measures.FRACTION, measures.read_fraction),
+        (measures.scaled_pattern(grammar), measures.read_scaled),
+        (measures.TIMES if grammar.code == "en" else None, measures.read_times),
+        (names.ROMAN, names.read_roman),
         (words.numeral_pattern(grammar), words.read_numeral),
         (words.SIGN, words.read_sign),
-        (scaled.AHEAD, scaled.read_ahead),
+        (measures.AHEAD, measures.read_ahead),
     )
     return tuple((pattern, _bind(reader, grammar)) for pattern, reader in table if pattern is not None)
 
@@ -74,7 +66,7 @@ def find_grammar(language: str) -> Grammar | None:
     """The grammar of a language by any of its names, with or without a region, or None where there is none."""
     found = find_language(language)
     if found and found.code == "en" and _puts_day_first(find_region(language)):
-        return en.DAY_FIRST
+        return DAY_FIRST
     return GRAMMARS.get(found.code) if found else None
 
 
@@ -105,7 +97,7 @@ def read_spans(text: str, language: str, spans: Sequence[Span] = ()) -> ReadText
 
 
 def speak_out(text: str, language: str) -> str:
-    """Write in words what is not written as it is spoken: numbers, dates, times, prices, measures, addresses.
+    """Write in words what is not written as it is spoken: numbers, dates, times, prices, measures, names.
 
     Takes time in proportion to the text, whatever it is.
 

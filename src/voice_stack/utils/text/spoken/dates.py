@@ -5,9 +5,56 @@ import re
 
 from babel.dates import get_month_names
 
-from voice_stack.utils.text.spoken import slavic_ordinals
+from voice_stack.utils.text.spoken import dates as dates
 from voice_stack.utils.text.spoken.grammar import WORD_EDGE_BEFORE, Grammar
 from voice_stack.utils.text.spoken.numbers import CARDINAL, spell, spell_year
+
+_POLISH = """
+    pierwszego drugiego trzeciego czwartego piątego szóstego siódmego ósmego dziewiątego dziesiątego jedenastego
+    dwunastego trzynastego czternastego piętnastego szesnastego siedemnastego osiemnastego dziewiętnastego
+    dwudziestego trzydziestego czterdziestego pięćdziesiątego sześćdziesiątego siedemdziesiątego osiemdziesiątego
+    dziewięćdziesiątego
+"""
+_CZECH = """
+    prvního druhého třetího čtvrtého pátého šestého sedmého osmého devátého desátého jedenáctého dvanáctého třináctého
+    čtrnáctého patnáctého šestnáctého sedmnáctého osmnáctého devatenáctého dvacátého třicátého čtyřicátého padesátého
+    šedesátého sedmdesátého osmdesátého devadesátého
+"""
+_GENITIVES = {"pl": _POLISH.split(), "cs": _CZECH.split()}
+
+
+def spell_genitive(number: int, code: str) -> str:
+    """The ordinal in the genitive, masculine: `piątego`, `tysiąc dziewięćset osiemdziesiątego czwartego`.
+
+    Hundreds and thousands before the last two digits stay cardinals, as they do in speech; a number without such
+    digits is read as a cardinal, but for the year 2000.
+    """
+    if number == 2000 and code == "pl":
+        return "dwutysięcznego"
+    ahead, behind = number // 100 * 100, number % 100
+    if not behind:
+        return spell(number, code)
+    words = _GENITIVES[code]
+    tens, units = divmod(behind, 10)
+    last = [words[behind - 1]] if behind < 20 else [words[17 + tens], *([words[units - 1]] if units else [])]
+    return " ".join([*([spell(ahead, code)] if ahead else []), *last])
+
+
+def spell_polish_locative(year: int) -> str:
+    """A year after "in": `tysiąc dziewięćset osiemdziesiątym czwartym`."""
+    return re.sub(r"iego\b", "im", spell_genitive(year, "pl")).replace("ego", "ym")
+
+
+_ASKS_FOR_CASE = frozenset(["o", "po", "od", "do", "przed", "około", "godz."])
+
+
+def spell_polish_hour(hour: int, preposition: str) -> str:
+    """An hour of the day, 1 to 24: `czternasta`, `dwudziesta trzecia`; `czternastej` after a preposition."""
+    feminine = re.sub(r"(?<!c)iego\b", "a", spell_genitive(hour, "pl")).replace("ciego", "cia").replace("ego", "a")
+    if preposition not in _ASKS_FOR_CASE:
+        return feminine
+    return re.sub(r"(?:(?<=g)a|a)\b", "ej", feminine).replace("gej", "giej")
+
 
 ISO_DATE = re.compile(r"(?<![\w-])(\d{4})-(\d\d)-(\d\d)(?![\w-])")
 NUMERIC_DATE = re.compile(r"(?<![\w./-])(\d{1,4})([./-])(\d{1,2})\2(\d{4}|\d{1,2})(?![\w/-]|\.\d)\.?(?! ?[$€£%])")
@@ -91,16 +138,16 @@ def spell_month(month: int, grammar: Grammar) -> str:
 def read_year_ordinal(year: int, ruleset: str, grammar: Grammar) -> str:
     """Read a year that the word behind it makes an ordinal (`1984 году`)."""
     if ruleset == "genitive":
-        return slavic_ordinals.spell_genitive(year, grammar.code)
+        return dates.spell_genitive(year, grammar.code)
     if ruleset == "locative":
-        return slavic_ordinals.spell_polish_locative(year)
+        return dates.spell_polish_locative(year)
     return spell(year, grammar.code, ruleset)
 
 
 def read_day(day: int, found: re.Match[str], grammar: Grammar) -> str:
     """Read a day of the month, in the form that the word before it asks for."""
     if grammar.day == "genitive":
-        return slavic_ordinals.spell_genitive(day, grammar.code)
+        return dates.spell_genitive(day, grammar.code)
     if grammar.day == "hungarian":
         return _hungarian_day(day, "")
     if grammar.day == "first":
@@ -203,7 +250,7 @@ def _read_hour(hour: int, preposition: str, grammar: Grammar) -> str:
         return spell(hour, grammar.code, rules)
     if grammar.code == "ko":
         return spell(hour, "ko", "spellout-cardinal-native-attributive" if 0 < hour <= 12 else CARDINAL)
-    return slavic_ordinals.spell_polish_hour(hour, preposition) if hour else spell(0, grammar.code)
+    return dates.spell_polish_hour(hour, preposition) if hour else spell(0, grammar.code)
 
 
 def _kept_stop(found: re.Match[str]) -> str:

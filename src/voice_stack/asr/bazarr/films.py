@@ -1,0 +1,242 @@
+"""The work behind Bazarr's routes: which model, which language, one job for equal uploads."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from voice_stack.asr.bazarr.film_log import FilmLog
+from voice_stack.asr.bazarr.query import SUBTITLES, AsrQuery, DetectQuery
+from voice_stack.asr.bazarr.sharing import Made, ResultCache, SharedJobs
+from voice_stack.asr.engine_factory import engine_specs
+from voice_stack.asr.jobs.record import Asked
+from voice_stack.asr.listening.language_spread import DetectedLanguage, combine
+from voice_stack.asr.models import WhisperModelSpec
+from voice_stack.asr.request import DetectionRequest, LanguageVote, PcmFormat, TranscriptionRequest, VadChoice
+from voice_stack.asr.service import AsrService, usual_audio_s
+from voice_stack.asr.transcriber import Transcription
+from voice_stack.asr.transcript import Transcript
+from voice_stack.core.errors import EngineError, UnsupportedValueError
+from voice_stack.core.http.form import SpooledFile
+from voice_stack.core.logging import log_event, request_id_var
+from voice_stack.core.models.names import ModelNames
+from voice_stack.core.models.store import ModelStore
+
+
+def find_able_model(models: ModelNames, store: ModelStore, is_able: Callable[[WhisperModelSpec], bool]) -> str | None:
+    """The default model if it is able; else the largest one on this machine that is; None if there is none."""
+    default = store.find(models.default)
+    if not isinstance(default, WhisperModelSpec) or is_able(default):
+        return models.default
+    others = (spec for spec in store.catalogue.models if isinstance(spec, WhisperModelSpec) and is_able(spec))
+    # The catalogue is sorted by size.
+    return next((spec.name for spec in reversed(list(others)) if store.is_local(spec.name)), None)
+
+
+def can_do(spec: WhisperModelSpec, task: str, language: str | None) -> bool:
+    """Whether a model can do a task (`transcribe` or `translate`) on speech in a language; None: not known."""
+    return spec.can_translate if task == "translate" else not spec.english_only or language in {None, "en"}
+
+
+def require_able_model(models: ModelNames, store: ModelStore, task: str, language: str | None) -> str:
+    """The model for a film.
+
+    Args:
+        models: Names, with the default model.
+        store: Where models are.
+        task: `transcribe` or `translate`.
+        language: Code of the spoken language, if it is known.
+
+    Raises:
+        UnsupportedValueError: No model on this machine can do it; the message names what to install.
+    """
+    model = find_able_model(models, store, lambda spec: can_do(spec, task, language))
+    if model is None:
+        wanted = "translate" if task == "translate" else f"understand {language!r}"
+        raise UnsupportedValueError(
+            f"model {models.default!r} cannot {wanted}, and no other model on this machine can; set ASR_MODEL to a "
+            "multilingual Whisper model such as 'base', or fetch one with `voice-stack models pull base`",
+            param="task" if task == "translate" else "language",
+        )
+    return model
+
+
+logger = logging.getLogger(__name__)
+
+_PCM = PcmFormat()
+_PCM_BYTES_PER_S = 32_000
+_LANGUAGES_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """An upload and what is to be done with it; equal films have equal results.
+
+    Attributes:
+        digest: SHA-256 of the upload.
+        model: The model that does it.
+        request: What shapes the result, without the path of the file.
+        translates_foreign: It is asked for as English speech, and translated if it clearly is not.
+    """
+
+    digest: str
+    model: str
+    request: TranscriptionRequest
+    translates_foreign: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An upload whose language is asked for; fields as in `Film`."""
+
+    digest: str
+    model: str
+    request: DetectionRequest
+
+
+class BazarrJobs:
+    """Jobs for films and for their languages; one per application."""
+
+    def __init__(self, service: AsrService) -> None:
+        settings = service.settings
+        self._service = service
+        age_s = settings.result_cache_hours * 3600
+        linger_s = settings.bazarr_linger_s
+        self.films = SharedJobs[Transcript](linger_s, ResultCache(settings.result_cache_mb << 20, age_s))
+        self._at_work: list[FilmLog] = []
+        self._speed: float | None = None
+        self.languages = SharedJobs[DetectedLanguage](linger_s, ResultCache(_LANGUAGES_BYTES, age_s))
+
+    async def close(self) -> None:
+        """End all work."""
+        await self.films.close()
+        await self.languages.close()
+
+    def plan_film(self, digest: str, query: AsrQuery) -> Film:
+        """What a film's request comes to.
+
+        Raises:
+            UnsupportedValueError: No model here can do what is asked.
+        """
+        service = self._service
+        default = service.settings.language if query.task == "transcribe" else ""
+        language = query.language or default or None
+        model = require_able_model(service.models, service.store, query.task, language)
+        request = TranscriptionRequest(
+            path=Path(),
+            task=query.task,
+            language=language,
+            prompt=query.initial_prompt,
+            word_timestamps=query.word_timestamps or (query.output in SUBTITLES and query.task == "transcribe"),
+            pcm=None if query.encode else _PCM,
+            vad=VadChoice(enabled=query.vad_filter),
+        )
+        is_plain_english = query.task == "transcribe" and query.language == "en"
+        return Film(digest, model, request, is_plain_english and service.settings.bazarr_translate_foreign)
+
+    def plan_sample(self, digest: str, query: DetectQuery) -> Sample:
+        """What the question for a film's language comes to."""
+        pcm = None if query.encode else _PCM
+        request = DetectionRequest(Path(), pcm, query.detect_lang_offset, query.detect_lang_length or None)
+        return Sample(digest, self._detecting_model(), request)
+
+    def _detecting_model(self) -> str:
+        models, store = self._service.models, self._service.store
+        # An English-only model alone knows one answer: better than none.
+        return find_able_model(models, store, lambda spec: not spec.english_only) or models.default
+
+    async def detect(self, sample: Sample, path: Path) -> Made[DetectedLanguage]:
+        """Hear excerpts of a film until its language is sure, or all of them.
+
+        Raises:
+            VoiceStackError: The job failed.
+        """
+        request = replace(sample.request, path=path)
+        replicas = engine_specs(self._service.settings, sample.model)
+        substitute = self._service.find_substitute(sample.model, lambda _other: request)
+        handle = await self._service.pool.submit(replicas, request, request_id_var.get() or "", substitute)
+        votes: list[LanguageVote] = []
+        try:
+            async for vote in handle.outputs():
+                assert isinstance(vote, LanguageVote)
+                votes.append(vote)
+                if combine(votes).is_sure:
+                    break
+        finally:
+            handle.cancel()
+        if not votes:
+            raise EngineError("No excerpt of the audio was heard.")
+        return Made(combine(votes), is_second_best=bool(handle.substitute))
+
+    async def transcribe(self, film: Film, path: Path, log: FilmLog, asked: Asked) -> Made[Transcript]:
+        """Do what is asked for a film, and show it among the jobs of the server meanwhile.
+
+        Raises:
+            VoiceStackError: The job failed.
+        """
+        self._at_work.append(log)
+        try:
+            if film.translates_foreign:
+                film = await self._heed_language(film, path)
+            request = replace(film.request, path=path)
+            replicas = engine_specs(self._service.settings, film.model)
+            substitute = self._service.find_substitute(film.model, lambda other: self._refit(other, request))
+            work_s = log.audio_s or usual_audio_s(asked.size_bytes)
+            request_id = request_id_var.get() or ""
+            handle = await self._service.pool.submit(replicas, request, request_id, substitute, work_s=work_s)
+            transcription = Transcription(request, handle)
+            self._service.activity.add(asked, transcription)
+            return await self._gather(transcription, log)
+        finally:
+            self._at_work.remove(log)
+
+    def _refit(self, model: str, request: TranscriptionRequest) -> TranscriptionRequest:
+        """The request for another model.
+
+        Raises:
+            UnsupportedValueError: It cannot do what is asked.
+        """
+        spec = self._service.store.find(model)
+        if isinstance(spec, WhisperModelSpec) and not can_do(spec, request.task, request.language):
+            raise UnsupportedValueError(f"model {model!r} cannot do what is asked", param="model")
+        return request
+
+    async def _gather(self, transcription: Transcription, log: FilmLog) -> Made[Transcript]:
+        segments = []
+        log.start()
+        async for segment in transcription.segments():
+            segments.append(segment)
+            log.advance(segment.end_s)
+        transcript = transcription.transcript(tuple(segments))
+        run_s = transcription.handle.run_s
+        self._speed = transcript.duration_s / run_s if run_s else self._speed
+        log.end(transcript.duration_s, run_s, transcription.log_fields())
+        return Made(transcript, is_second_best=bool(transcription.fallback_headers()))
+
+    async def _heed_language(self, film: Film, path: Path) -> Film:
+        """The film as a translation where it is asked for as English and clearly is not."""
+        sample = Sample(film.digest, self._detecting_model(), DetectionRequest(Path(), film.request.pcm))
+        found = self.languages.find(sample) or (await self.detect(sample, path)).result
+        if found.code == "en" or not found.is_sure:
+            return film
+        models, store = self._service.models, self._service.store
+        model = find_able_model(models, store, lambda spec: spec.can_translate)
+        fields = {"asked": "en", "found": found.code, "confidence": round(found.confidence, 3)}
+        if model is None:
+            log_event(logger, logging.WARNING, "film is not English, and no model here translates", **fields)
+            return film
+        log_event(logger, logging.WARNING, "film is not English: it is translated", **fields)
+        request = replace(film.request, task="translate", language=found.code, word_timestamps=False)
+        return replace(film, model=model, request=request)
+
+    def accept(self, film: Film, file: SpooledFile, query: AsrQuery) -> FilmLog:
+        """Log a film that has just come, with its place in the queue and when it will be done as far as known."""
+        log = FilmLog(query.video_file or "", file.size / _PCM_BYTES_PER_S if film.request.pcm else None)
+        fields = {"task": query.task, "output": query.output, "model": film.model, "job": self.films.describe(film)}
+        if film.request.language:
+            fields["language"] = film.request.language
+        waiting_s = [other.left_s for other in (*self._at_work, log)]
+        if self._speed and None not in waiting_s:
+            fields["eta_s"] = str(round(sum(left_s or 0.0 for left_s in waiting_s) / self._speed))
+        log.begin(queue_place=len(self.films), **fields)
+        return log

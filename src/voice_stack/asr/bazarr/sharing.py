@@ -1,0 +1,224 @@
+"""Equal uploads are worked on once: who sends a film again joins the job that runs, or gets the result that is kept."""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import pickle
+import time
+import zlib
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from voice_stack.core.errors import ShuttingDownError
+from voice_stack.core.http.form import SpooledFile
+from voice_stack.core.logging import log_event
+from voice_stack.core.telemetry.registry import CACHE
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    packed: bytes
+    made_at: float
+
+
+class ResultCache(Generic[T]):
+    """The newest results, up to a number of bytes; the least recently used one goes first.
+
+    They are kept packed: the transcript of a film takes some 100 KB, not some 10 MB. Not for several threads.
+
+    Args:
+        max_bytes: Most memory for all results together.
+        max_age_s: Seconds after which a result is forgotten.
+        clock: Seconds on a steady clock.
+    """
+
+    def __init__(self, max_bytes: int, max_age_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_bytes, self._max_age_s, self._clock = max_bytes, max_age_s, clock
+        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def find(self, key: Hashable) -> bytes | None:
+        """The packed result of that key, for `unpack`; None if there is none, or none any more."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if self._clock() - entry.made_at > self._max_age_s:
+            self._drop(key)
+            return None
+        self._entries.move_to_end(key)
+        return entry.packed
+
+    def keep(self, key: Hashable, packed: bytes) -> None:
+        """Keep a result that `pack` has packed; one that alone is larger than the cache is not kept."""
+        if key in self._entries:
+            self._drop(key)
+        self._entries[key] = _Entry(packed, self._clock())
+        self._bytes += len(packed)
+        while self._bytes > self._max_bytes:
+            self._drop(next(iter(self._entries)))
+
+    def _drop(self, key: Hashable) -> None:
+        self._bytes -= len(self._entries.pop(key).packed)
+
+    @staticmethod
+    def pack(result: T) -> bytes:
+        """Make a result small; takes up to 0.1 s for a film, so call it in a thread."""
+        return zlib.compress(pickle.dumps(result), level=1)
+
+    @staticmethod
+    def unpack(packed: bytes) -> T:
+        """What was packed; the bytes never leave this process."""
+        result: T = pickle.loads(zlib.decompress(packed))  # noqa: S301 - only `pack` makes them
+        return result
+
+
+logger = logging.getLogger(__name__)
+
+_OUTCOMES = {"joined": "joined", "cached": "hit", "new": "miss"}
+
+
+@dataclass(frozen=True, slots=True)
+class Made(Generic[T]):
+    """What a job made.
+
+    Attributes:
+        result: It.
+        is_second_best: It was made in a way that is worth another try: its users get it, but it is not kept.
+    """
+
+    result: T
+    is_second_best: bool
+
+
+Work = Callable[[Path], Coroutine[object, object, Made[T]]]
+
+
+@dataclass(slots=True)
+class _Shared(Generic[T]):
+    task: asyncio.Task[T]
+    users: int = 0
+    end: asyncio.TimerHandle | None = None
+
+
+async def hash_file(path: Path) -> str:
+    """SHA-256 of a file, read in a thread: film and upload share the cores, so not while it still arrives."""
+    return await asyncio.to_thread(_hash, path)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class SharedJobs(Generic[T]):
+    """Jobs by what shapes their results; lives on the event loop.
+
+    Args:
+        linger_s: Seconds that a job goes on after its last user left.
+        cache: Where results are kept.
+    """
+
+    def __init__(self, linger_s: float, cache: ResultCache[T]) -> None:
+        self._linger_s, self._cache = linger_s, cache
+        self._jobs: dict[Hashable, _Shared[T]] = {}
+        self._outcomes: Counter[str] = Counter()
+        self._is_closed = False
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    @contextlib.asynccontextmanager
+    async def join(self, key: Hashable, file: SpooledFile, work: Work[T]) -> AsyncIterator[asyncio.Task[T]]:
+        """Use the job of that key while the context lasts; it is begun if there is none.
+
+        Args:
+            key: Equal for uploads with equal results.
+            file: The upload. A job that begins takes the file away and removes it at its end.
+            work: Makes the result of the file at the path it is given.
+
+        Yields:
+            The job's task, which must not be cancelled: wait for it with `asyncio.wait`.
+
+        Raises:
+            ShuttingDownError: The server is stopping.
+        """
+        outcome = _OUTCOMES[self.describe(key)]
+        self._outcomes[outcome] += 1
+        CACHE.labels("bazarr", outcome).inc()
+        shared = self._jobs.get(key) or self._begin(key, file, work)
+        shared.users += 1
+        if shared.end is not None:
+            shared.end.cancel()
+            shared.end = None
+        try:
+            yield shared.task
+        finally:
+            shared.users -= 1
+            if not shared.users and not shared.task.done():
+                log_event(logger, logging.INFO, "client left, the work goes on", linger_s=self._linger_s)
+                shared.end = asyncio.get_running_loop().call_later(self._linger_s, self._give_up, key, shared)
+
+    async def close(self) -> None:
+        """End all jobs and take no more."""
+        self._is_closed = True
+        tasks = [shared.task for shared in self._jobs.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def find(self, key: Hashable) -> T | None:
+        """The kept result of that key; None if there is none. For small results: it is unpacked at once."""
+        packed = self._cache.find(key)
+        return None if packed is None else self._cache.unpack(packed)
+
+    def status(self) -> dict[str, int]:
+        """How many uploads found what, for `/status`."""
+        return {"hits": self._outcomes["hit"], "joined": self._outcomes["joined"], "misses": self._outcomes["miss"]}
+
+    def describe(self, key: Hashable) -> str:
+        """What a request of that key comes to: `joined` to a job, `cached`, or `new`."""
+        if key in self._jobs:
+            return "joined"
+        return "new" if self._cache.find(key) is None else "cached"
+
+    def _begin(self, key: Hashable, file: SpooledFile, work: Work[T]) -> _Shared[T]:
+        if self._is_closed:
+            raise ShuttingDownError("the server is stopping")
+        if (packed := self._cache.find(key)) is not None:
+            return _Shared(asyncio.create_task(asyncio.to_thread(self._cache.unpack, packed)))
+        # Under another name the file outlives the request that brought it.
+        path = file.path.rename(file.path.with_suffix(".shared"))
+        task = asyncio.create_task(self._run(key, work(path)))
+        shared = self._jobs[key] = _Shared(task)
+        task.add_done_callback(lambda _task: self._end(key, shared, path))
+        return shared
+
+    async def _run(self, key: Hashable, work: Coroutine[object, object, Made[T]]) -> T:
+        made = await work
+        if not made.is_second_best:
+            self._cache.keep(key, await asyncio.to_thread(self._cache.pack, made.result))
+        return made.result
+
+    def _end(self, key: Hashable, shared: _Shared[T], path: Path) -> None:
+        if self._jobs.get(key) is shared:
+            del self._jobs[key]
+        if shared.end is not None:
+            shared.end.cancel()
+        path.unlink(missing_ok=True)
+        if not shared.task.cancelled() and (error := shared.task.exception()) is not None and not shared.users:
+            log_event(logger, logging.WARNING, "work without a client failed", reason=str(error))
+
+    def _give_up(self, key: Hashable, shared: _Shared[T]) -> None:
+        log_event(logger, logging.INFO, "nobody came back, the work is dropped")
+        if self._jobs.get(key) is shared:
+            del self._jobs[key]
+        shared.task.cancel()

@@ -1,0 +1,249 @@
+"""When each word is said: by the alignment of Whisper libraries, or from timed tokens.
+
+faster-whisper and openai-whisper share the shape of the dictionaries and the marks.
+"""
+
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypedDict
+
+import ctranslate2
+import numpy as np
+from faster_whisper import WhisperModel
+from faster_whisper.tokenizer import Tokenizer
+
+from voice_stack.asr.engine.base import DecodeOptions, WindowResult
+from voice_stack.asr.transcript import Segment, Word
+
+OPENING_MARKS = "\"'“¿([{-"
+CLOSING_MARKS = "\"'.。,，!！?？:：”)]}、"
+
+
+class AlignedWord(TypedDict):
+    """A word as a library times it; in seconds."""
+
+    word: str
+    start: float
+    end: float
+    probability: float
+
+
+class AlignableSegment(TypedDict):
+    """What a library's alignment takes for a segment; it fills in the words."""
+
+    seek: int
+    start: float
+    end: float
+    tokens: list[int]
+    words: list[AlignedWord]
+
+
+def alignable_segments(segments: Sequence[Segment]) -> list[AlignableSegment]:
+    """The segments of one window, still without words; times in seconds from its start."""
+    return [
+        {"seek": 0, "start": segment.start_s, "end": segment.end_s, "tokens": list(segment.tokens), "words": []}
+        for segment in segments
+    ]
+
+
+def read_words(aligned: Sequence[AlignableSegment], duration_s: float) -> list[tuple[Word, ...]]:
+    """The words of each segment, in order of time and inside the window; libraries keep to neither.
+
+    Args:
+        aligned: Segments of one window with their words.
+        duration_s: Length of the window; no word ends later.
+    """
+    words, earliest_s = list[tuple[Word, ...]](), 0.0
+    for segment in aligned:
+        clamped = []
+        for word in segment["words"]:
+            start_s = min(max(float(word["start"]), earliest_s), duration_s)
+            earliest_s = min(max(float(word["end"]), start_s), duration_s)
+            clamped.append(Word(word["word"].strip(), start_s, earliest_s, float(word["probability"])))
+        words.append(tuple(word for word in clamped if word.text))
+    return words
+
+
+class _MadeAlignments:
+    """Stands in for the model where the library's method asks it for what has been computed for the whole batch."""
+
+    def __init__(self, model: WhisperModel, alignment: list[dict[str, object]]) -> None:
+        self.frames_per_second: int = model.frames_per_second
+        self._alignment = alignment
+
+    def find_alignment(self, *_window: object) -> list[list[dict[str, object]]]:
+        return [self._alignment]
+
+
+def align_words(
+    model: WhisperModel,
+    tokenizer: Tokenizer,
+    windows: Sequence[Sequence[Segment]],
+    encoded: ctranslate2.StorageView,
+    durations_s: Sequence[float],
+) -> list[tuple[Segment, ...]]:
+    """Give the segments of a batch of windows their words.
+
+    Args:
+        model: The loaded model.
+        tokenizer: For the language of the text.
+        windows: The segments of each window as decoded, in window time.
+        encoded: The encoder's output for these windows.
+        durations_s: Length of each window; no word ends later.
+    """
+    texts = [
+        [token for segment in segments for token in segment.tokens if token < tokenizer.eot] for segments in windows
+    ]
+    frames = [max(int(duration_s * model.frames_per_second), model.input_stride) for duration_s in durations_s]
+    alignments = model.find_alignment(tokenizer, texts, encoded, frames)
+    return [
+        _add_words(_MadeAlignments(model, alignment), tokenizer, segments, duration_s)
+        for segments, alignment, duration_s in zip(windows, alignments, durations_s, strict=True)
+    ]
+
+
+def _add_words(
+    made: _MadeAlignments, tokenizer: Tokenizer, segments: Sequence[Segment], duration_s: float
+) -> tuple[Segment, ...]:
+    found = alignable_segments(segments)
+    if found:
+        WhisperModel.add_word_timestamps(made, [found], tokenizer, None, 0, OPENING_MARKS, CLOSING_MARKS, 0.0)
+    words = read_words(found, duration_s)
+    return tuple(replace(segment, words=said) for segment, said in zip(segments, words, strict=True))
+
+
+def pick_rows(encoded: ctranslate2.StorageView, indexes: Sequence[int]) -> ctranslate2.StorageView:
+    """The encoder's output for some windows of a batch."""
+    if len(indexes) == encoded.shape[0]:
+        return encoded
+    on_cpu = encoded if encoded.device == "cpu" else encoded.to_device(ctranslate2.Device.cpu)
+    rows = np.array(on_cpu.to(ctranslate2.DataType.float32))
+    return ctranslate2.StorageView.from_array(np.ascontiguousarray(rows[list(indexes)]))
+
+
+LONGEST_TOKEN_S = 0.32
+"""A token of a token-and-duration transducer lasts four frames of 80 ms at most (Xu et al. 2023, arXiv:2304.06795)."""
+_SENTENCE_END = (".", "?", "!", "…")
+
+
+@dataclass(frozen=True, slots=True)
+class TimedToken:
+    """A piece of a word; a leading space begins a new word.
+
+    Attributes:
+        id: Its number in the model's vocabulary.
+        text: As written.
+        start_s: Where it begins, in seconds from the start of the window.
+        logprob: Its log-probability.
+    """
+
+    id: int
+    text: str
+    start_s: float
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenWord:
+    """A word and the tokens it is made of."""
+
+    word: Word
+    tokens: tuple[TimedToken, ...]
+
+
+def join_words(tokens: Sequence[TimedToken], duration_s: float) -> list[SpokenWord]:
+    """The words of one window; each ends where the next begins, or soon after its own last token.
+
+    Args:
+        tokens: In order of time.
+        duration_s: Length of the window; no word begins or ends later.
+    """
+    groups = [group for group in _group(tokens) if _text(group)]
+    starts = [min(group[0].start_s, duration_s) for group in groups]
+    words = []
+    for group, start_s, next_s in zip(groups, starts, (*starts, duration_s)[1:], strict=True):
+        end_s = min(max(start_s, group[-1].start_s + LONGEST_TOKEN_S), max(start_s, next_s))
+        probability = math.exp(mean_logprob(group))
+        words.append(SpokenWord(Word(_text(group), start_s, end_s, probability), tuple(group)))
+    return words
+
+
+def split_sentences(words: Sequence[SpokenWord]) -> Iterator[tuple[SpokenWord, ...]]:
+    """The words of each sentence; a sentence ends with a word that ends in its mark."""
+    sentence: list[SpokenWord] = []
+    for word in words:
+        sentence.append(word)
+        if word.word.text.endswith(_SENTENCE_END):
+            yield tuple(sentence)
+            sentence = []
+    if sentence:
+        yield tuple(sentence)
+
+
+def mean_logprob(tokens: Sequence[TimedToken]) -> float:
+    """Mean log-probability; 0 of no tokens."""
+    return sum(token.logprob for token in tokens) / len(tokens) if tokens else 0.0
+
+
+def _group(tokens: Sequence[TimedToken]) -> Iterator[list[TimedToken]]:
+    group: list[TimedToken] = []
+    for token in tokens:
+        if group and token.text.startswith(" "):
+            yield group
+            group = []
+        group.append(token)
+    if group:
+        yield group
+
+
+def _text(group: Sequence[TimedToken]) -> str:
+    return "".join(token.text for token in group).strip()
+
+
+def window_result(
+    tokens: Sequence[TimedToken], duration_s: float, language: str, options: DecodeOptions
+) -> WindowResult:
+    """One segment for each sentence; no model of this kind tells silence from speech, so `no_speech_prob` is 0.
+
+    Args:
+        tokens: In order of time.
+        duration_s: Length of the window.
+        language: Code of the language of the text.
+        options: As asked for.
+    """
+    words = join_words(tokens, duration_s)
+    text = " ".join(word.word.text for word in words)
+    ratio = compression_ratio(text)
+    return WindowResult(
+        segments=tuple(_segment(sentence, ratio, options) for sentence in split_sentences(words)),
+        language=language,
+        language_probability=1.0,
+        avg_logprob=mean_logprob(tokens),
+        compression_ratio=ratio,
+        no_speech_prob=0.0,
+        temperature=options.temperature,
+        is_complete_until_s=duration_s,
+    )
+
+
+def compression_ratio(text: str) -> float:
+    """Bytes of a text over its bytes when compressed (Radford et al. 2022, section 4.5); high means repetition."""
+    data = text.encode()
+    return len(data) / len(zlib.compress(data))
+
+
+def _segment(words: Sequence[SpokenWord], ratio: float, options: DecodeOptions) -> Segment:
+    tokens = [token for word in words for token in word.tokens]
+    return Segment(
+        text="".join(f" {word.word.text}" for word in words),
+        start_s=words[0].word.start_s,
+        end_s=words[-1].word.end_s,
+        tokens=tuple(token.id for token in tokens),
+        temperature=options.temperature,
+        avg_logprob=mean_logprob(tokens),
+        compression_ratio=ratio,
+        no_speech_prob=0.0,
+        words=tuple(word.word for word in words) if options.word_timestamps else (),
+    )

@@ -1,1 +1,0 @@
-"""The fields of a request, in every spelling."""

@@ -1,0 +1,308 @@
+"""How good a window's text is, where it lies in the file, and what is done for windows that would be lost.
+
+Two halves are two other beginnings: mostly one of them is understood, and a loop ends where its half does.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
+from voice_stack.asr.listening.repetition import MAX_COMPRESSION_RATIO, MIN_NO_SPEECH_PROB
+from voice_stack.asr.listening.windows import Piece, Window
+from voice_stack.asr.request import TranscriptionRequest
+from voice_stack.asr.transcript import Segment
+from voice_stack.core.logging import log_event
+from voice_stack.utils.audio.vad import FRAME, StreamingVad, log_vad_failure
+
+SILENCE_DBFS = -60.0
+"""Below it there is nothing a microphone has recorded: the quietest whisper lies some 10 dB above it."""
+HEARD_PROBABILITY = 0.2
+"""Of speech. Lower than where a window begins: here a doubt is in favour of the text."""
+HEARD_FRAMES = 6
+"""0.19 s in all: the shortest words ("up", "go") reach 7 frames and more, in noise too; a swelling note gave 5."""
+MARGIN_S = 0.5
+"""Whisper's times are off by this much now and then."""
+
+_LOUDNESS_FRAME = SAMPLE_RATE // 100
+_SHORT_PAUSE_S = 0.3
+_SPEECH_MARGIN_S = 0.15  # the detector misses the first and the last consonant
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From `start_s` to `end_s`."""
+
+    start_s: float
+    end_s: float
+
+    def overlap_s(self, other: "Span") -> float:
+        """Seconds that both have in common; negative: the distance between them."""
+        return min(self.end_s, other.end_s) - max(self.start_s, other.start_s)
+
+    def clamp(self, time_s: float) -> float:
+        """The time within the span that is nearest."""
+        return min(max(time_s, self.start_s), self.end_s)
+
+
+class WindowSound:
+    """The sound of one window; nothing is computed before it is asked for.
+
+    Args:
+        window: The window.
+    """
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+
+    @cached_property
+    def loud(self) -> tuple[Span, ...]:
+        """Stretches above -60 dBFS; pauses of up to 0.3 s belong to them."""
+        samples = self._window.samples
+        frames = np.pad(samples, (0, -samples.size % _LOUDNESS_FRAME)).reshape(-1, _LOUDNESS_FRAME)
+        is_loud = np.mean(frames**2, axis=1) > 10 ** (SILENCE_DBFS / 10)
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], is_loud, [False]]).astype(np.int8)))
+        spans = [Span(start / 100, min(end / 100, self._window.duration_s)) for start, end in edges.reshape(-1, 2)]
+        breaks = [n for n, (a, b) in enumerate(pairwise(spans), 1) if b.start_s - a.end_s > _SHORT_PAUSE_S]
+        groups = [spans[a:b] for a, b in pairwise([0, *breaks, len(spans)])] if spans else []
+        return tuple(Span(group[0].start_s, group[-1].end_s) for group in groups)
+
+    @cached_property
+    def audible(self) -> tuple[Span, ...]:
+        """The speech of the window's pieces, as far as it is not silent."""
+        spoken = [_speech_span(piece) for piece in self._window.pieces]
+        common = [(max(a.start_s, b.start_s), min(a.end_s, b.end_s)) for a in spoken for b in self.loud]
+        return tuple(Span(start_s, end_s) for start_s, end_s in common if start_s < end_s)
+
+    @cached_property
+    def _probabilities(self) -> NDArray[np.float32]:
+        detector = StreamingVad()
+        return np.concatenate([detector.probabilities(self._window.samples), detector.finish()])
+
+    def is_silent(self, span: Span) -> bool:
+        """Whether nothing above -60 dBFS lies within the span."""
+        return all(loud.overlap_s(span) < 0 for loud in self.loud)
+
+    def has_speech(self, span: Span) -> bool:
+        """Whether the voice detector hears the slightest speech in the span or half a second around it."""
+        first = max(0, int((span.start_s - MARGIN_S) * SAMPLE_RATE / FRAME))
+        last = int((span.end_s + MARGIN_S) * SAMPLE_RATE / FRAME) + 1
+        return int((self._probabilities[first:last] >= HEARD_PROBABILITY).sum()) >= HEARD_FRAMES
+
+    @property
+    def speech_s(self) -> float:
+        """Seconds in which the detector hears speech."""
+        return float((self._probabilities >= HEARD_PROBABILITY).sum()) * FRAME / SAMPLE_RATE
+
+
+def _speech_span(piece: Piece) -> Span:
+    offset = piece.window_start - piece.file_start
+    start_s, end_s = (piece.speech_start + offset) / SAMPLE_RATE, (piece.speech_end + offset) / SAMPLE_RATE
+    window_s = piece.window_start / SAMPLE_RATE
+    start_s = max(start_s - _SPEECH_MARGIN_S, window_s)
+    return Span(start_s, min(end_s + _SPEECH_MARGIN_S, window_s + piece.length / SAMPLE_RATE))
+
+
+# A threshold of the Whisper paper (Radford et al. 2022, section 4.5).
+MIN_AVG_LOGPROB = -1.0
+
+LOST_TAIL_S = 1.0
+"""Speech after the last timestamp that is decoded once more: the model stopped before its window ended."""
+
+
+def is_silence(result: WindowResult | Segment) -> bool:
+    """Whether the model itself says that nothing is said."""
+    return result.no_speech_prob > MIN_NO_SPEECH_PROB and result.avg_logprob < MIN_AVG_LOGPROB
+
+
+def is_poor(result: WindowResult) -> bool:
+    """Whether the text is improbable or repeats itself, so that another temperature may serve better."""
+    poor = result.avg_logprob < MIN_AVG_LOGPROB or result.compression_ratio > MAX_COMPRESSION_RATIO
+    return poor and not is_silence(result)
+
+
+def among_candidates(probabilities: Mapping[str, float], candidates: Collection[str]) -> dict[str, float]:
+    """What the model says of the language, as if there were only the candidates; as it is where there are none."""
+    chosen = {code: probabilities.get(code, 0.0) for code in candidates or probabilities}
+    total = sum(chosen.values())
+    if not candidates or total <= 0:
+        return chosen
+    return {code: probability / total for code, probability in chosen.items()}
+
+
+def better(one: WindowResult | None, other: WindowResult) -> WindowResult:
+    """A result without repetition before one with, then the more probable."""
+    if one is None:
+        return other
+    return max(one, other, key=lambda result: (result.compression_ratio <= MAX_COMPRESSION_RATIO, result.avg_logprob))
+
+
+def in_file_time(segments: Iterable[Segment], window: Window) -> tuple[Segment, ...]:
+    """The segments of a window with times of the file."""
+    return tuple(_shift(segment, window) for segment in segments)
+
+
+def _shift(segment: Segment, window: Window) -> Segment:
+    start_s = window.to_file_s(segment.start_s)
+    words = tuple(
+        replace(
+            word,
+            start_s=(at := window.to_file_s(word.start_s)),
+            end_s=max(at, window.to_file_s(word.end_s, is_end=True)),
+        )
+        for word in segment.words
+    )
+    return replace(
+        segment,
+        start_s=start_s,
+        end_s=max(start_s, window.to_file_s(segment.end_s, is_end=True)),
+        seek=int(window.start_s * 100),
+        words=words,
+    )
+
+
+def until_complete(result: WindowResult) -> WindowResult:
+    """Without the text after the last timestamp, which is decoded again."""
+    kept = tuple(segment for segment in result.segments if segment.start_s < result.is_complete_until_s)
+    return replace(result, segments=kept)
+
+
+def lost_tail(window: Window, result: WindowResult) -> Window | None:
+    """The part of a window after the last timestamp, if there is speech in it."""
+    last = window.pieces[-1]
+    speech_end_s = (last.window_start + last.speech_end - last.file_start) / SAMPLE_RATE
+    if not result.segments or is_silence(result) or speech_end_s - result.is_complete_until_s < LOST_TAIL_S:
+        return None
+    cut = int(result.is_complete_until_s * SAMPLE_RATE)
+    if cut <= 0:
+        return None
+    return after(window, cut)
+
+
+def before(window: Window, cut: int) -> Window:
+    """The part of a window in front of a sample, which lies inside the window."""
+    pieces = tuple(
+        replace(piece, length=min(piece.length, cut - piece.window_start))
+        for piece in window.pieces
+        if piece.window_start < cut
+    )
+    return Window(window.samples[:cut], pieces, window.index)
+
+
+def after(window: Window, cut: int) -> Window:
+    """The part of a window from a sample on, which lies inside the window."""
+    pieces = tuple(
+        replace(
+            piece,
+            file_start=piece.file_start + (skip := max(0, cut - piece.window_start)),
+            window_start=max(0, piece.window_start - cut),
+            length=piece.length - skip,
+        )
+        for piece in window.pieces
+        if piece.window_start + piece.length > cut
+    )
+    return Window(window.samples[cut:], pieces, window.index)
+
+
+SURE_LANGUAGE = 0.5
+"""Mean probability from which the language of a file is settled."""
+VAD_FALLBACK, LANGUAGE_FALLBACK = "vad", "language"
+"""What the answer's `x-fallback` says: everything was taken for speech; the language was assumed."""
+LANGUAGE_WINDOWS = 3
+"""Windows that are asked for the language at most."""
+
+
+class Progress:
+    """What is known of one job so far; `request_id` is for the logs."""
+
+    def __init__(self, request: TranscriptionRequest, request_id: str = "") -> None:
+        self.request, self.request_id = request, request_id
+        self.language = request.language
+        self.probability = 1.0 if request.language else 0.0
+        self.is_settled = request.language is not None
+        self.votes: list[dict[str, float]] = []
+        self.heard_samples = 0
+        self.total_s = 0.0
+        self.speech_s = 0.0
+        self.fallbacks: tuple[str, ...] = ()
+
+    def miss_vad(self, reason: str) -> None:
+        """Note that voice activity detection fails."""
+        log_vad_failure(reason)
+        self.fall_back(VAD_FALLBACK)
+
+    def fall_back(self, what: str) -> None:
+        """Note that something was done in the second-best way."""
+        if what not in self.fallbacks:
+            self.fallbacks += (what,)
+
+    def assume(self, language: str) -> None:
+        """Go on without asking for the language any more: that of the windows so far, else one that was asked for."""
+        if not self.votes:
+            self.language, self.probability = next(iter(self.request.candidate_languages), language), 0.0
+        self.is_settled = True
+        self.fall_back(LANGUAGE_FALLBACK)
+
+    def vote(self, probabilities: dict[str, float]) -> None:
+        """Add the opinion of one window; the mean over the windows decides."""
+        self.votes.append(among_candidates(probabilities, self.request.candidate_languages))
+        codes = {code for vote in self.votes for code in vote}
+        means = {code: sum(vote.get(code, 0.0) for vote in self.votes) / len(self.votes) for code in codes}
+        self.language, self.probability = max(means.items(), key=lambda item: item[1])
+        self.is_settled = self.probability >= SURE_LANGUAGE or len(self.votes) >= LANGUAGE_WINDOWS
+
+
+logger = logging.getLogger(__name__)
+
+Decode = Callable[[Window, float], WindowResult]
+"""Decode a window at a temperature."""
+
+SHORTEST_S = 4.0
+"""A window of less is not cut."""
+LOST_SPEECH_S = 1.0
+"""Speech that the detector must hear: with less, there is little to be lost."""
+_SECOND_TEMPERATURE = 0.4
+_STEP = SAMPLE_RATE // 50
+_QUIET_STEPS = 10
+
+
+def rescue(window: Window, result: WindowResult, decode: Decode) -> list[tuple[Window, WindowResult]]:
+    """The window with its result, or its halves with theirs where those are better."""
+    if window.duration_s < SHORTEST_S or not is_lost(window, result):
+        return [(window, result)]
+    cut = find_cut(window)
+    halves = [(half, _decode_half(half, decode)) for half in (before(window, cut), after(window, cut))]
+    is_better = any(not is_poor(half) and not is_silence(half) for _, half in halves)
+    log_event(
+        logger,
+        logging.INFO,
+        "window decoded again in halves",
+        start_s=round(window.start_s, 2),
+        end_s=round(window.end_s, 2),
+        is_better=is_better,
+    )
+    return halves if is_better else [(window, result)]
+
+
+def is_lost(window: Window, result: WindowResult) -> bool:
+    """Whether the text repeats itself, or is none, although the voice detector hears speech."""
+    is_useless = is_silence(result) or not result.segments or result.compression_ratio > MAX_COMPRESSION_RATIO
+    return is_useless and WindowSound(window).speech_s >= LOST_SPEECH_S
+
+
+def find_cut(window: Window) -> int:
+    """The sample in the middle third of the window around which a fifth of a second is quietest."""
+    third = window.samples.size // 3 // _STEP
+    middle = window.samples[third * _STEP : 2 * third * _STEP].reshape(-1, _STEP)
+    energy = np.convolve(np.mean(middle**2, axis=1), np.ones(_QUIET_STEPS), mode="valid")
+    return (third + int(energy.argmin()) + _QUIET_STEPS // 2) * _STEP
+
+
+def _decode_half(half: Window, decode: Decode) -> WindowResult:
+    result = decode(half, 0.0)
+    return better(result, decode(half, _SECOND_TEMPERATURE)) if is_poor(result) else result

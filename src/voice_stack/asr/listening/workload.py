@@ -1,0 +1,354 @@
+"""The work of an ASR engine process: file -> windows -> text, the same for every engine."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, DecodeOptions, EngineCapabilities, WindowResult
+from voice_stack.asr.engine.compute_plan import narrow_frames
+from voice_stack.asr.listening.decoding import decode_blocks, probe_duration_s
+from voice_stack.asr.listening.detection import Excerpt, ask_language, plan_detection, run_detection
+from voice_stack.asr.listening.results import (
+    Decode,
+    Progress,
+    better,
+    in_file_time,
+    is_poor,
+    lost_tail,
+    rescue,
+    until_complete,
+)
+from voice_stack.asr.listening.suppression import suppress
+from voice_stack.asr.listening.windows import Window, choose_vad, cut_windows, describe_source
+from voice_stack.asr.request import (
+    AsrWorkerConfig,
+    DetectionRequest,
+    TranscriptionRequest,
+    TranscriptionSummary,
+    VadChoice,
+    WindowText,
+)
+from voice_stack.asr.transcript import Segment
+from voice_stack.core.errors import EngineError, UnsupportedValueError
+from voice_stack.core.jobs import Again, Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit, Urgency, Workload
+from voice_stack.core.logging import log_event, logged_for
+from voice_stack.core.system.cpus import OtherLoad
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """One thing that models differ in.
+
+    Attributes:
+        is_asked: Whether a request needs it.
+        is_able: Whether a model has it.
+        lack: What is said of a model that has it not.
+        remedy: Who has it.
+        param: The request's field.
+    """
+
+    is_asked: Callable[[TranscriptionRequest], bool]
+    is_able: Callable[[EngineCapabilities, TranscriptionRequest], bool]
+    lack: Callable[[EngineCapabilities, TranscriptionRequest], str]
+    remedy: str
+    param: str
+
+
+_WHISPER = "engines faster-whisper and whisper"
+
+_LIMITS: tuple[_Limit, ...] = (
+    _Limit(
+        lambda request: request.language is not None,
+        lambda can, request: request.language in can.languages,
+        lambda can, request: (
+            f"does not understand language {request.language!r}; it understands {', '.join(can.languages)}"
+        ),
+        f"a multilingual Whisper model such as base, in {_WHISPER}, understands 99 languages",
+        "language",
+    ),
+    _Limit(
+        lambda request: bool(request.candidate_languages),
+        lambda can, request: set(request.candidate_languages) <= set(can.languages),
+        lambda can, request: (
+            f"does not understand all of the languages {', '.join(request.candidate_languages)}; "
+            f"it understands {', '.join(can.languages)}"
+        ),
+        f"a multilingual Whisper model such as base, in {_WHISPER}, understands 99 languages",
+        "languages",
+    ),
+    _Limit(
+        lambda request: request.token_logprobs,
+        lambda can, _request: can.token_logprobs,
+        lambda _can, _request: "gives no log-probabilities of tokens",
+        "engine faster-whisper does",
+        "include",
+    ),
+    _Limit(
+        lambda request: request.task == "translate",
+        lambda can, _request: can.translate,
+        lambda _can, _request: "cannot translate",
+        f"a multilingual Whisper model such as base can, in {_WHISPER}",
+        "model",
+    ),
+    # An empty prompt, which some clients send always, is no prompt.
+    _Limit(
+        lambda request: bool(request.prompt and request.prompt.strip()),
+        lambda can, _request: can.prompt,
+        lambda _can, _request: "takes no prompt",
+        f"Whisper models do, in {_WHISPER}",
+        "prompt",
+    ),
+    _Limit(
+        lambda request: request.word_timestamps,
+        lambda can, _request: can.words,
+        lambda _can, _request: "gives no word times",
+        f"{_WHISPER}, and parakeet, do",
+        "timestamp_granularities",
+    ),
+)
+
+
+def check_limits(request: TranscriptionRequest, can: EngineCapabilities, *, model: str, engine: str) -> None:
+    """Refuse what a model cannot do.
+
+    Args:
+        request: What is asked for.
+        can: What the loaded model can do.
+        model: Its name, for the message.
+        engine: That of its engine.
+
+    Raises:
+        UnsupportedValueError: It cannot.
+    """
+    for limit in _LIMITS:
+        if limit.is_asked(request) and not limit.is_able(can, request):
+            message = f"model {model} (engine {engine}) {limit.lack(can, request)}; {limit.remedy}"
+            raise UnsupportedValueError(message, param=limit.param)
+
+
+logger = logging.getLogger(__name__)
+
+
+def complete_window(window: Window, result: WindowResult, decode: Decode, steps: frozenset[str]) -> tuple[Segment, ...]:
+    """The segments of a window in file time, without what nobody said.
+
+    Args:
+        window: What the model heard.
+        result: What it made of it.
+        decode: Decodes a window at a temperature.
+        steps: Names of the steps of suppression.
+    """
+    segments = tuple[Segment, ...]()
+    # The model may stop before its window ends; what it left out is a window of its own.
+    while (rest := lost_tail(window, result)) is not None:
+        log_event(logger, logging.INFO, "window decoded on", from_s=round(rest.start_s, 2))
+        segments += in_file_time(suppress(until_complete(result).segments, window, steps), window)
+        window, result = rest, decode(rest, 0.0)
+    if is_poor(result) and segments:
+        return segments
+    return segments + in_file_time(suppress(result.segments, window, steps), window)
+
+
+TEMPERATURE_STEP = 0.2
+"""The Whisper paper's (Radford et al. 2022, section 4.5)."""
+SMALL_FILE_BYTES = 512 * 1024
+TOLERATED_LOAD_CPUS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A unit's data: the window, the temperature to decode it at, and the best text so far."""
+
+    window: Window
+    temperature: float
+    best: WindowResult | None = None
+
+
+class AsrWorkload(Workload):
+    """Plans and runs transcriptions.
+
+    Args:
+        config: As the process was started.
+        load_engine: Called once, by the running thread.
+    """
+
+    def __init__(self, config: AsrWorkerConfig, load_engine: Callable[[], AsrEngine]) -> None:
+        self._config = config
+        self._load_engine = load_engine
+        self._crowd_engine: AsrEngine | None = None
+        self._loading = threading.Lock()
+        self._other_load = OtherLoad()
+        self._jobs: dict[str, Progress] = {}
+
+    def load(self) -> None:
+        self._engine = self._load_engine()
+        engine = self._engine
+        self.lanes, self.has_express_lane = engine.lanes, engine.has_express_lane
+        self.max_batch, self.short_batch_s = engine.max_batch, engine.short_batch_s
+
+    def plan(self, job: Job) -> Iterator[PlanStep]:
+        request = job.request
+        if isinstance(request, DetectionRequest):
+            vad = choose_vad(self._config, VadChoice())
+            return _unless_gone(plan_detection(job.id, request, vad, self._config.window_s))
+        assert isinstance(request, TranscriptionRequest)
+        progress = self._jobs[job.id] = Progress(request, job.request_id)
+        return _unless_gone(self._cut(job, request, progress))
+
+    def _cut(self, job: Job, request: TranscriptionRequest, progress: Progress) -> Iterator[PlanStep]:
+        source, vad = describe_source(request), choose_vad(self._config, request.vad)
+        # A small file is short enough for the scheduler without looking: opening it twice costs milliseconds.
+        if request.path.stat().st_size > SMALL_FILE_BYTES:
+            # A header may claim a year; what is longer than the limit is refused when that is reached.
+            progress.total_s = min(probe_duration_s(source) or 0.0, self._config.max_audio_s)
+            yield Outlook(progress.total_s)
+        blocks = decode_blocks(source, max_duration_s=self._config.max_audio_s)
+        counted, longest_s = _count(blocks, progress), self._config.window_s
+        for window in cut_windows(counted, vad=vad, max_window_s=longest_s, on_vad_failure=progress.miss_vad):
+            if window is None:
+                yield None
+                continue
+            progress.speech_s += window.speech_s
+            attempt = _Attempt(window, request.temperature)
+            key = self._batch_key(progress, attempt)
+            # A language that is still open is settled window by window.
+            yield Unit(job.id, window.index, window.duration_s, key, attempt, is_sequential=not progress.is_settled)
+
+    def _batch_key(self, progress: Progress, attempt: _Attempt) -> tuple[DecodeOptions, int]:
+        frames = narrow_frames(attempt.window.samples.size, self._config.encoder_padding_s)
+        return self._options(progress, attempt), frames
+
+    def _options(self, progress: Progress, attempt: _Attempt) -> DecodeOptions:
+        request = progress.request
+        return DecodeOptions(
+            language=progress.language,
+            task=request.task,
+            prompt=request.prompt,
+            temperature=attempt.temperature,
+            beam_size=request.beam_size or self._config.beam_size,
+            word_timestamps=request.word_timestamps,
+            hotwords=request.hotwords,
+            token_logprobs=request.token_logprobs,
+        )
+
+    def _engine_for(self, urgency: Urgency) -> AsrEngine:
+        """The copy of the model for a batch; the one for the crowd is loaded when there is one."""
+        if not self._engine.solo_threads:
+            return self._engine
+        if urgency in {Urgency.ALONE, Urgency.FIRST} and self._has_idle_cpus():
+            return self._engine
+        with self._loading:
+            if self._crowd_engine is None:
+                self._crowd_engine = self._engine.open_for_crowd()
+            return self._crowd_engine
+
+    def _has_idle_cpus(self) -> bool:
+        """Threads that share a batch wait for the slowest: where other processes take a CPU, all the time."""
+        others = self._other_load.busy_cpus()
+        return (os.cpu_count() or 1) - others >= self._engine.solo_threads - TOLERATED_LOAD_CPUS
+
+    def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[tuple[Unit, RunResult]]:
+        engine = self._engine_for(urgency)
+        if isinstance(units[0].data, Excerpt):
+            yield from run_detection(units, engine)
+            return
+        attempts = [_attempt(unit) for unit in units]
+        progress = self._jobs[units[0].job_id]
+        check_limits(progress.request, self._engine.capabilities, model=self._config.model, engine=self._config.engine)
+        if not progress.is_settled and attempts[0].best is None:
+            ask_language(progress, engine, attempts[0].window.samples, self._config.fallback_language)
+        options = self._options(progress, attempts[0])
+        results = engine.decode([attempt.window.samples for attempt in attempts], options)
+        for unit, attempt, result in zip(units, attempts, results, strict=True):
+            progress = self._jobs[unit.job_id]
+            with logged_for([progress.request_id]):
+                outcome = self._settle(
+                    engine, progress, unit, replace(attempt, best=better(attempt.best, result)), result, options
+                )
+            for part in outcome:
+                yield unit, part
+
+    def _settle(
+        self,
+        engine: AsrEngine,
+        progress: Progress,
+        unit: Unit,
+        tried: _Attempt,
+        result: WindowResult,
+        options: DecodeOptions,
+    ) -> tuple[RunResult, ...]:
+        """What comes of a decoded window: another attempt where the text is poor, else its text."""
+        hotter = round(tried.temperature + TEMPERATURE_STEP, 1)
+        if is_poor(result) and hotter <= 1.0 and self._engine.capabilities.temperature:
+            _log_retry(result, tried.temperature, hotter)
+            again = replace(tried, temperature=hotter)
+            key = self._batch_key(progress, again)
+            return (Again(replace(unit, data=again, batch_key=key, is_sequential=False)),)
+        assert tried.best is not None
+        return Produced(self._text(engine, progress, tried.window, tried.best, options)), Finished()
+
+    def _text(
+        self, engine: AsrEngine, progress: Progress, window: Window, result: WindowResult, options: DecodeOptions
+    ) -> WindowText:
+        """What was said in a window: the rescue of lost windows first, what the model left out, then suppression."""
+        steps = progress.request.suppress
+
+        def decode(part: Window, temperature: float) -> WindowResult:
+            return engine.decode([part.samples], replace(options, temperature=temperature))[0]
+
+        parts = rescue(window, result, decode) if "redecode" in steps else [(window, result)]
+        segments = tuple(chain.from_iterable(complete_window(*part, decode, steps) for part in parts))
+        language, heard_s = progress.language or result.language, window.to_file_s(window.duration_s, is_end=True)
+        return WindowText(segments, language, progress.probability, heard_s, progress.total_s, progress.fallbacks)
+
+    def finish(self, job: Job) -> TranscriptionSummary | None:
+        if isinstance(job.request, DetectionRequest):
+            return None
+        progress = self._jobs[job.id]
+        return TranscriptionSummary(
+            duration_s=progress.heard_samples / SAMPLE_RATE,
+            speech_s=progress.speech_s,
+            language=progress.language or "en",
+            language_probability=progress.probability,
+            fallbacks=progress.fallbacks,
+        )
+
+    def forget(self, job: Job) -> None:
+        self._jobs.pop(job.id, None)
+
+
+def _unless_gone(steps: Iterator[PlanStep]) -> Iterator[PlanStep]:
+    """The steps; a client that leaves takes its upload with it, perhaps before the first of them."""
+    try:
+        yield from steps
+    except FileNotFoundError as error:
+        raise EngineError("The upload is gone: whoever sent it has left.") from error
+
+
+def _count(blocks: Iterator[NDArray[np.float32]], progress: Progress) -> Iterator[NDArray[np.float32]]:
+    for block in blocks:
+        progress.heard_samples += block.size
+        yield block
+
+
+def _attempt(unit: Unit) -> _Attempt:
+    assert isinstance(unit.data, _Attempt)
+    return unit.data
+
+
+def _log_retry(result: WindowResult, temperature: float, hotter: float) -> None:
+    log_event(
+        logger,
+        logging.DEBUG,
+        "window decoded again",
+        temperature=temperature,
+        next_temperature=hotter,
+        avg_logprob=round(result.avg_logprob, 2),
+        compression_ratio=round(result.compression_ratio, 2),
+    )

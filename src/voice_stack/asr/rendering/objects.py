@@ -1,0 +1,147 @@
+"""The parts of a transcript as JSON has them: bodies, the verbose superset, the events of a stream."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from voice_stack.asr.transcript import Segment, TokenLogprob, Transcript, Word
+from voice_stack.utils.language import LANGUAGES
+
+_AUDIO_TOKENS_PER_SECOND = 10
+
+
+def encode_json(value: Mapping[str, object]) -> bytes:
+    """Compact JSON in UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def number(value: float, digits: int) -> float:
+    """Rounded, and 0 where it is no number that JSON has."""
+    return round(float(value), digits) if math.isfinite(value) else 0.0
+
+
+def usage_field(transcript: Transcript, *, tokens: bool = False) -> dict[str, object]:
+    """What OpenAI adds to transcriptions, but not to translations: seconds heard, or tokens.
+
+    Audio counts as ten tokens a second, text as the tokens the model wrote.
+    """
+    if transcript.task == "translate":
+        return {}
+    if not tokens:
+        return {"usage": {"type": "duration", "seconds": math.ceil(transcript.duration_s)}}
+    heard = math.ceil(transcript.duration_s * _AUDIO_TOKENS_PER_SECOND)
+    written = sum(len(segment.tokens) for segment in transcript.segments)
+    usage = {
+        "type": "tokens",
+        "input_tokens": heard,
+        "input_token_details": {"text_tokens": 0, "audio_tokens": heard},
+        "output_tokens": written,
+        "total_tokens": heard + written,
+    }
+    return {"usage": usage}
+
+
+def summary_fields(transcript: Transcript) -> dict[str, object]:
+    """How verbose_json begins; the language is that of the text, by its English name."""
+    code = "en" if transcript.task == "translate" else transcript.language
+    return {
+        "task": transcript.task,
+        "language": LANGUAGES[code].name if code in LANGUAGES else code,
+        "duration": number(transcript.duration_s, 3),
+        "text": transcript.text,
+    }
+
+
+def segment_fields(index: int, segment: Segment) -> dict[str, object]:
+    """A segment with OpenAI's ten fields."""
+    return {
+        "id": index,
+        "seek": segment.seek,
+        "start": number(segment.start_s, 3),
+        "end": number(segment.end_s, 3),
+        "text": segment.text,
+        "tokens": list(segment.tokens),
+        "temperature": number(segment.temperature, 2),
+        "avg_logprob": number(segment.avg_logprob, 4),
+        "compression_ratio": number(segment.compression_ratio, 4),
+        "no_speech_prob": number(segment.no_speech_prob, 4),
+    }
+
+
+def word_fields(word: Word) -> dict[str, object]:
+    """A word with OpenAI's three fields."""
+    return {"word": word.text.strip(), "start": number(word.start_s, 3), "end": number(word.end_s, 3)}
+
+
+def scored_word_fields(word: Word) -> dict[str, object]:
+    """A word with its probability: an extension."""
+    return {**word_fields(word), "probability": number(word.probability, 4)}
+
+
+def languages_field(transcript: Transcript) -> list[dict[str, str]]:
+    """The language that was found; none where nobody spoke."""
+    return [{"code": transcript.language}] if transcript.segments else []
+
+
+def logprobs_field(tokens: Iterable[TokenLogprob]) -> list[dict[str, object]]:
+    """Tokens as OpenAI shows them."""
+    return [{"token": token.text, "bytes": list(token.data), "logprob": number(token.logprob, 6)} for token in tokens]
+
+
+@dataclass(frozen=True, slots=True)
+class Processing:
+    """How a transcript came to be.
+
+    Attributes:
+        model: The model that was used.
+        speech_s: Speech that was found, in seconds.
+        queue_s: Seconds from the complete upload until the engine began.
+        run_s: Seconds from then until the end.
+    """
+
+    model: str
+    speech_s: float
+    queue_s: float
+    run_s: float
+
+
+def render_verbose(transcript: Transcript, processing: Processing) -> bytes:
+    """The body of `POST /audio/transcriptions/verbose`."""
+    body = summary_fields(transcript) | {
+        "language_code": transcript.language,
+        "language_probability": number(transcript.language_probability, 4),
+        "speech_duration": number(processing.speech_s, 3),
+        "model": processing.model,
+        "segments": [_segment(index, segment) for index, segment in enumerate(transcript.segments)],
+        "words": [scored_word_fields(word) for word in transcript.words],
+    }
+    if transcript.logprobs:
+        body["logprobs"] = logprobs_field(transcript.logprobs)
+    times = {"queue_s": number(processing.queue_s, 3), "run_s": number(processing.run_s, 3)}
+    return encode_json(body | usage_field(transcript) | {"processing": times})
+
+
+def _segment(index: int, segment: Segment) -> dict[str, object]:
+    return segment_fields(index, segment) | {"words": [scored_word_fields(word) for word in segment.words]}
+
+
+def delta_event(text: str, tokens: Sequence[TokenLogprob] = ()) -> dict[str, object]:
+    """Event for a further piece of text; with its tokens where log-probabilities were asked for."""
+    event: dict[str, object] = {"type": "transcript.text.delta", "delta": text}
+    return event | ({"logprobs": logprobs_field(tokens)} if tokens else {})
+
+
+def done_event(transcript: Transcript, *, shows_languages: bool = False) -> dict[str, object]:
+    """The last event of a stream: the whole text, what it cost, and what else was asked for."""
+    event: dict[str, object] = {"type": "transcript.text.done", "text": transcript.text}
+    if transcript.logprobs:
+        event["logprobs"] = logprobs_field(transcript.logprobs)
+    if shows_languages:
+        event["languages"] = languages_field(transcript)
+    return event | usage_field(transcript, tokens=True)
+
+
+def encode_sse(event: Mapping[str, object]) -> bytes:
+    """One server-sent event, the blank line that ends it included."""
+    return b"data: " + encode_json(event) + b"\n\n"

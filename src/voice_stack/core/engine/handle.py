@@ -1,0 +1,312 @@
+"""A job as its requester sees it: outputs as they come, a closing statement, times, and a way to cancel."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Literal, Protocol, runtime_checkable
+
+from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.jobs import (
+    Cancel,
+    Command,
+    Expected,
+    Job,
+    JobCancelled,
+    JobDone,
+    JobEvent,
+    JobFailed,
+    Output,
+    Pause,
+    UnitDone,
+    UnitPaused,
+    UnitStarted,
+)
+from voice_stack.core.telemetry.traces import current_context
+
+FULL_COUNT, LOW_COUNT = 32, 8
+"""So many outputs wait before the job pauses, and are left when it goes on."""
+FULL_BYTES, LOW_BYTES = 1 << 20, 1 << 19
+"""The same for large ones: 10 and 5 seconds of sound at 24 kHz. What is being made comes on top."""
+
+
+@runtime_checkable
+class Sized(Protocol):
+    """An output that is large and says how large."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+
+class WaitingOutputs:
+    """A queue that says when it is full, and when it is nearly empty again; true while it holds something."""
+
+    def __init__(self) -> None:
+        self._outputs: deque[object] = deque()
+        self._bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._outputs)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the job should pause."""
+        return len(self._outputs) >= FULL_COUNT or self._bytes >= FULL_BYTES
+
+    @property
+    def is_low(self) -> bool:
+        """Whether a paused job should go on."""
+        return len(self._outputs) <= LOW_COUNT and self._bytes <= LOW_BYTES
+
+    def put(self, output: object) -> None:
+        """Add the next one."""
+        self._outputs.append(output)
+        self._bytes += _size_bytes(output)
+
+    def take(self) -> object:
+        """Remove the oldest one; there must be one."""
+        output = self._outputs.popleft()
+        self._bytes -= _size_bytes(output)
+        return output
+
+    def clear(self) -> None:
+        """Forget them all."""
+        self._outputs.clear()
+        self._bytes = 0
+
+
+def _size_bytes(output: object) -> int:
+    return output.size_bytes if isinstance(output, Sized) else 0
+
+
+_TRUSTED_SHARE = 0.1
+"""From here on what a job has cost so far tells more than its length: a film is half silence, which costs nothing."""
+
+
+@runtime_checkable
+class Located(Protocol):
+    """An output that says how far into the audio it reaches, in seconds, and how long the audio is; 0: not known."""
+
+    @property
+    def heard_s(self) -> float: ...
+
+    @property
+    def total_s(self) -> float: ...
+
+
+class WorkLeft:
+    """What is left of one job.
+
+    Args:
+        expected_s: Its work in seconds of audio, as guessed before anybody has looked.
+    """
+
+    def __init__(self, expected_s: float) -> None:
+        self._expected_s = expected_s
+        self._done_s = 0.0
+        self._share = 0.0
+
+    @property
+    def left_s(self) -> float:
+        """Work that is left, in seconds of audio."""
+        if self._share >= _TRUSTED_SHARE:
+            return self._done_s * (1 - self._share) / self._share
+        return max(0.0, self._expected_s - self._done_s)
+
+    def expect(self, work_s: float) -> None:
+        """The engine has looked at it: so much work it is in all."""
+        self._expected_s = work_s
+
+    def finish(self, work_s: float) -> None:
+        """So much more of it is done."""
+        self._done_s += work_s
+
+    def reach(self, output: object) -> None:
+        """Learn from an output how far the job is, if it tells."""
+        if isinstance(output, Located) and output.total_s > 0:
+            self._share = min(1.0, output.heard_s / output.total_s)
+
+
+Outcome = Literal["done", "failed", "cancelled"]
+
+
+class JobHandle:
+    """One job of one requester; lives on the event loop.
+
+    Args:
+        job: The job as submitted.
+        send: Takes commands to the engine process of the moment.
+        work_s: Its work in seconds of audio, as guessed.
+
+    Attributes:
+        work: What is left of it.
+        substitute: Name of the engine that does the job in place of the one that was asked for; empty: that one does.
+        on_no_engine: Asked when the engine cannot work at all; True: another one takes the job, which goes on there.
+        error: Why it failed.
+        trace_context: What spans of the job are put below: the request that it is for.
+        prepared_from: When the engine began to cut it into units, by `time.monotonic`; None: not yet, or unseen.
+        prepared_until: When it last stopped doing so.
+    """
+
+    def __init__(self, job: Job, send: Callable[[Command], None], work_s: float = 0.0) -> None:
+        self.job = job
+        self.work = WorkLeft(work_s)
+        self.outcome: Outcome = "done"
+        self.error: VoiceStackError | None = None
+        self.trace_context = current_context()
+        self.prepared_from: float | None = None
+        self.prepared_until: float | None = None
+        self._on_over: Callable[[JobHandle], None] | None = None
+        self.summary: object = None
+        self.submitted_at = time.monotonic()
+        self.started_at: float | None = None
+        self.finished_at: float | None = None
+        self._send = send
+        self._outputs = WaitingOutputs()
+        self._news = asyncio.Event()
+        self._is_paused = False
+        self._running: set[int] = set()
+        self._part_of_unit_is_out = False
+        self._is_wanted = True
+        self.substitute = ""
+        self.on_no_engine: Callable[[VoiceStackError], bool] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the engine is done with the job, however it ended."""
+        return self.finished_at is not None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the engine works on one of its units right now."""
+        return bool(self._running)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the requester still waits for it."""
+        return self._is_wanted
+
+    @property
+    def holds_up_others(self) -> bool:
+        """Whether the engine would work on it now: somebody waits for it, and reads fast enough."""
+        return self._is_wanted and not self._is_paused
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether the job can go on in a new process: no unit was delivered in part."""
+        return not self._part_of_unit_is_out
+
+    @property
+    def queue_wait_s(self) -> float:
+        """Seconds from submission until the engine began with it."""
+        return (self.started_at or self.finished_at or time.monotonic()) - self.submitted_at
+
+    @property
+    def run_s(self) -> float:
+        """Seconds from the engine's beginning until the end."""
+        return (self.finished_at or time.monotonic()) - self.started_at if self.started_at else 0.0
+
+    async def outputs(self) -> AsyncIterator[object]:
+        """The outputs in order; ends when the job is complete.
+
+        Raises:
+            VoiceStackError: The job failed; after everything that came before the failure.
+        """
+        while True:
+            while self._outputs:
+                payload = self._outputs.take()
+                if self._is_paused and self._outputs.is_low:
+                    self._pause(False)
+                yield payload
+            if self.error is not None:
+                raise self.error
+            if self.is_over:
+                return
+            self._news.clear()
+            await self._news.wait()
+
+    def cancel(self) -> None:
+        """Nobody waits any more: the engine drops the job within one unit. Harmless when the job is over."""
+        self._outputs.clear()
+        if self._is_wanted and not self.is_over:
+            self._is_wanted = False
+            self._send(Cancel(self.job.id))
+
+    def accept(self, event: JobEvent) -> None:
+        """Take an event of the engine process."""
+        match event:
+            case Expected(_, work_s):
+                self.work.expect(work_s)
+            case UnitStarted(_, index):
+                self.started_at = self.started_at or time.monotonic()
+                self._running.add(index)
+            case UnitPaused(_, index):
+                self._running.discard(index)
+            case Output(_, _, payload):
+                self._part_of_unit_is_out = True
+                self.work.reach(payload)
+                self._take(payload)
+            case UnitDone(_, index):
+                self._running.discard(index)
+                self._part_of_unit_is_out = False
+                self.job = replace(self.job, first_unit=index + 1)
+            case JobDone(_, summary):
+                self.summary = summary
+                self._finish()
+            case JobFailed(_, error):
+                self.fail(error)
+            case JobCancelled():
+                self.outcome = "cancelled"
+                self._finish()
+
+    def fail(self, error: VoiceStackError) -> None:
+        """End the job with an error."""
+        self.error, self.outcome = error, "failed" if self._is_wanted else "cancelled"
+        self._finish()
+
+    def lose_engine(self, error: VoiceStackError) -> None:
+        """The engine cannot work at all: the job goes to another one if it may and nothing was delivered, or fails."""
+        is_begun = self.job.first_unit > 0 or self._part_of_unit_is_out
+        if is_begun or not self._is_wanted or self.on_no_engine is None or not self.on_no_engine(error):
+            self.fail(error)
+
+    def connect(self, send: Callable[[Command], None], on_over: Callable[["JobHandle"], None]) -> None:
+        """From now on commands go to this engine, which is told when the job is over."""
+        self._send, self._on_over = send, on_over
+
+    def move(self, job: Job, engine: str) -> None:
+        """Begin anew in another engine."""
+        self.job, self.substitute, self.on_no_engine = job, engine, None
+        self._running.clear()
+
+    def note_preparing(self) -> None:
+        """The engine cuts the job into units from now on."""
+        self.prepared_from = self.prepared_from or time.monotonic()
+
+    def note_prepared(self) -> None:
+        """The engine has stopped doing so, for now or for good."""
+        self.prepared_until = time.monotonic()
+
+    def survive(self, *, is_suspect: bool) -> None:
+        """The engine process died: get ready for the next one. A job that may be why counts the attempt."""
+        self.job = replace(self.job, attempt=self.job.attempt + int(is_suspect))
+        self._running.clear()
+
+    def _take(self, payload: object) -> None:
+        if not self._is_wanted:
+            return
+        self._outputs.put(payload)
+        if not self._is_paused and self._outputs.is_full:
+            self._pause(True)
+        self._news.set()
+
+    def _pause(self, paused: bool) -> None:
+        self._is_paused = paused
+        self._send(Pause(self.job.id, paused))
+
+    def _finish(self) -> None:
+        self.finished_at = time.monotonic()
+        self._news.set()
+        if self._on_over is not None:
+            self._on_over(self)

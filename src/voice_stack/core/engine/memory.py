@@ -1,0 +1,220 @@
+"""How much memory a server's models may hold together; idle ones go when they hold more."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from logging import INFO, WARNING, getLogger
+from pathlib import Path
+
+from voice_stack.core.engine.host import EngineHost
+from voice_stack.core.errors import InsufficientMemoryError
+from voice_stack.core.logging import log_event
+from voice_stack.core.models.files import is_filled, model_files, pack_size_bytes
+from voice_stack.core.models.store import ModelStore
+from voice_stack.core.settings import CoreSettings
+from voice_stack.core.system.memory import Footprint, MemoryMeter, add_up
+
+logger = getLogger(__name__)
+
+FIGURES = ".memory.json"
+_MIB = 1 << 20
+PROCESS_MB = 200.0
+"""An engine process with its libraries and the buffers of one job, without its model."""
+FILE_FACTOR = 1.2
+"""Memory of a model over the size of its files; quantised weights need less, a second copy more."""
+_CHANGE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a model is expected to hold, and how that is known."""
+
+    footprint: Footprint
+    is_measured: bool
+
+
+class MemoryBudget:
+    """The limit, the meter, and the figures of earlier lives; the methods block.
+
+    Args:
+        limit: For all models together; 0 is no limit.
+        meter: Measures processes.
+        figures: File with what models held; None: nothing is remembered.
+        size_bytes: Size of a model's files by the engine's name; 0 where it is not known.
+        variable: Setting that names the limit, for messages.
+    """
+
+    def __init__(
+        self,
+        limit: Footprint,
+        meter: MemoryMeter,
+        figures: Path | None = None,
+        size_bytes: Callable[[str], int] = lambda _name: 0,
+        variable: str = "MEMORY_MB",
+    ) -> None:
+        self.limit, self.meter = limit, meter
+        self._figures, self._size_bytes, self._variable = figures, size_bytes, variable
+        self._known = self._read()
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return bool(self.limit.memory_mb or self.limit.gpu_memory_mb)
+
+    def expect(self, engine: str) -> Need:
+        """What an engine will hold: as measured earlier, else by the size of its files."""
+        if engine in self._known:
+            return Need(self._known[engine], is_measured=True)
+        return Need(Footprint(PROCESS_MB + FILE_FACTOR * self._size_bytes(engine) / _MIB), is_measured=False)
+
+    def require_fit(self, engine: str, need: Need, held: Mapping[str, Footprint]) -> None:
+        """Do nothing if the engine could be loaded with nothing beside it.
+
+        Raises:
+            InsufficientMemoryError: It could not; the message names the need, the limit, and what is loaded.
+        """
+        if not need.footprint.exceeds(self.limit):
+            return
+        how = "as measured when it was last loaded" if need.is_measured else "by the size of its files"
+        loaded = ", ".join(f"{name} {footprint.describe()}" for name, footprint in held.items())
+        raise InsufficientMemoryError(
+            f"{engine} needs {need.footprint.describe()} ({how}) and all models together may have "
+            f"{self.limit.describe()} ({self._variable}); loaded now: {loaded or 'nothing'}"
+        )
+
+    def has_room(self, need: Need, held: Iterable[Footprint]) -> bool:
+        """Whether an engine fits beside those that are loaded."""
+        return not (add_up(held) + need.footprint).exceeds(self.limit)
+
+    def remember(self, engine: str, footprint: Footprint) -> None:
+        """Keep what an engine holds for its next life; a disk that cannot be written costs only that.
+
+        What fitted once and has grown since is kept as fitting by itself: it must not be refused for ever.
+        """
+        footprint = footprint.within(self.limit)
+        known = self._known.get(engine)
+        if known and abs(known.memory_mb - footprint.memory_mb) <= _CHANGE * known.memory_mb:
+            return
+        self._known[engine] = footprint
+        if self._figures is None:
+            return
+        self._known = {**self._read(), engine: footprint}
+        try:
+            self._figures.parent.mkdir(parents=True, exist_ok=True)
+            fresh = self._figures.with_suffix(".new")
+            fresh.write_text(json.dumps({name: asdict(kept) for name, kept in self._known.items()}, indent=1), "utf-8")
+            fresh.replace(self._figures)
+        except OSError as error:
+            log_event(logger, WARNING, "memory figures are not kept", file=str(self._figures), reason=str(error))
+
+    def _read(self) -> dict[str, Footprint]:
+        if self._figures is None:
+            return {}
+        try:
+            content = json.loads(self._figures.read_text("utf-8"))
+            return {str(name): Footprint(**kept) for name, kept in content.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            log_event(logger, WARNING, "memory figures are read anew", file=str(self._figures), reason=str(error))
+            return {}
+
+
+def open_budget(settings: CoreSettings, store: ModelStore) -> MemoryBudget:
+    """The budget as the settings describe it; the names of engines are `engine/model`, and `#2` for a replica."""
+    return MemoryBudget(
+        Footprint(settings.memory_mb, settings.gpu_memory_mb),
+        MemoryMeter(has_gpu=settings.device != "cpu"),
+        store.model_dir / FIGURES,
+        lambda engine: model_size_bytes(store, engine.partition("/")[2].partition("#")[0]),
+        settings.env_name("memory_mb"),
+    )
+
+
+def model_size_bytes(store: ModelStore, model: str) -> int:
+    """Size of a model's files, or of the packages they come from; 0 where nothing is on this machine yet."""
+    spec = store.find(model)
+    if spec is None:
+        return 0
+    place = store.path(model)
+    if place.is_file():
+        return place.stat().st_size
+    if is_filled(place):
+        return sum(path.stat().st_size for path in model_files(place))
+    return pack_size_bytes(spec.pack) if spec.pack is not None else 0
+
+
+FIRST_LOOK_S = 1.0
+LOOK_S = 5.0
+
+
+class MemoryWatch:
+    """Works while engines are loaded; lives on the event loop.
+
+    Args:
+        budget: What they may hold.
+        loaded: The engines with a process, the least recently used first.
+    """
+
+    def __init__(self, budget: MemoryBudget, loaded: Callable[[], Sequence[EngineHost]]) -> None:
+        self.budget = budget
+        self._loaded = loaded
+        self._task: asyncio.Task[None] | None = None
+        self._is_told = False
+
+    def start(self) -> None:
+        """Begin to look, if nobody does."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._look_on())
+
+    async def close(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def expect(self, engine: str) -> Need:
+        """See `MemoryBudget.expect`."""
+        return await asyncio.to_thread(self.budget.expect, engine)
+
+    def status(self) -> dict[str, float]:
+        """What is held and what may be held, in MiB."""
+        held, limit = add_up(host.footprint for host in self._loaded()), self.budget.limit
+        return {
+            "models_mb": round(held.memory_mb, 1),
+            "budget_mb": limit.memory_mb,
+            "gpu_models_mb": round(held.gpu_memory_mb, 1),
+            "gpu_budget_mb": limit.gpu_memory_mb,
+        }
+
+    async def _look_on(self) -> None:
+        await asyncio.sleep(FIRST_LOOK_S)
+        while self._loaded():
+            await self._measure()
+            await self._shrink()
+            await asyncio.sleep(LOOK_S)
+
+    async def _measure(self) -> None:
+        hosts = {host.pid: host for host in self._loaded() if host.pid is not None}
+        footprints = await asyncio.to_thread(self.budget.meter.measure, list(hosts))
+        for pid, footprint in footprints.items():
+            host = hosts[pid]
+            if host.pid == pid:
+                host.note_memory(footprint)
+            # What work takes for a moment is no measure of what the model needs.
+            if host.is_idle:
+                await asyncio.to_thread(self.budget.remember, host.spec.name, footprint)
+
+    async def _shrink(self) -> None:
+        while add_up(host.footprint for host in self._loaded()).exceeds(self.budget.limit):
+            idle = next((host for host in self._loaded() if host.is_idle), None)
+            held = add_up(host.footprint for host in self._loaded()).describe()
+            if idle is None:
+                if not self._is_told:
+                    self._is_told = True
+                    log_event(logger, WARNING, "models hold more memory than they may, and none is idle", held=held)
+                return
+            log_event(logger, INFO, "idle engine goes: models hold too much memory", engine=idle.spec.name, held=held)
+            await idle.stop("memory")
+        self._is_told = False

@@ -1,0 +1,132 @@
+"""The work before an engine, how fast the engine is, and so how long a request will be held up.
+
+The scheduler lets short jobs go first and long ones share the engine. So each other job takes from a request at most
+as much time as the request itself needs, or a batch, if that is more: a clip waits for a batch of a film, not for all
+of it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from voice_stack.core.engine.handle import JobHandle
+from voice_stack.core.jobs import BatchDone
+
+PRIOR_SPEED = 0.25
+"""Taken of an engine that has not run yet: four seconds of audio in a second."""
+PRIOR_BATCH_S = 10.0
+BATCH_WEIGHT = 0.2
+"""How much the last batch says of the next."""
+PRIOR_WEIGHT_S = 10.0
+"""The assumption counts like so much audio; after a minute of real work little of it is left."""
+HALF_LIFE_S = 120.0
+"""Audio after which older work counts half: a burst of batches, or another load of the machine, soon shows."""
+
+
+class Speed:
+    """An exponentially weighted measure, weighted by work: long batches tell more than short ones, idle time nothing.
+
+    Attributes:
+        seconds_per_second: Time the engine takes for a second of audio, all its lanes and batches together.
+        batch_s: Audio in a usual batch, in seconds: so long a request waits at least where the engine is at work.
+    """
+
+    def __init__(self) -> None:
+        self._work_s = PRIOR_WEIGHT_S
+        self._busy_s = PRIOR_WEIGHT_S * PRIOR_SPEED
+        self.batch_s = PRIOR_BATCH_S
+
+    @property
+    def seconds_per_second(self) -> float:
+        return self._busy_s / self._work_s
+
+    def learn(self, batch: BatchDone) -> None:
+        """Take a batch into account."""
+        work_s = sum(batch.work_s.values())
+        if work_s <= 0:
+            return
+        kept = 0.5 ** (work_s / HALF_LIFE_S)
+        self._work_s = self._work_s * kept + work_s
+        self._busy_s = self._busy_s * kept + batch.busy_s
+        self.batch_s += BATCH_WEIGHT * (work_s - self.batch_s)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineQueue:
+    """What waits for an engine or is in it.
+
+    Attributes:
+        lefts_s: What is left of each job, in seconds of audio.
+        speed: Seconds that the engine takes for a second of audio.
+        batch_s: Audio in a usual batch, in seconds.
+    """
+
+    lefts_s: tuple[float, ...] = ()
+    speed: float = PRIOR_SPEED
+    batch_s: float = PRIOR_BATCH_S
+
+    @property
+    def total_s(self) -> float:
+        """Seconds until everything is done."""
+        return self.speed * sum(self.lefts_s)
+
+    def joined_by(self, lefts_s: Iterable[float]) -> "EngineQueue":
+        """The queue with more work in it."""
+        return replace(self, lefts_s=(*self.lefts_s, *lefts_s))
+
+    def wait_s(self, work_s: float) -> float:
+        """How much later a request of so much work is done because of the others, in seconds."""
+        share_s = max(work_s, self.batch_s)
+        return self.speed * sum(min(left_s, share_s) for left_s in self.lefts_s)
+
+    def seconds_until(self, wait_s: float, work_s: float) -> float:
+        """When the wait of such a request will have come down to `wait_s`: the shortest jobs end first."""
+        share_s = max(work_s, self.batch_s)
+        excess_s = self.wait_s(work_s) - wait_s
+        passed_s = 0.0
+        for left_s in sorted(self.lefts_s):
+            if excess_s <= 0:
+                break
+            # Of a long job only the last part, as long as a share, makes the wait shorter.
+            drop_s = self.speed * min(left_s, share_s)
+            passed_s += self.speed * left_s - max(0.0, drop_s - excess_s)
+            excess_s -= drop_s
+        return passed_s
+
+
+class EngineWork:
+    """Lives on the event loop; outlives the engine's processes, and so does what it has learned.
+
+    Args:
+        jobs: All jobs of the engine, as they are at any time.
+    """
+
+    def __init__(self, jobs: Mapping[str, JobHandle]) -> None:
+        self._jobs = jobs
+        self._speed = Speed()
+
+    @property
+    def speed(self) -> float:
+        """Seconds that the engine takes for a second of audio, as measured."""
+        return self._speed.seconds_per_second
+
+    @property
+    def queue(self) -> EngineQueue:
+        """What is left, job by job; jobs whose reader is slow hold nobody up."""
+        lefts_s = tuple(handle.work.left_s for handle in self._jobs.values() if handle.holds_up_others)
+        return EngineQueue(lefts_s, self.speed, self._speed.batch_s)
+
+    @property
+    def queue_s(self) -> float:
+        """Seconds until all jobs are done."""
+        return self.queue.total_s
+
+    def learn(self, batch: BatchDone) -> None:
+        """The engine has run a batch."""
+        self._speed.learn(batch)
+        for job_id, work_s in batch.work_s.items():
+            if handle := self._jobs.get(job_id):
+                handle.work.finish(work_s)
+
+    def status(self) -> dict[str, object]:
+        """Seconds of work that waits, and the speed, for `/status`."""
+        return {"queue_s": round(self.queue_s, 2), "speed": round(self.speed, 4)}

@@ -1,0 +1,18 @@
+"""What all servers share on the wire: the app and its layers, uploads, keys, limits, status."""
+
+__all__ = [
+    "access",
+    "api_docs",
+    "app",
+    "context",
+    "form",
+    "json_text",
+    "keys",
+    "limits",
+    "models",
+    "serving",
+    "spool",
+    "status",
+    "streaming",
+    "uploads",
+]

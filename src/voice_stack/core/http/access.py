@@ -1,0 +1,313 @@
+"""Who is let in: keys and scopes, what each path needs, web pages of others, the names a server answers to.
+
+A page of any origin can make a browser send a form with a file, or play a sound, without asking first; it only cannot
+read the answer. Browsers say where a request comes from (`Sec-Fetch-Site`, `Origin`), and no page can forge that.
+With a key such a request carries what only a friend knows, and is let through.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from voice_stack.core.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    VoiceStackError,
+)
+from voice_stack.core.http.context import HEALTH_PATHS, is_docs
+from voice_stack.core.http.keys import KeyFile, KeyRing, KeyScope, NamedKey, mask_key
+from voice_stack.core.settings import CoreSettings
+from voice_stack.core.system.addresses import ANY_ORIGIN, NOBODY, HostName, Networks
+
+POLICY_VIOLATION = 1008
+"""How a WebSocket is closed that is not let in (RFC 6455, 7.4.1)."""
+
+
+async def refuse(error: VoiceStackError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request with an error, or close a WebSocket before it opens."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": error.message[:100]})
+        return
+    await JSONResponse(error.body(), error.status, error.headers())(scope, receive, send)
+
+
+Access = Literal["open", "key", "closed"]
+_READING = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a request has to bring.
+
+    Attributes:
+        access: `key` only counts where there are keys.
+        scope: Scope that the key needs; None: a key of any scope will do.
+    """
+
+    access: Access
+    scope: KeyScope | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption:
+    """Paths that need no key when they are asked for from certain networks."""
+
+    paths: Collection[str] = ()
+    networks: Networks = NOBODY
+
+    def holds(self, path: str, client: str | None) -> bool:
+        """Whether a client may ask for a path without a key."""
+        return path in self.paths and self.networks.holds(client)
+
+
+NO_EXEMPTION = Exemption()
+
+
+class AccessRules:
+    """The rules of one server.
+
+    Args:
+        settings: Its settings.
+        server: Its name, which is also the scope of its work.
+    """
+
+    def __init__(self, settings: CoreSettings, server: KeyScope) -> None:
+        prefix = settings.api_v1_str
+        self._work = Gate("key", server)
+        self._docs = Gate(settings.docs_access)
+        self._admin = Gate(settings.admin_access, "admin")
+        self._models = f"{prefix}/models/"
+        metrics, status, anybody = Gate(settings.metrics_access, "admin"), self._admin, Gate("key")
+        self._by_path = {
+            **dict.fromkeys(HEALTH_PATHS, Gate("open")),
+            "/metrics": metrics,
+            **dict.fromkeys(("/status", f"{prefix}/status", f"{prefix}/bazarr/status"), status),
+            **dict.fromkeys(("", f"{prefix}/models", f"{prefix}/audio/models"), anybody),
+        }
+
+    def find(self, method: str, path: str) -> Gate:
+        """The gate before a path; `path` is without the prefix of a proxy."""
+        if is_docs(path):
+            return self._docs
+        if path.startswith(self._models):
+            return Gate("key") if method in _READING else self._admin
+        return self._by_path.get(path.rstrip("/"), self._work)
+
+
+class ApiKeys:
+    """ASGI middleware: lets pass who sends `Authorization: Bearer KEY` with a key that may do what is asked.
+
+    Behind it `scope["state"]["api_key"]` is the `NamedKey`; it is absent where no key was needed.
+
+    Args:
+        app: The application behind.
+        ring: The keys.
+        rules: What each path needs.
+        exemption: Who needs no key for what.
+    """
+
+    def __init__(self, app: ASGIApp, ring: KeyRing, rules: AccessRules, exemption: Exemption) -> None:
+        self.app = app
+        self.ring = ring
+        self.rules = rules
+        self.exemption = exemption
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see the ASGI specification."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        try:
+            await self._check(scope)
+        except VoiceStackError as error:
+            await refuse(error, scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _check(self, scope: Scope) -> None:
+        """Return if the request may pass; its key is then in the scope's state."""
+        path, client = scope["path"], scope.get("client")
+        if self.exemption.holds(path, client[0] if client else None):
+            return
+        method = scope.get("method", "GET")
+        gate = self.rules.find(method, path)
+        if gate.access == "open":
+            return
+        if gate.access == "closed":
+            raise NotFoundError(f"Unknown request URL: {method} {path}. The operator has closed it.")
+        await self.ring.refresh()
+        if self.ring.is_needed:
+            key = self._require_key(Headers(scope=scope).get("authorization", ""), gate)
+            self.ring.note_use(key)
+            scope["state"]["api_key"] = key
+            scope["state"].setdefault("log_fields", {})["key"] = key.name
+
+    def _require_key(self, authorization: str, gate: Gate) -> NamedKey:
+        scheme, _, given = authorization.partition(" ")
+        given = given.strip()
+        if scheme.lower() != "bearer" or not given:
+            raise AuthenticationError(
+                "You didn't provide an API key. Send one of this server's keys as `Authorization: Bearer KEY`."
+            )
+        key = self.ring.find(given.encode("latin-1"))
+        if key is None:
+            raise AuthenticationError(f"Incorrect API key provided: {mask_key(given)}.")
+        if key.is_expired():
+            raise AuthenticationError(
+                f"The API key {key.name!r} ({key.hint}) has expired. Ask this server's operator for a new one.",
+                code="expired_api_key",
+            )
+        if gate.scope is not None and gate.scope not in key.scopes:
+            raise PermissionDeniedError(
+                f"You have insufficient permissions for this operation. Missing scopes: {gate.scope}. "
+                f"The API key {key.name!r} has: {', '.join(key.scopes)}.",
+                code="missing_scope",
+            )
+        return key
+
+
+def is_loopback(settings: CoreSettings) -> bool:
+    """Whether only programs of this machine can reach the server by its address."""
+    host = HostName.parse(settings.host if ":" not in settings.host else f"[{settings.host}]")
+    return settings.socket is None and host is not None and host.is_this_machine
+
+
+def has_keys(settings: CoreSettings) -> bool:
+    """Whether requests need a key; see `KeyRing`.
+
+    Raises:
+        ConfigurationError: The file of keys cannot be looked at.
+    """
+    return bool(settings.api_keys) or KeyFile(settings.api_keys_file).signature() is not None
+
+
+def exposure_warnings(settings: CoreSettings, is_locked: bool) -> Iterator[str]:
+    """One sentence for each thing that is probably not meant.
+
+    Args:
+        settings: Of the server.
+        is_locked: Whether requests need a key.
+    """
+    if not is_locked and settings.socket is None and not is_loopback(settings):
+        yield (
+            f"{settings.env_name('host')}={settings.host} and no key: everyone who reaches port {settings.port} may "
+            "use this server. To ask for keys: voice-stack keys create NAME, or set API_KEYS"
+        )
+    if not is_locked and "*" in settings.cors_origins:
+        yield "CORS_ORIGINS=* and no key: every web page that somebody here opens may use this server"
+
+
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
+
+
+class CrossSiteGuard:
+    """ASGI middleware: refuses what a page of another origin sends without a key.
+
+    Args:
+        app: The application behind.
+        origins: Origins that may, or `*`.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        self.app = app
+        self.origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see the ASGI specification."""
+        if scope["type"] == "lifespan" or scope["path"] in HEALTH_PATHS or scope["state"].get("api_key"):
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if may_come(scope.get("method", "GET"), headers, self.origins):
+            await self.app(scope, receive, send)
+        else:
+            await refuse(_explain(headers.get("origin")), scope, receive, send)
+
+
+def may_come(method: str, headers: Headers, origins: Sequence[str]) -> bool:
+    """Whether a request without a key comes from a program, from the server's own pages, or from an allowed origin.
+
+    A link from another page to this one is followed, and pages of the same site may show what they cannot read.
+    """
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+    if ANY_ORIGIN in origins or (origin is not None and origin.lower() in origins):
+        return True
+    if site is not None:
+        if site in {"same-origin", "none"}:
+            return True
+        is_link = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+        return method in _SAFE_METHODS and origin is None and (is_link or site == "same-site")
+    return origin is None or _is_own(origin, headers.get("host", ""))
+
+
+def _is_own(origin: str, host: str) -> bool:
+    """Whether an origin is this server's; some proxies leave the port away from the `Host` header."""
+    try:
+        given, own = HostName.parse(urlsplit(origin).netloc), HostName.parse(host)
+    except ValueError:  # no browser writes such an origin
+        return False
+    if given is None or own is None or given.name != own.name:
+        return False
+    return own.port in {None, given.port}
+
+
+def _explain(origin: str | None) -> PermissionDeniedError:
+    whose = f"of the origin {origin[:200]!r}" if origin is not None else "of another site"
+    return PermissionDeniedError(
+        f"A web page {whose} may not call this server. If it is yours, add its origin to CORS_ORIGINS, "
+        "or let it send a key.",
+        code="origin_not_allowed",
+    )
+
+
+class AllowedHosts:
+    """ASGI middleware: refuses requests to other names. Probes of health ask by any address and are let through.
+
+    Args:
+        app: The application behind.
+        names: The names of `ALLOWED_HOSTS`; this machine's own are always among them.
+        own_name: What the server listens on.
+        is_guarded: Whether, while `names` is empty, only names are answered that nobody on the internet can own.
+    """
+
+    def __init__(self, app: ASGIApp, names: Sequence[str], own_name: str, is_guarded: Callable[[], bool]) -> None:
+        self.app = app
+        self.names = names
+        self.own_name = own_name.lower()
+        self.is_guarded = is_guarded
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see the ASGI specification."""
+        if scope["type"] == "lifespan" or scope["path"] in HEALTH_PATHS:
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).getlist("host")
+        if len(given) == 1 and self._is_allowed(given[0]):
+            await self.app(scope, receive, send)
+        else:
+            await refuse(self._explain(given), scope, receive, send)
+
+    def _is_allowed(self, given: str) -> bool:
+        if not self.names and not self.is_guarded():
+            return True
+        host = HostName.parse(given)
+        if host is None:
+            return False
+        if host.is_this_machine or host.name == self.own_name:
+            return True
+        return host.matches(self.names) if self.names else host.is_private
+
+    def _explain(self, given: list[str]) -> InvalidRequestError:
+        shown = given[0][:200] if given else "nothing"
+        return InvalidRequestError(
+            f"This server does not answer to the name {shown!r} (Host header). If the name is yours, add it to "
+            "ALLOWED_HOSTS, or give this server a key.",
+            code="host_not_allowed",
+        )

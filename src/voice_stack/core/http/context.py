@@ -1,0 +1,228 @@
+"""What surrounds every request: its id, its log line, its headers, the last answer to an unexpected failure."""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from voice_stack.core.errors import ShuttingDownError, VoiceStackError
+from voice_stack.core.logging import log_event, request_id_var
+from voice_stack.core.telemetry.registry import count_error
+
+HEALTH_PATHS = frozenset({"/health", "/healthz", "/healthcheck", "/ready"})
+DOCS_PATHS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
+QUIET_PATHS = HEALTH_PATHS | {"/metrics"}
+"""Asked for every few seconds by machines: logged for those who want everything."""
+DOCS_ASSETS = "/static-offline-docs/"
+CLIENT_CLOSED_REQUEST = 499  # the status nginx made customary in logs; it is never sent
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_logger = logging.getLogger(__name__)
+
+
+def add_log_fields(request: Request, **fields: object) -> None:
+    """Add values to the log line of this request, as `add_log_fields(request, audio_s=12.5, rtf=0.08)`."""
+    request.scope.setdefault("state", {}).setdefault("log_fields", {}).update(fields)
+
+
+class RequestContext:
+    """ASGI middleware: request id on the way in and out, one log line, failures to the log and to the client.
+
+    A stream that fails after its first byte is broken off, so that no client takes the part for the whole.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see the ASGI specification."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self.app(scope, receive, send)
+            return
+        request_id = _choose_request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        token = request_id_var.set(request_id)
+        try:
+            if scope["type"] == "http":
+                await _Exchange(scope, receive, send).run(self.app)
+            else:
+                await self.app(scope, receive, send)
+        finally:
+            request_id_var.reset(token)
+
+
+class _Exchange:
+    """One request and what became of it."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope, self._receive, self._send = scope, receive, send
+        self.status: int | None = None
+        self.bytes_out = 0
+        self.complete = False
+        self.disconnected = False
+        self.started_at = time.perf_counter()
+
+    async def run(self, app: ASGIApp) -> None:
+        try:
+            await app(self.scope, self.receive, self.send)
+        except ClientDisconnect:
+            self.disconnected = True
+        except asyncio.CancelledError:  # the last step of the server's stop
+            if self.status is not None:
+                raise
+            await self.answer(ShuttingDownError("the server is stopping"))
+        except Exception as error:
+            # Starlette wraps what it can no longer answer.
+            if self.status is not None and isinstance(error.__cause__, VoiceStackError):
+                _logger.warning("the answer breaks off: %s", error.__cause__)
+                count_error(error.__cause__)
+                raise
+            _logger.exception("request failed")
+            if self.status is not None:
+                raise
+            await self.answer(error)
+        finally:
+            self.log()
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self.complete:
+            self.disconnected = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            MutableHeaders(scope=message)["x-request-id"] = self.scope["state"]["request_id"]
+        elif message["type"] == "http.response.body":
+            self.bytes_out += len(message.get("body", b""))
+            self.complete = not message.get("more_body", False)
+        await self._send(message)
+
+    async def answer(self, error: Exception) -> None:
+        request_id = self.scope["state"]["request_id"]
+        unexpected = VoiceStackError(f"The server failed on this request; its log has the reason under {request_id}.")
+        known = error if isinstance(error, VoiceStackError) else unexpected
+        response = JSONResponse(known.body(), known.status, known.headers())
+        await response(self.scope, self.receive, self.send)
+
+    def log(self) -> None:
+        client = self.scope.get("client")
+        aborted = {"aborted": True} if self.disconnected or not self.complete else {}
+        log_event(
+            _logger,
+            logging.DEBUG if self.scope["path"] in QUIET_PATHS else logging.INFO,
+            "request",
+            method=self.scope["method"],
+            path=self.scope["path"],
+            status=self.status or CLIENT_CLOSED_REQUEST,
+            duration_s=round(time.perf_counter() - self.started_at, 4),
+            bytes_out=self.bytes_out,
+            client=client[0] if client else None,
+            **{**self.scope["state"].get("log_fields", {}), **aborted},
+        )
+
+
+def is_docs(path: str) -> bool:
+    """Whether a path belongs to the API's description."""
+    return path in DOCS_PATHS or path.startswith(DOCS_ASSETS)
+
+
+def _choose_request_id(scope: Scope) -> str:
+    """The client's id if it can stand in logs and headers as it is, else a new one."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
+
+
+_KEY = "answer_headers"
+
+
+def add_answer_headers(request: Request, headers: Mapping[str, str]) -> None:
+    """Note headers for the answer of a request; harmless when its status is out already."""
+    note_answer_headers(request.scope, headers)
+
+
+def headers_of(request: Request) -> Callable[[Mapping[str, str]], None]:
+    """What takes headers for the answer of a request, whoever tells them."""
+    return partial(add_answer_headers, request)
+
+
+def note_answer_headers(scope: Scope, headers: Mapping[str, str]) -> None:
+    """As `add_answer_headers`, for what sits below requests."""
+    scope.setdefault("state", {}).setdefault(_KEY, {}).update(headers)
+
+
+class AnswerHeaders:
+    """ASGI middleware that puts them in."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see the ASGI specification."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(scope.get("state", {}).get(_KEY, {}))
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+"""Whatever an answer of the API holds, a browser that shows it runs and loads nothing."""
+
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""The docs pages start by a script and styles inside them; they show nothing that a request brought."""
+
+
+class ResponseHeaders:
+    """ASGI middleware: security headers on every answer, errors too; what a route has set stays.
+
+    Args:
+        app: The application behind.
+        has_origins: Web pages of other origins may use the answers.
+    """
+
+    def __init__(self, app: ASGIApp, *, has_origins: bool) -> None:
+        self.app = app
+        self.headers = {
+            "x-content-type-options": "nosniff",
+            "x-frame-options": "DENY",
+            "referrer-policy": "no-referrer",
+            "cross-origin-resource-policy": "cross-origin" if has_origins else "same-origin",
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see the ASGI specification."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path = scope["path"]
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._add(path, MutableHeaders(scope=message))
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+    def _add(self, path: str, headers: MutableHeaders) -> None:
+        for name, value in self.headers.items():
+            headers.setdefault(name, value)
+        headers.setdefault("content-security-policy", DOCS_POLICY if is_docs(path) else API_POLICY)
+        if not path.startswith(DOCS_ASSETS):
+            # An answer with a tag may be kept, but by its client alone, and is asked for again.
+            headers.setdefault("cache-control", "private, no-cache" if "etag" in headers else "no-store")

@@ -1,0 +1,257 @@
+"""What every request passes on its way to a route, outermost last; the proxies before it.
+
+`X-Forwarded-For` is a list to which each proxy adds the address that it was called from. Only what a trusted proxy
+added is true, so the list is read from the right until an address is no trusted proxy's. The other headers are lists
+only where several proxies add to them; the same place from the right counts.
+
+Some proxies take the prefix away before they pass a request on, others leave it; both are understood. Between the two
+layers a path is what it is without a prefix, so that no layer has to think of it. The router gets it with the prefix,
+as ASGI has it.
+"""
+
+from collections.abc import Collection, Sequence
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from voice_stack.core.http.access import AccessRules, AllowedHosts, ApiKeys, CrossSiteGuard, Exemption, is_loopback
+from voice_stack.core.http.context import (
+    DOCS_ASSETS,
+    DOCS_PATHS,
+    HEALTH_PATHS,
+    AnswerHeaders,
+    RequestContext,
+    ResponseHeaders,
+)
+from voice_stack.core.http.keys import KeyFile, KeyRing, KeyScope
+from voice_stack.core.http.limits import Allowance, RequestLimits, RequestTime, UploadTimes
+from voice_stack.core.http.serving import StopGate, Stopping
+from voice_stack.core.settings import CoreSettings
+from voice_stack.core.system.addresses import HostName, Networks, parse_address, parse_networks
+from voice_stack.core.telemetry.requests import RequestTelemetry
+
+_SECURE = {("http", "https"): "https", ("http", "http"): "http", ("websocket", "https"): "wss"}
+_SECURE |= {("websocket", "http"): "ws", ("websocket", "wss"): "wss", ("websocket", "ws"): "ws"}
+"""Type of the connection and `X-Forwarded-Proto` -> scheme."""
+
+
+class TrustedProxies:
+    """ASGI middleware: client, scheme and `Host` as the trusted proxies saw them; from others the headers mean nothing.
+
+    Args:
+        app: The application behind.
+        proxies: Whose headers are believed.
+    """
+
+    def __init__(self, app: ASGIApp, proxies: Networks) -> None:
+        self.app = app
+        self.proxies = proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see the ASGI specification."""
+        if scope["type"] != "lifespan" and self.proxies.holds(_peer(scope)):
+            self._apply(scope, Headers(scope=scope))
+        await self.app(scope, receive, send)
+
+    def _apply(self, scope: Scope, headers: Headers) -> None:
+        client, hops = find_client(_split(headers, "x-forwarded-for"), self.proxies)
+        if client is not None:
+            scope["client"] = (client, 0)
+        proto = _pick(_split(headers, "x-forwarded-proto"), hops).lower()
+        scope["scheme"] = _SECURE.get((scope["type"], proto), scope["scheme"])
+        host = _pick(_split(headers, "x-forwarded-host"), hops)
+        if HostName.parse(host) is not None:
+            MutableHeaders(scope=scope)["host"] = host
+
+
+def find_client(addresses: Sequence[str], proxies: Networks) -> tuple[str | None, int]:
+    """The client among the addresses of `X-Forwarded-For`.
+
+    Args:
+        addresses: As they stand there, the nearest last.
+        proxies: Whose entries are believed.
+
+    Returns:
+        The client's address, None if the nearest entry is no address; and how many entries were read, at least 1.
+    """
+    client: str | None = None
+    for hops, entry in enumerate(reversed(addresses), start=1):
+        address = parse_address(_without_port(entry))
+        if address is None:
+            # What a proxy could not tell is no reason to believe what stands left of it.
+            return client, max(hops - 1, 1)
+        client = str(address)
+        if not proxies.holds(client):
+            return client, hops
+    return client, max(len(addresses), 1)
+
+
+def _without_port(entry: str) -> str:
+    """`192.0.2.1:4711` and `[2001:db8::1]:4711` have ports, `2001:db8::1` has none."""
+    if entry.startswith("["):
+        return entry.partition("]")[0].removeprefix("[")
+    return entry.partition(":")[0] if entry.count(":") == 1 else entry
+
+
+def _split(headers: Headers, name: str) -> list[str]:
+    return [part.strip() for value in headers.getlist(name) for part in value.split(",")]
+
+
+def _pick(values: Sequence[str], hops: int) -> str:
+    """The value that belongs to the client; empty if there is none."""
+    return values[-min(hops, len(values))] if values else ""
+
+
+def _peer(scope: Scope) -> str | None:
+    client = scope.get("client")
+    return client[0] if client else None
+
+
+class RootPathTaker:
+    """ASGI middleware, outermost: takes the prefix from the path, if it is there.
+
+    A path that is the prefix alone is taken for a route of that name: Bazarr's `/asr` on a server below `/asr`.
+
+    Args:
+        app: The application behind.
+        root_path: The prefix, as `/asr`.
+    """
+
+    def __init__(self, app: ASGIApp, root_path: str) -> None:
+        self.app = app
+        self.root_path = root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see the ASGI specification."""
+        if scope["type"] != "lifespan":
+            scope["root_path"] = self.root_path
+            if scope["path"].startswith(f"{self.root_path}/"):
+                scope["path"] = scope["path"].removeprefix(self.root_path)
+        await self.app(scope, receive, send)
+
+
+class RootPathGiver:
+    """ASGI middleware, innermost: gives the path its prefix back while the router works."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see the ASGI specification."""
+        path = scope.get("path")
+        if path is None:
+            await self.app(scope, receive, send)
+            return
+        scope["path"] = scope.get("root_path", "") + path
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            scope["path"] = path
+
+
+LIMIT_HEADERS = (
+    "retry-after",
+    "x-queue-wait-s",
+    "x-queue-jobs",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-requests",
+)
+"""Headers of answers that tell clients of limits."""
+
+
+def add_limit_layers(
+    app: FastAPI, settings: CoreSettings, stopping: Stopping, held_paths: Collection[str] = ()
+) -> None:
+    """From the inside out: times of work and uploads, limits of callers, the stop of the server.
+
+    Args:
+        app: The application.
+        settings: Its settings.
+        stopping: How far its stop is.
+        held_paths: Paths whose requests are held as long as they take, and never refused for being many.
+    """
+    own_paths = {"/", "/status", "/metrics", f"{settings.api_v1_str}/status"}
+    unlimited = HEALTH_PATHS | DOCS_PATHS | own_paths | set(held_paths)
+
+    def is_limited(path: str) -> bool:
+        return path not in unlimited and not path.startswith(DOCS_ASSETS)
+
+    if settings.request_timeout_s:
+        app.add_middleware(RequestTime, limit_s=settings.request_timeout_s, is_limited=is_limited)
+    app.add_middleware(
+        UploadTimes,
+        idle_s=settings.upload_timeout_s,
+        min_bytes_per_s=settings.upload_min_bytes_per_s,
+        stopping=stopping,
+    )
+    default = Allowance(settings.requests_per_minute_per_client, settings.requests_at_once_per_client)
+    app.add_middleware(RequestLimits, default=default, is_limited=is_limited)
+    app.add_middleware(StopGate, stopping=stopping)
+    app.add_middleware(AnswerHeaders)
+
+
+EXPOSED_HEADERS = (
+    "x-request-id",
+    "x-ignored-fields",
+    "x-fallback",
+    "x-fallback-model",
+    "x-cache",
+    "x-captions",
+    "etag",
+    *LIMIT_HEADERS,
+)
+"""Headers of answers that a web page of another origin may read."""
+
+
+def add_layers(
+    app: FastAPI,
+    settings: CoreSettings,
+    server: KeyScope,
+    exemption: Exemption,
+    *,
+    stopping: Stopping,
+    held_paths: Collection[str],
+) -> None:
+    """From the inside out: limits, who may do what, CORS (preflights need no key, a 401 can be read), names, log.
+
+    Args:
+        app: The application.
+        settings: Its settings.
+        server: `asr` or `tts`, the scope of its work.
+        exemption: Who needs no key for what.
+        stopping: How far the server's stop is.
+        held_paths: Paths whose requests are held as long as they take, and never refused for being many.
+
+    Raises:
+        ConfigurationError: The file of keys cannot be read.
+    """
+    ring = KeyRing(settings.api_keys, KeyFile(settings.api_keys_file))
+    app.add_middleware(RootPathGiver)
+    add_limit_layers(app, settings, stopping, held_paths)
+    app.add_middleware(CrossSiteGuard, origins=settings.cors_origins)
+    app.add_middleware(ApiKeys, ring=ring, rules=AccessRules(settings, server), exemption=exemption)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_credentials="*" not in settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED_HEADERS,
+        )
+    app.add_middleware(
+        AllowedHosts,
+        names=settings.allowed_hosts,
+        own_name=settings.host,
+        is_guarded=lambda: is_loopback(settings) and not ring.is_needed,
+    )
+    app.add_middleware(RequestContext)
+    app.add_middleware(RequestTelemetry)
+    app.add_middleware(ResponseHeaders, has_origins=bool(settings.cors_origins))
+    if settings.root_path:
+        app.add_middleware(RootPathTaker, root_path=settings.root_path)
+    if settings.trusted_proxies:
+        app.add_middleware(TrustedProxies, proxies=parse_networks(settings.trusted_proxies))

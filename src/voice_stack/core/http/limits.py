@@ -1,0 +1,343 @@
+"""How often, how much at once and how long: one key or address, one upload, one request."""
+
+import asyncio
+import ipaddress
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from voice_stack.core.errors import RequestTimeoutError, ShuttingDownError, TooManyRequestsError, WorkTimeoutError
+from voice_stack.core.http.context import note_answer_headers
+from voice_stack.core.http.serving import REASON, Stopping
+
+MINUTE_S = 60.0
+
+
+@dataclass(slots=True)
+class TokenBucket:
+    """One caller's requests of the last minute. Times are seconds on any steady clock, the same for all calls.
+
+    Attributes:
+        limit: Requests a minute, above 0.
+        tokens: Requests that may come at once, as of `filled_at`.
+        filled_at: When that was.
+    """
+
+    limit: int
+    tokens: float
+    filled_at: float
+
+    def take(self, now: float) -> bool:
+        """Take a token; false if there is none."""
+        self._fill(now)
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until there is a token."""
+        self._fill(now)
+        return max(0.0, 1 - self.tokens) * MINUTE_S / self.limit
+
+    def reset_s(self, now: float) -> float:
+        """Seconds until the bucket is full."""
+        self._fill(now)
+        return (self.limit - self.tokens) * MINUTE_S / self.limit
+
+    def _fill(self, now: float) -> None:
+        self.tokens = min(float(self.limit), self.tokens + (now - self.filled_at) * self.limit / MINUTE_S)
+        self.filled_at = now
+
+
+MAX_CALLERS = 10_000
+IPV6_PREFIX = 64
+"""One customer of a provider has at least so large a network: a single IPv6 address says nothing."""
+
+
+class LimitedKey(Protocol):
+    """What an API key says of its limits; None: those of the server."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def requests_per_minute(self) -> int | None: ...
+
+    @property
+    def jobs_at_once(self) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What somebody may do; 0: as much as they like."""
+
+    per_minute: int = 0
+    at_once: int = 0
+
+
+@dataclass(slots=True)
+class Usage:
+    """What one caller does: a bucket where requests are counted by the minute, and how many are open."""
+
+    bucket: TokenBucket | None = None
+    open: int = 0
+
+
+@dataclass(slots=True)
+class Callers:
+    """Usage by caller; the one that has been quiet for longest is forgotten when the table is full."""
+
+    max_callers: int = MAX_CALLERS
+    _usage: OrderedDict[str, Usage] = field(default_factory=OrderedDict)
+
+    def __len__(self) -> int:
+        return len(self._usage)
+
+    def find(self, caller: str, per_minute: int, now: float) -> Usage:
+        """The usage of a caller, with a bucket for so many requests a minute if not 0."""
+        usage = self._usage.setdefault(caller, Usage())
+        self._usage.move_to_end(caller)
+        if per_minute and (usage.bucket is None or usage.bucket.limit != per_minute):
+            usage.bucket = TokenBucket(per_minute, float(per_minute), now)
+        while len(self._usage) > self.max_callers:
+            self._usage.popitem(last=False)
+        return usage
+
+
+def name_client(host: str) -> str:
+    """How a client is counted: an IPv4 address by itself, an IPv6 address by its network of 64 bits."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False))
+    return str(address)
+
+
+def name_caller(scope: Scope) -> str:
+    """Who sent a request, where all that one caller has is counted together: by key, or by address without keys."""
+    key: LimitedKey | None = scope.get("state", {}).get("api_key")
+    client = scope.get("client")
+    if key is not None:
+        return f"key {key.name}"
+    return f"client {name_client(client[0])}" if client else "client unknown"
+
+
+AT_ONCE_RETRY_S = 2.0
+"""When one of several open requests ends nobody knows; their clients have that much patience."""
+
+
+class RequestLimits:
+    """ASGI middleware: 429 for who asks too often or too much at once.
+
+    Must be inside of what checks keys and knows the true client: it reads `scope["state"]["api_key"]` and
+    `scope["client"]`. A limit of the key counts for all who have it; where a key has none, the address counts.
+
+    Args:
+        app: The application behind.
+        default: For every address.
+        is_limited: Whether a path is counted.
+    """
+
+    def __init__(self, app: ASGIApp, default: Allowance, is_limited: Callable[[str], bool]) -> None:
+        self.app, self.default, self.is_limited = app, default, is_limited
+        self.callers = Callers()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see the ASGI specification."""
+        if scope["type"] != "http" or not self.is_limited(scope["path"]):
+            await self.app(scope, receive, send)
+            return
+        rate_caller, per_minute, at_once_caller, at_once = self._limits_of(scope)
+        error = self._count(scope, rate_caller, per_minute) if per_minute else None
+        if error is None and at_once:
+            usage = self.callers.find(at_once_caller, 0, time.monotonic())
+            error = _check_open(usage, at_once)
+            if error is None:
+                await self._serve_counted(usage, scope, receive, send)
+                return
+        if error is None:
+            await self.app(scope, receive, send)
+        else:
+            await JSONResponse(error.body(), error.status, error.headers())(scope, receive, send)
+
+    async def _serve_counted(self, usage: Usage, scope: Scope, receive: Receive, send: Send) -> None:
+        usage.open += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            usage.open -= 1
+
+    def _limits_of(self, scope: Scope) -> tuple[str, int, str, int]:
+        """Who is counted for requests a minute, how many there may be; and both for requests at once."""
+        key: LimitedKey | None = scope.get("state", {}).get("api_key")
+        client = scope.get("client")
+        by_address = f"client {name_client(client[0])}" if client else "client unknown"
+        rate, rate_of = self.default.per_minute, by_address
+        at_once, at_once_of = self.default.at_once, by_address
+        if key is not None and key.requests_per_minute is not None:
+            rate, rate_of = key.requests_per_minute, f"key {key.name}"
+        if key is not None and key.jobs_at_once is not None:
+            at_once, at_once_of = key.jobs_at_once, f"key {key.name}"
+        return rate_of, rate, at_once_of, at_once
+
+    def _count(self, scope: Scope, caller: str, per_minute: int) -> TooManyRequestsError | None:
+        now = time.monotonic()
+        bucket = self.callers.find(caller, per_minute, now).bucket
+        assert bucket is not None
+        is_taken = bucket.take(now)
+        headers = {
+            "x-ratelimit-limit-requests": str(per_minute),
+            "x-ratelimit-remaining-requests": str(math.floor(bucket.tokens)),
+            "x-ratelimit-reset-requests": tell_duration(bucket.reset_s(now)),
+        }
+        note_answer_headers(scope, headers)
+        if is_taken:
+            return None
+        wait_s = bucket.wait_s(now)
+        return TooManyRequestsError(
+            f"Rate limit reached on requests per min (RPM): Limit {per_minute}. Please try again in "
+            f"{tell_duration(wait_s)}.",
+            retry_after_s=wait_s,
+        )
+
+
+def _check_open(usage: Usage, at_once: int) -> TooManyRequestsError | None:
+    if usage.open < at_once:
+        return None
+    return TooManyRequestsError(
+        f"Too many requests at once: {usage.open} are open, {at_once} may be. Try again when one of them is over.",
+        retry_after_s=AT_ONCE_RETRY_S,
+        code="too_many_open_requests",
+    )
+
+
+def tell_duration(seconds: float) -> str:
+    """A time as OpenAI writes it in its rate limit headers: `120ms`, `1s`, `6m0s`."""
+    milliseconds = math.ceil(seconds * 1000)
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds / 1000, 60)
+    return f"{int(minutes)}m{rest:g}s" if minutes else f"{rest:g}s"
+
+
+class UploadTimes:
+    """ASGI middleware: 408 for a body that stops in the middle, or is too slow on the whole; 503 when the server stops.
+
+    Only time counts in which the server waits for the client.
+
+    Args:
+        app: The application behind.
+        idle_s: Longest pause.
+        min_bytes_per_s: Least mean speed after the first `idle_s` of waiting; 0: none.
+        stopping: How far the stop of the server is.
+    """
+
+    def __init__(self, app: ASGIApp, idle_s: float, min_bytes_per_s: int, stopping: Stopping) -> None:
+        self.app, self.idle_s, self.min_bytes_per_s, self.stopping = app, idle_s, min_bytes_per_s, stopping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see the ASGI specification."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if _has_body(scope):
+            receive = _TimedBody(receive, self.idle_s, self.min_bytes_per_s, self.stopping).receive
+        await self.app(scope, receive, send)
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+class _TimedBody:
+    """The body of one request on its way in."""
+
+    def __init__(self, receive: Receive, idle_s: float, min_bytes_per_s: int, stopping: Stopping) -> None:
+        self._receive, self._idle_s, self._min_bytes_per_s, self._stopping = receive, idle_s, min_bytes_per_s, stopping
+        self.is_complete = False
+        self._waited_s = 0.0
+        self._size = 0
+
+    async def receive(self) -> Message:
+        """The next message; after the body, what comes takes its time.
+
+        Raises:
+            RequestTimeoutError: The body does not come, or too slowly.
+            ShuttingDownError: The server stops, and the rest of the body is still to come.
+        """
+        if self.is_complete:
+            return await self._receive()
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(self._idle_s) as timeout:
+                with self._stopping.ending(timeout):
+                    message = await self._receive()
+        except TimeoutError:
+            if self._stopping.refuses_work:
+                raise ShuttingDownError(REASON) from None
+            raise RequestTimeoutError(
+                f"No byte of the request body came for {self._idle_s:g} s; {self._size} bytes had arrived."
+            ) from None
+        self._waited_s += time.monotonic() - started
+        self._size += len(message.get("body", b""))
+        self.is_complete = message["type"] != "http.request" or not message.get("more_body", False)
+        self._check_speed()
+        return message
+
+    def _check_speed(self) -> None:
+        if self.is_complete or self._waited_s <= self._idle_s:
+            return
+        if self._size < self._min_bytes_per_s * self._waited_s:
+            raise RequestTimeoutError(
+                f"The request body comes too slowly: {self._size} bytes in {self._waited_s:.0f} s; "
+                f"{self._min_bytes_per_s} bytes a second is the least."
+            )
+
+
+class RequestTime:
+    """ASGI middleware: an end to requests that take too long; a stream that has begun is broken off.
+
+    Args:
+        app: The application behind.
+        limit_s: Longest time for a whole request.
+        is_limited: Whether a path is.
+    """
+
+    def __init__(self, app: ASGIApp, limit_s: float, is_limited: Callable[[str], bool]) -> None:
+        self.app, self.limit_s, self.is_limited = app, limit_s, is_limited
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see the ASGI specification."""
+        if scope["type"] != "http" or not self.is_limited(scope["path"]):
+            await self.app(scope, receive, send)
+            return
+        has_begun = False
+
+        async def note_and_send(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        error = WorkTimeoutError(f"The request took longer than {self.limit_s:g} s, which is the limit here.")
+        try:
+            async with asyncio.timeout(self.limit_s) as timeout:
+                await self.app(scope, receive, note_and_send)
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            if has_begun:
+                raise RuntimeError("the answer breaks off") from error
+            await JSONResponse(error.body(), error.status, error.headers())(scope, receive, send)

@@ -1,0 +1,243 @@
+"""A server that stops in order: not ready, no new work, running work done or handed back, then the end."""
+
+import asyncio
+import logging
+import math
+import multiprocessing
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from voice_stack.core.errors import ShuttingDownError
+from voice_stack.core.http.connections import ConnectionBounds, bounded_by
+from voice_stack.core.logging import log_event
+from voice_stack.core.settings import LimitSettings
+from voice_stack.core.system.memory import freeze_living_objects
+
+Close = Callable[[], Awaitable[None]]
+REASON = "the server is stopping"
+
+
+class Stopping:
+    """How far the stop is; lives on the event loop, one per application.
+
+    Attributes:
+        is_announced: `/ready` says so; requests are still taken.
+        refuses_work: New work is answered with 503.
+    """
+
+    def __init__(self) -> None:
+        self.is_announced = False
+        self.refuses_work = False
+        self._uploads = set[asyncio.Timeout]()
+        self._at_refusal: list[Close] = []
+        self._at_end: list[Close] = []
+
+    def at_refusal(self, close: Close) -> None:
+        """Have something closed when no more work is taken: what nobody waits for."""
+        self._at_refusal.append(close)
+
+    def at_end(self, close: Close) -> None:
+        """Have something closed when the time for running work is over; called in the order of this."""
+        self._at_end.append(close)
+
+    @contextmanager
+    def ending(self, upload: asyncio.Timeout) -> Iterator[None]:
+        """Let a wait for the rest of an upload be over when no more work is taken; at once if that is so already."""
+        if self.refuses_work:
+            upload.reschedule(0)
+        self._uploads.add(upload)
+        try:
+            yield
+        finally:
+            self._uploads.discard(upload)
+
+    def explain(self) -> str | None:
+        """Why the server is not ready; None unless it stops."""
+        return REASON if self.is_announced else None
+
+    def announce(self) -> None:
+        """Not ready from now on."""
+        self.is_announced = True
+
+    async def refuse_work(self) -> None:
+        """Take no more work, not even what is on its way; let go of what goes on in the next life of the server."""
+        self.announce()
+        self.refuses_work = True
+        for upload in self._uploads:
+            upload.reschedule(0)
+        await _close_all(self._at_refusal)
+
+    async def hand_back(self) -> None:
+        """End what is left: who waits for it is told. Harmless when done before."""
+        await self.refuse_work()
+        await _close_all(self._at_end)
+
+
+async def _close_all(closes: list[Close]) -> None:
+    while closes:
+        await closes.pop(0)()
+
+
+class StopGate:
+    """ASGI middleware: 503 for new work when the server stops; asking how things are goes on.
+
+    Args:
+        app: The application behind.
+        stopping: How far the stop is.
+    """
+
+    def __init__(self, app: ASGIApp, stopping: Stopping) -> None:
+        self.app, self.stopping = app, stopping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see the ASGI specification."""
+
+        async def send_closing(message: Message) -> None:
+            # Whoever is connected now must find another server for the next request.
+            if message["type"] == "http.response.start" and self.stopping.is_announced:
+                MutableHeaders(scope=message)["connection"] = "close"
+            await send(message)
+
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif self.stopping.refuses_work and scope["method"] == "POST":
+            error = ShuttingDownError(REASON)
+            await JSONResponse(error.body(), error.status, error.headers())(scope, receive, send_closing)
+        else:
+            await self.app(scope, receive, send_closing)
+
+
+WANTED_FILES = 65_536
+"""More is no use to one event loop; some systems offer a thousand million."""
+RESERVED_FILES = 128
+FILES_PER_CONNECTION = 2
+"""The connection, and the upload or the speech behind it."""
+
+
+def raise_file_limit() -> int | None:
+    """Raise the soft limit of open files as far as the hard one allows; returns it, None where there is none."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        return most
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def affordable_connections(wanted: int, file_limit: int | None) -> int:
+    """As many connections as are wanted, or as the open files allow."""
+    if file_limit is None:
+        return wanted
+    return max(1, min(wanted, (file_limit - RESERVED_FILES) // FILES_PER_CONNECTION))
+
+
+KEEP_ALIVE_S = 75
+POLL_S = 0.05
+LAST_ANSWERS_S = 2.0
+"""For the answers to requests whose work was handed back."""
+FORCED_STEP_S = 0.5
+FORCE_S = 3.0
+"""What does not end by itself so long after the second signal is ended."""
+
+_logger = logging.getLogger(__name__)
+
+
+class GracefulServer(uvicorn.Server):
+    """uvicorn's server with its stop in steps; a second signal ends it at once.
+
+    Args:
+        config: uvicorn's.
+        stopping: What the application does in each step.
+        delay_s: How long requests are still taken after the signal.
+        grace_s: How long running requests may then take.
+    """
+
+    def __init__(self, config: uvicorn.Config, stopping: Stopping, *, delay_s: float, grace_s: float) -> None:
+        super().__init__(config)
+        self._stopping, self._delay_s, self._grace_s = stopping, delay_s, grace_s
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin the stop at the first signal, force it at the second."""
+        if self.should_exit and not self.force_exit:
+            self.force_exit = True
+            watch = threading.Timer(FORCE_S, os._exit, (1,))
+            watch.daemon = True
+            watch.start()
+        super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start; what is in memory then stays as long as the server."""
+        await super().startup(sockets)
+        freeze_living_objects()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop in steps; the listening socket stays open till the last, so that everybody gets an answer."""
+        self._stopping.announce()
+        await self._wait(self._delay_s, lambda: False)
+        await self._run(self._stopping.refuse_work())
+        await self._wait(self._grace_s, lambda: not self.server_state.tasks)
+        if self.server_state.tasks and not self.force_exit:
+            log_event(_logger, logging.WARNING, "requests are handed back", requests=len(self.server_state.tasks))
+        await self._run(self._stopping.hand_back())
+        await self._wait(LAST_ANSWERS_S, lambda: not self.server_state.tasks)
+        if self.force_exit:
+            for process in multiprocessing.active_children():
+                process.kill()
+        await super().shutdown(sockets)
+
+    async def _wait(self, limit_s: float, is_over: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + limit_s
+        while not (self.force_exit or is_over()) and time.monotonic() < deadline:  # noqa: ASYNC110 - a signal sets it
+            await asyncio.sleep(POLL_S)
+
+    async def _run(self, step: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(step)
+        await self._wait(math.inf, task.done)
+        # Also a stop that is forced tells those who wait, if that is done in a moment.
+        await asyncio.wait({task}, timeout=FORCED_STEP_S)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=self.force_exit)
+
+
+def build_server(app: object, stopping: Stopping, settings: LimitSettings) -> GracefulServer:
+    """The server for an application, with its bounds on connections.
+
+    Args:
+        app: The ASGI application.
+        stopping: That of the application.
+        settings: Those of the server.
+    """
+    bounds = ConnectionBounds(
+        affordable_connections(settings.max_connections, raise_file_limit()),
+        settings.header_timeout_s,
+        settings.reader_timeout_s,
+        settings.upload_min_bytes_per_s,
+    )
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        http=bounded_by(bounds),
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        server_header=False,
+        # Of proxies only those of TRUSTED_PROXIES are believed, by a layer of our own.
+        proxy_headers=False,
+    )
+    return GracefulServer(config, stopping, delay_s=settings.shutdown_delay_s, grace_s=settings.shutdown_grace_s)

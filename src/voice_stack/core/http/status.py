@@ -1,0 +1,285 @@
+"""What operators look at: `/status` for people and scripts, `/metrics` for Prometheus."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import psutil
+from fastapi import APIRouter, FastAPI, Request, Response
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from voice_stack.core.settings import CoreSettings, LimitSettings
+from voice_stack.core.telemetry.labels import find_engine_labels
+from voice_stack.core.telemetry.registry import ENGINE, REGISTRY
+
+_MIB = 1 << 20
+
+
+class EngineStatus(BaseModel):
+    """One engine and its process."""
+
+    model_config = ConfigDict(extra="allow")
+
+    engine: str = Field(description="Engine and model, as `faster-whisper/base`.")
+    state: str = Field(description="`stopped`, `starting`, `ready` or `stopping`.")
+    pid: int | None = Field(None, description="Id of its process; null while it has none.")
+    jobs_running: int = Field(description="Jobs that it works on.")
+    jobs_waiting: int = Field(description="Jobs that wait for it.")
+    queue_s: float | None = Field(None, description="Seconds a new job would wait; null while not known.")
+    speed: float | None = Field(
+        None, description="Measured seconds of work for a second of audio; null while not known."
+    )
+    memory_mb: float = Field(0.0, description="Memory of its process in MiB, measured every few seconds.")
+    gpu_memory_mb: float = Field(0.0, description="Its memory on the GPU in MiB.")
+    error: str | None = Field(None, description="Why its model does not load.")
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """Engine and model as its metrics name them."""
+        return find_engine_labels(self.engine)
+
+
+class QueueStatus(BaseModel):
+    """All engines together."""
+
+    jobs_running: int = Field(description="Jobs that are worked on.")
+    jobs_waiting: int = Field(description="Jobs that wait.")
+    seconds: float | None = Field(description="Longest wait of a new job at an engine; null while not known.")
+
+
+class MemoryStatus(BaseModel):
+    """Memory in MiB; budgets are 0 where there is no limit."""
+
+    model_config = ConfigDict(extra="allow")
+
+    server_mb: float = Field(description="Resident memory of the process that answers requests.")
+    models_mb: float = Field(0.0, description="Memory of all engine processes.")
+    budget_mb: float = Field(0.0, description="What they may have.")
+    gpu_models_mb: float = Field(0.0, description="Their memory on the GPU.")
+    gpu_budget_mb: float = Field(0.0, description="What they may have there.")
+
+
+class CacheStatus(BaseModel):
+    """What the cache had for requests since the start."""
+
+    model_config = ConfigDict(extra="allow")
+
+    hits: int = Field(description="Requests whose result was there.")
+    joined: int = Field(description="Requests that joined equal work under way.")
+    misses: int = Field(description="Requests whose result was made.")
+
+
+class ServerStatus(BaseModel):
+    """What a server is doing."""
+
+    model_config = ConfigDict(extra="allow")
+
+    version: str = Field(description="Of Voice Stack.")
+    server: str = Field(description="`asr` or `tts`.")
+    uptime_s: float = Field(description="Seconds since its start.")
+    ready: bool = Field(description="Whether it takes work; as `/ready` says.")
+    reason: str | None = Field(description="Why not.")
+    model: str | None = Field(None, description="The default model.")
+    engines: list[EngineStatus] = Field(default_factory=list, description="Every engine that was used.")
+    queue: QueueStatus
+    memory: MemoryStatus
+    limits: dict[str, JsonValue] = Field(description="Settings that bound the work that is taken.")
+    cache: CacheStatus | None = Field(None, description="Of speech (TTS), of films (ASR).")
+    connections: int | None = Field(description="Open connections of clients; null where not known.")
+
+
+def read_engines(entries: object) -> list[EngineStatus]:
+    """The engines of a server.
+
+    Args:
+        entries: Mappings as `EngineHost.status` makes them.
+    """
+    return [EngineStatus.model_validate(entry) for entry in entries] if isinstance(entries, Sequence) else []
+
+
+def describe_server(
+    identity: Mapping[str, str],
+    settings: LimitSettings,
+    facts: Mapping[str, object],
+    reason: str | None,
+    connections: int | None,
+    started_at: float,
+) -> ServerStatus:
+    """Put the status together.
+
+    Args:
+        identity: `server` and `version`.
+        settings: Those of the server.
+        facts: What the server says of itself: `model`, `engines`, `memory`, `cache` and what else it likes.
+        reason: Why it cannot work yet; None when it can.
+        connections: Open connections, None where not known.
+        started_at: By `time.monotonic`.
+    """
+    engines = read_engines(facts.get("engines", ()))
+    known_waits = [engine.queue_s for engine in engines if engine.queue_s is not None]
+    queue = QueueStatus(
+        jobs_running=sum(engine.jobs_running for engine in engines),
+        jobs_waiting=sum(engine.jobs_waiting for engine in engines),
+        seconds=max(known_waits, default=None),
+    )
+    models = facts.get("memory")
+    memory = {**(models if isinstance(models, Mapping) else {}), "server_mb": _resident_mb()}
+    bounds = {name for name in type(settings).model_fields if name.startswith("max_")}
+    limits = settings.model_dump(mode="json", include=bounds | set(LimitSettings.model_fields))
+    known: dict[str, object] = {
+        **identity,
+        "uptime_s": round(time.monotonic() - started_at, 1),
+        "ready": reason is None,
+        "reason": reason,
+        "queue": queue,
+        "memory": memory,
+        "limits": limits,
+        "connections": connections,
+    }
+    return ServerStatus.model_validate({**facts, **known, "engines": [engine.model_dump() for engine in engines]})
+
+
+def _resident_mb() -> float:
+    return round(float(psutil.Process().memory_info().rss) / _MIB, 1)
+
+
+BYTES_PER_MB = 1 << 20
+
+
+def render_metrics(
+    accept: str, engines: Sequence[EngineStatus], connections: int | None, *, is_ready: bool
+) -> tuple[bytes, str]:
+    """The metrics in the form that a scraper accepts; takes milliseconds, so not on the event loop.
+
+    Args:
+        accept: The request's `Accept`: Prometheus's text, or OpenMetrics, which carries exemplars.
+        engines: As they are now.
+        connections: Open connections of clients, None where not known.
+        is_ready: Whether the server takes work, as `/ready` says.
+
+    Returns:
+        The body and its media type.
+    """
+    encode, media_type = choose_encoder(accept)
+    whole = CollectorRegistry()
+    whole.register(_Present(engines, connections, is_ready=is_ready))
+    whole.register(_Counted())
+    return encode(whole), media_type
+
+
+class _Counted(Collector):
+    """Everything that is counted as it happens."""
+
+    def collect(self) -> Iterable[Metric]:
+        return REGISTRY.collect()
+
+
+class _Present(Collector):
+    """What is asked for when somebody looks."""
+
+    def __init__(self, engines: Sequence[EngineStatus], connections: int | None, *, is_ready: bool) -> None:
+        self._engines, self._connections, self._is_ready = engines, connections, is_ready
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("voice_stack_ready", "Whether the server takes work: 1 or 0.", value=self._is_ready)
+        if self._connections is not None:
+            yield GaugeMetricFamily(
+                "voice_stack_open_connections", "Open connections of clients.", value=self._connections
+            )
+        memory = self._bytes(engine.memory_mb for engine in self._engines)
+        yield self._gauge("voice_stack_engine_memory_bytes", "Memory of engine processes.", memory)
+        gpu_memory = self._bytes(engine.gpu_memory_mb for engine in self._engines)
+        yield self._gauge("voice_stack_engine_gpu_memory_bytes", "Their memory on GPUs.", gpu_memory)
+        yield self._gauge(
+            "voice_stack_queue_seconds", "How long a new job would wait, at the measured speed.", self._queue()
+        )
+        yield _family("voice_stack_engine_jobs", "Jobs by what they do.", (*ENGINE, "state"), self._jobs())
+        yield _family("voice_stack_engine_processes", "Engines by state.", (*ENGINE, "state"), self._states())
+
+    @staticmethod
+    def _gauge(name: str, text: str, samples: Mapping[tuple[str, ...], float]) -> GaugeMetricFamily:
+        return _family(name, text, ENGINE, samples)
+
+    def _bytes(self, mebibytes: Iterable[float]) -> dict[tuple[str, ...], float]:
+        # Replicas of one engine are one series.
+        labels = (engine.labels for engine in self._engines)
+        return _add_up((name, value * BYTES_PER_MB) for name, value in zip(labels, mebibytes, strict=True))
+
+    def _queue(self) -> dict[tuple[str, ...], float]:
+        """Of replicas the shortest: a new job goes there."""
+        waits: dict[tuple[str, ...], float] = {}
+        for engine in self._engines:
+            if engine.queue_s is not None:
+                waits[engine.labels] = min(engine.queue_s, waits.get(engine.labels, engine.queue_s))
+        return waits
+
+    def _jobs(self) -> dict[tuple[str, ...], float]:
+        running = (((*engine.labels, "running"), engine.jobs_running) for engine in self._engines)
+        waiting = (((*engine.labels, "waiting"), engine.jobs_waiting) for engine in self._engines)
+        return _add_up([*running, *waiting])
+
+    def _states(self) -> dict[tuple[str, ...], float]:
+        return _add_up(((*engine.labels, engine.state), 1) for engine in self._engines)
+
+
+def _add_up(pairs: Iterable[tuple[tuple[str, ...], float]]) -> dict[tuple[str, ...], float]:
+    sums: defaultdict[tuple[str, ...], float] = defaultdict(float)
+    for labels, value in pairs:
+        sums[labels] += value
+    return sums
+
+
+def _family(name: str, text: str, labels: Sequence[str], samples: Mapping[tuple[str, ...], float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for values, value in samples.items():
+        family.add_metric(values, value)
+    return family
+
+
+def observation_routes(
+    settings: CoreSettings,
+    identity: Mapping[str, str],
+    readiness: Callable[[], str | None],
+    status: Callable[[], Mapping[str, object]],
+) -> APIRouter:
+    """The routes, not below the API prefix.
+
+    Args:
+        settings: Those of the server.
+        identity: `server` and `version`.
+        readiness: Why the server cannot work yet; None when it can.
+        status: What the server says of itself, as `describe_server` takes it.
+    """
+    router = APIRouter(tags=["server"])
+    started_at = time.monotonic()
+
+    async def show_status(request: Request) -> ServerStatus:
+        """What the server is doing: engines, queue, memory, limits, cache."""
+        return describe_server(identity, settings, status(), readiness(), _count_connections(request.app), started_at)
+
+    router.add_api_route("/status", show_status, methods=["GET"])
+    if settings.api_v1_str:
+        router.add_api_route(f"{settings.api_v1_str}/status", show_status, methods=["GET"], name="status")
+
+    async def show_metrics(request: Request) -> Response:
+        """The metrics of this server for Prometheus, as text or as OpenMetrics."""
+        # What lives on the event loop is asked here; putting it into text takes milliseconds, so a thread does.
+        engines, connections = read_engines(status().get("engines", ())), _count_connections(request.app)
+        accept, is_ready = request.headers.get("accept", ""), readiness() is None
+        body, media_type = await asyncio.to_thread(render_metrics, accept, engines, connections, is_ready=is_ready)
+        return Response(body, headers={"content-type": media_type})
+
+    router.add_api_route("/metrics", show_metrics, methods=["GET"], response_class=Response)
+    return router
+
+
+def _count_connections(app: FastAPI) -> int | None:
+    """Open connections of clients; None where the server that runs the application does not tell."""
+    count = getattr(app.state, "count_connections", None)
+    return int(count()) if callable(count) else None

@@ -1,0 +1,154 @@
+"""Streamed answers: they clean up, say something while nothing happens, and end when nobody listens."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from logging import getLogger
+from typing import TypeVar
+
+from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope, Send
+
+from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.telemetry.registry import count_error
+
+
+class OwningStreamingResponse(StreamingResponse):
+    """A stream together with what it needs to stay open; all of it is closed when the response is over.
+
+    A generator's own `finally` is not enough: a client that leaves before the first byte means it never begins.
+
+    Args:
+        content: The body, piece by piece.
+        owned: Closed at the end, however that comes.
+        media_type: As sent in `Content-Type`.
+        headers: Further headers.
+    """
+
+    def __init__(
+        self,
+        content: AsyncIterable[bytes],
+        owned: AsyncExitStack,
+        *,
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(content, media_type=media_type, headers=headers)
+        self._owned = owned
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._owned:
+            await super().__call__(scope, receive, send)
+
+
+T = TypeVar("T")
+
+
+async def finish_unless_disconnected(request: Request, work: Coroutine[object, object, T]) -> T:
+    """Run `work` to its end, or cancel it as soon as the client goes away.
+
+    Args:
+        request: The request the work is for; its body has been read to the end.
+        work: What to run.
+
+    Returns:
+        The result of `work`.
+
+    Raises:
+        ClientDisconnect: The client is gone; `work` has been cancelled and has ended.
+    """
+    task = asyncio.create_task(work)
+    watch = asyncio.create_task(_wait_for_disconnect(request))
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        watch.result()
+        raise ClientDisconnect
+    finally:
+        task.cancel()
+        watch.cancel()
+        await asyncio.gather(task, watch, return_exceptions=True)
+
+
+async def _wait_for_disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+logger = getLogger(__name__)
+
+PING = b": ping\n\n"
+"""A comment of the event stream format: every parser skips it."""
+
+
+class KeptAliveEvents:
+    """Encoded events with comments in their pauses; an error that comes late becomes an event.
+
+    Args:
+        events: What is sent; at least one.
+        ping_interval_s: Longest pause.
+        encode_error: The event for a failure after the status went out.
+    """
+
+    def __init__(
+        self,
+        events: AsyncGenerator[bytes, None],
+        *,
+        ping_interval_s: float,
+        encode_error: Callable[[VoiceStackError], bytes],
+    ) -> None:
+        self._events = events
+        self._ping_interval_s = ping_interval_s
+        self._encode_error = encode_error
+        self._pending: asyncio.Task[bytes | None] | None = None
+
+    async def wait_for_first(self, request: Request, patience_s: float) -> None:
+        """Wait for the first event, so that a failure before it is an answer of its own; not longer than `patience_s`.
+
+        Raises:
+            VoiceStackError: There will be no event; the status has not been sent yet.
+            ClientDisconnect: The client is gone.
+        """
+        pending = self._next()
+        await finish_unless_disconnected(request, asyncio.wait({pending}, timeout=patience_s))
+        if pending.done():
+            pending.result()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The events. After a wait without one a comment comes first: it carries the headers to the client."""
+        if self._pending is not None and not self._pending.done():
+            yield PING
+        while True:
+            pending = self._next()
+            if not (await asyncio.wait({pending}, timeout=self._ping_interval_s))[0]:
+                yield PING
+                continue
+            self._pending = None
+            try:
+                event = pending.result()
+            except VoiceStackError as error:
+                logger.warning("stream ends with an error: %s", error)
+                count_error(error)
+                yield self._encode_error(error)
+                return
+            if event is None:
+                return
+            yield event
+
+    async def aclose(self) -> None:
+        """Stop whatever makes the events."""
+        if self._pending is not None:
+            self._pending.cancel()
+            await asyncio.gather(self._pending, return_exceptions=True)
+        await self._events.aclose()
+
+    def _next(self) -> "asyncio.Task[bytes | None]":
+        """The task that waits for the next event: one at a time, it outlives the pauses."""
+        if self._pending is None:
+            self._pending = asyncio.create_task(self._take())
+        return self._pending
+
+    async def _take(self) -> bytes | None:
+        return await anext(self._events, None)

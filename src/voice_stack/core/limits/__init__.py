@@ -1,1 +1,0 @@
-"""Limits of requests and connections: how many, how fast, how long."""

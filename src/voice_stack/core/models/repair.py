@@ -1,0 +1,90 @@
+"""Models whose files are damaged: found out when they do not load, named, and fetched again where that can be done."""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from voice_stack.core.errors import ModelLoadError, ModelNotFoundError
+from voice_stack.core.logging import log_event
+from voice_stack.core.models.files import FileCheck
+from voice_stack.core.models.store import ModelStore
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+VERIFY_VARIABLE = "VOICE_STACK_VERIFY_MODELS"
+"""Where it is set, every model is read and checked before it is loaded."""
+
+
+def load_model(store: ModelStore, name: str, load: Callable[[Path], T]) -> T:
+    """Load a model; if that fails and its files are not what they were, fetch them again and load it once more.
+
+    Args:
+        store: Where models are.
+        name: The model.
+        load: Loads what lies in the folder, or the file.
+
+    Raises:
+        ModelNotFoundError: Nothing has that name, or no source has it.
+        ModelLoadError: It does not load; the message names damaged files.
+    """
+    try:
+        folder = store.resolve(name)
+        if os.environ.get(VERIFY_VARIABLE):
+            _mend(store, name, "an earlier process died while it loaded the model")
+        return load(folder)
+    except ModelLoadError as error:
+        if not _mend(store, name, error.message):
+            raise
+        return load(store.resolve(name))
+
+
+def verify_before_loading() -> None:
+    """In this process a model is read and checked before it is loaded: native code may die of damaged files."""
+    os.environ[VERIFY_VARIABLE] = "1"
+
+
+def _mend(store: ModelStore, name: str, reason: str) -> bool:
+    """Fetch a model again if its files are damaged; False if they are not.
+
+    Raises:
+        ModelLoadError: They are, and cannot be fetched; the message names them.
+    """
+    names = ", ".join(check.name for check in _check(store, name) if not check.intact)
+    if not names:
+        return False
+    log_event(logger, logging.ERROR, "model files are damaged", model=name, files=names, reason=reason)
+    if not store.repair(name):
+        raise ModelLoadError(
+            f"model {name!r}: damaged files: {names} in {store.path(name)}; they cannot be fetched again from here. "
+            f"Remove it with: voice-stack models remove {name}"
+        )
+    log_event(logger, logging.WARNING, "damaged model was fetched again", model=name)
+    return True
+
+
+def _check(store: ModelStore, name: str) -> tuple[FileCheck, ...]:
+    try:
+        return store.verify(name)
+    except ModelNotFoundError:
+        return ()
+
+
+def require_models(store: ModelStore, model: str, fallback: str) -> None:
+    """Do nothing if a server can work: with its model, or else with its fall-back model.
+
+    Raises:
+        ModelNotFoundError: It cannot.
+    """
+    if fallback:
+        store.require(fallback)
+    try:
+        store.require(model)
+    except ModelNotFoundError as error:
+        if not fallback:
+            raise
+        fields = {"model": model, "fallback_model": fallback, "reason": error.message}
+        log_event(logger, logging.WARNING, "the model is not here: the fall-back model does its work", **fields)

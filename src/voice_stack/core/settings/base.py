@@ -1,0 +1,271 @@
+"""The settings of both servers as one class, and how they are read."""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from voice_stack.core.errors import ConfigurationError, tell_problem
+from voice_stack.core.settings.access import ENV_FILE, AccessSettings
+
+
+class ListeningSettings(BaseSettings):
+    """Part of the settings of both servers."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
+    port: int = Field(0, ge=0, le=65535, description="Port to listen on.")
+    socket: Path | None = Field(
+        None,
+        description="Unix socket to listen on instead of an address, for a proxy on this machine; its user and group "
+        "may connect. Empty: none.",
+    )
+
+
+class TelemetrySettings(BaseSettings):
+    """Part of the settings of both servers."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", validation_alias="LOG_LEVEL", description="Least severe messages that are logged."
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", validation_alias="LOG_FORMAT", description="`text` for people, `json` for log collectors."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an engine process may take, in seconds; 0: for ever.
+
+    Attributes:
+        unit_s: For one unit of work without a result, or to load the model without a sign of life. Units that run side
+            by side share the machine: they get as many times as long.
+        silence_s: Without a sign of life.
+    """
+
+    unit_s: float = 300.0
+    silence_s: float = 30.0
+
+
+class EngineSettings(BaseSettings):
+    """Part of the settings of both servers."""
+
+    device: str = Field("auto", description="Where models run: `auto`, `cpu`, `cuda` or `cuda:1`.")
+    threads: int = Field(0, ge=0, le=1024, description="CPU threads of an engine process; 0: one per core.")
+    preload: bool = Field(False, description="Load the default model at start instead of at first use.")
+    idle_timeout_s: float = Field(
+        300.0,
+        ge=-1,
+        description="Seconds without work until an engine process ends and its memory is free; 0: at once, -1: never.",
+    )
+    max_loaded_models: int = Field(
+        2, ge=1, le=64, description="Engine processes at the same time; the least recently used idle one makes room."
+    )
+    memory_mb: int = Field(
+        0,
+        ge=0,
+        description="Memory for all loaded models together, in MiB as measured: idle models make room for others, and "
+        "one that cannot fit is refused. 0: no limit.",
+    )
+    gpu_memory_mb: int = Field(
+        0, ge=0, description="The same for memory of the GPU; measured with the extra `gpu`. 0: no limit."
+    )
+    engine_timeout_s: float = Field(
+        300.0,
+        ge=0,
+        description="Seconds that the engine may work on one piece of audio or text without a result until it is taken "
+        "for stuck, killed and started anew; several at once get as many times as long. 0: no limit.",
+    )
+    engine_silence_s: float = Field(
+        30.0,
+        ge=0,
+        description="Seconds without a sign of life after which an engine process counts as stuck; while it loads a "
+        "model, the engine's time-out and at least 60. 0: no limit.",
+    )
+
+    @property
+    def patience(self) -> Patience:
+        """How long an engine process may take until it is taken for stuck."""
+        return Patience(self.engine_timeout_s, self.engine_silence_s)
+
+
+class LimitSettings(BaseSettings):
+    """Part of the settings of both servers."""
+
+    max_queue_wait_s: float = Field(
+        3600.0,
+        ge=0,
+        description="Longest that a request may be held up by those before it, in seconds as estimated; beyond it is "
+        "answered with 429. 0: no limit. Bazarr's requests and background jobs always wait.",
+    )
+    requests_per_minute_per_client: int = Field(
+        0, ge=0, description="Requests a minute from one address, unless its key has a limit of its own; 0: no limit."
+    )
+    requests_at_once_per_client: int = Field(
+        0, ge=0, description="Requests at once from one address, unless its key has a limit of its own; 0: no limit."
+    )
+    request_timeout_s: float = Field(
+        0.0,
+        ge=0,
+        description="Longest that a whole request may take, in seconds; 0: no limit. Bazarr's requests and background "
+        "jobs have none.",
+    )
+    header_timeout_s: float = Field(
+        20.0, gt=0, le=3600, description="Seconds in which the head of a request must have arrived."
+    )
+    upload_timeout_s: float = Field(
+        60.0, gt=0, description="Seconds without a byte after which an upload is given up (408)."
+    )
+    upload_min_bytes_per_s: int = Field(
+        500,
+        ge=0,
+        description="An upload that is slower on average, after its first `upload_timeout_s`, is given up; 0: none is.",
+    )
+    reader_timeout_s: float = Field(
+        300.0,
+        gt=0,
+        description="Seconds without a byte taken after which a client that does not read its answer is dropped.",
+    )
+    max_connections: int = Field(
+        2000,
+        ge=8,
+        description="Connections at once, as far as the system's limit of open files allows; beyond it those make room "
+        "that have waited longest without a request, then slow uploads.",
+    )
+    shutdown_delay_s: float = Field(
+        0.0,
+        ge=0,
+        description="Seconds that a stopping server still takes requests while `/ready` says 503, for load balancers.",
+    )
+    shutdown_grace_s: float = Field(
+        10.0, ge=0, description="Seconds that running requests get to finish when the server stops."
+    )
+
+
+def default_model_dir() -> Path:
+    """Where models are kept when `MODEL_DIR` is not set: the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voice-stack" / "models"
+
+
+class CoreSettings(LimitSettings, EngineSettings, TelemetrySettings, AccessSettings, ListeningSettings):
+    """What both servers read; each server's class adds its own fields and the prefix."""
+
+    model_config = SettingsConfigDict(
+        env_file=ENV_FILE, extra="ignore", populate_by_name=True, validate_default=True, env_ignore_empty=True
+    )
+
+    project_name: str = Field("Voice Stack", validation_alias="PROJECT_NAME", description="Name shown in the API docs.")
+    api_v1_str: str = Field("/v1", validation_alias="API_V1_STR", description="Path in front of OpenAI's routes.")
+    offline: bool = Field(
+        False, validation_alias="OFFLINE", description="Never ask the model hub; only models that are on this machine."
+    )
+    model_dir: Path = Field(
+        default_factory=default_model_dir,
+        validation_alias="MODEL_DIR",
+        description="Folder where assembled and downloaded models are kept.",
+    )
+    spool_dir: Path | None = Field(
+        None,
+        validation_alias="SPOOL_DIR",
+        description="Folder for uploads while they are worked on; empty: the system's.",
+    )
+    debugpy_enable: bool = Field(
+        False, validation_alias="DEBUGPY_ENABLE", description="Listen for a debugger (extra `debug`)."
+    )
+    debugpy_host: str = Field(
+        "127.0.0.1", validation_alias="DEBUGPY_HOST", description="Address the debugger listens on."
+    )
+    debugpy_port: int = Field(
+        5678,
+        ge=0,
+        le=65535,
+        validation_alias="DEBUGPY_PORT",
+        description="Port the debugger listens on; the TTS server takes the next one.",
+    )
+    debugpy_wait: bool = Field(
+        False, validation_alias="DEBUGPY_WAIT", description="Wait at start until a debugger is attached."
+    )
+
+    @field_validator("api_v1_str")
+    @classmethod
+    def _normalise_prefix(cls, value: str, info: ValidationInfo) -> str:
+        path = "/" + value.strip("/")
+        root_path = info.data.get("root_path")
+        if root_path and f"{path}/".startswith(f"{root_path}/"):
+            raise ValueError(f"begins like the root path {root_path}, so that nobody could tell the two apart")
+        return "" if path == "/" else path
+
+    @property
+    def public_prefix(self) -> str:
+        """What stands before the API's paths in the addresses that clients get."""
+        return self.root_path + self.api_v1_str
+
+    @classmethod
+    def env_name(cls, field: str) -> str:
+        """The environment variable of a field: `idle_timeout_s` -> `ASR_IDLE_TIMEOUT_S`."""
+        alias = cls.model_fields[field].validation_alias
+        return alias if isinstance(alias, str) else f"{cls.model_config.get('env_prefix', '')}{field}".upper()
+
+    @classmethod
+    def read(cls, **flags: object) -> Self:
+        """Read the settings from all sources.
+
+        Args:
+            **flags: Field values that are stronger than every other source.
+
+        Raises:
+            ConfigurationError: A value does not fit; the message names the variable, the value and what fits.
+        """
+        try:
+            return cls.model_validate(flags)
+        except ValidationError as error:
+            raise ConfigurationError(_describe(cls, error)) from None
+
+
+def _describe(cls: type[CoreSettings], error: ValidationError) -> str:
+    """One line for a failed validation: variable, bad value, reason."""
+    problem = error.errors()[0]
+    name = str(problem["loc"][0]) if problem["loc"] else ""
+    variable = cls.env_name(name) if name in cls.model_fields else name.upper()
+    shown = "***" if _is_secret(cls, name) else repr(problem["input"])
+    return f"{variable}={shown}: {tell_problem(problem)}"
+
+
+def _is_secret(cls: type[CoreSettings], name: str) -> bool:
+    """Whether a setting's value must not be shown."""
+    field = cls.model_fields.get(name)
+    return name == "api_keys" or (field is not None and field.annotation is SecretStr)
+
+
+_NEAR = 0.75  # likeness from which a name is taken for a misspelling; 1 is the same
+
+
+def unknown_variables(known: Iterable[str], prefix: str, environment: Mapping[str, str] | None = None) -> list[str]:
+    """Warnings for variables that look like ours and are not.
+
+    Args:
+        known: Every variable of the server.
+        prefix: `ASR_` or `TTS_`.
+        environment: Variables to look at; default the process environment and `.env`.
+
+    Returns:
+        One line per unknown variable: with the name that was meant, if one is near; else where all are listed.
+    """
+    if environment is None:
+        environment = {**{k: v or "" for k, v in dotenv_values(ENV_FILE).items()}, **os.environ}
+    # Without the prefix, which makes every name look like every other.
+    names = {name.removeprefix(prefix): name for name in sorted(known)}
+    unknown = [v for v in sorted(environment) if v.upper().startswith(prefix) and v.upper() not in names.values()]
+    return [f"unknown setting {variable}: {_advise(variable, names, prefix)}" for variable in unknown]
+
+
+def _advise(variable: str, names: Mapping[str, str], prefix: str) -> str:
+    near = difflib.get_close_matches(variable.upper().removeprefix(prefix), names, n=1, cutoff=_NEAR)
+    if near:
+        return f"did you mean {names[near[0]]}?"
+    return f"`voice-stack {prefix.rstrip('_').lower()} --help` lists all"

@@ -1,0 +1,356 @@
+"""The engine process: the loop that owns the model, and its signs of life.
+
+A stopped process gives none; one that is in a long native call does, and says for how long.
+
+Its threads share one lock. The main thread reads commands; a preparing thread cuts jobs into units, a step of one job
+at a time, the job with the fewest units waiting first; the first lane loads the model, then every lane runs batches.
+Results leave in the order of each job's units, whatever order they were made in.
+"""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from logging import getLogger
+from multiprocessing.connection import Connection
+
+from voice_stack.core.errors import EngineError, VoiceStackError
+from voice_stack.core.jobs import (
+    Again,
+    BatchDone,
+    Beat,
+    Cancel,
+    Command,
+    Event,
+    Expected,
+    Finished,
+    JobCancelled,
+    JobDone,
+    JobFailed,
+    LoadFailed,
+    Outlook,
+    Pause,
+    Preparing,
+    RunResult,
+    Submit,
+    Unit,
+    UnitPaused,
+    UnitStarted,
+    Urgency,
+    Workload,
+    load_outcome,
+)
+from voice_stack.core.logging import logged_for
+from voice_stack.core.system.memory import give_memory_back
+from voice_stack.core.worker.scheduler import ActiveJob, Scheduler, next_to_prepare
+
+BEAT_S = 1.0
+
+
+class EventPipe:
+    """Sends events; any thread may.
+
+    Args:
+        connection: This end of the pipe to the API process.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sending = threading.Lock()
+
+    def send(self, event: Event) -> None:
+        """Send an event; the process ends where nobody is left to work for."""
+        with self._sending:
+            try:
+                self._connection.send(event)
+            except OSError:
+                os._exit(0)
+
+
+class WorkClock:
+    """How long each thread has worked on what it has in hand, without a result."""
+
+    def __init__(self) -> None:
+        self._work: dict[int, tuple[float, tuple[str, ...]]] = {}
+
+    @contextmanager
+    def measure(self, job_ids: Iterable[str]) -> Iterator[None]:
+        """This thread works on something of these jobs, one id for each unit, while the context lasts."""
+        self._work[threading.get_ident()] = (time.monotonic(), tuple(job_ids))
+        try:
+            yield
+        finally:
+            del self._work[threading.get_ident()]
+
+    def restart(self) -> None:
+        """This thread has got somewhere."""
+        self._work[threading.get_ident()] = (time.monotonic(), self._work[threading.get_ident()][1])
+
+    def beat(self) -> Beat:
+        """The longest work of the moment."""
+        work = list(self._work.values())
+        began, job_ids = min(work, default=(time.monotonic(), ()))
+        return Beat(time.monotonic() - began, frozenset(job_ids), sum(len(ids) for _, ids in work))
+
+
+def beat_forever(send: Callable[[Event], None], clock: WorkClock) -> None:
+    """Give signs of life, from a thread of its own."""
+    while True:
+        send(clock.beat())
+        time.sleep(BEAT_S)
+
+
+class WorkMeter:
+    """Measures the batches of all lanes; lives in the engine process.
+
+    Time counts once however many batches run in it, and not at all while none does: work divided by time is then what
+    the engine gets done, not how long one batch takes.
+
+    Args:
+        report: Called after each batch that brought a unit to its end.
+    """
+
+    def __init__(self, report: Callable[[BatchDone], None]) -> None:
+        self._report = report
+        self._lock = threading.Lock()
+        self._running = 0
+        self._counted_until = 0.0
+
+    def watch(self, results: Iterator[tuple[Unit, RunResult]]) -> Iterator[tuple[Unit, RunResult]]:
+        """The results of a batch as they come, measured."""
+        done: dict[str, float] = {}
+        self._begin()
+        try:
+            for unit, result in results:
+                if isinstance(result, Finished):
+                    done[unit.job_id] = done.get(unit.job_id, 0.0) + unit.cost_s
+                yield unit, result
+        finally:
+            busy_s = self._end()
+            if done:
+                self._report(BatchDone(done, busy_s))
+
+    def _begin(self) -> None:
+        with self._lock:
+            if not self._running:
+                self._counted_until = time.monotonic()
+            self._running += 1
+
+    def _end(self) -> float:
+        """Seconds since the last batch began or ended, which nobody has counted yet."""
+        with self._lock:
+            self._running -= 1
+            since, self._counted_until = self._counted_until, time.monotonic()
+            return self._counted_until - since
+
+
+logger = getLogger(__name__)
+
+PREPARED_BATCHES, MIN_PREPARED = 2, 4
+QUIET_S = 1.0
+"""Without a job for so long, memory that is not in use goes back to the system."""
+EXPRESS_LANE = "express lane"
+
+
+class Worker:
+    """The state of one engine process."""
+
+    def __init__(self, connection: Connection, workload: Workload) -> None:
+        self._connection = connection
+        self._send = EventPipe(connection).send
+        self._clock = WorkClock()
+        self._workload = workload
+        self._scheduler = Scheduler()
+        self._jobs: dict[str, ActiveJob] = {}
+        self._changed = threading.Condition()
+        self._free_lanes = 0
+        self._meter = WorkMeter(self._send)
+
+    @property
+    def _enough(self) -> int:
+        """Units that one job may have waiting: the engine is never idle, and memory stays flat."""
+        return max(MIN_PREPARED, PREPARED_BATCHES * self._workload.lanes * self._workload.max_batch)
+
+    def serve(self) -> None:
+        """Read commands until told to stop or until the API process is gone."""
+        threading.Thread(target=beat_forever, args=(self._send, self._clock), name="heartbeat", daemon=True).start()
+        for target in (self._prepare_forever, self._run_first_lane):
+            threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True).start()
+        with contextlib.suppress(EOFError, OSError):
+            while self._obey(self._next_command()):
+                pass
+
+    def _next_command(self) -> Command:
+        while not self._connection.poll(QUIET_S):
+            if not self._jobs:
+                give_memory_back()
+                break
+        return self._connection.recv()  # type: ignore[no-any-return]  # the pipe carries commands only
+
+    def _obey(self, command: Command) -> bool:
+        with self._changed:
+            match command:
+                case Submit(job):
+                    self._jobs[job.id] = ActiveJob(job, self._workload.plan(job))
+                    self._scheduler.open(job.id, time.monotonic(), alone=job.attempt > 0)
+                case Cancel(job_id):
+                    if active := self._jobs.get(job_id):
+                        active.is_cancelled = True
+                        self._scheduler.close(job_id)
+                        self._end_if_over(active)
+                case Pause(job_id, paused):
+                    self._scheduler.pause(job_id, paused)
+                case _:
+                    return False
+            self._changed.notify_all()
+            return True
+
+    def _prepare_forever(self) -> None:
+        announced: str | None = None
+        while True:
+            with self._changed:
+                while (active := next_to_prepare(self._jobs.values(), self._scheduler, self._enough)) is None:
+                    if announced is not None:
+                        announced = None
+                        self._send(Preparing(None))
+                    self._changed.wait()
+                active.in_step = True
+            if announced != active.job.id:
+                announced = active.job.id
+                self._send(Preparing(announced))
+            with logged_for([active.job.request_id]):
+                self._prepare_step(active)
+
+    def _prepare_step(self, active: ActiveJob) -> None:
+        job, step = active.job, None
+        try:
+            with self._clock.measure([job.id]):
+                step = next(active.plan)
+        except StopIteration:
+            active.is_planned = True
+        except Exception as error:  # noqa: BLE001 - the border of the preparing thread: logged, and answered below
+            self._fail([active], error)
+        with self._changed:
+            active.in_step = False
+            if not active.is_cancelled:
+                match step:
+                    case Unit(index=index) if index >= job.first_unit:
+                        self._scheduler.add(step)
+                    case Outlook(remaining_s):
+                        self._scheduler.expect(job.id, remaining_s)
+                        self._send(Expected(job.id, remaining_s))
+            self._end_if_over(active)
+            self._changed.notify_all()
+
+    def _run_first_lane(self) -> None:
+        outcome = load_outcome(self._workload)
+        self._send(outcome)
+        if isinstance(outcome, LoadFailed):
+            os._exit(1)
+        self._free_lanes = self._workload.lanes
+        names = [f"lane {lane}" for lane in range(1, self._workload.lanes)]
+        for name in [*names, EXPRESS_LANE] if self._workload.has_express_lane else names:
+            threading.Thread(target=self._run_lane, args=(name,), name=name, daemon=True).start()
+        self._run_lane("lane 0")
+
+    def _run_lane(self, name: str) -> None:
+        is_express = name == EXPRESS_LANE
+        while True:
+            with self._changed:
+                while not (batch := self._next_express_batch() if is_express else self._next_batch()):
+                    self._changed.wait()
+                urgency = self._scheduler.urgency({unit.job_id for unit in batch}, self._running_jobs())
+                self._free_lanes -= int(not is_express)
+                jobs = {unit.job_id: self._jobs[unit.job_id] for unit in batch}
+                for unit in batch:
+                    jobs[unit.job_id].running.add(unit.index)
+                    self._send(UnitStarted(unit.job_id, unit.index, len(batch) if unit is batch[0] else 0))
+                self._changed.notify_all()
+            with logged_for(active.job.request_id for active in jobs.values()):
+                self._run_batch(batch, jobs, urgency)
+            with self._changed:
+                self._free_lanes += int(not is_express)
+                self._changed.notify_all()
+
+    def _next_batch(self, *, only_short: bool = False) -> list[Unit]:
+        return self._scheduler.next(
+            time.monotonic(),
+            self._workload.max_batch,
+            short_limit_s=self._workload.short_batch_s,
+            free_lanes=max(1, self._free_lanes),
+            running=self._running_jobs(),
+            only_short=only_short,
+        )
+
+    def _next_express_batch(self) -> list[Unit]:
+        """A batch of short jobs, while long ones hold the lanes: the cores are shared then, but nobody waits."""
+        holds_up = self._free_lanes == 0 and not all(map(self._scheduler.is_short, self._running_jobs()))
+        return self._next_batch(only_short=True) if holds_up else []
+
+    def _running_jobs(self) -> set[str]:
+        return {job_id for job_id, active in self._jobs.items() if active.running}
+
+    def _run_batch(self, batch: list[Unit], jobs: dict[str, ActiveJob], urgency: Urgency) -> None:
+        mine = {(unit.job_id, unit.index) for unit in batch}  # what went back may run in another lane by now
+        try:
+            with self._clock.measure(unit.job_id for unit in batch):
+                for unit, result in self._meter.watch(self._workload.run(batch, urgency)):
+                    self._clock.restart()
+                    if self._accept(jobs[unit.job_id], unit, result):  # it went back
+                        mine.discard((unit.job_id, unit.index))
+                    if all(active.is_cancelled for active in jobs.values()):
+                        break
+        except Exception as error:  # noqa: BLE001 - the border of a lane: logged, and answered below
+            self._fail(list(jobs.values()), error)
+        with self._changed:
+            for job_id, index in mine:
+                jobs[job_id].running.discard(index)
+            for active in jobs.values():
+                self._end_if_over(active)
+            self._changed.notify_all()
+
+    def _accept(self, active: ActiveJob, unit: Unit, result: RunResult) -> bool:
+        with self._changed:
+            if active.is_cancelled:
+                return False
+            if isinstance(result, Again):
+                active.running.discard(unit.index)
+                self._send(UnitPaused(unit.job_id, unit.index))
+                self._scheduler.add(result.unit)
+                self._changed.notify_all()
+                return True
+            for event in active.put_in_order(unit.index, result):
+                self._send(event)
+            return False
+
+    def _fail(self, jobs: list[ActiveJob], error: Exception) -> None:
+        """Let jobs end with an error as soon as nothing of them runs any more."""
+        known = error if isinstance(error, VoiceStackError) else EngineError(f"the engine failed: {error}")
+        with self._changed:
+            for active in jobs:
+                if not isinstance(error, VoiceStackError):
+                    with logged_for([active.job.request_id]):
+                        logger.error("job failed", exc_info=error)
+                active.error = active.error or known
+                active.is_cancelled = True
+                self._scheduler.close(active.job.id)
+
+    def _end_if_over(self, active: ActiveJob) -> None:
+        job = active.job
+        if active.in_step or active.running or job.id not in self._jobs:
+            return
+        if active.error:
+            self._send(JobFailed(job.id, active.error))
+        elif active.is_cancelled:
+            self._send(JobCancelled(job.id))
+        elif active.is_planned and self._scheduler.count(job.id) == 0:
+            self._send(JobDone(job.id, self._workload.finish(job)))
+            self._scheduler.close(job.id)
+        else:
+            return
+        del self._jobs[job.id]
+        if hasattr(active.plan, "close"):
+            active.plan.close()
+        self._workload.forget(job)

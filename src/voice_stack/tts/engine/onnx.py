@@ -1,0 +1,228 @@
+"""ONNX Runtime sessions, and a look into the bytes of an ONNX model without any ONNX library.
+
+Two protobuf messages put one after the other are read as one, and their lists are joined
+(https://protobuf.dev/programming-guides/encoding/#last-one-wins): a few bytes at the end of a model's file declare a
+further output. ONNX Runtime finds its type.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+import onnxruntime
+
+from voice_stack.core.errors import ModelLoadError
+from voice_stack.core.system.cpus import available_cpus
+
+# Fields of onnx.proto3: ModelProto.graph; GraphProto.node, .initializer, .input and .output; NodeProto.input, .output
+# and .op_type; TensorProto.name; ValueInfoProto.name and .type; TypeProto.tensor_type and Tensor.elem_type.
+_GRAPH, _NODE, _INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 7, 1, 5, 11, 12
+_NODE_INPUT, _NODE_OUTPUT, _OP_TYPE, _TENSOR_NAME, _NAME, _TYPE, _TENSOR_TYPE = 1, 2, 4, 8, 1, 2, 1
+_ELEM_TYPE_FLOAT = b"\x08\x01"
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_WITH_GRAPHS_INSIDE = {"If", "Loop", "Scan"}
+"""Operations that may use tensors which they do not list among their inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """An operation of a graph, with its bytes as a field of the graph."""
+
+    operation: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    field: bytes
+
+
+def expose_tensor(model: bytes, is_wanted: Callable[[str, str], bool]) -> bytes:
+    """Make a tensor inside a graph an output of the model.
+
+    Args:
+        model: The bytes of the .onnx file.
+        is_wanted: Told an operation and the name of its first output; says whether that is the tensor.
+
+    Returns:
+        The bytes of a model that gives the tensor after its own outputs; the same bytes if it does already, or if there
+        is not exactly one such tensor.
+
+    Raises:
+        ValueError: The file is no protobuf message.
+    """
+    # More than one graph: the parts of it, if something was appended already.
+    graphs = [value for number, value in _fields(memoryview(model)) if number == _GRAPH]
+    wanted, outputs = list[bytes](), list[bytes]()
+    for number, value in chain.from_iterable(map(_fields, graphs)):
+        if number == _NODE and is_wanted(_find(value, _OP_TYPE).decode(), _find(value, _NODE_OUTPUT).decode()):
+            wanted.append(_find(value, _NODE_OUTPUT))
+        elif number == _GRAPH_OUTPUT:
+            outputs.append(_find(value, _NAME))
+    if len(wanted) != 1 or wanted[0] in outputs:
+        return model
+    return model + _field(_GRAPH, _field(_GRAPH_OUTPUT, _field(_NAME, wanted[0])))
+
+
+def cut_model(model: bytes, is_cut: Callable[[str, tuple[str, ...]], bool]) -> tuple[bytes, bytes] | None:
+    """Cut a model in two at a tensor of floats: one that computes it and what else it can, one that goes on from it.
+
+    Args:
+        model: The bytes of the .onnx file.
+        is_cut: Told an operation and its inputs; says whether the first of these is the tensor.
+
+    Returns:
+        The model that gives the tensor and after it all outputs that do not depend on it; and the model that takes it
+        under its own name, with those of the inputs that are needed still, and gives the first output. None if there
+        is not exactly one such operation, or the graph is none that can be cut.
+
+    Raises:
+        ValueError: The file is no protobuf message.
+    """
+    fields = list(_fields(memoryview(model)))
+    graph = [*chain.from_iterable(_fields(value) for number, value in fields if number == _GRAPH)]
+    nodes = [_read_node(value) for number, value in graph if number == _NODE]
+    tensors = [node.inputs[0] for node in nodes if is_cut(node.operation, node.inputs)]
+    outputs = [_find(value, _NAME).decode() for number, value in graph if number == _GRAPH_OUTPUT]
+    if len(tensors) != 1 or not outputs:
+        return None
+    after = _descendants(nodes, tensors[0])
+    back = _ancestors(nodes, outputs[0], tensors[0])
+    if outputs[0] not in after or any(node.operation in _WITH_GRAPHS_INSIDE for node in back):
+        return None
+    front = [node for node in nodes if not after.intersection(node.outputs)]
+    value_type = _field(_TYPE, _field(_TENSOR_TYPE, _ELEM_TYPE_FLOAT))
+    declared = _field(_NAME, tensors[0].encode())
+    given = [_field(_GRAPH_OUTPUT, declared), *_named(graph, _GRAPH_OUTPUT, _NAME, set(outputs) - after)]
+    taken = [_field(_GRAPH_INPUT, declared + value_type), *_named(graph, _GRAPH_OUTPUT, _NAME, outputs[:1])]
+    rest = b"".join(raw for number, raw in _raw_fields(model) if number != _GRAPH)
+    return rest + _graph_field(graph, front, given), rest + _graph_field(graph, back, taken)
+
+
+def _graph_field(graph: list[tuple[int, memoryview]], nodes: list[_Node], declared: list[bytes]) -> bytes:
+    """A graph of some of the nodes, with what they need of the inputs and weights."""
+    needed = {name for node in nodes for name in node.inputs}
+    inputs = _named(graph, _GRAPH_INPUT, _NAME, needed)
+    weights = _named(graph, _INITIALIZER, _TENSOR_NAME, needed)
+    return _field(_GRAPH, b"".join([*(node.field for node in nodes), *weights, *inputs, *declared, _field(2, b"part")]))
+
+
+def _named(graph: list[tuple[int, memoryview]], kind: int, name: int, wanted: Collection[str]) -> list[bytes]:
+    """The fields of one kind whose names are wanted, as they are."""
+    found = (value for number, value in graph if number == kind)
+    return [_field(kind, bytes(value)) for value in found if _find(value, name).decode() in wanted]
+
+
+def _read_node(value: memoryview) -> _Node:
+    parts = [(number, bytes(part)) for number, part in _fields(value)]
+    names = {
+        kind: tuple(part.decode() for number, part in parts if number == kind) for kind in (_NODE_INPUT, _NODE_OUTPUT)
+    }
+    return _Node(_find(value, _OP_TYPE).decode(), names[_NODE_INPUT], names[_NODE_OUTPUT], _field(_NODE, bytes(value)))
+
+
+def _descendants(nodes: list[_Node], tensor: str) -> set[str]:
+    """All tensors that depend on one; the nodes of a model stand in the order of their work."""
+    found = {tensor}
+    for node in nodes:
+        if found.intersection(node.inputs):
+            found.update(node.outputs)
+    return found - {tensor}
+
+
+def _ancestors(nodes: list[_Node], output: str, until: str) -> list[_Node]:
+    """The nodes that an output needs once a tensor is given."""
+    needed = {output}
+    found = list[_Node]()
+    for node in reversed(nodes):
+        if until not in node.outputs and needed.intersection(node.outputs):
+            needed.update(node.inputs)
+            found.append(node)
+    return found[::-1]
+
+
+def _field(number: int, value: bytes) -> bytes:
+    return _varint(number << 3 | _BYTES) + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value >= 0x80:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*encoded, value])
+
+
+def _find(message: memoryview, wanted: int) -> bytes:
+    return next((bytes(value) for number, value in _fields(message) if number == wanted), b"")
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """The fields of a protobuf message that hold bytes, by number."""
+    return ((number, value) for number, kind, value, _raw in _all_fields(message) if kind == _BYTES)
+
+
+def _raw_fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """All fields of a protobuf message as they stand there, by number."""
+    return ((number, bytes(raw)) for number, _kind, _value, raw in _all_fields(memoryview(message)))
+
+
+def _all_fields(message: memoryview) -> Iterator[tuple[int, int, memoryview, memoryview]]:
+    """Number, kind, value and bytes of every field."""
+    position = 0
+    while position < len(message):
+        start = position
+        key, position = _read_varint(message, position)
+        size, kind = 0, key & 7
+        if kind == _VARINT:
+            _, position = _read_varint(message, position)
+        elif kind == _BYTES:
+            size, position = _read_varint(message, position)
+        else:
+            size = {_FIXED64: 8, _FIXED32: 4}.get(kind, len(message) + 1)
+        if position + size > len(message):
+            raise ValueError("the file is damaged, or no ONNX model")
+        end = position + size
+        yield key >> 3, kind, message[position:end], message[start:end]
+        position = end
+
+
+def _read_varint(message: memoryview, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while position < len(message):
+        byte = message[position]
+        value |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 0x80:
+            return value, position
+    raise ValueError("the file is damaged, or no ONNX model")
+
+
+def open_session(model: bytes, *, device: str, threads: int, spins: bool = True) -> onnxruntime.InferenceSession:
+    """Load a model.
+
+    Args:
+        model: The content of the .onnx file.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        threads: CPU threads, 0 for as many as the process may use.
+        spins: Threads that wait for work keep their core busy: quicker for what is alone on it, a loss for others.
+
+    Raises:
+        ModelLoadError: The device is not there.
+        Exception: One of `ONNX_ERRORS`: the file is damaged.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or available_cpus()
+    options.inter_op_num_threads = 1
+    # It keeps a plan of the memory for each length of input it has seen, and no two clauses are equally long.
+    options.enable_mem_pattern = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spins)))
+    return onnxruntime.InferenceSession(model, options, providers=_choose_providers(device))
+
+
+def _choose_providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
+    """ONNX Runtime's execution providers for a device."""
+    has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    if device.startswith("cuda") and not has_cuda:
+        raise ModelLoadError(f"device {device!r}: this ONNX Runtime has no CUDA; pip install onnxruntime-gpu")
+    if device == "cpu" or not has_cuda:
+        return ["CPUExecutionProvider"]
+    index = device.partition(":")[2] or "0"
+    return [("CUDAExecutionProvider", {"device_id": index}), "CPUExecutionProvider"]

@@ -1,0 +1,358 @@
+"""The voices of the engines: Piper's catalogue, Kokoro's and their blends, XTTS's own.
+
+A speaker of a model with several is a voice too, by the speaker's name or number: `en_US-libritts_r-medium#3922`.
+"""
+
+import logging
+import math
+import os
+import pickle
+import re
+import zipfile
+from collections import OrderedDict
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from voice_stack.core.errors import ModelNotFoundError, UnsupportedValueError
+from voice_stack.core.models.names import ModelNames
+from voice_stack.core.models.store import ModelStore
+from voice_stack.tts.engine.base import EngineVoice
+from voice_stack.tts.models import (
+    CAPABILITIES,
+    CPML_ENGINE,
+    CPML_NAME,
+    KOKORO_ENGINE,
+    LANGUAGES,
+    SPOKEN_LANGUAGES,
+    VOICE_NAMES,
+    XTTS,
+    VoiceFacts,
+    find_piper_voice,
+    read_facts,
+)
+from voice_stack.tts.settings import TtsSettings
+from voice_stack.tts.voices.voice import Voice
+from voice_stack.utils.language import find_language, find_region
+
+SPEAKER_MARK = "#"
+
+
+def piper_voices(store: ModelStore, voice_dir: Path, default: str | None) -> Iterator[Voice]:
+    """The default voice, the packs', downloaded ones, the operator's files; doubles are the same voice.
+
+    Args:
+        store: Where models are.
+        voice_dir: The operator's folder.
+        default: The server's default model, if it is one of Piper's.
+    """
+    if default is not None:
+        yield _piper_voice(store, default)
+    packs = (spec for spec in store.catalogue.models if spec.engine == "piper")
+    yield from (_piper_voice(store, spec.name) for spec in packs if store.is_local(spec.name))
+    downloads = [path.parent.name for path in _find_configs(store.model_dir, max_depth=1)]
+    yield from (_piper_voice(store, name) for name in downloads if find_piper_voice(name) and store.is_local(name))
+    for config in _find_configs(voice_dir, max_depth=math.inf):
+        model = config.with_suffix("")
+        if config.is_file() and model.is_file():  # a pipe in place of either would be waited for
+            yield _piper_voice(store, str(model.absolute()))
+
+
+def _find_configs(root: Path, max_depth: float) -> list[Path]:
+    """The files beside voices in a folder and those below it; folders that go meanwhile are no error."""
+    found: list[Path] = []
+    for folder, inner, names in os.walk(root):
+        found += [Path(folder, name) for name in names if name.endswith(".onnx.json")]
+        if len(Path(folder).relative_to(root).parts) >= max_depth:
+            inner.clear()
+    return sorted(found)
+
+
+def find_piper_speaker(settings: TtsSettings, store: ModelStore, name: str) -> Voice | None:
+    """The voice of a name that is in no list: a speaker of a voice, or a voice that may be fetched when first used.
+
+    Raises:
+        UnsupportedValueError: The voice has no such speaker; the message says which it has.
+    """
+    base, mark, speaker = name.partition(SPEAKER_MARK)
+    if not mark and find_piper_voice(base) is None:
+        return None
+    default = settings.model if settings.engine == "piper" else None
+    voice = next((v for v in piper_voices(store, settings.voice_dir, default) if v.id.lower() == base.lower()), None)
+    voice = voice or _find_fetchable(settings, store, base)
+    if voice is None or not mark:
+        return voice
+    # A voice that is still to be fetched has no facts yet; its engine then looks for the speaker.
+    if facts := _find_facts(store, voice.model):
+        facts.find_speaker(speaker)
+    return replace(voice, id=f"{voice.id}{SPEAKER_MARK}{speaker}", engine_voice=EngineVoice(speaker))
+
+
+def _find_fetchable(settings: TtsSettings, store: ModelStore, name: str) -> Voice | None:
+    spec = find_piper_voice(name)
+    if spec is None:
+        return None
+    try:
+        ModelNames(store, settings.model, (), settings.allowed_models).resolve(spec.name)
+    except ModelNotFoundError:
+        return None
+    return _piper_voice(store, spec.name)
+
+
+def _piper_voice(store: ModelStore, model: str) -> Voice:
+    spec, facts = find_piper_voice(_voice_id(model)), _find_facts(store, model)
+    language = find_language(facts.language) if facts and facts.language else None
+    description = spec.description if spec else ""
+    return Voice(
+        id=_voice_id(model),
+        engine="piper",
+        model=model,
+        languages=spec.languages if spec else (language.code,) if language else (),
+        region=find_region(spec.name.partition("-")[0]) if spec else "",
+        description=f"{description}; {facts.describe_speakers()}" if facts and facts.speaker_count > 1 else description,
+    )
+
+
+def _find_facts(store: ModelStore, model: str) -> VoiceFacts | None:
+    """What the file beside a voice tells, wherever the voice is; None if it is not on this machine yet."""
+    path = Path(model) if model.endswith(".onnx") else store.model_dir / model / f"{model}.onnx"
+    return read_facts(Path(f"{path}.json"))
+
+
+def _voice_id(model: str) -> str:
+    return Path(model).stem if model.endswith(".onnx") else Path(model).name
+
+
+MAX_PARTS = 10
+_WEIGHT = r"\d{1,6}(?:\.\d{1,6})?"
+_PART = re.compile(rf"(?P<name>[A-Za-z0-9_-]+)\s*(?:\*\s*(?P<factor>{_WEIGHT})|\(\s*(?P<share>{_WEIGHT})\s*\))?")
+
+
+def parse_blend(text: str, names: Collection[str]) -> tuple[tuple[str, float], ...] | None:
+    """The parts of a blend with their shares, which add up to 1; a part without a weight has weight 1.
+
+    Args:
+        text: What the client wrote.
+        names: Every voice that can be mixed, in lower case.
+
+    Returns:
+        Each voice once, in the order of the text; None for a text that is no blend of these voices.
+
+    Raises:
+        UnsupportedValueError: It has such a voice and is wrong all the same: another part is not known, a weight is no
+            number, all are 0, or there are too many.
+    """
+    parts = [part.strip() for part in text.lower().split("+")]
+    if not any(mark in text for mark in "+*(") or not any(re.split(r"[\s*(]", part)[0] in names for part in parts):
+        return None
+    if len(parts) > MAX_PARTS:
+        raise _refuse(text, f"has {len(parts)} parts, at most {MAX_PARTS} are mixed")
+    weights: dict[str, float] = {}
+    for part in parts:
+        match = _PART.fullmatch(part)
+        if match is None:
+            raise _refuse(text, f"the part {part!r} is neither NAME nor NAME*0.5 nor NAME(2)")
+        if match["name"] not in names:
+            raise _refuse(text, f"{match['name']!r} is not one of {', '.join(names)}")
+        weight = float(match["factor"] or match["share"] or 1)
+        weights[match["name"]] = weights.get(match["name"], 0.0) + weight
+    total = sum(weights.values())
+    if total == 0:
+        raise _refuse(text, "every weight is 0")
+    return tuple((name, weight / total) for name, weight in weights.items() if weight)
+
+
+def _refuse(text: str, reason: str) -> UnsupportedValueError:
+    return UnsupportedValueError(f"voice {text[:80]!r}: {reason}", param="voice")
+
+
+KOKORO_OPENAI_NAMES = {
+    "alloy": "af_alloy",
+    "ash": "am_fenrir",
+    "ballad": "bm_george",
+    "cedar": "am_michael",
+    "coral": "af_bella",
+    "echo": "am_echo",
+    "fable": "bm_fable",
+    "marin": "af_heart",
+    "nova": "af_nova",
+    "onyx": "am_onyx",
+    "sage": "af_sarah",
+    "shimmer": "af_aoede",
+    "verse": "am_puck",
+}
+"""OpenAI's names: the namesake where Kokoro has one, else a voice of the same sex and temper."""
+
+LICENCE = "Apache-2.0"
+_PEOPLE = {
+    "a": "American English", "b": "British English", "e": "Spanish", "f": "French", "h": "Hindi", "i": "Italian",
+    "j": "Japanese", "p": "Brazilian Portuguese", "z": "Mandarin Chinese",
+}  # fmt: skip
+_REGIONS = {"a": "US", "b": "GB", "p": "BR"}
+_SEXES = {"f": "female", "m": "male"}
+
+
+def kokoro_voices(store: ModelStore, default: str | None) -> Iterator[Voice]:
+    """Every voice of the Kokoro model that is here, or that is the server's default.
+
+    Args:
+        store: Where models are.
+        default: The server's default model, if it is one of Kokoro's.
+    """
+    model = _find_model(store, default)
+    if model is None:
+        return
+    for name in _list_names(store.path(model)):
+        yield _kokoro_voice(name, model, EngineVoice(name))
+
+
+def find_kokoro_blend(store: ModelStore, default: str | None, name: str) -> Voice | None:
+    """The voice of a name like `af_heart*0.7+am_adam*0.3`; None for a name of another form.
+
+    Raises:
+        UnsupportedValueError: A part is no voice of Kokoro's, or a weight makes no sense.
+    """
+    model = _find_model(store, default)
+    if model is None:
+        return None
+    blend = parse_blend(name, _list_names(store.path(model)))
+    if blend is None:
+        return None
+    voice = _kokoro_voice(blend[0][0], model, EngineVoice(blend=blend))
+    mixed = ", ".join(f"{share:.0%} {part}" for part, share in blend)
+    return Voice(
+        id=name, engine=KOKORO_ENGINE, model=model, languages=voice.languages, region=voice.region,
+        engine_voice=voice.engine_voice,
+        description=f"mixed of {mixed}", licence=LICENCE,
+    )  # fmt: skip
+
+
+def _find_model(store: ModelStore, default: str | None) -> str | None:
+    """The default model; else the first of Kokoro's that is here."""
+    local = (spec.name for spec in store.catalogue.models if spec.engine == KOKORO_ENGINE and store.is_local(spec.name))
+    return default or next(local, None)
+
+
+def _list_names(folder: Path) -> tuple[str, ...]:
+    """The voices in a model's folder, the known ones first; all known ones while the model is not fetched yet."""
+    there = {path.stem for path in folder.glob("voices/*.bin")}
+    known = tuple(name for name in VOICE_NAMES if name in there or not there)
+    return known + tuple(sorted(there.difference(known)))
+
+
+def _kokoro_voice(name: str, model: str, engine_voice: EngineVoice) -> Voice:
+    prefix, _, given_name = name.partition("_")
+    people, sex = _PEOPLE.get(prefix[:1], ""), _SEXES.get(prefix[1:], "")
+    own = LANGUAGES.get(prefix[:1], "")
+    return Voice(
+        id=name,
+        engine=KOKORO_ENGINE,
+        model=model,
+        languages=tuple(sorted(SPOKEN_LANGUAGES, key=lambda language: (language != own, language))),
+        region=_REGIONS.get(prefix[:1], ""),
+        engine_voice=engine_voice,
+        name=given_name.capitalize() or name,
+        description=", ".join(filter(None, (people, sex))),
+        licence=LICENCE,
+    )
+
+
+logger = logging.getLogger(__name__)
+
+SPEAKERS_FILE = "speakers_xtts.pth"
+SPEAKERS = (
+    "Claribel Dervla", "Daisy Studious", "Gracie Wise", "Tammie Ema", "Alison Dietlinde", "Ana Florence",
+    "Annmarie Nele", "Asya Anara", "Brenda Stern", "Gitta Nikolina", "Henriette Usha", "Sofia Hellen", "Tammy Grit",
+    "Tanja Adelina", "Vjollca Johnnie", "Andrew Chipper", "Badr Odhiambo", "Dionisio Schuyler", "Royston Min",
+    "Viktor Eka", "Abrahan Mack", "Adde Michal", "Baldur Sanjin", "Craig Gutsy", "Damien Black", "Gilberto Mathias",
+    "Ilkin Urbano", "Kazuhiko Atallah", "Ludvig Milivoj", "Suad Qasim", "Torcull Diarmuid", "Viktor Menelaos",
+    "Zacharie Aimilios", "Nova Hogarth", "Maja Ruoho", "Uta Obando", "Lidiya Szekeres", "Chandra MacFarland",
+    "Szofi Granger", "Camilla Holmström", "Lilya Stainthorpe", "Zofija Kendrick", "Narelle Moon", "Barbora MacLean",
+    "Alexandra Hisakawa", "Alma María", "Rosemary Okafor", "Ige Behringer", "Filip Traverse", "Damjan Chapman",
+    "Wulf Carlevaro", "Aaron Dreschner", "Kumar Dahl", "Eugenio Mataracı", "Ferran Simen", "Xavier Hayasaka",
+    "Luis Moray", "Marcos Rudaski",
+)  # fmt: skip
+"""Those of XTTS-v2 as it was published, for as long as its files are not on this machine."""
+
+XTTS_OPENAI_NAMES = {
+    "alloy": "Ana Florence",
+    "ash": "Damien Black",
+    "ballad": "Aaron Dreschner",
+    "cedar": "Craig Gutsy",
+    "coral": "Tammie Ema",
+    "echo": "Viktor Eka",
+    "fable": "Royston Min",
+    "marin": "Sofia Hellen",
+    "nova": "Nova Hogarth",
+    "onyx": "Baldur Sanjin",
+    "sage": "Alison Dietlinde",
+    "shimmer": "Claribel Dervla",
+    "verse": "Luis Moray",
+}
+"""Women for the names that are women's at OpenAI, men for the others."""
+
+
+def xtts_voices(settings: TtsSettings, store: ModelStore) -> Iterator[Voice]:
+    """The speakers of the checkpoint, if XTTS is the default engine or its weights are on this machine."""
+    model = settings.model if settings.engine == CPML_ENGINE else XTTS.name
+    if settings.engine != CPML_ENGINE and not store.is_local(model):
+        return
+    refused = None if settings.accept_cpml else f"its licence, the {CPML_NAME}, is not accepted: TTS_ACCEPT_CPML=true"
+    languages = CAPABILITIES[CPML_ENGINE].languages
+    for speaker in _speakers(store.path(model) / SPEAKERS_FILE):
+        yield Voice(
+            id=speaker,
+            engine=CPML_ENGINE,
+            model=model,
+            languages=("en", *sorted(languages - {"en"})),
+            engine_voice=EngineVoice(name=speaker),
+            description="Speaker of XTTS-v2",
+            licence="CPML",
+            unavailable=refused,
+        )
+
+
+def _speakers(file: Path) -> tuple[str, ...]:
+    if not file.is_file():
+        return SPEAKERS if not file.parent.is_dir() else ()
+    return read_speaker_names(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def read_speaker_names(file: Path, _mtime_ns: int = 0) -> tuple[str, ...]:
+    """The names in a file of speakers, which PyTorch wrote, without PyTorch and without its numbers.
+
+    Args:
+        file: `speakers_xtts.pth`: names with tensors.
+
+    Returns:
+        The names in their order; none, and a line in the log, if the file is not of that kind.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            name = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
+            with archive.open(name) as content:
+                speakers = _NamesOnly(content).load()
+    except (OSError, zipfile.BadZipFile, StopIteration, pickle.UnpicklingError, EOFError) as error:
+        logger.warning("the speakers in %s cannot be read: %s", file, error)
+        return ()
+    return tuple(map(str, speakers)) if isinstance(speakers, dict) else ()
+
+
+class _NamesOnly(pickle.Unpickler):
+    """Reads a dictionary of tensors as one of nothing; whatever else a pickle may ask for is refused."""
+
+    def find_class(self, module: str, name: str) -> object:
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if module == "torch" or (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _nothing
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+    def persistent_load(self, _place: object) -> None:
+        return None
+
+
+def _nothing(*_arguments: object) -> None:
+    """Stands for a tensor."""

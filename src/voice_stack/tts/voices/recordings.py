@@ -1,0 +1,275 @@
+"""What lies in `TTS_VOICE_DIR`: recordings, folders of recordings, and the TOML files beside them.
+
+    anna.wav                  a voice of one recording; its id is `anna`
+    anna.toml                 what is known of it
+    bert/one.wav two.mp3      a voice of several recordings
+    bert/voice.toml           the same as bert.toml beside the folder
+    voice_0f..8a/             an upload, written by this server
+
+What begins with a dot is not looked at, and no link that leads out of the folder is followed: who may write here may
+not read elsewhere with the server's eyes.
+"""
+
+import logging
+import os
+import re
+import tomllib
+import unicodedata
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import tomli_w
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+
+from voice_stack.core.errors import InvalidRequestError, tell_problem
+from voice_stack.core.system.files import open_regular
+from voice_stack.utils.language import require_language
+
+MAX_NAME_CHARS = 100
+MAX_TEXT_CHARS = 4000
+MAX_TOML_BYTES = 65_536
+_JOINERS = "\u200c\u200d"
+"""Invisible, yet part of how some scripts and emoji are written."""
+_NO_NAME = re.compile(r"[/\\\[\]]")
+_LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
+RecordT = TypeVar("RecordT", bound=BaseModel)
+
+
+def check_name(name: str) -> str:
+    """A name fit to be shown, without blanks around it; it is never a path.
+
+    Raises:
+        ValueError: It is empty, too long, or has characters that change how text around it is read.
+    """
+    name = name.strip()
+    if not name:
+        raise ValueError("a name must not be empty")
+    if len(name) > MAX_NAME_CHARS:
+        raise ValueError(f"{len(name)} characters; a name has at most {MAX_NAME_CHARS}")
+    if found := _NO_NAME.search(name):
+        raise ValueError(f"a name must not hold {found[0]!r}")
+    return _refuse_controls(name, "a name")
+
+
+def check_text(text: str) -> str:
+    """Lines of text without control characters.
+
+    Raises:
+        ValueError: It is too long, or has such characters.
+    """
+    if len(text) > MAX_TEXT_CHARS:
+        raise ValueError(f"{len(text)} characters; at most {MAX_TEXT_CHARS} are kept")
+    _refuse_controls(text.replace("\n", " ").replace("\r", " ").replace("\t", " "), "this text")
+    return text
+
+
+def check_language(tag: str) -> str:
+    """A BCP 47 tag as it was written, `en-US`; empty stays empty.
+
+    Raises:
+        ValueError: No language is called that.
+    """
+    if not tag:
+        return tag
+    if not _LANGUAGE_TAG.fullmatch(tag):
+        raise ValueError(f"{tag[:40]!r} is no language tag such as en, en-US or pt-BR")
+    try:
+        require_language(tag)
+    except InvalidRequestError as error:
+        raise ValueError(error.message) from None
+    return tag
+
+
+def _refuse_controls(text: str, what: str) -> str:
+    for character in text:
+        # Cc control, Cf invisible format such as right-to-left override, Cs half a pair, Zl and Zp line ends
+        if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and character not in _JOINERS:
+            raise ValueError(f"{what} must not hold the character U+{ord(character):04X}")
+    return text
+
+
+Name = Annotated[str, AfterValidator(check_name)]
+Text = Annotated[str, AfterValidator(check_text)]
+LanguageTag = Annotated[str, AfterValidator(check_language)]
+
+
+class Sidecar(BaseModel):
+    """What is said of a recorded voice; every field may be absent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    name: Name | None = Field(None, description="Shown to people; without one, the id.")
+    language: LanguageTag = Field("", description="What the speaker speaks, as `en` or `en-US`.")
+    description: Text = Field("", description="How the voice sounds, who it is.")
+    licence: Text = Field(
+        "", validation_alias=AliasChoices("licence", "license"), description="What others may do with it."
+    )
+    consent: Text = Field("", description="The speaker's agreement: an id (`cons_...`) or a sentence.")
+    source: Text = Field("", description="Where the recording comes from.")
+    created_at: int | None = Field(None, ge=0, lt=1 << 53, description="Seconds since 1970; set for uploads.")
+    options: dict[str, float | bool | str] = Field(
+        default_factory=dict, description="Settings of the engine for this voice, as `temperature`."
+    )
+
+
+class ConsentRecord(BaseModel):
+    """A recorded consent: who agreed, in which language, when."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Name
+    language: LanguageTag
+    created_at: int = Field(ge=0)
+
+
+def read_record(path: Path, record: type[RecordT]) -> RecordT:
+    """Read a TOML file.
+
+    Raises:
+        InvalidRequestError: It is no TOML, or a field does not fit; the message names the file and the field.
+        OSError: It cannot be read.
+    """
+    with open_regular(path) as file:
+        content = file.read(MAX_TOML_BYTES + 1)
+    if len(content) > MAX_TOML_BYTES:
+        raise InvalidRequestError(f"{path.name}: larger than {MAX_TOML_BYTES} bytes")
+    try:
+        return record.model_validate(tomllib.loads(content.decode("utf-8-sig")))
+    except ValidationError as error:
+        raise InvalidRequestError(f"{path.name}: {_explain(error, record)}") from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"{path.name} is no TOML in UTF-8: {error}") from None
+
+
+def write_record(record: BaseModel) -> bytes:
+    """The record as TOML, without what is empty."""
+    values = record.model_dump(exclude_defaults=True)
+    return tomli_w.dumps(values, multiline_strings=False).encode()
+
+
+def _explain(error: ValidationError, record: type[BaseModel]) -> str:
+    problem = error.errors()[0]
+    field = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"there is no field {field!r}; there are {', '.join(record.model_fields)}"
+    return f"{field} = {str(problem['input'])[:60]!r}: {tell_problem(problem)}"
+
+
+SUFFIXES = frozenset({
+    ".wav", ".mp3", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".m4b", ".mp4", ".aac", ".webm", ".mka", ".aif", ".aiff",
+    ".caf", ".wma", ".amr", ".mpga", ".mpeg",
+})  # fmt: skip
+"""Of files that are taken for recordings."""
+SIDECAR_NAME = "voice.toml"
+_SIDECAR_SUFFIX = ".toml"
+_logger = logging.getLogger(__name__)
+_UPLOAD_ID = re.compile(r"voice_[0-9a-f]{32}")
+_NO_UNICODE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedVoice:
+    """A voice of recordings, as it lies on the disk.
+
+    Attributes:
+        id: Name of its file or folder, without suffix.
+        sidecar: What its TOML says.
+        recordings: Its files, sorted, at least one.
+        created_at: Seconds since 1970: of the upload, else of the newest recording.
+        problem: What is wrong with its TOML; empty if nothing is.
+        unused: Names of files beyond those that are listened to.
+    """
+
+    id: str
+    sidecar: Sidecar
+    recordings: tuple[Path, ...]
+    created_at: int
+    problem: str = ""
+    unused: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.sidecar.name or self.id
+
+    @property
+    def is_uploaded(self) -> bool:
+        """It came over the API or by `voice-stack voices add`, and can be changed there."""
+        return is_upload_id(self.id)
+
+
+@dataclass(slots=True)
+class FoundFiles:
+    """The files of one voice."""
+
+    recordings: list[Path] = field(default_factory=list)
+    sidecar: Path | None = None
+
+
+def is_upload_id(voice_id: str) -> bool:
+    """Whether an id is one that this server makes."""
+    return _UPLOAD_ID.fullmatch(voice_id) is not None
+
+
+def find_recordings(folder: Path) -> dict[str, FoundFiles]:
+    """The files of each voice by its id, sorted; only names are read.
+
+    Args:
+        folder: Need not exist.
+    """
+    found: dict[str, FoundFiles] = {}
+    root = folder.resolve()
+    for entry in _list(folder, root):
+        if entry.is_file():
+            _add(found, entry.name.rpartition(".")[0], entry)
+        elif entry.is_dir():
+            for inner in _list(entry.path, root):
+                if inner.is_file():
+                    _add(found, entry.name, inner, sidecar_name=SIDECAR_NAME)
+    return {name: files for name, files in sorted(found.items()) if files.recordings}
+
+
+def _add(found: dict[str, FoundFiles], name: str, entry: os.DirEntry[str], sidecar_name: str = "") -> None:
+    suffix = "." + entry.name.rpartition(".")[2].lower()
+    if suffix in SUFFIXES:
+        found.setdefault(name, FoundFiles()).recordings.append(Path(entry.path))
+    elif suffix == _SIDECAR_SUFFIX and sidecar_name in {"", entry.name}:
+        found.setdefault(name, FoundFiles()).sidecar = Path(entry.path)
+
+
+def _list(folder: Path | str, root: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder, sorted by name, without what is hidden or leads out; nothing where there is no folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((e for e in entries if _is_seen(e, root)), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:  # of one folder: the other voices speak on
+        warn_once(f"voices in {folder} are not seen: {error.strerror}")
+        return []
+
+
+def _is_seen(entry: os.DirEntry[str], root: Path) -> bool:
+    """Whether it is neither hidden, nor a link that leads out, nor named by bytes that no answer can tell."""
+    is_named = not entry.name.startswith(".") and _NO_UNICODE.search(entry.name) is None
+    return is_named and (not entry.is_symlink() or _stays(entry.path, root))
+
+
+def _stays(link: str, root: Path) -> bool:
+    """Whether a link leads to something that is there, below the root."""
+    try:
+        if root in Path(link).resolve(strict=True).parents:
+            return True
+    except (OSError, RuntimeError) as error:  # the latter where it leads to itself, before Python 3.13
+        warn_once(f"the link {link!r} leads nowhere: {error}")
+    else:
+        warn_once(f"the link {link!r} leads out of the folder of voices and is not followed")
+    return False
+
+
+@lru_cache(maxsize=1024)
+def warn_once(warning: str) -> None:
+    """Say it in the log, unless it was said: the folder is looked at with each request."""
+    _logger.warning("%s", warning)

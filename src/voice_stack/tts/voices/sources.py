@@ -1,0 +1,295 @@
+"""Where voices come from, which of them can read a text, and who speaks where an engine cannot work."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
+
+from voice_stack.core.engine.pool import Substitute
+from voice_stack.core.engine.process import EngineSpec
+from voice_stack.core.errors import UnsupportedValueError
+from voice_stack.core.models.store import ModelStore
+from voice_stack.tts.engine.base import EngineVoice
+from voice_stack.tts.engine_factory import ENGINES, engine_spec
+from voice_stack.tts.models import CAPABILITIES, TTS_MODELS
+from voice_stack.tts.request import Passage, SpeechRequest
+from voice_stack.tts.settings import TtsSettings
+from voice_stack.tts.voices.builtin import (
+    KOKORO_OPENAI_NAMES,
+    XTTS_OPENAI_NAMES,
+    find_kokoro_blend,
+    find_piper_speaker,
+    kokoro_voices,
+    piper_voices,
+    xtts_voices,
+)
+from voice_stack.tts.voices.recordings import RecordedVoice
+from voice_stack.tts.voices.shelf import Shelf
+from voice_stack.tts.voices.voice import OPENAI_VOICES, Voice, VoiceLibrary
+from voice_stack.utils.language import LANGUAGES, find_region, require_language
+from voice_stack.utils.text import normalise
+from voice_stack.utils.text.script import find_unreadable_script, language_scripts, name_script
+
+RECOMMENDED_ENGINE = "xtts"
+"""Named to whoever has recordings and no engine for them."""
+_TEST_ENGINE = "fake"
+
+
+@dataclass(frozen=True, slots=True)
+class ClonedVoices:
+    """The recordings of `TTS_VOICE_DIR` as voices of the engine that clones here.
+
+    Args:
+        settings: The default engine is taken if it clones, else the first one that does and is installed.
+        shelf: The recordings.
+    """
+
+    settings: TtsSettings
+    shelf: Shelf
+
+    def list(self) -> Iterator[Voice]:
+        """Every recorded voice; what is known of it without listening to its recordings."""
+        engine = self._engine()
+        return (self._voice(recorded, engine) for recorded in self.shelf.voices().values())
+
+    def find_by_name(self, name: str) -> Voice | None:
+        """The voice that people call so, in any case; OpenAI's names and the operator's own mean what they mean.
+
+        Raises:
+            UnsupportedValueError: Several are called so.
+        """
+        if name.lower() in OPENAI_VOICES or name in self.settings.named_voices():
+            return None
+        called = [recorded for recorded in self.shelf.voices().values() if recorded.name.lower() == name.lower()]
+        if len(called) > 1:
+            ids = ", ".join(recorded.id for recorded in called)
+            raise UnsupportedValueError(f"{len(called)} voices are called {name!r}; use an id: {ids}", param="voice")
+        return self._voice(called[0], self._engine()) if called else None
+
+    def examine(self, voice: Voice) -> Voice:
+        """The voice with the recordings that can be used, or with the reason why it cannot speak.
+
+        Takes some tenths of a second for each recording that was not measured before.
+        """
+        recorded = self.shelf.voices().get(voice.alias_of or voice.id)
+        if recorded is None or voice.unavailable:
+            return voice
+        verdict = self.shelf.examine(recorded)
+        return replace(
+            voice,
+            engine_voice=replace(voice.engine_voice, recordings=verdict.recordings or voice.engine_voice.recordings),
+            unavailable=verdict.refusal or None,
+        )
+
+    def _voice(self, recorded: RecordedVoice, engine: str | None) -> Voice:
+        sidecar = recorded.sidecar
+        own = (require_language(sidecar.language).code,) if sidecar.language else ()
+        return Voice(
+            id=recorded.id,
+            engine=engine or RECOMMENDED_ENGINE,
+            model=self._model(engine or RECOMMENDED_ENGINE),
+            languages=tuple(dict.fromkeys((*own, *sorted(_languages(engine))))),
+            region=find_region(sidecar.language),
+            engine_voice=EngineVoice(recordings=recorded.recordings, options=tuple(sorted(sidecar.options.items()))),
+            name=recorded.name,
+            kind="cloned",
+            description=sidecar.description,
+            licence=sidecar.licence,
+            unavailable=self._explain(recorded, engine),
+        )
+
+    def _explain(self, recorded: RecordedVoice, engine: str | None) -> str | None:
+        """Why it cannot speak, as far as it can be told without listening to it."""
+        if recorded.problem:
+            return recorded.problem
+        if self.settings.require_consent and not recorded.sidecar.consent:
+            return "its speaker's consent is not on record, and TTS_REQUIRE_CONSENT is set"
+        if engine is None:
+            entry = ENGINES.get(RECOMMENDED_ENGINE)
+            extra = entry.extra if entry else f"voice-stack[{RECOMMENDED_ENGINE}]"
+            return (
+                f"it is cloned from recordings, and no engine that clones is installed; "
+                f"{RECOMMENDED_ENGINE} does: pip install '{extra}'"
+            )
+        return None
+
+    def _engine(self) -> str | None:
+        others = [name for name in ENGINES if name not in {self.settings.engine, _TEST_ENGINE}]
+        candidates = (name for name in (self.settings.engine, *others) if CAPABILITIES[name].clones)
+        return next((name for name in candidates if find_spec(ENGINES[name].package) is not None), None)
+
+    def _model(self, engine: str) -> str:
+        """The default model if it is of that engine, else the engine's first."""
+        if engine == self.settings.engine:
+            return self.settings.model
+        return next((spec.name for spec in TTS_MODELS if spec.engine == engine), engine)
+
+
+def _languages(engine: str | None) -> frozenset[str]:
+    return CAPABILITIES[engine].languages if engine else frozenset()
+
+
+def _piper(settings: TtsSettings, store: ModelStore) -> Iterable[Voice]:
+    return piper_voices(store, settings.voice_dir, settings.model if settings.engine == "piper" else None)
+
+
+def _fake(settings: TtsSettings, _store: ModelStore) -> Iterable[Voice]:
+    if settings.engine == "fake":
+        yield Voice(id=settings.model, engine="fake", model=settings.model)
+
+
+def _kokoro(settings: TtsSettings, store: ModelStore) -> Iterable[Voice]:
+    return kokoro_voices(store, settings.model if settings.engine == "kokoro" else None)
+
+
+def _find_kokoro_blend(settings: TtsSettings, store: ModelStore, name: str) -> Voice | None:
+    return find_kokoro_blend(store, settings.model if settings.engine == "kokoro" else None, name)
+
+
+SOURCES: dict[str, Callable[[TtsSettings, ModelStore], Iterable[Voice]]] = {
+    "piper": _piper,
+    "kokoro": _kokoro,
+    "xtts": xtts_voices,
+    "fake": _fake,
+}
+"""How the voices of each engine are listed."""
+
+RESOLVERS: dict[str, Callable[[TtsSettings, ModelStore, str], Voice | None]] = {
+    "piper": find_piper_speaker,
+    "kokoro": _find_kokoro_blend,
+}
+"""For each engine that has such, the rule for names of voices that are not listed."""
+
+OPENAI_NAMES: dict[str, dict[str, str]] = {"kokoro": KOKORO_OPENAI_NAMES, "xtts": XTTS_OPENAI_NAMES}
+"""For each engine, the voices that OpenAI's names stand for; where there is none, its first voice."""
+
+
+def open_library(settings: TtsSettings, store: ModelStore, cloned: ClonedVoices) -> VoiceLibrary:
+    """The voices of every engine that is installed, and the recorded ones."""
+    installed = [name for name in SOURCES if find_spec(ENGINES[name].package) is not None]
+    installed.sort(key=lambda name: name != settings.engine)
+    return VoiceLibrary(
+        [*(partial(SOURCES[name], settings, store) for name in installed), cloned.list],
+        [*(partial(RESOLVERS[name], settings, store) for name in installed if name in RESOLVERS), cloned.find_by_name],
+        OPENAI_NAMES,
+        settings.named_voices(),
+    )
+
+
+DetectLanguage = Callable[[str, Collection[str], float], str | None]
+_MAX_NAMED = 10
+_SURE = 0.9
+
+
+def refuse_language(voice: Voice, language: str, library: VoiceLibrary) -> UnsupportedValueError:
+    """The answer to a request for a language that the voice does not speak.
+
+    Args:
+        voice: Who was to speak.
+        language: As the request names it.
+        library: The voices there are.
+    """
+    offer = _offer({require_language(language).code}, voice, library)
+    return UnsupportedValueError(
+        f"language {language!r}: voice {voice.id!r} speaks {', '.join(voice.languages)}; {offer}",
+        param="language",
+    )
+
+
+def require_readable(text: str, voice: Voice, library: VoiceLibrary, detect: DetectLanguage) -> None:
+    """Refuse a text that is written in letters which no language of the voice has.
+
+    A few foreign letters are no reason: names are read letter by letter. Neither is another language in Latin letters.
+    Looks at every character, and may wait for the language model: not on the event loop.
+
+    Args:
+        text: As the client wrote it.
+        voice: Who is to speak; one whose languages are not known may read anything.
+        library: The voices there are.
+        detect: Tells the language of a text among some, with a certainty.
+
+    Raises:
+        UnsupportedValueError: Most letters are of a script that the voice does not read.
+    """
+    if not voice.languages or text.isascii():
+        return
+    plain = normalise(text)
+    script = find_unreadable_script(plain, voice.languages)
+    if script is None:
+        return
+    candidates = {code for code in LANGUAGES if script in language_scripts(code)}
+    found = detect(plain, candidates, _SURE)
+    looks = f" and looks like {LANGUAGES[found].name.title()}" if found and len(candidates) > 1 else ""
+    raise UnsupportedValueError(
+        f"input={plain[:40]!r}: the text is in {name_script(script)} letters{looks}; voice {voice.id!r} speaks "
+        f"{', '.join(voice.languages)}; {_offer({found} if found else candidates, voice, library)}",
+        param="input",
+    )
+
+
+def _offer(codes: Collection[str], voice: Voice, library: VoiceLibrary) -> str:
+    """Who speaks one of some languages: voices that are here, else engines."""
+    there = (other for other in library.own_voices().values() if not other.unavailable)
+    speakers = [other.id for other in there if not set(codes).isdisjoint(other.languages)]
+    if speakers:
+        more = ", ..." if len(speakers) > _MAX_NAMED else ""
+        return f"voices that do: {', '.join(speakers[:_MAX_NAMED])}{more}"
+    engines = [name for name, can in CAPABILITIES.items() if not can.languages.isdisjoint(codes)]
+    extras = sorted({extra for code, extra in CAPABILITIES[voice.engine].missing_extras.items() if code in codes})
+    install = "".join(f"; {voice.engine} does with pip install 'voice-stack[{extra}]'" for extra in extras)
+    return f"engines that do: {', '.join([*engines, 'piper with a voice for it'])}{install}"
+
+
+def fallback_engine(settings: TtsSettings, store: ModelStore) -> str:
+    """The engine of the fall-back model; that of the settings for a file of the operator."""
+    spec = store.find(settings.fallback_model)
+    return settings.engine if spec is None or spec.path is not None else spec.engine
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackVoices:
+    """Finds substitutes.
+
+    Args:
+        settings: Those of the server.
+        store: Where models are.
+        voices: Who can speak.
+    """
+
+    settings: TtsSettings
+    store: ModelStore
+    voices: VoiceLibrary
+
+    def find_substitute(self, engine: EngineSpec, request: SpeechRequest) -> Substitute | None:
+        """Who speaks a request in place of an engine; None if nobody may, or nobody knows its languages."""
+        settings = self.settings
+        if not settings.fallback_model:
+            return None
+        name = fallback_engine(settings, self.store)
+        spec = engine_spec(settings, name, settings.fallback_model)
+        if spec.name == engine.name:
+            return None
+        speakers = self._speakers(name)
+        passages = [_recast(passage, speakers) for passage in request.passages]
+        known = tuple(passage for passage in passages if passage is not None)
+        if len(known) < len(passages):
+            return None
+        default = engine_spec(settings, settings.engine, settings.model)
+        return Substitute([spec], replace(request, passages=known), for_missing=engine.name == default.name)
+
+    def _speakers(self, engine: str) -> list[Voice]:
+        """Voices of the model that need no recording; its only one where it is not listed."""
+        model = self.settings.fallback_model
+        own = [voice for voice in self.voices.own_voices().values() if voice.engine == engine]
+        if CAPABILITIES[engine].one_voice_per_model:
+            own = [voice for voice in own if voice.model == model]
+        usable = [voice for voice in own if not voice.unavailable and not voice.engine_voice.recordings]
+        spec = self.store.find(model)
+        return usable or [Voice(id=model, engine=engine, model=model, languages=spec.languages if spec else ())]
+
+
+def _recast(passage: Passage, speakers: list[Voice]) -> Passage | None:
+    """The passage in the first voice that speaks its language; None if there is none."""
+    language = passage.language_code
+    voice = next((one for one in speakers if not language or not one.languages or language in one.languages), None)
+    return None if voice is None else replace(passage, voice=voice.engine_voice, languages=voice.languages)

@@ -1,0 +1,327 @@
+"""Voices and consents that came over the API or the command line: kept whole or not at all. All of it blocks.
+
+TTS_VOICE_DIR/voice_.../reference.flac, voice.toml               a voice; dropped-in voices lie beside it
+TTS_VOICE_DIR/.consents/cons_.../recording.flac, consent.toml    a consent
+TTS_VOICE_DIR/.new-..., .gone-...                                work under way; removed at the next start
+"""
+
+import errno
+import logging
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+from pydantic import BaseModel
+
+from voice_stack.core.errors import (
+    InvalidAudioError,
+    InvalidRequestError,
+    NotFoundError,
+    StorageFullError,
+    VoiceStackError,
+)
+from voice_stack.core.system.side_process import GivenUpError
+from voice_stack.tts.voices.recordings import (
+    SIDECAR_NAME,
+    ConsentRecord,
+    RecordedVoice,
+    Sidecar,
+    is_upload_id,
+    read_record,
+    write_record,
+)
+from voice_stack.tts.voices.reference import MIN_SPEECH_S, NO_SPEECH_S, Examination, Examine, examine_recording
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_LOCK_TIMEOUT_S = 30.0
+_NEW, _GONE = ".new-", ".gone-"
+_logger = logging.getLogger(__name__)
+
+
+class UploadStore:
+    """Writes in one folder; servers and commands that share it wait for each other. All methods block.
+
+    Args:
+        folder: Where uploads lie; made with the first one.
+        prefix: Of ids: `voice_`, `cons_`.
+        record_name: File name of the TOML.
+        max_uploads: Most uploads kept.
+    """
+
+    def __init__(self, folder: Path, prefix: str, record_name: str, max_uploads: int) -> None:
+        self._folder = folder.expanduser().absolute()
+        self._prefix, self._record_name, self._max_uploads = prefix, record_name, max_uploads
+        self._lock = FileLock(self._folder / ".lock", timeout=_LOCK_TIMEOUT_S)
+
+    def create(self, record: BaseModel, files: Mapping[str, bytes]) -> str:
+        """Keep an upload.
+
+        Args:
+            record: What is known of it.
+            files: File name to content.
+
+        Returns:
+            Its new id.
+
+        Raises:
+            StorageFullError: The disk is full, or too many are kept.
+            VoiceStackError: The folder cannot be written.
+        """
+        upload_id = f"{self._prefix}{uuid.uuid4().hex}"
+        with self._writing():
+            if len(self.ids()) >= self._max_uploads:
+                raise StorageFullError(f"{self._max_uploads} uploads are kept already: TTS_MAX_UPLOADS.")
+            draft = self._folder / f"{_NEW}{upload_id}"
+            try:
+                draft.mkdir(mode=0o700)
+                for name, content in {**files, self._record_name: write_record(record)}.items():
+                    _write(draft / name, content)
+                _sync_folder(draft)
+                draft.rename(self._folder / upload_id)
+            except OSError:
+                shutil.rmtree(draft, ignore_errors=True)
+                raise
+            _sync_folder(self._folder)
+        return upload_id
+
+    def replace(self, upload_id: str, record: BaseModel) -> None:
+        """Write the record of an upload anew.
+
+        Raises:
+            StorageFullError: The disk is full.
+            VoiceStackError: The folder cannot be written.
+        """
+        path = self._folder / upload_id / self._record_name
+        draft = path.with_name(f"{_NEW}{path.name}")
+        with self._writing():
+            try:
+                _write(draft, write_record(record))
+                draft.replace(path)
+            except OSError:
+                draft.unlink(missing_ok=True)
+                raise
+            _sync_folder(path.parent)
+
+    def remove(self, upload_id: str) -> bool:
+        """Delete an upload; False if there is none any more.
+
+        Raises:
+            VoiceStackError: The folder cannot be written.
+        """
+        gone = self._folder / f"{_GONE}{upload_id}"
+        with self._writing():
+            try:
+                (self._folder / upload_id).rename(gone)
+            except FileNotFoundError:
+                return False
+            _sync_folder(self._folder)
+            shutil.rmtree(gone)
+        return True
+
+    def ids(self) -> list[str]:
+        """Of the uploads there are, sorted."""
+        found = self._folder.glob(f"{self._prefix}*")
+        return sorted(path.name for path in found if path.is_dir() and not path.is_symlink())
+
+    def path(self, upload_id: str) -> Path:
+        """The folder of an upload."""
+        return self._folder / upload_id
+
+    def clean(self) -> None:
+        """Remove what a crash has left behind; where the folder cannot be written, the log says so."""
+        if not self._leftovers():
+            return
+        try:
+            with self._writing():  # what another server is writing is done when we have the lock
+                for path in self._leftovers():
+                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+                    _logger.warning("removed what an interrupted write had left behind: %s", path)
+        except VoiceStackError:
+            return  # nobody can be told, and nothing depends on it
+
+    def _leftovers(self) -> list[Path]:
+        return [path for start in (_NEW, _GONE) for path in self._folder.glob(f"**/{start}*")]
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with self._lock:
+                yield
+        except OSError as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: OSError) -> VoiceStackError:
+        # The folder is for the operator; the client learns what went wrong.
+        _logger.error("uploads are not kept in %s: %s", self._folder, error)
+        if error.errno in _NO_ROOM:
+            return StorageFullError("The server's disk has no room for this upload (TTS_VOICE_DIR).")
+        reason = error.strerror or type(error).__name__
+        return VoiceStackError(f"The server cannot use its folder for voices (TTS_VOICE_DIR): {reason}.")
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make sure that names in a folder outlive a power cut; only POSIX knows how."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+CONSENTS_DIR = ".consents"
+CONSENT_PREFIX = "cons_"
+_CONSENT_NAME = "consent.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class NewVoice:
+    """A voice that was just kept, and what is wrong with its recording."""
+
+    id: str
+    sidecar: Sidecar
+    warnings: tuple[str, ...]
+
+
+class VoiceUploads:
+    """The uploads in `TTS_VOICE_DIR`.
+
+    Args:
+        folder: `TTS_VOICE_DIR`.
+        max_uploads: Most voices kept, and most consents.
+        examine: Opens recordings.
+    """
+
+    def __init__(self, folder: Path, max_uploads: int, examine: Examine = examine_recording) -> None:
+        self._examine = examine
+        self._voices = UploadStore(folder, "voice_", SIDECAR_NAME, max_uploads)
+        self._consents = UploadStore(folder / CONSENTS_DIR, CONSENT_PREFIX, _CONSENT_NAME, max_uploads)
+
+    def clean(self) -> None:
+        """Remove what a crash has left behind."""
+        self._voices.clean()
+        self._consents.clean()
+
+    def add_voice(self, recording: Path, fields: Mapping[str, object]) -> NewVoice:
+        """Keep the part of a recording that counts as a new voice.
+
+        Args:
+            recording: Any audio file; not trusted, and not changed.
+            fields: Those of `Sidecar`.
+
+        Raises:
+            InvalidRequestError: The recording is none, or too bad; `param` is `audio_sample`.
+            StorageFullError: No room.
+        """
+        found, flac = self._listen(recording, MIN_SPEECH_S, "audio_sample")
+        sidecar = Sidecar.model_validate({**fields, "created_at": int(time.time())})
+        voice_id = self._voices.create(sidecar, {"reference.flac": flac})
+        return NewVoice(voice_id, sidecar, found.warnings)
+
+    def change_voice(self, voice: RecordedVoice, changes: Mapping[str, object]) -> None:
+        """Write what is known of an upload anew.
+
+        Raises:
+            InvalidRequestError: What was known cannot be read, so it would be lost.
+            StorageFullError: No room.
+        """
+        if voice.problem:
+            raise InvalidRequestError(f"voice {voice.id!r} cannot be changed: {voice.problem}")
+        self._voices.replace(voice.id, Sidecar.model_validate({**voice.sidecar.model_dump(), **changes}))
+
+    def remove_voice(self, voice_id: str) -> None:
+        """Delete an upload.
+
+        Raises:
+            NotFoundError: There is none of that id.
+        """
+        if not is_upload_id(voice_id) or not self._voices.remove(voice_id):
+            raise NotFoundError(f"No voice with id {voice_id[:100]!r}.", param="voice_id")
+
+    def add_consent(self, recording: Path, name: str, language: str) -> tuple[str, ConsentRecord]:
+        """Keep a recorded consent; returns its id and record.
+
+        Raises:
+            InvalidRequestError: The recording is none, or nobody speaks in it; `param` is `recording`.
+            StorageFullError: No room.
+        """
+        _, flac = self._listen(recording, NO_SPEECH_S, "recording")
+        record = ConsentRecord(name=name, language=language, created_at=int(time.time()))
+        return self._consents.create(record, {"recording.flac": flac}), record
+
+    def consent(self, consent_id: str) -> ConsentRecord:
+        """The record of a consent.
+
+        Raises:
+            NotFoundError: There is none of that id.
+        """
+        record = self._read_consent(consent_id) if consent_id in self._consents.ids() else None
+        if record is None:
+            raise _no_consent(consent_id)
+        return record
+
+    def consents(self) -> list[tuple[str, ConsentRecord]]:
+        """Every consent, newest first."""
+        records = {consent_id: self._read_consent(consent_id) for consent_id in self._consents.ids()}
+        found = [(consent_id, record) for consent_id, record in records.items() if record is not None]
+        return sorted(found, key=lambda item: (-item[1].created_at, item[0]))
+
+    def rename_consent(self, consent_id: str, name: str) -> ConsentRecord:
+        """Change the label of a consent; returns its record.
+
+        Raises:
+            NotFoundError: There is none of that id.
+        """
+        record = self.consent(consent_id).model_copy(update={"name": name})
+        self._consents.replace(consent_id, record)
+        return record
+
+    def remove_consent(self, consent_id: str) -> None:
+        """Delete a consent; voices that name it stay.
+
+        Raises:
+            NotFoundError: There is none of that id.
+        """
+        if consent_id not in self._consents.ids() or not self._consents.remove(consent_id):
+            raise _no_consent(consent_id)
+
+    def _listen(self, recording: Path, needed_s: float, param: str) -> tuple[Examination, bytes]:
+        try:
+            found, flac = self._examine(recording, needed_s)
+        except InvalidAudioError as error:
+            raise InvalidRequestError(error.message, param=param, code=error.code) from None
+        except GivenUpError as error:
+            raise InvalidRequestError(f"The recording cannot be examined: {error.message}.", param=param) from None
+        refusal = next((finding for finding in found.findings if finding.refuses), None)
+        if refusal is not None:
+            raise InvalidRequestError(
+                f"The recording cannot be used: {refusal.message}.", param=param, code=f"recording_{refusal.code}"
+            )
+        return found, flac
+
+    def _read_consent(self, consent_id: str) -> ConsentRecord | None:
+        try:
+            return read_record(self._consents.path(consent_id) / _CONSENT_NAME, ConsentRecord)
+        except FileNotFoundError:  # deleted since we looked
+            return None
+        except (InvalidRequestError, OSError) as error:
+            _logger.warning("consent %s is left out: %s", consent_id, error)
+            return None
+
+
+def _no_consent(consent_id: str) -> NotFoundError:
+    return NotFoundError(f"No voice consent with id {consent_id[:100]!r}.", param="consent_id")

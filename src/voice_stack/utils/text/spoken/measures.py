@@ -1,0 +1,179 @@
+"""Fractions, feet and inches, prices written in less usual ways, numbers cut short."""
+
+import functools
+import re
+from decimal import Decimal
+
+from voice_stack.utils.text.spoken.amounts import (
+    CURRENCY_SIGNS,
+    ENGLISH_SCALES,
+    SHORT_SCALES,
+    money_pattern,
+    number_shape,
+    number_start,
+    read_money,
+    spell_attributive,
+)
+from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar, words
+from voice_stack.utils.text.spoken.numbers import (
+    MAX_DIGITS,
+    choose_form,
+    spell,
+    spell_decimal,
+    spell_number,
+    spell_whole,
+    split_number,
+)
+
+_SIGNS = {
+    "½": "12", "⅓": "13", "⅔": "23", "¼": "14", "¾": "34", "⅕": "15", "⅖": "25", "⅗": "35", "⅘": "45", "⅙": "16",
+    "⅚": "56", "⅛": "18", "⅜": "38", "⅝": "58", "⅞": "78",
+}  # fmt: skip
+FRACTION = re.compile(rf"(?<![\w.,/])([1-9])/([2-9]|10)(?![\w/]|[.,]\d)|([{''.join(_SIGNS)}])")
+_NAMED = ((1, 2), (1, 3), (2, 3), (1, 4), (3, 4))
+_FIRST_OF_PARTS = 5
+_BEFORE_DATES = words("on since until le du au el del il dal dia em am vom bis op w od do dne")
+
+
+def read_fraction(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read what `FRACTION` found, if it is less than one; behind `on` and the like it is a day."""
+    digits = _SIGNS[found[3]] if found[3] else found[1] + found[2]
+    before = found.string[max(0, found.start() - 8) : found.start()]
+    if found[1] and before.rpartition(" ")[0].rpartition(" ")[2].lower() in _BEFORE_DATES:
+        return None
+    spoken = _spell_fraction(int(digits[0]), int(digits[1:]), grammar)
+    is_mixed = grammar.code == "en" and re.search(r"(?<![\w./])\d+ ?$", before[-6:])
+    return f"and {spoken}" if spoken and is_mixed else spoken
+
+
+def _spell_fraction(count: int, parts: int, grammar: Grammar) -> str | None:
+    if (count, parts) in _NAMED:
+        return grammar.fractions[_NAMED.index((count, parts))]
+    if parts < _FIRST_OF_PARTS or count >= parts or not grammar.fraction:
+        return None
+    forms = grammar.parts[parts - _FIRST_OF_PARTS] if grammar.parts else spell(parts, grammar.code)
+    number = spell(count, grammar.code, grammar.parts_counted)
+    if grammar.code == "hu":
+        number = spell_attributive(number)
+    return grammar.fraction.format(n=number, d=choose_form(forms, Decimal(count), grammar))
+
+
+_FEET, _INCHES = "foot|feet", "inch|inches"
+FEET_AND_INCHES = re.compile(
+    r"(?<![\w.,'])(\d{1,3})(?:['′] ?(\d{1,2}(?:\.\d)?)(?:[\"″]|'')| ?ft\.? (\d{1,2}) ?in(?!\w)(?:\.(?= [a-z]))?)(?!\w)"
+)
+INCHES = re.compile(r"(?<![\w.,/'])(\d{1,3}(?:\.\d{1,3})?)(?:([\"″])(?![\w\"])| ?in\.(?= [a-z]))")
+_QUOTATION_CHARS = 300
+_NOUN_BEHIND = re.compile(r" (?!(?:and|at|by|deep|from|high|in|long|of|or|tall|thick|to|wide|with)(?!\w))[a-z]")
+
+
+def read_feet_and_inches(found: re.Match[str], grammar: Grammar) -> str:
+    """Read a height that `FEET_AND_INCHES` found: `5'10"`, `5 ft 10 in`."""
+    feet, inches = found[1], found[2] or found[3]
+    return f"{_read_length(feet, _FEET, grammar)} {_read_length(inches, _INCHES, grammar)}"
+
+
+def read_inches(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read what `INCHES` found, unless the mark ends a quotation; before a noun it is `inch`."""
+    if found[2] == '"' and _is_quoted(found.string[max(0, found.start() - _QUOTATION_CHARS) : found.start()]):
+        return None
+    if found[2] and _NOUN_BEHIND.match(found.string, found.end()):
+        return f"{spell_number(found[1], grammar)} inch"
+    return _read_length(found[1], _INCHES, grammar)
+
+
+def _is_quoted(before: str) -> bool:
+    """Whether a quotation is open at the end of a text; marks behind digits are inches, and open none."""
+    marks = [mark.start() for mark in re.finditer(r'(?<!\d)"', before)]
+    return bool(marks) and (before[: marks[-1]] or " ")[-1] in " (["
+
+
+def _read_length(number: str, unit: str, grammar: Grammar) -> str:
+    return f"{spell_number(number, grammar)} {choose_form(unit, Decimal(number), grammar)}"
+
+
+CENTS = re.compile(r"(?<![\w.,-])(?:(\d{1,9}) ?¢|\$\.(\d\d)(?!\d))")
+PER = re.compile(r"(?:(?<=\d)|(?<=\d[kKM]))/(hr|hour|yr|year|mo|month|wk|week|day|night|person)(?!\w)")
+_PER = {"hr": "hour", "yr": "year", "mo": "month", "wk": "week"}
+
+
+@functools.cache
+def price_range_pattern(grammar: Grammar) -> re.Pattern[str] | None:
+    """Two numbers with the currency's sign before the first one, perhaps before both."""
+    if not grammar.is_spaced or not grammar.signs.get("to"):
+        return None
+    number = number_shape(grammar)
+    return re.compile(
+        rf"{WORD_EDGE_BEFORE}(?<![-–])(?P<sign>[{CURRENCY_SIGNS}])({number})[-–](?P=sign)?({number})(?![\w%-])"
+    )
+
+
+def read_price_range(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read what `price_range_pattern` found: the currency is named once, at the end."""
+    price = money_pattern(grammar).fullmatch(found["sign"] + found[3])
+    last = read_money(price, grammar) if price else None
+    return f"{spell_number(found[2], grammar)} {grammar.signs['to']} {last}" if last else None
+
+
+def read_cents(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read cents of a dollar that `CENTS` found: `99¢`, `$.50`."""
+    digits = str(int(found[1] or found[2]))
+    if "USD" not in grammar.cents:
+        return None
+    return f"{spell_whole(digits, grammar)} {choose_form(grammar.cents['USD'], Decimal(digits), grammar)}"
+
+
+def read_per(found: re.Match[str], _grammar: Grammar) -> str:
+    """Read an English `/hr` that `PER` found."""
+    return f" per {_PER.get(found[1], found[1])}"
+
+
+TIMES = re.compile(r"(?<![\w.,/-])(\d{1,4}(?:\.\d{1,2})?)x(?= [a-z])")
+AHEAD = re.compile(r"(?<!\w)[±~≈≥≤<>] ?")
+_AMOUNT_STARTS = frozenset("0123456789$€£")
+_NO_THOUSANDS = frozenset({"2", "4", "5", "8"})  # 4K is a picture's width, 5K a run
+
+
+@functools.cache
+def scaled_pattern(grammar: Grammar) -> re.Pattern[str]:
+    """A number with the first letter of thousand, million or billion."""
+    start = rf"{WORD_EDGE_BEFORE}{number_start(grammar)}"
+    return re.compile(rf"{start}({number_shape(grammar)})(k|K|M|B|bn){WORD_EDGE_AFTER}(?!['/-]\w)")
+
+
+def read_scaled(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read what `scaled_pattern` found, unless it may well be a name, as `3M`, `4K` and `2B` are."""
+    parts = split_number(found[1], grammar)
+    if parts is None or len(parts[0]) > MAX_DIGITS or not _is_scaled(*parts, found):
+        return None
+    whole, decimals = parts
+    if grammar.code == "en":
+        number = spell_decimal(whole, decimals, grammar) if decimals else spell_whole(whole, grammar)
+        return f"{number} {ENGLISH_SCALES.get(found[2], 'thousand')}"
+    value = Decimal(f"{whole}.{decimals or 0}") * SHORT_SCALES[found[2]]
+    is_usual = found[2] not in {"B", "bn"} and value == int(value) and len(str(int(value))) <= MAX_DIGITS
+    return spell_whole(str(int(value)), grammar) if is_usual else None
+
+
+def _is_scaled(whole: str, decimals: str, found: re.Match[str]) -> bool:
+    if decimals or found[2] in {"k", "bn"}:
+        return True
+    if found[2] == "K":
+        return whole not in _NO_THOUSANDS
+    return found[2] == "M" and re.match(" [a-z]", found.string[found.end() : found.end() + 2]) is not None
+
+
+def read_times(found: re.Match[str], grammar: Grammar) -> str:
+    """Read `3x` in `3x faster`, which `TIMES` found."""
+    return f"{spell_number(found[1], grammar)} times"
+
+
+def read_ahead(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Name a sign before a number that `AHEAD` found, in languages that have names for it; between two it compares."""
+    # Looked at here and not in the pattern, which sees nothing of what has been read on both sides.
+    sign, text = found[0].strip(), found.string
+    is_before_amount = text[found.end() : found.end() + 1] in _AMOUNT_STARTS
+    if not is_before_amount or (sign != "±" and text[: found.start()][-2:].strip().isdecimal()):
+        return None
+    named = grammar.signs.get(sign)
+    return f"{named} " if named else None

