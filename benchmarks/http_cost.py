@@ -12,7 +12,7 @@ from benchmarks.running import Servers
 from benchmarks.speech import REQUEST_TIMEOUT_S, write_minute_of_speech
 from voice_stack.asr.engine_factory import engine_specs, load_engine, open_store
 from voice_stack.asr.listening.workload import AsrWorkload
-from voice_stack.asr.request import AsrWorkerConfig, TranscriptionRequest, WindowText
+from voice_stack.asr.request import AsrWorkerConfig, AudioFile, DecodeOptions, TranscriptionRequest, WindowText
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.bench.figures import Figure
 from voice_stack.core.jobs import Again, Job, Produced, Unit, Urgency
@@ -70,7 +70,7 @@ def transcribe_over_http(url: str, path: Path) -> str:
 
 def _transcribe_in_process(workload: AsrWorkload, path: Path) -> str:
     """The work of the engine process without process, scheduler and HTTP."""
-    job = Job("bench", TranscriptionRequest(path, language="en"), "bench")
+    job = Job("bench", TranscriptionRequest(AudioFile(path), DecodeOptions("en")), "bench")
     waiting = [step for step in workload.plan(job) if isinstance(step, Unit)]
     texts: dict[int, str] = {}
     while waiting:

@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from piper_speech import speak
-from voice_stack.asr.engine.base import AsrEngine, DecodeOptions, WindowResult
+from voice_stack.asr.engine.base import AsrEngine, WindowResult
+from voice_stack.asr.request import DecodeOptions
 from voice_stack.asr.transcript import Word
 from voice_stack.core.errors import EngineError
 from voice_stack.utils.language import find_language

@@ -1,25 +1,30 @@
 """Form fields as different clients spell them, and what they mean for the VAD and for bare samples."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from voice_stack.asr.request import PcmFormat, VadChoice
-from voice_stack.asr.schemas import Checked, check_transcription, check_translation, pcm_format
+from voice_stack.asr.form import TranscriptionForm
+from voice_stack.asr.rendering.formats import RenderOptions
+from voice_stack.asr.request import DecodeOptions, EngineOptions, PcmFormat, VadChoice
+from voice_stack.asr.schemas import Checked, check_form, pcm_format
+from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError
 from voice_stack.core.http.form import Form, SpooledFile, ignored_fields_header
 
+SETTINGS = AsrSettings(beam_size=7)
 FILE = SpooledFile(Path("sound"), "a.wav", "audio/wav", 1)
 
 
-def check(**fields: str | list[str]) -> Checked:
+def check(**given: str | list[str]) -> Checked:
     """Fields by name; `__` stands for the brackets of `name[]`, a list for repeated parts."""
-    sent = {name.replace("__", "[]"): [value] if isinstance(value, str) else value for name, value in fields.items()}
-    return check_transcription(Form({"model": ["whisper-1"], **sent}, FILE))
+    sent = {name.replace("__", "[]"): [value] if isinstance(value, str) else value for name, value in given.items()}
+    return check_form(Form({"model": ["whisper-1"], **sent}, FILE), "transcribe", SETTINGS)
 
 
 def check_sent(sent: dict[str, list[str]]) -> Checked:
-    return check_transcription(Form({"model": ["whisper-1"], **sent}, FILE))
+    return check_form(Form({"model": ["whisper-1"], **sent}, FILE), "transcribe", SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -33,13 +38,13 @@ def check_sent(sent: dict[str, list[str]]) -> Checked:
     ],
 )
 def test_lists_in_every_spelling(sent: dict[str, list[str]]) -> None:
-    assert check_sent(sent).languages == ("de", "en")
+    assert check_sent(sent).request.candidate_languages == ("de", "en")
 
 
 def test_hotwords_and_keywords_come_together() -> None:
-    assert check(hotwords="Zyx", keywords__=["Foo", "Bar"]).hotwords == "Zyx, Foo, Bar"
-    assert check(keywords='["Foo"]').hotwords == "Foo"
-    assert check(keywords="").hotwords is None
+    assert check(hotwords="Zyx", keywords__=["Foo", "Bar"]).request.decode.hotwords == "Zyx, Foo, Bar"
+    assert check(keywords='["Foo"]').request.decode.hotwords == "Foo"
+    assert check(keywords="").request.decode.hotwords is None
 
 
 @pytest.mark.parametrize(
@@ -59,12 +64,12 @@ def test_hotwords_and_keywords_come_together() -> None:
     ],
 )
 def test_chunking_strategy_in_both_forms(sent: dict[str, list[str]]) -> None:
-    assert check_sent(sent).vad == VadChoice(enabled=True, threshold=0.7, min_silence_ms=900, speech_pad_ms=150)
+    assert check_sent(sent).request.vad == VadChoice(enabled=True, threshold=0.7, min_silence_ms=900, speech_pad_ms=150)
 
 
 @pytest.mark.parametrize("spelling", ["auto", '"auto"', '{"type": "auto"}'])
 def test_chunking_strategy_auto_is_the_server_s_own(spelling: str) -> None:
-    assert check(chunking_strategy=spelling).vad == VadChoice()
+    assert check(chunking_strategy=spelling).request.vad == VadChoice()
 
 
 def test_vad_fields_before_parameters_before_strategy() -> None:
@@ -73,12 +78,12 @@ def test_vad_fields_before_parameters_before_strategy() -> None:
         vad_threshold="0.2",
         vad_parameters='{"threshold": 0.3, "min_silence_duration_ms": 400, "min_speech_duration_ms": 10}',
         chunking_strategy='{"type":"server_vad","threshold":0.4,"silence_duration_ms":500,"prefix_padding_ms":60}',
-    ).vad
+    ).request.vad
     assert found == VadChoice(False, 0.2, None, 10, 400, 60)
 
 
 @pytest.mark.parametrize(
-    ("fields", "param", "told"),
+    ("sent", "param", "told"),
     [
         ({"chunking_strategy": "sometimes"}, "chunking_strategy", "sometimes"),
         ({"chunking_strategy": "{"}, "chunking_strategy", "broken JSON"),
@@ -98,9 +103,9 @@ def test_vad_fields_before_parameters_before_strategy() -> None:
         ({"keywords": ["w"] * 101}, "keywords", "100"),
     ],
 )
-def test_what_does_not_fit_is_named(fields: dict[str, str | list[str]], param: str, told: str) -> None:
+def test_what_does_not_fit_is_named(sent: dict[str, str | list[str]], param: str, told: str) -> None:
     with pytest.raises(InvalidRequestError) as refused:
-        check(**fields)
+        check(**sent)
     assert refused.value.param == param
     assert told in refused.value.message
 
@@ -110,7 +115,7 @@ def test_unknown_fields_are_named_as_sent() -> None:
         {"best_of": ["5"], "prompt[]": ["x"], "vad_parameters": ['{"max_speech_duration_s": 9}'], "file": ["x"]}
     )
     assert found.ignored == ("best_of", "prompt[]", "vad_parameters[max_speech_duration_s]")
-    translated = check_translation(Form({"model": ["m"], "language": ["de"], "stream": ["true"]}, FILE))
+    translated = check_form(Form({"model": ["m"], "language": ["de"], "stream": ["true"]}, FILE), "translate", SETTINGS)
     assert translated.ignored == ("language", "stream")
 
 
@@ -121,9 +126,28 @@ def test_names_in_a_header_are_harmless() -> None:
     assert len(value) < 1000
 
 
+def test_what_the_form_does_not_say_is_in_the_settings_or_usual() -> None:
+    assert check().request.decode == DecodeOptions(beam_size=7)
+    assert check(beam_size="2", temperature="0.4").request.decode == DecodeOptions(beam_size=2, temperature=0.4)
+    assert check(sdh="true", max_lines="3", response_format="srt").render == RenderOptions(
+        frozenset({"segment"}), max_lines=3, sdh=True
+    )
+
+
+def test_options_have_the_names_of_the_fields_and_of_the_settings() -> None:
+    """An option that no field or setting names would silently keep its default."""
+    elsewhere = {"task", "token_logprobs", "granularities", "token_usage", "shows_languages"}
+    options = {field.name for kind in (DecodeOptions, RenderOptions) for field in fields(kind)}
+    assert options - elsewhere <= TranscriptionForm.model_fields.keys()
+    assert {field.name for field in fields(EngineOptions)} - {
+        "is_for_crowd",
+        "replica",
+    } <= AsrSettings.model_fields.keys()
+
+
 @pytest.mark.parametrize("name", ["org%2Fname", "org%2fname", "org/name"])
 def test_model_names_with_slashes(name: str) -> None:
-    assert check_transcription(Form({"model": [name]}, FILE)).model == "org/name"
+    assert check_form(Form({"model": [name]}, FILE), "transcribe", SETTINGS).model == "org/name"
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_stack.asr.engine.base import DecodeOptions
 from voice_stack.asr.engine.fasterwhisper import previous_tokens
 from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.listening.results import among_candidates
 from voice_stack.asr.listening.windows import choose_vad
-from voice_stack.asr.request import AsrWorkerConfig, VadChoice
+from voice_stack.asr.request import AsrWorkerConfig, DecodeOptions, VadChoice
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.utils.audio.vad import VadOptions
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from engine_contract import EngineContract, spoken
-from voice_stack.asr.engine.base import AsrEngine, EngineOptions
+from voice_stack.asr.engine.base import AsrEngine
 from voice_stack.asr.engine.whisper import WhisperEngine
+from voice_stack.asr.request import EngineOptions
 
 __all__ = ["spoken"]
 

@@ -13,8 +13,8 @@ from whisper_normalizer.english import EnglishTextNormalizer
 from conftest import StartServer
 from engine_contract import text_of
 from piper_speech import speak, speak_wav
-from voice_stack.asr.engine.base import DecodeOptions, EngineOptions
 from voice_stack.asr.engine.whisper import WhisperEngine
+from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.core.errors import ModelLoadError
 
 TEXT = "The quick brown fox jumps over the lazy dog. Then it drinks cold water from the river and sleeps."

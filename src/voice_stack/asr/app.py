@@ -72,7 +72,8 @@ def create_app(settings: AsrSettings) -> FastAPI:
     """
     service = create_service(settings)
     pool = service.pool
-    jobs = BackgroundJobs(settings, service.begin)
+    names = service.models
+    jobs = BackgroundJobs(settings, lambda checked: service.begin(names.resolve(checked.model), checked.request))
     default = engine_specs(settings, settings.model)
     bazarr_jobs = BazarrJobs(service)
 

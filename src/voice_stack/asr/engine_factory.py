@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from voice_stack.asr.models import find_catalogue
-from voice_stack.asr.request import AsrWorkerConfig
+from voice_stack.asr.request import AsrWorkerConfig, EngineOptions
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.engine.table import EngineEntry, require_engine
 from voice_stack.core.models.hub import forbid_downloads
 from voice_stack.core.models.repair import load_model
 from voice_stack.core.models.store import ModelStore
+from voice_stack.core.settings import options_from
 from voice_stack.core.telemetry.labels import label_model
 
 if TYPE_CHECKING:
@@ -50,36 +51,16 @@ def _operator_paths(settings: AsrSettings) -> tuple[str, ...]:
 
 def engine_specs(settings: AsrSettings, model: str) -> tuple[EngineSpec, ...]:
     """How each replica of the engine for a model is started."""
-    return tuple(_engine_spec(settings, model, replica) for replica in range(settings.replicas))
-
-
-def _engine_spec(settings: AsrSettings, model: str, replica: int) -> EngineSpec:
-    config = AsrWorkerConfig(
-        engine=settings.engine,
-        model=model,
-        model_dir=settings.model_dir,
-        offline=settings.offline,
-        operator_paths=_operator_paths(settings),
-        device=settings.device,
-        compute_type=settings.compute_type,
-        threads=settings.threads,
-        lanes=settings.lanes,
-        max_batch=settings.max_batch,
-        copies=settings.copies,
-        encoder_padding_s=settings.encoder_padding_s,
-        beam_size=settings.beam_size,
-        vad_enabled=settings.vad_enabled,
-        vad_threshold=settings.vad_threshold,
-        window_s=settings.window_s,
-        max_audio_s=settings.max_audio_s,
-        fallback_language=settings.fallback_language,
-        replica=replica,
-        replicas=settings.replicas,
-    )
-    name = f"{settings.engine}/{model}" + (f"#{replica + 1}" if replica else "")
     listed = [spec.name for spec in find_catalogue(settings.engine).models]
     label = label_model(model, listed, (settings.model, *settings.allowed_models))
-    return EngineSpec(name, f"{__name__}:build_workload", config, settings.log_level, settings.log_format, label)
+    own: dict[str, object] = {"model": model, "operator_paths": _operator_paths(settings)}
+    told = settings.log_level, settings.log_format, label
+    specs = []
+    for replica in range(settings.replicas):
+        options = options_from(EngineOptions, settings, replica=replica)
+        config = options_from(AsrWorkerConfig, settings, options=options, **own)
+        specs.append(EngineSpec(settings.engine, model, f"{__name__}:build_workload", config, *told, replica))
+    return tuple(specs)
 
 
 def build_workload(config: AsrWorkerConfig) -> "Workload":
@@ -96,26 +77,13 @@ def load_engine(config: AsrWorkerConfig) -> "AsrEngine":
         ModelNotFoundError: No such model, or not on this machine while `OFFLINE` is set.
         ModelLoadError: Its files are damaged or do not load.
     """
-    from voice_stack.asr.engine.base import EngineOptions
-
     if config.offline:
         forbid_downloads()
     entry = find_engine(config.engine)
     engine_class = cast("type[AsrEngine]", entry.import_class())
     store = ModelStore(find_catalogue(config.engine), config.model_dir, config.offline, paths=config.operator_paths)
-    options = EngineOptions(
-        device=config.device,
-        compute_type=config.compute_type,
-        threads=config.threads,
-        lanes=config.lanes,
-        max_batch=config.max_batch,
-        copies=config.copies,
-        padding_s=config.encoder_padding_s,
-        replica=config.replica,
-        replicas=config.replicas,
-    )
 
     def load(folder: Path) -> "AsrEngine":
-        return engine_class(folder, options)
+        return engine_class(folder, config.options)
 
     return load_model(store, config.model, load) if entry.needs_model else load(config.model_dir / config.model)

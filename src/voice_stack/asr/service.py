@@ -3,14 +3,12 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from voice_stack.asr.engine_factory import engine_specs
-from voice_stack.asr.jobs.record import Activity, Asked
-from voice_stack.asr.models import WhisperModelSpec
-from voice_stack.asr.rendering.formats import require_transcript_format
-from voice_stack.asr.request import DetectionRequest, PcmFormat, TranscriptionRequest, parse_steps
-from voice_stack.asr.schemas import Checked
+from voice_stack.asr.jobs.record import Activity
+from voice_stack.asr.models import AsrCapabilities, capabilities_of, check_limits
+from voice_stack.asr.request import AudioFile, DetectionRequest, PcmFormat, TranscriptionRequest, parse_steps
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.core.engine.admission import AdmissionDesk, Ticket
@@ -62,34 +60,28 @@ class AsrService:
     probing_process: SideProcess
     activity: Activity = field(default_factory=Activity)
 
-    async def begin(self, checked: Checked, ticket: Ticket | None = None) -> Transcription:
+    async def begin(self, model: str, request: TranscriptionRequest, ticket: Ticket | None = None) -> Transcription:
         """Submit a checked request.
 
         Args:
-            checked: The request.
+            model: As `ModelNames.resolve` gives it.
+            request: What is asked, whatever the model.
             ticket: That of a request somebody waits for; None: it is taken however full the queue is.
 
         Raises:
             QueueFullError: It would have to wait too long.
-            ModelNotFoundError: No such model here.
             UnsupportedValueError: The model cannot do what is asked.
         """
-        model, request = self.prepare(checked)
+        fitted = self.fit(model, request)
         replicas = engine_specs(self.settings, model)
-        substitute = self.find_substitute(model, lambda other: self._make_request(other, checked))
-        work_s = usual_audio_s(checked.file.size, checked.pcm)
+        substitute = self.find_substitute(model, lambda other: self.fit(other, request))
+        work_s = usual_audio_s(request.source.path.stat().st_size, request.source.pcm)
         if ticket:
             work_s = await self._admit(ticket, request, replicas, work_s)
-        request_id = request_id_var.get() or ""
-        handle = await self.pool.submit(replicas, request, request_id, substitute, work_s=work_s)
+        handle = await self.pool.submit(replicas, fitted, request_id_var.get() or "", substitute, work_s=work_s)
         if ticket:
             ticket.close()
-        transcription = Transcription(request, handle)
-        if not checked.background:
-            file = checked.file
-            asked = Asked(checked.task, checked.model, checked.response_format, file.filename, file.size)
-            self.activity.add(asked, transcription)
-        return transcription
+        return Transcription(fitted, handle)
 
     async def _admit(
         self, ticket: Ticket, request: TranscriptionRequest, replicas: Sequence[EngineSpec], guess_s: float
@@ -98,19 +90,9 @@ class AsrService:
         work_s: float | None = None
         if not ticket.fits(guess_s, replicas):
             with suppress(GivenUpError):
-                work_s = await asyncio.to_thread(self.probing_process.call, _probe_s, PROBE_TIMEOUT_S, request)
+                work_s = await asyncio.to_thread(self.probing_process.call, _probe_s, PROBE_TIMEOUT_S, request.source)
         ticket.admit(work_s or guess_s, replicas)
         return work_s or guess_s
-
-    def prepare(self, checked: Checked) -> tuple[str, TranscriptionRequest]:
-        """The model for a checked request, and the request as its engine takes it.
-
-        Raises:
-            ModelNotFoundError: No such model here.
-            UnsupportedValueError: The model cannot do what is asked.
-        """
-        model = self.models.resolve(checked.model)
-        return model, self._make_request(model, checked)
 
     def find_substitute(
         self, model: str, make_request: Callable[[str], TranscriptionRequest | DetectionRequest]
@@ -131,53 +113,45 @@ class AsrService:
         # A name that the client chose and nobody has stays its own mistake.
         return Substitute(engine_specs(self.settings, other), request, for_missing=model == self.models.default)
 
-    def _make_request(self, model: str, checked: Checked) -> TranscriptionRequest:
-        # The cues of a translation go by its segments: its words were not said. A job's result may be wanted as cues.
-        uses_words = require_transcript_format(checked.response_format).uses_words or checked.background
-        needs_words = uses_words and checked.task == "transcribe"
-        language = self._choose_language(model, checked)
-        return TranscriptionRequest(
-            path=checked.file.path,
-            task=checked.task,
-            language=language,
-            prompt=checked.prompt,
-            temperature=checked.temperature,
-            word_timestamps="word" in checked.granularities or needs_words,
-            beam_size=checked.beam_size,
-            hotwords=checked.hotwords,
-            candidate_languages=() if language else checked.languages,
-            token_logprobs=checked.logprobs,
-            vad=checked.vad,
-            pcm=checked.pcm,
-            audio_track=checked.audio_track,
+    def capabilities(self, model: str) -> AsrCapabilities:
+        """What is known of a model without loading it."""
+        return capabilities_of(self.settings.engine, self.store.find(model))
+
+    def can_do(self, model: str, request: TranscriptionRequest) -> bool:
+        """Whether a model can do what is asked, as far as that is known without loading it."""
+        try:
+            self.fit(model, request)
+        except UnsupportedValueError:
+            return False
+        return True
+
+    def fit(self, model: str, request: TranscriptionRequest) -> TranscriptionRequest:
+        """A request as the engine of a model takes it.
+
+        Raises:
+            UnsupportedValueError: The model cannot do what is asked.
+        """
+        can, decode, candidates = self.capabilities(model), request.decode, request.candidate_languages
+        asked = (decode.language,) if decode.language else candidates
+        # The candidates of a request say more than the default of the server.
+        default = self.settings.language if decode.task == "transcribe" and not candidates else ""
+        language = decode.language or default or None
+        # The weights of some English-only models have all the language tokens, which then mislead.
+        if not can.language_detection and (not asked or can.languages[0] in asked):
+            language = can.languages[0]
+        fitted = replace(
+            request,
+            decode=replace(decode, language=language),
+            candidate_languages=() if language else candidates,
             suppress=parse_steps(self.settings.suppress),
         )
-
-    def _choose_language(self, model: str, checked: Checked) -> str | None:
-        """The spoken language as far as it is known before listening."""
-        # The candidates of a request say more than the default of the server.
-        default = self.settings.language if checked.task == "transcribe" and not checked.languages else None
-        spec = self.store.find(model)
-        if not isinstance(spec, WhisperModelSpec):
-            return checked.language or default or None
-        if checked.task == "translate" and not spec.can_translate:
-            raise UnsupportedValueError(
-                f"model {model!r} cannot translate; a multilingual Whisper model such as 'base' can", param="model"
-            )
-        asked = (checked.language,) if checked.language else checked.languages
-        if spec.english_only and asked and "en" not in asked:
-            raise UnsupportedValueError(
-                f"model {model!r} understands English only, not {', '.join(asked)}; a multilingual Whisper model "
-                "such as 'base' does",
-                param="language" if checked.language else "languages",
-            )
-        # The weights of some English-only models have all the language tokens, which then mislead.
-        return "en" if spec.english_only else checked.language or default or None
+        check_limits(fitted, can, model=model, engine=self.settings.engine)
+        return fitted
 
 
-def _probe_s(request: TranscriptionRequest) -> float | None:
+def _probe_s(source: AudioFile) -> float | None:
     """Length of a file as its header says; for another process: the file is not trusted, and the libraries are big."""
     from voice_stack.asr.listening.windows import describe_source
     from voice_stack.utils.audio.decode import probe_duration_s
 
-    return probe_duration_s(describe_source(request))
+    return probe_duration_s(describe_source(source))

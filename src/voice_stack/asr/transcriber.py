@@ -58,7 +58,7 @@ class Transcription:
         """The transcript of all segments; once the job is complete."""
         summary = self.summary
         return Transcript(
-            self.request.task, summary.language, summary.language_probability, summary.duration_s, segments
+            self.request.decode.task, summary.language, summary.language_probability, summary.duration_s, segments
         )
 
     @property
@@ -68,19 +68,17 @@ class Transcription:
         assert isinstance(summary, TranscriptionSummary)
         return summary
 
-    def fallback_headers(self) -> dict[str, str]:
-        """Response headers that say what was done in the second-best way, as far as it is known by now."""
-        summary = self.handle.summary
+    def second_best(self) -> dict[str, str]:
+        """What was done in the second-best way, as far as it is known by now: `fallback` and `fallback_model`."""
+        summary, substitute = self.handle.summary, self.handle.substitute
         found = summary.fallbacks if isinstance(summary, TranscriptionSummary) else self.fallbacks
-        headers = {"x-fallback": ", ".join(found)} if found else {}
-        # Engines are named `engine/model`, replicas with their number behind.
-        model = self.handle.substitute.partition("/")[2].partition("#")[0]
-        return headers | ({"x-fallback-model": model} if model else {})
+        told = {"fallback": ", ".join(found)} if found else {}
+        return told | ({"fallback_model": substitute.model} if substitute else {})
 
     def log_fields(self) -> dict[str, object]:
         """What the request's log line says of the work."""
-        fields: dict[str, object] = {"queue_s": round(self.handle.queue_wait_s, 3), "task": self.request.task}
-        fields |= {name.removeprefix("x-").replace("-", "_"): said for name, said in self.fallback_headers().items()}
+        fields: dict[str, object] = {"queue_s": round(self.handle.queue_wait_s, 3), "task": self.request.decode.task}
+        fields |= self.second_best()
         if isinstance(self.handle.summary, TranscriptionSummary):
             duration_s = self.summary.duration_s
             fields |= {

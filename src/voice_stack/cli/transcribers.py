@@ -89,16 +89,15 @@ async def own_transcriber(settings: AsrSettings, wanted: Wanted) -> AsyncIterato
     from voice_stack.asr.app import create_service
     from voice_stack.asr.jobs.record import progress_of
     from voice_stack.asr.rendering.formats import render
-    from voice_stack.asr.schemas import check_transcription, check_translation, render_options
+    from voice_stack.asr.schemas import check_form
     from voice_stack.core.http.form import Form, SpooledFile
 
     service = create_service(settings)
-    check = check_translation if wanted.task == "translate" else check_transcription
 
     async def transcribe(path: Path, show: ShowProgress) -> Rendered:
         upload = SpooledFile(path, path.name, "", (await asyncio.to_thread(path.stat)).st_size)
-        checked = check(Form(_form_fields(wanted), upload))
-        transcription = await service.begin(checked)
+        checked = check_form(Form(_form_fields(wanted), upload), wanted.task, settings)
+        transcription = await service.begin(service.models.resolve(checked.model), checked.request)
         task = asyncio.create_task(transcription.gather())
         try:
             while not task.done():
@@ -108,7 +107,7 @@ async def own_transcriber(settings: AsrSettings, wanted: Wanted) -> AsyncIterato
         finally:
             task.cancel()
         transcript = task.result()
-        content = render(transcript, checked.response_format, render_options(checked))
+        content = render(transcript, checked.response_format, checked.render)
         return Rendered(content, transcript.language)
 
     try:

@@ -8,6 +8,7 @@ from voice_stack.core.engine.table import EngineEntry, require_engine
 from voice_stack.core.models.hub import forbid_downloads
 from voice_stack.core.models.repair import load_model
 from voice_stack.core.models.store import ModelStore
+from voice_stack.core.settings import options_from
 from voice_stack.core.telemetry.labels import label_model
 from voice_stack.tts.models import CAPABILITIES, TTS_CATALOGUE, TTS_MODELS, check_licence
 from voice_stack.tts.request import TtsWorkerConfig
@@ -44,21 +45,12 @@ def open_store(settings: TtsSettings, paths: tuple[str, ...] = ()) -> ModelStore
 
 def engine_spec(settings: TtsSettings, engine: str, model: str) -> EngineSpec:
     """How the engine process for a model (a catalogue name, or the path of an operator's file) is started."""
-    config = TtsWorkerConfig(
-        engine=engine,
-        model=model,
-        model_dir=settings.model_dir,
-        offline=settings.offline,
-        operator_paths=(model,),
-        device=settings.device,
-        threads=settings.threads,
-        loudness_lufs=None if settings.loudness_lufs == "off" else settings.loudness_lufs,
-        pronunciations=settings.pronunciations,
-        accept_cpml=settings.accept_cpml,
-    )
+    loudness_lufs = None if settings.loudness_lufs == "off" else settings.loudness_lufs
+    own: dict[str, object] = {"engine": engine, "model": model, "operator_paths": (model,)}
+    config = options_from(TtsWorkerConfig, settings, loudness_lufs=loudness_lufs, **own)
     label = label_model(model, [spec.name for spec in TTS_MODELS], (settings.model, *settings.allowed_models))
     return EngineSpec(
-        f"{engine}/{model}", f"{__name__}:build_workload", config, settings.log_level, settings.log_format, label
+        engine, model, f"{__name__}:build_workload", config, settings.log_level, settings.log_format, label
     )
 
 

@@ -96,7 +96,7 @@ class Speech:
     @property
     def substitutes(self) -> tuple[str, ...]:
         """Models that speak in place of those that were asked for, as far as it is known by now."""
-        return tuple(engine.partition("/")[2] for engine in self._turns.substitutes)
+        return self._turns.substitutes
 
     def cancel(self) -> None:
         """Nobody wants it any more; harmless when it is complete."""

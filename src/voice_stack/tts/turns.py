@@ -100,8 +100,8 @@ class Turns:
 
     @property
     def substitutes(self) -> tuple[str, ...]:
-        """Engines that speak in place of those that were asked for."""
-        return tuple(dict.fromkeys(handle.substitute for handle in self._handles() if handle.substitute))
+        """Models that speak in place of those that were asked for."""
+        return tuple(dict.fromkeys(handle.substitute.model for handle in self._handles() if handle.substitute))
 
     def _handles(self) -> list[JobHandle]:
         """The jobs that were submitted."""

@@ -2,8 +2,8 @@
 
 import pytest
 
-from voice_stack.asr.engine.base import EngineOptions
 from voice_stack.asr.engine.compute_plan import CPU_BATCH, plan_compute
+from voice_stack.asr.request import EngineOptions
 
 TINY, SMALL, TURBO, LARGE = 75_000_000, 500_000_000, 1_600_000_000, 3_000_000_000
 

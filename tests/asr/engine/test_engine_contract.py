@@ -8,11 +8,12 @@ import pytest
 
 from engine_contract import EngineContract, spoken
 from tiny_parakeet import ENGLISH, GERMAN, make_parakeet
-from voice_stack.asr.engine.base import AsrEngine, EngineOptions
+from voice_stack.asr.engine.base import AsrEngine
 from voice_stack.asr.engine.fake import FakeEngine
 from voice_stack.asr.engine.fasterwhisper import FasterWhisperEngine
 from voice_stack.asr.engine.parakeet import ParakeetEngine
 from voice_stack.asr.models import ASR_CATALOGUE
+from voice_stack.asr.request import EngineOptions
 from voice_stack.core.models.store import ModelStore
 
 __all__ = ["spoken"]

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from piper_speech import speak
-from voice_stack.asr.engine.base import DecodeOptions, EngineOptions, WindowResult, split_at_timestamps
+from voice_stack.asr.engine.base import WindowResult, split_at_timestamps
 from voice_stack.asr.engine.fake import FakeEngine
 from voice_stack.asr.engine.fasterwhisper import FasterWhisperEngine
+from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.asr.transcript import Word
 from voice_stack.core.errors import EngineError, ModelLoadError
 

@@ -10,9 +10,9 @@ import pytest
 from conftest import StartServer
 from piper_speech import speak, speak_wav
 from tiny_parakeet import ENGLISH, GERMAN, ITALIAN, make_parakeet
-from voice_stack.asr.engine.base import DecodeOptions, EngineOptions
 from voice_stack.asr.engine.parakeet import ParakeetEngine
 from voice_stack.asr.engine.words import TimedToken, join_words, split_sentences
+from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.core.errors import ModelLoadError
 
 SPEECH = "The train to the coast leaves at nine. Please do not be late."

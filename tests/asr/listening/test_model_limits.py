@@ -5,24 +5,34 @@ from pathlib import Path
 
 import pytest
 
-from voice_stack.asr.engine.base import EngineCapabilities
-from voice_stack.asr.listening.workload import check_limits
-from voice_stack.asr.models import ASR_CATALOGUES, find_catalogue, list_catalogue
-from voice_stack.asr.request import TranscriptionRequest
+from voice_stack.asr.models import (
+    ASR_CATALOGUES,
+    AsrCapabilities,
+    capabilities_of,
+    check_limits,
+    find_catalogue,
+    list_catalogue,
+)
+from voice_stack.asr.request import AudioFile, DecodeOptions, TranscriptionRequest
 from voice_stack.core.errors import UnsupportedValueError
 
-REQUEST = TranscriptionRequest(Path("speech.wav"))
-NOTHING = EngineCapabilities(("en",), translate=False, words=False, prompt=False, language_detection=False)
-ALL = EngineCapabilities(("en", "de"), translate=True, words=True, prompt=True, language_detection=True)
+NOTHING = AsrCapabilities(("en",), translate=False, words=False, prompt=False, token_logprobs=False)
+ALL = AsrCapabilities(("en", "de"))
+
+
+def _request(**options: object) -> TranscriptionRequest:
+    return TranscriptionRequest(AudioFile(Path("speech.wav")), DecodeOptions(**options))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("request_", "param", "reason"),
     [
-        (replace(REQUEST, language="de"), "language", "does not understand language 'de'; it understands en;"),
-        (replace(REQUEST, task="translate"), "model", "cannot translate;"),
-        (replace(REQUEST, prompt="Smythe"), "prompt", "takes no prompt;"),
-        (replace(REQUEST, word_timestamps=True), "timestamp_granularities", "gives no word times;"),
+        (_request(language="de"), "language", "does not understand language 'de'; it understands en;"),
+        (_request(task="translate"), "model", "cannot translate;"),
+        (_request(prompt="Smythe"), "prompt", "takes no prompt;"),
+        (_request(token_logprobs=True), "include", "gives no log-probabilities of tokens;"),
+        (replace(_request(), candidate_languages=("de", "en")), "languages", "does not understand all of"),
+        (_request(word_timestamps=True), "timestamp_granularities", "gives no word times;"),
     ],
 )
 def test_each_limit_is_said_with_an_engine_that_has_it_not(
@@ -38,7 +48,37 @@ def test_each_limit_is_said_with_an_engine_that_has_it_not(
 
 @pytest.mark.parametrize("prompt", [None, "", "  \n"])
 def test_what_is_not_asked_is_not_refused(prompt: str | None) -> None:
-    check_limits(replace(REQUEST, language="en", prompt=prompt), NOTHING, model="little", engine="small")
+    check_limits(_request(language="en", prompt=prompt), NOTHING, model="little", engine="small")
+
+
+@pytest.mark.parametrize(
+    ("engine", "name", "language_count", "translates"),
+    [
+        ("faster-whisper", "base", 99, True),
+        ("faster-whisper", "large-v3", 100, True),
+        ("faster-whisper", "turbo", 100, False),
+        ("faster-whisper", "tiny.en", 1, False),
+        ("faster-whisper", "distil-small.en", 1, False),
+        ("faster-whisper", "distil-large-v2", 1, False),
+        ("faster-whisper", "distil-large-v3.5", 1, False),
+        ("faster-whisper", "Systran/faster-distil-whisper-large-v3", 1, False),
+        ("faster-whisper", "someone/whisper-welsh", 100, True),
+        ("faster-whisper", "no such model", 100, True),
+        ("whisper", "turbo", 100, False),
+        ("whisper", "base.en", 1, False),
+        ("parakeet", "nemo-parakeet-tdt-0.6b-v3", 25, False),
+        ("parakeet", "nemo-parakeet-tdt-0.6b-v2", 1, False),
+        ("fake", "base", 99, True),
+    ],
+)
+def test_what_a_model_can_do_is_known_without_loading_it(
+    engine: str, name: str, language_count: int, translates: bool
+) -> None:
+    can = capabilities_of(engine, find_catalogue(engine).find(name))
+    assert (len(can.languages), can.translate) == (language_count, translates)
+    assert can.language_detection is (language_count > 1)
+    assert can.prompt is (engine != "parakeet")
+    assert can.token_logprobs is (engine in {"faster-whisper", "fake"})
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ import pytest
 from numpy.typing import NDArray
 
 from e2e.sound import tone
-from voice_stack.asr.engine.base import DecodeOptions, EngineOptions, WindowResult
+from voice_stack.asr.engine.base import WindowResult
 from voice_stack.asr.engine.fake import FakeEngine
 from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.listening.workload import AsrWorkload
-from voice_stack.asr.request import AsrWorkerConfig, TranscriptionRequest
+from voice_stack.asr.request import AsrWorkerConfig, AudioFile, DecodeOptions, EngineOptions, TranscriptionRequest
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.jobs import Job, Unit, Urgency
 from voice_stack.core.logging import JsonFormatter, logged_for
@@ -41,7 +41,7 @@ def _workload(tmp_path: Path) -> AsrWorkload:
 
 
 def _plan(workload: AsrWorkload, path: Path, number: int) -> Unit:
-    request = TranscriptionRequest(path, language="en")
+    request = TranscriptionRequest(AudioFile(path), DecodeOptions("en"))
     (unit,) = [step for step in workload.plan(Job(f"job-{number}", request, f"req-{number}")) if isinstance(step, Unit)]
     return unit
 

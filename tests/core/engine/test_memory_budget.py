@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from voice_stack.core.engine.memory import FILE_FACTOR, PROCESS_MB, MemoryBudget
+from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import InsufficientMemoryError
 from voice_stack.core.system.memory import Footprint, MemoryMeter
 
@@ -16,46 +17,50 @@ MIB = 1 << 20
 
 
 def _budget(limit_mb: float, figures: Path | None = None, gpu_mb: float = 0.0) -> MemoryBudget:
-    return MemoryBudget(Footprint(limit_mb, gpu_mb), METER, figures, lambda _engine: 100 * MIB, "ASR_MEMORY_MB")
+    return MemoryBudget(Footprint(limit_mb, gpu_mb), METER, figures, lambda _model: 100 * MIB, "ASR_MEMORY_MB")
+
+
+def _spec(model: str) -> EngineSpec:
+    return EngineSpec("whisper", model, "module:function", None)
 
 
 def test_files_tell_until_it_was_measured(tmp_path: Path) -> None:
     figures = tmp_path / "models" / "figures.json"
     budget = _budget(1000, figures)
-    assert budget.expect("a").footprint.memory_mb == pytest.approx(PROCESS_MB + 100 * FILE_FACTOR)
-    budget.remember("a", Footprint(640.0, 3.0))
-    _budget(1000, figures).remember("b", Footprint(50.0))
+    assert budget.expect(_spec("a")).footprint.memory_mb == pytest.approx(PROCESS_MB + 100 * FILE_FACTOR)
+    budget.remember("whisper/a", Footprint(640.0, 3.0))
+    _budget(1000, figures).remember("whisper/b", Footprint(50.0))
     later = _budget(1000, figures)
-    assert (later.expect("a").footprint, later.expect("a").is_measured) == (Footprint(640.0, 3.0), True)
-    assert later.expect("b").footprint == Footprint(50.0)
+    assert (later.expect(_spec("a")).footprint, later.expect(_spec("a")).is_measured) == (Footprint(640.0, 3.0), True)
+    assert later.expect(_spec("b")).footprint == Footprint(50.0)
 
 
 def test_what_fitted_once_is_not_refused_for_having_grown(tmp_path: Path) -> None:
     budget = _budget(500, tmp_path / "figures.json")
-    budget.remember("a", Footprint(900.0))
-    budget.require_fit("a", budget.expect("a"), {})
+    budget.remember("whisper/a", Footprint(900.0))
+    budget.require_fit("whisper/a", budget.expect(_spec("a")), {})
     smaller = _budget(400, tmp_path / "figures.json")
     with pytest.raises(InsufficientMemoryError, match="a needs 500 MB"):
-        smaller.require_fit("a", smaller.expect("a"), {})
+        smaller.require_fit("whisper/a", smaller.expect(_spec("a")), {})
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"a": 3}', '{"a": {"mb": 3}}', "\x00"])
 def test_figures_that_cannot_be_read_are_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "figures.json").write_text(content)
-    assert not _budget(1000, tmp_path / "figures.json").expect("a").is_measured
+    assert not _budget(1000, tmp_path / "figures.json").expect(_spec("a")).is_measured
 
 
 def test_figures_that_cannot_be_written_cost_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     budget = _budget(1000, Path("/dev/null/figures.json"))
-    budget.remember("a", Footprint(640.0))
-    assert budget.expect("a").footprint.memory_mb == 640
+    budget.remember("whisper/a", Footprint(640.0))
+    assert budget.expect(_spec("a")).footprint.memory_mb == 640
     assert "memory figures are not kept" in caplog.text
 
 
 def test_what_cannot_fit_is_refused_with_the_figures() -> None:
     budget = _budget(300)
     with pytest.raises(InsufficientMemoryError) as caught:
-        budget.require_fit("whisper/base", budget.expect("whisper/base"), {"whisper/tiny": Footprint(150.0)})
+        budget.require_fit("whisper/base", budget.expect(_spec("base")), {"whisper/tiny": Footprint(150.0)})
     for told in ("whisper/base needs 320 MB", "size of its files", "300 MB", "ASR_MEMORY_MB", "whisper/tiny 150 MB"):
         assert told in caught.value.message
     assert (caught.value.status, caught.value.headers()) == (503, {"x-should-retry": "false"})
@@ -63,8 +68,8 @@ def test_what_cannot_fit_is_refused_with_the_figures() -> None:
 
 def test_both_kinds_of_memory_have_their_limit_and_none_is_no_limit() -> None:
     budget = _budget(400, gpu_mb=8000)
-    budget.remember("a", Footprint(100.0, 6000.0))
-    need = budget.expect("a")
+    budget.remember("whisper/a", Footprint(100.0, 6000.0))
+    need = budget.expect(_spec("a"))
     assert budget.has_room(need, [Footprint(300.0, 2000.0)])
     assert not budget.has_room(need, [Footprint(301.0)])
     assert not budget.has_room(need, [Footprint(0.0, 2001.0)])

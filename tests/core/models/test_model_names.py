@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from voice_stack.asr.models import ASR_CATALOGUE, ASR_MODELS, WhisperModelSpec
+from voice_stack.asr.models import ASR_CATALOGUE, ASR_MODELS
 from voice_stack.core.errors import InvalidRequestError, ModelNotFoundError
 from voice_stack.core.models.files import Catalogue, ModelPack, ModelSpec, PackFile
 from voice_stack.core.models.store import ModelStore
@@ -75,28 +75,6 @@ def test_whisper_names_are_those_of_the_library() -> None:
     assert len(names) > 15
     found = {name: ASR_CATALOGUE.find(name) for name in names}
     assert {name: spec and spec.hub_repo for name, spec in found.items()} == utils._MODELS
-
-
-@pytest.mark.parametrize(
-    ("name", "english_only", "can_translate"),
-    [
-        ("base", False, True),
-        ("large", False, True),
-        ("turbo", False, False),
-        ("tiny.en", True, False),
-        ("distil-small.en", True, False),
-        ("distil-medium.en", True, False),
-        ("distil-large-v2", True, False),
-        ("distil-large-v3", True, False),
-        ("distil-large-v3.5", True, False),
-        ("Systran/faster-distil-whisper-large-v3", True, False),
-        ("someone/whisper-de-ct2", False, True),
-    ],
-)
-def test_what_a_whisper_model_can_do(name: str, english_only: bool, can_translate: bool) -> None:
-    spec = ASR_CATALOGUE.find(name)
-    assert isinstance(spec, WhisperModelSpec)
-    assert (spec.english_only, spec.can_translate) == (english_only, can_translate)
 
 
 def test_piper_voice_names_follow_the_rule() -> None:

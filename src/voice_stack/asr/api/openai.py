@@ -12,9 +12,10 @@ from voice_stack.asr.api.documents import BACKGROUND, TRANSCRIPT, TRANSCRIPT_OR_
 from voice_stack.asr.api.intake import receive_audio
 from voice_stack.asr.form import TranscriptionForm, TranslationForm, form_body
 from voice_stack.asr.jobs.background import BackgroundJobs
+from voice_stack.asr.jobs.record import Asked
 from voice_stack.asr.rendering.formats import JSON_TYPE, TRANSCRIPT_FORMATS, render
 from voice_stack.asr.rendering.objects import Processing, delta_event, done_event, encode_sse, render_verbose
-from voice_stack.asr.schemas import Checked, check_transcription, check_translation, render_options
+from voice_stack.asr.schemas import Checked, check_form
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Segment, TextDeltas, TokenLogprob
@@ -64,7 +65,7 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
         async with AsyncExitStack() as owned:
             ticket = owned.enter_context(service.desk.open(headers_of(request)))
             form = await owned.enter_async_context(receive_audio(request, service.settings, ticket))
-            checked = check_transcription(form)
+            checked = check_form(form, "transcribe", service.settings)
             exchange = _Exchange(service, request, checked, owned, ticket)
             if checked.background:
                 return await exchange.put_in_line(jobs, form)
@@ -80,7 +81,7 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
         async with AsyncExitStack() as owned:
             ticket = owned.enter_context(service.desk.open(headers_of(request)))
             form = await owned.enter_async_context(receive_audio(request, service.settings, ticket))
-            checked = check_transcription(form, is_verbose=True)
+            checked = check_form(form, "transcribe", service.settings, is_verbose=True)
             return await _Exchange(service, request, checked, owned, ticket).answer_verbosely()
 
     @router.post(
@@ -94,7 +95,7 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
         async with AsyncExitStack() as owned:
             ticket = owned.enter_context(service.desk.open(headers_of(request)))
             form = await owned.enter_async_context(receive_audio(request, service.settings, ticket))
-            checked = check_translation(form)
+            checked = check_form(form, "translate", service.settings)
             exchange = _Exchange(service, request, checked, owned, ticket)
             return await (exchange.put_in_line(jobs, form) if checked.background else exchange.answer())
 
@@ -118,13 +119,13 @@ class _Exchange:
     async def answer(self) -> Response:
         checked = self.checked
         transcript = await finish_unless_disconnected(self.request, (await self._begin_now()).gather())
-        body = await asyncio.to_thread(render, transcript, checked.response_format, render_options(checked))
+        body = await asyncio.to_thread(render, transcript, checked.response_format, checked.render)
         return Response(
             body, media_type=TRANSCRIPT_FORMATS[checked.response_format].media_type, headers=self._headers()
         )
 
     async def put_in_line(self, jobs: BackgroundJobs, form: Form) -> Response:
-        self.service.prepare(self.checked)
+        self.service.fit(self._model, self.checked.request)
         job = await jobs.submit(self.checked, form, owner=name_caller(self.request.scope))
         location = f"{self.service.settings.public_prefix}/jobs/{job['id']}"
         return JSONResponse(job, 202, {"location": location, **self._headers()})
@@ -134,7 +135,7 @@ class _Exchange:
         transcript = await finish_unless_disconnected(self.request, transcription.gather())
         handle = transcription.handle
         processing = Processing(
-            self.service.models.resolve(self.checked.model),
+            self._model,
             transcription.summary.speech_s,
             handle.queue_wait_s,
             handle.run_s,
@@ -145,7 +146,7 @@ class _Exchange:
         """Errors within `stream_status_wait_s` are an honest status; later ones can only be an event."""
         settings = self.service.settings
         events = KeptAliveEvents(
-            transcript_events(self._begin, shows_languages=self.checked.shows_languages),
+            transcript_events(self._begin, shows_languages=self.checked.render.shows_languages),
             ping_interval_s=settings.ping_interval_s,
             encode_error=lambda error: encode_sse(error.body()),
         )
@@ -159,8 +160,16 @@ class _Exchange:
         return await finish_unless_disconnected(self.request, self._begin())
 
     async def _begin(self) -> Transcription:
-        self.transcription = await self.service.begin(self.checked, self.ticket)
+        checked, file = self.checked, self.checked.file
+        self.transcription = await self.service.begin(self._model, checked.request, self.ticket)
+        task = checked.request.decode.task
+        asked = Asked(task, checked.model, checked.response_format, file.filename, file.size)
+        self.service.activity.add(asked, self.transcription)
         return self.transcription
+
+    @property
+    def _model(self) -> str:
+        return self.service.models.resolve(self.checked.model)
 
     def _end(self) -> None:
         if self.transcription is not None:
@@ -168,5 +177,6 @@ class _Exchange:
             self.transcription.handle.cancel()
 
     def _headers(self) -> dict[str, str]:
-        fallbacks = self.transcription.fallback_headers() if self.transcription else {}
-        return {**ignored_fields_header(self.checked.ignored), **fallbacks}
+        second_best = self.transcription.second_best() if self.transcription else {}
+        headers = {f"x-{name.replace('_', '-')}": told for name, told in second_best.items()}
+        return ignored_fields_header(self.checked.ignored) | headers

@@ -11,60 +11,26 @@ from voice_stack.asr.bazarr.sharing import Made, ResultCache, SharedJobs
 from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.jobs.record import Asked
 from voice_stack.asr.listening.language_spread import DetectedLanguage, combine
-from voice_stack.asr.models import WhisperModelSpec
-from voice_stack.asr.request import DetectionRequest, LanguageVote, PcmFormat, TranscriptionRequest, VadChoice
+from voice_stack.asr.request import (
+    AudioFile,
+    DecodeOptions,
+    DetectionRequest,
+    LanguageVote,
+    PcmFormat,
+    TranscriptionRequest,
+    VadChoice,
+)
 from voice_stack.asr.service import AsrService, usual_audio_s
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import EngineError, UnsupportedValueError
 from voice_stack.core.http.form import SpooledFile
 from voice_stack.core.logging import log_event, request_id_var
-from voice_stack.core.models.names import ModelNames
-from voice_stack.core.models.store import ModelStore
-
-
-def find_able_model(models: ModelNames, store: ModelStore, is_able: Callable[[WhisperModelSpec], bool]) -> str | None:
-    """The default model if it is able; else the largest one on this machine that is; None if there is none."""
-    default = store.find(models.default)
-    if not isinstance(default, WhisperModelSpec) or is_able(default):
-        return models.default
-    others = (spec for spec in store.catalogue.models if isinstance(spec, WhisperModelSpec) and is_able(spec))
-    # The catalogue is sorted by size.
-    return next((spec.name for spec in reversed(list(others)) if store.is_local(spec.name)), None)
-
-
-def can_do(spec: WhisperModelSpec, task: str, language: str | None) -> bool:
-    """Whether a model can do a task (`transcribe` or `translate`) on speech in a language; None: not known."""
-    return spec.can_translate if task == "translate" else not spec.english_only or language in {None, "en"}
-
-
-def require_able_model(models: ModelNames, store: ModelStore, task: str, language: str | None) -> str:
-    """The model for a film.
-
-    Args:
-        models: Names, with the default model.
-        store: Where models are.
-        task: `transcribe` or `translate`.
-        language: Code of the spoken language, if it is known.
-
-    Raises:
-        UnsupportedValueError: No model on this machine can do it; the message names what to install.
-    """
-    model = find_able_model(models, store, lambda spec: can_do(spec, task, language))
-    if model is None:
-        wanted = "translate" if task == "translate" else f"understand {language!r}"
-        raise UnsupportedValueError(
-            f"model {models.default!r} cannot {wanted}, and no other model on this machine can; set ASR_MODEL to a "
-            "multilingual Whisper model such as 'base', or fetch one with `voice-stack models pull base`",
-            param="task" if task == "translate" else "language",
-        )
-    return model
-
+from voice_stack.core.settings import options_from
 
 logger = logging.getLogger(__name__)
 
 _PCM = PcmFormat()
-_PCM_BYTES_PER_S = 32_000
 _LANGUAGES_BYTES = 1 << 20
 
 
@@ -94,6 +60,11 @@ class Sample:
     request: DetectionRequest
 
 
+def _source(query: AsrQuery | DetectQuery) -> AudioFile:
+    """What an upload is; where it lies does not shape its result."""
+    return AudioFile(Path(), None if query.encode else _PCM)
+
+
 class BazarrJobs:
     """Jobs for films and for their languages; one per application."""
 
@@ -119,31 +90,54 @@ class BazarrJobs:
             UnsupportedValueError: No model here can do what is asked.
         """
         service = self._service
-        default = service.settings.language if query.task == "transcribe" else ""
-        language = query.language or default or None
-        model = require_able_model(service.models, service.store, query.task, language)
-        request = TranscriptionRequest(
-            path=Path(),
-            task=query.task,
-            language=language,
+        is_transcription = query.task == "transcribe"
+        decode = options_from(
+            DecodeOptions,
+            query,
+            service.settings,
+            language=query.language or (service.settings.language if is_transcription else "") or None,
             prompt=query.initial_prompt,
-            word_timestamps=query.word_timestamps or (query.output in SUBTITLES and query.task == "transcribe"),
-            pcm=None if query.encode else _PCM,
-            vad=VadChoice(enabled=query.vad_filter),
+            word_timestamps=query.word_timestamps or (query.output in SUBTITLES and is_transcription),
         )
-        is_plain_english = query.task == "transcribe" and query.language == "en"
-        return Film(digest, model, request, is_plain_english and service.settings.bazarr_translate_foreign)
+        request = TranscriptionRequest(_source(query), decode, vad=VadChoice(enabled=query.vad_filter))
+        is_plain_english = is_transcription and query.language == "en"
+        translates_foreign = is_plain_english and service.settings.bazarr_translate_foreign
+        return Film(digest, self._require_able_model(request), request, translates_foreign)
+
+    def _require_able_model(self, request: TranscriptionRequest) -> str:
+        service = self._service
+        try:
+            service.fit(service.models.default, request)
+        except UnsupportedValueError as error:
+            model = self._find_able_model(lambda name: service.can_do(name, request))
+            if model is None:
+                raise UnsupportedValueError(
+                    f"{error.message}. No other model on this machine can: set ASR_MODEL to one that does, or fetch "
+                    "one with `voice-stack models pull base`",
+                    param="task" if error.param == "model" else error.param,
+                ) from None
+            return model
+        return service.models.default
+
+    def _find_able_model(self, is_able: Callable[[str], bool]) -> str | None:
+        """The default model if it is able; else the largest one on this machine that is; None if there is none."""
+        default, store = self._service.models.default, self._service.store
+        if is_able(default):
+            return default
+        # The catalogue is sorted by size.
+        others = (spec.name for spec in reversed(store.catalogue.models))
+        return next((name for name in others if is_able(name) and store.is_local(name)), None)
 
     def plan_sample(self, digest: str, query: DetectQuery) -> Sample:
         """What the question for a film's language comes to."""
-        pcm = None if query.encode else _PCM
-        request = DetectionRequest(Path(), pcm, query.detect_lang_offset, query.detect_lang_length or None)
+        request = DetectionRequest(_source(query), query.detect_lang_offset, query.detect_lang_length or None)
         return Sample(digest, self._detecting_model(), request)
 
     def _detecting_model(self) -> str:
-        models, store = self._service.models, self._service.store
-        # An English-only model alone knows one answer: better than none.
-        return find_able_model(models, store, lambda spec: not spec.english_only) or models.default
+        service = self._service
+        # A model of one language knows one answer: better than none.
+        able = self._find_able_model(lambda name: service.capabilities(name).language_detection)
+        return able or service.models.default
 
     async def detect(self, sample: Sample, path: Path) -> Made[DetectedLanguage]:
         """Hear excerpts of a film until its language is sure, or all of them.
@@ -151,7 +145,7 @@ class BazarrJobs:
         Raises:
             VoiceStackError: The job failed.
         """
-        request = replace(sample.request, path=path)
+        request = replace(sample.request, source=replace(sample.request.source, path=path))
         replicas = engine_specs(self._service.settings, sample.model)
         substitute = self._service.find_substitute(sample.model, lambda _other: request)
         handle = await self._service.pool.submit(replicas, request, request_id_var.get() or "", substitute)
@@ -178,28 +172,12 @@ class BazarrJobs:
         try:
             if film.translates_foreign:
                 film = await self._heed_language(film, path)
-            request = replace(film.request, path=path)
-            replicas = engine_specs(self._service.settings, film.model)
-            substitute = self._service.find_substitute(film.model, lambda other: self._refit(other, request))
-            work_s = log.audio_s or usual_audio_s(asked.size_bytes)
-            request_id = request_id_var.get() or ""
-            handle = await self._service.pool.submit(replicas, request, request_id, substitute, work_s=work_s)
-            transcription = Transcription(request, handle)
+            request = replace(film.request, source=replace(film.request.source, path=path))
+            transcription = await self._service.begin(film.model, request)
             self._service.activity.add(asked, transcription)
             return await self._gather(transcription, log)
         finally:
             self._at_work.remove(log)
-
-    def _refit(self, model: str, request: TranscriptionRequest) -> TranscriptionRequest:
-        """The request for another model.
-
-        Raises:
-            UnsupportedValueError: It cannot do what is asked.
-        """
-        spec = self._service.store.find(model)
-        if isinstance(spec, WhisperModelSpec) and not can_do(spec, request.task, request.language):
-            raise UnsupportedValueError(f"model {model!r} cannot do what is asked", param="model")
-        return request
 
     async def _gather(self, transcription: Transcription, log: FilmLog) -> Made[Transcript]:
         segments = []
@@ -211,30 +189,31 @@ class BazarrJobs:
         run_s = transcription.handle.run_s
         self._speed = transcript.duration_s / run_s if run_s else self._speed
         log.end(transcript.duration_s, run_s, transcription.log_fields())
-        return Made(transcript, is_second_best=bool(transcription.fallback_headers()))
+        return Made(transcript, is_second_best=bool(transcription.second_best()))
 
     async def _heed_language(self, film: Film, path: Path) -> Film:
         """The film as a translation where it is asked for as English and clearly is not."""
-        sample = Sample(film.digest, self._detecting_model(), DetectionRequest(Path(), film.request.pcm))
+        sample = Sample(film.digest, self._detecting_model(), DetectionRequest(film.request.source))
         found = self.languages.find(sample) or (await self.detect(sample, path)).result
         if found.code == "en" or not found.is_sure:
             return film
-        models, store = self._service.models, self._service.store
-        model = find_able_model(models, store, lambda spec: spec.can_translate)
+        decode = replace(film.request.decode, task="translate", language=found.code, word_timestamps=False)
+        request = replace(film.request, decode=decode)
+        model = self._find_able_model(lambda name: self._service.can_do(name, request))
         fields = {"asked": "en", "found": found.code, "confidence": round(found.confidence, 3)}
         if model is None:
             log_event(logger, logging.WARNING, "film is not English, and no model here translates", **fields)
             return film
         log_event(logger, logging.WARNING, "film is not English: it is translated", **fields)
-        request = replace(film.request, task="translate", language=found.code, word_timestamps=False)
         return replace(film, model=model, request=request)
 
     def accept(self, film: Film, file: SpooledFile, query: AsrQuery) -> FilmLog:
         """Log a film that has just come, with its place in the queue and when it will be done as far as known."""
-        log = FilmLog(query.video_file or "", file.size / _PCM_BYTES_PER_S if film.request.pcm else None)
+        pcm, language = film.request.source.pcm, film.request.decode.language
+        log = FilmLog(query.video_file or "", usual_audio_s(file.size, pcm) if pcm else None)
         fields = {"task": query.task, "output": query.output, "model": film.model, "job": self.films.describe(film)}
-        if film.request.language:
-            fields["language"] = film.request.language
+        if language:
+            fields["language"] = language
         waiting_s = [other.left_s for other in (*self._at_work, log)]
         if self._speed and None not in waiting_s:
             fields["eta_s"] = str(round(sum(left_s or 0.0 for left_s in waiting_s) / self._speed))

@@ -9,36 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from voice_stack.asr.models import AsrCapabilities
+from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.asr.transcript import Segment
 from voice_stack.core.errors import EngineError
 
 SAMPLE_RATE = 16_000
 MAX_WINDOW_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeOptions:
-    """How to decode; only windows with equal options may share a batch.
-
-    Attributes:
-        language: Code of the spoken language; None only for engines that need none.
-        task: `transcribe`, or `translate` into English.
-        prompt: Text before the window, or a sample of style and vocabulary.
-        temperature: 0 searches the best text with a beam, above it samples.
-        beam_size: Width of the search at temperature 0.
-        word_timestamps: Whether segments carry words.
-        hotwords: Words to expect, before the prompt.
-        token_logprobs: Whether segments carry the log-probability of each token.
-    """
-
-    language: str | None
-    task: str = "transcribe"
-    prompt: str | None = None
-    temperature: float = 0.0
-    beam_size: int = 5
-    word_timestamps: bool = False
-    hotwords: str | None = None
-    token_logprobs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,57 +44,6 @@ class WindowResult:
     is_complete_until_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class EngineCapabilities:
-    """What a loaded model can do.
-
-    Attributes:
-        languages: Codes of the languages it understands.
-        translate: Whether it translates into English.
-        words: Whether it gives word times.
-        prompt: Whether it heeds a prompt.
-        language_detection: Whether it tells the language; if not, `DecodeOptions.language` may be None.
-        token_logprobs: Whether it tells how probable each token was.
-        temperature: Whether a temperature above 0 gives another text; if not, a poor one is not decoded again.
-    """
-
-    languages: tuple[str, ...]
-    translate: bool
-    words: bool
-    prompt: bool
-    language_detection: bool
-    token_logprobs: bool = False
-    temperature: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """How a model is loaded and run.
-
-    Attributes:
-        device: `auto`, `cpu`, `cuda` or `cuda:1`.
-        compute_type: Number format of the weights at work, `auto` for the usual one of the device.
-        threads: CPU threads in all, 0 for as many as the process may use.
-        copies: Copies of the model on a CPU: 2 give a job that is alone all the cores; 0: the engine chooses.
-        is_for_crowd: This is the copy for what is not alone.
-        lanes: Calls of `decode` that run at once, each with its share of the threads; 0: the engine chooses.
-        max_batch: Most windows of one call; 0: the engine chooses.
-        replica: Which of `replicas` engines with the same model this is: they divide the GPUs or the CPUs.
-        padding_s: Silence that is computed after the speech, in seconds; 30 computes whole windows always.
-    """
-
-    device: str = "auto"
-    compute_type: str = "auto"
-    threads: int = 0
-    lanes: int = 0
-    max_batch: int = 0
-    copies: int = 0
-    is_for_crowd: bool = False
-    padding_s: float = 3.0
-    replica: int = 0
-    replicas: int = 1
-
-
 class AsrEngine(ABC):
     """A loaded model. At most `lanes` threads use it at a time, one more where there is an express lane.
 
@@ -132,6 +58,7 @@ class AsrEngine(ABC):
         has_express_lane: One more call may run at the same time, at the cost of the others' speed.
         solo_threads: If not 0, this instance puts so many threads on one call at a time, and that of `open_for_crowd`
             serves the lanes.
+        capabilities: What the loaded model can do.
 
     Raises:
         ModelLoadError: The model does not load.
@@ -142,6 +69,7 @@ class AsrEngine(ABC):
     short_batch_s: float = math.inf
     has_express_lane: bool = False
     solo_threads: int = 0
+    capabilities: AsrCapabilities
 
     def __init__(self, model_dir: Path, options: EngineOptions) -> None:
         self.model_dir, self.options = model_dir, options
@@ -153,11 +81,6 @@ class AsrEngine(ABC):
             ModelLoadError: The model does not load.
         """
         return self
-
-    @property
-    @abstractmethod
-    def capabilities(self) -> EngineCapabilities:
-        """What the loaded model can do."""
 
     @abstractmethod
     def decode(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> list[WindowResult]:
@@ -192,7 +115,7 @@ def check_window(window: NDArray[np.float32]) -> None:
         raise EngineError("A window holds samples that are not finite numbers; they must lie in -1 to 1.")
 
 
-def decode_language(options: DecodeOptions, can: EngineCapabilities) -> str:
+def decode_language(options: DecodeOptions, can: AsrCapabilities) -> str:
     """Code of the language to decode in; of a model that tells none apart the only one, whatever was asked for.
 
     Raises:

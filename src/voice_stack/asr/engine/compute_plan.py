@@ -12,7 +12,8 @@ from pathlib import Path
 import ctranslate2
 from faster_whisper import WhisperModel
 
-from voice_stack.asr.engine.base import SAMPLE_RATE, EngineOptions, WindowResult
+from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
+from voice_stack.asr.request import EngineOptions
 from voice_stack.core.system.cpus import take_cpus, yield_cpu
 from voice_stack.core.system.memory import memory_limit_bytes
 

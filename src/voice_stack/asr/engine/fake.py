@@ -10,17 +10,15 @@ from numpy.typing import NDArray
 from voice_stack.asr.engine.base import (
     SAMPLE_RATE,
     AsrEngine,
-    DecodeOptions,
-    EngineCapabilities,
-    EngineOptions,
     WindowResult,
     check_window,
     decode_language,
 )
+from voice_stack.asr.models import CAPABILITIES
+from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.asr.transcript import Segment, TokenLogprob, Word
 from voice_stack.core.errors import EngineError
 from voice_stack.utils.faults import load_as_named, obey
-from voice_stack.utils.language import LANGUAGES
 
 GERMAN_MEAN = 0.1
 UNHEARD_MEAN = -0.1
@@ -38,12 +36,7 @@ class FakeEngine(AsrEngine):
         super().__init__(model_dir, options)
         load_as_named(model_dir.parent, model_dir.name)
 
-    @property
-    def capabilities(self) -> EngineCapabilities:
-        """Everything."""
-        return EngineCapabilities(
-            tuple(LANGUAGES), translate=True, words=True, prompt=True, language_detection=True, token_logprobs=True
-        )
+    capabilities = CAPABILITIES["fake"]
 
     def detect_language(self, window: NDArray[np.float32]) -> dict[str, float]:
         """See `AsrEngine.detect_language`: English; German where the mean of the samples is above 0.1.

@@ -26,9 +26,6 @@ from numpy.typing import NDArray
 from voice_stack.asr.engine.base import (
     SAMPLE_RATE,
     AsrEngine,
-    DecodeOptions,
-    EngineCapabilities,
-    EngineOptions,
     WindowResult,
     check_window,
     decode_language,
@@ -37,6 +34,8 @@ from voice_stack.asr.engine.base import (
 )
 from voice_stack.asr.engine.compute_plan import FULL_FRAMES, has_run_on, load_model, narrow_frames, plan_compute
 from voice_stack.asr.engine.words import align_words, pick_rows
+from voice_stack.asr.models import CAPABILITIES, ENGINE
+from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.asr.transcript import Segment, TokenLogprob
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.logging import log_event
@@ -161,12 +160,7 @@ class FasterWhisperEngine(AsrEngine):
         multilingual: bool = self._model.model.is_multilingual
         known = self._model.hf_tokenizer.token_to_id
         codes = tuple(code for code in self._model.supported_languages if known(f"<|{code}|>") is not None)
-        self._capabilities = EngineCapabilities(
-            languages=codes if multilingual else ("en",),
-            translate=multilingual,
-            language_detection=multilingual,
-            **dict.fromkeys(("words", "prompt", "token_logprobs"), True),
-        )
+        self.capabilities = CAPABILITIES[ENGINE].limited_to(codes if multilingual else ("en",))
 
     def open_for_crowd(self) -> AsrEngine:
         """See `AsrEngine.open_for_crowd`."""
@@ -174,17 +168,12 @@ class FasterWhisperEngine(AsrEngine):
             return self
         return FasterWhisperEngine(self.model_dir, replace(self.options, threads=self._cpus, is_for_crowd=True))
 
-    @property
-    def capabilities(self) -> EngineCapabilities:
-        """What the loaded model can do; an English-only model needs no language and does not translate."""
-        return self._capabilities
-
     def detect_language(self, window: NDArray[np.float32]) -> dict[str, float]:
         """See `AsrEngine.detect_language`; decoding the same array right afterwards does not encode it again."""
         check_window(window)
-        if not self._capabilities.language_detection:
+        if not self.capabilities.language_detection:
             return {"en": 1.0}
-        frames = narrow_frames(window.size, self.options.padding_s)
+        frames = narrow_frames(window.size, self.options.encoder_padding_s)
         try:
             encoded = self._encode([window], frames)
             found = self._model.model.detect_language(encoded)[0]
@@ -214,7 +203,9 @@ class FasterWhisperEngine(AsrEngine):
         groups: dict[int, list[int]] = {}
         for index, window in enumerate(windows):
             # Above temperature 0 a window has failed already: it gets all the room there is.
-            frames = FULL_FRAMES if options.temperature > 0 else narrow_frames(window.size, self.options.padding_s)
+            frames = (
+                FULL_FRAMES if options.temperature > 0 else narrow_frames(window.size, self.options.encoder_padding_s)
+            )
             groups.setdefault(frames, []).append(index)
         return groups
 
@@ -245,7 +236,7 @@ class FasterWhisperEngine(AsrEngine):
         return list(results.values())
 
     def _tokenizer(self, options: DecodeOptions) -> Tokenizer:
-        language = decode_language(options, self._capabilities)
+        language = decode_language(options, self.capabilities)
         key = (options.task, language)
         if key not in self._tokenizers:
             multilingual = self._model.model.is_multilingual

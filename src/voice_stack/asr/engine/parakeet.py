@@ -13,26 +13,18 @@ from numpy.typing import NDArray
 from voice_stack.asr.engine.base import (
     SAMPLE_RATE,
     AsrEngine,
-    DecodeOptions,
-    EngineCapabilities,
-    EngineOptions,
     WindowResult,
     check_window,
     decode_language,
 )
 from voice_stack.asr.engine.words import TimedToken, window_result
+from voice_stack.asr.models import CAPABILITIES, PARAKEET_ENGINE
+from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.system.cpus import take_cpus
 from voice_stack.utils.language_detection import detect_text_language
 from voice_stack.utils.onnx_errors import ONNX_ERRORS
 
-# fmt: off
-LANGUAGES = (
-    "en", "bg", "cs", "da", "de", "el", "es", "et", "fi", "fr", "hr", "hu", "it",
-    "lt", "lv", "mt", "nl", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "uk",
-)
-# fmt: on
-"""Of the multilingual models, as the card of parakeet-tdt-0.6b-v3 lists them."""
 MODEL_TYPES = ("nemo-conformer-tdt", "nemo-conformer-rnnt", "nemo-conformer-ctc")
 """Kinds that give times and probabilities of their tokens."""
 THREADS = 4
@@ -58,25 +50,15 @@ class ParakeetEngine(AsrEngine):
         except (*ONNX_ERRORS, ValueError, TypeError, KeyError, OSError) as error:
             raise ModelLoadError(f"The model in {model_dir} does not load: {error}.") from error
         multilingual = any("а" <= letter <= "я" for token in self._ids for letter in token)
-        self._capabilities = EngineCapabilities(
-            languages=LANGUAGES if multilingual else ("en",),
-            translate=False,
-            words=True,
-            prompt=False,
-            language_detection=multilingual,
-            temperature=False,
-        )
+        can = CAPABILITIES[PARAKEET_ENGINE]
+        # A vocabulary without a Cyrillic letter knows English only.
+        self.capabilities = can if multilingual else can.limited_to(("en",))
         self._kept = threading.local()
-
-    @property
-    def capabilities(self) -> EngineCapabilities:
-        """What the loaded model can do; one whose vocabulary has no Cyrillic letters knows English only."""
-        return self._capabilities
 
     def detect_language(self, window: NDArray[np.float32]) -> dict[str, float]:
         """See `AsrEngine.detect_language`: read from the text; decoding the same array next does not hear it again."""
         check_window(window)
-        languages = self._capabilities.languages
+        languages = self.capabilities.languages
         if len(languages) == 1:
             return dict.fromkeys(languages, 1.0)
         tokens = self._hear(window)
@@ -92,7 +74,7 @@ class ParakeetEngine(AsrEngine):
         """See `AsrEngine.decode`; one by one, for an int8 model hears each window by the loudest of its batch."""
         for window in windows:
             check_window(window)
-        language = decode_language(options, self._capabilities)
+        language = decode_language(options, self.capabilities)
         return [window_result(self._heard(window), window.size / SAMPLE_RATE, language, options) for window in windows]
 
     def _heard(self, window: NDArray[np.float32]) -> list[TimedToken]:

@@ -20,9 +20,6 @@ from whisper.tokenizer import Tokenizer, get_tokenizer
 from voice_stack.asr.engine.base import (
     SAMPLE_RATE,
     AsrEngine,
-    DecodeOptions,
-    EngineCapabilities,
-    EngineOptions,
     WindowResult,
     check_window,
     decode_language,
@@ -30,6 +27,8 @@ from voice_stack.asr.engine.base import (
     split_at_timestamps,
 )
 from voice_stack.asr.engine.words import CLOSING_MARKS, OPENING_MARKS, alignable_segments, read_words
+from voice_stack.asr.models import CAPABILITIES, TORCH_ENGINE
+from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.asr.transcript import Segment
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.system.cpus import take_cpus
@@ -183,19 +182,12 @@ class WhisperEngine(AsrEngine):
         self._kept: tuple[NDArray[np.float32], torch.Tensor] | None = None
         multilingual = self._model.is_multilingual
         languages = tuple(self._tokenizer("transcribe", "en").all_language_codes) if multilingual else ("en",)
-        self._capabilities = EngineCapabilities(
-            languages, translate=multilingual, words=True, prompt=True, language_detection=multilingual
-        )
-
-    @property
-    def capabilities(self) -> EngineCapabilities:
-        """What the loaded model can do; an English-only model needs no language and does not translate."""
-        return self._capabilities
+        self.capabilities = CAPABILITIES[TORCH_ENGINE].limited_to(languages)
 
     def detect_language(self, window: NDArray[np.float32]) -> dict[str, float]:
         """See `AsrEngine.detect_language`; decoding the same array right afterwards does not encode it again."""
         check_window(window)
-        if not self._capabilities.language_detection:
+        if not self.capabilities.language_detection:
             return {"en": 1.0}
         try:
             with self._lock, torch.inference_mode():
@@ -210,7 +202,7 @@ class WhisperEngine(AsrEngine):
         """See `AsrEngine.decode`."""
         for window in windows:
             check_window(window)
-        language = decode_language(options, self._capabilities)
+        language = decode_language(options, self.capabilities)
         if not windows:
             return []
         try:

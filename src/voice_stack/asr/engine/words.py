@@ -14,7 +14,8 @@ import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 
-from voice_stack.asr.engine.base import DecodeOptions, WindowResult
+from voice_stack.asr.engine.base import WindowResult
+from voice_stack.asr.request import DecodeOptions
 from voice_stack.asr.transcript import Segment, Word
 
 OPENING_MARKS = "\"'“¿([{-"

@@ -12,7 +12,7 @@ from pathlib import Path
 from voice_stack.asr.jobs.book import JobBook
 from voice_stack.asr.jobs.record import JobError, JobRecord, Webhook, job_object, new_job_id
 from voice_stack.asr.jobs.webhooks import WebhookSender, check_allowed, check_webhook_url, parse_secret
-from voice_stack.asr.schemas import Checked, check_transcription, check_translation
+from voice_stack.asr.schemas import Checked, check_form
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Transcript
@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 MAX_STARTS = 3
 """A job that was at work each time the server died is not begun a fourth time: it may be why."""
 SWEEP_S = 60.0
-_CHECKS = {"transcribe": check_transcription, "translate": check_translation}
 
 
 class BackgroundJobs:
@@ -40,7 +39,7 @@ class BackgroundJobs:
     """
 
     def __init__(self, settings: AsrSettings, begin: Callable[[Checked], Awaitable[Transcription]]) -> None:
-        self._begin = begin
+        self._settings, self._begin = settings, begin
         self._book = JobBook(settings)
         self._webhooks = WebhookSender(parse_secret(settings.webhook_secret.get_secret_value()))
         self._allowed = check_allowed(settings.webhook_allowed)
@@ -91,7 +90,7 @@ class BackgroundJobs:
         record = JobRecord(
             id=new_job_id(),
             created_at=time.time(),
-            task=checked.task,
+            task=checked.request.decode.task,
             fields=form.fields,
             filename=checked.file.filename,
             content_type=checked.file.content_type,
@@ -138,7 +137,7 @@ class BackgroundJobs:
         if record.status != "completed":
             why = f": {record.error.message}" if record.error else ""
             raise ConflictError(f"{job_id} has no result, it is {record.status}{why}", code=f"job_{record.status}")
-        return await self._book.load_result(job_id), read_form(record, self._book.upload_path(job_id))
+        return await self._book.load_result(job_id), self._read_form(record, self._book.upload_path(job_id))
 
     async def cancel(self, job_id: str) -> dict[str, object]:
         """Cancel a job that is not over, remove one that is; returns the job, or that it is deleted.
@@ -189,7 +188,7 @@ class BackgroundJobs:
         if record.starts >= MAX_STARTS:
             raise EngineError(f"The server died {record.starts} times while it worked on this job.")
         await self._book.begin(job_id)
-        checked = read_form(record, self._book.require_upload(job_id))
+        checked = self._read_form(record, self._book.require_upload(job_id))
         transcription = self._working[job_id] = await self._begin(checked)
         transcript = await transcription.gather()
         await self._book.complete(job_id, transcript)
@@ -225,12 +224,11 @@ class BackgroundJobs:
             await self._forget_old()
             await self._book.save_again()
 
+    def _read_form(self, record: JobRecord, path: Path) -> Checked:
+        """The form of a job, checked once more: by another version of the server, perhaps, or with other settings.
 
-def read_form(record: JobRecord, path: Path) -> Checked:
-    """The form of a job, checked once more: by another version of the server, perhaps, or with other settings.
-
-    Raises:
-        InvalidRequestError: It does not fit any more.
-    """
-    upload = SpooledFile(path, record.filename, record.content_type, record.size_bytes)
-    return _CHECKS[record.task](Form(record.fields, upload))
+        Raises:
+            InvalidRequestError: It does not fit any more.
+        """
+        upload = SpooledFile(path, record.filename, record.content_type, record.size_bytes)
+        return check_form(Form(record.fields, upload), record.task, self._settings)

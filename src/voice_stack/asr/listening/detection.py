@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine
 from voice_stack.asr.listening.decoding import decode_excerpt, probe_duration_s
 from voice_stack.asr.listening.language_spread import EXCERPT_S, excerpt_starts
-from voice_stack.asr.listening.results import Progress
+from voice_stack.asr.listening.results import JobState
 from voice_stack.asr.listening.windows import cut_windows, describe_source
 from voice_stack.asr.request import DetectionRequest, LanguageVote
 from voice_stack.core.errors import AudioTooShortError, EngineError, InvalidAudioError
@@ -61,7 +61,7 @@ def plan_detection(
     """
     best: Excerpt | None = None
     count = 0
-    source = describe_source(request)
+    source = describe_source(request.source)
     for start_s in islice(_starts(source, request), MAX_EXCERPTS):
         samples = decode_excerpt(source, start_s, EXCERPT_S)
         if samples.size < MIN_SAMPLES:
@@ -81,13 +81,13 @@ def plan_detection(
         yield _unit(job_id, 0, best)
 
 
-def ask_language(progress: Progress, engine: AsrEngine, window: NDArray[np.float32], fallback_language: str) -> None:
+def ask_language(state: JobState, engine: AsrEngine, window: NDArray[np.float32], fallback_language: str) -> None:
     """Ask the model for the language of a window; where that fails, a language is assumed."""
     try:
-        progress.vote(engine.detect_language(window))
+        state.vote(engine.detect_language(window))
     except EngineError as error:
-        progress.assume(fallback_language)
-        fields = {"language": progress.language, "reason": error.message}
+        state.assume(fallback_language)
+        fields = {"language": state.language, "reason": error.message}
         log_event(logger, logging.WARNING, "language cannot be found: it is assumed", **fields)
 
 
@@ -128,6 +128,6 @@ def _unit(job_id: str, index: int, excerpt: Excerpt) -> Unit:
 
 
 def _no_audio(request: DetectionRequest) -> InvalidAudioError:
-    if request.path.stat().st_size:
+    if request.source.path.stat().st_size:
         return AudioTooShortError("Audio file is too short. Minimum audio length is 0.1 seconds.")
     return InvalidAudioError("The file is empty; it must hold audio.")

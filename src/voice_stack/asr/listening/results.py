@@ -217,14 +217,14 @@ LANGUAGE_WINDOWS = 3
 """Windows that are asked for the language at most."""
 
 
-class Progress:
+class JobState:
     """What is known of one job so far; `request_id` is for the logs."""
 
     def __init__(self, request: TranscriptionRequest, request_id: str = "") -> None:
         self.request, self.request_id = request, request_id
-        self.language = request.language
-        self.probability = 1.0 if request.language else 0.0
-        self.is_settled = request.language is not None
+        self.language = request.decode.language
+        self.probability = 1.0 if self.language else 0.0
+        self.is_settled = self.language is not None
         self.votes: list[dict[str, float]] = []
         self.heard_samples = 0
         self.total_s = 0.0

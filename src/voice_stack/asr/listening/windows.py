@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_stack.asr.request import AsrWorkerConfig, DetectionRequest, TranscriptionRequest, VadChoice
+from voice_stack.asr.request import AsrWorkerConfig, AudioFile, VadChoice
 from voice_stack.core.errors import ConfigurationError
 from voice_stack.utils.audio.sources import AudioSource, has_media_header
 from voice_stack.utils.audio.vad import (
@@ -52,11 +52,11 @@ class SampleTrack:
         self._values, self._start = self._values[dropped:].copy(), self._start + dropped
 
 
-def describe_source(request: TranscriptionRequest | DetectionRequest) -> AudioSource:
-    """The uploaded file and how it is to be read."""
-    if (pcm := request.pcm) is None or has_media_header(request.path):
-        return AudioSource(request.path, request.audio_track if isinstance(request, TranscriptionRequest) else None)
-    return AudioSource.pcm(request.path, sample_rate=pcm.sample_rate, channels=pcm.channels, big_endian=pcm.big_endian)
+def describe_source(file: AudioFile) -> AudioSource:
+    """The uploaded file as the decoder reads it."""
+    if (pcm := file.pcm) is None or has_media_header(file.path):
+        return AudioSource(file.path, file.audio_track)
+    return AudioSource.pcm(file.path, sample_rate=pcm.sample_rate, channels=pcm.channels, big_endian=pcm.big_endian)
 
 
 def choose_vad(config: AsrWorkerConfig, choice: VadChoice) -> VadOptions | None:

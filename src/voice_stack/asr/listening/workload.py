@@ -10,13 +10,13 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, DecodeOptions, EngineCapabilities, WindowResult
+from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, WindowResult
 from voice_stack.asr.engine.compute_plan import narrow_frames
 from voice_stack.asr.listening.decoding import decode_blocks, probe_duration_s
 from voice_stack.asr.listening.detection import Excerpt, ask_language, plan_detection, run_detection
 from voice_stack.asr.listening.results import (
     Decode,
-    Progress,
+    JobState,
     better,
     in_file_time,
     is_poor,
@@ -26,8 +26,10 @@ from voice_stack.asr.listening.results import (
 )
 from voice_stack.asr.listening.suppression import suppress
 from voice_stack.asr.listening.windows import Window, choose_vad, cut_windows, describe_source
+from voice_stack.asr.models import check_limits
 from voice_stack.asr.request import (
     AsrWorkerConfig,
+    DecodeOptions,
     DetectionRequest,
     TranscriptionRequest,
     TranscriptionSummary,
@@ -35,102 +37,10 @@ from voice_stack.asr.request import (
     WindowText,
 )
 from voice_stack.asr.transcript import Segment
-from voice_stack.core.errors import EngineError, UnsupportedValueError
+from voice_stack.core.errors import EngineError
 from voice_stack.core.jobs import Again, Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit, Urgency, Workload
 from voice_stack.core.logging import log_event, logged_for
 from voice_stack.core.system.cpus import OtherLoad
-
-
-@dataclass(frozen=True, slots=True)
-class _Limit:
-    """One thing that models differ in.
-
-    Attributes:
-        is_asked: Whether a request needs it.
-        is_able: Whether a model has it.
-        lack: What is said of a model that has it not.
-        remedy: Who has it.
-        param: The request's field.
-    """
-
-    is_asked: Callable[[TranscriptionRequest], bool]
-    is_able: Callable[[EngineCapabilities, TranscriptionRequest], bool]
-    lack: Callable[[EngineCapabilities, TranscriptionRequest], str]
-    remedy: str
-    param: str
-
-
-_WHISPER = "engines faster-whisper and whisper"
-
-_LIMITS: tuple[_Limit, ...] = (
-    _Limit(
-        lambda request: request.language is not None,
-        lambda can, request: request.language in can.languages,
-        lambda can, request: (
-            f"does not understand language {request.language!r}; it understands {', '.join(can.languages)}"
-        ),
-        f"a multilingual Whisper model such as base, in {_WHISPER}, understands 99 languages",
-        "language",
-    ),
-    _Limit(
-        lambda request: bool(request.candidate_languages),
-        lambda can, request: set(request.candidate_languages) <= set(can.languages),
-        lambda can, request: (
-            f"does not understand all of the languages {', '.join(request.candidate_languages)}; "
-            f"it understands {', '.join(can.languages)}"
-        ),
-        f"a multilingual Whisper model such as base, in {_WHISPER}, understands 99 languages",
-        "languages",
-    ),
-    _Limit(
-        lambda request: request.token_logprobs,
-        lambda can, _request: can.token_logprobs,
-        lambda _can, _request: "gives no log-probabilities of tokens",
-        "engine faster-whisper does",
-        "include",
-    ),
-    _Limit(
-        lambda request: request.task == "translate",
-        lambda can, _request: can.translate,
-        lambda _can, _request: "cannot translate",
-        f"a multilingual Whisper model such as base can, in {_WHISPER}",
-        "model",
-    ),
-    # An empty prompt, which some clients send always, is no prompt.
-    _Limit(
-        lambda request: bool(request.prompt and request.prompt.strip()),
-        lambda can, _request: can.prompt,
-        lambda _can, _request: "takes no prompt",
-        f"Whisper models do, in {_WHISPER}",
-        "prompt",
-    ),
-    _Limit(
-        lambda request: request.word_timestamps,
-        lambda can, _request: can.words,
-        lambda _can, _request: "gives no word times",
-        f"{_WHISPER}, and parakeet, do",
-        "timestamp_granularities",
-    ),
-)
-
-
-def check_limits(request: TranscriptionRequest, can: EngineCapabilities, *, model: str, engine: str) -> None:
-    """Refuse what a model cannot do.
-
-    Args:
-        request: What is asked for.
-        can: What the loaded model can do.
-        model: Its name, for the message.
-        engine: That of its engine.
-
-    Raises:
-        UnsupportedValueError: It cannot.
-    """
-    for limit in _LIMITS:
-        if limit.is_asked(request) and not limit.is_able(can, request):
-            message = f"model {model} (engine {engine}) {limit.lack(can, request)}; {limit.remedy}"
-            raise UnsupportedValueError(message, param=limit.param)
-
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +94,7 @@ class AsrWorkload(Workload):
         self._crowd_engine: AsrEngine | None = None
         self._loading = threading.Lock()
         self._other_load = OtherLoad()
-        self._jobs: dict[str, Progress] = {}
+        self._jobs: dict[str, JobState] = {}
 
     def load(self) -> None:
         self._engine = self._load_engine()
@@ -198,44 +108,34 @@ class AsrWorkload(Workload):
             vad = choose_vad(self._config, VadChoice())
             return _unless_gone(plan_detection(job.id, request, vad, self._config.window_s))
         assert isinstance(request, TranscriptionRequest)
-        progress = self._jobs[job.id] = Progress(request, job.request_id)
-        return _unless_gone(self._cut(job, request, progress))
+        state = self._jobs[job.id] = JobState(request, job.request_id)
+        return _unless_gone(self._cut(job, request, state))
 
-    def _cut(self, job: Job, request: TranscriptionRequest, progress: Progress) -> Iterator[PlanStep]:
-        source, vad = describe_source(request), choose_vad(self._config, request.vad)
+    def _cut(self, job: Job, request: TranscriptionRequest, state: JobState) -> Iterator[PlanStep]:
+        source, vad = describe_source(request.source), choose_vad(self._config, request.vad)
         # A small file is short enough for the scheduler without looking: opening it twice costs milliseconds.
-        if request.path.stat().st_size > SMALL_FILE_BYTES:
+        if request.source.path.stat().st_size > SMALL_FILE_BYTES:
             # A header may claim a year; what is longer than the limit is refused when that is reached.
-            progress.total_s = min(probe_duration_s(source) or 0.0, self._config.max_audio_s)
-            yield Outlook(progress.total_s)
+            state.total_s = min(probe_duration_s(source) or 0.0, self._config.max_audio_s)
+            yield Outlook(state.total_s)
         blocks = decode_blocks(source, max_duration_s=self._config.max_audio_s)
-        counted, longest_s = _count(blocks, progress), self._config.window_s
-        for window in cut_windows(counted, vad=vad, max_window_s=longest_s, on_vad_failure=progress.miss_vad):
+        counted, longest_s = _count(blocks, state), self._config.window_s
+        for window in cut_windows(counted, vad=vad, max_window_s=longest_s, on_vad_failure=state.miss_vad):
             if window is None:
                 yield None
                 continue
-            progress.speech_s += window.speech_s
-            attempt = _Attempt(window, request.temperature)
-            key = self._batch_key(progress, attempt)
+            state.speech_s += window.speech_s
+            attempt = _Attempt(window, request.decode.temperature)
+            key = self._batch_key(state, attempt)
             # A language that is still open is settled window by window.
-            yield Unit(job.id, window.index, window.duration_s, key, attempt, is_sequential=not progress.is_settled)
+            yield Unit(job.id, window.index, window.duration_s, key, attempt, is_sequential=not state.is_settled)
 
-    def _batch_key(self, progress: Progress, attempt: _Attempt) -> tuple[DecodeOptions, int]:
-        frames = narrow_frames(attempt.window.samples.size, self._config.encoder_padding_s)
-        return self._options(progress, attempt), frames
+    def _batch_key(self, state: JobState, attempt: _Attempt) -> tuple[DecodeOptions, int]:
+        frames = narrow_frames(attempt.window.samples.size, self._config.options.encoder_padding_s)
+        return self._options(state, attempt), frames
 
-    def _options(self, progress: Progress, attempt: _Attempt) -> DecodeOptions:
-        request = progress.request
-        return DecodeOptions(
-            language=progress.language,
-            task=request.task,
-            prompt=request.prompt,
-            temperature=attempt.temperature,
-            beam_size=request.beam_size or self._config.beam_size,
-            word_timestamps=request.word_timestamps,
-            hotwords=request.hotwords,
-            token_logprobs=request.token_logprobs,
-        )
+    def _options(self, state: JobState, attempt: _Attempt) -> DecodeOptions:
+        return replace(state.request.decode, language=state.language, temperature=attempt.temperature)
 
     def _engine_for(self, urgency: Urgency) -> AsrEngine:
         """The copy of the model for a batch; the one for the crowd is loaded when there is one."""
@@ -259,17 +159,17 @@ class AsrWorkload(Workload):
             yield from run_detection(units, engine)
             return
         attempts = [_attempt(unit) for unit in units]
-        progress = self._jobs[units[0].job_id]
-        check_limits(progress.request, self._engine.capabilities, model=self._config.model, engine=self._config.engine)
-        if not progress.is_settled and attempts[0].best is None:
-            ask_language(progress, engine, attempts[0].window.samples, self._config.fallback_language)
-        options = self._options(progress, attempts[0])
+        state = self._jobs[units[0].job_id]
+        check_limits(state.request, self._engine.capabilities, model=self._config.model, engine=self._config.engine)
+        if not state.is_settled and attempts[0].best is None:
+            ask_language(state, engine, attempts[0].window.samples, self._config.fallback_language)
+        options = self._options(state, attempts[0])
         results = engine.decode([attempt.window.samples for attempt in attempts], options)
         for unit, attempt, result in zip(units, attempts, results, strict=True):
-            progress = self._jobs[unit.job_id]
-            with logged_for([progress.request_id]):
+            state = self._jobs[unit.job_id]
+            with logged_for([state.request_id]):
                 outcome = self._settle(
-                    engine, progress, unit, replace(attempt, best=better(attempt.best, result)), result, options
+                    engine, state, unit, replace(attempt, best=better(attempt.best, result)), result, options
                 )
             for part in outcome:
                 yield unit, part
@@ -277,7 +177,7 @@ class AsrWorkload(Workload):
     def _settle(
         self,
         engine: AsrEngine,
-        progress: Progress,
+        state: JobState,
         unit: Unit,
         tried: _Attempt,
         result: WindowResult,
@@ -288,35 +188,35 @@ class AsrWorkload(Workload):
         if is_poor(result) and hotter <= 1.0 and self._engine.capabilities.temperature:
             _log_retry(result, tried.temperature, hotter)
             again = replace(tried, temperature=hotter)
-            key = self._batch_key(progress, again)
+            key = self._batch_key(state, again)
             return (Again(replace(unit, data=again, batch_key=key, is_sequential=False)),)
         assert tried.best is not None
-        return Produced(self._text(engine, progress, tried.window, tried.best, options)), Finished()
+        return Produced(self._text(engine, state, tried.window, tried.best, options)), Finished()
 
     def _text(
-        self, engine: AsrEngine, progress: Progress, window: Window, result: WindowResult, options: DecodeOptions
+        self, engine: AsrEngine, state: JobState, window: Window, result: WindowResult, options: DecodeOptions
     ) -> WindowText:
         """What was said in a window: the rescue of lost windows first, what the model left out, then suppression."""
-        steps = progress.request.suppress
+        steps = state.request.suppress
 
         def decode(part: Window, temperature: float) -> WindowResult:
             return engine.decode([part.samples], replace(options, temperature=temperature))[0]
 
         parts = rescue(window, result, decode) if "redecode" in steps else [(window, result)]
         segments = tuple(chain.from_iterable(complete_window(*part, decode, steps) for part in parts))
-        language, heard_s = progress.language or result.language, window.to_file_s(window.duration_s, is_end=True)
-        return WindowText(segments, language, progress.probability, heard_s, progress.total_s, progress.fallbacks)
+        language, heard_s = state.language or result.language, window.to_file_s(window.duration_s, is_end=True)
+        return WindowText(segments, language, state.probability, heard_s, state.total_s, state.fallbacks)
 
     def finish(self, job: Job) -> TranscriptionSummary | None:
         if isinstance(job.request, DetectionRequest):
             return None
-        progress = self._jobs[job.id]
+        state = self._jobs[job.id]
         return TranscriptionSummary(
-            duration_s=progress.heard_samples / SAMPLE_RATE,
-            speech_s=progress.speech_s,
-            language=progress.language or "en",
-            language_probability=progress.probability,
-            fallbacks=progress.fallbacks,
+            duration_s=state.heard_samples / SAMPLE_RATE,
+            speech_s=state.speech_s,
+            language=state.language or "en",
+            language_probability=state.probability,
+            fallbacks=state.fallbacks,
         )
 
     def forget(self, job: Job) -> None:
@@ -331,9 +231,9 @@ def _unless_gone(steps: Iterator[PlanStep]) -> Iterator[PlanStep]:
         raise EngineError("The upload is gone: whoever sent it has left.") from error
 
 
-def _count(blocks: Iterator[NDArray[np.float32]], progress: Progress) -> Iterator[NDArray[np.float32]]:
+def _count(blocks: Iterator[NDArray[np.float32]], state: JobState) -> Iterator[NDArray[np.float32]]:
     for block in blocks:
-        progress.heard_samples += block.size
+        state.heard_samples += block.size
         yield block
 
 

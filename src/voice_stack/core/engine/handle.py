@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Literal, Protocol, runtime_checkable
 
+from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.jobs import (
     Cancel,
@@ -141,7 +142,7 @@ class JobHandle:
 
     Attributes:
         work: What is left of it.
-        substitute: Name of the engine that does the job in place of the one that was asked for; empty: that one does.
+        substitute: The engine that does the job in place of the one that was asked for; None: that one does.
         on_no_engine: Asked when the engine cannot work at all; True: another one takes the job, which goes on there.
         error: Why it failed.
         trace_context: What spans of the job are put below: the request that it is for.
@@ -169,7 +170,7 @@ class JobHandle:
         self._running: set[int] = set()
         self._part_of_unit_is_out = False
         self._is_wanted = True
-        self.substitute = ""
+        self.substitute: EngineSpec | None = None
         self.on_no_engine: Callable[[VoiceStackError], bool] | None = None
 
     @property
@@ -275,7 +276,7 @@ class JobHandle:
         """From now on commands go to this engine, which is told when the job is over."""
         self._send, self._on_over = send, on_over
 
-    def move(self, job: Job, engine: str) -> None:
+    def move(self, job: Job, engine: EngineSpec) -> None:
         """Begin anew in another engine."""
         self.job, self.substitute, self.on_no_engine = job, engine, None
         self._running.clear()

@@ -52,7 +52,7 @@ class EngineHost:
         self.spec = spec
         self.state: State = "stopped"
         self.load_error: VoiceStackError | None = None
-        self._report = EngineReport(spec.name, spec.model_label)
+        self._report = EngineReport(spec)
         self._idle_timeout_s = idle_timeout_s
         self._on_idle = on_idle
         self._process: EngineProcess | None = None
@@ -136,7 +136,7 @@ class EngineHost:
 
     def adopt(self, handle: JobHandle, job: Job) -> None:
         """Take over a job that another engine could not do, in the form that fits this one."""
-        handle.move(job, self.spec.name)
+        handle.move(job, self.spec)
         self.submit(handle)
 
     async def stop(self, reason: EvictionReason | None = None) -> None:

@@ -8,6 +8,7 @@ from logging import INFO, WARNING, getLogger
 from pathlib import Path
 
 from voice_stack.core.engine.host import EngineHost
+from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import InsufficientMemoryError
 from voice_stack.core.logging import log_event
 from voice_stack.core.models.files import is_filled, model_files, pack_size_bytes
@@ -41,7 +42,7 @@ class MemoryBudget:
         limit: For all models together; 0 is no limit.
         meter: Measures processes.
         figures: File with what models held; None: nothing is remembered.
-        size_bytes: Size of a model's files by the engine's name; 0 where it is not known.
+        size_bytes: Size of a model's files by its name; 0 where it is not known.
         variable: Setting that names the limit, for messages.
     """
 
@@ -50,7 +51,7 @@ class MemoryBudget:
         limit: Footprint,
         meter: MemoryMeter,
         figures: Path | None = None,
-        size_bytes: Callable[[str], int] = lambda _name: 0,
+        size_bytes: Callable[[str], int] = lambda _model: 0,
         variable: str = "MEMORY_MB",
     ) -> None:
         self.limit, self.meter = limit, meter
@@ -62,11 +63,11 @@ class MemoryBudget:
         """Whether there is a limit at all."""
         return bool(self.limit.memory_mb or self.limit.gpu_memory_mb)
 
-    def expect(self, engine: str) -> Need:
+    def expect(self, spec: EngineSpec) -> Need:
         """What an engine will hold: as measured earlier, else by the size of its files."""
-        if engine in self._known:
-            return Need(self._known[engine], is_measured=True)
-        return Need(Footprint(PROCESS_MB + FILE_FACTOR * self._size_bytes(engine) / _MIB), is_measured=False)
+        if spec.name in self._known:
+            return Need(self._known[spec.name], is_measured=True)
+        return Need(Footprint(PROCESS_MB + FILE_FACTOR * self._size_bytes(spec.model) / _MIB), is_measured=False)
 
     def require_fit(self, engine: str, need: Need, held: Mapping[str, Footprint]) -> None:
         """Do nothing if the engine could be loaded with nothing beside it.
@@ -122,12 +123,12 @@ class MemoryBudget:
 
 
 def open_budget(settings: CoreSettings, store: ModelStore) -> MemoryBudget:
-    """The budget as the settings describe it; the names of engines are `engine/model`, and `#2` for a replica."""
+    """The budget as the settings describe it."""
     return MemoryBudget(
         Footprint(settings.memory_mb, settings.gpu_memory_mb),
         MemoryMeter(has_gpu=settings.device != "cpu"),
         store.model_dir / FIGURES,
-        lambda engine: model_size_bytes(store, engine.partition("/")[2].partition("#")[0]),
+        lambda model: model_size_bytes(store, model),
         settings.env_name("memory_mb"),
     )
 
@@ -173,10 +174,6 @@ class MemoryWatch:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-
-    async def expect(self, engine: str) -> Need:
-        """See `MemoryBudget.expect`."""
-        return await asyncio.to_thread(self.budget.expect, engine)
 
     def status(self) -> dict[str, float]:
         """What is held and what may be held, in MiB."""

@@ -263,8 +263,9 @@ class EnginePool:
 
     async def _find_room(self, host: EngineHost) -> None:
         """Wait until there is a place and memory for an engine; idle ones give theirs up."""
-        need = await self._memory.expect(spec_name := host.spec.name)
-        self._memory.budget.require_fit(spec_name, need, {other.spec.name: other.footprint for other in self._loaded()})
+        need = await asyncio.to_thread(self._memory.budget.expect, host.spec)
+        held = {other.spec.name: other.footprint for other in self._loaded()}
+        self._memory.budget.require_fit(host.spec.name, need, held)
         while host.state == "stopped" and not (
             len(self._loaded()) < self._max_loaded
             and self._memory.budget.has_room(need, (other.footprint for other in self._loaded()))

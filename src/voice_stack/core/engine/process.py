@@ -33,20 +33,34 @@ class EngineSpec:
     """How an engine process is made.
 
     Attributes:
-        name: For people and as key: engine and model.
+        engine: Name of the engine.
+        model: Name or path of its model.
         factory: `module:function` that builds the `Workload` from `config`.
         config: The server's own picklable configuration.
         log_level: As in the settings.
         log_format: As in the settings.
         model_label: The model as metrics name it: one of the catalogue, or `other`.
+        replica: Which of several equal engines it is, from 0.
     """
 
-    name: str
+    engine: str
+    model: str
     factory: str
     config: object
     log_level: str = "INFO"
     log_format: str = "text"
     model_label: str = "other"
+    replica: int = 0
+
+    @property
+    def name(self) -> str:
+        """For people, logs and as key: `engine/model`, the second replica with `#2` behind it."""
+        return f"{self.engine}/{self.model}" + (f"#{self.replica + 1}" if self.replica else "")
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """Engine and model as metrics name them."""
+        return self.engine, self.model_label
 
 
 class EngineProcess:

@@ -6,6 +6,7 @@ from logging import ERROR, INFO, getLogger
 from typing import Literal, Protocol, runtime_checkable
 
 from voice_stack.core.engine.handle import JobHandle
+from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.jobs import HostEvent, Loaded, LoadFailed, Preparing, UnitStarted
 from voice_stack.core.logging import log_event
 from voice_stack.core.telemetry import registry
@@ -38,13 +39,12 @@ class EngineReport:
     """The metrics of one engine, and the spans of its jobs; lives on the event loop.
 
     Args:
-        name: Engine and model, as the host's.
-        model_label: The model as metrics name it.
+        spec: That of the host.
     """
 
-    def __init__(self, name: str, model_label: str) -> None:
-        self._name = name
-        self._labels = note_engine(name, model_label)
+    def __init__(self, spec: EngineSpec) -> None:
+        self._name, self._labels = spec.name, spec.labels
+        note_engine(self._name, self._labels)
         registry.show_zeros(self._labels)
         self._load_began_at = 0.0
         self._load_context: object = None

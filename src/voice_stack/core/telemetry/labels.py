@@ -66,15 +66,9 @@ def _find_prefix(scope: Scope, template: str, parameters: Mapping[str, object]) 
 _engine_labels: dict[str, tuple[str, str]] = {}
 
 
-def note_engine(name: str, model_label: str) -> tuple[str, str]:
-    """The labels of an engine from now on.
-
-    Args:
-        name: Engine and model, as `piper/en_US-joe-medium`.
-        model_label: Of `label_model`.
-    """
-    labels = _engine_labels[name] = (name.partition("/")[0], model_label)
-    return labels
+def note_engine(name: str, labels: tuple[str, str]) -> None:
+    """From now on the engine with this name, as people read it, has these labels: engine and model."""
+    _engine_labels[name] = labels
 
 
 def find_engine_labels(name: str) -> tuple[str, str]:
