@@ -15,7 +15,7 @@ from voice_stack.asr.listening.workload import AsrWorkload
 from voice_stack.asr.request import AsrWorkerConfig, AudioFile, DecodeOptions, TranscriptionRequest, WindowText
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.bench.figures import Figure
-from voice_stack.core.jobs import Again, Job, Produced, Unit, Urgency
+from voice_stack.core.jobs import Again, Job, Output, Unit, Urgency
 from voice_stack.core.system.cpus import available_cpus
 
 ROUNDS = 3
@@ -78,11 +78,11 @@ def _transcribe_in_process(workload: AsrWorkload, path: Path) -> str:
         batch = [unit for unit in waiting if unit.batch_key == key][: workload.max_batch]
         taken = {unit.index for unit in batch}
         waiting = [unit for unit in waiting if unit.index not in taken]
-        for unit, result in workload.run(batch, Urgency.LONG):
+        for result in workload.run(batch, Urgency.LONG):
             if isinstance(result, Again):
                 waiting.append(result.unit)
-            elif isinstance(result, Produced) and isinstance(result.payload, WindowText):
-                texts[unit.index] = "".join(segment.text for segment in result.payload.segments)
+            elif isinstance(result, Output) and isinstance(result.payload, WindowText):
+                texts[result.index] = "".join(segment.text for segment in result.payload.segments)
     workload.finish(job)
     workload.forget(job)
     return "".join(texts[index] for index in sorted(texts)).strip()

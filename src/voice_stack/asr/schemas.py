@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 from email.message import Message
-from typing import TypeVar
 
 from voice_stack.asr.form import ChunkingStrategy, TranscriptionForm, TranslationForm, VadParameters, read_fields
 from voice_stack.asr.rendering.formats import RenderOptions, require_transcript_format
@@ -57,7 +56,6 @@ def _read_number(header: Message, name: str, possible: range, default: int) -> i
     return number
 
 
-ValueT = TypeVar("ValueT")
 _OPENAI_THRESHOLDS = (0.01, 0.99)
 """OpenAI's threshold may be 0 or 1, with which the detector would find everything or nothing."""
 
@@ -74,20 +72,20 @@ def read_vad_choice(fields: TranslationForm, strategy: ChunkingStrategy | None) 
             speech_pad_ms=strategy.prefix_padding_ms,
         )
     library = fields.vad_parameters or VadParameters()
-    return VadChoice(
-        enabled=_first(fields.vad_filter, by_strategy.enabled),
-        threshold=_first(fields.vad_threshold, library.threshold, by_strategy.threshold),
+    by_parameters = VadChoice(
+        threshold=library.threshold,
         neg_threshold=library.neg_threshold,
         min_speech_ms=library.min_speech_duration_ms,
-        min_silence_ms=_first(
-            fields.min_silence_duration_ms, library.min_silence_duration_ms, by_strategy.min_silence_ms
-        ),
-        speech_pad_ms=_first(fields.speech_pad_ms, library.speech_pad_ms, by_strategy.speech_pad_ms),
+        min_silence_ms=library.min_silence_duration_ms,
+        speech_pad_ms=library.speech_pad_ms,
     )
-
-
-def _first(*values: ValueT | None) -> ValueT | None:
-    return next((value for value in values if value is not None), None)
+    by_field = VadChoice(
+        enabled=fields.vad_filter,
+        threshold=fields.vad_threshold,
+        min_silence_ms=fields.min_silence_duration_ms,
+        speech_pad_ms=fields.speech_pad_ms,
+    )
+    return options_from(VadChoice, by_field, by_parameters, by_strategy)
 
 
 FILE_FIELD = "file"

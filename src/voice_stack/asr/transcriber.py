@@ -58,7 +58,7 @@ class Transcription:
         """The transcript of all segments; once the job is complete."""
         summary = self.summary
         return Transcript(
-            self.request.decode.task, summary.language, summary.language_probability, summary.duration_s, segments
+            self.request.decode.task, summary.language, summary.language_probability, summary.audio_in_s, segments
         )
 
     @property
@@ -80,7 +80,7 @@ class Transcription:
         fields: dict[str, object] = {"queue_s": round(self.handle.queue_wait_s, 3), "task": self.request.decode.task}
         fields |= self.second_best()
         if isinstance(self.handle.summary, TranscriptionSummary):
-            duration_s = self.summary.duration_s
+            duration_s = self.summary.audio_in_s
             fields |= {
                 "audio_s": round(duration_s, 2),
                 "rtf": round(self.handle.run_s / duration_s, 3) if duration_s else None,

@@ -57,6 +57,14 @@ class Unit:
     is_sequential: bool = False
     is_awaited: bool = False
 
+    def output(self, payload: object) -> "Output":
+        """Running it gave a part of its output."""
+        return Output(self.job_id, self.index, payload)
+
+    def done(self) -> "UnitDone":
+        """Running it is complete."""
+        return UnitDone(self.job_id, self.index)
+
 
 class Urgency(Enum):
     """What else there is to do while a batch of units runs."""
@@ -68,33 +76,10 @@ class Urgency(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
-    """How much of a job is still to come, in seconds of audio; a hint for the scheduler."""
-
-    remaining_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Produced:
-    """Running a unit gave a part of its output."""
-
-    payload: object
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """Running a unit is complete."""
-
-
-@dataclass(frozen=True, slots=True)
 class Again:
     """A unit must run once more, in another form: at a higher temperature, for example."""
 
     unit: Unit
-
-
-RunResult = Produced | Finished | Again
-PlanStep = Unit | Outlook | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +148,7 @@ class BatchDone:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Event: how much work a job is, in seconds of audio, as its first look at it says."""
+    """Step of a plan, and event: how much work a job is, in seconds of audio, as a first look at it says."""
 
     job_id: str
     work_s: float
@@ -194,7 +179,7 @@ class UnitPaused:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Event: a part of the job's result, in order."""
+    """Result of running a unit, and event: a part of the job's result, in order."""
 
     job_id: str
     index: int
@@ -203,10 +188,19 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class UnitDone:
-    """Event: everything of the unit has been delivered."""
+    """Result of running a unit, and event: everything of it has been delivered."""
 
     job_id: str
     index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredWork:
+    """A closing statement that metrics can read: audio heard and spoken, in seconds; characters of the text spoken."""
+
+    audio_in_s: float = 0.0
+    audio_out_s: float = 0.0
+    characters_in: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +241,8 @@ class Beat:
     units: int
 
 
+RunResult = Output | UnitDone | Again
+PlanStep = Unit | Expected | None
 JobEvent = Expected | UnitStarted | UnitPaused | Output | UnitDone | JobDone | JobFailed | JobCancelled
 HostEvent = Loaded | LoadFailed | Preparing | BatchDone | JobEvent
 Event = Beat | HostEvent
@@ -279,11 +275,11 @@ class Workload(ABC):
 
     @abstractmethod
     def plan(self, job: Job) -> Iterator[PlanStep]:
-        """Cut a job into units, lazily: an `Outlook` when known, None now and then in long work without a unit."""
+        """Cut a job into units, lazily: `Expected` when known, None now and then in long work without a unit."""
 
     @abstractmethod
-    def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[tuple[Unit, RunResult]]:
-        """Run a batch of units with equal keys; each unit ends with `Finished` or `Again`."""
+    def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[RunResult]:
+        """Run a batch of units with equal keys; each unit ends with `UnitDone` or `Again`."""
 
     @abstractmethod
     def finish(self, job: Job) -> object:

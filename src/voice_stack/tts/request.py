@@ -78,26 +78,6 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechSummary:
-    """Closing statement: length of the speech in seconds, and of its text in characters."""
-
-    audio_s: float
-    characters_in: int = 0
-
-    # For the metrics; see `MeasuredWork`.
-
-    @property
-    def audio_in_s(self) -> float:
-        """Nothing is heard."""
-        return 0.0
-
-    @property
-    def audio_out_s(self) -> float:
-        """What was spoken, in seconds."""
-        return self.audio_s
-
-
-@dataclass(frozen=True, slots=True)
 class TtsWorkerConfig:
     """What a TTS engine process is started with; the fields are those of the settings."""
 

@@ -17,8 +17,9 @@ from voice_stack.core.engine.pool import EnginePool, Substitute
 from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import EngineError
 from voice_stack.core.http.app import VERSION
+from voice_stack.core.jobs import MeasuredWork
 from voice_stack.core.system.files import open_regular
-from voice_stack.tts.request import Sound, SpeechRequest, SpeechSummary, TtsWorkerConfig, speech_s
+from voice_stack.tts.request import Sound, SpeechRequest, TtsWorkerConfig, speech_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Turns:
     def audio_s(self) -> float:
         """Length of what has been spoken to the end, in seconds."""
         summaries = [handle.summary for handle in self._handles()]
-        return sum(summary.audio_s for summary in summaries if isinstance(summary, SpeechSummary))
+        return sum(summary.audio_out_s for summary in summaries if isinstance(summary, MeasuredWork))
 
     @property
     def queue_wait_s(self) -> float:

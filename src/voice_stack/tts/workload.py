@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from voice_stack.core.jobs import Again, Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit, Urgency, Workload
+from voice_stack.core.jobs import Again, Expected, Job, MeasuredWork, PlanStep, RunResult, Unit, Urgency, Workload
 from voice_stack.tts.captions.sentences import respell
 from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions, WordTime
 from voice_stack.tts.models import TtsCapabilities
-from voice_stack.tts.request import Passage, Sound, SpeechRequest, SpeechSummary, speech_s, text_s
+from voice_stack.tts.request import Passage, Sound, SpeechRequest, speech_s, text_s
 from voice_stack.tts.sound.finishing import FADE_S, Delivery, Finisher, VoiceLevels
 from voice_stack.utils.audio.pcm import fade_edges, silence
 from voice_stack.utils.text import SENTENCE_PAUSE_S, Clause
@@ -79,14 +79,14 @@ class TtsWorkload(Workload):
         self._samples[job.id] = 0
         return self._cut(job, request)
 
-    def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[tuple[Unit, RunResult]]:
+    def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[RunResult]:
         for unit in units:
             yield from self._run_unit(unit, self._begin(unit, urgency))
 
-    def finish(self, job: Job) -> SpeechSummary:
+    def finish(self, job: Job) -> MeasuredWork:
         assert isinstance(job.request, SpeechRequest)
         characters = sum(len(passage.text) for passage in job.request.passages)
-        return SpeechSummary(self._samples[job.id] / self._engine.sample_rate, characters)
+        return MeasuredWork(audio_out_s=self._samples[job.id] / self._engine.sample_rate, characters_in=characters)
 
     def forget(self, job: Job) -> None:
         self._samples.pop(job.id, None)
@@ -102,15 +102,15 @@ class TtsWorkload(Workload):
         options = replace(line.options, is_awaited=is_awaited, is_alone=is_alone)
         return _Begun(self._speak(replace(line, options=options)), self._engine.is_quick)
 
-    def _run_unit(self, unit: Unit, begun: "_Begun") -> Iterator[tuple[Unit, RunResult]]:
+    def _run_unit(self, unit: Unit, begun: "_Begun") -> Iterator[RunResult]:
         for sound in begun.sounds:
             self._samples[unit.job_id] += sound.samples.size
-            yield unit, Produced(sound)
+            yield unit.output(sound)
             if unit.is_awaited and begun.gives_way and sound.goes_on:
                 # It is heard now: whoever still waits for a beginning comes before the rest of it.
-                yield unit, Again(replace(unit, data=begun, is_awaited=False, is_sequential=False))
+                yield Again(replace(unit, data=begun, is_awaited=False, is_sequential=False))
                 return
-        yield unit, Finished()
+        yield unit.done()
 
     def _speak(self, line: _Line) -> Iterator[Sound]:
         """The sound of a clause: one, or the pieces of an awaited one as the engine makes them."""
@@ -140,7 +140,7 @@ class TtsWorkload(Workload):
         yield Sound(samples, rate, line.is_last, *caption)
 
     def _cut(self, job: Job, request: SpeechRequest) -> Iterator[PlanStep]:
-        yield Outlook(speech_s(request))
+        yield Expected(job.id, speech_s(request))
         for index, (line, ends_job) in enumerate(_mark_last(self._lines(request))):
             is_last = ends_job and not request.goes_on
             cost_s = text_s(line.clause.text, line.speed)

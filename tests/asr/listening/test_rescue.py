@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from piper_speech import speak
 from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
 from voice_stack.asr.listening.results import after, before, find_cut, rescue
-from voice_stack.asr.listening.windows import Piece, Window
+from voice_stack.asr.listening.windows import Window, WindowPiece
 from voice_stack.asr.transcript import Segment
 from voice_stack.bench.sounds import make_band
 
@@ -27,7 +27,7 @@ GOOD = result(" The harbour wakes.")
 
 
 def window(samples: NDArray[np.float32]) -> Window:
-    return Window(samples, (Piece(0, 0, samples.size, 0, samples.size),), 0)
+    return Window(samples, (WindowPiece(0, 0, samples.size, 0, samples.size),), 0)
 
 
 @pytest.fixture(scope="session")
@@ -72,9 +72,9 @@ def test_cut_lies_in_the_pause(spoken: Window) -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 50)), min_size=1, max_size=5), st.data())
 def test_halves_map_to_the_same_times(runs: list[tuple[int, int]], data: st.DataObject) -> None:
-    pieces, file_start, window_start = list[Piece](), 0, 0
+    pieces, file_start, window_start = list[WindowPiece](), 0, 0
     for length, gap in runs:
-        pieces.append(Piece(file_start, window_start, length, file_start, file_start + length))
+        pieces.append(WindowPiece(file_start, window_start, length, file_start, file_start + length))
         file_start, window_start = file_start + length + gap, window_start + length
     whole = Window(np.arange(window_start, dtype=np.float32), tuple(pieces), 0)
     cut = data.draw(st.integers(1, max(1, window_start - 1)))

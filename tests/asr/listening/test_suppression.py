@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from piper_speech import speak
 from voice_stack.asr.listening.suppression import CREDITS, SIGN_OFFS, is_boilerplate, suppress
-from voice_stack.asr.listening.windows import Piece, Window
+from voice_stack.asr.listening.windows import Window, WindowPiece
 from voice_stack.asr.request import ALL_STEPS, STEPS, parse_steps
 from voice_stack.asr.transcript import Segment, Word
 from voice_stack.bench.sounds import make_applause, make_white_noise
@@ -32,7 +32,7 @@ def silence(duration_s: float) -> NDArray[np.float32]:
 def window(*parts: NDArray[np.float32]) -> Window:
     """A window without gaps, as it is cut where the voice detector is switched off."""
     samples = np.concatenate(parts)
-    return Window(samples, (Piece(0, 0, samples.size, 0, samples.size),), 0)
+    return Window(samples, (WindowPiece(0, 0, samples.size, 0, samples.size),), 0)
 
 
 def at(segment: Segment, start_s: float, end_s: float, *words: Word) -> Segment:
@@ -64,7 +64,9 @@ def test_word_stretched_over_silence_is_drawn_back(speech: NDArray[np.float32]) 
 
 def test_word_does_not_reach_over_silence_that_was_left_out(speech: NDArray[np.float32]) -> None:
     # Two stretches of the file, ten seconds apart, lie side by side in the window.
-    first, second = (Piece(start, at_, RATE, start + 4800, start + 11200) for start, at_ in ((0, 0), (10 * RATE, RATE)))
+    first, second = (
+        WindowPiece(start, at_, RATE, start + 4800, start + 11200) for start, at_ in ((0, 0), (10 * RATE, RATE))
+    )
     cut = Window(speech[: 2 * RATE], (first, second), 0)
     (kept,) = suppress((at(SURE, 0.0, 2.0, Word("Good", 0.4, 1.35, 0.9)),), cut, ALL_STEPS)
     assert kept.words[0].end_s < 1
@@ -158,7 +160,7 @@ def test_a_few_absurd_words_are_no_reason(speech: NDArray[np.float32]) -> None:
 
 
 def test_each_removal_is_logged_with_reason_and_file_times(caplog: pytest.LogCaptureFixture) -> None:
-    film = Window(silence(4), (Piece(100 * RATE, 0, 4 * RATE, 100 * RATE, 104 * RATE),), 0)
+    film = Window(silence(4), (WindowPiece(100 * RATE, 0, 4 * RATE, 100 * RATE, 104 * RATE),), 0)
     with caplog.at_level(logging.INFO):
         suppress((at(SURE, 1.0, 2.0),), film, ALL_STEPS)
     (record,) = caplog.records

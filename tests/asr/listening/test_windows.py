@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from piper_speech import speak
-from voice_stack.asr.listening.windows import Piece, Window, WindowCutter, cut_windows
+from voice_stack.asr.listening.windows import Window, WindowCutter, WindowPiece, cut_windows
 from voice_stack.core.errors import ConfigurationError
 from voice_stack.utils.audio.vad import FRAME, SAMPLE_RATE, SpeechSegmenter, VadOptions
 
@@ -103,7 +103,7 @@ def test_time_map_is_monotone_and_clamped(track: NDArray[np.float32], times: lis
 
 
 def test_time_map_jumps_over_silence_left_out() -> None:
-    pieces = (Piece(16_000, 0, 32_000, 17_600, 46_400), Piece(160_000, 32_000, 16_000, 161_600, 174_400))
+    pieces = (WindowPiece(16_000, 0, 32_000, 17_600, 46_400), WindowPiece(160_000, 32_000, 16_000, 161_600, 174_400))
     window = Window(np.zeros(48_000, np.float32), pieces, 0)
     assert window.to_file_s(0.5) == 1.5
     assert window.to_file_s(2.5) == 10.5

@@ -8,13 +8,11 @@ from collections.abc import Iterator, Sequence
 from voice_stack.core.jobs import (
     Again,
     Event,
-    Finished,
     Job,
     JobDone,
     JobFailed,
     Output,
     PlanStep,
-    Produced,
     RunResult,
     Submit,
     Unit,
@@ -41,16 +39,16 @@ class HandedOn(Workload):
     def plan(self, job: Job) -> Iterator[PlanStep]:
         yield Unit(job.id, 0, 1.0, "key", "first")
 
-    def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[tuple[Unit, RunResult]]:
+    def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[RunResult]:
         (unit,) = units
         if unit.data == "first":
-            yield unit, Again(Unit(unit.job_id, 0, 1.0, "key", "second"))
+            yield Again(Unit(unit.job_id, 0, 1.0, "key", "second"))
             assert self.is_at_work.wait(TIMEOUT_S)
             return
         self.is_at_work.set()
         time.sleep(WORK_S)
-        yield unit, Produced("all of it")
-        yield unit, Finished()
+        yield unit.output("all of it")
+        yield unit.done()
 
     def finish(self, job: Job) -> object:
         return "complete"

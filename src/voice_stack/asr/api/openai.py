@@ -1,8 +1,8 @@
 """OpenAI's transcription routes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
@@ -62,14 +62,10 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
     )
     async def transcribe(request: Request) -> Response:
         """Speech to text, in the language that is spoken."""
-        async with AsyncExitStack() as owned:
-            ticket = owned.enter_context(service.desk.open(headers_of(request)))
-            form = await owned.enter_async_context(receive_audio(request, service.settings, ticket))
-            checked = check_form(form, "transcribe", service.settings)
-            exchange = _Exchange(service, request, checked, owned, ticket)
-            if checked.background:
-                return await exchange.put_in_line(jobs, form)
-            return await (exchange.stream() if checked.stream else exchange.answer())
+        async with _receive(service, request, "transcribe") as exchange:
+            if exchange.checked.background:
+                return await exchange.put_in_line(jobs)
+            return await (exchange.stream() if exchange.checked.stream else exchange.answer())
 
     @router.post(
         "/audio/transcriptions/verbose",
@@ -78,11 +74,8 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
     )
     async def transcribe_verbosely(request: Request) -> Response:
         """Speech to text with everything that is known of it, whatever `response_format` says."""
-        async with AsyncExitStack() as owned:
-            ticket = owned.enter_context(service.desk.open(headers_of(request)))
-            form = await owned.enter_async_context(receive_audio(request, service.settings, ticket))
-            checked = check_form(form, "transcribe", service.settings, is_verbose=True)
-            return await _Exchange(service, request, checked, owned, ticket).answer_verbosely()
+        async with _receive(service, request, "transcribe", is_verbose=True) as exchange:
+            return await exchange.answer_verbosely()
 
     @router.post(
         "/audio/translations",
@@ -92,14 +85,21 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
     )
     async def translate(request: Request) -> Response:
         """Speech in any language to English text."""
-        async with AsyncExitStack() as owned:
-            ticket = owned.enter_context(service.desk.open(headers_of(request)))
-            form = await owned.enter_async_context(receive_audio(request, service.settings, ticket))
-            checked = check_form(form, "translate", service.settings)
-            exchange = _Exchange(service, request, checked, owned, ticket)
-            return await (exchange.put_in_line(jobs, form) if checked.background else exchange.answer())
+        async with _receive(service, request, "translate") as exchange:
+            return await (exchange.put_in_line(jobs) if exchange.checked.background else exchange.answer())
 
     return router
+
+
+@asynccontextmanager
+async def _receive(
+    service: AsrService, request: Request, task: str, *, is_verbose: bool = False
+) -> AsyncIterator["_Exchange"]:
+    async with AsyncExitStack() as owned:
+        ticket = owned.enter_context(service.desk.open(headers_of(request)))
+        form = await owned.enter_async_context(receive_audio(request, service.settings, ticket))
+        checked = check_form(form, task, service.settings, is_verbose=is_verbose)
+        yield _Exchange(service, request, form, checked, owned, ticket)
 
 
 @dataclass(slots=True)
@@ -108,6 +108,7 @@ class _Exchange:
 
     service: AsrService
     request: Request
+    form: Form
     checked: Checked
     owned: AsyncExitStack
     ticket: Ticket
@@ -124,9 +125,9 @@ class _Exchange:
             body, media_type=TRANSCRIPT_FORMATS[checked.response_format].media_type, headers=self._headers()
         )
 
-    async def put_in_line(self, jobs: BackgroundJobs, form: Form) -> Response:
+    async def put_in_line(self, jobs: BackgroundJobs) -> Response:
         self.service.fit(self._model, self.checked.request)
-        job = await jobs.submit(self.checked, form, owner=name_caller(self.request.scope))
+        job = await jobs.submit(self.checked, self.form, owner=name_caller(self.request.scope))
         location = f"{self.service.settings.public_prefix}/jobs/{job['id']}"
         return JSONResponse(job, 202, {"location": location, **self._headers()})
 

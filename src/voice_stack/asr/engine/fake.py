@@ -7,13 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_stack.asr.engine.base import (
-    SAMPLE_RATE,
-    AsrEngine,
-    WindowResult,
-    check_window,
-    decode_language,
-)
+from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, WindowResult, check_window, decode_language
 from voice_stack.asr.models import CAPABILITIES
 from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.asr.transcript import Segment, TokenLogprob, Word

@@ -10,13 +10,7 @@ import onnx_asr
 import onnxruntime
 from numpy.typing import NDArray
 
-from voice_stack.asr.engine.base import (
-    SAMPLE_RATE,
-    AsrEngine,
-    WindowResult,
-    check_window,
-    decode_language,
-)
+from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, WindowResult, check_window, decode_language
 from voice_stack.asr.engine.words import TimedToken, window_result
 from voice_stack.asr.models import CAPABILITIES, PARAKEET_ENGINE
 from voice_stack.asr.request import DecodeOptions, EngineOptions

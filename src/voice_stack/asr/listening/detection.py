@@ -15,7 +15,7 @@ from voice_stack.asr.listening.results import JobState
 from voice_stack.asr.listening.windows import cut_windows, describe_source
 from voice_stack.asr.request import DetectionRequest, LanguageVote
 from voice_stack.core.errors import AudioTooShortError, EngineError, InvalidAudioError
-from voice_stack.core.jobs import Finished, PlanStep, Produced, RunResult, Unit
+from voice_stack.core.jobs import PlanStep, RunResult, Unit
 from voice_stack.core.logging import log_event
 from voice_stack.utils.audio.sources import AudioSource
 from voice_stack.utils.audio.vad import VadOptions
@@ -91,14 +91,14 @@ def ask_language(state: JobState, engine: AsrEngine, window: NDArray[np.float32]
         log_event(logger, logging.WARNING, "language cannot be found: it is assumed", **fields)
 
 
-def run_detection(units: Sequence[Unit], engine: AsrEngine) -> Iterator[tuple[Unit, RunResult]]:
+def run_detection(units: Sequence[Unit], engine: AsrEngine) -> Iterator[RunResult]:
     """Ask the model about each excerpt; see `Workload.run`."""
     for unit in units:
         excerpt = unit.data
         assert isinstance(excerpt, Excerpt)
         probabilities = engine.detect_language(excerpt.samples)
-        yield unit, Produced(LanguageVote(tuple(probabilities.items()), excerpt.speech_s))
-        yield unit, Finished()
+        yield unit.output(LanguageVote(tuple(probabilities.items()), excerpt.speech_s))
+        yield unit.done()
 
 
 def _starts(source: AudioSource, request: DetectionRequest) -> Iterator[float]:

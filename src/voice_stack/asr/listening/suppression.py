@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from voice_stack.asr.listening.repetition import collapse_loops, is_doubtful, may_be_stuck
-from voice_stack.asr.listening.results import MARGIN_S, Span, WindowSound, is_silence
+from voice_stack.asr.listening.results import MARGIN_S, Stretch, WindowSound, is_silence
 from voice_stack.asr.listening.windows import Window
 from voice_stack.asr.transcript import Segment, Word
 from voice_stack.core.logging import log_event
@@ -180,7 +180,7 @@ def draw_to_sound(segment: Segment, sound: WindowSound) -> Segment:
     if nearest is None or nearest.overlap_s(span) < -MARGIN_S:
         return segment
     heard = [one for one in audible if one.overlap_s(span) > 0] or [nearest]
-    limits = Span(heard[0].start_s, heard[-1].end_s)
+    limits = Stretch(heard[0].start_s, heard[-1].end_s)
     return replace(
         segment,
         start_s=limits.clamp(segment.start_s),
@@ -189,9 +189,9 @@ def draw_to_sound(segment: Segment, sound: WindowSound) -> Segment:
     )
 
 
-def _draw_word(word: Word, heard: Sequence[Span]) -> Word:
+def _draw_word(word: Word, heard: Sequence[Stretch]) -> Word:
     """A word is said in one go: it belongs to the stretch of sound that it shares most with."""
-    best = max(heard, key=Span(word.start_s, word.end_s).overlap_s)
+    best = max(heard, key=Stretch(word.start_s, word.end_s).overlap_s)
     return replace(word, start_s=best.clamp(word.start_s), end_s=best.clamp(word.end_s))
 
 
@@ -236,8 +236,8 @@ _RULES = (
 )
 
 
-def _span(segment: Segment) -> Span:
-    return Span(segment.start_s, segment.end_s)
+def _span(segment: Segment) -> Stretch:
+    return Stretch(segment.start_s, segment.end_s)
 
 
 def _unloop(segment: Segment, window: Window) -> Segment:

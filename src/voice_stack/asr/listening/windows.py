@@ -6,13 +6,14 @@ up to the limit. Windows are cut in silences; only speech without a pause is cut
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voice_stack.asr.request import AsrWorkerConfig, AudioFile, VadChoice
 from voice_stack.core.errors import ConfigurationError
+from voice_stack.core.settings import options_from
 from voice_stack.utils.audio.sources import AudioSource, has_media_header
 from voice_stack.utils.audio.vad import (
     FRAME,
@@ -66,12 +67,9 @@ def choose_vad(config: AsrWorkerConfig, choice: VadChoice) -> VadOptions | None:
     """
     if not (config.vad_enabled if choice.enabled is None else choice.enabled):
         return None
-    named = {field.name: value for field in fields(choice) if (value := getattr(choice, field.name)) is not None}
-    named.pop("enabled", None)
-    options = {"threshold": config.vad_threshold, **named}
-    if "neg_threshold" in options:
-        options["neg_threshold"] = min(options["neg_threshold"], options["threshold"])
-    return VadOptions(**options)
+    threshold, end = choice.threshold or config.vad_threshold, choice.neg_threshold
+    chosen = replace(choice, threshold=threshold, neg_threshold=None if end is None else min(end, threshold))
+    return options_from(VadOptions, chosen)
 
 
 _Samples = NDArray[np.float32]
@@ -82,7 +80,7 @@ _QUIET_FRAMES = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class WindowPiece:
     """A stretch of the file that lies in a window without interruption; all positions in samples.
 
     Attributes:
@@ -110,7 +108,7 @@ class Window:
     """
 
     samples: _Samples
-    pieces: tuple[Piece, ...]
+    pieces: tuple[WindowPiece, ...]
     index: int
 
     def to_file_s(self, t: float, *, is_end: bool = False) -> float:
@@ -195,7 +193,7 @@ class WindowCutter:
         self._segmenter = SpeechSegmenter(options)
         self._samples, self._loudness = SampleTrack(), SampleTrack()
         self._resume: int | None = None  # where the region in progress goes on after what was cut off it
-        self._pieces: list[Piece] = []
+        self._pieces: list[WindowPiece] = []
         self._parts: list[_Samples] = []
         self._last_end = self._count = 0
         self._complete: list[Window] = []
@@ -272,7 +270,7 @@ class WindowCutter:
 
     def _append(self, start: int, end: int, region: SpeechRegion) -> None:
         speech = max(region.start, start), min(region.end, end)
-        self._pieces.append(Piece(start, self._length(), end - start, *speech))
+        self._pieces.append(WindowPiece(start, self._length(), end - start, *speech))
         self._parts.append(self._samples.read(start, end).copy())
         self._last_end = end
 

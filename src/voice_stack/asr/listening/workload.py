@@ -38,7 +38,7 @@ from voice_stack.asr.request import (
 )
 from voice_stack.asr.transcript import Segment
 from voice_stack.core.errors import EngineError
-from voice_stack.core.jobs import Again, Finished, Job, Outlook, PlanStep, Produced, RunResult, Unit, Urgency, Workload
+from voice_stack.core.jobs import Again, Expected, Job, PlanStep, RunResult, Unit, Urgency, Workload
 from voice_stack.core.logging import log_event, logged_for
 from voice_stack.core.system.cpus import OtherLoad
 
@@ -117,7 +117,7 @@ class AsrWorkload(Workload):
         if request.source.path.stat().st_size > SMALL_FILE_BYTES:
             # A header may claim a year; what is longer than the limit is refused when that is reached.
             state.total_s = min(probe_duration_s(source) or 0.0, self._config.max_audio_s)
-            yield Outlook(state.total_s)
+            yield Expected(job.id, state.total_s)
         blocks = decode_blocks(source, max_duration_s=self._config.max_audio_s)
         counted, longest_s = _count(blocks, state), self._config.window_s
         for window in cut_windows(counted, vad=vad, max_window_s=longest_s, on_vad_failure=state.miss_vad):
@@ -153,7 +153,7 @@ class AsrWorkload(Workload):
         others = self._other_load.busy_cpus()
         return (os.cpu_count() or 1) - others >= self._engine.solo_threads - TOLERATED_LOAD_CPUS
 
-    def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[tuple[Unit, RunResult]]:
+    def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[RunResult]:
         engine = self._engine_for(urgency)
         if isinstance(units[0].data, Excerpt):
             yield from run_detection(units, engine)
@@ -171,8 +171,7 @@ class AsrWorkload(Workload):
                 outcome = self._settle(
                     engine, state, unit, replace(attempt, best=better(attempt.best, result)), result, options
                 )
-            for part in outcome:
-                yield unit, part
+            yield from outcome
 
     def _settle(
         self,
@@ -191,7 +190,7 @@ class AsrWorkload(Workload):
             key = self._batch_key(state, again)
             return (Again(replace(unit, data=again, batch_key=key, is_sequential=False)),)
         assert tried.best is not None
-        return Produced(self._text(engine, state, tried.window, tried.best, options)), Finished()
+        return unit.output(self._text(engine, state, tried.window, tried.best, options)), unit.done()
 
     def _text(
         self, engine: AsrEngine, state: JobState, window: Window, result: WindowResult, options: DecodeOptions
@@ -212,7 +211,7 @@ class AsrWorkload(Workload):
             return None
         state = self._jobs[job.id]
         return TranscriptionSummary(
-            duration_s=state.heard_samples / SAMPLE_RATE,
+            audio_in_s=state.heard_samples / SAMPLE_RATE,
             speech_s=state.speech_s,
             language=state.language or "en",
             language_probability=state.probability,

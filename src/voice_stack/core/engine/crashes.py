@@ -85,7 +85,7 @@ _SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Autopsy:
     """What is known of a process that died.
 
     Attributes:
@@ -150,7 +150,7 @@ class CrashReview:
         log_event(logger, ERROR, "engine process hangs and is killed", engine=self._engine, reason=stuck.reason)
         self._stuck = stuck
 
-    def review(self, exit_code: int | None, running: Collection[str], *, was_loading: bool) -> Verdict:
+    def review(self, exit_code: int | None, running: Collection[str], *, was_loading: bool) -> Autopsy:
         """A process died.
 
         Args:
@@ -165,7 +165,7 @@ class CrashReview:
         suspects = (stuck.suspects if stuck else None) or frozenset(running or ([preparing] if preparing else ()))
         self._last_error = EngineError(f"its process {how}")
         self._note_crash(frozenset() if was_loading else suspects)
-        return Verdict(how, suspects, self._count_load_crash(how) if was_loading else None)
+        return Autopsy(how, suspects, self._count_load_crash(how) if was_loading else None)
 
     def _count_load_crash(self, how: str) -> ModelLoadError | None:
         self._load_crashes += 1

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Mapping
 from logging import ERROR, INFO, getLogger
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 from voice_stack.core.engine.handle import JobHandle
 from voice_stack.core.engine.process import EngineSpec
-from voice_stack.core.jobs import HostEvent, Loaded, LoadFailed, Preparing, UnitStarted
+from voice_stack.core.jobs import HostEvent, Loaded, LoadFailed, MeasuredWork, Preparing, UnitStarted
 from voice_stack.core.logging import log_event
 from voice_stack.core.telemetry import registry
 from voice_stack.core.telemetry.labels import Attributes, note_engine
@@ -16,23 +16,6 @@ from voice_stack.core.telemetry.traces import active_traces, current_context
 logger = getLogger(__name__)
 
 EvictionReason = Literal["idle", "room", "memory", "request"]
-
-
-@runtime_checkable
-class MeasuredWork(Protocol):
-    """A closing statement of a job that says how much was done; a server's summaries have these properties."""
-
-    @property
-    def audio_in_s(self) -> float:
-        """Length of the audio heard, in seconds."""
-
-    @property
-    def audio_out_s(self) -> float:
-        """Length of the audio spoken, in seconds."""
-
-    @property
-    def characters_in(self) -> int:
-        """Characters of the text spoken."""
 
 
 class EngineReport:

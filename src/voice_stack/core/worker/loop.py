@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from logging import getLogger
 from multiprocessing.connection import Connection
@@ -25,17 +25,16 @@ from voice_stack.core.jobs import (
     Command,
     Event,
     Expected,
-    Finished,
     JobCancelled,
     JobDone,
     JobFailed,
     LoadFailed,
-    Outlook,
     Pause,
     Preparing,
     RunResult,
     Submit,
     Unit,
+    UnitDone,
     UnitPaused,
     UnitStarted,
     Urgency,
@@ -118,15 +117,16 @@ class WorkMeter:
         self._running = 0
         self._counted_until = 0.0
 
-    def watch(self, results: Iterator[tuple[Unit, RunResult]]) -> Iterator[tuple[Unit, RunResult]]:
+    def watch(self, batch: Sequence[Unit], results: Iterator[RunResult]) -> Iterator[RunResult]:
         """The results of a batch as they come, measured."""
+        costs_s = {(unit.job_id, unit.index): unit.cost_s for unit in batch}
         done: dict[str, float] = {}
         self._begin()
         try:
-            for unit, result in results:
-                if isinstance(result, Finished):
-                    done[unit.job_id] = done.get(unit.job_id, 0.0) + unit.cost_s
-                yield unit, result
+            for result in results:
+                if isinstance(result, UnitDone):
+                    done[result.job_id] = done.get(result.job_id, 0.0) + costs_s[result.job_id, result.index]
+                yield result
         finally:
             busy_s = self._end()
             if done:
@@ -238,9 +238,9 @@ class Worker:
                 match step:
                     case Unit(index=index) if index >= job.first_unit:
                         self._scheduler.add(step)
-                    case Outlook(remaining_s):
-                        self._scheduler.expect(job.id, remaining_s)
-                        self._send(Expected(job.id, remaining_s))
+                    case Expected(work_s=work_s):
+                        self._scheduler.expect(job.id, work_s)
+                        self._send(step)
             self._end_if_over(active)
             self._changed.notify_all()
 
@@ -296,10 +296,11 @@ class Worker:
         mine = {(unit.job_id, unit.index) for unit in batch}  # what went back may run in another lane by now
         try:
             with self._clock.measure(unit.job_id for unit in batch):
-                for unit, result in self._meter.watch(self._workload.run(batch, urgency)):
+                for result in self._meter.watch(batch, self._workload.run(batch, urgency)):
                     self._clock.restart()
-                    if self._accept(jobs[unit.job_id], unit, result):  # it went back
-                        mine.discard((unit.job_id, unit.index))
+                    part = result.unit if isinstance(result, Again) else result
+                    if self._accept(jobs[part.job_id], result):  # it went back
+                        mine.discard((part.job_id, part.index))
                     if all(active.is_cancelled for active in jobs.values()):
                         break
         except Exception as error:  # noqa: BLE001 - the border of a lane: logged, and answered below
@@ -311,17 +312,17 @@ class Worker:
                 self._end_if_over(active)
             self._changed.notify_all()
 
-    def _accept(self, active: ActiveJob, unit: Unit, result: RunResult) -> bool:
+    def _accept(self, active: ActiveJob, result: RunResult) -> bool:
         with self._changed:
             if active.is_cancelled:
                 return False
             if isinstance(result, Again):
-                active.running.discard(unit.index)
-                self._send(UnitPaused(unit.job_id, unit.index))
+                active.running.discard(result.unit.index)
+                self._send(UnitPaused(active.job.id, result.unit.index))
                 self._scheduler.add(result.unit)
                 self._changed.notify_all()
                 return True
-            for event in active.put_in_order(unit.index, result):
+            for event in active.put_in_order(result):
                 self._send(event)
             return False
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from voice_stack.core.jobs import Finished, Job, Output, PlanStep, Produced, Unit, UnitDone, Urgency
+from voice_stack.core.jobs import Job, Output, PlanStep, Unit, UnitDone, Urgency
 
 if TYPE_CHECKING:
     from voice_stack.core.errors import VoiceStackError
@@ -24,7 +24,7 @@ SHORT_JOB_S = 30.0
 
 
 @dataclass(slots=True)
-class _Line:
+class _JobLine:
     """The waiting units of one job."""
 
     served_at: float
@@ -67,11 +67,11 @@ class Scheduler:
     """The waiting units of all jobs of one engine process."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, _JobLine] = {}
 
     def open(self, job_id: str, now: float, *, alone: bool = False) -> None:
         """Begin a job; `alone` keeps its units out of batches with other jobs."""
-        self._lines[job_id] = _Line(served_at=now, alone=alone)
+        self._lines[job_id] = _JobLine(served_at=now, alone=alone)
 
     def close(self, job_id: str) -> None:
         """Forget a job with all its waiting units."""
@@ -158,7 +158,7 @@ class Scheduler:
         share = -(-sum(len(line.units) for line in lines) // free_lanes)
         return self._fill(lines, min(limit, share), short_limit_s if first.is_short else math.inf, now)
 
-    def _fill(self, lines: list[_Line], limit: int, limit_s: float, now: float) -> list[Unit]:
+    def _fill(self, lines: list[_JobLine], limit: int, limit_s: float, now: float) -> list[Unit]:
         """Round by round, one unit of each job: a batch is shared before it is filled by one job alone."""
         key = lines[0].head.batch_key
         batch: list[Unit] = []
@@ -172,7 +172,7 @@ class Scheduler:
                 return batch
 
     @staticmethod
-    def _take(line: _Line, unit: Unit, now: float) -> Unit:
+    def _take(line: _JobLine, unit: Unit, now: float) -> Unit:
         line.units = [waiting for waiting in line.units if waiting is not unit]
         line.served_at = now
         line.took_sequential = unit.is_sequential
@@ -202,22 +202,18 @@ class ActiveJob:
         self.in_step = False
         self.running: set[int] = set()
         self._next_index = job.first_unit
-        self._held: dict[int, list[Produced | Finished]] = {}
+        self._held: dict[int, list[Output | UnitDone]] = {}
 
-    def put_in_order(self, index: int, part: Produced | Finished) -> list[Output | UnitDone]:
-        """Take a result of a unit; returns the events of what may leave now, in the order of the units."""
-        self._held.setdefault(index, []).append(part)
+    def put_in_order(self, result: Output | UnitDone) -> list[Output | UnitDone]:
+        """Take a result of a unit; returns what may leave now, in the order of the units."""
+        self._held.setdefault(result.index, []).append(result)
         leaving: list[Output | UnitDone] = []
         while parts := self._held.pop(self._next_index, None):
-            leaving += [_event_of(self.job.id, self._next_index, part) for part in parts]
-            if not isinstance(parts[-1], Finished):
+            leaving += parts
+            if not isinstance(parts[-1], UnitDone):
                 break
             self._next_index += 1
         return leaving
-
-
-def _event_of(job_id: str, index: int, part: Produced | Finished) -> Output | UnitDone:
-    return Output(job_id, index, part.payload) if isinstance(part, Produced) else UnitDone(job_id, index)
 
 
 def next_to_prepare(jobs: Iterable[ActiveJob], scheduler: "Scheduler", enough: int) -> ActiveJob | None:

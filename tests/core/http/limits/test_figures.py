@@ -10,7 +10,7 @@ from voice_stack.asr.request import WindowText
 from voice_stack.core.engine.handle import WorkLeft
 from voice_stack.core.engine.queue import PRIOR_SPEED, EngineQueue, Speed
 from voice_stack.core.http.serving import affordable_connections
-from voice_stack.core.jobs import BatchDone, Finished, RunResult, Unit
+from voice_stack.core.jobs import BatchDone, RunResult, Unit
 from voice_stack.core.worker.loop import WorkMeter
 
 
@@ -73,11 +73,14 @@ def test_a_film_that_is_half_silence_is_half_the_work() -> None:
     assert work.left_s == 0
 
 
-def _batch(work_s: float, takes_s: float, barrier: threading.Barrier | None = None) -> Iterator[tuple[Unit, RunResult]]:
+UNIT = Unit("job", 0, 10.0, None, None)
+
+
+def _batch(takes_s: float, barrier: threading.Barrier | None = None) -> Iterator[RunResult]:
     if barrier:
         barrier.wait()
     time.sleep(takes_s)
-    yield Unit("job", 0, work_s, None, None), Finished()
+    yield UNIT.done()
 
 
 def test_batches_side_by_side_share_their_time() -> None:
@@ -85,7 +88,7 @@ def test_batches_side_by_side_share_their_time() -> None:
     meter = WorkMeter(reports.append)
     barrier = threading.Barrier(4)
     threads = [
-        threading.Thread(target=lambda: list(meter.watch(_batch(10.0, 0.3, barrier)))) for _ in range(barrier.parties)
+        threading.Thread(target=lambda: list(meter.watch([UNIT], _batch(0.3, barrier)))) for _ in range(barrier.parties)
     ]
     started = time.monotonic()
     for thread in threads:
@@ -94,7 +97,7 @@ def test_batches_side_by_side_share_their_time() -> None:
         thread.join()
     took_s = time.monotonic() - started
     time.sleep(0.3)  # nothing to do: this counts for nobody
-    list(meter.watch(_batch(10.0, 0.1)))
+    list(meter.watch([UNIT], _batch(0.1)))
     assert sum(report.work_s["job"] for report in reports) == 50.0
     assert 0.4 <= sum(report.busy_s for report in reports) <= took_s + 0.25
 
