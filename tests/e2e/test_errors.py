@@ -23,6 +23,14 @@ def asr(fake_asr: RunningServer) -> Iterator[OpenAI]:
     fake_asr.expect_no_uploads()
 
 
+@pytest.fixture(scope="module")
+def english_asr(start_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server whose model is known to understand English only."""
+    folder = str(tmp_path_factory.mktemp("models"))
+    with start_server("asr", ASR_ENGINE="fake", ASR_MODEL="tiny.en", MODEL_DIR=folder, OFFLINE="true") as server:
+        yield server
+
+
 def _check_body(response: httpx2.Response) -> dict[str, str | None]:
     assert response.headers["x-request-id"]
     body: dict[str, dict[str, str | None]] = response.json()
@@ -147,3 +155,28 @@ def test_routes_that_are_none(fake_asr: RunningServer, fake_tts: RunningServer) 
         assert wrong.status_code == 405
         assert wrong.headers["allow"] == "POST"
         _check_body(wrong)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "param"),
+    [
+        ("/v1/audio/translations", {}, "model"),
+        ("/v1/audio/transcriptions", {"language": "de"}, "language"),
+        ("/v1/audio/transcriptions", {"languages[]": "de"}, "languages"),
+        ("/v1/audio/transcriptions", {"language": "de", "background": "true"}, "language"),
+        ("/asr?language=de&output=srt", {}, "language"),
+        ("/asr?task=translate&output=srt", {}, "task"),
+    ],
+)
+def test_what_a_model_cannot_do_is_said_before_it_is_loaded(
+    english_asr: RunningServer, path: str, fields: dict[str, str], param: str
+) -> None:
+    name = "audio_file" if path.startswith("/asr") else "file"
+    with english_asr.http() as client:
+        answer = client.post(path, data={"model": "whisper-1", **fields}, files={name: GOOD_FILE})
+    assert answer.status_code == 400, answer.text
+    error = _check_body(answer)
+    assert (error["param"], error["code"]) == (param, "unsupported_value")
+    assert "tiny.en" in str(error["message"])
+    assert "base" in str(error["message"])
+    assert english_asr.engines() == []

@@ -3,7 +3,6 @@
 import re
 import secrets
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -150,7 +149,7 @@ _ALMOST = 99.9
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class JobProgress:
     """How far a transcription is.
 
     Attributes:
@@ -166,32 +165,16 @@ class Progress:
     eta_s: float | None = None
 
 
-def measure(done_s: float, total_s: float, run_s: float) -> Progress:
-    """Progress of running work.
-
-    Args:
-        done_s: Seconds of audio done.
-        total_s: Seconds of audio in all; 0 while not known.
-        run_s: Seconds the engine has worked on it.
-    """
-    if total_s <= 0:
-        return Progress(round(done_s, 2))
-    share = min(done_s / total_s, _ALMOST / 100)
-    eta_s = round(run_s * (1 - share) / share, 1) if share > 0 else None
-    return Progress(round(done_s, 2), round(total_s, 2), round(100 * share, 1), eta_s)
-
-
-def progress_of(transcription: Transcription | None) -> Progress:
+def progress_of(transcription: Transcription | None) -> JobProgress:
     """Progress of work that may not have begun."""
     if transcription is None:
-        return Progress()
-    return measure(transcription.heard_s, transcription.total_s, transcription.handle.run_s)
-
-
-def _progress_of_record(record: JobRecord, transcription: Transcription | None) -> Progress:
-    if record.status == "completed" and record.audio_s is not None:
-        return Progress(record.audio_s, record.audio_s, 100.0, 0.0)
-    return progress_of(transcription)
+        return JobProgress()
+    done_s, total_s = round(transcription.heard_s, 2), transcription.total_s
+    if total_s <= 0:
+        return JobProgress(done_s)
+    share = min(transcription.heard_s / total_s, _ALMOST / 100)
+    eta_s = round(transcription.handle.run_s * (1 - share) / share, 1) if share > 0 else None
+    return JobProgress(done_s, round(total_s, 2), round(100 * share, 1), eta_s)
 
 
 def job_object(
@@ -206,6 +189,9 @@ def job_object(
         keep_s: Seconds for which a finished job is kept.
         prefix: Path before `/jobs`.
     """
+    progress = progress_of(transcription)
+    if record.status == "completed" and (audio_s := record.audio_s) is not None:
+        progress = JobProgress(audio_s, audio_s, 100.0, 0.0)
     return {
         "id": record.id,
         "object": "transcription.job",
@@ -221,11 +207,11 @@ def job_object(
         "filename": record.filename,
         "bytes": record.size_bytes,
         "language": record.language,
-        **asdict(_progress_of_record(record, transcription)),
+        **asdict(progress),
         "queue_place": place,
         "result_url": f"{prefix}/jobs/{record.id}/result" if record.status == "completed" else None,
         "error": asdict(record.error) if record.error else None,
-        "webhook": _webhook_fields(record.webhook),
+        "webhook": asdict(record.webhook) if record.webhook else None,
     }
 
 
@@ -250,7 +236,3 @@ def request_object(request: OpenRequest, place: int | None) -> dict[str, object]
 
 def _whole(time_s: float | None) -> int | None:
     return None if time_s is None else int(time_s)
-
-
-def _webhook_fields(webhook: Webhook | None) -> Mapping[str, object] | None:
-    return asdict(webhook) if webhook else None
