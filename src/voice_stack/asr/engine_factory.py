@@ -8,10 +8,10 @@ from voice_stack.asr.request import AsrWorkerConfig, EngineOptions
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.engine.table import EngineEntry, require_engine
+from voice_stack.core.jobs import options_from
 from voice_stack.core.models.hub import forbid_downloads
 from voice_stack.core.models.repair import load_model
 from voice_stack.core.models.store import ModelStore
-from voice_stack.core.settings import options_from
 from voice_stack.core.telemetry.labels import label_model
 
 if TYPE_CHECKING:

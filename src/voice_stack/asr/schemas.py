@@ -10,7 +10,7 @@ from voice_stack.asr.request import AudioFile, DecodeOptions, PcmFormat, Transcr
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, UnsupportedValueError
 from voice_stack.core.http.form import Form, SpooledFile, check_fields
-from voice_stack.core.settings import options_from
+from voice_stack.core.jobs import options_from
 from voice_stack.utils.language import require_language
 
 _BIG_ENDIAN = {"audio/pcm": False, "audio/x-pcm": False, "audio/l16": True}

@@ -8,11 +8,36 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from logging import getLogger
+from typing import TYPE_CHECKING, TypeVar
 
 from voice_stack.core.errors import InsufficientMemoryError, ModelLoadError, VoiceStackError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
+
+
+def options_from(kind: type[OptionsT], *sources: object, **own: object) -> OptionsT:
+    """Options made of what has the same name elsewhere: each is declared once, and no line of its own copies it.
+
+    Args:
+        kind: A dataclass.
+        sources: Settings, or the fields of a request: the first that has a name, and not None there, counts. Where none
+            has, the class's own default does.
+        own: What is not taken from the sources.
+    """
+    names = {field.name for field in fields(kind)} - own.keys()
+    found = {
+        name: value
+        for source in reversed(sources)
+        for name in names
+        if (value := getattr(source, name, None)) is not None
+    }
+    return kind(**found, **own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from voice_stack.asr.engine.base import WindowResult
-from voice_stack.asr.engine.compute_plan import FULL_FRAMES, MIN_FRAMES, has_run_on, narrow_frames
+from voice_stack.asr.engine.base import FULL_FRAMES, MIN_FRAMES, WindowResult, narrow_frames
+from voice_stack.asr.engine.compute_plan import has_run_on
 
 
 def result(avg_logprob: float = -0.3, compression_ratio: float = 1.2) -> WindowResult:

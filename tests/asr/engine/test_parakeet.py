@@ -1,6 +1,8 @@
 """What is Parakeet's own: words from tokens, the language from the text, its files, and what it refuses."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -132,3 +134,11 @@ def test_a_server_with_parakeet_transcribes_and_refuses_what_it_cannot(
             audio.translations.create(model="whisper-1", file=file)
         with pytest.raises(openai.BadRequestError, match=r"'ja'; it understands en.*99 languages"):
             audio.transcriptions.create(model="whisper-1", file=file, language="ja")
+
+
+def test_it_needs_no_library_of_another_engine() -> None:
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(('faster_whisper', 'ctranslate2', 'whisper', 'torch'));"
+        "import voice_stack.asr.engine.parakeet, voice_stack.asr.engine.fake, voice_stack.asr.listening.workload"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

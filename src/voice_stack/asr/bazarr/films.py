@@ -25,8 +25,8 @@ from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import EngineError, UnsupportedValueError
 from voice_stack.core.http.form import SpooledFile
+from voice_stack.core.jobs import options_from
 from voice_stack.core.logging import log_event, request_id_var
-from voice_stack.core.settings import options_from
 
 logger = logging.getLogger(__name__)
 

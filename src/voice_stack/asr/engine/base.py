@@ -130,6 +130,25 @@ def decode_language(options: DecodeOptions, can: AsrCapabilities) -> str:
     return language
 
 
+FULL_FRAMES = 3000
+FRAME_S = 0.01
+MIN_FRAMES = 1400
+"""With less, `base` hears short sentences less well; see docs/performance.md."""
+STEP_FRAMES = 200
+"""Only windows of one width share a batch, for the width shapes the text; a few widths make for full batches."""
+
+
+def narrow_frames(sample_count: int, padding_s: float) -> int:
+    """Mel frames that are computed for a window.
+
+    Args:
+        sample_count: Samples of the window, at 16 kHz.
+        padding_s: Silence after it, in seconds.
+    """
+    frames = math.ceil((sample_count / SAMPLE_RATE + padding_s) / FRAME_S / STEP_FRAMES) * STEP_FRAMES
+    return min(max(frames, MIN_FRAMES), FULL_FRAMES)
+
+
 _SECONDS_PER_TIMESTAMP = 0.02
 
 

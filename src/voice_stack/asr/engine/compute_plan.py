@@ -12,34 +12,16 @@ from pathlib import Path
 import ctranslate2
 from faster_whisper import WhisperModel
 
-from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
+from voice_stack.asr.engine.base import WindowResult
 from voice_stack.asr.request import EngineOptions
 from voice_stack.core.system.cpus import take_cpus, yield_cpu
 from voice_stack.core.system.memory import memory_limit_bytes
-
-FULL_FRAMES = 3000
-FRAME_S = 0.01
-MIN_FRAMES = 1400
-"""With less, `base` hears short sentences less well; see docs/performance.md."""
-STEP_FRAMES = 200
-"""Only windows of one width share a batch, for the width shapes the text; a few widths make for full batches."""
 
 # What a text decoded at less than full width must keep to; docs/performance.md has the measurements.
 MAX_TOKENS_PER_S = 8.0
 SPARE_TOKENS = 10
 MIN_AVG_LOGPROB = -0.9
 MAX_COMPRESSION_RATIO = 2.4
-
-
-def narrow_frames(sample_count: int, padding_s: float) -> int:
-    """Mel frames that are computed for a window.
-
-    Args:
-        sample_count: Samples of the window, at 16 kHz.
-        padding_s: Silence after it, in seconds.
-    """
-    frames = math.ceil((sample_count / SAMPLE_RATE + padding_s) / FRAME_S / STEP_FRAMES) * STEP_FRAMES
-    return min(max(frames, MIN_FRAMES), FULL_FRAMES)
 
 
 def has_run_on(result: WindowResult, duration_s: float, token_count: int) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from voice_stack.asr.request import AsrWorkerConfig, AudioFile, VadChoice
 from voice_stack.core.errors import ConfigurationError
-from voice_stack.core.settings import options_from
+from voice_stack.core.jobs import options_from
 from voice_stack.utils.audio.sources import AudioSource, has_media_header
 from voice_stack.utils.audio.vad import (
     FRAME,

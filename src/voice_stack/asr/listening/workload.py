@@ -10,8 +10,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, WindowResult
-from voice_stack.asr.engine.compute_plan import narrow_frames
+from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, WindowResult, narrow_frames
 from voice_stack.asr.listening.decoding import decode_blocks, probe_duration_s
 from voice_stack.asr.listening.detection import Excerpt, ask_language, plan_detection, run_detection
 from voice_stack.asr.listening.results import (

@@ -5,7 +5,7 @@ prefix (`LOG_LEVEL`) are for both servers; the others exist once per server, as 
 """
 
 from voice_stack.core.settings.access import ENV_FILE, CommaSeparated, NetworkList
-from voice_stack.core.settings.base import CoreSettings, LimitSettings, Patience, options_from, unknown_variables
+from voice_stack.core.settings.base import CoreSettings, LimitSettings, Patience, unknown_variables
 
 __all__ = [
     "ENV_FILE",
@@ -14,6 +14,5 @@ __all__ = [
     "LimitSettings",
     "NetworkList",
     "Patience",
-    "options_from",
     "unknown_variables",
 ]

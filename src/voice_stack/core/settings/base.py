@@ -3,9 +3,9 @@
 import difflib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -13,30 +13,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from voice_stack.core.errors import ConfigurationError, tell_problem
 from voice_stack.core.settings.access import ENV_FILE, AccessSettings
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
-
-
-def options_from(kind: type[OptionsT], *sources: object, **own: object) -> OptionsT:
-    """Options made of what has the same name elsewhere: each is declared once, and no line of its own copies it.
-
-    Args:
-        kind: A dataclass.
-        sources: Settings, or the fields of a request: the first that has a name, and not None there, counts. Where none
-            has, the class's own default does.
-        own: What is not taken from the sources.
-    """
-    names = {field.name for field in fields(kind)} - own.keys()
-    found = {
-        name: value
-        for source in reversed(sources)
-        for name in names
-        if (value := getattr(source, name, None)) is not None
-    }
-    return kind(**found, **own)
 
 
 class ListeningSettings(BaseSettings):
