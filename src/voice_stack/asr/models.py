@@ -1,6 +1,7 @@
 """The models by name, for each engine: where each comes from and what it can do."""
 
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 from voice_stack.asr.request import TranscriptionRequest
 from voice_stack.core.errors import UnsupportedValueError
@@ -291,6 +292,8 @@ def check_limits(request: TranscriptionRequest, can: AsrCapabilities, *, model: 
             "timestamp_granularities",
         ),
     )
+    # Where the operator keeps it is nobody's business.
+    shown = PurePath(model).name if model.startswith(("/", "~", ".")) else model
     for is_beyond, lack, remedy, param in limits:
         if is_beyond:
-            raise UnsupportedValueError(f"model {model} (engine {engine}) {lack}; {remedy}", param=param)
+            raise UnsupportedValueError(f"model {shown} (engine {engine}) {lack}; {remedy}", param=param)

@@ -46,6 +46,11 @@ def test_each_limit_is_said_with_an_engine_that_has_it_not(
     check_limits(request_, ALL, model="little", engine="small")
 
 
+def test_the_place_of_a_model_is_not_told() -> None:
+    with pytest.raises(UnsupportedValueError, match=r"^model little \(engine small\)"):
+        check_limits(_request(prompt="Smythe"), NOTHING, model="/home/operator/little", engine="small")
+
+
 @pytest.mark.parametrize("prompt", [None, "", "  \n"])
 def test_what_is_not_asked_is_not_refused(prompt: str | None) -> None:
     check_limits(_request(language="en", prompt=prompt), NOTHING, model="little", engine="small")
