@@ -134,6 +134,11 @@ def test_a_server_with_parakeet_transcribes_and_refuses_what_it_cannot(
             audio.translations.create(model="whisper-1", file=file)
         with pytest.raises(openai.BadRequestError, match=r"'ja'; it understands en.*99 languages"):
             audio.transcriptions.create(model="whisper-1", file=file, language="ja")
+        with server.http() as client:
+            answer = client.post("/asr?task=translate", files={"audio_file": file})
+        told = answer.json()["error"]
+        assert (answer.status_code, told["param"], told["code"]) == (400, "task", "unsupported_value")
+        assert "No other model on this machine can" in told["message"]
 
 
 def test_it_needs_no_library_of_another_engine() -> None:
