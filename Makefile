@@ -49,6 +49,7 @@ chaos-short: $(VENV)/.chaos
 # The static half of the gate.
 check: $(VENV)/.dev
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+	$(BIN)/python scripts/make_sync_client --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	MYPYPATH=src:tests:. $(BIN)/mypy src benchmarks

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.datastructures import UploadFile
 
 from voice_stack.client import AsyncVoiceStackClient, VoiceStackClient
-from voice_stack.client.jobs import AsyncJobs
+from voice_stack.client.async_client import AsyncJobs
 
 VERBOSE_TRANSCRIPT = {
     "task": "transcribe",

@@ -231,3 +231,8 @@ def test_translate(client: VoiceStackClient, server: ProtocolServer) -> None:
     assert server.received[0].path == "/v1/audio/translations"
     expected = {"model": "whisper-1", "prompt": "names", "response_format": "verbose_json"}
     assert dict(server.received[0].form) == expected
+
+
+def test_option_of_another_method_is_told_with_those_there_are(client: VoiceStackClient) -> None:
+    with pytest.raises(TypeError, match="no such option: language; .* prompt"):
+        client.translate(b"RIFF", language="de")  # type: ignore[call-arg]

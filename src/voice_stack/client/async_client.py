@@ -2,17 +2,17 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Protocol, Self, TypeVar, Unpack
 
 import httpx2
 
-from voice_stack.client import calls
-from voice_stack.client.calls import Call
+from voice_stack.client.calls import Call, body_text, recognition, speech
 from voice_stack.client.connection import Connection
 from voice_stack.client.errors import VoiceStackClientError, api_error, receiving, sending
 from voice_stack.client.events import (
@@ -24,10 +24,21 @@ from voice_stack.client.events import (
     parse_speech_event,
     parse_text_event,
 )
-from voice_stack.client.jobs import AsyncJobs
+from voice_stack.client.jobs import (
+    FIRST_POLL_S,
+    MAX_OUTAGE_S,
+    Job,
+    JobFailedError,
+    OnProgress,
+    is_away,
+    next_poll_s,
+    parse_job,
+    parse_jobs,
+)
 from voice_stack.client.options import (
     SERVERS,
     AudioFormat,
+    JobOptions,
     Server,
     SpeechOptions,
     TimedTranscriptionOptions,
@@ -36,16 +47,101 @@ from voice_stack.client.options import (
     TranslationOptions,
     VoiceOptions,
 )
-from voice_stack.client.results import Health, Model, Transcript, Voice, down
-from voice_stack.client.upload import AudioFile, ThreadedStream, format_of, opened, replacing
+from voice_stack.client.results import (
+    Health,
+    Model,
+    Transcript,
+    Voice,
+    down,
+    parse_health,
+    parse_models,
+    parse_transcript,
+    parse_transcript_text,
+    parse_voices,
+)
+from voice_stack.client.upload import AudioFile, format_of, opened, replacing
 
 T = TypeVar("T")
+
+
+class _Run(Protocol):
+    async def __call__(self, call: Call[T], /) -> T: ...
+
+
+class AsyncJobs:
+    """Background jobs of the ASR server; every method raises `VoiceStackClientError`."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+
+    async def submit(self, file: AudioFile, **options: Unpack[JobOptions]) -> Job:
+        """Send a file; returns as soon as the server has it.
+
+        Args:
+            file: As for `transcribe`.
+            **options: Those of `transcribe`, and translate, webhook_url.
+        """
+        form = {"background": "true"}
+        return await self._run(recognition(file, parse_job, JobOptions.__optional_keys__, form, **options))
+
+    async def get(self, job_id: str) -> Job:
+        """How far a job is."""
+        return await self._run(Call("asr", f"/jobs/{job_id}", parse_job))
+
+    async def list(self, limit: int = 100) -> list[Job]:
+        """The newest jobs, and the requests the server is working on, newest first."""
+        return await self._run(Call("asr", f"/jobs?limit={limit}", parse_jobs))
+
+    async def wait(
+        self, job_id: str, on_progress: OnProgress | None = None, *, max_outage_s: float = MAX_OUTAGE_S
+    ) -> Job:
+        """Wait until a job is completed, through restarts of the server.
+
+        Args:
+            job_id: Of a job submitted before, by this program or another.
+            on_progress: Called with each state that is seen.
+            max_outage_s: How long the server may be out of reach or busy, seconds, before its error is raised.
+
+        Raises:
+            JobFailedError: It failed or was cancelled.
+        """
+        away_since: float | None = None
+        poll_s = FIRST_POLL_S
+        while True:
+            try:
+                job = await self.get(job_id)
+            except VoiceStackClientError as error:
+                away_since = time.monotonic() if away_since is None else away_since
+                if not is_away(error) or time.monotonic() - away_since >= max_outage_s:
+                    raise
+            else:
+                away_since = None
+                if on_progress is not None:
+                    on_progress(job)
+                if job.status == "completed":
+                    return job
+                if job.is_over:
+                    raise JobFailedError(job)
+            await asyncio.sleep(poll_s)
+            poll_s = next_poll_s(poll_s)
+
+    async def result(self, job_id: str) -> Transcript:
+        """The transcript of a completed job."""
+        return await self._run(Call("asr", f"/jobs/{job_id}/result?response_format=verbose_json", parse_transcript))
+
+    async def result_as(self, job_id: str, format: TranscriptFormat) -> str:  # noqa: A002 - the word callers look for
+        """The transcript of a completed job as the text of a file."""
+        return await self._run(Call("asr", f"/jobs/{job_id}/result?response_format={format}", body_text))
+
+    async def cancel(self, job_id: str) -> None:
+        """Cancel a job that is not over; remove one that is, with its result."""
+        await self._run(Call("asr", f"/jobs/{job_id}", lambda _response: None, "DELETE"))
 
 
 class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
     """Both servers, from asyncio; close it, or use it in an `async with` statement.
 
-    The methods are those of `VoiceStackClient`, with the same arguments, results and errors.
+    One client may be used from many tasks at once. Every method raises `VoiceStackClientError`.
     """
 
     _http_class = httpx2.AsyncClient
@@ -56,8 +152,15 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
         return AsyncJobs(self._run)
 
     async def transcribe(self, file: AudioFile, **options: Unpack[TimedTranscriptionOptions]) -> Transcript:
-        """Turn speech into text with its times."""
-        return await self._run(calls.transcription(file, **options))
+        """Turn speech into text with its times.
+
+        Args:
+            file: A path, the bytes of a file, or a file open for binary reading. It is never read whole into memory.
+            **options: model, language, prompt, temperature, word_timestamps, request_id.
+        """
+        return await self._run(
+            recognition(file, parse_transcript, TimedTranscriptionOptions.__optional_keys__, **options)
+        )
 
     async def transcribe_as(
         self,
@@ -65,14 +168,30 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
         format: TranscriptFormat,  # noqa: A002 - the word that callers look for
         **options: Unpack[TranscriptionOptions],
     ) -> str:
-        """Turn speech into the text of a file, subtitles for example, exactly as the server sends it."""
-        return await self._run(calls.rendered_transcription(file, format, **options))
+        """Turn speech into the text of a file, subtitles for example, exactly as the server sends it.
+
+        Args:
+            file: As for `transcribe`.
+            format: json, text, srt, verbose_json or vtt.
+            **options: model, language, prompt, temperature, request_id.
+        """
+        form = {"response_format": format}
+        return await self._run(recognition(file, body_text, TranscriptionOptions.__optional_keys__, form, **options))
 
     async def transcribe_stream(
         self, file: AudioFile, **options: Unpack[TranscriptionOptions]
     ) -> AsyncGenerator[str, None]:
-        """Turn speech into text, piece by piece; leave early with `.aclose()`, or use `contextlib.aclosing`."""
-        call = calls.streamed_transcription(file, **options)
+        """Turn speech into text, piece by piece as it is recognised; the pieces joined are the whole text.
+
+        The request goes out when the first piece is asked for. Leave early with `.aclose()`, or use
+        `contextlib.aclosing`.
+
+        Args:
+            file: As for `transcribe`.
+            **options: model, language, prompt, temperature, request_id.
+        """
+        form = {"response_format": "json", "stream": "true"}
+        call = recognition(file, parse_transcript_text, TranscriptionOptions.__optional_keys__, form, **options)
         response = await self._send(call, is_streamed=True)
         with receiving(response):
             async with aclosing(response):
@@ -89,24 +208,51 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
         raise missing_end(response)
 
     async def translate(self, file: AudioFile, **options: Unpack[TranslationOptions]) -> Transcript:
-        """Turn speech of any language into English text."""
-        return await self._run(calls.translation(file, **options))
+        """Turn speech of any language into English text.
+
+        Args:
+            file: As for `transcribe`.
+            **options: model, prompt, temperature, request_id.
+        """
+        known = TranslationOptions.__optional_keys__ | {"translate"}
+        return await self._run(recognition(file, parse_transcript, known, translate=True, **options))
 
     async def synthesize(self, text: str, **options: Unpack[SpeechOptions]) -> bytes:
-        """Turn text into the bytes of an audio file."""
-        return await self._run(calls.speech(text, **options))
+        """Turn text into the bytes of an audio file.
+
+        Args:
+            text: What to say.
+            **options: voice, model, format, speed, instructions, language, request_id.
+        """
+        return await self._run(speech(text, **options))
 
     async def synthesize_stream(self, text: str, **options: Unpack[SpeechOptions]) -> AsyncGenerator[bytes, None]:
-        """Turn text into audio, piece by piece; leave early with `.aclose()`, or use `contextlib.aclosing`."""
-        response = await self._send(calls.speech(text, **options), is_streamed=True)
+        """Turn text into audio, piece by piece as it is spoken; the pieces joined are the whole file.
+
+        The request goes out when the first piece is asked for. Leave early with `.aclose()`, or use
+        `contextlib.aclosing`.
+
+        Args:
+            text: What to say.
+            **options: voice, model, format, speed, instructions, language, request_id.
+        """
+        response = await self._send(speech(text, **options), is_streamed=True)
         with receiving(response):
             async with aclosing(response):
                 async for chunk in response.aiter_bytes():
                     yield chunk
 
     async def synthesize_chunks(self, text: str, **options: Unpack[SpeechOptions]) -> AsyncGenerator[SpeechChunk, None]:
-        """Turn text into audio that says how far it has come; leave early with `.aclose()`."""
-        response = await self._send(calls.speech(text, **options, as_events=True), is_streamed=True)
+        """Turn text into audio that says how far it has come, for long texts.
+
+        The chunks' audio joined is the whole file as it is streamed; the head in the last chunk, put in its place,
+        states the length. Servers that do not know events send their audio alone.
+
+        Args:
+            text: What to say.
+            **options: voice, model, format, speed, instructions, language, request_id.
+        """
+        response = await self._send(speech(text, **options, as_events=True), is_streamed=True)
         with receiving(response):
             async with aclosing(response):
                 if not is_event_stream(response):
@@ -128,7 +274,17 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
         format: AudioFormat | None = None,  # noqa: A002 - the word that callers look for
         **options: Unpack[VoiceOptions],
     ) -> Path:
-        """Turn text into an audio file, which is there whole or not at all."""
+        """Turn text into an audio file, which is there whole or not at all.
+
+        Args:
+            text: What to say.
+            path: Where to write; what is there is replaced.
+            format: Taken from the suffix of `path` when not given.
+            **options: voice, model, speed, instructions, language, request_id.
+
+        Raises:
+            ValueError: No format given, and the suffix says none.
+        """
         target = Path(path)
         audio_format = format or format_of(target)
         with replacing(target) as file:
@@ -139,17 +295,19 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
 
     async def voices(self, *, request_id: str | None = None) -> list[Voice]:
         """The voices of the TTS server."""
-        return await self._run(calls.voices(request_id))
+        return await self._run(Call("tts", "/audio/voices", parse_voices, request_id=request_id))
 
     async def models(
         self, servers: Iterable[Server] = SERVERS, *, request_id: str | None = None
     ) -> dict[Server, list[Model]]:
         """The models that the servers offer; name one server where only one runs."""
-        return {server: await self._run(calls.models(server, request_id)) for server in servers}
+        return {
+            server: await self._run(Call(server, "/models", parse_models, request_id=request_id)) for server in servers
+        }
 
     async def health(self, *, request_id: str | None = None) -> dict[Server, Health]:
-        """Whether each server answers; raises nothing for one that is down."""
-        return {server: await self._probe(calls.health(server, request_id)) for server in SERVERS}
+        """Whether each server answers, asked once, with at most 5 seconds of patience; it raises nothing."""
+        return {server: await self._probe(server, request_id) for server in SERVERS}
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -166,9 +324,9 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
     async def _run(self, call: Call[T]) -> T:
         return call.parse(await self._send(call))
 
-    async def _probe(self, call: Call[Health]) -> Health:
+    async def _probe(self, server: Server, request_id: str | None) -> Health:
         try:
-            return await self._run(call)
+            return await self._run(Call(server, "/health", parse_health, request_id=request_id, is_probe=True))
         except VoiceStackClientError as error:
             return down(error)
 
@@ -176,11 +334,8 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
         attempt = 0
         with opened(call.file) as upload:
             while True:
-                request = self._build_request(call, upload)
-                if upload is not None and isinstance(request.stream, httpx2.SyncByteStream):
-                    request.stream = ThreadedStream(request.stream)
                 try:
-                    return await self._attempt(request, is_streamed=is_streamed)
+                    return await self._attempt(self._build_request(call, upload), is_streamed=is_streamed)
                 except VoiceStackClientError as error:
                     delay_s = self._retry_delay_s(call, error, attempt, upload)
                     if delay_s is None:

@@ -1,23 +1,12 @@
-"""Every call of the API as a value: where it goes, what it sends, how its answer is read."""
+"""A call of the API as a value: where it goes, what it sends, how its answer is read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, Unpack
 
 import httpx2
 
-from voice_stack.client.options import AudioFormat, Server, TranscriptFormat
-from voice_stack.client.results import (
-    Health,
-    Model,
-    Transcript,
-    Voice,
-    parse_health,
-    parse_models,
-    parse_transcript,
-    parse_transcript_text,
-    parse_voices,
-)
+from voice_stack.client.options import AudioFormat, JobOptions, Server
 from voice_stack.client.upload import AudioFile
 
 T = TypeVar("T")
@@ -51,68 +40,41 @@ class Call(Generic[T]):
     is_probe: bool = False
 
 
-def transcription(
+def body_text(response: httpx2.Response) -> str:
+    """The text of a file as the server sends it."""
+    return response.text
+
+
+def recognition(
     file: AudioFile,
-    *,
-    model: str = "whisper-1",
-    language: str | None = None,
-    prompt: str | None = None,
-    temperature: float | None = None,
-    word_timestamps: bool = False,
-    request_id: str | None = None,
-) -> Call[Transcript]:
-    """A transcription with everything there is to know about it."""
-    granularities = ["segment", "word"] if word_timestamps else None
-    form: dict[str, FormValue] = {"model": model, "language": language, "prompt": prompt, "temperature": temperature}
-    form |= {"response_format": "verbose_json", "timestamp_granularities[]": granularities}
-    return Call("asr", "/audio/transcriptions", parse_transcript, "POST", form=form, file=file, request_id=request_id)
+    parse: Callable[[httpx2.Response], T],
+    known: Set[str],
+    form: Mapping[str, FormValue] | None = None,
+    /,
+    **options: Unpack[JobOptions],
+) -> Call[T]:
+    """Speech to text.
 
+    Args:
+        file: What to listen to.
+        parse: As in `Call`.
+        known: Names of the options that the method has which was called.
+        form: Fields that are no options; `response_format` is `verbose_json` where it is not among them.
+        **options: As the method got them.
 
-def rendered_transcription(
-    file: AudioFile,
-    response_format: TranscriptFormat,
-    *,
-    model: str = "whisper-1",
-    language: str | None = None,
-    prompt: str | None = None,
-    temperature: float | None = None,
-    request_id: str | None = None,
-) -> Call[str]:
-    """A transcription as the text of a file: subtitles, for example."""
-    form: dict[str, FormValue] = {"model": model, "language": language, "prompt": prompt, "temperature": temperature}
-    form["response_format"] = response_format
-    return Call("asr", "/audio/transcriptions", _body_text, "POST", form=form, file=file, request_id=request_id)
-
-
-def streamed_transcription(
-    file: AudioFile,
-    *,
-    model: str = "whisper-1",
-    language: str | None = None,
-    prompt: str | None = None,
-    temperature: float | None = None,
-    request_id: str | None = None,
-) -> Call[str]:
-    """A transcription as server-sent events; `parse` is for servers that answer with plain JSON nevertheless."""
-    form: dict[str, FormValue] = {"model": model, "language": language, "prompt": prompt, "temperature": temperature}
-    form |= {"response_format": "json", "stream": "true"}
-    return Call(
-        "asr", "/audio/transcriptions", parse_transcript_text, "POST", form=form, file=file, request_id=request_id
-    )
-
-
-def translation(
-    file: AudioFile,
-    *,
-    model: str = "whisper-1",
-    prompt: str | None = None,
-    temperature: float | None = None,
-    request_id: str | None = None,
-) -> Call[Transcript]:
-    """A transcription in English of speech in any language."""
-    form: dict[str, FormValue] = {"model": model, "prompt": prompt, "temperature": temperature}
-    form["response_format"] = "verbose_json"
-    return Call("asr", "/audio/translations", parse_transcript, "POST", form=form, file=file, request_id=request_id)
+    Raises:
+        TypeError: An option is not known.
+    """
+    if unknown := options.keys() - known:
+        raise TypeError(f"no such option: {', '.join(sorted(unknown))}; the options are {', '.join(sorted(known))}")
+    fields: dict[str, FormValue] = {"response_format": "verbose_json", **(form or {})}
+    fields["model"] = options.get("model", "whisper-1")
+    fields |= {"language": options.get("language"), "prompt": options.get("prompt")}
+    fields |= {"temperature": options.get("temperature"), "webhook_url": options.get("webhook_url")}
+    if options.get("word_timestamps"):
+        fields["timestamp_granularities[]"] = ["segment", "word"]
+    path = "/audio/translations" if options.get("translate") else "/audio/transcriptions"
+    return Call("asr", path, parse, "POST", form=fields, file=file, request_id=options.get("request_id"))
 
 
 def speech(
@@ -131,27 +93,4 @@ def speech(
     optional = {"instructions": instructions, "language": language, "stream_format": "sse" if as_events else None}
     body: dict[str, object] = {"model": model, "input": text, "voice": voice, "response_format": format, "speed": speed}
     body |= {key: value for key, value in optional.items() if value is not None}
-    return Call("tts", "/audio/speech", _body_bytes, "POST", json=body, request_id=request_id)
-
-
-def voices(request_id: str | None = None) -> Call[list[Voice]]:
-    """The voices of the TTS server."""
-    return Call("tts", "/audio/voices", parse_voices, request_id=request_id)
-
-
-def models(server: Server, request_id: str | None = None) -> Call[list[Model]]:
-    """The models of one server."""
-    return Call(server, "/models", parse_models, request_id=request_id)
-
-
-def health(server: Server, request_id: str | None = None) -> Call[Health]:
-    """Whether one server is up."""
-    return Call(server, "/health", parse_health, request_id=request_id, is_probe=True)
-
-
-def _body_text(response: httpx2.Response) -> str:
-    return response.text
-
-
-def _body_bytes(response: httpx2.Response) -> bytes:
-    return response.content
+    return Call("tts", "/audio/speech", lambda response: response.content, "POST", json=body, request_id=request_id)

@@ -8,7 +8,7 @@ import httpx2
 from voice_stack.client.calls import Call
 from voice_stack.client.errors import ApiError, IncompleteResponseError, ServerUnreachableError, VoiceStackClientError
 from voice_stack.client.options import Server
-from voice_stack.client.upload import Upload
+from voice_stack.client.upload import ThreadedStream, Upload
 
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 8.0
@@ -123,7 +123,7 @@ class Connection(Generic[HttpClient]):
 
     def _build_request(self, call: Call[T], upload: Upload | None) -> httpx2.Request:
         request_id = None if call.request_id is None else _check_header_text("request_id", call.request_id)
-        return self._http.build_request(
+        request = self._http.build_request(
             call.method,
             self._roots[call.server] + ("" if call.is_probe else self._prefix) + call.path,
             headers=None if request_id is None else {"x-request-id": request_id},
@@ -132,6 +132,10 @@ class Connection(Generic[HttpClient]):
             files=None if upload is None else {"file": upload.form_part()},
             timeout=self._probe_timeout if call.is_probe else self._timeout,
         )
+        is_threaded = upload is not None and isinstance(self._http, httpx2.AsyncClient)
+        if is_threaded and isinstance(request.stream, httpx2.SyncByteStream):
+            request.stream = ThreadedStream(request.stream)
+        return request
 
     def _retry_delay_s(
         self, call: Call[T], error: VoiceStackClientError, attempt: int, upload: Upload | None

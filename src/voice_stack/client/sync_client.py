@@ -1,3 +1,5 @@
+# Made from async_client.py by scripts/make_sync_client: do not edit.
+# ruff: noqa: SIM117, UP028 - what is two statements with asyncio could be one here
 """The client for programs without an event loop."""
 
 import os
@@ -7,12 +9,11 @@ from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Protocol, Self, TypeVar, Unpack
 
 import httpx2
 
-from voice_stack.client import calls
-from voice_stack.client.calls import Call
+from voice_stack.client.calls import Call, body_text, recognition, speech
 from voice_stack.client.connection import Connection
 from voice_stack.client.errors import VoiceStackClientError, api_error, receiving, sending
 from voice_stack.client.events import (
@@ -24,10 +25,21 @@ from voice_stack.client.events import (
     parse_speech_event,
     parse_text_event,
 )
-from voice_stack.client.jobs import Jobs
+from voice_stack.client.jobs import (
+    FIRST_POLL_S,
+    MAX_OUTAGE_S,
+    Job,
+    JobFailedError,
+    OnProgress,
+    is_away,
+    next_poll_s,
+    parse_job,
+    parse_jobs,
+)
 from voice_stack.client.options import (
     SERVERS,
     AudioFormat,
+    JobOptions,
     Server,
     SpeechOptions,
     TimedTranscriptionOptions,
@@ -36,10 +48,93 @@ from voice_stack.client.options import (
     TranslationOptions,
     VoiceOptions,
 )
-from voice_stack.client.results import Health, Model, Transcript, Voice, down
+from voice_stack.client.results import (
+    Health,
+    Model,
+    Transcript,
+    Voice,
+    down,
+    parse_health,
+    parse_models,
+    parse_transcript,
+    parse_transcript_text,
+    parse_voices,
+)
 from voice_stack.client.upload import AudioFile, format_of, opened, replacing
 
 T = TypeVar("T")
+
+
+class _Run(Protocol):
+    def __call__(self, call: Call[T], /) -> T: ...
+
+
+class Jobs:
+    """Background jobs of the ASR server; every method raises `VoiceStackClientError`."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+
+    def submit(self, file: AudioFile, **options: Unpack[JobOptions]) -> Job:
+        """Send a file; returns as soon as the server has it.
+
+        Args:
+            file: As for `transcribe`.
+            **options: Those of `transcribe`, and translate, webhook_url.
+        """
+        form = {"background": "true"}
+        return self._run(recognition(file, parse_job, JobOptions.__optional_keys__, form, **options))
+
+    def get(self, job_id: str) -> Job:
+        """How far a job is."""
+        return self._run(Call("asr", f"/jobs/{job_id}", parse_job))
+
+    def list(self, limit: int = 100) -> list[Job]:
+        """The newest jobs, and the requests the server is working on, newest first."""
+        return self._run(Call("asr", f"/jobs?limit={limit}", parse_jobs))
+
+    def wait(self, job_id: str, on_progress: OnProgress | None = None, *, max_outage_s: float = MAX_OUTAGE_S) -> Job:
+        """Wait until a job is completed, through restarts of the server.
+
+        Args:
+            job_id: Of a job submitted before, by this program or another.
+            on_progress: Called with each state that is seen.
+            max_outage_s: How long the server may be out of reach or busy, seconds, before its error is raised.
+
+        Raises:
+            JobFailedError: It failed or was cancelled.
+        """
+        away_since: float | None = None
+        poll_s = FIRST_POLL_S
+        while True:
+            try:
+                job = self.get(job_id)
+            except VoiceStackClientError as error:
+                away_since = time.monotonic() if away_since is None else away_since
+                if not is_away(error) or time.monotonic() - away_since >= max_outage_s:
+                    raise
+            else:
+                away_since = None
+                if on_progress is not None:
+                    on_progress(job)
+                if job.status == "completed":
+                    return job
+                if job.is_over:
+                    raise JobFailedError(job)
+            time.sleep(poll_s)
+            poll_s = next_poll_s(poll_s)
+
+    def result(self, job_id: str) -> Transcript:
+        """The transcript of a completed job."""
+        return self._run(Call("asr", f"/jobs/{job_id}/result?response_format=verbose_json", parse_transcript))
+
+    def result_as(self, job_id: str, format: TranscriptFormat) -> str:  # noqa: A002 - the word callers look for
+        """The transcript of a completed job as the text of a file."""
+        return self._run(Call("asr", f"/jobs/{job_id}/result?response_format={format}", body_text))
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel a job that is not over; remove one that is, with its result."""
+        self._run(Call("asr", f"/jobs/{job_id}", lambda _response: None, "DELETE"))
 
 
 class VoiceStackClient(Connection[httpx2.Client]):
@@ -62,7 +157,7 @@ class VoiceStackClient(Connection[httpx2.Client]):
             file: A path, the bytes of a file, or a file open for binary reading. It is never read whole into memory.
             **options: model, language, prompt, temperature, word_timestamps, request_id.
         """
-        return self._run(calls.transcription(file, **options))
+        return self._run(recognition(file, parse_transcript, TimedTranscriptionOptions.__optional_keys__, **options))
 
     def transcribe_as(
         self,
@@ -77,30 +172,34 @@ class VoiceStackClient(Connection[httpx2.Client]):
             format: json, text, srt, verbose_json or vtt.
             **options: model, language, prompt, temperature, request_id.
         """
-        return self._run(calls.rendered_transcription(file, format, **options))
+        form = {"response_format": format}
+        return self._run(recognition(file, body_text, TranscriptionOptions.__optional_keys__, form, **options))
 
     def transcribe_stream(self, file: AudioFile, **options: Unpack[TranscriptionOptions]) -> Generator[str, None, None]:
         """Turn speech into text, piece by piece as it is recognised; the pieces joined are the whole text.
 
-        The request goes out when the first piece is asked for. Leave early with `.close()`.
+        The request goes out when the first piece is asked for. Leave early with `.close()`, or use
+        `contextlib.closing`.
 
         Args:
             file: As for `transcribe`.
             **options: model, language, prompt, temperature, request_id.
         """
-        call = calls.streamed_transcription(file, **options)
+        form = {"response_format": "json", "stream": "true"}
+        call = recognition(file, parse_transcript_text, TranscriptionOptions.__optional_keys__, form, **options)
         response = self._send(call, is_streamed=True)
-        with receiving(response), closing(response):
-            if not is_event_stream(response):
-                response.read()
-                yield call.parse(response)
-                return
-            for item in httpx2.EventSource(response, max_event_size=MAX_EVENT_BYTES):
-                event = parse_text_event(item.data, response)
-                if event.delta:
-                    yield event.delta
-                if event.is_last:
+        with receiving(response):
+            with closing(response):
+                if not is_event_stream(response):
+                    response.read()
+                    yield call.parse(response)
                     return
+                for item in httpx2.EventSource(response, max_event_size=MAX_EVENT_BYTES):
+                    event = parse_text_event(item.data, response)
+                    if event.delta:
+                        yield event.delta
+                    if event.is_last:
+                        return
         raise missing_end(response)
 
     def translate(self, file: AudioFile, **options: Unpack[TranslationOptions]) -> Transcript:
@@ -110,7 +209,8 @@ class VoiceStackClient(Connection[httpx2.Client]):
             file: As for `transcribe`.
             **options: model, prompt, temperature, request_id.
         """
-        return self._run(calls.translation(file, **options))
+        known = TranslationOptions.__optional_keys__ | {"translate"}
+        return self._run(recognition(file, parse_transcript, known, translate=True, **options))
 
     def synthesize(self, text: str, **options: Unpack[SpeechOptions]) -> bytes:
         """Turn text into the bytes of an audio file.
@@ -119,20 +219,23 @@ class VoiceStackClient(Connection[httpx2.Client]):
             text: What to say.
             **options: voice, model, format, speed, instructions, language, request_id.
         """
-        return self._run(calls.speech(text, **options))
+        return self._run(speech(text, **options))
 
     def synthesize_stream(self, text: str, **options: Unpack[SpeechOptions]) -> Generator[bytes, None, None]:
         """Turn text into audio, piece by piece as it is spoken; the pieces joined are the whole file.
 
-        The request goes out when the first piece is asked for. Leave early with `.close()`.
+        The request goes out when the first piece is asked for. Leave early with `.close()`, or use
+        `contextlib.closing`.
 
         Args:
             text: What to say.
             **options: voice, model, format, speed, instructions, language, request_id.
         """
-        response = self._send(calls.speech(text, **options), is_streamed=True)
-        with receiving(response), closing(response):
-            yield from response.iter_bytes()
+        response = self._send(speech(text, **options), is_streamed=True)
+        with receiving(response):
+            with closing(response):
+                for chunk in response.iter_bytes():
+                    yield chunk
 
     def synthesize_chunks(self, text: str, **options: Unpack[SpeechOptions]) -> Generator[SpeechChunk, None, None]:
         """Turn text into audio that says how far it has come, for long texts.
@@ -144,16 +247,18 @@ class VoiceStackClient(Connection[httpx2.Client]):
             text: What to say.
             **options: voice, model, format, speed, instructions, language, request_id.
         """
-        response = self._send(calls.speech(text, **options, as_events=True), is_streamed=True)
-        with receiving(response), closing(response):
-            if not is_event_stream(response):
-                yield from map(SpeechChunk, response.iter_bytes())
-                return
-            for item in httpx2.EventSource(response, max_event_size=MAX_EVENT_BYTES):
-                if chunk := parse_speech_event(item.data, response):
-                    yield chunk
-                    if chunk.head is not None:
-                        return
+        response = self._send(speech(text, **options, as_events=True), is_streamed=True)
+        with receiving(response):
+            with closing(response):
+                if not is_event_stream(response):
+                    for audio in response.iter_bytes():
+                        yield SpeechChunk(audio)
+                    return
+                for item in httpx2.EventSource(response, max_event_size=MAX_EVENT_BYTES):
+                    if chunk := parse_speech_event(item.data, response):
+                        yield chunk
+                        if chunk.head is not None:
+                            return
         raise missing_end(response, LAST_SPEECH_EVENT)
 
     def synthesize_to_file(
@@ -178,23 +283,24 @@ class VoiceStackClient(Connection[httpx2.Client]):
         target = Path(path)
         audio_format = format or format_of(target)
         with replacing(target) as file:
-            for chunk in self.synthesize_stream(text, format=audio_format, **options):
-                file.write(chunk)
+            with closing(self.synthesize_stream(text, format=audio_format, **options)) as chunks:
+                for chunk in chunks:
+                    file.write(chunk)
         return target
 
     def voices(self, *, request_id: str | None = None) -> list[Voice]:
         """The voices of the TTS server."""
-        return self._run(calls.voices(request_id))
+        return self._run(Call("tts", "/audio/voices", parse_voices, request_id=request_id))
 
     def models(
         self, servers: Iterable[Server] = SERVERS, *, request_id: str | None = None
     ) -> dict[Server, list[Model]]:
         """The models that the servers offer; name one server where only one runs."""
-        return {server: self._run(calls.models(server, request_id)) for server in servers}
+        return {server: self._run(Call(server, "/models", parse_models, request_id=request_id)) for server in servers}
 
     def health(self, *, request_id: str | None = None) -> dict[Server, Health]:
         """Whether each server answers, asked once, with at most 5 seconds of patience; it raises nothing."""
-        return {server: self._probe(calls.health(server, request_id)) for server in SERVERS}
+        return {server: self._probe(server, request_id) for server in SERVERS}
 
     def close(self) -> None:
         """Close all connections."""
@@ -209,9 +315,9 @@ class VoiceStackClient(Connection[httpx2.Client]):
     def _run(self, call: Call[T]) -> T:
         return call.parse(self._send(call))
 
-    def _probe(self, call: Call[Health]) -> Health:
+    def _probe(self, server: Server, request_id: str | None) -> Health:
         try:
-            return self._run(call)
+            return self._run(Call(server, "/health", parse_health, request_id=request_id, is_probe=True))
         except VoiceStackClientError as error:
             return down(error)
 
@@ -233,8 +339,9 @@ class VoiceStackClient(Connection[httpx2.Client]):
             response = self._http.send(request, stream=True)
         if is_streamed and response.is_success:
             return response
-        with receiving(response), closing(response):
-            response.read()
+        with receiving(response):
+            with closing(response):
+                response.read()
         if not response.is_success:
             raise api_error(response)
         return response
