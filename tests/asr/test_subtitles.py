@@ -162,7 +162,7 @@ def test_lines_end_at_marks_and_before_conjunctions(language: str, first: str, s
         ("de", "20 €", "Das alles zusammen kostete am Ende nur 20 € und ein wenig Geduld"),
     ],
 )
-@pytest.mark.parametrize("width", [20, 24, 28, 32, 36, 42])
+@pytest.mark.parametrize("width", [20, 28, 42])
 def test_numbers_names_and_abbreviations_stay_whole(language: str, whole: str, sentence: str, width: int) -> None:
     options = CueOptions(max_line_width=width)
     lines = [line for lines in shown(say(sentence), language=language, options=options) for line in lines]
@@ -215,7 +215,7 @@ def test_a_text_without_end_or_structure_is_parted_evenly() -> None:
     assert min(sum(map(len, lines)) for lines in cues[:-1]) >= 28  # of 32
 
 
-@pytest.mark.parametrize("width", range(6, 34, 2))
+@pytest.mark.parametrize("width", [6, 10, 16, 24, 32])
 def test_chinese_marks_begin_no_line(width: int) -> None:
     text = "我们今天要讲的是（一个关于）北京的故事，他住在一条小街上，已经有二十年了。"
     options = CueOptions(max_line_width=width, sdh=True)

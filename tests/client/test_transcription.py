@@ -234,5 +234,5 @@ def test_translate(client: VoiceStackClient, server: ProtocolServer) -> None:
 
 
 def test_option_of_another_method_is_told_with_those_there_are(client: VoiceStackClient) -> None:
-    with pytest.raises(TypeError, match="no such option: language; .* prompt"):
+    with pytest.raises(TypeError, match=r"no such option: language; .* prompt"):
         client.translate(b"RIFF", language="de")  # type: ignore[call-arg]

@@ -104,9 +104,8 @@ def test_language_of_a_sentence_is_told_in_the_callers_spelling(text: str, langu
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "123", "!!!", "ok", "🎉🎉", "\ud800", "ab cd"])
-@pytest.mark.parametrize("among", [XTTS, ("en", "de"), ("en",)])
-def test_text_without_evidence_has_no_language(text: str, among: tuple[str, ...]) -> None:
-    assert detect_text_language(text, among) is None
+def test_text_without_evidence_has_no_language(text: str) -> None:
+    assert [detect_text_language(text, among) for among in (XTTS, ("en", "de"), ("en",))] == [None] * 3
 
 
 def test_short_word_of_many_languages_is_not_guessed() -> None:

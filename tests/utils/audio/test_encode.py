@@ -20,6 +20,13 @@ from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.utils.audio.encode import AUDIO_FORMATS, OUTPUT_SAMPLE_RATE, open_encoder, require_format
 
 DURATIONS_S = [0.01, 0.25, 3.7]
+# Each format both ways, with each duration; the rates take turns, so that every pair of two values is there.
+CASES = [
+    (name, INPUT_RATES[(number + turn + 2 * streamed) % len(INPUT_RATES)], duration_s, streamed)
+    for number, name in enumerate(FORMATS)
+    for turn, duration_s in enumerate(DURATIONS_S)
+    for streamed in (True, False)
+]
 
 
 @pytest.mark.parametrize(
@@ -58,9 +65,9 @@ def check_length(decoded_length: int, expected: int, format_name: str, *, stream
         assert extra == 0
 
 
-@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
-@pytest.mark.parametrize("sample_rate", INPUT_RATES)
-@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize(
+    ("format_name", "sample_rate", "streamed"), [(name, rate, streamed) for name, rate, _, streamed in CASES[::3]]
+)
 def test_length_of_one_sample(format_name: str, sample_rate: int, streamed: bool) -> None:
     data = encode(np.full(1, 0.5, np.float32), format_name, sample_rate, streamed=streamed)
     decoded, rate = decode(data, format_name)
@@ -68,10 +75,7 @@ def test_length_of_one_sample(format_name: str, sample_rate: int, streamed: bool
     check_length(len(decoded), expected, format_name, streamed=streamed)
 
 
-@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
-@pytest.mark.parametrize("duration_s", DURATIONS_S)
-@pytest.mark.parametrize("sample_rate", INPUT_RATES)
-@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize(("format_name", "sample_rate", "duration_s", "streamed"), CASES)
 def test_sound_comes_back_whole(format_name: str, sample_rate: int, duration_s: float, streamed: bool) -> None:
     samples = tone(duration_s, sample_rate)
     decoded, rate = decode(encode(samples, format_name, sample_rate, streamed=streamed), format_name)

@@ -98,7 +98,7 @@ def test_wav_header_says_unknown_when_32_bits_cannot_say_it(total_samples: int |
 
 
 @pytest.mark.parametrize(("source_rate", "target_rate"), RATES)
-@pytest.mark.parametrize("length", [0, 1, 2, 3, 10, 441, 5513, 22_051])
+@pytest.mark.parametrize("length", [0, 1, 441, 22_051])
 def test_resampled_length_is_exact(source_rate: int, target_rate: int, length: int) -> None:
     resampled = resample(tone(length, source_rate), source_rate, target_rate, [])
     assert len(resampled) == round(length * target_rate / source_rate)

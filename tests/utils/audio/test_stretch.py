@@ -1,5 +1,7 @@
 """Another pace: exact lengths, the same pitch, every event at its time, however the sound comes in."""
 
+from itertools import cycle
+
 import numpy as np
 import pytest
 
@@ -16,13 +18,12 @@ def tone(duration_s: float, hertz: float = 220.0, rate: int = RATE) -> Samples:
 
 
 @pytest.mark.parametrize("speed", [*SPEEDS, 1.0])
-@pytest.mark.parametrize("count", [0, 1, 17, 900, 2_000, 33_333])
+@pytest.mark.parametrize("count", [0, 17, 33_333])
 def test_length_is_exact(count: int, speed: float) -> None:
     assert len(stretch(np.full(count, 0.1, np.float32), RATE, speed)) == round(count / speed)
 
 
-@pytest.mark.parametrize("rate", [16_000, 24_000, 44_100])
-@pytest.mark.parametrize("speed", SPEEDS)
+@pytest.mark.parametrize(("speed", "rate"), [*zip(SPEEDS, cycle([16_000, 24_000, 44_100]))])
 def test_pitch_and_level_stay(speed: float, rate: int) -> None:
     slow = stretch(tone(2, 220, rate), rate, speed)
     middle = slow[len(slow) // 8 : -len(slow) // 8]
@@ -46,8 +47,9 @@ def test_everything_keeps_its_place(speed: float) -> None:
     assert not heard[quiet - 500 : quiet + 500].any()
 
 
-@pytest.mark.parametrize("speed", [0.25, 0.8, 1.0, 1.7, 4.0])
-@pytest.mark.parametrize("size", [7, 512, 10_000])
+@pytest.mark.parametrize(
+    ("speed", "size"), [(0.25, 7), (0.25, 10_000), (0.8, 512), (1.0, 512), (1.7, 10_000), (4.0, 7), (4.0, 512)]
+)
 def test_blocks_make_the_same_sound_as_the_whole(size: int, speed: float) -> None:
     sound = tone(0.7) * np.linspace(0, 1, round(0.7 * RATE), dtype=np.float32)
     stretcher = Stretcher(RATE, speed)

@@ -257,10 +257,9 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("unit", HOSTILE)
-@pytest.mark.parametrize(("head", "tail"), [("", ""), ("a", "a")])
-def test_hostile_text_of_100_kb_takes_no_time(unit: str, head: str, tail: str) -> None:
-    text = head + unit * (100_000 // len(unit)) + tail
+@pytest.mark.parametrize(("head", "unit"), [*(("", unit) for unit in HOSTILE), *(("a", unit) for unit in "*_`[|-.>")])
+def test_hostile_text_of_100_kb_takes_no_time(head: str, unit: str) -> None:
+    text = head + unit * (100_000 // len(unit)) + head
     started = time.process_time()
     split_clauses(normalise(text))
     split_clauses(text)
