@@ -31,20 +31,21 @@ StartServer = Callable[..., AbstractContextManager[RunningServer]]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With `-n`: files that want the same servers go to one worker, every other file to whoever is free.
 
-    The long ways come first, so that both workers end at about the same time.
+    What takes long comes first, so that all workers end at about the same time.
     """
     if not IS_WORKER:
         return
     fixtures: dict[Path, set[str]] = defaultdict(set)
     for item in items:
-        assert isinstance(item, pytest.Function)
-        fixtures[item.path].update(item.fixturenames)
+        fixtures[item.path].update(getattr(item, "fixturenames", ()))
+    groups = {
+        path: "real" if names & REAL_SERVERS else "fake" if names & FAKE_SERVERS else str(path)
+        for path, names in fixtures.items()
+    }
     for item in items:
-        group = str(item.path)
-        if fixtures[item.path] & (REAL_SERVERS | FAKE_SERVERS):
-            group = "real" if fixtures[item.path] & REAL_SERVERS else "fake"
-        item.add_marker(pytest.mark.xdist_group(group))
-    first = ("real", "fake", "e2e", "cli", "core")
+        item.add_marker(pytest.mark.xdist_group(groups[item.path]))
+    order = ("real", "fake", "e2e", "cli", "core")
+    items.sort(key=lambda item: [name not in {groups[item.path], *item.path.parts} for name in order])
 
 
 def _session_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
