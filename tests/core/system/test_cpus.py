@@ -49,6 +49,7 @@ def test_more_replicas_than_cpus_share_them() -> None:
         assert thread.submit(take_cpus, 999, 1000).result() == 1
 
 
+@pytest.mark.alone
 def test_the_load_of_other_processes_is_seen() -> None:
     load = OtherLoad()
     spin = "import time\nprint(flush=True)\nwhile time.monotonic() < {}: pass"
@@ -63,6 +64,7 @@ def test_the_load_of_other_processes_is_seen() -> None:
     assert busy_cpus >= 0.5
 
 
+@pytest.mark.alone
 def test_the_load_of_this_process_is_not_counted() -> None:
     """Spinning here for a while adds one CPU to the machine's load, and none to that of the others."""
     load = OtherLoad()
