@@ -1,7 +1,7 @@
 """The way of one request through the source files, as a table: `make walk`.
 
 A server runs with a profiler in its own process and in its engine processes; what is called between two signals is
-counted. The first request loads the model, the second one is followed.
+counted, without what runs anyway. The first request loads the model, the second one is followed.
 """
 
 import json
@@ -21,6 +21,8 @@ from types import FrameType
 SOURCE = str(Path(__file__).parents[1] / "src" / "voice_stack")
 _FOLDER = "VOICE_STACK_WALK"
 SETTLE_S = 1.0
+IDLE_S = 6.0
+"""As long as what runs every few seconds needs to be seen."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +36,35 @@ class Stop:
 
 
 def follow() -> None:
-    """Count calls into our files in this process; SIGUSR1 begins anew, SIGUSR2 writes down what was counted."""
+    """Count calls into our files in this process.
+
+    SIGUSR1 begins anew, and from the second time on without what ran since the last; SIGUSR2 writes the counts down.
+    """
     calls: Counter[tuple[str, str]] = Counter()
+    idle: set[tuple[str, str]] = set()
+    is_settled = False
 
     def note(frame: FrameType, event: str, _: object) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(SOURCE) and frame.f_code.co_name != "<module>":
             calls[frame.f_code.co_filename, frame.f_code.co_qualname] += 1
 
+    def begin(*_: object) -> None:
+        nonlocal is_settled
+        if is_settled:
+            idle.update(calls)
+        is_settled = True
+        calls.clear()
+
     def write(*_: object) -> None:
         name = "API" if __name__ == "__main__" else "engine"
-        found = [[file[len(SOURCE) + 1 :], function, count] for (file, function), count in calls.items()]
+        found = [
+            [file[len(SOURCE) + 1 :], function, count]
+            for (file, function), count in calls.items()
+            if (file, function) not in idle
+        ]
         Path(os.environ[_FOLDER], f"{name}-{os.getpid()}").write_text(json.dumps(found))
 
-    signal.signal(signal.SIGUSR1, lambda *_: calls.clear())
+    signal.signal(signal.SIGUSR1, begin)
     signal.signal(signal.SIGUSR2, write)
     threading.setprofile(note)
     sys.setprofile(note)
@@ -73,17 +91,22 @@ def walk(kind: str, port: int, environment: dict[str, str], send: Callable[[str]
             send(url)
             pids = [server.pid, *_children(server.pid)]
             time.sleep(SETTLE_S)
-            for number in (signal.SIGUSR1, signal.SIGUSR2):
-                for pid in pids:
-                    os.kill(pid, number)
-                if number == signal.SIGUSR1:
-                    send(url)
+            _signal(pids, signal.SIGUSR1)
+            time.sleep(IDLE_S)
+            _signal(pids, signal.SIGUSR1)
+            send(url)
+            _signal(pids, signal.SIGUSR2)
             _await(lambda: len(list(Path(folder).iterdir())) == len(pids))
             time.sleep(SETTLE_S)
             return [stop for file in sorted(Path(folder).iterdir()) for stop in _read(file)]
         finally:
             server.terminate()
             server.wait(20)
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        os.kill(pid, number)
 
 
 def _read(file: Path) -> list[Stop]:
