@@ -3,18 +3,17 @@
 import functools
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from babel import Locale, localedata
 
 from voice_stack.utils.language import find_language, find_region
 from voice_stack.utils.text.pronunciation import Reader, ReadText, Span, fill, read_out
-from voice_stack.utils.text.spoken import amounts, dates, words
-from voice_stack.utils.text.spoken import measures as measures
-from voice_stack.utils.text.spoken import names as names
+from voice_stack.utils.text.spoken import amounts, dates, measures, names, words
 from voice_stack.utils.text.spoken.grammar import Grammar
 from voice_stack.utils.text.spoken.languages import GRAMMARS
-from voice_stack.utils.text.spoken.languages.germanic import DAY_FIRST
 
+_DAY_FIRST = replace(GRAMMARS["en"], date_order="dmy", date="the {day} of {month}, {year}")
 _GrammarReader = Callable[[re.Match[str], Grammar], str | None]
 
 
@@ -66,7 +65,7 @@ def find_grammar(language: str) -> Grammar | None:
     """The grammar of a language by any of its names, with or without a region, or None where there is none."""
     found = find_language(language)
     if found and found.code == "en" and _puts_day_first(find_region(language)):
-        return DAY_FIRST
+        return _DAY_FIRST
     return GRAMMARS.get(found.code) if found else None
 
 
