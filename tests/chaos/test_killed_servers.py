@@ -15,6 +15,7 @@ import psutil
 from chaos.listening import FAKE_ASR, URL, check_windows, form
 from chaos.speaking import FAKE_TTS, TEXTS, ask
 from chaos.speaking import URL as SPEECH_URL
+from e2e.test_jobs import change
 from running_server import RunningServer, wait_until
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
@@ -50,7 +51,7 @@ def test_jobs_go_on_however_often_the_server_dies(start_server: StartServer, tmp
             check_windows(client.get(f"/v1/jobs/{job_id}/result").raise_for_status().json()["text"], JOB_S)
         assert server.count_jobs() == (0, 0)
     left = {path.name for path in (tmp_path / "jobs").rglob("*") if path.is_file()}
-    assert left <= {".lock", "job.json", "result.json"}
+    assert left <= {".lock", "jobs.sqlite"}
 
 
 def _is_over(client: httpx2.Client, job_id: str) -> bool:
@@ -129,8 +130,7 @@ def test_result_cut_short_is_no_answer(start_server: StartServer, tmp_path: Path
         job_id = client.post(URL, **form(2.0, background="true")).json()["id"]  # type: ignore[arg-type]
         wait_until(lambda: _is_over(client, job_id), 30, "the job is over")
         _kill(server)
-    result = tmp_path / "jobs" / job_id / "result.json"
-    result.write_bytes(result.read_bytes()[:-20])
+    change(tmp_path / "jobs", "UPDATE jobs SET result = substr(result, 1, length(result) - 20) WHERE id = ?", job_id)
     with start_server("asr", **settings) as server, server.http() as client:
         answer = client.get(f"/v1/jobs/{job_id}/result")
         assert answer.status_code == 500

@@ -1,9 +1,13 @@
 """Background jobs over HTTP: taken, watched, fetched, cancelled; and the requests that are waited for."""
 
 import json
+import shutil
+import sqlite3
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -44,6 +48,21 @@ def await_status(client: httpx2.Client, job_id: str, *wanted: str, timeout_s: fl
 def error(answer: httpx2.Response, status: int) -> dict[str, str]:
     assert answer.status_code == status, answer.text
     return dict(answer.json()["error"])
+
+
+def change(folder: Path, statement: str, *values: object) -> list[tuple[object, ...]]:
+    """What SQL gives on a server's database after it was killed or stopped."""
+    with closing(sqlite3.connect(folder / "jobs.sqlite")) as database, database:
+        return database.execute(statement, values).fetchall()
+
+
+def kept(folder: Path, job_id: str) -> dict[str, object]:
+    """The record of a job on disk; the server may be at work: its files are copied."""
+    with tempfile.TemporaryDirectory() as copy:
+        for path in folder.glob("jobs.sqlite*"):
+            shutil.copy(path, copy)
+        ((record,),) = change(Path(copy), "SELECT record FROM jobs WHERE id = ?", job_id)
+    return dict(json.loads(str(record) if isinstance(record, str) else bytes(record)))  # type: ignore[call-overload]
 
 
 def test_result_comes_in_every_format_asked_for(fake_asr: RunningServer) -> None:

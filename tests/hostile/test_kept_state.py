@@ -12,7 +12,7 @@ import pytest
 from cli.commands import doctor
 from cli.conftest import environment as environment
 from e2e.sound import tone
-from e2e.test_jobs import FAKE, ONE_AT_ONCE, await_status, error, job, submit
+from e2e.test_jobs import FAKE, ONE_AT_ONCE, await_status, change, error, job, kept, submit
 from running_server import RunningServer, wait_until
 from voice_stack.core.http.keys import KeyFile, make_key
 
@@ -51,8 +51,7 @@ def test_big_results_make_room_for_new_jobs(start_server: StartServer, tmp_path:
         big, small = submit(client), submit(client)
         for job_id in (big, small):
             await_status(client, job_id, "completed")
-    with (tmp_path / "jobs" / big / "result.json").open("ab") as result:
-        result.write(b" " * (1 << 20))
+    change(tmp_path / "jobs", "UPDATE jobs SET result = CAST(result || ? AS BLOB) WHERE id = ?", " " * (1 << 20), big)
     with start_server("asr", **folder) as server, server.http() as client:
         assert client.get(f"/v1/jobs/{big}/result").status_code == 200
         await_status(client, submit(client), "completed")
@@ -132,7 +131,7 @@ def test_end_on_a_full_disk_is_the_same_after_a_restart(
             assert job(client, failed)["error"]["code"] == "storage_full"  # type: ignore[index]
         await_status(client, submit(client), "completed")
         names = {path.name for path in (tmp_path / "jobs").rglob("*") if path.is_file()}
-        assert names <= {".lock", "job.json", "result.json"}
+        assert names <= {".lock", "jobs.sqlite", "jobs.sqlite-wal"}
 
 
 def test_end_is_written_when_the_disk_has_room_again(start_server: StartServer, tmp_path: Path) -> None:
@@ -142,8 +141,9 @@ def test_end_is_written_when_the_disk_has_room_again(start_server: StartServer, 
         await_status(client, cancelled, "running")
         with server.file_limit(10):
             client.delete(f"/v1/jobs/{cancelled}")
-        assert json.loads((tmp_path / "jobs" / cancelled / "job.json").read_text())["status"] == "running"
-    assert json.loads((tmp_path / "jobs" / cancelled / "job.json").read_text())["status"] == "cancelled"
+            assert job(client, cancelled)["status"] == "cancelled"
+        assert kept(tmp_path / "jobs", cancelled)["status"] == "running"
+    assert kept(tmp_path / "jobs", cancelled)["status"] == "cancelled"
 
 
 @pytest.mark.parametrize("content", [b'{"id": "job_', b"\0" * 500, b"", b"[" * 100_000, b'{"id": "job_1"}', None])
@@ -156,12 +156,10 @@ def test_unreadable_record_keeps_its_upload(
         await_status(client, torn, "running")
         server.process.kill()
         server.process.wait(10)
-    place = tmp_path / "jobs" / torn
-    upload = (place / "upload").read_bytes()
+    upload = (tmp_path / "jobs" / f"{torn}.upload").read_bytes()
     if content is None:
-        record = json.loads((place / "job.json").read_text())
-        content = json.dumps({**record, "id": "job_" + "0" * 32}).encode()
-    (place / "job.json").write_bytes(content)
+        content = json.dumps({**kept(tmp_path / "jobs", torn), "id": "job_" + "0" * 32}).encode()
+    change(tmp_path / "jobs", "UPDATE jobs SET record = ? WHERE id = ?", content, torn)
     with start_server("asr", **folder, ASR_MAX_JOBS="1") as server, server.http() as client:
         await_status(client, other, "completed")
         assert client.get(f"/v1/jobs/{torn}").status_code == 404
@@ -173,6 +171,53 @@ def test_unreadable_record_keeps_its_upload(
     _, rows = doctor(environment | folder)
     assert rows["background jobs"]["status"] == "WARN"
     assert rows["background jobs"]["detail"].startswith("1 jobs")
+
+
+def _zeros(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\0" * 4096)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b"no database at all, but long enough to be looked at" * 100),
+        lambda path: path.write_bytes(path.read_bytes()[:5000]),
+        _zeros,
+    ],
+    ids=["other", "short", "zeros"],
+)
+def test_damaged_database_is_put_aside_with_the_uploads(
+    start_server: StartServer, environment: dict[str, str], tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **ONE_AT_ONCE}
+    with start_server("asr", **folder) as server, server.http() as client:
+        lost = submit(client, **SLEEP)
+        await_status(client, lost, "running")
+    upload = (tmp_path / "jobs" / f"{lost}.upload").read_bytes()
+    damage(tmp_path / "jobs" / "jobs.sqlite")
+    content = (tmp_path / "jobs" / "jobs.sqlite").read_bytes()
+    for _ in range(2):
+        with start_server("asr", **folder) as server, server.http() as client:
+            assert client.get(f"/v1/jobs/{lost}").status_code == 404
+            await_status(client, submit(client), "completed")
+            assert (_ > 0) == ("database put aside" not in server.log.read_text())
+    assert (tmp_path / "jobs" / "jobs.sqlite.unreadable").read_bytes() == content
+    assert (tmp_path / "jobs" / f"{lost}.unreadable").read_bytes() == upload
+    _, rows = doctor(environment | folder)
+    assert rows["background jobs"]["status"] == "WARN"
+    assert rows["background jobs"]["detail"].startswith("2 jobs or databases")
+
+
+def test_database_of_a_newer_version_is_left_alone(start_server: StartServer, tmp_path: Path) -> None:
+    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **FAKE}
+    with start_server("asr", **folder) as server, server.http() as client:
+        await_status(client, submit(client), "completed")
+    change(tmp_path / "jobs", "PRAGMA user_version = 99")
+    with start_server("asr", **folder) as server, server.http() as client:
+        assert "newer version" in error(send(client), 500)["message"]
+        server.expect_no_uploads()
 
 
 def ask(client: httpx2.Client, key: str = "", path: str = "/v1/models") -> httpx2.Response:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from voice_stack.asr.jobs.store import UNREADABLE, default_jobs_dir
+from voice_stack.asr.jobs.store import jobs_folder
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.errors import ConfigurationError, ModelLoadError, ModelNotFoundError
 from voice_stack.core.http.access import exposure_warnings, has_keys
@@ -21,6 +21,7 @@ from voice_stack.core.models.sources import describe_sources
 from voice_stack.core.models.store import ModelStore
 from voice_stack.core.settings import CoreSettings, unknown_variables
 from voice_stack.core.system.cpus import available_cpus
+from voice_stack.core.system.database import UNREADABLE
 from voice_stack.tts.cache.speech_cache import default_cache_dir
 from voice_stack.tts.settings import TtsSettings
 
@@ -237,11 +238,11 @@ def check_folders(asr: AsrSettings, tts: TtsSettings) -> Iterator[Check]:
         yield _check_folder(variable, folder, "FAIL")
     # Without these the servers still work: no background jobs are taken, no speech is kept.
     if asr.max_jobs:
-        folder = (asr.jobs_dir or default_jobs_dir()).expanduser()
+        folder = jobs_folder(asr)
         yield _check_folder("ASR_JOBS_DIR", folder, "WARN")
         if unreadable := list(folder.glob(f"*{UNREADABLE}")):
-            found = f"{len(unreadable)} jobs whose records cannot be read: {folder}/*{UNREADABLE}"
-            yield Check("WARN", "background jobs", found, "their uploads are in there; delete what nobody needs")
+            found = f"{len(unreadable)} jobs or databases that cannot be read: {folder}/*{UNREADABLE}"
+            yield Check("WARN", "background jobs", found, "uploads are there, too; delete what nobody needs")
     if tts.cache_mb:
         yield _check_folder("TTS_CACHE_DIR", tts.cache_dir or default_cache_dir(), "WARN")
 

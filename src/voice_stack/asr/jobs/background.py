@@ -5,12 +5,13 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from voice_stack.asr.jobs.book import JobBook
-from voice_stack.asr.jobs.record import JobError, JobRecord, Webhook, job_object, new_job_id
+from voice_stack.asr.jobs.record import JobError, JobRecord, Status, Webhook, job_object, new_job_id
+from voice_stack.asr.jobs.store import JobStore
 from voice_stack.asr.jobs.webhooks import WebhookSender, check_allowed, check_webhook_url, parse_secret
 from voice_stack.asr.schemas import Checked, check_form
 from voice_stack.asr.settings import AsrSettings
@@ -40,7 +41,7 @@ class BackgroundJobs:
 
     def __init__(self, settings: AsrSettings, begin: Callable[[Checked], Awaitable[Transcription]]) -> None:
         self._settings, self._begin = settings, begin
-        self._book = JobBook(settings)
+        self._store = JobStore(settings)
         self._webhooks = WebhookSender(parse_secret(settings.webhook_secret.get_secret_value()))
         self._allowed = check_allowed(settings.webhook_allowed)
         self._prefix = settings.public_prefix
@@ -53,7 +54,7 @@ class BackgroundJobs:
         """Go on with what the last server left."""
         self._sweeper = asyncio.create_task(self._sweep())
         try:
-            left = await self._book.open()
+            left = await self._store.open()
         except VoiceStackError as error:
             log_event(logger, logging.WARNING, "earlier jobs are not taken up", reason=error.message)
             return
@@ -62,16 +63,15 @@ class BackgroundJobs:
 
     async def close(self) -> None:
         """Let go: what is not over stays on disk for the next server."""
-        stopped = [record.id for record in self._book.newest() if record.status == "running"]
+        stopped = [record.id for record in self._store.newest() if record.status == "running"]
         tasks = [*self._tasks.values(), *([self._sweeper] if self._sweeper else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for job_id in stopped:
-            if not self._book.require(job_id).is_over:
-                await self._book.put_back(job_id)
-        await self._book.save_again()
-        await self._book.close()
+        for record in map(self._store.require, stopped):
+            if not record.is_over:
+                await self._store.save(replace(record, status="queued", starts=max(0, record.starts - 1)))
+        await self._store.close()
 
     async def submit(self, checked: Checked, form: Form, owner: str) -> dict[str, object]:
         """Take a job; its upload moves into the folder of the jobs.
@@ -99,15 +99,15 @@ class BackgroundJobs:
             owner=owner,
             webhook=webhook,
         )
-        await self._book.add(record, checked.file.path)
+        await self._store.add(record, checked.file.path)
         self._spawn(record.id, self._run(record.id))
         await self._forget_old()
         return self.describe(record.id)
 
     def list(self, limit: int) -> list[dict[str, object]]:
         """The newest jobs, newest first."""
-        places = self._book.places()
-        return [self._describe(record, places) for record in islice(self._book.newest(), limit)]
+        places = self._store.places()
+        return [self._describe(record, places) for record in islice(self._store.newest(), limit)]
 
     def describe(self, job_id: str) -> dict[str, object]:
         """A job as an object.
@@ -115,14 +115,14 @@ class BackgroundJobs:
         Raises:
             NotFoundError: There is no such job.
         """
-        return self._describe(self._book.require(job_id), self._book.places())
+        return self._describe(self._store.require(job_id), self._store.places())
 
     def _describe(self, record: JobRecord, places: Mapping[str, int]) -> dict[str, object]:
         return job_object(
             record,
             transcription=self._working.get(record.id),
             place=places.get(record.id),
-            keep_s=self._book.keep_s,
+            keep_s=self._store.keep_s,
             prefix=self._prefix,
         )
 
@@ -133,11 +133,11 @@ class BackgroundJobs:
             NotFoundError: There is no such job.
             ConflictError: It is not completed; the code says what it is.
         """
-        record = self._book.require(job_id)
+        record = self._store.require(job_id)
         if record.status != "completed":
             why = f": {record.error.message}" if record.error else ""
             raise ConflictError(f"{job_id} has no result, it is {record.status}{why}", code=f"job_{record.status}")
-        return await self._book.load_result(job_id), self._read_form(record, self._book.upload_path(job_id))
+        return await self._store.load_result(job_id), self._read_form(record, self._store.upload_path(job_id))
 
     async def cancel(self, job_id: str) -> dict[str, object]:
         """Cancel a job that is not over, remove one that is; returns the job, or that it is deleted.
@@ -145,17 +145,17 @@ class BackgroundJobs:
         Raises:
             NotFoundError: There is no such job.
         """
-        record = self._book.require(job_id)
+        record = self._store.require(job_id)
         if record.is_over:
             await self._remove(job_id)
             return {"id": job_id, "object": "transcription.job", "deleted": True}
         self._stop(job_id)
-        await self._book.end(job_id, "cancelled")
+        await self._end(job_id, "cancelled")
         self._spawn(job_id, self._tell(job_id))
         return self.describe(job_id)
 
     def _spawn(self, job_id: str, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(self._guard(self._book.require(job_id), work), name=job_id)
+        task = asyncio.create_task(self._guard(self._store.require(job_id), work), name=job_id)
         self._tasks[job_id] = task
 
     async def _guard(self, record: JobRecord, work: Coroutine[object, object, None]) -> None:
@@ -178,31 +178,39 @@ class BackgroundJobs:
             if not isinstance(error, VoiceStackError):
                 logger.exception("job failed", exc_info=error)
             known = error if isinstance(error, VoiceStackError) else EngineError(f"the server failed: {error}")
-            await self._book.end(job_id, "failed", JobError.of(known))
+            await self._end(job_id, "failed", JobError.of(known))
         finally:
             self._working.pop(job_id, None)
         await self._tell(job_id)
 
     async def _work(self, job_id: str) -> None:
-        record = self._book.require(job_id)
+        record = self._store.require(job_id)
         if record.starts >= MAX_STARTS:
             raise EngineError(f"The server died {record.starts} times while it worked on this job.")
-        await self._book.begin(job_id)
-        checked = self._read_form(record, self._book.require_upload(job_id))
+        record = replace(record, status="running", starts=record.starts + 1, started_at=time.time())
+        await self._store.save(record)
+        upload = self._store.upload_path(job_id)
+        if not upload.is_file():
+            raise VoiceStackError("The upload of this job is gone from the server's disk; send it again.")
+        checked = self._read_form(record, upload)
         transcription = self._working[job_id] = await self._begin(checked)
         transcript = await transcription.gather()
-        await self._book.complete(job_id, transcript)
+        await self._store.complete(record, transcript)
         log_event(logger, logging.INFO, "job completed", job=job_id, **transcription.log_fields())
 
+    async def _end(self, job_id: str, status: Status, error: JobError | None = None) -> None:
+        record = self._store.require(job_id)
+        await self._store.save(replace(record, status=status, error=error, finished_at=time.time()))
+
     async def _tell(self, job_id: str) -> None:
-        webhook = self._book.require(job_id).webhook
+        webhook = self._store.require(job_id).webhook
         if webhook is None or webhook.status != "pending":
             return
         data = {name: value for name, value in self.describe(job_id).items() if name != "webhook"}
         event = {"type": f"transcription.{data['status']}", "timestamp": datetime.now(UTC).isoformat(), "data": data}
 
         async def note(state: Webhook) -> None:
-            await self._book.note_webhook(job_id, state)
+            await self._store.save(replace(self._store.require(job_id), webhook=state))
 
         await self._webhooks.deliver(webhook, f"msg_{job_id}", json.dumps(event).encode(), note)
 
@@ -212,17 +220,17 @@ class BackgroundJobs:
 
     async def _remove(self, job_id: str) -> None:
         self._stop(job_id)
-        await self._book.remove(job_id)
+        await self._store.remove(job_id)
 
     async def _forget_old(self) -> None:
-        for job_id in self._book.outdated():
+        for job_id in self._store.outdated():
             await self._remove(job_id)
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
             await self._forget_old()
-            await self._book.save_again()
+            await self._store.save_again()
 
     def _read_form(self, record: JobRecord, path: Path) -> Checked:
         """The form of a job, checked once more: by another version of the server, perhaps, or with other settings.

@@ -71,6 +71,7 @@ class JobRecord:
         owner: The key or the address it came from; see `name_caller`.
         starts: How often the engine was given this job; more than once after the server was stopped meanwhile.
         audio_s: Length of the audio, known when completed; `language` is its language.
+        result_bytes: Size of the result as it is kept.
     """
 
     id: str
@@ -89,7 +90,13 @@ class JobRecord:
     audio_s: float | None = None
     language: str | None = None
     error: JobError | None = None
-    webhook: Webhook | None = field(default=None)
+    webhook: Webhook | None = None
+    result_bytes: int = 0
+
+    @property
+    def kept_bytes(self) -> int:
+        """What is kept of it: the upload, then the result."""
+        return self.result_bytes if self.is_over else self.size_bytes
 
     @property
     def is_over(self) -> bool:

@@ -1,218 +1,307 @@
-"""Background jobs on disk: one folder each, with the upload until the job is over, then with the result.
+"""The background jobs of one server: kept in SQLite, each upload as a file, and how many fit, how long they stay.
 
-JOBS_DIR/job_.../job.json      the record, replaced as a whole
-JOBS_DIR/job_.../upload        the audio
-JOBS_DIR/job_.../result.json   the transcript
-JOBS_DIR/job_....unreadable    a job whose record cannot be read, as it was
+JOBS_DIR/jobs.sqlite        records and results
+JOBS_DIR/job_....upload     the audio of a job that is not over
+JOBS_DIR/....unreadable     a damaged database and its uploads; or a job whose record cannot be read: a folder
+JOBS_DIR/job_.../           a job of a version that had no database: taken over at the start
 """
 
-import asyncio
-import contextlib
-import errno
 import json
 import logging
 import os
 import shutil
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
-from voice_stack.asr.jobs.record import JobRecord, is_job_id
+from voice_stack.asr.jobs.record import JobRecord, is_job_id, unknown_job
+from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.transcript import Transcript
-from voice_stack.core.errors import StorageFullError, VoiceStackError
+from voice_stack.core.errors import StorageFullError, TooManyRequestsError, VoiceStackError
 from voice_stack.core.logging import log_event
+from voice_stack.core.system.database import UNREADABLE, Database
 
 logger = logging.getLogger(__name__)
 
+_MIGRATIONS = ("CREATE TABLE jobs (id TEXT PRIMARY KEY, record TEXT NOT NULL, result BLOB)",)
+_UPLOAD = ".upload"
 _RECORD = TypeAdapter(JobRecord)
 _TRANSCRIPT = TypeAdapter(Transcript)
-UNREADABLE = ".unreadable"
-"""Ends the name of a folder whose record cannot be read: it waits for the operator, and is no job any more."""
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-P = ParamSpec("P")
-T = TypeVar("T")
+_MIB = 1 << 20
+_SHARE_RETRY_S = 60.0
 
 
-def default_jobs_dir() -> Path:
-    """Where jobs are kept when `ASR_JOBS_DIR` is not set: the user's folder for state."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "voice-stack" / "jobs"
+def jobs_folder(settings: AsrSettings) -> Path:
+    """Where jobs are kept: `ASR_JOBS_DIR`, or where that is not set the user's folder for state."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return (settings.jobs_dir or state / "voice-stack" / "jobs").expanduser().absolute()
 
 
 class JobStore:
-    """The folder of one server; nothing is made before the first job comes.
-
-    All work is done by one thread, so writes reach the disk in the order in which they were asked for.
+    """Every job that is kept, oldest first; lives on the event loop. Nothing is made before the first job comes.
 
     Args:
-        folder: Where jobs are kept; no other server may have it at the same time.
+        settings: Those of the server.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder.expanduser().absolute()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="jobs")
-        self._lock = FileLock(self._folder / ".lock", timeout=0)
-
-    def upload(self, job_id: str) -> Path:
-        """Where a job's audio lies."""
-        return self._folder / job_id / "upload"
+    def __init__(self, settings: AsrSettings) -> None:
+        self.keep_s = settings.jobs_keep_h * 3600
+        self._settings = settings
+        self._folder = jobs_folder(settings)
+        self._database = Database(self._folder / "jobs.sqlite", _MIGRATIONS, what="jobs", setting="ASR_JOBS_DIR")
+        # As in the database, but for what that had no room for.
+        self._records: dict[str, JobRecord] = {}
+        self._unsaved: set[str] = set()
+        # Since when jobs are over, by a clock that never jumps: one that is set must not end or prolong their time.
+        self._over_since: dict[str, float] = {}
 
     async def open(self) -> list[JobRecord]:
-        """Take the folder if there is one, and read the jobs left by the last server, oldest first.
+        """Read what the last server left, oldest first; jobs that were not over are queued again.
 
         Raises:
-            VoiceStackError: Another server has the folder, or it cannot be read.
+            VoiceStackError: Another server has the folder, or it cannot be used.
         """
-        return await self._do(self._open)
+        left = await self._database.run(self._load) if any(self._folder.glob("job*")) else []
+        for record in sorted(left, key=lambda record: record.created_at):
+            self._records[record.id] = record if record.is_over else replace(record, status="queued")
+            if record.finished_at is not None:
+                age_s = min(max(0.0, time.time() - record.finished_at), self.keep_s + 1)
+                self._over_since[record.id] = time.monotonic() - age_s
+        return list(self._records.values())
 
-    async def create(self, record: JobRecord, spooled: Path) -> None:
-        """Keep a new job; the spooled file moves into its folder.
+    async def close(self) -> None:
+        """Write what was not written; the folder is free for another server then."""
+        await self.save_again()
+        await self._database.close()
+
+    async def add(self, record: JobRecord, spooled: Path) -> None:
+        """Keep a new job; the spooled file moves to it.
 
         Raises:
-            StorageFullError: The disk is full.
-            VoiceStackError: Another server has the folder, or it cannot be written.
+            StorageFullError: No room for a further job.
+            TooManyRequestsError: Its owner has half of the room already.
+            VoiceStackError: The folder cannot be used.
         """
-        await self._do(self._create, record, spooled)
+        self._require_room(record)
+        self._records[record.id] = record
+        try:
+            await self._database.run(self._insert, record, spooled)
+        except VoiceStackError:
+            del self._records[record.id]
+            raise
+
+    def require(self, job_id: str) -> JobRecord:
+        """A job by its id.
+
+        Raises:
+            NotFoundError: There is none, or its time is over.
+        """
+        record = self._records.get(job_id)
+        if record is None or self._is_expired(record):
+            raise unknown_job(job_id)
+        return record
+
+    def newest(self) -> Iterator[JobRecord]:
+        """All jobs, newest first."""
+        return (record for record in reversed(self._records.values()) if not self._is_expired(record))
+
+    def outdated(self) -> list[str]:
+        """Ids of jobs whose time is over, and of finished ones that are too many or too big.
+
+        Of those the oldest of whoever has most go first: nobody loses results because somebody else sends much.
+        """
+        over = [record for record in self._records.values() if record.is_over]
+        gone = [record for record in over if self._is_expired(record)]
+        kept = [record for record in over if not self._is_expired(record)]
+        used = sum(record.kept_bytes for record in self._records.values()) - sum(record.kept_bytes for record in gone)
+        while kept and (0 < self._settings.max_jobs < len(kept) or used > self._settings.max_jobs_mb * _MIB):
+            owner, _ = Counter(record.owner for record in kept).most_common(1)[0]
+            oldest = next(record for record in kept if record.owner == owner)
+            kept.remove(oldest)
+            gone.append(oldest)
+            used -= oldest.kept_bytes
+        return [record.id for record in gone]
+
+    def places(self) -> dict[str, int]:
+        """The jobs that wait and their places in the queue; 1 is next."""
+        queued = (record.id for record in self._records.values() if record.status == "queued")
+        return {job_id: place for place, job_id in enumerate(queued, start=1)}
+
+    def upload_path(self, job_id: str) -> Path:
+        """Where a job's audio lies until the job is over."""
+        return self._folder / f"{job_id}{_UPLOAD}"
 
     async def save(self, record: JobRecord) -> None:
-        """Replace a job's record; what else there was goes first when the job is over without a result.
+        """Replace a record; it reaches the disk as soon as that has room: no job fails for want of that alone.
 
-        So a failed or cancelled job never goes on after a restart, though its end may not have been written.
+        The upload of a job that is over without a result goes first: where its end could not be written, a restarted
+        server has it as failed.
         """
-        await self._do(self._save, record)
+        self._note(record)
+        await self._write(record.id)
 
-    async def complete(self, record: JobRecord, transcript: Transcript) -> int:
-        """Keep the result, then the record that speaks of it; returns the result's size in bytes."""
-        return await self._do(self._complete, record, transcript)
+    async def complete(self, record: JobRecord, transcript: Transcript) -> None:
+        """Keep a job's result; it is completed when disk and memory say so, not before.
+
+        Raises:
+            VoiceStackError: It cannot be kept.
+        """
+        done = replace(record, audio_s=round(transcript.duration_s, 3), language=transcript.language)
+        done = replace(done, status="completed", finished_at=time.time())
+        self._note(await self._database.run(self._complete, done, transcript))
+
+    async def save_again(self) -> None:
+        """Write what the disk had no room for."""
+        for job_id in list(self._unsaved):
+            await self._write(job_id)
 
     async def load_result(self, job_id: str) -> Transcript:
         """The result of a completed job.
 
         Raises:
-            VoiceStackError: It is gone from the disk, or damaged.
+            VoiceStackError: It is damaged.
         """
-        return await self._do(self._load_result, job_id)
+        return await self._database.run(_load_result, job_id)
 
     async def remove(self, job_id: str) -> None:
-        """Delete all that is kept of a job."""
-        await self._do(self._remove, job_id)
+        """Forget a job and all that is kept of it."""
+        self._records.pop(job_id, None)
+        self._over_since.pop(job_id, None)
+        await self._write(job_id)
 
-    async def close(self) -> None:
-        """Finish what is being written and give the folder free."""
-        await self._do(self._lock.release)
-        self._thread.shutdown()
+    def _note(self, record: JobRecord) -> None:
+        self._records[record.id] = record
+        if record.is_over:
+            self._over_since.setdefault(record.id, time.monotonic())
 
-    def size_bytes(self, job_id: str) -> int:
-        """Disk space of a job."""
-        return sum(path.stat().st_size for path in (self._folder / job_id).glob("*"))
+    async def _write(self, job_id: str) -> None:
+        """Make a job on disk what it is in memory; what fails is tried again by `save_again`."""
+        try:
+            await self._database.run(self._update, job_id, self._records.get(job_id))
+            self._unsaved.discard(job_id)
+        except VoiceStackError as error:
+            self._unsaved.add(job_id)
+            log_event(logger, logging.ERROR, "the state of a job is not kept yet", job=job_id, reason=error.message)
 
-    async def _do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        def run() -> T:
+    def _is_expired(self, record: JobRecord) -> bool:
+        over_since = self._over_since.get(record.id)
+        return over_since is not None and over_since + self.keep_s < time.monotonic()
+
+    def _require_room(self, new: JobRecord) -> None:
+        open_jobs = [record for record in self._records.values() if not record.is_over]
+        count, limit = len(open_jobs), self._settings.max_jobs
+        if count >= limit:
+            raise StorageFullError(
+                f"{count} jobs are not over yet, of at most {limit} (ASR_MAX_JOBS): wait, or cancel some with "
+                "DELETE /jobs/{id}."
+            )
+        used, most = sum(record.size_bytes for record in open_jobs), self._settings.max_jobs_mb * _MIB
+        if used + new.size_bytes > most:
+            raise StorageFullError(
+                f"Jobs that are not over take {used} bytes of at most {most} (ASR_MAX_JOBS_MB) and this upload has "
+                f"{new.size_bytes}: wait, or cancel some with DELETE /jobs/{{id}}."
+            )
+        own = [record.size_bytes for record in open_jobs if record.owner == new.owner]
+        if own and (len(own) >= limit // 2 or sum(own) + new.size_bytes > most // 2):
+            raise TooManyRequestsError(
+                f"{len(own)} jobs of yours are not over yet, with {sum(own)} bytes; one client may have half of "
+                f"{limit} jobs (ASR_MAX_JOBS) and of {most} bytes (ASR_MAX_JOBS_MB): wait until one is over.",
+                retry_after_s=_SHARE_RETRY_S,
+                code="too_many_jobs",
+            )
+
+    def _load(self, database: sqlite3.Connection) -> list[JobRecord]:
+        for folder in self._folder.glob("job_*"):
+            if is_job_id(folder.name):
+                self._take_over(database, folder)
+        records = []
+        for row in database.execute("SELECT id, record, length(result) FROM jobs").fetchall():
             try:
-                return work(*args, **kwargs)
-            except OSError as error:
-                raise self._explain(error) from error
+                records.append(_read_record(*row))
+            except ValueError as error:
+                self._put_aside(database, row[0], str(error))
+        waiting = {record.id for record in records if not record.is_over}
+        for upload in self._folder.glob(f"job_*{_UPLOAD}"):
+            if upload.stem not in waiting and self._database.aside.exists():
+                upload.replace(upload.with_suffix(UNREADABLE))
+            elif upload.stem not in waiting:
+                # The server died while the job was being taken, before it had said so to anybody, or when it was over.
+                upload.unlink()
+        return records
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
-
-    def _explain(self, error: OSError) -> VoiceStackError:
-        logger.error("jobs are not kept in %s: %s", self._folder, error)
-        if error.errno in _NO_ROOM:
-            return StorageFullError("The server's disk has no room for this job (ASR_JOBS_DIR).")
-        return VoiceStackError(f"The server cannot use its folder for jobs (ASR_JOBS_DIR): {error.strerror or error}.")
-
-    def _own(self) -> None:
-        if self._lock.is_locked:
-            return
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    def _take_over(self, database: sqlite3.Connection, folder: Path) -> None:
+        """Make rows of a folder of an earlier version; whenever that breaks off, the next start goes on with it."""
+        record, result, upload = folder / "job.json", folder / "result.json", folder / "upload"
         try:
-            self._lock.acquire()
-        except Timeout:
-            raise VoiceStackError(
-                f"Another server keeps its jobs in {self._folder}: give each server its own ASR_JOBS_DIR.",
-                code="jobs_dir_in_use",
-            ) from None
+            if record.exists():
+                content = record.read_bytes(), result.read_bytes() if result.exists() else None
+                database.execute("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?)", (folder.name, *content))
+                database.commit()
+                if upload.exists():
+                    upload.replace(self.upload_path(folder.name))
+            shutil.rmtree(folder)
+        except OSError as error:
+            log_event(logger, logging.ERROR, "job not taken over", job=folder.name, reason=str(error))
 
-    def _open(self) -> list[JobRecord]:
-        folders = [path for path in self._folder.glob("job_*") if is_job_id(path.name)]
-        if not folders:
-            return []
-        self._own()
-        records = [record for folder in folders if (record := self._read(folder)) is not None]
-        return sorted(records, key=lambda record: record.created_at)
+    def _put_aside(self, database: sqlite3.Connection, job_id: str, reason: str) -> None:
+        log_event(logger, logging.ERROR, "job put aside: its record cannot be read", job=job_id, reason=reason)
+        aside = self._folder / f"{Path(job_id).name}{UNREADABLE}"
+        aside.mkdir(mode=0o700, exist_ok=True)
+        row = database.execute("SELECT record, result FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        for name, content in zip(("job.json", "result.json"), row, strict=True):
+            if content is not None:
+                (aside / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        if self.upload_path(job_id).exists():
+            self.upload_path(job_id).replace(aside / "upload")
+        database.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
 
-    def _read(self, folder: Path) -> JobRecord | None:
+    def _insert(self, database: sqlite3.Connection, record: JobRecord, spooled: Path) -> None:
+        upload = self.upload_path(record.id)
         try:
-            record = _RECORD.validate_json((folder / "job.json").read_bytes())
-            if record.id == folder.name:
-                return record
-            reason = f"it is the record of {record.id}"
-        except FileNotFoundError:
-            # The server died while the job was being taken, before it had said so to anybody.
-            log_event(logger, logging.WARNING, "job removed: no record", job=folder.name)
-            shutil.rmtree(folder, ignore_errors=True)
-            return None
-        except (OSError, ValidationError) as error:
-            reason = str(error)
-        log_event(logger, logging.ERROR, "job put aside: its record cannot be read", job=folder.name, reason=reason)
-        with contextlib.suppress(OSError):
-            folder.rename(folder.with_name(folder.name + UNREADABLE))
-        return None
-
-    def _create(self, record: JobRecord, spooled: Path) -> None:
-        self._own()
-        folder = self._folder / record.id
-        try:
-            folder.mkdir(mode=0o700)
-            shutil.move(spooled, folder / "upload")
-            self._save(record)
-        except OSError:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.move(spooled, upload)
+            database.execute("INSERT INTO jobs (id, record) VALUES (?, ?)", (record.id, _RECORD.dump_json(record)))
+            database.commit()
+        except (OSError, sqlite3.Error):
+            upload.unlink(missing_ok=True)
             raise
 
-    def _save(self, record: JobRecord) -> None:
-        folder = self._folder / record.id
-        if record.is_over and record.status != "completed":
-            (folder / "upload").unlink(missing_ok=True)
-            (folder / "result.json").unlink(missing_ok=True)
-        _replace(folder / "job.json", _RECORD.dump_json(record))
-        if record.is_over:
-            (folder / "upload").unlink(missing_ok=True)
+    def _update(self, database: sqlite3.Connection, job_id: str, record: JobRecord | None) -> None:
+        if record is None or record.is_over:
+            self.upload_path(job_id).unlink(missing_ok=True)
+        if record is None:
+            database.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+            return
+        database.execute("UPDATE jobs SET record = ? WHERE id = ?", (_RECORD.dump_json(record), job_id))
+        if record.status != "completed":
+            database.execute("UPDATE jobs SET result = NULL WHERE id = ? AND result IS NOT NULL", (job_id,))
 
-    def _complete(self, record: JobRecord, transcript: Transcript) -> int:
+    def _complete(self, database: sqlite3.Connection, record: JobRecord, transcript: Transcript) -> JobRecord:
         # The standard library's JSON keeps numbers that are none, which a transcript may hold.
         content = json.dumps(asdict(transcript), ensure_ascii=False).encode()
-        _replace(self._folder / record.id / "result.json", content)
-        self._save(record)
-        return len(content)
-
-    def _load_result(self, job_id: str) -> Transcript:
-        try:
-            return _TRANSCRIPT.validate_json((self._folder / job_id / "result.json").read_bytes())
-        except ValidationError as error:
-            log_event(logger, logging.ERROR, "result cannot be read", job=job_id, reason=str(error))
-            raise VoiceStackError(
-                "The result of this job is damaged on the server's disk; send the job again."
-            ) from None
-
-    def _remove(self, job_id: str) -> None:
-        shutil.rmtree(self._folder / job_id, ignore_errors=True)
+        done = replace(record, result_bytes=len(content))
+        row = _RECORD.dump_json(done), content, record.id
+        database.execute("UPDATE jobs SET record = ?, result = ? WHERE id = ?", row)
+        database.commit()
+        self.upload_path(record.id).unlink(missing_ok=True)
+        return done
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all, power cuts included."""
-    temporary = path.with_suffix(".part")
+def _read_record(job_id: str, content: str | bytes, result_bytes: int | None) -> JobRecord:
+    record = _RECORD.validate_json(content)
+    if record.id != job_id:
+        raise ValueError(f"it is the record of {record.id}")
+    return replace(record, result_bytes=result_bytes or 0)
+
+
+def _load_result(database: sqlite3.Connection, job_id: str) -> Transcript:
+    row = database.execute("SELECT result FROM jobs WHERE id = ?", (job_id,)).fetchone()
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+        return _TRANSCRIPT.validate_json(row[0] if row and row[0] else b"")
+    except ValidationError as error:
+        log_event(logger, logging.ERROR, "result cannot be read", job=job_id, reason=str(error))
+        raise VoiceStackError("The result of this job is damaged on the server's disk; send the job again.") from None

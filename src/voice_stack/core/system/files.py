@@ -1,11 +1,17 @@
-"""Files: claims that end with a process, and nothing but regular files opened."""
+"""Files: claims that end with a process, nothing but regular files opened, and files written whole or not at all."""
 
 import errno
 import os
 import stat
 import sys
+import tempfile
 from io import BufferedReader
 from pathlib import Path
+
+from voice_stack.core.errors import StorageFullError, VoiceStackError
+
+DRAFT_PREFIX = ".new-"
+"""Begins the name of a file that is being written; one that stays was left by a process that was killed."""
 
 if sys.platform == "win32":
 
@@ -36,3 +42,58 @@ def open_regular(path: Path) -> BufferedReader:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
     return open(descriptor, "rb")  # noqa: PTH123 - of a descriptor, and closed by whoever called
+
+
+def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a file that is there whole or not at all, power cuts included; a link goes on pointing to it.
+
+    Args:
+        path: In a folder that is there; a file of that name is replaced.
+        content: All of it.
+        mode: Who may read and write it.
+
+    Raises:
+        OSError: The disk is full, or the folder cannot be written.
+    """
+    target = path.resolve()
+    descriptor, draft = tempfile.mkstemp(dir=target.parent, prefix=DRAFT_PREFIX)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(draft).chmod(mode)
+        Path(draft).replace(target)
+    except OSError:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make sure that names in a folder outlive a power cut; only POSIX knows how."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk, or this user's share of it, has no room."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def explain_unkept(error: OSError, what: str, setting: str) -> VoiceStackError:
+    """What a client is told when something cannot be kept; where it lies is for the operator alone.
+
+    Args:
+        error: What the system says.
+        what: Is kept: `jobs`, `voices`.
+        setting: That names the folder.
+    """
+    if is_full(error):
+        return StorageFullError(f"The server's disk has no room for further {what} ({setting}).")
+    reason = error.strerror or type(error).__name__
+    return VoiceStackError(f"The server cannot use its folder for {what} ({setting}): {reason}.")
