@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from voice_stack.core.errors import InvalidRequestError, tell_problem
+from voice_stack.core.errors import InvalidRequestError
+from voice_stack.core.http.form import explain_problem
 from voice_stack.tts.captions.sentences import Granularity
 from voice_stack.utils.audio.encode import AUDIO_FORMATS
 
@@ -75,11 +76,7 @@ def check_speech(body: object, *, max_chars: int) -> SpeechBody:
         speech = SpeechBody.model_validate({name: value for name, value in body.items() if value is not None})
     except ValidationError as error:
         problem = error.errors()[0]
-        name = str(problem["loc"][0])
-        if problem["type"] == "missing":
-            raise InvalidRequestError(f"you must provide {name!r}", param=name) from None
-        shown = f"{problem['input']!r}"[:_MAX_SHOWN]
-        raise InvalidRequestError(f"{name}={shown}: {tell_problem(problem)}", param=name) from None
+        raise explain_problem(problem, problem["loc"]) from None
     if len(speech.input) > max_chars:
         raise InvalidRequestError(
             f"the text has {len(speech.input)} characters, at most {max_chars} are taken (TTS_MAX_INPUT_CHARS)",

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from voice_stack.core.errors import UnsupportedValueError, tell_problem
+from voice_stack.core.errors import UnsupportedValueError
+from voice_stack.core.http.form import check_fields
 from voice_stack.utils.language import require_language
 
 QueryT = TypeVar("QueryT", bound=BaseModel)
@@ -58,13 +59,8 @@ def parse_query(schema: type[QueryT], parameters: Mapping[str, str]) -> QueryT:
     Raises:
         UnsupportedValueError: A value does not fit; the message names it and what fits.
     """
-    try:
-        return schema.model_validate({name: value for name, value in parameters.items() if value != ""})
-    except ValidationError as error:
-        problem = error.errors()[0]
-        name = str(problem["loc"][0])
-        shown = str(problem["input"])[:40]
-        raise UnsupportedValueError(f"{name}={shown!r}: {tell_problem(problem)}", param=name) from None
+    sent = {name: value for name, value in parameters.items() if value != ""}
+    return check_fields(schema, sent, UnsupportedValueError)
 
 
 def query_parameters(schema: type[BaseModel]) -> dict[str, object]:

@@ -11,7 +11,6 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from voice_stack.core.errors import (
@@ -21,7 +20,7 @@ from voice_stack.core.errors import (
     PermissionDeniedError,
     VoiceStackError,
 )
-from voice_stack.core.http.context import HEALTH_PATHS, is_docs
+from voice_stack.core.http.context import HEALTH_PATHS, answer_error, is_docs
 from voice_stack.core.http.keys import KeyFile, KeyRing, KeyScope, NamedKey, mask_key
 from voice_stack.core.settings import CoreSettings
 from voice_stack.core.system.addresses import ANY_ORIGIN, NOBODY, HostName, Networks
@@ -35,7 +34,7 @@ async def refuse(error: VoiceStackError, scope: Scope, receive: Receive, send: S
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": error.message[:100]})
         return
-    await JSONResponse(error.body(), error.status, error.headers())(scope, receive, send)
+    await answer_error(error, scope)(scope, receive, send)
 
 
 Access = Literal["open", "key", "closed"]

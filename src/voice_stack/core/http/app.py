@@ -17,9 +17,11 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as ASGIScope
 from starlette.websockets import WebSocket
 
-from voice_stack.core.errors import InvalidRequestError, VoiceStackError, name_places, tell_problem
+from voice_stack.core.errors import VoiceStackError, name_places
 from voice_stack.core.http.access import NO_EXEMPTION, Exemption
 from voice_stack.core.http.api_docs import ERROR_RESPONSES
+from voice_stack.core.http.context import answer_error, note_error
+from voice_stack.core.http.form import explain_problem
 from voice_stack.core.http.keys import KeyScope
 from voice_stack.core.http.layers import add_layers
 from voice_stack.core.http.serving import Stopping
@@ -130,12 +132,12 @@ def _operator_routes(settings: CoreSettings, server: KeyScope, readiness: Callab
         router.add_api_route(path, health, methods=["HEAD"], include_in_schema=False)
 
     @router.get("/ready")
-    async def ready() -> JSONResponse:
+    async def ready(request: Request) -> JSONResponse:
         """200 when work is taken, 503 with the reason when not."""
         reason = readiness()
         if reason is None:
             return JSONResponse({"status": "ready"})
-        return _error_response(503, reason, error_type="server_error", code="not_ready")
+        return _error_response(request.scope, 503, reason, code="not_ready")
 
     @router.get("/", include_in_schema=False)
     async def index() -> dict[str, str]:
@@ -151,7 +153,7 @@ def _answer_unknown_url(not_found: ASGIApp) -> ASGIApp:
     async def answer(scope: ASGIScope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             message = f"Unknown WebSocket URL: {scope['path']}."
-            await WebSocket(scope, receive, send).send_denial_response(_error_response(404, message))
+            await WebSocket(scope, receive, send).send_denial_response(_error_response(scope, 404, message))
         else:
             await not_found(scope, receive, send)
 
@@ -159,20 +161,17 @@ def _answer_unknown_url(not_found: ASGIApp) -> ASGIApp:
 
 
 def _error_response(
-    status: int,
-    message: str,
-    *,
-    error_type: str = "invalid_request_error",
-    code: str | None = None,
-    headers: dict[str, str] | None = None,
+    scope: ASGIScope, status: int, message: str, *, code: str | None = None, headers: dict[str, str] | None = None
 ) -> JSONResponse:
+    error_type = "server_error" if status >= 500 else "invalid_request_error"
+    note_error(scope, error_type, code)
     body = {"error": {"message": message, "type": error_type, "param": None, "code": code}}
     return JSONResponse(body, status, headers)
 
 
-async def _answer_known(_request: Request, error: Exception) -> JSONResponse:
+async def _answer_known(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, VoiceStackError)
-    return JSONResponse(error.body(), error.status, error.headers())
+    return answer_error(error, request.scope)
 
 
 async def _answer_http(request: Request, error: Exception) -> JSONResponse:
@@ -184,18 +183,11 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
         message = f"Unknown request URL: {call}. The routes of this server are listed at /docs."
     elif error.status_code == 405:
         message = f"Method not allowed: {call}. This URL takes {headers.get('allow') or headers.get('Allow')}."
-    error_type = "server_error" if error.status_code >= 500 else "invalid_request_error"
-    return _error_response(error.status_code, message, error_type=error_type, headers=headers)
+    return _error_response(request.scope, error.status_code, message, headers=headers)
 
 
-async def _answer_validation(_request: Request, error: Exception) -> JSONResponse:
+async def _answer_validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     problem = error.errors()[0]
-    names = [str(part) for part in problem["loc"][1:]] if problem["type"] != "json_invalid" else []
-    param = ".".join(names) or None
-    if problem["type"] == "missing":
-        message = f"Missing required {'field ' + repr(param) if param else 'request body'}."
-    else:
-        shown = repr(problem.get("input"))[:_MAX_SHOWN]
-        message = f"Invalid value {shown} for {param or 'the request body'}: {tell_problem(problem)}."
-    return await _answer_known(_request, InvalidRequestError(message, param=param))
+    place = problem["loc"][1:] if problem["type"] != "json_invalid" else ()
+    return await _answer_known(request, explain_problem(problem, place))

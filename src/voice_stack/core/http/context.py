@@ -28,6 +28,17 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _logger = logging.getLogger(__name__)
 
 
+def answer_error(error: VoiceStackError, scope: Scope) -> JSONResponse:
+    """The answer that an error is; whoever measures the request finds type and code in its state."""
+    note_error(scope, error.type, error.code)
+    return JSONResponse(error.body(), error.status, error.headers())
+
+
+def note_error(scope: Scope, error_type: str, code: str | None) -> None:
+    """Tell whoever measures a request of the error that is its answer."""
+    scope.setdefault("state", {})["error"] = error_type, code
+
+
 def add_log_fields(request: Request, **fields: object) -> None:
     """Add values to the log line of this request, as `add_log_fields(request, audio_s=12.5, rtf=0.08)`."""
     request.scope.setdefault("state", {}).setdefault("log_fields", {}).update(fields)
@@ -111,8 +122,7 @@ class _Exchange:
         request_id = self.scope["state"]["request_id"]
         unexpected = VoiceStackError(f"The server failed on this request; its log has the reason under {request_id}.")
         known = error if isinstance(error, VoiceStackError) else unexpected
-        response = JSONResponse(known.body(), known.status, known.headers())
-        await response(self.scope, self.receive, self.send)
+        await answer_error(known, self.scope)(self.scope, self.receive, self.send)
 
     def log(self) -> None:
         client = self.scope.get("client")

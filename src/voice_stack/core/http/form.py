@@ -7,10 +7,13 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from voice_stack.core.errors import InvalidRequestError, tell_problem
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
+_MAX_SHOWN = 200
+"""Characters of a bad value that an error message repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,15 @@ class Form:
     file: SpooledFile | None
 
 
-def check_fields(schema: type[SchemaT], values: Mapping[str, object]) -> SchemaT:
+def check_fields(
+    schema: type[SchemaT], values: Mapping[str, object], kind: type[InvalidRequestError] = InvalidRequestError
+) -> SchemaT:
     """The fields of a request as the schema has them.
+
+    Args:
+        schema: What they may be.
+        values: As they were sent.
+        kind: Of error.
 
     Raises:
         InvalidRequestError: A field is missing or does not fit; the message names it.
@@ -41,12 +51,25 @@ def check_fields(schema: type[SchemaT], values: Mapping[str, object]) -> SchemaT
         return schema.model_validate(values)
     except ValidationError as error:
         problem = error.errors()[0]
-        name = str(problem["loc"][0])
-        if problem["type"] == "missing" and len(problem["loc"]) == 1:
-            raise InvalidRequestError(f"you must provide {name!r}", param=name) from None
-        path = name + "".join(f"[{part}]" for part in problem["loc"][1:])
-        shown = f"{problem['input']!r}"[:200]
-        raise InvalidRequestError(f"{path}={shown}: {tell_problem(problem)}", param=name) from None
+        raise explain_problem(problem, problem["loc"], kind) from None
+
+
+def explain_problem(
+    problem: ErrorDetails, place: Sequence[str | int], kind: type[InvalidRequestError] = InvalidRequestError
+) -> InvalidRequestError:
+    """What a client is told of a value that does not fit.
+
+    Args:
+        problem: The first that pydantic has found.
+        place: The field, and what is at fault inside it; empty: all of the body.
+        kind: Of error.
+    """
+    name = str(place[0]) if place else None
+    if problem["type"] == "missing" and len(place) <= 1:
+        return kind(f"you must provide {repr(name) if name else 'a body'}", param=name)
+    path = (name or "the body") + "".join(f"[{part}]" for part in place[1:])
+    shown = f"{problem['input']!r}"[:_MAX_SHOWN]
+    return kind(f"{path}={shown}: {tell_problem(problem)}", param=name)
 
 
 HEADER = "x-ignored-fields"

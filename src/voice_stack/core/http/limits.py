@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_stack.core.errors import RequestTimeoutError, ShuttingDownError, TooManyRequestsError, WorkTimeoutError
-from voice_stack.core.http.context import note_answer_headers
+from voice_stack.core.http.context import answer_error, note_answer_headers
 from voice_stack.core.http.serving import REASON, Stopping
 
 MINUTE_S = 60.0
@@ -170,7 +169,7 @@ class RequestLimits:
         if error is None:
             await self.app(scope, receive, send)
         else:
-            await JSONResponse(error.body(), error.status, error.headers())(scope, receive, send)
+            await answer_error(error, scope)(scope, receive, send)
 
     async def _serve_counted(self, usage: Usage, scope: Scope, receive: Receive, send: Send) -> None:
         usage.open += 1
@@ -340,4 +339,4 @@ class RequestTime:
                 raise
             if has_begun:
                 raise RuntimeError("the answer breaks off") from error
-            await JSONResponse(error.body(), error.status, error.headers())(scope, receive, send)
+            await answer_error(error, scope)(scope, receive, send)

@@ -15,11 +15,11 @@ from types import FrameType
 
 import uvicorn
 from starlette.datastructures import MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_stack.core.errors import ShuttingDownError
 from voice_stack.core.http.connections import ConnectionBounds, bounded_by
+from voice_stack.core.http.context import answer_error
 from voice_stack.core.logging import log_event
 from voice_stack.core.settings import LimitSettings
 from voice_stack.core.system.memory import freeze_living_objects
@@ -113,7 +113,7 @@ class StopGate:
             await self.app(scope, receive, send)
         elif self.stopping.refuses_work and scope["method"] == "POST":
             error = ShuttingDownError(REASON)
-            await JSONResponse(error.body(), error.status, error.headers())(scope, receive, send_closing)
+            await answer_error(error, scope)(scope, receive, send_closing)
         else:
             await self.app(scope, receive, send_closing)
 

@@ -1,7 +1,7 @@
 """Traces by OpenTelemetry's SDK; imported only where a collector is named.
 
-Written by hand and not by the instrumentation of ASGI applications: that makes a span of every piece of a stream and
-puts query strings, which may carry keys, into it.
+Written by hand and not by the instrumentation of ASGI applications: that puts query strings and what exceptions say,
+which may carry keys, into its spans, learns no route and does not tell an answer that broke off from one that did not.
 """
 
 import logging
@@ -25,7 +25,11 @@ CLOSE_TIMEOUT_S = 3.0
 
 
 class OtelRequestSpan:
-    """See `RequestSpan`: attributes by OpenTelemetry's semantic conventions for HTTP servers, 1.23 and later."""
+    """The span of a request, current until its end; by OpenTelemetry's semantic conventions for HTTP, 1.23 and later.
+
+    Attributes:
+        trace_id: 32 hexadecimal digits; empty where the trace is not sampled.
+    """
 
     def __init__(self, span: trace.Span, method: str) -> None:
         self._span, self._method = span, method
@@ -34,7 +38,7 @@ class OtelRequestSpan:
         self.trace_id = trace.format_trace_id(spans.trace_id) if spans.trace_flags.sampled else ""
 
     def end(self, route: str, status: int, error: str | None) -> None:
-        """See `RequestSpan`."""
+        """The request is over; `error` is what to call the failure, if it failed on our side."""
         self._span.set_attribute("http.response.status_code", status)
         if route != UNMATCHED:
             self._span.set_attribute("http.route", route)
@@ -47,7 +51,7 @@ class OtelRequestSpan:
 
 
 class OtelTraces:
-    """See `Traces`.
+    """Where spans go.
 
     Args:
         server: `asr` or `tts`; the service is `voice-stack-asr` if `OTEL_SERVICE_NAME` does not say otherwise.
@@ -62,7 +66,7 @@ class OtelTraces:
         self._tracer = self._provider.get_tracer("voice_stack", version)
 
     def open_request(self, scope: Scope) -> OtelRequestSpan:
-        """See `Traces`."""
+        """Begin a request's span below that of its `traceparent`."""
         headers = Headers(scope=scope)
         parent = propagate.extract(dict(headers))
         attributes = _describe_request(scope, headers)
@@ -71,7 +75,7 @@ class OtelTraces:
         return OtelRequestSpan(self._tracer.start_span(method, parent, SpanKind.SERVER, attributes), method)
 
     def current(self) -> object:
-        """See `Traces`."""
+        """What later spans of this request are put below."""
         return context.get_current()
 
     def record(
@@ -84,7 +88,7 @@ class OtelTraces:
         attributes: Attributes,
         error: str | None = None,
     ) -> object:
-        """See `Traces`."""
+        """Write down a span that is over, times by `time.monotonic`; returns what its children are put below."""
         above = parent if isinstance(parent, Context) else Context()
         span = self._tracer.start_span(name, above, attributes=dict(attributes), start_time=_wall_ns(began_at))
         if error:
@@ -93,7 +97,7 @@ class OtelTraces:
         return trace.set_span_in_context(span, above)
 
     def close(self) -> None:
-        """See `Traces`: a collector that does not answer must not hold up the end of the server."""
+        """Send what is left; a collector that does not answer must not hold up the end of the server."""
         closing = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
         closing.start()
         closing.join(CLOSE_TIMEOUT_S)

@@ -1,11 +1,11 @@
 """The measures of every request, and what measures from a server's start to its stop."""
 
 import asyncio
-import json
 import platform
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.datastructures import Headers
@@ -14,10 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from voice_stack.core.telemetry import registry
 from voice_stack.core.telemetry.labels import label_code, label_method, label_route, label_status
 from voice_stack.core.telemetry.registry import BUILD, LOOP_LAG
-from voice_stack.core.telemetry.traces import RequestSpan, active_traces, start_traces, stop_traces
+from voice_stack.core.telemetry.traces import active_traces, start_traces, stop_traces
+
+if TYPE_CHECKING:
+    from voice_stack.core.telemetry.otel import OtelRequestSpan
 
 CLIENT_CLOSED_REQUEST = 499
-MAX_ERROR_BYTES = 65_536
 
 
 class RequestTelemetry:
@@ -53,29 +55,19 @@ class _Answer:
         self._began_at = time.perf_counter()
         self._first_byte_s: float | None = None
         self._status = CLIENT_CLOSED_REQUEST
-        self._tells_error = False
-        self._error: dict[str, object] = {}
         self._is_complete = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            headers = Headers(raw=message.get("headers", []))
-            self._tells_error = self._status >= 400 and headers.get("content-type", "") == "application/json"
-            _count_fallbacks(headers)
+            _count_fallbacks(Headers(raw=message.get("headers", [])))
         elif message["type"] == "http.response.body":
-            self._look_at(message.get("body", b""))
+            if message.get("body") and self._first_byte_s is None:
+                self._first_byte_s = time.perf_counter() - self._began_at
             self._is_complete = not message.get("more_body", False)
         await self._send(message)
 
-    def _look_at(self, body: bytes) -> None:
-        if body and self._first_byte_s is None:
-            self._first_byte_s = time.perf_counter() - self._began_at
-            # All layers, whoever wrote them, refuse with OpenAI's body: the one place where every error passes.
-            if self._tells_error and len(body) <= MAX_ERROR_BYTES:
-                self._error = _read_error(body)
-
-    def observe(self, scope: Scope, span: RequestSpan | None) -> None:
+    def observe(self, scope: Scope, span: "OtelRequestSpan | None") -> None:
         route, method = label_route(scope), label_method(scope["method"])
         exemplar = {"trace_id": self.trace_id} if self.trace_id else None
         registry.REQUESTS.labels(method, route, label_status(self._status)).inc(exemplar=exemplar)
@@ -83,9 +75,11 @@ class _Answer:
         registry.DURATION.labels(method, route).observe(duration_s, exemplar)
         if self._first_byte_s is not None:
             registry.FIRST_BYTE.labels(route).observe(self._first_byte_s)
-        code = label_code(self._error.get("code"), self._status)
-        if self._tells_error:
-            registry.ERRORS.labels(str(self._error.get("type", "unknown")), code).inc()
+        # Whichever layer refused has noted what it told.
+        error_type, code = scope.get("state", {}).get("error", (None, None))
+        code = label_code(code, self._status)
+        if error_type and self._status >= 400:
+            registry.ERRORS.labels(error_type, code).inc()
         if not self._is_complete:
             registry.ABORTED.labels(route).inc()
         if span is not None:
@@ -97,16 +91,6 @@ def _count_fallbacks(headers: Headers) -> None:
     kinds = headers.get("x-fallback", "").split(", ") + ["model"] * ("x-fallback-model" in headers)
     for kind in filter(None, kinds):
         registry.FALLBACKS.labels(kind).inc()
-
-
-def _read_error(body: bytes) -> dict[str, object]:
-    """The `error` of a body in OpenAI's form; empty for any other."""
-    try:
-        parsed = json.loads(body)
-    except ValueError:
-        return {}
-    error = parsed.get("error") if isinstance(parsed, dict) else None
-    return error if isinstance(error, dict) else {}
 
 
 INTERVAL_S = 0.5

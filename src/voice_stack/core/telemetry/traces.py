@@ -7,53 +7,17 @@ OpenTelemetry's own variables are its settings: `OTEL_EXPORTER_OTLP_ENDPOINT`, `
 import os
 from collections.abc import Mapping
 from logging import getLogger
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from starlette.types import Scope
-
-from voice_stack.core.telemetry.labels import Attributes
+if TYPE_CHECKING:
+    from voice_stack.core.telemetry.otel import OtelTraces
 
 logger = getLogger(__name__)
 
 ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
-class RequestSpan(Protocol):
-    """The span of a request."""
-
-    trace_id: str
-    """As 32 hexadecimal digits; empty where the trace is not sampled."""
-
-    def end(self, route: str, status: int, error: str | None) -> None:
-        """The request is over; `error` is what to call the failure, if it failed on our side."""
-
-
-class Traces(Protocol):
-    """Where spans go."""
-
-    def open_request(self, scope: Scope) -> RequestSpan:
-        """Begin a request's span below that of its `traceparent`; it is current until its end."""
-
-    def current(self) -> object:
-        """What later spans of this request are put below."""
-
-    def record(
-        self,
-        name: str,
-        began_at: float,
-        ended_at: float,
-        *,
-        parent: object,
-        attributes: Attributes,
-        error: str | None = None,
-    ) -> object:
-        """Write down a span that is over, times by `time.monotonic`; returns what its children are put below."""
-
-    def close(self) -> None:
-        """Send what is left; takes a few seconds at most."""
-
-
-_active: Traces | None = None
+_active: "OtelTraces | None" = None
 
 
 def start_traces(server: str, version: str) -> None:
@@ -79,7 +43,7 @@ def stop_traces() -> None:
         stopped.close()
 
 
-def active_traces() -> Traces | None:
+def active_traces() -> "OtelTraces | None":
     """Where spans go; None where nothing is traced."""
     return _active
 
