@@ -5,7 +5,6 @@ import hashlib
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import EngineError
 from voice_stack.core.http.app import VERSION
 from voice_stack.core.jobs import MeasuredWork
-from voice_stack.core.system.files import open_regular
+from voice_stack.core.system.files import digest_file
 from voice_stack.tts.request import Sound, SpeechRequest, TtsWorkerConfig, speech_s
 
 
@@ -160,7 +159,7 @@ def _describe_engine(turn: Turn) -> object:
 def _plain(value: object) -> object:
     """A value as JSON has it; files by their content."""
     if isinstance(value, Path):
-        return _digest_file(value) if value.is_file() else str(value)
+        return digest_file(value) if value.is_file() else str(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
@@ -179,14 +178,3 @@ def _age(model: str) -> object:
         return None
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     return [[file.name, status.st_size, status.st_mtime_ns] for file in files for status in [file.stat()]]
-
-
-def _digest_file(path: Path) -> str:
-    status = path.stat()
-    return _digest(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _digest(path: Path, _size: int, _changed_ns: int) -> str:
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

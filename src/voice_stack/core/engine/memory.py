@@ -14,6 +14,7 @@ from voice_stack.core.logging import log_event
 from voice_stack.core.models.files import is_filled, model_files, pack_size_bytes
 from voice_stack.core.models.store import ModelStore
 from voice_stack.core.settings import CoreSettings
+from voice_stack.core.system.files import write_whole
 from voice_stack.core.system.memory import Footprint, MemoryMeter, add_up
 
 logger = getLogger(__name__)
@@ -103,9 +104,8 @@ class MemoryBudget:
         self._known = {**self._read(), engine: footprint}
         try:
             self._figures.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._figures.with_suffix(".new")
-            fresh.write_text(json.dumps({name: asdict(kept) for name, kept in self._known.items()}, indent=1), "utf-8")
-            fresh.replace(self._figures)
+            content = json.dumps({name: asdict(kept) for name, kept in self._known.items()}, indent=1)
+            write_whole(self._figures, content.encode(), mode=0o644)
         except OSError as error:
             log_event(logger, WARNING, "memory figures are not kept", file=str(self._figures), reason=str(error))
 

@@ -4,9 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import logging
-import os
 import secrets
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +24,7 @@ from voice_stack.core.errors import (
     tell_problem,
 )
 from voice_stack.core.logging import log_event
+from voice_stack.core.system.files import write_whole
 
 KeyScope = Literal["asr", "tts", "admin"]
 """`asr` and `tts`: use that server. `admin`: its status and metrics, loading and unloading models."""
@@ -236,16 +235,8 @@ class KeyFile:
             raise self._explain("cannot be changed", error) from error
 
     def _write(self, keys: Iterable[NamedKey]) -> None:
-        """Whole or not at all, power cuts included; a link goes on pointing to the file."""
-        target = self.path.resolve()
         try:
-            # mkstemp makes the file with mode 0600.
-            descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(_CONTENT.dump_json(_Content(tuple(keys)), indent=1) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(target)
+            write_whole(self.path, _CONTENT.dump_json(_Content(tuple(keys)), indent=1) + b"\n")
         except OSError as error:
             raise self._explain("cannot be written", error) from error
 

@@ -8,7 +8,6 @@ Any number of servers may share SPOOL_DIR: only a folder whose lock nobody has i
 """
 
 import contextlib
-import errno
 import logging
 import os
 import shutil
@@ -24,7 +23,7 @@ from voice_stack.core.errors import StorageFullError
 from voice_stack.core.http.form import SpooledFile
 from voice_stack.core.logging import log_event
 from voice_stack.core.models.files import PARTIAL_SUFFIX, delete_place
-from voice_stack.core.system.files import claim
+from voice_stack.core.system.files import claim, is_full
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +145,6 @@ def _remove_partial_models(model_dir: Path) -> None:
 
 
 _WRITE_BYTES = 2 << 20
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _logger = logging.getLogger(__name__)
 
 
@@ -241,7 +239,7 @@ class Spool:
     def _explain_failure(self, error: OSError) -> StorageFullError:
         # The folder is for the operator; the client learns what went wrong and how far it came.
         _logger.error("upload not stored in %s: %s", self._folder or tempfile.gettempdir(), error.strerror)
-        if error.errno not in _NO_ROOM:
+        if not is_full(error):
             reason = error.strerror or type(error).__name__
             return StorageFullError(f"The server cannot store uploads: {reason}.", code="storage_unavailable")
         return StorageFullError(

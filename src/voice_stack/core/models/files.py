@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from voice_stack.core.errors import ModelLoadError, ModelNotFoundError
+from voice_stack.core.system.files import write_whole
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"  # no name on the hub is longer, and both make the name of a folder
 _HUB_REPO = re.compile(rf"{_PART}/{_PART}")
@@ -241,9 +242,7 @@ def write_manifest(folder: Path, spec: ModelSpec, source: str, digests: Mapping[
     stats = {name: (folder / name).stat() for name in digests}
     files = {name: FileRecord(stats[name].st_size, stats[name].st_mtime_ns, digests[name]) for name in digests}
     manifest = Manifest(spec.name, spec.engine, source, files)
-    fresh = folder / f".{MANIFEST}.new"
-    fresh.write_text(json.dumps(asdict(manifest), indent=1), "utf-8")
-    fresh.replace(folder / MANIFEST)
+    write_whole(folder / MANIFEST, json.dumps(asdict(manifest), indent=1).encode(), mode=0o644)
 
 
 def is_unchanged(folder: Path, name: str, record: FileRecord) -> bool:

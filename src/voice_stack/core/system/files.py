@@ -1,10 +1,12 @@
 """Files: claims that end with a process, nothing but regular files opened, and files written whole or not at all."""
 
 import errno
+import hashlib
 import os
 import stat
 import sys
 import tempfile
+from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
 
@@ -42,6 +44,22 @@ def open_regular(path: Path) -> BufferedReader:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
     return open(descriptor, "rb")  # noqa: PTH123 - of a descriptor, and closed by whoever called
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 of a regular file, lower-case hex; it is read again only when its size or time changed.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    status = path.stat()
+    return _digest(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _digest(path: Path, _size: int, _changed_ns: int) -> str:
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:

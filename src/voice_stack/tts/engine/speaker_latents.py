@@ -4,7 +4,6 @@ import hashlib
 import logging
 import os
 import shutil
-import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -13,10 +12,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from voice_stack.core.logging import log_event
-from voice_stack.core.system.files import open_regular
+from voice_stack.core.system.files import DRAFT_PREFIX, digest_file, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +24,6 @@ UNUSED_DAYS = 30
 """After so long without use a file goes: the voice it belongs to may have been deleted since."""
 PARTIAL_LIFE_S = 3600.0
 """Writing takes a second: what is so old was left by a process that was killed."""
-_PARTIAL = ".new-"
 _IN_MEMORY = 256
 
 
@@ -56,7 +54,6 @@ class LatentStore:
     def __init__(self, folder: Path | None, model_key: str) -> None:
         self._folder, self._model_key = folder, model_key
         self._known: OrderedDict[str, SpeakerLatents] = OrderedDict()
-        self._digests: dict[tuple[Path, int, int], bytes] = {}
         self._remove_unused()
 
     def get(self, recordings: tuple[Path, ...], compute: Callable[[], SpeakerLatents]) -> SpeakerLatents:
@@ -84,19 +81,9 @@ class LatentStore:
         return latents
 
     def _key(self, recordings: tuple[Path, ...]) -> str:
-        parts = [FORMAT.encode(), self._model_key.encode(), *map(self._digest, recordings)]
+        digests = [bytes.fromhex(digest_file(recording)) for recording in recordings]
+        parts = [FORMAT.encode(), self._model_key.encode(), *digests]
         return hashlib.sha256(b"\0".join(parts)).hexdigest()
-
-    def _digest(self, recording: Path) -> bytes:
-        """SHA-256 of a file, read again only when its size or time changed."""
-        stat = recording.stat()
-        known = (recording, stat.st_size, stat.st_mtime_ns)
-        if known not in self._digests:
-            if len(self._digests) > _IN_MEMORY:
-                self._digests.clear()
-            with open_regular(recording) as file:
-                self._digests[known] = hashlib.file_digest(file, "sha256").digest()
-        return self._digests[known]
 
     def _read(self, key: str) -> SpeakerLatents | None:
         file = None if self._folder is None else self._folder / f"{key}.safetensors"
@@ -119,10 +106,7 @@ class LatentStore:
         tensors = {f.name: getattr(latents, f.name).detach().cpu().contiguous() for f in fields(latents)}
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.TemporaryDirectory(dir=self._folder, prefix=_PARTIAL) as partial:
-                part = Path(partial) / "latents"
-                save_file(tensors, part)
-                part.replace(self._folder / f"{key}.safetensors")
+            write_whole(self._folder / f"{key}.safetensors", save(tensors))
         except (SafetensorError, OSError) as error:
             # Speech goes on without: it only costs computing them again after the next start.
             log_event(logger, logging.WARNING, "speaker latents not kept", folder=self._folder, reason=str(error))
@@ -130,15 +114,13 @@ class LatentStore:
     def _remove_unused(self) -> None:
         now = time.time()
         for file in self._folder.iterdir() if self._folder is not None and self._folder.is_dir() else ():
-            is_unfinished = file.name.startswith(_PARTIAL)
+            is_unfinished = file.name.startswith(DRAFT_PREFIX)
             life_s = PARTIAL_LIFE_S if is_unfinished else UNUSED_DAYS * 86_400
             try:
                 if now - file.stat().st_mtime < life_s:
                     continue
-                if is_unfinished:
-                    shutil.rmtree(file)
-                elif file.suffix == ".safetensors":
-                    file.unlink()
+                if is_unfinished or file.suffix == ".safetensors":
+                    shutil.rmtree(file) if file.is_dir() else file.unlink()
             except OSError as error:
                 log_event(logger, logging.WARNING, "old speaker latents stay", file=file, reason=str(error))
 

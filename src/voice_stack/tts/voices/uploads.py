@@ -5,9 +5,7 @@ TTS_VOICE_DIR/.consents/cons_.../recording.flac, consent.toml    a consent
 TTS_VOICE_DIR/.new-..., .gone-...                                work under way; removed at the next start
 """
 
-import errno
 import logging
-import os
 import shutil
 import time
 import uuid
@@ -26,6 +24,7 @@ from voice_stack.core.errors import (
     StorageFullError,
     VoiceStackError,
 )
+from voice_stack.core.system.files import DRAFT_PREFIX, explain_unkept, sync_folder, write_whole
 from voice_stack.core.system.side_process import GivenUpError
 from voice_stack.tts.voices.recordings import (
     SIDECAR_NAME,
@@ -38,9 +37,8 @@ from voice_stack.tts.voices.recordings import (
 )
 from voice_stack.tts.voices.reference import MIN_SPEECH_S, NO_SPEECH_S, Examination, Examine, examine_recording
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _LOCK_TIMEOUT_S = 30.0
-_NEW, _GONE = ".new-", ".gone-"
+_GONE = ".gone-"
 _logger = logging.getLogger(__name__)
 
 
@@ -77,17 +75,16 @@ class UploadStore:
         with self._writing():
             if len(self.ids()) >= self._max_uploads:
                 raise StorageFullError(f"{self._max_uploads} uploads are kept already: TTS_MAX_UPLOADS.")
-            draft = self._folder / f"{_NEW}{upload_id}"
+            draft = self._folder / f"{DRAFT_PREFIX}{upload_id}"
             try:
                 draft.mkdir(mode=0o700)
                 for name, content in {**files, self._record_name: write_record(record)}.items():
-                    _write(draft / name, content)
-                _sync_folder(draft)
+                    write_whole(draft / name, content)
                 draft.rename(self._folder / upload_id)
             except OSError:
                 shutil.rmtree(draft, ignore_errors=True)
                 raise
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         return upload_id
 
     def replace(self, upload_id: str, record: BaseModel) -> None:
@@ -97,16 +94,8 @@ class UploadStore:
             StorageFullError: The disk is full.
             VoiceStackError: The folder cannot be written.
         """
-        path = self._folder / upload_id / self._record_name
-        draft = path.with_name(f"{_NEW}{path.name}")
         with self._writing():
-            try:
-                _write(draft, write_record(record))
-                draft.replace(path)
-            except OSError:
-                draft.unlink(missing_ok=True)
-                raise
-            _sync_folder(path.parent)
+            write_whole(self._folder / upload_id / self._record_name, write_record(record))
 
     def remove(self, upload_id: str) -> bool:
         """Delete an upload; False if there is none any more.
@@ -120,7 +109,7 @@ class UploadStore:
                 (self._folder / upload_id).rename(gone)
             except FileNotFoundError:
                 return False
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
             shutil.rmtree(gone)
         return True
 
@@ -146,7 +135,7 @@ class UploadStore:
             return  # nobody can be told, and nothing depends on it
 
     def _leftovers(self) -> list[Path]:
-        return [path for start in (_NEW, _GONE) for path in self._folder.glob(f"**/{start}*")]
+        return [path for start in (DRAFT_PREFIX, _GONE) for path in self._folder.glob(f"**/{start}*")]
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -155,32 +144,9 @@ class UploadStore:
             with self._lock:
                 yield
         except OSError as error:
-            raise self._explain(error) from error
-
-    def _explain(self, error: OSError) -> VoiceStackError:
-        # The folder is for the operator; the client learns what went wrong.
-        _logger.error("uploads are not kept in %s: %s", self._folder, error)
-        if error.errno in _NO_ROOM:
-            return StorageFullError("The server's disk has no room for this upload (TTS_VOICE_DIR).")
-        reason = error.strerror or type(error).__name__
-        return VoiceStackError(f"The server cannot use its folder for voices (TTS_VOICE_DIR): {reason}.")
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make sure that names in a folder outlive a power cut; only POSIX knows how."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            # The folder is for the operator; the client learns what went wrong.
+            _logger.error("uploads are not kept in %s: %s", self._folder, error)  # noqa: TRY400 - no fault of ours
+            raise explain_unkept(error, "voices", "TTS_VOICE_DIR") from error
 
 
 CONSENTS_DIR = ".consents"
