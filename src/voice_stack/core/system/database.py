@@ -22,7 +22,7 @@ UNREADABLE = ".unreadable"
 # The lock mode spares the shared memory, which other file systems than local ones do not have. What was deleted is
 # gone: its bytes are overwritten, and its room is the disk's again.
 _PRAGMAS = ("locking_mode = EXCLUSIVE", "auto_vacuum = FULL", "journal_mode = WAL", "secure_delete = ON")
-_NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE})
+_READING = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class Database:
             with self._connection:
                 return work(self._connection)
         except sqlite3.Error as error:
-            number = errno.ENOSPC if _code(error) in _NO_ROOM else errno.EIO
+            number = errno.ENOSPC if _is_unwritten(error) else errno.EIO
             raise self._explain(OSError(number, str(error))) from error
         except OSError as error:
             raise self._explain(error) from error
@@ -133,6 +133,12 @@ class Database:
 
 def _ask(connection: sqlite3.Connection, pragma: str) -> str:
     return str(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
+
+
+def _is_unwritten(error: sqlite3.Error) -> bool:
+    """Whether there was no room: for the data, or in whatever else SQLite writes, cuts and makes sure of meanwhile."""
+    code = _code(error)
+    return code == sqlite3.SQLITE_FULL or (code & 0xFF == sqlite3.SQLITE_IOERR and code not in _READING)
 
 
 def _code(error: sqlite3.Error) -> int:
