@@ -37,6 +37,16 @@ def test_times_count_from_the_beginning_of_the_speech() -> None:
     assert sentence.words == (WordTime("Two.", 1.7, 2.0),)
 
 
+def test_a_sentence_says_that_its_words_are_estimated() -> None:
+    words = WordTime("One.", 0.1, 0.4, is_estimated=True), WordTime("Two.", 0.5, 0.9)
+    estimated, known = (find_sentence(notes(sound(word.text, 1, word))[0].content) for word in words)
+    assert estimated is not None
+    assert known is not None
+    assert estimated.describe(with_words=True)["estimated"] is True
+    assert "estimated" not in estimated.describe(with_words=False)
+    assert "estimated" not in known.describe(with_words=True)
+
+
 def test_a_sentence_without_words_lasts_as_long_as_its_sound() -> None:
     sentence = find_sentence(notes(sound("One.", 1), sound("Two.", 0.5))[1].content)
     assert sentence is not None

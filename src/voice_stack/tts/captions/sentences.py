@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import accumulate, pairwise
-from typing import Literal, TypedDict, cast
+from typing import Literal, NotRequired, TypedDict, cast
 
 from voice_stack.tts.engine.base import WordTime
 from voice_stack.tts.request import Sound
@@ -36,7 +36,7 @@ def respell(words: Sequence[WordTime], written: str) -> tuple[WordTime, ...]:
         times += _share(own[own_at:own_start], words[spoken_at:spoken_start])
         own_at, spoken_at = own_start + size, spoken_start + size
         pairs = zip(own[own_start:own_at], words[spoken_start:spoken_at], strict=True)
-        times += [WordTime(text, word.start_s, word.end_s) for text, word in pairs]
+        times += [replace(word, text=text) for text, word in pairs]
     return tuple(times)
 
 
@@ -53,7 +53,7 @@ def _share(own: Sequence[str], words: Sequence[WordTime]) -> Iterator[WordTime]:
     shares = [total / sum(lengths) for total in accumulate(lengths, initial=0)]
     edges_s = [start_s + share * (end_s - start_s) for share in shares]
     for text, (word_start_s, word_end_s) in zip(own, pairwise(edges_s), strict=True):
-        yield WordTime(text, word_start_s, word_end_s)
+        yield WordTime(text, word_start_s, word_end_s, words[0].is_estimated)
 
 
 Granularity = Literal["word", "sentence"]
@@ -75,6 +75,7 @@ class SentenceFields(TypedDict):
     start: float
     end: float
     words: list[WordFields]
+    estimated: NotRequired[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,8 @@ class TimedSentence:
         """As a JSON object."""
         words = [{"word": w.text, "start": round(w.start_s, 3), "end": round(w.end_s, 3)} for w in self.words]
         times: dict[str, object] = {"text": self.text, "start": round(self.start_s, 3), "end": round(self.end_s, 3)}
-        return times | ({"words": words} if with_words else {})
+        estimated = {"estimated": True} if any(word.is_estimated for word in self.words) else {}
+        return times | ({"words": words, **estimated} if with_words else {})
 
     def with_space(self) -> "TimedSentence":
         """The same with the space before its text that its script writes, if it writes one."""
@@ -124,7 +126,8 @@ def find_sentence(note: Mapping[str, object] | None) -> TimedSentence | None:
     if note is None or "sentence" not in note:
         return None
     fields = cast("SentenceFields", note["sentence"])
-    words = tuple(WordTime(word["word"], word["start"], word["end"]) for word in fields["words"])
+    is_estimated = fields.get("estimated", False)
+    words = tuple(WordTime(word["word"], word["start"], word["end"], is_estimated) for word in fields["words"])
     return TimedSentence(fields["text"], fields["start"], fields["end"], words)
 
 
@@ -132,7 +135,7 @@ def _place(sound: Sound, start_s: float, end_s: float) -> TimedSentence:
     # A model's last phoneme may last into the silence that was cut off.
     latest_s = math.inf if sound.goes_on else end_s
     words = tuple(
-        WordTime(word.text, min(start_s + word.start_s, latest_s), min(start_s + word.end_s, latest_s))
+        replace(word, start_s=min(start_s + word.start_s, latest_s), end_s=min(start_s + word.end_s, latest_s))
         for word in sound.words
     )
     if not words:

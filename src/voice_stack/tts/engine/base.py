@@ -47,11 +47,12 @@ class VoiceOptions:
 
 @dataclass(frozen=True, slots=True)
 class WordTime:
-    """A spoken word and when, in seconds from the beginning of the samples it came with."""
+    """A spoken word and when, in seconds from the beginning of the samples it came with; perhaps only about then."""
 
     text: str
     start_s: float
     end_s: float
+    is_estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ that the text asks for.
 
 import threading
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -266,13 +266,15 @@ class Finisher:
     def _align(self) -> tuple[WordTime, ...]:
         words = cut_words(self._delivery.text)
         spans = align_words(words, np.concatenate([np.zeros(0, np.float32), *self._raw]), self._sample_rate)
-        return tuple(self._place(WordTime(word, *span), 0.0) for word, span in zip(words, spans, strict=True))
+        return tuple(
+            self._place(WordTime(word, *span, is_estimated=True), 0.0) for word, span in zip(words, spans, strict=True)
+        )
 
     def _place(self, word: WordTime, before_s: float) -> WordTime:
         """A word's time in the finished clause; `before_s` is the length of what the engine gave before."""
         shift_s = before_s - self._trimmer.cut / self._sample_rate
         start_s, end_s = (max(time_s + shift_s, 0.0) / self._faster for time_s in (word.start_s, word.end_s))
-        return WordTime(word.text, start_s, end_s)
+        return replace(word, start_s=start_s, end_s=end_s)
 
 
 def _missing_speed(part: Spoken, delivery: Delivery) -> float:
