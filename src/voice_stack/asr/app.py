@@ -1,9 +1,5 @@
 """The ASR server: `uvicorn voice_stack.asr.app:app`, or `create_app` with settings of your own."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-
 from fastapi import FastAPI
 
 from voice_stack.asr.api.bazarr import bazarr_paths, create_bazarr_router
@@ -21,7 +17,6 @@ from voice_stack.core.engine.pool import EnginePool
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.http.access import Exemption
 from voice_stack.core.http.app import VERSION, create_server
-from voice_stack.core.http.spool import prepare_folders, release_folder
 from voice_stack.core.models.names import ModelNames
 from voice_stack.core.models.repair import require_models
 from voice_stack.core.system.addresses import ANYBODY, parse_networks
@@ -46,23 +41,6 @@ def create_service(settings: AsrSettings) -> AsrService:
     return AsrService(settings, store, names, pool, desk, SideProcess("probing", PROBING_IDLE_S))
 
 
-def _lifespan(service: AsrService, jobs: BackgroundJobs) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """What happens when the server starts and stops."""
-
-    @asynccontextmanager
-    async def run(app: FastAPI) -> AsyncIterator[None]:
-        settings = service.settings
-        await asyncio.to_thread(prepare_folders, settings.spool_dir, settings.model_dir)
-        if settings.preload:
-            await service.pool.load(engine_specs(settings, settings.model))
-        await jobs.start()
-        yield
-        await app.state.stopping.hand_back()
-        await asyncio.to_thread(release_folder, settings.spool_dir)
-
-    return run
-
-
 def create_app(settings: AsrSettings) -> FastAPI:
     """Build the application; nothing is loaded yet.
 
@@ -76,6 +54,11 @@ def create_app(settings: AsrSettings) -> FastAPI:
     jobs = BackgroundJobs(settings, lambda checked: service.begin(names.resolve(checked.model), checked.request))
     default = engine_specs(settings, settings.model)
     bazarr_jobs = BazarrJobs(service)
+
+    async def start() -> None:
+        if settings.preload:
+            await pool.load(default)
+        await jobs.start()
 
     def status() -> dict[str, object]:
         return {
@@ -95,7 +78,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
             create_models_router(service),
             create_jobs_router(jobs, service.activity),
         ],
-        lifespan=_lifespan(service, jobs),
+        start=start,
         readiness=lambda: pool.explain_unreadiness(
             default[0], is_preloaded=settings.preload, has_substitute=bool(settings.fallback_model)
         ),

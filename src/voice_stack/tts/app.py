@@ -1,14 +1,11 @@
 """The TTS server: `uvicorn voice_stack.tts.app:app`, or `create_app` with settings of your own."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.http.app import create_server
-from voice_stack.core.http.spool import prepare_folders, release_folder
 from voice_stack.tts.api.openai import create_router
 from voice_stack.tts.api.voice_consents import create_consents_router
 from voice_stack.tts.api.voices import create_voices_router
@@ -28,23 +25,18 @@ def create_app(settings: TtsSettings) -> FastAPI:
     pool = service.pool
     default = engine_spec(settings, settings.engine, settings.model)
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(prepare_folders, settings.spool_dir, settings.model_dir)
+    async def start() -> None:
         await asyncio.to_thread(service.uploads.clean)
         await service.cache.clean()
         if settings.preload:
             await pool.load([default])
-        yield
-        await app.state.stopping.hand_back()
-        await asyncio.to_thread(release_folder, settings.spool_dir)
 
     app = create_server(
         settings,
         server="tts",
         title=f"{settings.project_name}: text to speech",
         routers=[create_router(service), create_voices_router(service), create_consents_router(service)],
-        lifespan=lifespan,
+        start=start,
         readiness=lambda: pool.explain_unreadiness(
             default, is_preloaded=settings.preload, has_substitute=bool(settings.fallback_model)
         ),

@@ -3,8 +3,8 @@
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from voice_stack.core.http.form import explain_problem
 from voice_stack.core.http.keys import KeyScope
 from voice_stack.core.http.layers import add_layers
 from voice_stack.core.http.serving import Stopping
+from voice_stack.core.http.spool import prepare_folders, release_folder
 from voice_stack.core.http.status import observation_routes
 from voice_stack.core.settings import CoreSettings
 from voice_stack.core.system.memory import give_memory_back, use_one_heap
@@ -34,24 +35,23 @@ INTERVAL_S = 5.0
 """It takes 0.02 ms where there is nothing to give, 30 to 60 ms for half a gigabyte, in a thread."""
 
 
-def returning_memory(lifespan: Lifespan) -> Lifespan:
-    """A server's lifespan in which free memory goes back to the system every few seconds.
-
-    Args:
-        lifespan: The server's own.
-    """
+def _live(settings: CoreSettings, stopping: Stopping, start: Callable[[], Awaitable[None]]) -> Lifespan:
+    """A server's life: its folders, its start, free memory that goes back to the system every few seconds, its end."""
 
     @asynccontextmanager
-    async def returning(app: FastAPI) -> AsyncIterator[None]:
+    async def live(_app: FastAPI) -> AsyncIterator[None]:
         use_one_heap()
-        task = asyncio.create_task(_give_back_forever())
+        memory = asyncio.create_task(_give_back_forever())
         try:
-            async with lifespan(app):
-                yield
+            await asyncio.to_thread(prepare_folders, settings.spool_dir, settings.model_dir)
+            await start()
+            yield
+            await stopping.hand_back()
+            await asyncio.to_thread(release_folder, settings.spool_dir)
         finally:
-            task.cancel()
+            memory.cancel()
 
-    return returning
+    return live
 
 
 async def _give_back_forever() -> None:
@@ -71,7 +71,7 @@ def create_server(
     server: KeyScope,
     title: str,
     routers: Sequence[APIRouter],
-    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+    start: Callable[[], Awaitable[None]],
     readiness: Callable[[], str | None],
     status: Callable[[], dict[str, object]],
     exemption: Exemption = NO_EXEMPTION,
@@ -84,7 +84,7 @@ def create_server(
         server: `asr` or `tts`.
         title: Title of the API docs.
         routers: Routes under `settings.api_v1_str`.
-        lifespan: What runs from start to stop.
+        start: Awaited before the first request.
         readiness: Why the server cannot work yet; None when it can.
         status: What `GET /status` shows besides name and version.
         exemption: Who needs no key for what, besides health and docs.
@@ -99,7 +99,7 @@ def create_server(
     places = {settings.env_name(name): value for name, value in settings if isinstance(value, Path)}
     name_places({**places, "the packages": Path(sys.prefix), "the temporary folder": Path(tempfile.gettempdir())})
     stopping = Stopping()
-    observed = with_telemetry(returning_memory(lifespan), server, VERSION)
+    observed = with_telemetry(_live(settings, stopping, start), server, VERSION)
     app: FastAPI = FastAPIOffline(title=title, version=VERSION, lifespan=observed, redirect_slashes=False)
     for router in routers:
         app.include_router(router, prefix=settings.api_v1_str, responses=ERROR_RESPONSES)

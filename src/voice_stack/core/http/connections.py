@@ -1,13 +1,12 @@
 """Connections with bounds: on their number, on slow heads of requests, on clients that do not read."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import takewhile
 
-from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from voice_stack.core.errors import OverloadedError, RequestTimeoutError
 from voice_stack.core.http.context import HEALTH_PATHS
@@ -52,7 +51,6 @@ class BoundedProtocol(StrictProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         self._closing = ClosingTransport(transport, self._is_request_open, self.bounds.reader_timeout_s)
         super().connection_made(self._closing)
-        self.app = _SayingClose(self.app, self._is_unread)
         self._await_head()
         if len(self.connections) > self.bounds.max_connections:
             self._make_room()
@@ -82,6 +80,8 @@ class BoundedProtocol(StrictProtocol):
         self.bounds.receiving[self] = None
         self._request_at, self._received = self.loop.time(), 0
         super().on_headers_complete()
+        if self.scope is not None and self.scope["type"] == "http":
+            self.scope["state"]["is_unread"] = partial(self._is_unread, self.scope)
 
     def on_message_complete(self) -> None:
         self.bounds.receiving.pop(self, None)
@@ -90,7 +90,8 @@ class BoundedProtocol(StrictProtocol):
     def on_response_complete(self) -> None:
         self.bounds.receiving.pop(self, None)
         super().on_response_complete()
-        if not self.is_answering and not self.transport.is_closing():
+        # Whoever only has the rest of a refused request thrown away makes room like one that has none.
+        if self._closing.lingers or not (self.is_answering or self.transport.is_closing()):
             self._has_begun_head = False
             self.bounds.waiting[self] = None
 
@@ -116,7 +117,7 @@ class BoundedProtocol(StrictProtocol):
     def _is_request_open(self) -> bool:
         return self._refusal is not None or (self.cycle is not None and self.cycle.more_body)
 
-    def _is_unread(self, scope: Scope) -> bool:
+    def _is_unread(self, scope: object) -> bool:
         """Whether the rest of this request is still to come."""
         return self.cycle is not None and self.cycle.scope is scope and self.cycle.more_body
 
@@ -150,25 +151,6 @@ class BoundedProtocol(StrictProtocol):
             self.app = _OnlyHealth(self.app)
         else:
             other.transport.abort()
-
-
-class _SayingClose:
-    """ASGI middleware of a connection: an answer that comes before the end of its request says that it is the last.
-
-    The rest of a refused request is not worth a connection. A client that is not told would send its next request where
-    nobody reads.
-    """
-
-    def __init__(self, app: ASGIApp, is_unread: Callable[[Scope], bool]) -> None:
-        self.app, self._is_unread = app, is_unread
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def say(message: Message) -> None:
-            if message["type"] == "http.response.start" and self._is_unread(scope):
-                MutableHeaders(scope=message)["connection"] = "close"
-            await send(message)
-
-        await self.app(scope, receive, say)
 
 
 class _OnlyHealth:

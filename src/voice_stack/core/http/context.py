@@ -45,7 +45,7 @@ def add_log_fields(request: Request, **fields: object) -> None:
 
 
 class RequestContext:
-    """ASGI middleware: request id on the way in and out, one log line, failures to the log and to the client.
+    """ASGI middleware: request id, one log line, failures to the log and to the client.
 
     A stream that fails after its first byte is broken off, so that no client takes the part for the whole.
     """
@@ -60,6 +60,7 @@ class RequestContext:
             return
         request_id = _choose_request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
+        note_answer_headers(scope, {"x-request-id": request_id})
         token = request_id_var.set(request_id)
         try:
             if scope["type"] == "http":
@@ -112,7 +113,6 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            MutableHeaders(scope=message)["x-request-id"] = self.scope["state"]["request_id"]
         elif message["type"] == "http.response.body":
             self.bytes_out += len(message.get("body", b""))
             self.complete = not message.get("more_body", False)
@@ -170,23 +170,6 @@ def note_answer_headers(scope: Scope, headers: Mapping[str, str]) -> None:
     scope.setdefault("state", {}).setdefault(_KEY, {}).update(headers)
 
 
-class AnswerHeaders:
-    """ASGI middleware that puts them in."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification."""
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(scope.get("state", {}).get(_KEY, {}))
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
-
-
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 """Whatever an answer of the API holds, a browser that shows it runs and loads nothing."""
 
@@ -198,16 +181,21 @@ DOCS_POLICY = (
 """The docs pages start by a script and styles inside them; they show nothing that a request brought."""
 
 
-class ResponseHeaders:
-    """ASGI middleware: security headers on every answer, errors too; what a route has set stays.
+class OutgoingHead:
+    """ASGI middleware, the outermost: all headers that do not depend on the route; what a route has set stays.
+
+    Security headers, those that were noted on the way, and `Connection: close` on the last answer of
+    a connection: whoever is connected to a server that stops must find another one, and the rest of a request that was
+    refused is not worth a connection; a client that is not told would send its next one where nobody reads.
 
     Args:
         app: The application behind.
         has_origins: Web pages of other origins may use the answers.
+        is_stopping: Whether the server stops.
     """
 
-    def __init__(self, app: ASGIApp, *, has_origins: bool) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, *, has_origins: bool, is_stopping: Callable[[], bool] = bool) -> None:
+        self.app, self.is_stopping = app, is_stopping
         self.headers = {
             "x-content-type-options": "nosniff",
             "x-frame-options": "DENY",
@@ -217,19 +205,20 @@ class ResponseHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; see the ASGI specification."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        path = scope["path"]
+        path = scope.get("path", "")
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._add(path, MutableHeaders(scope=message))
+                self._add(path, scope, MutableHeaders(scope=message))
             await send(message)
 
-        await self.app(scope, receive, send_with_headers)
+        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
-    def _add(self, path: str, headers: MutableHeaders) -> None:
+    def _add(self, path: str, scope: Scope, headers: MutableHeaders) -> None:
+        state = scope.get("state", {})
+        headers.update(state.get(_KEY, {}))
+        if self.is_stopping() or state.get("is_unread", bool)():
+            headers["connection"] = "close"
         for name, value in self.headers.items():
             headers.setdefault(name, value)
         headers.setdefault("content-security-policy", DOCS_POLICY if is_docs(path) else API_POLICY)

@@ -21,9 +21,8 @@ from voice_stack.core.http.context import (
     DOCS_ASSETS,
     DOCS_PATHS,
     HEALTH_PATHS,
-    AnswerHeaders,
+    OutgoingHead,
     RequestContext,
-    ResponseHeaders,
 )
 from voice_stack.core.http.keys import KeyFile, KeyRing, KeyScope
 from voice_stack.core.http.limits import Allowance, RequestLimits, RequestTime, UploadTimes
@@ -190,7 +189,6 @@ def add_limit_layers(
     default = Allowance(settings.requests_per_minute_per_client, settings.requests_at_once_per_client)
     app.add_middleware(RequestLimits, default=default, is_limited=is_limited)
     app.add_middleware(StopGate, stopping=stopping)
-    app.add_middleware(AnswerHeaders)
 
 
 EXPOSED_HEADERS = (
@@ -250,7 +248,7 @@ def add_layers(
     )
     app.add_middleware(RequestContext)
     app.add_middleware(RequestTelemetry)
-    app.add_middleware(ResponseHeaders, has_origins=bool(settings.cors_origins))
+    app.add_middleware(OutgoingHead, has_origins=bool(settings.cors_origins), is_stopping=lambda: stopping.is_announced)
     if settings.root_path:
         app.add_middleware(RootPathTaker, root_path=settings.root_path)
     if settings.trusted_proxies:

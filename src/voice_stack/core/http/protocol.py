@@ -19,8 +19,9 @@ from voice_stack.core.errors import (
 )
 from voice_stack.core.logging import log_event
 
-LINGER_S = 10.0
-LINGER_BYTES = 16 * 1024 * 1024
+LINGER_S = 30.0
+LINGER_BYTES = 1 << 30
+"""Many clients read nothing before they have sent everything: enough for the largest upload that is usual."""
 
 
 class ClosingTransport(asyncio.Transport):

@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from voice_stack.core.errors import ShuttingDownError
 from voice_stack.core.http.connections import ConnectionBounds, bounded_by
@@ -102,20 +101,11 @@ class StopGate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; see the ASGI specification."""
-
-        async def send_closing(message: Message) -> None:
-            # Whoever is connected now must find another server for the next request.
-            if message["type"] == "http.response.start" and self.stopping.is_announced:
-                MutableHeaders(scope=message)["connection"] = "close"
-            await send(message)
-
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-        elif self.stopping.refuses_work and scope["method"] == "POST":
+        if scope["type"] == "http" and self.stopping.refuses_work and scope["method"] == "POST":
             error = ShuttingDownError(REASON)
-            await answer_error(error, scope)(scope, receive, send_closing)
+            await answer_error(error, scope)(scope, receive, send)
         else:
-            await self.app(scope, receive, send_closing)
+            await self.app(scope, receive, send)
 
 
 WANTED_FILES = 65_536

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
-from voice_stack.core.errors import InvalidRequestError, PayloadTooLargeError, StorageFullError
+from voice_stack.core.errors import InvalidRequestError, PayloadTooLargeError
 from voice_stack.core.http.form import Form, SpooledFile
 from voice_stack.core.http.json_text import SoundReader, read_json
 from voice_stack.core.http.multipart import FormReader, OnFile
@@ -18,8 +18,6 @@ __all__ = ["Form", "SpooledFile", "receive_file", "receive_form", "receive_json"
 
 _FEW_BYTES = 4 << 10
 _AT_ONCE_BYTES = 64 << 10
-_DRAIN_FACTOR = 4
-_DRAIN_TIMEOUT_S = 30.0
 
 
 @asynccontextmanager
@@ -43,11 +41,10 @@ async def receive_form(
     """
     spool = Spool(spool_dir)
     try:
-        async with _draining(request, max_bytes) as chunks:
-            reader = FormReader(_boundary(request, file_field), file_field, spool, on_file)
-            await _fill(spool, reader.parse, chunks)
-            reader.finish()
-            await asyncio.to_thread(spool.finish)
+        reader = FormReader(_boundary(request, file_field), file_field, spool, on_file)
+        await _fill(spool, reader.parse, _count(request, max_bytes))
+        reader.finish()
+        await asyncio.to_thread(spool.finish)
         yield reader.form()
     finally:
         # No await here: a cancelled request would leave the file behind.
@@ -66,9 +63,8 @@ async def receive_file(request: Request, *, max_bytes: int, spool_dir: Path | No
     spool = Spool(spool_dir)
     spool.begin()
     try:
-        async with _draining(request, max_bytes) as chunks:
-            await _fill(spool, spool.add, chunks)
-            await asyncio.to_thread(spool.finish)
+        await _fill(spool, spool.add, _count(request, max_bytes))
+        await asyncio.to_thread(spool.finish)
         yield Form({}, spool.file("upload", request.headers.get("content-type", "")))
     finally:
         spool.close()
@@ -97,27 +93,27 @@ async def receive_json_sound(
     """
     spool = Spool(spool_dir)
     try:
-        async with _draining(request, max_bytes) as chunks:
-            reader = SoundReader(path, spool)
-            # Many marks, one by one, would hold up everybody else.
-            await _fill(spool, reader.parse, chunks, in_thread=True)
-            body = await _read_json(bytes(reader.rest))
-            await asyncio.to_thread(spool.finish)
+        reader = SoundReader(path, spool)
+        # Many marks, one by one, would hold up everybody else.
+        await _fill(spool, reader.parse, _count(request, max_bytes), in_thread=True)
+        body = await _read_json(bytes(reader.rest))
+        await asyncio.to_thread(spool.finish)
         yield body, None if reader.media_type is None else spool.file("upload", reader.media_type)
     finally:
         spool.close()
 
 
 async def _fill(
-    spool: Spool, take: Callable[[bytes], None], chunks: AsyncIterator[bytes], *, in_thread: bool = False
+    spool: Spool, take: Callable[[bytes], None], chunks: AsyncGenerator[bytes, None], *, in_thread: bool = False
 ) -> None:
-    async for chunk in chunks:
-        if in_thread and len(chunk) > _FEW_BYTES:
-            await asyncio.to_thread(take, chunk)
-        else:
-            take(chunk)
-        if spool.is_write_due:
-            await asyncio.to_thread(spool.write)
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            if in_thread and len(chunk) > _FEW_BYTES:
+                await asyncio.to_thread(take, chunk)
+            else:
+                take(chunk)
+            if spool.is_write_due:
+                await asyncio.to_thread(spool.write)
 
 
 async def receive_json(request: Request, *, max_bytes: int) -> object:
@@ -128,8 +124,7 @@ async def receive_json(request: Request, *, max_bytes: int) -> object:
         InvalidRequestError: It is not JSON in UTF-8, or nested deeper than 32 levels.
         ClientDisconnect: The client went away before the end.
     """
-    async with _draining(request, max_bytes) as chunks:
-        return await _read_json(b"".join([chunk async for chunk in chunks]))
+    return await _read_json(b"".join([chunk async for chunk in _count(request, max_bytes)]))
 
 
 async def _read_json(body: bytes) -> object:
@@ -155,54 +150,19 @@ def _boundary(request: Request, file_field: str) -> bytes:
     return options[b"boundary"]
 
 
-@asynccontextmanager
-async def _draining(request: Request, max_bytes: int) -> AsyncIterator[AsyncGenerator[bytes, None]]:
-    """The chunks of a body, counted.
-
-    Many clients read nothing before they have sent everything; if the server answers a refusal and closes, they see a
-    reset instead of the reason. So the rest is read and thrown away, within bounds, before the refusal goes out.
-    """
-    stream = request.stream()
-    chunks = _count(request, stream, max_bytes)
-    try:
-        yield chunks
-    except (InvalidRequestError, StorageFullError):
-        await chunks.aclose()
-        if not _waits_for_continue(request):
-            await _drain(stream, _DRAIN_FACTOR * max_bytes)
-        raise
-    finally:
-        await stream.aclose()
-
-
-async def _count(request: Request, stream: AsyncGenerator[bytes, None], max_bytes: int) -> AsyncGenerator[bytes, None]:
+async def _count(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    """The chunks of a body, as long as they are not too many; the rest of one that is refused is left to the wire."""
     announced = request.headers.get("content-length", "")
     _check_size(int(announced) if announced.isdecimal() else 0, max_bytes)
     size = 0
-    async for chunk in stream:
-        size += len(chunk)
-        _check_size(size, max_bytes)
-        if chunk:
-            yield chunk
+    async with aclosing(request.stream()) as stream:
+        async for chunk in stream:
+            size += len(chunk)
+            _check_size(size, max_bytes)
+            if chunk:
+                yield chunk
 
 
 def _check_size(size: int, max_bytes: int) -> None:
     if size > max_bytes:
         raise PayloadTooLargeError(f"Maximum content size limit ({max_bytes}) exceeded ({size} bytes read)")
-
-
-def _waits_for_continue(request: Request) -> bool:
-    """The client sends its body only when told to (curl does so for large ones), so there is nothing to drain."""
-    announced = request.headers.get("content-length")
-    return announced is not None and request.headers.get("expect", "").lower() == "100-continue"
-
-
-async def _drain(stream: AsyncGenerator[bytes, None], max_bytes: int) -> None:
-    try:
-        async with asyncio.timeout(_DRAIN_TIMEOUT_S):
-            async for chunk in stream:
-                max_bytes -= len(chunk)
-                if max_bytes < 0:
-                    return
-    except TimeoutError:
-        return

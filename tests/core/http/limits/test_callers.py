@@ -14,7 +14,7 @@ from core.http.limits.conftest import FAKE_ASR, StartServer
 from core.http.server.site import serving
 from e2e.sound import tone
 from running_server import RunningServer, wait_until
-from voice_stack.core.http.context import AnswerHeaders
+from voice_stack.core.http.context import OutgoingHead
 from voice_stack.core.http.keys import KeyFile, make_key
 from voice_stack.core.http.limits import Allowance, Callers, RequestLimits, TokenBucket, name_client, tell_duration
 
@@ -37,7 +37,7 @@ def _client(default: Allowance, key: Key | None, address: str = "192.0.2.1") -> 
 def _client_of(limits: ASGIApp, key: Key | None, address: str) -> httpx2.AsyncClient:
     async def known(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"] = {"api_key": key} if key else {}
-        await AnswerHeaders(limits)(scope, receive, send)
+        await OutgoingHead(limits, has_origins=False)(scope, receive, send)
 
     transport = httpx2.ASGITransport(app=known, client=(address, 1))
     return httpx2.AsyncClient(transport=transport, base_url="http://x")

@@ -7,18 +7,19 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from running_server import list_uploads
 from voice_stack.core.errors import ModelLoadError, ModelNotFoundError, ShuttingDownError
 from voice_stack.core.http.app import create_server
+from voice_stack.core.http.connections import ConnectionBounds, bounded_by
 from voice_stack.core.http.context import add_log_fields
 from voice_stack.core.http.streaming import finish_unless_disconnected
 from voice_stack.core.http.uploads import receive_form, receive_json
@@ -123,9 +124,8 @@ def routes(site: Site) -> APIRouter:  # noqa: C901 - a list of small endpoints
     return router
 
 
-@asynccontextmanager
-async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    yield
+async def start() -> None:
+    """Nothing has to be made ready."""
 
 
 @contextmanager
@@ -137,11 +137,20 @@ def serving(spool_dir: Path, **settings: object) -> Iterator[Site]:
         server="asr",
         title="Test",
         routers=[routes(site)],
-        lifespan=lifespan,
+        start=start,
         readiness=lambda: site.reason,
         status=lambda: {"jobs": 3},
     )
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, proxy_headers=False))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http=bounded_by(ConnectionBounds(1000, 30.0, 30.0)),
+            port=0,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+        )
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     wait_until(lambda: server.started)
