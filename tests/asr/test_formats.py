@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_stack.asr.rendering.formats import TRANSCRIPT_FORMATS, RenderOptions, render, require_transcript_format
-from voice_stack.asr.rendering.objects import delta_event, done_event, encode_sse
+from voice_stack.asr.rendering.objects import delta_event, done_event
 from voice_stack.asr.transcript import Segment, TokenLogprob, Transcript, Word, iterate_deltas
 from voice_stack.core.errors import UnsupportedValueError
+from voice_stack.core.http.streaming import encode_sse
 from voice_stack.utils.cues.cue import DEFAULT_LINE_WIDTH
 
 NOTHING = RenderOptions()

@@ -9,6 +9,7 @@ from e2e.test_spanish import transcribe
 from kokoro_speech import say, to_wav
 from running_server import RunningServer
 from voice_stack.tts.engine.kokoro import KokoroEngine
+from voice_stack.utils.text import normalise
 from voice_stack.utils.text.pipeline import clauses
 
 JAPANESE = "明日の朝、母と一緒に市場で新しい野菜を買います。"
@@ -58,7 +59,7 @@ def test_numbers_are_heard_as_they_were_written(
     asr_server: RunningServer, kokoro: KokoroEngine, voice: str, written: str, digits: tuple[str, ...]
 ) -> None:
     language = {"j": "ja", "z": "zh"}[voice[0]]
-    (clause,) = clauses(written, language)
+    (clause,) = clauses(normalise(written), language)
     sound = to_wav(say(kokoro, clause.text, voice, language).samples)
     heard = str(transcribe(asr_server, sound, language=language, prompt=PROMPTS[language])["text"])
     assert all(number in heard.replace(",", "") for number in digits), heard

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from voice_stack.core.jobs import Again, Job, Output, RunResult, Unit, UnitDone, Urgency
-from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
+from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
 from voice_stack.tts.models import CAPABILITIES
 from voice_stack.tts.request import Passage, SpeechRequest
 from voice_stack.tts.workload import TtsWorkload
@@ -35,7 +35,7 @@ def open_workload(engine: str) -> TtsWorkload:
 
 
 def request(*, is_awaited: bool = True) -> SpeechRequest:
-    return SpeechRequest((Passage(SENTENCE, EngineVoice(), "en", ("en",), 1.0),), is_awaited=is_awaited)
+    return SpeechRequest((Passage(SENTENCE, VoiceOptions(language="en"), ("en",)),), is_awaited=is_awaited)
 
 
 def cut(workload: TtsWorkload, name: str, *, is_awaited: bool = True) -> list[Unit]:

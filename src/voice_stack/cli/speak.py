@@ -59,24 +59,22 @@ async def speak_by_itself(settings: "TtsSettings", wanted: Wanted) -> AsyncGener
     """
     from voice_stack.tts.schemas import check_speech
     from voice_stack.tts.service import create_service
-    from voice_stack.tts.turns import speech_key
 
     service = create_service(settings)
     try:
         body = check_speech(_json_body(wanted), max_chars=settings.max_input_chars)
         plan = await service.plan(body)
-        key = speech_key(plan, body.response_format) if service.cache.is_on else None
-        opened = await service.cache.open(key, lambda: service.begin(body, plan), is_patient=False)
+        speech = await service.begin(body, plan, await service.key(body, plan))
         try:
-            async for piece in opened.reader.pieces():
+            async for piece in speech.reader.pieces():
                 characters = (piece.note or {}).get("characters")
                 yield SpeechChunk(piece.audio, characters if isinstance(characters, int) else None)
-            facts = opened.reader.facts
+            facts = speech.reader.facts
             assert facts is not None
             head = FileHead(facts.exact_head.replaces, facts.exact_head.data)
             yield SpeechChunk(b"", head=head, duration_s=facts.audio_s)
         finally:
-            opened.reader.close()
+            speech.close()
     finally:
         await service.cache.close()
         await service.pool.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_stack.tts.engine.base import EngineVoice, WordTime
+from voice_stack.tts.engine.base import VoiceOptions, WordTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,23 +15,19 @@ class Passage:
     """A stretch of text in one voice.
 
     Attributes:
-        text: As the client wrote it.
-        voice: Who speaks.
-        language: Code of its language, with a region where that is known (`en-GB`); empty if not known.
+        text: As the client wrote it, normalised; marks of pauses are left in it.
+        options: Who speaks and how; the language has a region where that is known (`en-GB`), and any speed will do.
         languages: Codes of all languages the voice speaks: a sentence may be in another one than the passage.
-        speed: 1 is the voice's own pace, 2 twice as fast.
     """
 
     text: str
-    voice: EngineVoice
-    language: str = ""
+    options: VoiceOptions
     languages: tuple[str, ...] = ()
-    speed: float = 1.0
 
     @property
     def language_code(self) -> str:
         """Of its language, without the region."""
-        return self.language.partition("-")[0]
+        return self.options.language.partition("-")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +102,7 @@ def text_s(text: str, speed: float) -> float:
 
 def speech_s(request: SpeechRequest) -> float:
     """Seconds of speech that a request comes to."""
-    return sum(text_s(passage.text, passage.speed) for passage in request.passages)
+    return sum(text_s(passage.text, passage.options.speed) for passage in request.passages)
 
 
 def awaited_s(requests: Sequence[SpeechRequest]) -> float:

@@ -29,6 +29,11 @@ class SpeechBody(BaseModel):
         None, description="Times of words (true, `word`) or of sentences: events with `sse`, else see `x-captions`."
     )
 
+    @property
+    def is_heard_early(self) -> bool:
+        """Whether somebody listens while it is spoken; else it is only wanted whole."""
+        return self.stream or self.stream_format == "sse"
+
     @field_validator("voice", mode="before")
     @classmethod
     def _unwrap_id(cls, value: object) -> object:

@@ -1,13 +1,15 @@
 """What the TTS server's routes work with: from a checked request to jobs in the engines of its voices."""
 
 import asyncio
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import Literal
 
-from voice_stack.core.engine.admission import AdmissionDesk, Ticket
+from voice_stack.core.engine.admission import AdmissionDesk
 from voice_stack.core.engine.memory import open_budget
 from voice_stack.core.engine.pool import EnginePool
 from voice_stack.core.engine.process import EngineSpec
@@ -18,15 +20,17 @@ from voice_stack.core.models.names import ModelNames
 from voice_stack.core.models.repair import require_models
 from voice_stack.core.models.store import ModelStore
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
-from voice_stack.tts.cache.speech_cache import SpeechCache, SpeechStore, default_cache_dir
-from voice_stack.tts.captions.store import CaptionStore
+from voice_stack.tts.cache.recording import SpeechReader
+from voice_stack.tts.cache.speech_cache import Outcome, SpeechCache, SpeechStore, default_cache_dir
+from voice_stack.tts.captions.store import Captions, CaptionStore
+from voice_stack.tts.engine.base import VoiceOptions
 from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
 from voice_stack.tts.models import CAPABILITIES, DEFAULT_MODEL_NAMES, check_licence
 from voice_stack.tts.request import Passage, SpeechRequest, awaited_s
 from voice_stack.tts.schemas import SpeechBody
 from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.speech import Speech
-from voice_stack.tts.turns import Turn, Turns
+from voice_stack.tts.turns import Turn, Turns, speech_key
 from voice_stack.tts.voices.reference import Examination, encode_preview, examine_recording
 from voice_stack.tts.voices.shelf import Shelf
 from voice_stack.tts.voices.sources import ClonedVoices, FallbackVoices, open_library, refuse_language, require_readable
@@ -35,7 +39,7 @@ from voice_stack.tts.voices.voice import Voice, VoiceLibrary
 from voice_stack.utils.audio.encode import require_format
 from voice_stack.utils.language import find_region, require_language
 from voice_stack.utils.language_detection import MIN_PROBABILITY, detect_text_language
-from voice_stack.utils.text import is_speakable, normalise
+from voice_stack.utils.text import normalise
 from voice_stack.utils.text.script import ScriptPart, can_be_japanese, parse_script
 
 EXAMINATION_S, RECORDINGS_IDLE_S = 30.0, 30.0
@@ -50,6 +54,38 @@ class ModelChoice:
 
     engine: str | None = None
     model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BegunSpeech:
+    """A speech for one request; close it when nobody listens any more.
+
+    Attributes:
+        body: The request.
+        reader: Gives the speech.
+        outcome: Where it comes from: the cache, an engine, an equal request that is under way; `off` without cache.
+        captions: If they were asked for.
+        made: The speech in the engines, once they have it; none if it comes from elsewhere.
+    """
+
+    body: SpeechBody
+    reader: SpeechReader
+    outcome: Outcome | Literal["off"]
+    captions: Captions | None
+    made: Sequence[Speech]
+
+    def close(self) -> None:
+        """Leave; harmless when done before."""
+        self.reader.close()
+        if self.captions is not None:
+            self.captions.end()
+
+    def log_fields(self) -> dict[str, object]:
+        """What the request's log line says."""
+        body, facts = self.body, self.reader.facts
+        fields: dict[str, object] = {"model": body.model, "voice": body.voice, "chars": len(body.input)}
+        fields |= {"audio_s": round(facts.audio_s, 2)} if facts is not None else {}
+        return fields | (self.made[0].log_fields() if self.made else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +105,49 @@ class TtsService:
     recording_process: SideProcess
     language_process: SideProcess
 
-    async def begin(self, body: SpeechBody, plan: Sequence[Turn], ticket: Ticket | None = None) -> Speech:
-        """Submit what was planned.
+    async def begin(
+        self,
+        body: SpeechBody,
+        plan: Sequence[Turn],
+        key: str | None = None,
+        *,
+        is_fresh: bool = False,
+        tell: Callable[[Mapping[str, str]], None] | None = None,
+    ) -> BegunSpeech:
+        """The speech that was planned, from the cache if it is there, else as it is made.
 
         Args:
             body: The request.
             plan: As `plan` made it.
-            ticket: That of the request; None: it is taken however full the queue is.
+            key: As `key` gave it; None: the speech is neither shared nor kept.
+            is_fresh: Make it anew, and keep that in place of what is there.
+            tell: Takes headers that tell of the queue; None: the work is taken however full that is.
 
         Raises:
-            QueueFullError: It would have to wait too long.
-            VoiceStackError: The server is stopping.
+            ShuttingDownError: The server is stopping.
         """
-        if ticket:
-            ticket.admit(awaited_s([turn.request for turn in plan]), [plan[0].engine])
-        turns = Turns(self.pool, plan, request_id_var.get() or "")
-        await turns.start()
-        if ticket:
-            ticket.close()
-        return Speech(body.input, body.response_format, turns)
+        made: list[Speech] = []
+
+        async def make() -> Speech:
+            with ExitStack() as arriving:
+                if tell is not None:
+                    ticket = arriving.enter_context(self.desk.open(tell))
+                    ticket.admit(awaited_s([turn.request for turn in plan]), [plan[0].engine])
+                turns = Turns(self.pool, plan, request_id_var.get() or "")
+                await turns.start()
+            made.append(Speech(body.input, body.response_format, turns))
+            return made[0]
+
+        opened = await self.cache.open(key, make, is_patient=not body.is_heard_early, is_fresh=is_fresh)
+        captions = None
+        if body.timestamps:
+            language = plan[0].request.passages[0].language_code
+            captions = self.captions.open(opened.reader.notes, language, body.timestamps)
+        return BegunSpeech(body, opened.reader, opened.outcome if key else "off", captions, made)
+
+    async def key(self, body: SpeechBody, plan: Sequence[Turn]) -> str | None:
+        """What a planned speech is kept under; None where nothing is kept."""
+        return await asyncio.to_thread(speech_key, plan, body.response_format) if self.cache.is_on else None
 
     async def plan(self, body: SpeechBody) -> list[Turn]:
         """Who speaks what of a checked request, in order; neighbours on one engine are one turn.
@@ -104,10 +164,12 @@ class TtsService:
         if not parts:
             raise InvalidRequestError(f"input={body.input[:80]!r}: there is nothing to speak in it", param="input")
         said = [await self._cast(part, body, choice) for part in parts]
-        is_awaited = body.stream or body.stream_format == "sse"
         spoken = [(engine, tuple(passage for _, passage in part)) for engine, part in groupby(said, key=itemgetter(0))]
         requests = [
-            (engine, SpeechRequest(passages, goes_on=index < len(spoken), is_awaited=is_awaited and index == 1))
+            (
+                engine,
+                SpeechRequest(passages, goes_on=index < len(spoken), is_awaited=body.is_heard_early and index == 1),
+            )
             for index, (engine, passages) in enumerate(spoken, start=1)
         ]
         others = FallbackVoices(self.settings, self.store, self.voices)
@@ -126,7 +188,7 @@ class TtsService:
         await asyncio.to_thread(require_readable, part.text, voice, self.voices, self._detect)
         spoken = language if language in voice.languages else next(iter(voice.languages), language)
         tag = _add_region(spoken, body.language, voice) if spoken else ""
-        passage = Passage(part.text, voice.engine_voice, tag, voice.languages, body.speed)
+        passage = Passage(part.text, VoiceOptions(voice.engine_voice, tag, body.speed), voice.languages)
         return engine_spec(self.settings, voice.engine, _model_of(voice, choice)), passage
 
     def _detect(self, text: str, among: Collection[str], min_probability: float = MIN_PROBABILITY) -> str | None:
@@ -196,8 +258,9 @@ def _add_region(language: str, named: str | None, voice: Voice) -> str:
 
 
 def _read_parts(text: str) -> list[ScriptPart]:
-    """The parts of a text that can be spoken; it looks at every character, so not on the event loop."""
-    return [part for part in parse_script(text) if part.is_speakable and is_speakable(normalise(part.text))]
+    """The parts of a text that can be spoken, normalised; it looks at every character, so not on the event loop."""
+    parts = (replace(part, text=normalise(part.text)) for part in parse_script(text))
+    return [part for part in parts if part.is_speakable]
 
 
 def _model_of(voice: Voice, choice: ModelChoice) -> str:

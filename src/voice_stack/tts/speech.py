@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 
 import anyio
 
-from voice_stack.tts.cache.entry import Piece, SpeechFacts
+from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece
 from voice_stack.tts.captions.sentences import describe_sound
 from voice_stack.tts.request import Sound
 from voice_stack.tts.turns import Turns
@@ -61,7 +61,7 @@ class Speech:
         self._exact_head = ExactHead()
         self._is_finished = False
 
-    async def pieces(self) -> AsyncGenerator[Piece, None]:
+    async def pieces(self) -> AsyncGenerator[SpeechPiece, None]:
         """The speech encoded, as it is spoken; in threads, because a long clause takes tens of milliseconds.
 
         Raises:
@@ -78,14 +78,14 @@ class Speech:
                     # The listener hears the beginning while the codec still works on the rest of the clause.
                     head = int(HEAD_S * first.sample_rate)
                     heading = describe_sound(first, 0.0)
-                    yield Piece(await run_to_end(encoder.push, first.samples[:head]), heading=heading)
+                    yield SpeechPiece(await run_to_end(encoder.push, first.samples[:head]), heading=heading)
                     yield await self._encode(encoder, first, head)
                 else:
                     yield await self._encode(encoder, first)
                 async for sound in sounds:
                     yield await self._encode(encoder, sound)
                 if not self._is_finished:
-                    yield Piece(await self._finish(encoder), is_last=True)
+                    yield SpeechPiece(await self._finish(encoder), is_last=True)
         finally:
             (await opening).close()
 
@@ -108,7 +108,7 @@ class Speech:
         fields: dict[str, object] = {"queue_s": round(self._turns.queue_wait_s, 3)}
         return fields | ({"rtf": round(run_s / self._audio_s, 3)} if self._audio_s else {})
 
-    async def _encode(self, encoder: Encoder, sound: Sound, start: int = 0) -> Piece:
+    async def _encode(self, encoder: Encoder, sound: Sound, start: int = 0) -> SpeechPiece:
         heading = None if start else describe_sound(sound, self._audio_s)
         audio = await run_to_end(encoder.push, sound.samples[start:])
         if sound.is_last:
@@ -116,7 +116,7 @@ class Speech:
         self._audio_s += sound.samples.size / sound.sample_rate
         # A blank stood between this clause and the one before it.
         self._characters = min(self._characters + len(sound.text) + bool(sound.text), len(self._text))
-        return Piece(audio, {"characters": self._characters}, heading, is_last=sound.is_last)
+        return SpeechPiece(audio, {"characters": self._characters}, heading, is_last=sound.is_last)
 
     async def _finish(self, encoder: Encoder) -> bytes:
         audio = await run_to_end(encoder.finish)

@@ -154,13 +154,13 @@ class TtsWorkload(Workload):
         hurries = request.is_awaited
         for passage, ends_request in _mark_last(request.passages):
             slowest, fastest = self._capabilities.speed_range
-            engine_speed = min(max(passage.speed, slowest), fastest)
+            engine_speed = min(max(passage.options.speed, slowest), fastest)
             for clause, is_last in _mark_last(self._clauses(passage, hurries=hurries)):
                 # Another voice begins after it: a pause as between two sentences, or the one that is marked there.
                 goes_on = is_last and (request.goes_on or not ends_request)
                 pause_s = clause.pause_s or SENTENCE_PAUSE_S if goes_on else clause.pause_s
-                options = VoiceOptions(passage.voice, clause.language, engine_speed)
-                yield _Line(replace(clause, pause_s=pause_s), options, passage.speed)
+                options = replace(passage.options, language=clause.language, speed=engine_speed)
+                yield _Line(replace(clause, pause_s=pause_s), options, passage.options.speed)
             hurries = False
 
     def _clauses(self, passage: Passage, *, hurries: bool) -> Iterator[Clause]:
@@ -172,7 +172,7 @@ class TtsWorkload(Workload):
             can.max_chars, CROWD_MAX_CHARS if is_crowded else first_max_chars, can.language_max_chars, is_crowded
         )
         rules = self._pronunciations.current()
-        return clauses(passage.text, passage.language, languages=passage.languages, rules=rules, limits=limits)
+        return clauses(passage.text, passage.options.language, languages=passage.languages, rules=rules, limits=limits)
 
     def _count_silent(self) -> int:
         """Jobs of which nothing has been heard yet."""

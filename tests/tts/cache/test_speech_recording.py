@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from voice_stack.core.errors import EngineError
-from voice_stack.tts.cache.entry import Piece, SpeechFacts
+from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece
 from voice_stack.tts.cache.recording import BLOCK_BYTES, LEAD_BYTES
 from voice_stack.tts.cache.speech_cache import OpenSpeech, SpeechCache, SpeechStore
 
@@ -29,12 +29,12 @@ class Numbers:
     async def begin(self) -> "Numbers":
         return self
 
-    async def pieces(self) -> AsyncGenerator[Piece, None]:
+    async def pieces(self) -> AsyncGenerator[SpeechPiece, None]:
         for index in range(COUNT):
             if index == self._fails_at:
                 raise EngineError("the engine has had enough")
             self.made += 1
-            yield Piece(bytes([index]) * PIECE_BYTES, {"piece": index}, is_last=index == COUNT - 1)
+            yield SpeechPiece(bytes([index]) * PIECE_BYTES, {"piece": index}, is_last=index == COUNT - 1)
             await asyncio.sleep(0)
 
     def facts(self) -> SpeechFacts:

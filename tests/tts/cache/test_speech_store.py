@@ -11,7 +11,7 @@ import pytest
 from voice_stack.tts.api.openai import CacheUse, cache_use
 from voice_stack.tts.cache.entry import EntryData, Note, SpeechFacts
 from voice_stack.tts.cache.speech_cache import SpeechStore
-from voice_stack.tts.engine.base import EngineVoice
+from voice_stack.tts.engine.base import EngineVoice, VoiceOptions
 from voice_stack.tts.engine_factory import engine_spec
 from voice_stack.tts.request import Passage, SpeechRequest
 from voice_stack.tts.settings import TtsSettings
@@ -155,7 +155,7 @@ def test_a_part_that_was_removed_is_still_read(store: SpeechStore, tmp_path: Pat
 def _key(folder: Path, *, text: str = "Hello", format_name: str = "mp3", model: str = "fake", **voice: object) -> str:
     settings = TtsSettings.read(engine="fake", model=model, model_dir=folder)
     fields = {"speed": 1.0, "language": "en"} | {name: voice.pop(name) for name in ("speed", "language") & voice.keys()}
-    passage = Passage(text, EngineVoice(**voice), **fields)  # type: ignore[arg-type]
+    passage = Passage(text, VoiceOptions(EngineVoice(**voice), **fields))  # type: ignore[arg-type]
     return speech_key([Turn(engine_spec(settings, "fake", model), SpeechRequest((passage,)))], format_name)
 
 

@@ -86,6 +86,6 @@ async def test_another_engine_speaks_in_place_of_a_british_voice(kokoro_dir: Pat
     )
     body = SpeechBody(model="tts-1", voice="bm_george", input="See you on 5/3/24.")
     (turn,) = await create_service(settings).plan(body)
-    assert turn.request.passages[0].language == "en-GB"
+    assert turn.request.passages[0].options.language == "en-GB"
     assert turn.substitute is not None
     assert [spec.name for spec in turn.substitute.replicas] == ["piper/en_US-joe-medium"]

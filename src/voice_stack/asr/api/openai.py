@@ -14,7 +14,7 @@ from voice_stack.asr.form import TranscriptionForm, TranslationForm, form_body
 from voice_stack.asr.jobs.background import BackgroundJobs
 from voice_stack.asr.jobs.record import Asked
 from voice_stack.asr.rendering.formats import JSON_TYPE, TRANSCRIPT_FORMATS, render
-from voice_stack.asr.rendering.objects import Processing, delta_event, done_event, encode_sse, render_verbose
+from voice_stack.asr.rendering.objects import Processing, delta_event, done_event, render_verbose
 from voice_stack.asr.schemas import Checked, check_form
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcriber import Transcription
@@ -28,7 +28,7 @@ from voice_stack.core.http.streaming import KeptAliveEvents, OwningStreamingResp
 
 async def transcript_events(
     begin: Callable[[], Awaitable[Transcription]], *, shows_languages: bool
-) -> AsyncGenerator[bytes, None]:
+) -> AsyncGenerator[dict[str, object], None]:
     """A delta for each segment that adds text, at the end one done event with the whole text.
 
     Args:
@@ -45,9 +45,9 @@ async def transcript_events(
         heard.append(segment)
         tokens += segment.logprobs
         if text := deltas.push(segment):
-            yield encode_sse(delta_event(text, tokens))
+            yield delta_event(text, tokens)
             tokens = ()
-    yield encode_sse(done_event(transcription.transcript(tuple(heard)), shows_languages=shows_languages))
+    yield done_event(transcription.transcript(tuple(heard)), shows_languages=shows_languages)
 
 
 def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
@@ -149,7 +149,6 @@ class _Exchange:
         events = KeptAliveEvents(
             transcript_events(self._begin, shows_languages=self.checked.render.shows_languages),
             ping_interval_s=settings.ping_interval_s,
-            encode_error=lambda error: encode_sse(error.body()),
         )
         self.owned.push_async_callback(events.aclose)
         await events.wait_for_first(self.request, settings.stream_status_wait_s)

@@ -140,8 +140,3 @@ def done_event(transcript: Transcript, *, shows_languages: bool = False) -> dict
     if shows_languages:
         event["languages"] = languages_field(transcript)
     return event | usage_field(transcript, tokens=True)
-
-
-def encode_sse(event: Mapping[str, object]) -> bytes:
-    """One server-sent event, the blank line that ends it included."""
-    return b"data: " + encode_json(event) + b"\n\n"

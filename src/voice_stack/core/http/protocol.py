@@ -66,7 +66,7 @@ class ClosingTransport(asyncio.Transport):
     def lose(self) -> None:
         """The connection is gone: nothing is waited for, nothing kept."""
         self._stop_timer()
-        self._is_request_open = bool
+        self.lingers, self._is_request_open = False, bool
 
     def is_closing(self) -> bool:
         return self.lingers or self._transport.is_closing()

@@ -1,7 +1,8 @@
 """Streamed answers: they clean up, say something while nothing happens, and end when nobody listens."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Mapping
+import json
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from logging import getLogger
 from typing import TypeVar
@@ -83,26 +84,29 @@ PING = b": ping\n\n"
 """A comment of the event stream format: every parser skips it."""
 
 
+PING_INTERVAL_S = 10.0
+
+
+def encode_sse(event: Mapping[str, object]) -> bytes:
+    """One server-sent event, the blank line that ends it included."""
+    data = json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return f"data: {data}\n\n".encode()
+
+
 class KeptAliveEvents:
-    """Encoded events with comments in their pauses; an error that comes late becomes an event.
+    """Server-sent events with comments in their pauses; an error that comes late becomes an event.
 
     Args:
-        events: What is sent; at least one.
+        events: What is sent, as JSON objects; at least one.
         ping_interval_s: Longest pause.
-        encode_error: The event for a failure after the status went out.
     """
 
     def __init__(
-        self,
-        events: AsyncGenerator[bytes, None],
-        *,
-        ping_interval_s: float,
-        encode_error: Callable[[VoiceStackError], bytes],
+        self, events: AsyncGenerator[dict[str, object], None], *, ping_interval_s: float = PING_INTERVAL_S
     ) -> None:
         self._events = events
         self._ping_interval_s = ping_interval_s
-        self._encode_error = encode_error
-        self._pending: asyncio.Task[bytes | None] | None = None
+        self._pending: asyncio.Task[dict[str, object] | None] | None = None
 
     async def wait_for_first(self, request: Request, patience_s: float) -> None:
         """Wait for the first event, so that a failure before it is an answer of its own; not longer than `patience_s`.
@@ -131,11 +135,11 @@ class KeptAliveEvents:
             except VoiceStackError as error:
                 logger.warning("stream ends with an error: %s", error)
                 count_error(error)
-                yield self._encode_error(error)
+                yield encode_sse(error.body())
                 return
             if event is None:
                 return
-            yield event
+            yield encode_sse(event)
 
     async def aclose(self) -> None:
         """Stop whatever makes the events."""
@@ -144,11 +148,11 @@ class KeptAliveEvents:
             await asyncio.gather(self._pending, return_exceptions=True)
         await self._events.aclose()
 
-    def _next(self) -> "asyncio.Task[bytes | None]":
+    def _next(self) -> "asyncio.Task[dict[str, object] | None]":
         """The task that waits for the next event: one at a time, it outlives the pauses."""
         if self._pending is None:
             self._pending = asyncio.create_task(self._take())
         return self._pending
 
-    async def _take(self) -> bytes | None:
+    async def _take(self) -> dict[str, object] | None:
         return await anext(self._events, None)

@@ -2,31 +2,25 @@
 
 import asyncio
 import base64
-import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from contextlib import AsyncExitStack
 from enum import Enum
 
 from fastapi import APIRouter, Request, Response
 
-from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.http.context import add_log_fields, headers_of
 from voice_stack.core.http.form import ignored_fields_header
 from voice_stack.core.http.models import add_model_routes
-from voice_stack.core.http.streaming import OwningStreamingResponse, finish_unless_disconnected
+from voice_stack.core.http.streaming import KeptAliveEvents, OwningStreamingResponse, finish_unless_disconnected
 from voice_stack.core.http.uploads import receive_json
-from voice_stack.core.telemetry.registry import count_error
 from voice_stack.tts.api.documents import CAPTIONS, SPEECH
-from voice_stack.tts.cache.entry import Piece, SpeechFacts
-from voice_stack.tts.cache.recording import Reader
-from voice_stack.tts.cache.speech_cache import OpenSpeech
+from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece
+from voice_stack.tts.cache.recording import SpeechReader
 from voice_stack.tts.captions.formats import require_caption_format
 from voice_stack.tts.captions.sentences import Granularity, find_sentence
 from voice_stack.tts.captions.store import CaptionStore
 from voice_stack.tts.schemas import SpeechBody, check_speech, find_ignored_fields
-from voice_stack.tts.service import TtsService
-from voice_stack.tts.speech import Speech
-from voice_stack.tts.turns import Turn, speech_key
+from voice_stack.tts.service import BegunSpeech, TtsService
 from voice_stack.utils.audio.encode import require_format
 
 
@@ -82,36 +76,30 @@ def captions_path(prefix: str, speech_id: str) -> str:
     return f"{prefix}/audio/speech/{speech_id}/captions"
 
 
-async def speech_events(reader: Reader, text: str, timestamps: Granularity | None = None) -> AsyncIterator[bytes]:
-    """The events of a speech; a failure on the way is an event, too.
+async def speech_events(
+    reader: SpeechReader, text: str, timestamps: Granularity | None = None
+) -> AsyncGenerator[dict[str, object], None]:
+    """The events of a speech.
 
     Args:
         reader: Of the speech.
         text: What is said in it.
         timestamps: What is told the times of: each sentence before its sound, with its words or without.
+
+    Raises:
+        VoiceStackError: It failed on the way.
     """
-    try:
-        async for piece in reader.pieces():
-            sentence = find_sentence(piece.note)
-            if piece.audio:
-                yield encode_event(_delta(piece))
-            if sentence and timestamps:
-                times = sentence.describe(with_words=timestamps == "word")
-                yield encode_event({"type": "speech.timestamps", **times})
-    except VoiceStackError as error:
-        count_error(error)
-        yield encode_event(error.body())
-        return
+    async for piece in reader.pieces():
+        sentence = find_sentence(piece.note)
+        if piece.audio:
+            yield _delta(piece)
+        if sentence and timestamps:
+            yield {"type": "speech.timestamps", **sentence.describe(with_words=timestamps == "word")}
     assert reader.facts is not None
-    yield encode_event(_done(reader.facts, text))
+    yield _done(reader.facts, text)
 
 
-def encode_event(event: object) -> bytes:
-    """An event as it goes over the wire."""
-    return b"data: " + json.dumps(event, ensure_ascii=False).encode() + b"\n\n"
-
-
-def _delta(piece: Piece) -> dict[str, object]:
+def _delta(piece: SpeechPiece) -> dict[str, object]:
     event: dict[str, object] = {"type": "speech.audio.delta", "audio": base64.b64encode(piece.audio).decode()}
     return event | (piece.note if piece.note and find_sentence(piece.note) is None else {})
 
@@ -158,70 +146,42 @@ async def answer_speech(service: TtsService, request: Request, body: SpeechBody)
         VoiceStackError: It cannot be spoken.
     """
     plan = await finish_unless_disconnected(request, service.plan(body))
-    use = cache_use(is_wanted=body.cache and service.cache.is_on, headers=request.headers)
-    if use is CacheUse.NONE:
-        return await _speak(service, request, body, plan, None)
-    key = await asyncio.to_thread(speech_key, plan, body.response_format)
+    use = cache_use(is_wanted=body.cache, headers=request.headers)
+    key = None if use is CacheUse.NONE else await service.key(body, plan)
+    if key is None:
+        return await _answer(service, request, await service.begin(body, plan, tell=headers_of(request)))
     tag = entity_tag(key, f"{body.stream_format}{body.timestamps or ''}")
     # An answer without a body would tell no address of captions.
     if use is CacheUse.USUAL and not body.timestamps and is_known(tag, request.headers):
         return Response(status_code=304, headers={"etag": tag})
-    response = await _speak(service, request, body, plan, key, is_fresh=use is CacheUse.FRESH)
+    speech = await service.begin(body, plan, key, is_fresh=use is CacheUse.FRESH, tell=headers_of(request))
+    response = await _answer(service, request, speech)
     if FALLBACK_HEADER not in response.headers:
         response.headers["etag"] = tag
     return response
 
 
-async def _speak(
-    service: TtsService,
-    request: Request,
-    body: SpeechBody,
-    plan: Sequence[Turn],
-    key: str | None,
-    *,
-    is_fresh: bool = False,
-) -> Response:
+async def _answer(service: TtsService, request: Request, speech: BegunSpeech) -> Response:
+    body, reader, headers = speech.body, speech.reader, {"x-cache": str(speech.outcome)}
     async with AsyncExitStack() as owned:
-        is_sse = body.stream_format == "sse"
-        begun: list[Speech] = []
-
-        async def begin() -> Speech:
-            with service.desk.open(headers_of(request)) as ticket:
-                begun.append(await service.begin(body, plan, ticket))
-            return begun[0]
-
-        opened = await service.cache.open(key, begin, is_patient=not (body.stream or is_sse), is_fresh=is_fresh)
-        reader = opened.reader
-        owned.callback(reader.close)
-        owned.callback(lambda: add_log_fields(request, **_log_fields(body, opened, begun)))
-        headers: dict[str, str] = {"x-cache": opened.outcome if key else "off"}
-        if body.timestamps:
-            captions = service.captions.open(reader.notes, _language_of(plan), body.timestamps)
-            owned.callback(captions.end)
-            headers[CAPTIONS_HEADER] = captions_path(service.settings.public_prefix, captions.id)
-        add_log_fields(request, cache=headers["x-cache"])
+        owned.callback(speech.close)
+        owned.callback(lambda: add_log_fields(request, **speech.log_fields()))
+        add_log_fields(request, cache=speech.outcome)
+        if speech.captions is not None:
+            headers[CAPTIONS_HEADER] = captions_path(service.settings.public_prefix, speech.captions.id)
         # The first sound is awaited before the status line goes out: an engine that fails is an honest 500.
         await finish_unless_disconnected(request, reader.start())
         if reader.substitutes:
             headers[FALLBACK_HEADER] = ", ".join(reader.substitutes)
             add_log_fields(request, fallback_model=headers[FALLBACK_HEADER])
-        if is_sse:
-            content, media_type = speech_events(reader, body.input, body.timestamps), "text/event-stream"
+        content: AsyncIterable[bytes]
+        if body.stream_format == "sse":
+            content = KeptAliveEvents(speech_events(reader, body.input, body.timestamps))
+            owned.push_async_callback(content.aclose)
+            media_type = "text/event-stream"
         else:
             content, media_type = reader.audio(), require_format(body.response_format).media_type
             # Where all is there already, as with a text of one clause, the lengths are exact at no cost.
             if reader.facts is not None:
                 content, headers["content-length"] = reader.exact(), str(reader.exact_bytes)
         return OwningStreamingResponse(content, owned.pop_all(), media_type=media_type, headers=headers)
-
-
-def _language_of(plan: Sequence[Turn]) -> str:
-    """Of the beginning of a speech; empty if not known."""
-    return plan[0].request.passages[0].language_code
-
-
-def _log_fields(body: SpeechBody, opened: OpenSpeech, begun: Sequence[Speech]) -> dict[str, object]:
-    fields: dict[str, object] = {"model": body.model, "voice": body.voice, "chars": len(body.input)}
-    if opened.reader.facts is not None:
-        fields["audio_s"] = round(opened.reader.facts.audio_s, 2)
-    return fields | (begun[0].log_fields() if begun else {})

@@ -33,7 +33,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SpeechPiece:
     """The next bytes of a speech, perhaps between notes.
 
     Attributes:
@@ -125,7 +125,7 @@ def _crc(file: FileIO, size: int) -> int:
     return crc
 
 
-class Spool:
+class SpeechFile:
     """An open file; its methods block, and may be called from any thread.
 
     Args:

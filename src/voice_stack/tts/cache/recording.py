@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from voice_stack.tts.cache.entry import EntryData, Note, Piece, SpeechFacts, Spool
+from voice_stack.tts.cache.entry import EntryData, Note, SpeechFacts, SpeechFile, SpeechPiece
 
 LEAD_BYTES = 64 * 1024
 """How far the making goes ahead of the listeners: 5 s of MP3. The rest of a book waits for them, in the engine."""
@@ -41,7 +41,7 @@ class Recording:
 
     def __init__(
         self,
-        open_spool: Callable[[], Spool] | None = None,
+        open_spool: Callable[[], SpeechFile] | None = None,
         on_disk_failure: Callable[[OSError], None] = lambda _error: None,
         max_bytes: int = 0,
     ) -> None:
@@ -51,7 +51,7 @@ class Recording:
         self.readers: set[Place] = set()
         self.substitutes: tuple[str, ...] = ()
         self._open_spool, self._on_disk_failure, self._max_bytes = open_spool, on_disk_failure, max_bytes
-        self._spool: Spool | None = None
+        self._spool: SpeechFile | None = None
         self._tail = bytearray()
         self._tail_at = 0
         self._error: BaseException | None = None
@@ -59,7 +59,7 @@ class Recording:
         self._news = asyncio.Event()
 
     @classmethod
-    def of_entry(cls, spool: Spool, entry: EntryData) -> "Recording":
+    def of_entry(cls, spool: SpeechFile, entry: EntryData) -> "Recording":
         """The recording of a speech that was kept."""
         recording = cls()
         recording.size = recording._tail_at = entry.audio_bytes
@@ -83,7 +83,7 @@ class Recording:
         assert self.facts is not None
         return EntryData(self.size, self.facts, tuple(self.notes))
 
-    async def append(self, piece: Piece) -> None:
+    async def append(self, piece: SpeechPiece) -> None:
         """Add a piece; returns when it is time to make the next one."""
         if not self._has_spool:
             self._forget_what_was_read()
@@ -113,7 +113,7 @@ class Recording:
             self._error = error
             self._announce()
 
-    async def spool_tail(self) -> Spool | None:
+    async def spool_tail(self) -> SpeechFile | None:
         """Move what is in memory to the disk; returns the spool with all bytes, None if it does not have them."""
         if self._open_spool is None or self.size > self._max_bytes:
             self._open_spool = None
@@ -194,7 +194,7 @@ class Recording:
         self.stir()
 
 
-class Reader:
+class SpeechReader:
     """Reads a recording from its beginning; close it when nobody listens any more.
 
     Args:
@@ -240,7 +240,7 @@ class Reader:
             await recording.wait_for_news()
         recording.raise_failure()
 
-    async def pieces(self) -> AsyncIterator[Piece]:
+    async def pieces(self) -> AsyncIterator[SpeechPiece]:
         """What there is, then what comes, notes at their places.
 
         Raises:
@@ -252,7 +252,7 @@ class Reader:
                 note = recording.notes[told] if told < len(recording.notes) else None
                 audio = await recording.read(place.position, note.at if note else recording.size)
                 is_at_note = note is not None and place.position + len(audio) == note.at
-                yield Piece(audio, note.content if note and is_at_note else None)
+                yield SpeechPiece(audio, note.content if note and is_at_note else None)
                 # Only now has it been taken.
                 place.position += len(audio)
                 told += is_at_note

@@ -22,8 +22,8 @@ from voice_stack.core.errors import ShuttingDownError
 from voice_stack.core.logging import log_event
 from voice_stack.core.system.files import claim
 from voice_stack.core.telemetry.registry import CACHE
-from voice_stack.tts.cache.entry import EntryData, Piece, SpeechFacts, Spool, read_entry
-from voice_stack.tts.cache.recording import Reader, Recording
+from voice_stack.tts.cache.entry import EntryData, SpeechFacts, SpeechFile, SpeechPiece, read_entry
+from voice_stack.tts.cache.recording import Recording, SpeechReader
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class SpeechStore:
         self._is_failing = False
         self._checked: set[tuple[int, ...]] = set()
 
-    def find(self, key: str) -> tuple[Spool, EntryData] | None:
+    def find(self, key: str) -> tuple[SpeechFile, EntryData] | None:
         """The entry of a key, open for reading; None if there is none that may be served."""
         path = self._path(key)
         try:
@@ -88,14 +88,14 @@ class SpeechStore:
             # A folder that can only be read serves, too; there nothing is ever removed, so the order means nothing.
             with contextlib.suppress(PermissionError):
                 os.utime(file.fileno(), ns=(time.time_ns(), status.st_mtime_ns))
-            return Spool(file, path, is_temporary=False), entry
+            return SpeechFile(file, path, is_temporary=False), entry
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             self.warn(error)
             return None
 
-    def begin(self, key: str) -> Spool:
+    def begin(self, key: str) -> SpeechFile:
         """A file for a speech that is being made.
 
         Raises:
@@ -105,7 +105,7 @@ class SpeechStore:
         path = self._folder / f"{key}.{uuid4().hex}{_PART_SUFFIX}"
         file = path.open("x+b", buffering=0)
         claim(file.fileno())
-        return Spool(file, path, is_temporary=True)
+        return SpeechFile(file, path, is_temporary=True)
 
     def remove_abandoned(self) -> None:
         """Remove what killed servers were writing; other servers may be at work in the folder."""
@@ -115,7 +115,7 @@ class SpeechStore:
         except OSError as error:
             self.warn(error)
 
-    def keep(self, key: str, spool: Spool, data: EntryData) -> None:
+    def keep(self, key: str, spool: SpeechFile, data: EntryData) -> None:
         """Make a complete speech the entry of its key, in place of another; the least recently used make room.
 
         Raises:
@@ -201,7 +201,7 @@ Outcome = Literal["hit", "miss", "joined"]
 class SpeechSource(Protocol):
     """A speech that is being made."""
 
-    def pieces(self) -> AsyncGenerator[Piece, None]:
+    def pieces(self) -> AsyncGenerator[SpeechPiece, None]:
         """The encoded speech; closing the generator stops the work."""
 
     @property
@@ -227,7 +227,7 @@ class OpenSpeech:
         outcome: Where it comes from: the cache, an engine, or an equal request that is under way.
     """
 
-    reader: Reader
+    reader: SpeechReader
     outcome: Outcome
 
 
@@ -272,7 +272,7 @@ class SpeechCache:
         if self.is_on:
             CACHE.labels("speech", outcome).inc()
         speech = recording
-        reader = Reader(speech, is_patient=is_patient, on_leave=lambda: self._leave(key, speech))
+        reader = SpeechReader(speech, is_patient=is_patient, on_leave=lambda: self._leave(key, speech))
         return OpenSpeech(reader, outcome)
 
     def status(self) -> dict[str, int]:

@@ -27,7 +27,6 @@ from voice_stack.tts.voices.recordings import RecordedVoice
 from voice_stack.tts.voices.shelf import Shelf
 from voice_stack.tts.voices.voice import OPENAI_VOICES, Voice, VoiceLibrary
 from voice_stack.utils.language import LANGUAGES, find_region, require_language
-from voice_stack.utils.text import normalise
 from voice_stack.utils.text.script import find_unreadable_script, language_scripts, name_script
 
 RECOMMENDED_ENGINE = "xtts"
@@ -203,7 +202,7 @@ def require_readable(text: str, voice: Voice, library: VoiceLibrary, detect: Det
     Looks at every character, and may wait for the language model: not on the event loop.
 
     Args:
-        text: As the client wrote it.
+        text: Normalised text.
         voice: Who is to speak; one whose languages are not known may read anything.
         library: The voices there are.
         detect: Tells the language of a text among some, with a certainty.
@@ -213,15 +212,14 @@ def require_readable(text: str, voice: Voice, library: VoiceLibrary, detect: Det
     """
     if not voice.languages or text.isascii():
         return
-    plain = normalise(text)
-    script = find_unreadable_script(plain, voice.languages)
+    script = find_unreadable_script(text, voice.languages)
     if script is None:
         return
     candidates = {code for code in LANGUAGES if script in language_scripts(code)}
-    found = detect(plain, candidates, _SURE)
+    found = detect(text, candidates, _SURE)
     looks = f" and looks like {LANGUAGES[found].name.title()}" if found and len(candidates) > 1 else ""
     raise UnsupportedValueError(
-        f"input={plain[:40]!r}: the text is in {name_script(script)} letters{looks}; voice {voice.id!r} speaks "
+        f"input={text[:40]!r}: the text is in {name_script(script)} letters{looks}; voice {voice.id!r} speaks "
         f"{', '.join(voice.languages)}; {_offer({found} if found else candidates, voice, library)}",
         param="input",
     )
@@ -292,4 +290,8 @@ def _recast(passage: Passage, speakers: list[Voice]) -> Passage | None:
     """The passage in the first voice that speaks its language; None if there is none."""
     language = passage.language_code
     voice = next((one for one in speakers if not language or not one.languages or language in one.languages), None)
-    return None if voice is None else replace(passage, voice=voice.engine_voice, languages=voice.languages)
+    return (
+        None
+        if voice is None
+        else replace(passage, options=replace(passage.options, voice=voice.engine_voice), languages=voice.languages)
+    )

@@ -15,15 +15,13 @@ from voice_stack.utils.text.clauses import (
     split_sentences,
 )
 from voice_stack.utils.text.pronunciation import Pronunciations
-from voice_stack.utils.text.script import MAX_PAUSE_S, can_be_japanese, is_speakable, normalise, split_pauses
+from voice_stack.utils.text.script import MAX_PAUSE_S, can_be_japanese, is_speakable, split_pauses
 from voice_stack.utils.text.spoken import read_spans
 from voice_stack.utils.text.spoken.languages import GRAMMARS
 
 MAX_BLOCK_CHARS = 2000
 """Longer paragraphs are worked on in pieces, so that neither the first clause nor memory waits for a text's length."""
-_LINE_BREAK = r"(?:\r\n?+|[\n\v\f\x85\u2028])"
-_PARAGRAPH_BREAK = re.compile(rf"{_LINE_BREAK}(?:[^\S\r\n\v\f\x85\u2028\u2029]*+{_LINE_BREAK})++|\u2029")
-_ANY_BREAK = re.compile(rf"{_LINE_BREAK}")
+_PARAGRAPH_BREAK = "\n\n"
 _LAST_PLACE_CHARS = 40  # what must follow a full stop in a piece to tell whether it ends a sentence
 
 _SURE = 0.97
@@ -65,13 +63,13 @@ def clauses(
     rules: Pronunciations = NO_RULES,
     limits: ClauseLimits = DEFAULT_LIMITS,
 ) -> Iterator[Clause]:
-    """Make a text ready to be spoken: plain, in words, with its pauses, in pieces for the engine.
+    """Make a text ready to be spoken: in words, with its pauses, in pieces for the engine.
 
     Works paragraph by paragraph, so that the first clause of a book comes as soon as that of a sentence, and memory
     stays flat. `[pause:500ms]` in the text is the pause of the clause before it.
 
     Args:
-        text: As the client wrote it; Markdown is removed.
+        text: Normalised text, perhaps with marks of pauses.
         language: Code of its language, perhaps with a region, which some readings depend on (`en-GB`); empty if not
             known.
         languages: Codes of what the voice speaks: with several, a sentence that is clearly in another one than the
@@ -122,13 +120,13 @@ def _blocks(text: str) -> Iterator[str]:
 
 
 def _block_end(text: str, start: int) -> int:
-    if paragraph := _PARAGRAPH_BREAK.search(text, start, start + MAX_BLOCK_CHARS):
-        return paragraph.end()
+    if (paragraph := text.find(_PARAGRAPH_BREAK, start, start + MAX_BLOCK_CHARS)) >= 0:
+        return paragraph + len(_PARAGRAPH_BREAK)
     piece = text[start : start + MAX_BLOCK_CHARS]
     if len(piece) < MAX_BLOCK_CHARS:
         return len(text)
     for cuts in (
-        [line.end() for line in _ANY_BREAK.finditer(piece)],
+        [piece.rfind("\n") + 1],
         [end for end in sentence_ends(piece.replace("\n", " ")) if end < len(piece) - _LAST_PLACE_CHARS],
         [piece.rfind(" ") + 1],
     ):
@@ -149,14 +147,14 @@ class _Reader:
     def read(self, block: str, *, is_first: bool) -> list[Clause]:
         """The speakable clauses of a piece, each with the pause that is natural after it."""
         clauses: list[Clause] = []
-        for line in normalise(block).splitlines():
+        for line in block.strip().split("\n"):
             if clauses and not line:
                 clauses[-1] = replace(clauses[-1], pause_s=PARAGRAPH_PAUSE_S)
             for sentence in split_sentences(line):
                 clauses += self._read_sentence(sentence, is_first=is_first and not clauses)
         longest = max((self.limits.of(clause.language) for clause in clauses), default=1)
         spoken = [clause for clause in attach_unspeakable(clauses, longest) if is_speakable(clause.text)]
-        if spoken and _PARAGRAPH_BREAK.search(block, len(block.rstrip())):
+        if spoken and block.endswith(_PARAGRAPH_BREAK):
             spoken[-1] = replace(spoken[-1], pause_s=PARAGRAPH_PAUSE_S)
         return spoken
 
