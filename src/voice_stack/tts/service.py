@@ -22,15 +22,14 @@ from voice_stack.core.models.store import ModelStore
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
 from voice_stack.tts.cache.recording import SpeechReader
 from voice_stack.tts.cache.speech_cache import Outcome, SpeechCache, SpeechStore, default_cache_dir
-from voice_stack.tts.captions.store import Captions, CaptionStore
+from voice_stack.tts.captions.kept import Captions, CaptionStore
 from voice_stack.tts.engine.base import VoiceOptions
 from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
 from voice_stack.tts.models import CAPABILITIES, DEFAULT_MODEL_NAMES, check_licence
 from voice_stack.tts.request import Passage, SpeechRequest, awaited_s
 from voice_stack.tts.schemas import SpeechBody
 from voice_stack.tts.settings import TtsSettings
-from voice_stack.tts.speech import Speech
-from voice_stack.tts.turns import Turn, Turns, speech_key
+from voice_stack.tts.speech import Speech, Turn, Turns, speech_key
 from voice_stack.tts.voices.reference import Examination, encode_preview, examine_recording
 from voice_stack.tts.voices.shelf import Shelf
 from voice_stack.tts.voices.sources import ClonedVoices, FallbackVoices, open_library, refuse_language, require_readable

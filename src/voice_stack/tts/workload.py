@@ -29,7 +29,7 @@ CROWD_MAX_CHARS = 24
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _ClauseTask:
     """A unit's data: the clause, what is asked of the engine for it, and how it is to be heard."""
 
     clause: Clause
@@ -96,7 +96,7 @@ class TtsWorkload(Workload):
         if isinstance(unit.data, _Begun):
             return unit.data
         line = unit.data
-        assert isinstance(line, _Line)
+        assert isinstance(line, _ClauseTask)
         is_awaited = unit.is_awaited and (self._levels.knows(line.options.voice) or not self._engine.is_quick)
         is_alone = unit.index == 0 and urgency in {Urgency.ALONE, Urgency.LONG}
         options = replace(line.options, is_awaited=is_awaited, is_alone=is_alone)
@@ -112,7 +112,7 @@ class TtsWorkload(Workload):
                 return
         yield unit.done()
 
-    def _speak(self, line: _Line) -> Iterator[Sound]:
+    def _speak(self, line: _ClauseTask) -> Iterator[Sound]:
         """The sound of a clause: one, or the pieces of an awaited one as the engine makes them."""
         clause, options, rate = line.clause, line.options, self._engine.sample_rate
         if not clause.text:
@@ -150,7 +150,7 @@ class TtsWorkload(Workload):
             data = replace(line, is_last=is_last)
             yield Unit(job.id, index, cost_s, line.options, data, is_sequential=is_first, is_awaited=is_awaited)
 
-    def _lines(self, request: SpeechRequest) -> Iterator[_Line]:
+    def _lines(self, request: SpeechRequest) -> Iterator[_ClauseTask]:
         hurries = request.is_awaited
         for passage, ends_request in _mark_last(request.passages):
             slowest, fastest = self._capabilities.speed_range
@@ -160,7 +160,7 @@ class TtsWorkload(Workload):
                 goes_on = is_last and (request.goes_on or not ends_request)
                 pause_s = clause.pause_s or SENTENCE_PAUSE_S if goes_on else clause.pause_s
                 options = replace(passage.options, language=clause.language, speed=engine_speed)
-                yield _Line(replace(clause, pause_s=pause_s), options, passage.options.speed)
+                yield _ClauseTask(replace(clause, pause_s=pause_s), options, passage.options.speed)
             hurries = False
 
     def _clauses(self, passage: Passage, *, hurries: bool) -> Iterator[Clause]:

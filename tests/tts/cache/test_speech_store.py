@@ -15,7 +15,7 @@ from voice_stack.tts.engine.base import EngineVoice, VoiceOptions
 from voice_stack.tts.engine_factory import engine_spec
 from voice_stack.tts.request import Passage, SpeechRequest
 from voice_stack.tts.settings import TtsSettings
-from voice_stack.tts.turns import Turn, speech_key
+from voice_stack.tts.speech import Turn, speech_key
 from voice_stack.utils.audio.codecs import ExactHead
 
 DAY_S = 24 * 3600.0

@@ -8,7 +8,7 @@ from pypinyin import Style, pinyin
 from pypinyin.constants import PINYIN_DICT
 
 from voice_stack.tts.engine.kokoro_asian import ChineseReader, JapaneseReader, spell_kana, spell_pinyin
-from voice_stack.tts.engine.kokoro_reading import Reader, join_pieces, share_phonemes
+from voice_stack.tts.engine.kokoro_reading import LanguageReader, join_pieces, share_phonemes
 from voice_stack.utils.audio.word_alignment import cut_words
 
 KNOWN = frozenset(Tokenizer().vocab)
@@ -80,7 +80,7 @@ def test_every_kana_has_sounds_that_the_model_knows() -> None:
 @given(ODD_TEXTS)
 @settings(max_examples=150, deadline=None)
 def test_odd_texts_are_read_without_an_error(japanese: JapaneseReader, chinese: ChineseReader, text: str) -> None:
-    readers: tuple[Reader, ...] = (japanese, chinese)
+    readers: tuple[LanguageReader, ...] = (japanese, chinese)
     for reader in readers:
         pieces = reader.read(text)
         assert KNOWN.issuperset(join_pieces(pieces)), text

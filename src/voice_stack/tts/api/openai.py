@@ -17,8 +17,8 @@ from voice_stack.tts.api.documents import CAPTIONS, SPEECH
 from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece
 from voice_stack.tts.cache.recording import SpeechReader
 from voice_stack.tts.captions.formats import require_caption_format
+from voice_stack.tts.captions.kept import CaptionStore
 from voice_stack.tts.captions.sentences import Granularity, find_sentence
-from voice_stack.tts.captions.store import CaptionStore
 from voice_stack.tts.schemas import SpeechBody, check_speech, find_ignored_fields
 from voice_stack.tts.service import BegunSpeech, TtsService
 from voice_stack.utils.audio.encode import require_format

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from voice_stack.core.errors import UnsupportedValueError
-from voice_stack.tts.captions.store import Captions
+from voice_stack.tts.captions.kept import Captions
 from voice_stack.utils.cues.cue import Cue, to_srt, to_vtt
 from voice_stack.utils.cues.stream import CueStream
 

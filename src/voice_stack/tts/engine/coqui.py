@@ -30,7 +30,7 @@ _SPARE_TOKENS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _XttsClause:
     """A text that the model can take, and how to say it."""
 
     text: str
@@ -77,7 +77,7 @@ class XttsEngine(TtsEngine):
                 latents = self._find_latents(options.voice)
                 for piece in self._fit(text, options.language, language):
                     expectation = self._paces.expect(options.voice, piece, options.language, options.speed)
-                    yield from self._say(_Line(piece, options, latents, drawing, expectation))
+                    yield from self._say(_XttsClause(piece, options, latents, drawing, expectation))
             except RuntimeError as error:
                 raise EngineError(f"XTTS failed on a clause of {len(text)} characters: {error}") from error
 
@@ -116,7 +116,7 @@ class XttsEngine(TtsEngine):
             names = ", ".join(recording.name for recording in recordings)
             raise InvalidRequestError(f"the voice cannot be cloned from {names}: {error}", param="voice") from error
 
-    def _say(self, line: _Line) -> Iterator[Spoken]:
+    def _say(self, line: _XttsClause) -> Iterator[Spoken]:
         if line.options.is_awaited and line.expectation.expected_s >= STREAM_MIN_S:
             yield from self._stream(line)
             return
@@ -127,11 +127,11 @@ class XttsEngine(TtsEngine):
             self._learn(line, find_speech(samples, self.sample_rate).end / self.sample_rate)
         yield Spoken(samples)
 
-    def _learn(self, line: _Line, spoken_s: float) -> None:
+    def _learn(self, line: _XttsClause, spoken_s: float) -> None:
         options = line.options
         self._paces.learn(options.voice, line.text, options.language, spoken_s, options.speed)
 
-    def _make(self, line: _Line, number: int) -> Samples:
+    def _make(self, line: _XttsClause, number: int) -> Samples:
         """The whole clause; other numbers give other takes."""
         torch.manual_seed(line.drawing.seed + number)
         longest_s = line.expectation.longest_s * line.options.speed
@@ -139,7 +139,7 @@ class XttsEngine(TtsEngine):
         max_tokens = min(int(longest_s / self._token_s) + _SPARE_TOKENS, int(self._model.gpt.max_gen_mel_tokens))
         return self._model.make(max_tokens, **self._arguments(line))
 
-    def _stream(self, line: _Line) -> Iterator[Spoken]:
+    def _stream(self, line: _XttsClause) -> Iterator[Spoken]:
         torch.manual_seed(line.drawing.seed)
         guard = StreamGuard(self.sample_rate, line.expectation)
         with closing(self._model.stream(STREAM_CHUNK_TOKENS, **self._arguments(line))) as pieces:
@@ -155,7 +155,7 @@ class XttsEngine(TtsEngine):
             self._learn(line, spoken_s)
         yield Spoken(rest)
 
-    def _arguments(self, line: _Line) -> dict[str, object]:
+    def _arguments(self, line: _XttsClause) -> dict[str, object]:
         drawing, options = line.drawing, line.options
         return {
             "text": line.text,

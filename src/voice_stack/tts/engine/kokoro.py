@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from phonemizer.backend import EspeakBackend
 
 from voice_stack.core.errors import EngineError, ModelLoadError
-from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
-from voice_stack.tts.engine.kokoro_reading import Reader, join_pieces, share_phonemes
+from voice_stack.tts.engine.base import EngineVoice, Spoken, TimedPhoneme, TtsEngine, VoiceOptions, time_words
+from voice_stack.tts.engine.kokoro_reading import LanguageReader, join_pieces, share_phonemes
 from voice_stack.tts.engine.onnx import expose_tensor, open_session
-from voice_stack.tts.engine.word_times import TimedPhoneme, time_words
 from voice_stack.tts.models import LANGUAGES, SPOKEN_LANGUAGES
 from voice_stack.utils.audio.word_alignment import cut_words
 from voice_stack.utils.onnx_errors import ONNX_ERRORS
@@ -119,7 +118,7 @@ class KokoroEngine(TtsEngine):
         self._tokens_name = "input_ids" if "input_ids" in names else "tokens"
         self._phonemizer = Phonemizer()
         self._style = lru_cache(maxsize=None)(self._read_style)
-        self._readers: dict[str, Reader] = {}
+        self._readers: dict[str, LanguageReader] = {}
         self._lock = threading.Lock()
 
     def synthesize(self, text: str, options: VoiceOptions) -> Iterator[Spoken]:
@@ -144,7 +143,7 @@ class KokoroEngine(TtsEngine):
         pieces = self._open_reader(language).read(text)
         return self._phonemizer.tokenizer.known(join_pieces(pieces)), share_phonemes(text, words, pieces)
 
-    def _open_reader(self, language: str) -> Reader:
+    def _open_reader(self, language: str) -> LanguageReader:
         """A reader takes half a second and 100 MB to load: only where its language is spoken."""
         with self._lock:
             if language not in self._readers:
@@ -187,13 +186,13 @@ def _load(model: Path, device: str, threads: int) -> onnxruntime.InferenceSessio
         raise ModelLoadError(f"{model.name} does not load: {type(error).__name__}: {error}") from error
 
 
-def _read_japanese(_phonemizer: Phonemizer) -> Reader:
+def _read_japanese(_phonemizer: Phonemizer) -> LanguageReader:
     from voice_stack.tts.engine.kokoro_asian import JapaneseReader
 
     return JapaneseReader()
 
 
-def _read_chinese(phonemizer: Phonemizer) -> Reader:
+def _read_chinese(phonemizer: Phonemizer) -> LanguageReader:
     from voice_stack.tts.engine.kokoro_asian import ChineseReader
 
     return ChineseReader(lambda word: phonemizer.phonemize([word], ESPEAK_VOICES["en"])[0])

@@ -10,7 +10,7 @@ from haqumei import Haqumei
 from pypinyin import Style, lazy_pinyin
 from pypinyin.contrib.tone_convert import to_finals, to_initials
 
-from voice_stack.tts.engine.kokoro_reading import Piece, spell_marks
+from voice_stack.tts.engine.kokoro_reading import SoundedWord, spell_marks
 
 # Kokoro's own alphabet, broad IPA with arrows for tones: https://github.com/hexgrad/misaki.
 _INITIALS = {
@@ -46,16 +46,16 @@ class ChineseReader:
     def __init__(self, read_foreign: Callable[[str], str]) -> None:
         self._read_foreign = read_foreign
 
-    def read(self, text: str) -> list[Piece]:
+    def read(self, text: str) -> list[SoundedWord]:
         """The words and marks of a text; a character that nobody can read has no phonemes."""
-        pieces: list[Piece] = []
+        pieces: list[SoundedWord] = []
         for run in _RUN.finditer(text):
             start = run.start()
             if run["foreign"]:
-                pieces.append(Piece(start, run.end(), self._read_foreign(run[0])))
+                pieces.append(SoundedWord(start, run.end(), self._read_foreign(run[0])))
                 continue
             for word in rjieba.cut(run[0]):
-                pieces.append(Piece(start, start + len(word), _spell(word)))
+                pieces.append(SoundedWord(start, start + len(word), _spell(word)))
                 start += len(word)
         return pieces
 
@@ -114,16 +114,16 @@ class JapaneseReader:
         self._open_jtalk = Haqumei()
         self._lock = threading.Lock()
 
-    def read(self, text: str) -> list[Piece]:
+    def read(self, text: str) -> list[SoundedWord]:
         """The words and marks of a text; a character that nobody can read has no phonemes."""
-        pieces: list[Piece] = []
+        pieces: list[SoundedWord] = []
         with self._lock:
             words = self._open_jtalk.g2p_mapping_detailed(text)
         for word in words:
             start, end = word.char_span
             phonemes = spell_kana(word.pron) or spell_marks(word.word)
             joins = bool(pieces) and (phonemes[:1] == "ʔ" or pieces[-1].phonemes[-1:] == "ʔ")
-            pieces.append(Piece(start, end, phonemes, joins))
+            pieces.append(SoundedWord(start, end, phonemes, joins))
         return pieces
 
 

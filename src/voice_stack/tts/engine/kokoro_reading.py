@@ -15,7 +15,7 @@ _MODEL_MARKS = ';:,.!?—…"()“”'
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SoundedWord:
     """A word or marks.
 
     Attributes:
@@ -36,10 +36,10 @@ class Piece:
         return all(symbol in _MODEL_MARKS for symbol in self.phonemes)
 
 
-class Reader(Protocol):
+class LanguageReader(Protocol):
     """Knows how a language's writing sounds. Thread-safe."""
 
-    def read(self, text: str) -> list[Piece]:
+    def read(self, text: str) -> list[SoundedWord]:
         """The words and marks of a text in order."""
         ...
 
@@ -49,7 +49,7 @@ def spell_marks(text: str) -> str:
     return "".join(mark for symbol in text if (mark := _MARKS.get(symbol, symbol)) in _MODEL_MARKS)
 
 
-def join_pieces(pieces: Iterable[Piece]) -> str:
+def join_pieces(pieces: Iterable[SoundedWord]) -> str:
     """All phonemes of a text: words parted by one space, marks close to their word."""
     joined = ""
     for piece in pieces:
@@ -58,7 +58,7 @@ def join_pieces(pieces: Iterable[Piece]) -> str:
     return joined.strip()
 
 
-def share_phonemes(text: str, words: Sequence[str], pieces: Sequence[Piece]) -> list[list[str]]:
+def share_phonemes(text: str, words: Sequence[str], pieces: Sequence[SoundedWord]) -> list[list[str]]:
     """The phonemes of each word, where words are cut otherwise than the reader cuts them.
 
     A piece that belongs to several words, as one of two ideographs, is shared evenly among its characters.
@@ -80,7 +80,7 @@ def share_phonemes(text: str, words: Sequence[str], pieces: Sequence[Piece]) -> 
     return pronunciations
 
 
-def _share(piece: Piece, text: str) -> Iterator[tuple[int, str]]:
+def _share(piece: SoundedWord, text: str) -> Iterator[tuple[int, str]]:
     # A reader that combines characters may end up beyond the text.
     start = min(piece.start, len(text) - 1)
     places = range(start, max(min(piece.end, len(text)), start + 1))

@@ -211,7 +211,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Finished:
+class FinishedSound:
     """The next samples of a clause, mono float32, and words with times from the beginning of the clause."""
 
     samples: Samples
@@ -237,7 +237,7 @@ class Finisher:
         self._has_words = False
         self._unplaced: list[tuple[WordTime, float]] = []
 
-    def push(self, part: Spoken) -> Finished:
+    def push(self, part: Spoken) -> FinishedSound:
         """Take a stretch of the clause; give what cannot be the silence at its end."""
         before_s = sum(map(len, self._raw)) / self._sample_rate
         self._raw.append(part.samples)
@@ -247,15 +247,15 @@ class Finisher:
             self._stretcher = Stretcher(self._sample_rate, self._faster)
         samples = self._stretcher.push(self._level.apply(self._trimmer.push(part.samples)))
         self._unplaced += [(word, before_s) for word in part.words]
-        return Finished(samples, self._place_words() if self._trimmer.has_begun else ())
+        return FinishedSound(samples, self._place_words() if self._trimmer.has_begun else ())
 
-    def finish(self) -> Finished:
+    def finish(self) -> FinishedSound:
         """The end of the clause with the pause after it; all words, if the engine gave none."""
         rest = self._level.apply(self._trimmer.finish())
         if self._stretcher is not None:
             rest = np.concatenate([self._stretcher.push(rest), self._stretcher.finish()])
         pause = pause_after(self._delivery.pause_s / self._delivery.speed, self._faster, self._sample_rate)
-        return Finished(np.concatenate([rest, pause]), self._place_words() if self._has_words else self._align())
+        return FinishedSound(np.concatenate([rest, pause]), self._place_words() if self._has_words else self._align())
 
     def _place_words(self) -> tuple[WordTime, ...]:
         """The words whose times wait for the beginning of the sound to be known."""

@@ -22,7 +22,7 @@ _SILENT_RMS = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class SampleRange:
     """From sample `start` to before sample `end`."""
 
     start: int
@@ -41,7 +41,7 @@ def loudest_level(samples: Samples, sample_rate: int) -> float:
     return float(measure_levels(samples, _frame(sample_rate)).max(initial=0.0))
 
 
-def find_speech(samples: Samples, sample_rate: int, loudest: float = 0.0) -> Span:
+def find_speech(samples: Samples, sample_rate: int, loudest: float = 0.0) -> SampleRange:
     """Where the sound is, without the silence around it; empty, from 0 to 0, if there is none.
 
     Args:
@@ -54,8 +54,8 @@ def find_speech(samples: Samples, sample_rate: int, loudest: float = 0.0) -> Spa
     threshold = max(loudest, levels.max(initial=0.0)) * 10 ** (_AUDIBLE_DB / 20)
     audible = np.flatnonzero(levels > max(threshold, _SILENT_RMS))
     if not len(audible):
-        return Span(0, 0)
-    return Span(int(audible[0]) * frame, min((int(audible[-1]) + 1) * frame, len(samples)))
+        return SampleRange(0, 0)
+    return SampleRange(int(audible[0]) * frame, min((int(audible[-1]) + 1) * frame, len(samples)))
 
 
 def _frame(sample_rate: int) -> int:

@@ -206,7 +206,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
+class _SaidText:
     """Text from offset `begin` to `end`, said from `start_ms` to `end_ms`."""
 
     begin: int
@@ -251,15 +251,15 @@ def whole_ms(time_s: float, otherwise_ms: int) -> int:
     return max(round(min(max(time_s, 0.0), _LATEST_S) * 1000), otherwise_ms)
 
 
-def _by_characters(segment: TimedText, text: str, clock_ms: int) -> list[_Span]:
+def _by_characters(segment: TimedText, text: str, clock_ms: int) -> list[_SaidText]:
     begin, end = len(text) - len(text.lstrip()), len(text.rstrip())
     start_ms = whole_ms(segment.start_s, clock_ms)
-    return [_Span(begin, end, start_ms, whole_ms(segment.end_s, start_ms))] if begin < end else []
+    return [_SaidText(begin, end, start_ms, whole_ms(segment.end_s, start_ms))] if begin < end else []
 
 
-def _locate(words: Sequence[TimedWord], text: str, clock_ms: int) -> list[_Span]:
+def _locate(words: Sequence[TimedWord], text: str, clock_ms: int) -> list[_SaidText]:
     """Where each word stands in the text; one that stands nowhere near is left out."""
-    spans, position = list[_Span](), 0
+    spans, position = list[_SaidText](), 0
     for word in words:
         wanted = make_visible(word.text).strip()
         begin = text.find(wanted, position, position + len(wanted) + _WORD_SEARCH_CHARS) if wanted else -1
@@ -270,7 +270,7 @@ def _locate(words: Sequence[TimedWord], text: str, clock_ms: int) -> list[_Span]
         start_ms, clock_ms = _plausible(
             wanted, start_ms, whole_ms(word.end_s, start_ms), begins=not spans and len(words) > 1
         )
-        spans.append(_Span(begin, position, start_ms, clock_ms))
+        spans.append(_SaidText(begin, position, start_ms, clock_ms))
     return spans
 
 
@@ -283,7 +283,7 @@ def _plausible(word: str, start_ms: int, end_ms: int, *, begins: bool) -> tuple[
     return (max(start_ms, end_ms - longest_ms), end_ms) if begins else (start_ms, min(end_ms, start_ms + longest_ms))
 
 
-def _assemble(text: str, parts: Sequence[tuple[int, int]], spans: Sequence[_Span], clock_ms: int) -> list[Token]:
+def _assemble(text: str, parts: Sequence[tuple[int, int]], spans: Sequence[_SaidText], clock_ms: int) -> list[Token]:
     sentences, at, stop = sentence_ends(text), 0, 0
     tokens = list[Token]()
     for begin, end in parts:
@@ -304,7 +304,7 @@ def _clause(shown: str) -> Mark:
     return Mark.CLAUSE if shown.rstrip("\"'”’»)]").endswith(_CLAUSE_ENDS) else Mark.NOTHING
 
 
-def _said(spans: Sequence[_Span], at: int, begin: int, end: int, clock_ms: int) -> tuple[int, int]:
+def _said(spans: Sequence[_SaidText], at: int, begin: int, end: int, clock_ms: int) -> tuple[int, int]:
     """From when to when the text from `begin` to `end` is said; `at` is the first span that ends after `begin`."""
     if at == len(spans) or spans[at].begin >= end:
         return clock_ms, clock_ms

@@ -5,17 +5,14 @@ in one go, lazily) need the extra `tts` and are imported by their own names.
 """
 
 from voice_stack.utils.text.clauses import (
-    CLAUSE_PAUSE_S,
     PARAGRAPH_PAUSE_S,
     SENTENCE_PAUSE_S,
     Clause,
     sentence_ends,
-    split_clauses,
 )
 from voice_stack.utils.text.script import ScriptPart, is_speakable, normalise, parse_script
 
 __all__ = [
-    "CLAUSE_PAUSE_S",
     "PARAGRAPH_PAUSE_S",
     "SENTENCE_PAUSE_S",
     "Clause",
@@ -27,5 +24,4 @@ __all__ = [
     "pronunciation",
     "script",
     "sentence_ends",
-    "split_clauses",
 ]

@@ -178,31 +178,3 @@ def attach_unspeakable(clauses: list[Clause], max_chars: int) -> list[Clause]:
             clause = _join(joined.pop(), clause)
         joined.append(clause)
     return joined
-
-
-def split_clauses(text: str, *, first_max_chars: int = 60, max_chars: int = 220) -> list[Clause]:
-    """Cut a text into units for synthesis: sentences, and clauses of sentences that are too long.
-
-    Args:
-        text: Normalised text; a line break ends a sentence, an empty line a paragraph. No visible character is lost.
-        first_max_chars: A longer first sentence is cut at a clause mark, if it has one, so that sound starts early.
-        max_chars: No unit is longer. Over-long sentences are cut at clause marks, else at words, else anywhere.
-
-    Returns:
-        The units in order; none if nothing in the text is speakable.
-
-    Raises:
-        ValueError: A limit is below 1.
-    """
-    if min(first_max_chars, max_chars) < 1:
-        raise ValueError(f"first_max_chars={first_max_chars} and max_chars={max_chars} must both be at least 1")
-    if not is_speakable(text):
-        return []
-    clauses: list[Clause] = []
-    for line in text.splitlines():
-        if clauses and not line.strip():
-            clauses[-1] = replace(clauses[-1], pause_s=PARAGRAPH_PAUSE_S)
-        for sentence in split_sentences(" ".join(line.split())):
-            clauses += cut_sentence(sentence, max_chars if clauses else min(first_max_chars, max_chars), max_chars)
-    clauses = attach_unspeakable(clauses, max_chars)
-    return [*clauses[:-1], replace(clauses[-1], pause_s=0.0)]

@@ -99,7 +99,7 @@ def _steps(
     text: str, language: str, languages: Sequence[str], rules: Pronunciations, limits: ClauseLimits
 ) -> Iterator[Clause | float]:
     """Clauses with their natural pauses, and the lengths of the pauses that are marked in the text."""
-    reader = _Reader(language or (languages[0] if len(languages) == 1 else ""), tuple(languages), rules, limits)
+    reader = _BlockReader(language or (languages[0] if len(languages) == 1 else ""), tuple(languages), rules, limits)
     is_first = True
     for part, pause_s in split_pauses(text):
         for block in _blocks(part):
@@ -136,7 +136,7 @@ def _block_end(text: str, start: int) -> int:
 
 
 @dataclass(frozen=True)
-class _Reader:
+class _BlockReader:
     """Reads pieces of a text, each with the same options."""
 
     language: str

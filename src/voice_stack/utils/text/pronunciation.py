@@ -21,12 +21,12 @@ from voice_stack.core.logging import log_event
 from voice_stack.utils.language import find_language
 from voice_stack.utils.text.script import PLAIN_CHARACTERS
 
-Reader = Callable[[re.Match[str]], str | None]
+MatchReader = Callable[[re.Match[str]], str | None]
 """What is said for a match; None leaves it as it is written."""
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Reading:
     """`text[start:end]` is read as `spoken`."""
 
     start: int
@@ -34,19 +34,19 @@ class Span:
     spoken: str
 
 
-def fill(text: str, spans: Sequence[Span], pattern: re.Pattern[str], reader: Reader) -> list[Span]:
+def fill(text: str, spans: Sequence[Reading], pattern: re.Pattern[str], reader: MatchReader) -> list[Reading]:
     """Add what a pattern finds between the spans that are there, which are in order and do not overlap."""
-    filled: list[Span] = []
+    filled: list[Reading] = []
     for start, end, span in _gaps(text, spans):
         for match in pattern.finditer(text, start, end):
             spoken = reader(match)
             if spoken is not None:
-                filled.append(Span(*match.span(), spoken))
+                filled.append(Reading(*match.span(), spoken))
         filled += span
     return filled
 
 
-def _gaps(text: str, spans: Iterable[Span]) -> Iterator[tuple[int, int, list[Span]]]:
+def _gaps(text: str, spans: Iterable[Reading]) -> Iterator[tuple[int, int, list[Reading]]]:
     """Start and end of each stretch without a span, and the span behind it."""
     start = 0
     for span in spans:
@@ -81,7 +81,7 @@ class ReadText:
         return written_end - (said_end - said) if is_same else written_end
 
 
-def read_out(text: str, spans: Iterable[Span], *, is_spaced: bool = True) -> ReadText:
+def read_out(text: str, spans: Iterable[Reading], *, is_spaced: bool = True) -> ReadText:
     """Put the readings in, with a blank where a word would run into its neighbour in a language with blanks."""
     parts: list[str] = []
     pieces: list[tuple[int, int, bool]] = []
@@ -144,7 +144,7 @@ class Pronunciations:
             by_token.setdefault(_first_token(rule.written), []).append(rule)
         self._by_token: Mapping[str, list[PronunciationRule]] = by_token
 
-    def find(self, text: str, language: str) -> list[Span]:
+    def find(self, text: str, language: str) -> list[Reading]:
         """Find the words that have a rule.
 
         Args:
@@ -156,13 +156,13 @@ class Pronunciations:
         """
         return list(self._find(text, _code(language))) if self.rules else []
 
-    def _find(self, text: str, language: str) -> Iterator[Span]:
+    def _find(self, text: str, language: str) -> Iterator[Reading]:
         end = 0
         for token in _TOKEN.finditer(text):
             for rule in self._by_token.get(token[0].casefold(), ()) if token.start() >= end else ():
                 if rule.matches(text, token.start(), language):
                     end = token.start() + len(rule.written)
-                    yield Span(token.start(), end, rule.spoken)
+                    yield Reading(token.start(), end, rule.spoken)
                     break
 
 

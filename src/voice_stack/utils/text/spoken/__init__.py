@@ -8,7 +8,7 @@ from dataclasses import replace
 from babel import Locale, localedata
 
 from voice_stack.utils.language import find_language, find_region
-from voice_stack.utils.text.pronunciation import Reader, ReadText, Span, fill, read_out
+from voice_stack.utils.text.pronunciation import MatchReader, Reading, ReadText, fill, read_out
 from voice_stack.utils.text.spoken import amounts, dates, measures, names, words
 from voice_stack.utils.text.spoken.grammar import Grammar
 from voice_stack.utils.text.spoken.languages import GRAMMARS
@@ -18,7 +18,7 @@ _GrammarReader = Callable[[re.Match[str], Grammar], str | None]
 
 
 @functools.cache
-def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], Reader], ...]:
+def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], MatchReader], ...]:
     """What is looked for, in order: what an earlier one has found is hidden from the later ones."""
     table: tuple[tuple[re.Pattern[str] | None, _GrammarReader], ...] = (
         (names.EMAIL, names.read_address),
@@ -57,7 +57,7 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], Reader], ...]:
     return tuple((pattern, _bind(reader, grammar)) for pattern, reader in table if pattern is not None)
 
 
-def _bind(reader: _GrammarReader, grammar: Grammar) -> Reader:
+def _bind(reader: _GrammarReader, grammar: Grammar) -> MatchReader:
     return lambda found: reader(found, grammar)
 
 
@@ -78,7 +78,7 @@ def _puts_day_first(region: str) -> bool:
     return str(pattern).index("d") < str(pattern).index("M")
 
 
-def read_spans(text: str, language: str, spans: Sequence[Span] = ()) -> ReadText:
+def read_spans(text: str, language: str, spans: Sequence[Reading] = ()) -> ReadText:
     """Read a text out, and remember where each part of it is written.
 
     Args:
@@ -93,15 +93,3 @@ def read_spans(text: str, language: str, spans: Sequence[Span] = ()) -> ReadText
     for pattern, reader in _rules(grammar):
         found = fill(text, found, pattern, reader)
     return read_out(text, found, is_spaced=grammar.is_spaced)
-
-
-def speak_out(text: str, language: str) -> str:
-    """Write in words what is not written as it is spoken: numbers, dates, times, prices, measures, names.
-
-    Takes time in proportion to the text, whatever it is.
-
-    Args:
-        text: Normalised text (`normalise`), best one sentence.
-        language: Code or name of its language; a text in a language without a grammar is left as it is.
-    """
-    return read_spans(text, language).text
