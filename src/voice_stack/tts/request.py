@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_stack.tts.engine.base import VoiceOptions, WordTime
+from voice_stack.tts.engine.base import VoiceOptions
+from voice_stack.utils.audio.word_alignment import WordTime
 
 
 @dataclass(frozen=True, slots=True)

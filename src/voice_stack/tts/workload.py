@@ -10,11 +10,12 @@ import numpy as np
 
 from voice_stack.core.jobs import Again, Expected, Job, MeasuredWork, PlanStep, RunResult, Unit, Urgency, Workload
 from voice_stack.tts.captions.sentences import respell
-from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions, WordTime
+from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
 from voice_stack.tts.models import TtsCapabilities
 from voice_stack.tts.request import Passage, Sound, SpeechRequest, speech_s, text_s
 from voice_stack.tts.sound.finishing import FADE_S, Delivery, Finisher, VoiceLevels
 from voice_stack.utils.audio.pcm import fade_edges, silence
+from voice_stack.utils.audio.word_alignment import WordTime
 from voice_stack.utils.text import SENTENCE_PAUSE_S, Clause
 from voice_stack.utils.text.pipeline import ClauseLimits, clauses
 from voice_stack.utils.text.pronunciation import PronunciationFile

@@ -7,8 +7,8 @@ from voice_stack.core.errors import NotFoundError
 from voice_stack.tts.cache.entry import Note
 from voice_stack.tts.captions.kept import Captions, CaptionStore
 from voice_stack.tts.captions.sentences import describe_sound, find_sentence
-from voice_stack.tts.engine.base import WordTime
 from voice_stack.tts.request import Sound
+from voice_stack.utils.audio.word_alignment import WordTime
 
 RATE = 1_000
 

@@ -9,10 +9,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from piper_speech import VOICE
-from voice_stack.tts.engine.base import EngineVoice, Spoken, TimedPhoneme, VoiceOptions, time_words
+from voice_stack.tts.engine.base import EngineVoice, Spoken, VoiceOptions
 from voice_stack.tts.engine.piper import PiperEngine, expose_durations
 from voice_stack.tts.sound.finishing import Delivery, Finisher, VoiceLevels
-from voice_stack.utils.audio.word_alignment import align_words, cut_words
+from voice_stack.utils.audio.word_alignment import TimedPhoneme, align_words, cut_words, time_words
 
 TEXTS = [
     "The old lighthouse stands on a rocky island, two miles from the harbor.",

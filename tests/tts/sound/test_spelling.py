@@ -3,7 +3,7 @@
 import pytest
 
 from voice_stack.tts.captions.sentences import respell
-from voice_stack.tts.engine.base import WordTime
+from voice_stack.utils.audio.word_alignment import WordTime
 
 
 def say(text: str) -> tuple[WordTime, ...]:

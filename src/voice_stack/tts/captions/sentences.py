@@ -8,9 +8,8 @@ from difflib import SequenceMatcher
 from itertools import accumulate, pairwise
 from typing import Literal, NotRequired, TypedDict, cast
 
-from voice_stack.tts.engine.base import WordTime
 from voice_stack.tts.request import Sound
-from voice_stack.utils.audio.word_alignment import cut_words
+from voice_stack.utils.audio.word_alignment import WordTime, cut_words
 
 
 def respell(words: Sequence[WordTime], written: str) -> tuple[WordTime, ...]:

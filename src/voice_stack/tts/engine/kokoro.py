@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from phonemizer.backend import EspeakBackend
 
 from voice_stack.core.errors import EngineError, ModelLoadError
-from voice_stack.tts.engine.base import EngineVoice, Spoken, TimedPhoneme, TtsEngine, VoiceOptions, time_words
+from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
 from voice_stack.tts.engine.kokoro_reading import LanguageReader, join_pieces, share_phonemes
 from voice_stack.tts.engine.onnx import expose_tensor, open_session
 from voice_stack.tts.models import LANGUAGES, SPOKEN_LANGUAGES
-from voice_stack.utils.audio.word_alignment import cut_words
+from voice_stack.utils.audio.word_alignment import TimedPhoneme, cut_words, time_words
 from voice_stack.utils.onnx_errors import ONNX_ERRORS
 
 ESPEAK_VOICES = {"en": "en-us", "es": "es", "fr": "fr-fr", "hi": "hi", "it": "it", "pt": "pt-br"}

@@ -26,10 +26,10 @@ from piper.config import PhonemeType, PiperConfig
 
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.system.cpus import available_cpus
-from voice_stack.tts.engine.base import Spoken, TimedPhoneme, TtsEngine, VoiceOptions, WordTime, time_words
+from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
 from voice_stack.tts.engine.onnx import cut_model, expose_tensor, open_session
 from voice_stack.tts.models import parse_facts
-from voice_stack.utils.audio.word_alignment import cut_words
+from voice_stack.utils.audio.word_alignment import TimedPhoneme, WordTime, cut_words, time_words
 from voice_stack.utils.onnx_errors import ONNX_ERRORS
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from voice_stack.tts.engine.base import EngineVoice, Spoken, WordTime
+from voice_stack.tts.engine.base import EngineVoice, Spoken
 from voice_stack.tts.sound.dynamics import (
     HOP_S,
     MAX_SPEED,
@@ -28,7 +28,7 @@ from voice_stack.tts.sound.dynamics import (
     measure_powers,
 )
 from voice_stack.utils.audio.pcm import Samples, silence
-from voice_stack.utils.audio.word_alignment import align_words, cut_words, find_speech, loudest_level
+from voice_stack.utils.audio.word_alignment import WordTime, align_words, cut_words, find_speech, loudest_level
 
 CEILING_DBTP = -1.0
 """Highest true peak, as EBU R 128 has it: lossy codecs overshoot a little."""
