@@ -14,9 +14,8 @@ from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine.admission import AdmissionDesk
 from voice_stack.core.engine.memory import open_budget
 from voice_stack.core.engine.pool import EnginePool
-from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.http.access import Exemption
-from voice_stack.core.http.app import VERSION, create_server
+from voice_stack.core.http.app import VERSION, build_named, create_server
 from voice_stack.core.models.names import ModelNames
 from voice_stack.core.models.repair import require_models
 from voice_stack.core.system.addresses import ANYBODY, parse_networks
@@ -104,9 +103,4 @@ def _exempt_bazarr(settings: AsrSettings) -> Exemption:
 
 def __getattr__(name: str) -> FastAPI:
     """`app`, built from the settings when a server asks for it: importing this module does nothing."""
-    if name != "app":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        return create_app(AsrSettings.read())
-    except VoiceStackError as error:
-        raise SystemExit(f"voice-stack asr: {error}") from None
+    return build_named(__name__, name, lambda: create_app(AsrSettings.read()))

@@ -69,7 +69,7 @@ async def speak_by_itself(settings: "TtsSettings", wanted: Wanted) -> AsyncGener
             async for piece in speech.reader.pieces():
                 characters = (piece.note or {}).get("characters")
                 yield SpeechChunk(piece.audio, characters if isinstance(characters, int) else None)
-            facts = speech.reader.facts
+            facts = speech.reader.recording.facts
             assert facts is not None
             head = FileHead(facts.exact_head.replaces, facts.exact_head.data)
             yield SpeechChunk(b"", head=head, duration_s=facts.audio_s)

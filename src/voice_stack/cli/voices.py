@@ -9,8 +9,7 @@ from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, NotF
 from voice_stack.core.http.form import check_fields
 from voice_stack.tts.engine_factory import open_store
 from voice_stack.tts.settings import TtsSettings
-from voice_stack.tts.voices.forms import VoiceForm
-from voice_stack.tts.voices.recordings import SUFFIXES, RecordedVoice
+from voice_stack.tts.voices.recordings import SUFFIXES, RecordedVoice, VoiceForm
 from voice_stack.tts.voices.reference import Reference, load_reference
 from voice_stack.tts.voices.shelf import Shelf
 from voice_stack.tts.voices.sources import ClonedVoices, open_library

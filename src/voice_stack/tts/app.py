@@ -4,8 +4,7 @@ import asyncio
 
 from fastapi import FastAPI
 
-from voice_stack.core.errors import VoiceStackError
-from voice_stack.core.http.app import create_server
+from voice_stack.core.http.app import build_named, create_server
 from voice_stack.tts.api.openai import create_router
 from voice_stack.tts.api.voice_consents import create_consents_router
 from voice_stack.tts.api.voices import create_voices_router
@@ -57,9 +56,4 @@ def create_app(settings: TtsSettings) -> FastAPI:
 
 def __getattr__(name: str) -> FastAPI:
     """`app`, built from the settings when a server asks for it: importing this module does nothing."""
-    if name != "app":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        return create_app(TtsSettings.read())
-    except VoiceStackError as error:
-        raise SystemExit(f"voice-stack tts: {error}") from None
+    return build_named(__name__, name, lambda: create_app(TtsSettings.read()))

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from voice_stack.core.errors import InvalidRequestError
-from voice_stack.core.http.form import explain_problem
+from voice_stack.core.http.form import check_fields
 from voice_stack.tts.captions.sentences import Granularity
 from voice_stack.utils.audio.encode import AUDIO_FORMATS
 
@@ -55,7 +55,6 @@ class SpeechBody(BaseModel):
 
 _UNHEEDED = frozenset({"instructions"})
 """Fields of OpenAI's that are accepted although no voice heeds them."""
-_MAX_SHOWN = 200  # characters of a bad value that an error message repeats
 
 
 def find_ignored_fields(body: object) -> list[str]:
@@ -77,11 +76,7 @@ def check_speech(body: object, *, max_chars: int) -> SpeechBody:
     """
     if not isinstance(body, dict):
         raise InvalidRequestError(f"the body must be a JSON object, not {type(body).__name__}")
-    try:
-        speech = SpeechBody.model_validate({name: value for name, value in body.items() if value is not None})
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise explain_problem(problem, problem["loc"]) from None
+    speech = check_fields(SpeechBody, {name: value for name, value in body.items() if value is not None})
     if len(speech.input) > max_chars:
         raise InvalidRequestError(
             f"the text has {len(speech.input)} characters, at most {max_chars} are taken (TTS_MAX_INPUT_CHARS)",

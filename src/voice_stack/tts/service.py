@@ -32,7 +32,13 @@ from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.speech import Speech, Turn, Turns, speech_key
 from voice_stack.tts.voices.reference import Examination, encode_preview, examine_recording
 from voice_stack.tts.voices.shelf import Shelf
-from voice_stack.tts.voices.sources import ClonedVoices, FallbackVoices, open_library, refuse_language, require_readable
+from voice_stack.tts.voices.sources import (
+    ClonedVoices,
+    find_substitute,
+    open_library,
+    refuse_language,
+    require_readable,
+)
 from voice_stack.tts.voices.uploads import VoiceUploads
 from voice_stack.tts.voices.voice import Voice, VoiceLibrary
 from voice_stack.utils.audio.encode import require_format
@@ -81,7 +87,7 @@ class BegunSpeech:
 
     def log_fields(self) -> dict[str, object]:
         """What the request's log line says."""
-        body, facts = self.body, self.reader.facts
+        body, facts = self.body, self.reader.recording.facts
         fields: dict[str, object] = {"model": body.model, "voice": body.voice, "chars": len(body.input)}
         fields |= {"audio_s": round(facts.audio_s, 2)} if facts is not None else {}
         return fields | (self.made[0].log_fields() if self.made else {})
@@ -141,7 +147,7 @@ class TtsService:
         captions = None
         if body.timestamps:
             language = plan[0].request.passages[0].language_code
-            captions = self.captions.open(opened.reader.notes, language, body.timestamps)
+            captions = self.captions.open(opened.reader.recording.notes, language, body.timestamps)
         return BegunSpeech(body, opened.reader, opened.outcome if key else "off", captions, made)
 
     async def key(self, body: SpeechBody, plan: Sequence[Turn]) -> str | None:
@@ -171,8 +177,8 @@ class TtsService:
             )
             for index, (engine, passages) in enumerate(spoken, start=1)
         ]
-        others = FallbackVoices(self.settings, self.store, self.voices)
-        return [Turn(engine, request, others.find_substitute(engine, request)) for engine, request in requests]
+        known = self.settings, self.store, self.voices
+        return [Turn(engine, request, find_substitute(*known, engine, request)) for engine, request in requests]
 
     async def _cast(self, part: ScriptPart, body: SpeechBody, choice: ModelChoice) -> tuple[EngineSpec, Passage]:
         """Who speaks a part of the text, on which engine."""

@@ -201,17 +201,17 @@ def test_a_replaced_model_file_is_another_voice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("is_wanted", "cache_control", "use"),
     [
-        (True, None, CacheUse.USUAL),
-        (True, "", CacheUse.USUAL),
-        (True, "max-age=0", CacheUse.USUAL),
-        (True, "no-cache", CacheUse.FRESH),
-        (True, "max-age=0, No-Cache", CacheUse.FRESH),
-        (True, "no-cache, no-store", CacheUse.NONE),
-        (True, " no-store ", CacheUse.NONE),
-        (False, None, CacheUse.NONE),
-        (False, "no-cache", CacheUse.NONE),
+        (True, None, "usual"),
+        (True, "", "usual"),
+        (True, "max-age=0", "usual"),
+        (True, "no-cache", "fresh"),
+        (True, "max-age=0, No-Cache", "fresh"),
+        (True, "no-cache, no-store", "none"),
+        (True, " no-store ", "none"),
+        (False, None, "none"),
+        (False, "no-cache", "none"),
     ],
 )
 def test_what_a_request_allows(is_wanted: bool, cache_control: str | None, use: CacheUse) -> None:
     headers = {} if cache_control is None else {"cache-control": cache_control}
-    assert cache_use(is_wanted=is_wanted, headers=headers) is use
+    assert cache_use(is_wanted=is_wanted, headers=headers) == use

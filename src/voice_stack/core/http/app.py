@@ -120,6 +120,21 @@ def create_server(
     return app
 
 
+def build_named(module: str, name: str, create: Callable[[], FastAPI]) -> FastAPI:
+    """What a server's module gives for a name that it does not have: its application for `app`.
+
+    Raises:
+        AttributeError: It is another name.
+        SystemExit: The application cannot be built; says why.
+    """
+    if name != "app":
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    try:
+        return create()
+    except VoiceStackError as error:
+        raise SystemExit(f"voice-stack {module.split('.')[1]}: {error}") from None
+
+
 def _operator_routes(settings: CoreSettings, server: KeyScope, readiness: Callable[[], str | None]) -> APIRouter:
     router = APIRouter(tags=["server"])
 

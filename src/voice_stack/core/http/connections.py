@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import takewhile
+from typing import cast
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -50,7 +51,7 @@ class BoundedProtocol(StrictProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         self._closing = ClosingTransport(transport, self._is_request_open, self.bounds.reader_timeout_s)
-        super().connection_made(self._closing)
+        super().connection_made(cast("asyncio.Transport", self._closing))
         self._await_head()
         if len(self.connections) > self.bounds.max_connections:
             self._make_room()

@@ -155,19 +155,14 @@ def _choose_request_id(scope: Scope) -> str:
 _KEY = "answer_headers"
 
 
-def add_answer_headers(request: Request, headers: Mapping[str, str]) -> None:
+def note_answer_headers(scope: Scope, headers: Mapping[str, str]) -> None:
     """Note headers for the answer of a request; harmless when its status is out already."""
-    note_answer_headers(request.scope, headers)
+    scope.setdefault("state", {}).setdefault(_KEY, {}).update(headers)
 
 
 def headers_of(request: Request) -> Callable[[Mapping[str, str]], None]:
     """What takes headers for the answer of a request, whoever tells them."""
-    return partial(add_answer_headers, request)
-
-
-def note_answer_headers(scope: Scope, headers: Mapping[str, str]) -> None:
-    """As `add_answer_headers`, for what sits below requests."""
-    scope.setdefault("state", {}).setdefault(_KEY, {}).update(headers)
+    return partial(note_answer_headers, request.scope)
 
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"

@@ -24,7 +24,7 @@ LINGER_BYTES = 1 << 30
 """Many clients read nothing before they have sent everything: enough for the largest upload that is usual."""
 
 
-class ClosingTransport(asyncio.Transport):
+class ClosingTransport:
     """A transport whose `close` does not tear the connection down under the last answer, nor waits for ever.
 
     An answer that comes before the whole request was read would be lost: the system answers the bytes that nobody reads
@@ -37,7 +37,6 @@ class ClosingTransport(asyncio.Transport):
     """
 
     def __init__(self, transport: asyncio.Transport, is_request_open: Callable[[], bool], flush_s: float) -> None:
-        super().__init__()
         self._transport, self._is_request_open, self._flush_s = transport, is_request_open, flush_s
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -71,38 +70,9 @@ class ClosingTransport(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.lingers or self._transport.is_closing()
 
-    def abort(self) -> None:
-        self._transport.abort()
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self._transport.write(data)
-
-    def can_write_eof(self) -> bool:
-        return self._transport.can_write_eof()
-
-    def write_eof(self) -> None:
-        self._transport.write_eof()
-
-    def get_write_buffer_size(self) -> int:
-        return self._transport.get_write_buffer_size()
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        self._transport.set_write_buffer_limits(high, low)
-
-    def is_reading(self) -> bool:
-        return self._transport.is_reading()
-
-    def pause_reading(self) -> None:
-        self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        self._transport.resume_reading()
-
-    def get_extra_info(self, name: str, default: object = None) -> object:
-        return self._transport.get_extra_info(name, default)
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._transport.set_protocol(protocol)
+    def __getattr__(self, name: str) -> object:
+        """Everything else is the real transport's."""
+        return getattr(self._transport, name)
 
     def _arm(self, delay_s: float, action: Callable[[], None]) -> None:
         self._stop_timer()

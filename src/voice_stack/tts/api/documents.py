@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from voice_stack.core.http.api_docs import EVENT_STREAM, JSON, Responses, binaries, headers, texts
-from voice_stack.tts.captions.formats import CAPTION_FORMATS
+from voice_stack.tts.captions.kept import CAPTION_FORMATS
 from voice_stack.utils.audio.encode import AUDIO_FORMATS
 
 

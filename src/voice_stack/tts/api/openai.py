@@ -4,7 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from contextlib import AsyncExitStack
-from enum import Enum
+from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 
@@ -16,24 +16,18 @@ from voice_stack.core.http.uploads import receive_json
 from voice_stack.tts.api.documents import CAPTIONS, SPEECH
 from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece
 from voice_stack.tts.cache.recording import SpeechReader
-from voice_stack.tts.captions.formats import require_caption_format
-from voice_stack.tts.captions.kept import CaptionStore
+from voice_stack.tts.captions.kept import require_caption_format
 from voice_stack.tts.captions.sentences import Granularity, find_sentence
 from voice_stack.tts.schemas import SpeechBody, check_speech, find_ignored_fields
 from voice_stack.tts.service import BegunSpeech, TtsService
 from voice_stack.utils.audio.encode import require_format
 
-
-class CacheUse(Enum):
-    """What may be done with a kept speech, and with one that is made now."""
-
-    USUAL = "serve what is there, keep what is made"
-    FRESH = "make it anew and keep that"
-    NONE = "serve nothing that is there, keep nothing"
+CacheUse = Literal["usual", "fresh", "none"]
+"""Serve what is there and keep what is made; make it anew and keep that; neither serve nor keep anything."""
 
 
 def cache_use(*, is_wanted: bool, headers: Mapping[str, str]) -> CacheUse:
-    """What a request allows.
+    """What may be done with a kept speech, and with one that is made now.
 
     Args:
         is_wanted: Its field `cache`.
@@ -41,8 +35,8 @@ def cache_use(*, is_wanted: bool, headers: Mapping[str, str]) -> CacheUse:
     """
     directives = {part.strip().lower() for part in headers.get("cache-control", "").split(",")}
     if not is_wanted or "no-store" in directives:
-        return CacheUse.NONE
-    return CacheUse.FRESH if "no-cache" in directives else CacheUse.USUAL
+        return "none"
+    return "fresh" if "no-cache" in directives else "usual"
 
 
 def entity_tag(key: str, stream_format: str) -> str:
@@ -58,22 +52,6 @@ def is_known(tag: str, headers: Mapping[str, str]) -> bool:
 
 CAPTIONS_HEADER = "x-captions"
 """Tells where the captions of the speech in the answer are."""
-
-
-def add_caption_routes(router: APIRouter, store: CaptionStore) -> None:
-    """Add the route to a router below the API prefix."""
-
-    @router.get("/audio/speech/{speech_id}/captions", response_class=Response, responses=CAPTIONS)
-    async def get_captions(speech_id: str, format: str = "json") -> Response:  # noqa: A002 - its name in the query
-        """When each sentence and word of a speech is said; while it is still being spoken: so far."""
-        caption_format = require_caption_format(format)
-        body = await asyncio.to_thread(caption_format.render, store.find(speech_id))
-        return Response(body, media_type=caption_format.media_type)
-
-
-def captions_path(prefix: str, speech_id: str) -> str:
-    """Where the captions of a speech are, below the server's address."""
-    return f"{prefix}/audio/speech/{speech_id}/captions"
 
 
 async def speech_events(
@@ -95,8 +73,8 @@ async def speech_events(
             yield _delta(piece)
         if sentence and timestamps:
             yield {"type": "speech.timestamps", **sentence.describe(with_words=timestamps == "word")}
-    assert reader.facts is not None
-    yield _done(reader.facts, text)
+    assert reader.recording.facts is not None
+    yield _done(reader.recording.facts, text)
 
 
 def _delta(piece: SpeechPiece) -> dict[str, object]:
@@ -134,7 +112,13 @@ def create_router(service: TtsService) -> APIRouter:
         return answer
 
     add_model_routes(router, service.models)
-    add_caption_routes(router, service.captions)
+
+    @router.get("/audio/speech/{speech_id}/captions", response_class=Response, responses=CAPTIONS)
+    async def get_captions(speech_id: str, format: str = "json") -> Response:  # noqa: A002 - its name in the query
+        """When each sentence and word of a speech is said; while it is still being spoken: so far."""
+        caption_format = require_caption_format(format)
+        body = await asyncio.to_thread(caption_format.render, service.captions.find(speech_id))
+        return Response(body, media_type=caption_format.media_type)
 
     return router
 
@@ -147,14 +131,14 @@ async def answer_speech(service: TtsService, request: Request, body: SpeechBody)
     """
     plan = await finish_unless_disconnected(request, service.plan(body))
     use = cache_use(is_wanted=body.cache, headers=request.headers)
-    key = None if use is CacheUse.NONE else await service.key(body, plan)
+    key = None if use == "none" else await service.key(body, plan)
     if key is None:
         return await _answer(service, request, await service.begin(body, plan, tell=headers_of(request)))
     tag = entity_tag(key, f"{body.stream_format}{body.timestamps or ''}")
     # An answer without a body would tell no address of captions.
-    if use is CacheUse.USUAL and not body.timestamps and is_known(tag, request.headers):
+    if use == "usual" and not body.timestamps and is_known(tag, request.headers):
         return Response(status_code=304, headers={"etag": tag})
-    speech = await service.begin(body, plan, key, is_fresh=use is CacheUse.FRESH, tell=headers_of(request))
+    speech = await service.begin(body, plan, key, is_fresh=use == "fresh", tell=headers_of(request))
     response = await _answer(service, request, speech)
     if FALLBACK_HEADER not in response.headers:
         response.headers["etag"] = tag
@@ -168,11 +152,11 @@ async def _answer(service: TtsService, request: Request, speech: BegunSpeech) ->
         owned.callback(lambda: add_log_fields(request, **speech.log_fields()))
         add_log_fields(request, cache=speech.outcome)
         if speech.captions is not None:
-            headers[CAPTIONS_HEADER] = captions_path(service.settings.public_prefix, speech.captions.id)
+            headers[CAPTIONS_HEADER] = f"{service.settings.public_prefix}/audio/speech/{speech.captions.id}/captions"
         # The first sound is awaited before the status line goes out: an engine that fails is an honest 500.
         await finish_unless_disconnected(request, reader.start())
-        if reader.substitutes:
-            headers[FALLBACK_HEADER] = ", ".join(reader.substitutes)
+        if reader.recording.substitutes:
+            headers[FALLBACK_HEADER] = ", ".join(reader.recording.substitutes)
             add_log_fields(request, fallback_model=headers[FALLBACK_HEADER])
         content: AsyncIterable[bytes]
         if body.stream_format == "sse":
@@ -182,6 +166,6 @@ async def _answer(service: TtsService, request: Request, speech: BegunSpeech) ->
         else:
             content, media_type = reader.audio(), require_format(body.response_format).media_type
             # Where all is there already, as with a text of one clause, the lengths are exact at no cost.
-            if reader.facts is not None:
+            if reader.recording.facts is not None:
                 content, headers["content-length"] = reader.exact(), str(reader.exact_bytes)
         return OwningStreamingResponse(content, owned.pop_all(), media_type=media_type, headers=headers)

@@ -11,8 +11,7 @@ from voice_stack.core.http.form import check_fields
 from voice_stack.tts.api.documents import ConsentObject, ConsentPage, Deleted
 from voice_stack.tts.api.recordings import form_docs, json_docs, listen, receive_object, receive_recording
 from voice_stack.tts.service import TtsService
-from voice_stack.tts.voices.forms import ConsentChanges, ConsentForm
-from voice_stack.tts.voices.recordings import ConsentRecord
+from voice_stack.tts.voices.recordings import ConsentChanges, ConsentForm, ConsentRecord
 
 FILE_FIELD = "recording"
 

@@ -21,8 +21,7 @@ from voice_stack.tts.api.recordings import (
 )
 from voice_stack.tts.schemas import SpeechBody
 from voice_stack.tts.service import TtsService
-from voice_stack.tts.voices.forms import VoiceChanges, VoiceForm
-from voice_stack.tts.voices.recordings import RecordedVoice
+from voice_stack.tts.voices.recordings import RecordedVoice, VoiceChanges, VoiceForm
 from voice_stack.tts.voices.voice import Voice
 from voice_stack.utils.audio.encode import AUDIO_FORMATS
 

@@ -1,7 +1,7 @@
 """A speech that is being made, or is kept: written once, read by any number."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from voice_stack.tts.cache.entry import EntryData, Note, SpeechFacts, SpeechFile, SpeechPiece
@@ -204,30 +204,15 @@ class SpeechReader:
     """
 
     def __init__(self, recording: Recording, *, is_patient: bool, on_leave: Callable[[], None]) -> None:
-        self._recording, self._on_leave = recording, on_leave
+        self.recording, self._on_leave = recording, on_leave
         self._place = Place(is_patient)
         recording.readers.add(self._place)
 
     @property
-    def facts(self) -> SpeechFacts | None:
-        """What is known of the speech once it is complete."""
-        return self._recording.facts
-
-    @property
-    def substitutes(self) -> tuple[str, ...]:
-        """Models that speak in place of those that were asked for; those of the beginning are known after `start`."""
-        return self._recording.substitutes
-
-    @property
-    def notes(self) -> Sequence[Note]:
-        """All notes of the speech; those that come are added."""
-        return self._recording.notes
-
-    @property
     def exact_bytes(self) -> int:
         """Length of what `exact` gives, once the speech is complete."""
-        head = self._recording.data.facts.exact_head
-        return self._recording.size - head.replaces + len(head.data)
+        head = self.recording.data.facts.exact_head
+        return self.recording.size - head.replaces + len(head.data)
 
     async def start(self) -> None:
         """Wait for the first piece, or, where the reader is patient, for all of them.
@@ -235,7 +220,7 @@ class SpeechReader:
         Raises:
             VoiceStackError: The speech failed.
         """
-        recording = self._recording
+        recording = self.recording
         while not (recording.is_over if self._place.is_patient else recording.has_news_for(0)):
             await recording.wait_for_news()
         recording.raise_failure()
@@ -246,7 +231,7 @@ class SpeechReader:
         Raises:
             VoiceStackError: The speech failed; after everything that came before.
         """
-        recording, place, told = self._recording, self._place, 0
+        recording, place, told = self.recording, self._place, 0
         while True:
             while place.position < recording.size or told < len(recording.notes):
                 note = recording.notes[told] if told < len(recording.notes) else None
@@ -274,7 +259,7 @@ class SpeechReader:
 
     async def exact(self) -> AsyncIterator[bytes]:
         """The complete speech as a file that states its length."""
-        recording, head = self._recording, self._recording.data.facts.exact_head
+        recording, head = self.recording, self.recording.data.facts.exact_head
         if head.data:
             yield head.data
         position = head.replaces
@@ -284,7 +269,7 @@ class SpeechReader:
 
     def close(self) -> None:
         """Leave; harmless when done before."""
-        if self._place in self._recording.readers:
-            self._recording.readers.remove(self._place)
-            self._recording.stir()
+        if self._place in self.recording.readers:
+            self.recording.readers.remove(self._place)
+            self.recording.stir()
             self._on_leave()

@@ -1,3 +1,3 @@
 """When what is said: the times of sentences and words of a speech, as events and as subtitle files."""
 
-__all__ = ["formats", "kept", "sentences"]
+__all__ = ["kept", "sentences"]

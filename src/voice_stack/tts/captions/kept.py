@@ -1,13 +1,17 @@
-"""Captions of speeches that were made a short while ago, kept in memory within bounds."""
+"""Captions of speeches that were made a short while ago: kept in memory within bounds, and told in each format."""
 
+import json
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from voice_stack.core.errors import NotFoundError
+from voice_stack.core.errors import NotFoundError, UnsupportedValueError
 from voice_stack.tts.cache.entry import Note
 from voice_stack.tts.captions.sentences import Granularity, TimedSentence, find_sentence
+from voice_stack.utils.cues.cue import Cue, to_srt, to_vtt
+from voice_stack.utils.cues.stream import CueStream
 
 MAX_SENTENCES = 20_000
 """Of all captions together: some 50 MB."""
@@ -104,3 +108,51 @@ class CaptionStore:
             if captions.age_s() > self._ttl_s or too_many > 0:
                 too_many -= captions.size
                 del self._captions[captions.id]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionFormat:
+    """One format: the answer's Content-Type, and what makes its text."""
+
+    media_type: str
+    render: Callable[[Captions], str]
+
+
+def _json(captions: Captions) -> str:
+    sentences = [sentence.describe(with_words=captions.granularity == "word") for sentence in captions.sentences]
+    body = {
+        "id": captions.id,
+        "object": "speech.captions",
+        "status": captions.status,
+        "language": captions.language or None,
+        "duration": round(captions.duration_s, 3),
+        "sentences": sentences,
+    }
+    return json.dumps(body, ensure_ascii=False)
+
+
+def _cues(captions: Captions) -> Iterator[Cue]:
+    stream = CueStream(captions.language)
+    for index, sentence in enumerate(captions.sentences):
+        yield from stream.push(sentence.with_space() if index else sentence)
+    yield from stream.flush(captions.duration_s)
+
+
+CAPTION_FORMATS: dict[str, CaptionFormat] = {
+    "json": CaptionFormat("application/json", _json),
+    "srt": CaptionFormat("application/x-subrip; charset=utf-8", lambda captions: to_srt(_cues(captions))),
+    "vtt": CaptionFormat("text/vtt; charset=utf-8", lambda captions: to_vtt(_cues(captions))),
+}
+"""Every format of captions, by its name."""
+
+
+def require_caption_format(name: str) -> CaptionFormat:
+    """Find a format by its name.
+
+    Raises:
+        UnsupportedValueError: There is none of that name; the message lists the names.
+    """
+    if name not in CAPTION_FORMATS:
+        message = f"Unknown format {name[:40]!r} of captions. Use one of: {', '.join(CAPTION_FORMATS)}."
+        raise UnsupportedValueError(message, param="format")
+    return CAPTION_FORMATS[name]

@@ -244,46 +244,41 @@ def fallback_engine(settings: TtsSettings, store: ModelStore) -> str:
     return settings.engine if spec is None or spec.path is not None else spec.engine
 
 
-@dataclass(frozen=True, slots=True)
-class FallbackVoices:
-    """Finds substitutes.
+def find_substitute(
+    settings: TtsSettings, store: ModelStore, voices: VoiceLibrary, engine: EngineSpec, request: SpeechRequest
+) -> Substitute | None:
+    """Who speaks a request in place of an engine; None if nobody may, or nobody knows its languages.
 
     Args:
         settings: Those of the server.
         store: Where models are.
         voices: Who can speak.
+        engine: Whose place is taken.
+        request: What is to be spoken.
     """
+    if not settings.fallback_model:
+        return None
+    name = fallback_engine(settings, store)
+    spec = engine_spec(settings, name, settings.fallback_model)
+    if spec.name == engine.name:
+        return None
+    speakers = _fallback_speakers(settings.fallback_model, name, store, voices)
+    passages = [_recast(passage, speakers) for passage in request.passages]
+    known = tuple(passage for passage in passages if passage is not None)
+    if len(known) < len(passages):
+        return None
+    default = engine_spec(settings, settings.engine, settings.model)
+    return Substitute([spec], replace(request, passages=known), for_missing=engine.name == default.name)
 
-    settings: TtsSettings
-    store: ModelStore
-    voices: VoiceLibrary
 
-    def find_substitute(self, engine: EngineSpec, request: SpeechRequest) -> Substitute | None:
-        """Who speaks a request in place of an engine; None if nobody may, or nobody knows its languages."""
-        settings = self.settings
-        if not settings.fallback_model:
-            return None
-        name = fallback_engine(settings, self.store)
-        spec = engine_spec(settings, name, settings.fallback_model)
-        if spec.name == engine.name:
-            return None
-        speakers = self._speakers(name)
-        passages = [_recast(passage, speakers) for passage in request.passages]
-        known = tuple(passage for passage in passages if passage is not None)
-        if len(known) < len(passages):
-            return None
-        default = engine_spec(settings, settings.engine, settings.model)
-        return Substitute([spec], replace(request, passages=known), for_missing=engine.name == default.name)
-
-    def _speakers(self, engine: str) -> list[Voice]:
-        """Voices of the model that need no recording; its only one where it is not listed."""
-        model = self.settings.fallback_model
-        own = [voice for voice in self.voices.own_voices().values() if voice.engine == engine]
-        if CAPABILITIES[engine].one_voice_per_model:
-            own = [voice for voice in own if voice.model == model]
-        usable = [voice for voice in own if not voice.unavailable and not voice.engine_voice.recordings]
-        spec = self.store.find(model)
-        return usable or [Voice(id=model, engine=engine, model=model, languages=spec.languages if spec else ())]
+def _fallback_speakers(model: str, engine: str, store: ModelStore, voices: VoiceLibrary) -> list[Voice]:
+    """Voices of the model that need no recording; its only one where it is not listed."""
+    own = [voice for voice in voices.own_voices().values() if voice.engine == engine]
+    if CAPABILITIES[engine].one_voice_per_model:
+        own = [voice for voice in own if voice.model == model]
+    usable = [voice for voice in own if not voice.unavailable and not voice.engine_voice.recordings]
+    spec = store.find(model)
+    return usable or [Voice(id=model, engine=engine, model=model, languages=spec.languages if spec else ())]
 
 
 def _recast(passage: Passage, speakers: list[Voice]) -> Passage | None:
