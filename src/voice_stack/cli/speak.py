@@ -83,8 +83,8 @@ async def speak_by_itself(settings: "TtsSettings", wanted: Wanted) -> AsyncGener
 
 def _json_body(wanted: Wanted) -> dict[str, object]:
     """The body a client would send: read by the same checks."""
-    body: dict[str, object] = asdict(wanted)
-    return {**body, "input": wanted.text, "response_format": wanted.format}
+    body = {**asdict(wanted), "input": wanted.text, "response_format": wanted.format}
+    return {name: value for name, value in body.items() if value is not None}
 
 
 _COPY_BYTES = 1 << 20

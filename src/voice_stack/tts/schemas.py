@@ -1,5 +1,6 @@
 """The body of a speech request, checked: everything a client can get wrong is answered here."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -57,26 +58,23 @@ _UNHEEDED = frozenset({"instructions"})
 """Fields of OpenAI's that are accepted although no voice heeds them."""
 
 
-def find_ignored_fields(body: object) -> list[str]:
+def find_ignored_fields(body: Mapping[str, object]) -> list[str]:
     """Names of the fields of a body, as sent, that have a value and change nothing."""
     heeded = SpeechBody.model_fields.keys() - _UNHEEDED
-    sent = body.items() if isinstance(body, dict) else ()
-    return [name for name, value in sent if name not in heeded and value is not None and value != ""]
+    return [name for name, value in body.items() if name not in heeded and value != ""]
 
 
-def check_speech(body: object, *, max_chars: int) -> SpeechBody:
+def check_speech(body: Mapping[str, object], *, max_chars: int) -> SpeechBody:
     """Check a decoded JSON body.
 
     Args:
-        body: What the client sent.
+        body: What the client sent; null counts as absent, and is left out.
         max_chars: Longest text.
 
     Raises:
         InvalidRequestError: A field is missing or does not fit; the message names it.
     """
-    if not isinstance(body, dict):
-        raise InvalidRequestError(f"the body must be a JSON object, not {type(body).__name__}")
-    speech = check_fields(SpeechBody, {name: value for name, value in body.items() if value is not None})
+    speech = check_fields(SpeechBody, body)
     if len(speech.input) > max_chars:
         raise InvalidRequestError(
             f"the text has {len(speech.input)} characters, at most {max_chars} are taken (TTS_MAX_INPUT_CHARS)",

@@ -14,8 +14,6 @@ from voice_stack.core.http.json_text import SoundReader, read_json
 from voice_stack.core.http.multipart import FormReader, OnFile
 from voice_stack.core.http.spool import Spool
 
-__all__ = ["Form", "SpooledFile", "receive_file", "receive_form", "receive_json", "receive_json_sound"]
-
 _FEW_BYTES = 4 << 10
 _AT_ONCE_BYTES = 64 << 10
 
@@ -125,6 +123,20 @@ async def receive_json(request: Request, *, max_bytes: int) -> object:
         ClientDisconnect: The client went away before the end.
     """
     return await _read_json(b"".join([chunk async for chunk in _count(request, max_bytes)]))
+
+
+async def receive_object(request: Request, *, max_bytes: int = 65_536) -> dict[str, object]:
+    """Receive a JSON object of at most `max_bytes` bytes; null counts as absent.
+
+    Raises:
+        PayloadTooLargeError: The body is larger than `max_bytes`.
+        InvalidRequestError: It is no JSON object in UTF-8, or nested deeper than 32 levels.
+        ClientDisconnect: The client went away before the end.
+    """
+    body = await receive_json(request, max_bytes=max_bytes)
+    if not isinstance(body, dict):
+        raise InvalidRequestError(f"the body must be a JSON object, not {type(body).__name__}")
+    return {str(name): value for name, value in body.items() if value is not None}
 
 
 async def _read_json(body: bytes) -> object:

@@ -12,7 +12,7 @@ from voice_stack.core.http.context import add_log_fields, headers_of
 from voice_stack.core.http.form import ignored_fields_header
 from voice_stack.core.http.models import add_model_routes
 from voice_stack.core.http.streaming import KeptAliveEvents, OwningStreamingResponse, finish_unless_disconnected
-from voice_stack.core.http.uploads import receive_json
+from voice_stack.core.http.uploads import receive_object
 from voice_stack.tts.api.documents import CAPTIONS, SPEECH
 from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece
 from voice_stack.tts.cache.recording import SpeechReader
@@ -106,7 +106,7 @@ def create_router(service: TtsService) -> APIRouter:
     @router.post("/audio/speech", openapi_extra={"requestBody": schema}, response_class=Response, responses=SPEECH)
     async def speak(request: Request) -> Response:
         """Text to speech."""
-        body = await receive_json(request, max_bytes=max_chars * MAX_BYTES_PER_CHARACTER + 65_536)
+        body = await receive_object(request, max_bytes=max_chars * MAX_BYTES_PER_CHARACTER + 65_536)
         answer = await answer_speech(service, request, check_speech(body, max_chars=max_chars))
         answer.headers.update(ignored_fields_header(find_ignored_fields(body)))
         return answer

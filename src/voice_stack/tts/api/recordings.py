@@ -13,7 +13,7 @@ from fastapi import Request
 from pydantic import BaseModel
 
 from voice_stack.core.errors import InvalidRequestError
-from voice_stack.core.http.uploads import receive_form, receive_json
+from voice_stack.core.http.uploads import receive_form
 from voice_stack.tts.settings import TtsSettings
 
 MAX_FIELDS_BYTES = 65_536
@@ -60,19 +60,6 @@ async def receive_recording(request: Request, settings: TtsSettings, field: str)
 async def listen(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run work on a recording in one of two threads that do nothing else."""
     return await asyncio.get_running_loop().run_in_executor(_LISTENERS, partial(work, *args, **kwargs))
-
-
-async def receive_object(request: Request) -> dict[str, object]:
-    """A JSON object; null counts as absent.
-
-    Raises:
-        PayloadTooLargeError: The body is too large.
-        InvalidRequestError: It is no JSON object.
-    """
-    body = await receive_json(request, max_bytes=MAX_FIELDS_BYTES)
-    if not isinstance(body, dict):
-        raise InvalidRequestError(f"the body must be a JSON object, not {type(body).__name__}")
-    return {str(name): value for name, value in body.items() if value is not None}
 
 
 def json_docs(schema: type[BaseModel]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from voice_stack.core.errors import InvalidRequestError, NotFoundError, UnsupportedValueError
 from voice_stack.core.http.form import check_fields
 from voice_stack.core.http.streaming import finish_unless_disconnected
+from voice_stack.core.http.uploads import receive_object
 from voice_stack.tts.api.documents import PREVIEW, Deleted, VoiceList, VoiceObject
 from voice_stack.tts.api.openai import answer_speech
 from voice_stack.tts.api.recordings import (
@@ -16,7 +17,6 @@ from voice_stack.tts.api.recordings import (
     form_docs,
     json_docs,
     listen,
-    receive_object,
     receive_recording,
 )
 from voice_stack.tts.schemas import SpeechBody
