@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import takewhile
 from typing import cast
 
@@ -82,7 +81,7 @@ class BoundedProtocol(StrictProtocol):
         self._request_at, self._received = self.loop.time(), 0
         super().on_headers_complete()
         if self.scope is not None and self.scope["type"] == "http":
-            self.scope["state"]["is_unread"] = partial(self._is_unread, self.scope)
+            self.scope["state"]["is_unread"] = self._is_unread
 
     def on_message_complete(self) -> None:
         self.bounds.receiving.pop(self, None)
