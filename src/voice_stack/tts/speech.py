@@ -19,7 +19,6 @@ from voice_stack.core.engine.handle import JobHandle
 from voice_stack.core.engine.pool import EnginePool, Substitute
 from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import EngineError
-from voice_stack.core.jobs import MeasuredWork
 from voice_stack.core.system.files import digest_file
 from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece
 from voice_stack.tts.captions.sentences import describe_sound
