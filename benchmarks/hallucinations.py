@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from benchmarks.report import show
 from benchmarks.running import run_servers
+from benchmarks.sounds import SAMPLE_RATE, SOUNDS
 from voice_stack.bench.figures import Figure
-from voice_stack.bench.sounds import SAMPLE_RATE, SOUNDS
 
 MINUTES = 10.0
 TIMEOUT_S = 3600.0

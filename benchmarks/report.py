@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 from rich.console import Console
 
-from voice_stack.bench.figures import Figure, as_markdown, as_table, describe_machine
+from voice_stack.bench.figures import COLUMNS, Figure, as_table, describe_machine
 
 WIDTH = 160
 
@@ -17,3 +17,9 @@ def show(figures: Sequence[Figure], *, markdown: bool) -> None:
         click.echo(as_markdown(figures, machine))
     else:
         Console(width=WIDTH).print(as_table(figures, machine))
+
+
+def as_markdown(figures: Sequence[Figure], machine: str) -> str:
+    """The table for docs/performance.md."""
+    rows = [COLUMNS, ("---",) * len(COLUMNS), *(figure.cells() for figure in figures)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + f"\n\nMachine: {machine}. Medians (lowest to highest)."

@@ -18,21 +18,21 @@ from voice_stack.utils.audio.vad import VadOptions
 
 @pytest.fixture
 def config(tmp_path: Path) -> AsrWorkerConfig:
-    made = engine_specs(AsrSettings.read(model_dir=tmp_path, vad_threshold=0.4), "base")[0].config
+    made = engine_specs(AsrSettings.read(model_dir=tmp_path), "base")[0].config
     assert isinstance(made, AsrWorkerConfig)
     return made
 
 
 def test_the_request_overrules_the_settings(config: AsrWorkerConfig) -> None:
     silent = replace(config, vad_enabled=False)
-    assert choose_vad(config, VadChoice()) == VadOptions(threshold=0.4)
+    assert choose_vad(config, VadChoice()) == VadOptions()
     assert choose_vad(config, VadChoice(enabled=False)) is None
     assert choose_vad(silent, VadChoice(threshold=0.2)) is None
-    assert choose_vad(silent, VadChoice(enabled=True, speech_pad_ms=50)) == VadOptions(threshold=0.4, speech_pad_ms=50)
+    assert choose_vad(silent, VadChoice(enabled=True, speech_pad_ms=50)) == VadOptions(speech_pad_ms=50)
 
 
 def test_an_end_above_the_beginning_is_lowered(config: AsrWorkerConfig) -> None:
-    assert choose_vad(config, VadChoice(neg_threshold=0.9)) == VadOptions(threshold=0.4, neg_threshold=0.4)
+    assert choose_vad(config, VadChoice(neg_threshold=0.9)) == VadOptions(neg_threshold=VadOptions().threshold)
 
 
 def test_candidates_share_all_of_the_probability() -> None:

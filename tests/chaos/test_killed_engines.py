@@ -203,7 +203,7 @@ def test_engine_that_stands_still_is_no_reason_to_stand_still(asr: RunningServer
 def test_engine_that_goes_on_standing_still_is_replaced(start_server: StartServer) -> None:
     # A process that starts on a busy machine is silent for a while, too: it has a minute for that.
     with (
-        start_server("asr", ASR_ENGINE_SILENCE_S=str(SILENT_S), **FAKE_ASR) as server,
+        start_server("asr", ASR_ENGINE_TIMEOUT_S=str(SILENT_S), **FAKE_ASR) as server,
         ThreadPoolExecutor(4) as threads,
     ):
         _post(server, form(1.0))

@@ -18,11 +18,9 @@ from running_server import RunningServer
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 SENTENCE = "The kettle is boiling in the kitchen."
 WORDS = ("kettle", "boiling", "kitchen")
-SHORT_MEMORY = {"TTS_CAPTIONS_TTL_S": "20"}
-"""Captions are kept in memory for a while, which would hide what is kept by mistake."""
 LEAVING = 0.15
 LOOKS = 6
-ONE_COPY = {"ASR_COPIES": "1"}
+ONE_COPY = {"ASR_THREADS": "1"}
 """Which copy of the model works, and so has its memory, would depend on what else the machine does."""
 WARM_UP_S = 10.0
 WARM_UP_SHARE = 1 / 30
@@ -53,7 +51,7 @@ def place(start_server: StartServer, spoken: Callable[[str], bytes], dose: Dose)
     with ExitStack() as stack:
         fake_asr, fake_tts, asr, tts = (
             stack.enter_context(start_server(kind, "--idle-timeout-s", "-1", **settings))
-            for kind, settings in (("asr", FAKE_ASR), ("tts", FAKE_TTS | SHORT_MEMORY), ("asr", ONE_COPY), ("tts", {}))
+            for kind, settings in (("asr", FAKE_ASR), ("tts", FAKE_TTS), ("asr", ONE_COPY), ("tts", {}))
         )
         with fake_tts.http() as client:
             speaking = Speaking.learn(client)

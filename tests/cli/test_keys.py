@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from cli.commands import assert_one_line, run
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.cli.checks import Check, check_access
+from voice_stack.cli.doctor import Check, check_access
 from voice_stack.cli.keys import keys
 
 DAY_S = 86_400
@@ -43,7 +43,7 @@ def test_a_key_is_made_listed_and_revoked(file: Path) -> None:
     key = first.stdout.strip()
     assert key.startswith("vs-")
     assert len(key) == len("vs-") + 48
-    assert f"From now on both servers need a key ({file})" in first.stderr
+    assert f"From now on the servers need a key ({file})" in first.stderr
     limits = ("--requests-per-minute", "60", "--jobs-at-once", "2")
     second = created(file, "monitor", "--scope", "admin,asr", "--expires", "90d", *limits)
     assert abs(int(str(second["expires_at"])) - time.time() - 90 * DAY_S) < 600

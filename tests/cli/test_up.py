@@ -14,7 +14,7 @@ import pytest
 
 from cli.commands import COMMAND, doctor, is_free, run
 
-READY_LINE = "Both are ready. Ctrl-C stops them."
+READY_LINE = "All are ready. Ctrl-C stops them."
 
 
 @contextmanager

@@ -19,8 +19,7 @@ SETTINGS = {
     "ASR_MODEL": "fake",
     "ASR_WINDOW_S": "2",
     "ASR_VAD_ENABLED": "false",
-    "ASR_STREAM_STATUS_WAIT_S": "0.5",
-    "ASR_PING_INTERVAL_S": "0.2",
+    "ASR_PING_INTERVAL_S": "0.5",
 }
 
 
@@ -49,8 +48,8 @@ def test_pauses_are_filled_with_comments(server: RunningServer) -> None:
     first, *others = body.removesuffix("\n\n").split("\n\n")
     assert first == ": ping"
     events = [json.loads(part.removeprefix("data: ")) for part in others if part != ": ping"]
-    # Two windows of a second and a half each, a comment every fifth of a second; half of that leaves room.
-    assert len(others) - len(events) >= 5
+    # Two windows of a second and a half each, a comment every half second; a loaded machine leaves out some.
+    assert len(others) - len(events) >= 3
     assert [event["type"].rpartition(".")[2] for event in events] == ["delta", "delta", "done"]
     assert "".join(event["delta"] for event in events[:-1]) == events[-1]["text"]
 

@@ -17,7 +17,6 @@ from running_server import RunningServer, wait_until
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 FAKE = {"ASR_ENGINE": "fake", "ASR_MODEL": "fake", "ASR_WINDOW_S": "2", "ASR_VAD_ENABLED": "false"}
-ONE_AT_ONCE = {**FAKE, "ASR_JOBS_AT_ONCE": "1"}
 LONG_S = 40.0
 """More than half a MiB of WAV, so that the length is known from the start."""
 
@@ -111,9 +110,8 @@ def test_translation_may_be_a_job(fake_asr: RunningServer) -> None:
 
 
 def test_progress_and_what_is_left_are_told(start_server: StartServer) -> None:
-    with start_server("asr", **ONE_AT_ONCE) as server, server.http() as client:
-        job_id = submit(client, LONG_S, prompt="sleep=0.1", language="en")
-        waiting = submit(client)
+    with start_server("asr", **FAKE) as server, server.http() as client:
+        job_id, _, waiting = (submit(client, LONG_S, prompt="sleep=0.1", language="en") for _ in range(3))
         wait_until(lambda: job(client, job_id)["eta_s"], 20, "an estimate")
         running = job(client, job_id)
         assert running["status"] == "running"
@@ -129,12 +127,12 @@ def test_progress_and_what_is_left_are_told(start_server: StartServer) -> None:
 
 
 def test_cancelled_job_lets_the_next_one_run_and_can_be_removed(start_server: StartServer) -> None:
-    with start_server("asr", **ONE_AT_ONCE) as server, server.http() as client:
-        endless = submit(client, LONG_S, prompt="sleep=1", language="en")
+    with start_server("asr", **FAKE) as server, server.http() as client:
+        endless, other = (submit(client, LONG_S, prompt="sleep=1", language="en") for _ in range(2))
         waiting, next_one = submit(client, prompt="sleep=1"), submit(client)
         await_status(client, endless, "running")
-        assert client.delete(f"/v1/jobs/{waiting}").json()["status"] == "cancelled"
-        assert client.delete(f"/v1/jobs/{endless}").json()["status"] == "cancelled"
+        for job_id in (waiting, endless, other):
+            assert client.delete(f"/v1/jobs/{job_id}").json()["status"] == "cancelled"
         await_status(client, next_one, "completed")
         assert server.count_jobs() == (0, 0)
         assert error(client.get(f"/v1/jobs/{endless}/result"), 409)["code"] == "job_cancelled"
@@ -144,6 +142,7 @@ def test_cancelled_job_lets_the_next_one_run_and_can_be_removed(start_server: St
             "deleted": True,
         }
         assert error(client.get(f"/v1/jobs/{endless}"), 404)["code"] == "job_not_found"
+        client.delete(f"/v1/jobs/{other}")
         assert [found["id"] for found in client.get("/v1/jobs").json()["data"]] == [next_one, waiting]
         newest = client.get("/v1/jobs", params={"limit": 1}).json()
         assert [found["id"] for found in newest["data"]] == [next_one]

@@ -21,7 +21,7 @@ StartServer = Callable[..., AbstractContextManager[RunningServer]]
 EXAMPLES = {"short": 20, "long": 600}[os.environ.get("CHAOS", "short")]
 AT_ONCE = 30
 """Conversations of an example."""
-PATIENCE_S = {"ASR_HEADER_TIMEOUT_S": "0.5", "ASR_UPLOAD_TIMEOUT_S": "0.5", "ASR_READER_TIMEOUT_S": "2"}
+PATIENCE_S = {"ASR_UPLOAD_TIMEOUT_S": "1.2"}
 ANSWER_S = 8.0
 MAX_MIB = 20.0
 SOUND = tone(0.2)

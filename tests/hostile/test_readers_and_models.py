@@ -22,7 +22,7 @@ from e2e.sound import tone
 from running_server import RunningServer, wait_until
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
-READER_TIMEOUT_S = 2.0
+READER_TIMEOUT_S = 5.0
 READERS = 10
 MOST_MIB_PER_READER = 6.0
 """At most 1 MiB of sound waits for each, what was being made then, and all of it as text; the whole is 46 MiB."""
@@ -42,7 +42,7 @@ def _established(process: psutil.Process) -> int:
 
 
 def test_speech_events_that_nobody_reads(start_server: StartServer) -> None:
-    settings = {**FAKE_TTS, "TTS_CACHE_MB": "0", "TTS_READER_TIMEOUT_S": str(READER_TIMEOUT_S)}
+    settings = {**FAKE_TTS, "TTS_CACHE_MB": "0", "TTS_UPLOAD_TIMEOUT_S": str(READER_TIMEOUT_S / 5)}
     with start_server("tts", **settings) as server, server.http() as client, ExitStack() as socks:
         client.post(SPEECH_URL, json=ask("Hello."))
         process = psutil.Process(server.process.pid)
@@ -68,7 +68,7 @@ def test_speech_events_that_nobody_reads(start_server: StartServer) -> None:
 
 
 def test_transcripts_that_nobody_reads(start_server: StartServer) -> None:
-    settings = {**FAKE_ASR, "ASR_READER_TIMEOUT_S": str(READER_TIMEOUT_S)}
+    settings = {**FAKE_ASR, "ASR_UPLOAD_TIMEOUT_S": str(READER_TIMEOUT_S / 5)}
     with start_server("asr", **settings) as server, server.http() as client, ExitStack() as socks:
         fields = {"model": "whisper-1", "stream": "true", "prompt": "sleep=0.05"}
         stream = partial(httpx2.Request, "POST", f"http://x{URL}", data=fields)

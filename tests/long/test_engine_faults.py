@@ -26,8 +26,8 @@ def send(server: RunningServer, prompt: str = "") -> httpx2.Response:
 
 @pytest.fixture(scope="module")
 def hasty(start_server: StartServer) -> Iterator[RunningServer]:
-    """A server whose engine may take three seconds for a window, and be silent for five."""
-    with start_server("asr", ASR_ENGINE_TIMEOUT_S="3", ASR_ENGINE_SILENCE_S="5", **FAKE) as server:
+    """A server whose engine may take three seconds for a window, and be silent as long."""
+    with start_server("asr", ASR_ENGINE_TIMEOUT_S="3", **FAKE) as server:
         send(server)
         yield server
 

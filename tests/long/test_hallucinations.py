@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import jiwer
 import numpy as np
 import pytest
+from benchmarks.sounds import SOUNDS, make_band, make_pink_noise, make_silence, mix
 from numpy.typing import NDArray
 from openai import OpenAI
 from whisper_normalizer.english import EnglishTextNormalizer
@@ -14,7 +15,6 @@ from e2e.sound import wrap_pcm
 from piper_speech import speak
 from running_server import RunningServer
 from utils.audio.test_vad import whisper
-from voice_stack.bench.sounds import SOUNDS, make_band, make_pink_noise, make_silence, mix
 
 RATE = 16_000
 TEXT = "The old harbour wakes before the town does. At five in the morning the first boats come back."

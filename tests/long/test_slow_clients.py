@@ -41,7 +41,7 @@ def test_an_upload_that_stops_is_given_up(strict: RunningServer) -> None:
         sock.sendall(UPLOAD)
         status, _, error = read_error(sock)
     assert (status, error["code"]) == (408, "request_timeout")
-    assert "for 1 s" in str(error["message"])
+    assert "for 3 s" in str(error["message"])
     strict.expect_no_uploads()
 
 
@@ -94,7 +94,8 @@ def _status_of(server: RunningServer, path: str) -> int:
 
 @pytest.fixture(scope="module")
 def impatient_tts(start_server: StartServer) -> Iterator[RunningServer]:
-    with start_server("tts", TTS_ENGINE="fake", TTS_MODEL="fake", TTS_READER_TIMEOUT_S="1", TTS_CACHE_MB="0") as server:
+    settings = {"TTS_ENGINE": "fake", "TTS_MODEL": "fake", "TTS_UPLOAD_TIMEOUT_S": "0.2", "TTS_CACHE_MB": "0"}
+    with start_server("tts", **settings) as server:
         yield server
 
 

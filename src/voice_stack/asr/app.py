@@ -1,5 +1,7 @@
 """The ASR server: `uvicorn voice_stack.asr.app:app`, or `create_app` with settings of your own."""
 
+import asyncio
+
 from fastapi import FastAPI
 
 from voice_stack.asr.api.bazarr import bazarr_paths, create_bazarr_router
@@ -17,7 +19,7 @@ from voice_stack.core.engine.pool import EnginePool
 from voice_stack.core.http.access import Exemption
 from voice_stack.core.http.app import VERSION, build_named, create_server
 from voice_stack.core.models.names import ModelNames
-from voice_stack.core.models.repair import require_models
+from voice_stack.core.models.repair import remove_partial_models, require_models
 from voice_stack.core.system.addresses import ANYBODY, parse_networks
 from voice_stack.core.system.side_process import SideProcess
 
@@ -55,6 +57,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
     bazarr_jobs = BazarrJobs(service)
 
     async def start() -> None:
+        await asyncio.to_thread(remove_partial_models, settings.model_dir)
         if settings.preload:
             await pool.load(default)
         await jobs.start()
@@ -77,11 +80,11 @@ def create_app(settings: AsrSettings) -> FastAPI:
             create_models_router(service),
             create_jobs_router(jobs, service.activity),
         ],
-        start=start,
         readiness=lambda: pool.explain_unreadiness(
             default[0], is_preloaded=settings.preload, has_substitute=bool(settings.fallback_model)
         ),
         status=status,
+        start=start,
         exemption=_exempt_bazarr(settings),
         held_paths=bazarr_paths(settings.api_v1_str),
     )

@@ -186,22 +186,16 @@ class EngineOptions:
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         compute_type: Number format of the weights at work, `auto` for the usual one of the device.
         threads: CPU threads in all, 0 for as many as the process may use.
-        copies: Copies of the model on a CPU: 2 give a job that is alone all the cores; 0: the engine chooses.
         is_for_crowd: This is the copy for what is not alone.
-        lanes: Calls of `decode` that run at once, each with its share of the threads; 0: the engine chooses.
         max_batch: Most windows of one call; 0: the engine chooses.
         replica: Which of `replicas` engines with the same model this is: they divide the GPUs or the CPUs.
-        encoder_padding_s: Silence that is computed after the speech, in seconds; 30 computes whole windows always.
     """
 
     device: str = "auto"
     compute_type: str = "auto"
     threads: int = 0
-    lanes: int = 0
     max_batch: int = 0
-    copies: int = 0
     is_for_crowd: bool = False
-    encoder_padding_s: float = 3.0
     replica: int = 0
     replicas: int = 1
 
@@ -223,7 +217,6 @@ class AsrWorkerConfig:
     operator_paths: tuple[str, ...]
     options: EngineOptions
     vad_enabled: bool
-    vad_threshold: float
     window_s: float
     max_audio_s: float
     fallback_language: str

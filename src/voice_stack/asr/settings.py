@@ -1,53 +1,44 @@
 """Settings of the ASR server."""
 
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from voice_stack.asr.request import STEPS, parse_steps
-from voice_stack.core.settings import CommaSeparated, CoreSettings, NetworkList
+from voice_stack.core.settings import CommaSeparated, EngineSettings, NetworkList, user_folder
 
 
-class AsrSettings(CoreSettings):
+class AsrSettings(EngineSettings):
     """Every field is an environment variable `ASR_...` and a flag of `voice-stack asr`."""
 
     model_config = SettingsConfigDict(env_prefix="ASR_")
+    retired: ClassVar = {
+        **EngineSettings.retired,
+        "bazarr_translate_foreign": "English asked of a film that is clearly not English is always translated",
+        "copies": "a second copy is made where it takes less than a sixteenth of the memory; ASR_THREADS=1 makes none",
+        "encoder_padding_s": "3 s of silence after the speech of a window, as measured",
+        "jobs_at_once": "two background jobs for each of ASR_REPLICAS are worked on at once",
+        "lanes": "chosen by the size of the model and ASR_THREADS",
+        "result_cache_hours": "results of films are kept for a day, in ASR_RESULT_CACHE_MB",
+        "stream_status_wait_s": "5 s, or half of ASR_PING_INTERVAL_S if that is less",
+        "vad_threshold": "the field vad_threshold of a request; 0.35 where it has none",
+    }
 
     port: int = Field(5001, ge=0, le=65535, description="Port to listen on.")
     engine: str = Field(
         "faster-whisper", description="Engine that runs the model: `faster-whisper`, `whisper`, `parakeet` or `fake`."
     )
     model: str = Field("base", description="Default model: a name of the engine's, a hub id `org/name` or a folder.")
-    fallback_model: str = Field(
-        "", description="Model that works where another does not load or has no memory; said in `x-fallback-model`."
-    )
-    allowed_models: CommaSeparated = Field(
-        default_factory=list,
-        description="Models that requests may name besides the default, fetched when first used: names, hub ids and "
-        "patterns (`Systran/*`, `*`), separated by commas; empty: the models on this machine.",
-    )
     compute_type: str = Field(
         "auto", description="Number format of the weights: `auto`, `int8`, `float16`, `float32` ..."
     )
     replicas: int = Field(
         1, ge=1, le=64, description="Engine processes for each model: one per GPU, or per block of CPU cores."
     )
-    lanes: int = Field(
-        0, ge=0, le=256, description="Batches decoded at once, each with its share of the threads; 0: chosen."
-    )
     max_batch: int = Field(
         0, ge=0, le=256, description="Most windows of speech decoded as one batch; 0: chosen for the device."
-    )
-    copies: int = Field(
-        0,
-        ge=0,
-        le=2,
-        description="Copies of the model on a CPU: with 2, a request that is alone has several cores; "
-        "0: 2 where the second takes little of the memory.",
-    )
-    encoder_padding_s: float = Field(
-        3.0, ge=1, le=30, description="Silence computed after the speech of a window; 30: always the full 30 s."
     )
     language: str = Field("", description="Language of all audio where a request names none; empty: found per file.")
     fallback_language: str = Field(
@@ -55,9 +46,6 @@ class AsrSettings(CoreSettings):
     )
     beam_size: int = Field(5, ge=1, le=20, description="Hypotheses kept while decoding; 1 is greedy and faster.")
     vad_enabled: bool = Field(True, description="Leave silence out before the model hears it (Silero VAD).")
-    vad_threshold: float = Field(
-        0.35, gt=0, lt=1, description="Speech probability from which a frame counts as speech."
-    )
     suppress: str = Field(
         ",".join(STEPS),
         description="Steps against text that nobody said, separated by commas, or `none`. "
@@ -69,13 +57,11 @@ class AsrSettings(CoreSettings):
     )
     max_upload_mb: int = Field(1024, ge=1, description="Largest upload, in MiB.")
     max_audio_s: float = Field(43_200.0, gt=0, description="Longest audio, in seconds; 12 hours.")
-    jobs_dir: Path | None = Field(
-        None,
-        description="Folder for jobs sent with `background=true`: uploads until done, then results; one per server. "
-        "Empty: `~/.local/state/voice-stack/jobs`.",
+    jobs_dir: Path = Field(
+        default_factory=lambda: user_folder("STATE") / "jobs",
+        description="Folder for jobs sent with `background=true`: uploads until done, then results; one per server.",
     )
     jobs_keep_h: float = Field(24.0, gt=0, description="Hours that a finished job and its result are kept.")
-    jobs_at_once: int = Field(2, ge=1, le=64, description="Jobs the engine works on at once; the others wait in line.")
     max_jobs: int = Field(
         1000,
         ge=0,
@@ -95,24 +81,18 @@ class AsrSettings(CoreSettings):
         description="Signs webhooks as Standard Webhooks says (HMAC-SHA256): `whsec_` and base64, or any text. "
         "Empty: unsigned.",
     )
-    stream_status_wait_s: float = Field(
-        5.0,
-        ge=0,
-        le=600,
-        description="Seconds that a streamed answer waits for its first text before its status goes out: errors until "
-        "then have their own status, later ones are an event.",
-    )
     ping_interval_s: float = Field(
-        10.0, gt=0, le=3600, description="Seconds without an event after which a stream sends a comment (`: ping`)."
+        10.0,
+        gt=0,
+        le=3600,
+        description="Seconds without an event after which a stream sends a comment (`: ping`). Its status waits "
+        "half as long, 5 s at most, for the first text: errors until then have a status of their own.",
     )
     bazarr_heartbeat_s: float = Field(
         30.0, gt=0, description="Seconds between the empty lines that keep a waiting Bazarr connection open."
     )
     bazarr_linger_s: float = Field(
         600.0, ge=0, description="Seconds that work for Bazarr goes on after its client left; a retry then joins it."
-    )
-    bazarr_translate_foreign: bool = Field(
-        True, description="English asked of a film that is clearly not English: translate it. Bazarr labels it English."
     )
     bazarr_open: bool = Field(
         False, description="Where keys are needed: Bazarr's routes and `/status` need none, for Bazarr cannot send one."
@@ -125,7 +105,6 @@ class AsrSettings(CoreSettings):
     result_cache_mb: int = Field(
         64, ge=0, description="Memory for finished results of Bazarr's films, in MiB; 0: none."
     )
-    result_cache_hours: float = Field(24.0, ge=0, description="How long a finished result is kept, in hours.")
 
     @field_validator("suppress")
     @classmethod

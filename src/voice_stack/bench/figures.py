@@ -87,12 +87,6 @@ def as_table(figures: Sequence[Figure], machine: str) -> Table:
     return table
 
 
-def as_markdown(figures: Sequence[Figure], machine: str) -> str:
-    """The table for docs/performance.md."""
-    rows = [COLUMNS, ("---",) * len(COLUMNS), *(figure.cells() for figure in figures)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + f"\n\nMachine: {machine}. Medians (lowest to highest)."
-
-
 def percentile_95(values: list[float]) -> float:
     """The 95th percentile; of a single value that value, of none 0."""
     if len(values) < 2:

@@ -4,9 +4,9 @@ from importlib import import_module
 
 import click
 
+from voice_stack.cli.servers import SERVERS
+
 _COMMANDS = {
-    "asr": "serve",
-    "tts": "serve",
     "up": "up",
     "status": "status",
     "transcribe": "transcribe",
@@ -18,7 +18,7 @@ _COMMANDS = {
     "bench": "bench",
     "settings": "settings_docs",
 }
-"""Command -> module of this package that defines it under the same name."""
+"""Command -> module of this package that defines it under the same name; the servers come before them."""
 
 
 class LazyGroup(click.Group):
@@ -26,10 +26,14 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order in which people need them."""
-        return list(_COMMANDS)
+        return [*SERVERS, *_COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, imported now; None if there is none."""
+        if cmd_name in SERVERS:
+            from voice_stack.cli.serve import server_command
+
+            return server_command(SERVERS[cmd_name])
         if cmd_name not in _COMMANDS:
             return None
         command = getattr(import_module(f"voice_stack.cli.{_COMMANDS[cmd_name]}"), cmd_name)

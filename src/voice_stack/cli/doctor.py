@@ -1,51 +1,302 @@
-"""`voice-stack doctor`: is this machine fit for both servers, and if not, what mends it."""
+"""`voice-stack doctor`: is this machine fit for the servers, and if not, what mends it.
 
+Each check is one question to this machine, its ports and folders.
+"""
+
+import errno
+import importlib.util
 import json
-from collections.abc import Iterator
-from dataclasses import asdict
-from itertools import chain
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
 
 import click
 
-from voice_stack.asr.engine_factory import open_store
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.cli import checks as checks
-from voice_stack.cli.checks import Check
-from voice_stack.cli.models import open_stores
+from voice_stack.cli.listening import listen
+from voice_stack.cli.servers import SERVERS, Server
+from voice_stack.cli.up import server_at, server_url
+from voice_stack.core.errors import ConfigurationError, ModelLoadError, ModelNotFoundError
+from voice_stack.core.http.access import exposure_warnings, has_keys
+from voice_stack.core.http.keys import KeyFile
+from voice_stack.core.models.sources import describe_sources
+from voice_stack.core.models.store import ModelStore
+from voice_stack.core.settings import EngineSettings, ServerSettings, unknown_variables
+from voice_stack.core.system.cpus import available_cpus
+from voice_stack.core.system.database import UNREADABLE
+from voice_stack.core.system.device import choose_device
 from voice_stack.tts.settings import TtsSettings
+
+_GIB = 1 << 30
+ENOUGH_MEMORY_BYTES = 2 * _GIB
+ENCODERS = ("libopus", "aac", "flac")
+EXTRAS = {
+    "asr": ("ctranslate2", "faster_whisper", "onnxruntime"),
+    "whisper": ("whisper", "torch", "safetensors"),
+    "parakeet": ("onnx_asr", "py3langid"),
+    "tts": ("av", "babel", "lameenc", "py3langid", "soxr", "unicode_rbnf"),
+    "piper": ("piper", "onnxruntime"),
+    "kokoro": ("kokoro_onnx", "onnxruntime"),
+    "debug": ("debugpy",),
+}
+"""Extra -> modules it brings."""
+
+ENGINE_EXTRAS = {
+    "faster-whisper": "asr", "whisper": "whisper", "parakeet": "parakeet", "piper": "piper", "kokoro": "kokoro",
+}  # fmt: skip
+"""Engine -> extra it needs."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the report.
+
+    Args:
+        status: `FAIL` keeps a server from working, `WARN` does not.
+        name: What was looked at.
+        detail: What was found.
+        remedy: The command or step that mends it; empty where nothing needs mending.
+    """
+
+    status: Literal["OK", "WARN", "FAIL"]
+    name: str
+    detail: str
+    remedy: str = ""
+
+
+def check_python() -> Iterator[Check]:
+    """The interpreter; pip has seen to its version."""
+    yield Check("OK", "Python", f"{platform.python_version()} ({sys.executable})")
+
+
+def check_cpu(settings: EngineSettings) -> Iterator[Check]:
+    """Cores this process may use, and threads per engine."""
+    cores = available_cpus()
+    name, detail = (
+        f"CPU ({settings.env_name('threads')})",
+        f"{cores} cores, {settings.threads or cores} threads per engine",
+    )
+    if settings.threads > cores:
+        yield Check("WARN", name, detail, f"more threads than cores are slower: {settings.env_name('threads')}={cores}")
+    else:
+        yield Check("OK", name, detail)
+
+
+def check_memory() -> Iterator[Check]:
+    """Memory of the machine."""
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
+        yield Check("WARN", "memory", "this system does not say", "make sure that 2 GiB are free")
+        return
+    size_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    detail = f"{size_bytes / _GIB:.1f} GiB"
+    if size_bytes < ENOUGH_MEMORY_BYTES:
+        yield Check("WARN", "memory", detail, "take a small model: ASR_MODEL=tiny ASR_MAX_LOADED_MODELS=1")
+    else:
+        yield Check("OK", "memory", detail)
+
+
+def check_device(settings: EngineSettings) -> Iterator[Check]:
+    """Whether the device that is asked for is there."""
+    name = settings.env_name("device")
+    if not _is_installed("ctranslate2"):
+        status: Literal["WARN", "OK"] = "WARN" if settings.device.startswith("cuda") else "OK"
+        yield Check(status, name, f"{settings.device}; CUDA devices not counted", "pip install 'voice-stack[asr]'")
+        return
+    import ctranslate2
+
+    count = ctranslate2.get_cuda_device_count()
+    detail = f"{settings.device}; {count} CUDA devices"
+    try:
+        device = choose_device(settings.device, count)
+    except ValueError as error:
+        yield Check("FAIL", name, str(error), f"{name}=auto")
+        return
+    if device.kind == "cuda" and device.index >= count:
+        yield Check("FAIL", name, detail, f"{name}=cpu or auto, or install the NVIDIA driver (nvidia-smi shows it)")
+    else:
+        yield Check("OK", name, detail)
+
+
+def check_extras(settings: Sequence[ServerSettings]) -> Iterator[Check]:
+    """Installed extras; one that the settings need and that is missing is a failure."""
+    needed = {ENGINE_EXTRAS.get(one.engine, "") for one in settings if isinstance(one, EngineSettings)} | {"tts"}
+    if any(one.debugpy_enable for one in settings):
+        needed.add("debug")
+    for extra, modules in EXTRAS.items():
+        missing = [module for module in modules if not _is_installed(module)]
+        if not missing:
+            yield Check("OK", f"extra {extra}", "installed")
+        elif extra in needed:
+            yield Check(
+                "FAIL", f"extra {extra}", f"missing: {', '.join(missing)}", f"pip install 'voice-stack[{extra}]'"
+            )
+        else:
+            yield Check("OK", f"extra {extra}", "not installed, not needed with these settings")
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def check_encoders() -> Iterator[Check]:
+    """Whether the audio library can write each format."""
+    if not _is_installed("av"):
+        yield Check("FAIL", "audio codecs", "PyAV is missing", "pip install 'voice-stack[server]'")
+        return
+    from av.codec import Codec
+    from av.codec.codec import UnknownCodecError
+
+    missing = []
+    for encoder in ENCODERS:
+        try:
+            Codec(encoder, "w")
+        except UnknownCodecError:
+            missing.append(encoder)
+    if missing:
+        remedy = "pip install --force-reinstall --only-binary av 'av<19'"
+        yield Check("FAIL", "audio codecs", f"no encoder: {', '.join(missing)}", remedy)
+    else:
+        yield Check("OK", "audio codecs", ", ".join(ENCODERS))
+
+
+def check_model(settings: EngineSettings, store: ModelStore) -> Iterator[Check]:
+    """Whether the default model is on this machine, and intact."""
+    name, row = settings.model, f"{settings.env_name('model')}={settings.model}"
+    if isinstance(settings, TtsSettings) and (settings.voice_dir / f"{name}.onnx").is_file():
+        yield Check("OK", row, f"in {settings.voice_dir}")
+        return
+    try:
+        spec = store.require(name)
+        if not store.is_local(name):
+            sources = ", ".join(describe_sources(spec))
+            yield Check("WARN", row, f"fetched at first use: {sources}", f"voice-stack models pull {name}")
+        elif not store.path(name).exists():
+            yield Check("OK", row, "in installed packages, put together and checked at first use")
+        else:
+            yield _check_files(row, name, store)
+    except (ModelNotFoundError, ModelLoadError) as error:
+        yield Check("FAIL", row, error.message, "voice-stack models list shows what there is")
+
+
+def _check_files(row: str, name: str, store: ModelStore) -> Check:
+    damaged = [check.name for check in store.verify(name) if not check.intact]
+    if damaged:
+        remedy = f"voice-stack models rm {name} && voice-stack models pull {name}"
+        return Check("FAIL", row, f"damaged: {', '.join(damaged)}", remedy)
+    return Check("OK", row, f"intact, in {store.path(name)}")
+
+
+def check_variables(settings: ServerSettings) -> Iterator[Check]:
+    """Variables that look like settings and are none."""
+    name = f"{settings.model_config.get('env_prefix')}* variables"
+    lines = unknown_variables(type(settings))
+    for line in lines:
+        yield Check("WARN", name, line, "voice-stack settings lists every variable")
+    if not lines:
+        yield Check("OK", name, "all known")
+
+
+ENOUGH_DISK_BYTES = _GIB
+
+
+def check_port(server: Server, settings: ServerSettings) -> Iterator[Check]:
+    """Whether the port is free, or a server of ours has it."""
+    name = f"{settings.env_name('port')}={settings.port}"
+    try:
+        listen(settings).close()
+    except ConfigurationError as error:
+        cause = error.__cause__
+        in_use = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
+        if in_use and server_at(server_url(settings)) == server.name:
+            yield Check("OK", name, f"our {server.title} answers there")
+        else:
+            yield Check("FAIL", name, error.message, f"{settings.env_name('port')}=... with a free port")
+    else:
+        yield Check("OK", name, "free")
+
+
+def check_access(settings: ServerSettings) -> Iterator[Check]:
+    """Whether the server is open to more people than it should be."""
+    name = f"access ({settings.env_name('host')})"
+    try:
+        is_locked = has_keys(settings)
+        KeyFile(settings.api_keys_file).read()
+    except ConfigurationError as error:
+        yield Check("FAIL", name, error.message, "mend or delete the file; deleted, no key is needed")
+        return
+    warnings = list(exposure_warnings(settings, is_locked))
+    for line in warnings:
+        yield Check("WARN", name, line, "docs/security.md has the list of what to look at")
+    if not warnings:
+        reach = "a key is needed" if is_locked else "no key is needed, and only this machine reaches it"
+        yield Check("OK", name, reach)
+
+
+def check_folders(settings: Sequence[ServerSettings]) -> Iterator[Check]:
+    """Whether what the servers write can be written, and how much room there is."""
+    yield _check_folder("SPOOL_DIR", settings[0].spool_dir or Path(tempfile.gettempdir()), "FAIL")
+    for folder in {one.model_dir for one in settings if isinstance(one, EngineSettings)}:
+        yield _check_folder("MODEL_DIR", folder, "FAIL")
+    # Without these the servers still work: no background jobs are taken, no speech is kept.
+    for one in settings:
+        if isinstance(one, AsrSettings) and one.max_jobs:
+            folder = one.jobs_dir.expanduser()
+            yield _check_folder("ASR_JOBS_DIR", folder, "WARN")
+            if unreadable := list(folder.glob(f"*{UNREADABLE}")):
+                found = f"{len(unreadable)} jobs or databases that cannot be read: {folder}/*{UNREADABLE}"
+                yield Check("WARN", "background jobs", found, "uploads are there, too; delete what nobody needs")
+        if isinstance(one, TtsSettings) and one.cache_mb:
+            yield _check_folder("TTS_CACHE_DIR", one.cache_dir, "WARN")
+
+
+def _check_folder(variable: str, folder: Path, fault: Literal["WARN", "FAIL"]) -> Check:
+    folder = folder.expanduser().absolute()
+    # A folder that is still to be made is as writable as the nearest one that is there.
+    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            free_bytes = shutil.disk_usage(place).free
+    except OSError as error:
+        found = f"cannot write in {place}: {error.strerror}"
+        return Check(fault, variable, found, f"{variable}=... with a writable folder")
+    detail = f"{folder}, {free_bytes / _GIB:.1f} GiB free"
+    if free_bytes < ENOUGH_DISK_BYTES:
+        return Check("WARN", variable, detail, f"make room, or {variable}=... on another disk")
+    return Check("OK", variable, detail)
+
 
 _COLOURS = {"OK": "green", "WARN": "yellow", "FAIL": "red"}
 
 
 def _all_checks() -> Iterator[Check]:
-    asr, tts = AsrSettings.read(), TtsSettings.read()
-    _, tts_store = open_stores()
-    return chain(
-        checks.check_python(),
-        checks.check_cpu(asr),
-        checks.check_cpu(tts),
-        checks.check_memory(),
-        checks.check_device(asr),
-        checks.check_device(tts),
-        checks.check_extras(asr, tts),
-        checks.check_encoders(),
-        checks.check_model(asr, open_store(asr)),
-        checks.check_model(tts, tts_store),
-        checks.check_port(asr),
-        checks.check_port(tts),
-        checks.check_access(asr),
-        checks.check_access(tts),
-        checks.check_folders(asr, tts),
-        checks.check_variables(asr),
-        checks.check_variables(tts),
-    )
+    servers = [(server, server.settings_class.read()) for server in SERVERS.values()]
+    settings = [one for _, one in servers]
+    yield from check_python()
+    yield from check_memory()
+    yield from check_extras(settings)
+    yield from check_encoders()
+    for server, one in servers:
+        if isinstance(one, EngineSettings):
+            yield from check_cpu(one)
+            yield from check_device(one)
+            yield from check_model(one, server.open_store(one))
+        yield from check_port(server, one)
+        yield from check_access(one)
+        yield from check_variables(one)
+    yield from check_folders(settings)
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Look at everything both servers need; exit code 1 if something is missing."""
+    """Look at everything the servers need; exit code 1 if something is missing."""
     rows = list(_all_checks())
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows], indent=2))

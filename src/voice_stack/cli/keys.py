@@ -1,24 +1,26 @@
-"""`voice-stack keys`: keys for both servers, made, listed and revoked while the servers run."""
+"""`voice-stack keys`: keys for the servers, made, listed and revoked while the servers run."""
 
 import json
 import re
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from voice_stack.asr.settings import AsrSettings
+from voice_stack.cli.servers import SERVERS
 from voice_stack.core.errors import InvalidRequestError
-from voice_stack.core.http.keys import SCOPES, KeyFile, KeyName, KeyScope, LastUse, NamedKey, make_key
+from voice_stack.core.http.keys import ADMIN, KeyFile, KeyName, LastUse, NamedKey, make_key
 
 _NAME = TypeAdapter[str](KeyName)
+SCOPES = (*SERVERS, ADMIN)
 _SPAN = re.compile(r"(\d{1,6})([hdwy])")
 _SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
 _LEFT_LOCKED = "No key is left: the servers refuse everybody until there is one. To need none, delete {} and restart."
 
 
-def _parse_scopes(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[KeyScope, ...]:
+def _parse_scopes(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
     """`asr,tts` -> the scopes in their usual order."""
     names = [name.strip() for name in value.split(",") if name.strip()]
     for name in names:
@@ -55,13 +57,18 @@ def keys() -> None:
 
 
 def _open_file() -> KeyFile:
-    return KeyFile(AsrSettings.read().api_keys_file)
+    return KeyFile(next(iter(SERVERS.values())).settings_class.read().api_keys_file)
 
 
 @keys.command()
 @click.argument("name")
 @click.option(
-    "--scope", "scopes", callback=_parse_scopes, default="asr,tts", show_default=True, help="asr, tts, admin."
+    "--scope",
+    "scopes",
+    callback=_parse_scopes,
+    default=",".join(SERVERS),
+    show_default=True,
+    help=f"{', '.join(SCOPES)}.",
 )
 @click.option(
     "--expires", "expires_at", callback=_parse_expiry, default="never", show_default=True, help="90d, 2030-12-31 ..."
@@ -71,7 +78,7 @@ def _open_file() -> KeyFile:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def create(
     name: str,
-    scopes: tuple[KeyScope, ...],
+    scopes: tuple[str, ...],
     expires_at: int | None,
     requests_per_minute: int | None,
     jobs_at_once: int | None,
@@ -92,7 +99,7 @@ def create(
     file.add(record)
     click.echo(json.dumps({**_describe(record, None), "key": key}, indent=2) if as_json else key)
     if is_first:
-        click.echo(f"From now on both servers need a key ({file.path}).", err=True)
+        click.echo(f"From now on the servers need a key ({file.path}).", err=True)
 
 
 @keys.command("list")
@@ -111,18 +118,9 @@ def list_command(as_json: bool) -> None:
 
 
 def _describe(key: NamedKey, last_used_at: int | None) -> dict[str, object]:
-    return {
-        "id": key.id,
-        "name": key.name,
-        "hint": key.hint,
-        "scopes": list(key.scopes),
-        "created_at": key.created_at,
-        "expires_at": key.expires_at,
-        "is_expired": key.is_expired(),
-        "last_used_at": last_used_at,
-        "requests_per_minute": key.requests_per_minute,
-        "jobs_at_once": key.jobs_at_once,
-    }
+    shown = asdict(key)
+    del shown["sha256"]
+    return {**shown, "scopes": list(key.scopes), "is_expired": key.is_expired(), "last_used_at": last_used_at}
 
 
 def _print_table(rows: list[dict[str, object]]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voice_stack.core.errors import ConfigurationError
-from voice_stack.core.settings import CoreSettings
+from voice_stack.core.settings import ServerSettings
 
 BACKLOG = 2048
 _OWNER_AND_GROUP = 0o117
@@ -17,7 +17,7 @@ _OWNER_AND_GROUP = 0o117
 
 
 @contextlib.contextmanager
-def listen_at(settings: CoreSettings) -> Iterator[socket.socket]:
+def listen_at(settings: ServerSettings) -> Iterator[socket.socket]:
     """A listening socket, as the settings say; the file of a Unix socket goes with the block.
 
     Raises:
@@ -31,7 +31,7 @@ def listen_at(settings: CoreSettings) -> Iterator[socket.socket]:
                 settings.socket.unlink(missing_ok=True)
 
 
-def listen(settings: CoreSettings) -> socket.socket:
+def listen(settings: ServerSettings) -> socket.socket:
     """A listening socket for the server's address: from here on no other program can take the port.
 
     Raises:
@@ -56,7 +56,7 @@ def listen(settings: CoreSettings) -> socket.socket:
     return listening
 
 
-def _listen_at_path(settings: CoreSettings, path: Path) -> socket.socket:
+def _listen_at_path(settings: ServerSettings, path: Path) -> socket.socket:
     _remove_left_over(settings, path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(_OWNER_AND_GROUP)
@@ -71,7 +71,7 @@ def _listen_at_path(settings: CoreSettings, path: Path) -> socket.socket:
     return listening
 
 
-def _remove_left_over(settings: CoreSettings, path: Path) -> None:
+def _remove_left_over(settings: ServerSettings, path: Path) -> None:
     """A killed server leaves its socket behind; one that somebody answers at, and any other file, is not touched."""
     variable = settings.env_name("socket")
     if not os.path.lexists(path):
@@ -84,7 +84,7 @@ def _remove_left_over(settings: CoreSettings, path: Path) -> None:
     path.unlink()
 
 
-def _explain(settings: CoreSettings, variable: str, error: OSError) -> str:
+def _explain(settings: ServerSettings, variable: str, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
             f"port {settings.port} on {settings.host} is in use: "

@@ -1,50 +1,64 @@
 """`voice-stack models`: what is on this machine, fetching, checking, deleting."""
 
 import json
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import click
 
-from voice_stack.asr.models import DEFAULT_MODEL_NAMES as ASR_DEFAULT_NAMES
-from voice_stack.asr.models import list_catalogue
-from voice_stack.asr.settings import AsrSettings
+from voice_stack.cli.servers import SERVERS, Server
 from voice_stack.core.errors import InvalidRequestError, ModelLoadError, ModelNotFoundError
 from voice_stack.core.models.files import FileCheck
 from voice_stack.core.models.names import ModelNames
 from voice_stack.core.models.store import ModelStatus, ModelStore
-from voice_stack.tts.models import DEFAULT_MODEL_NAMES as TTS_DEFAULT_NAMES
-from voice_stack.tts.models import TTS_CATALOGUE, check_licence
+from voice_stack.core.settings import EngineSettings
+from voice_stack.tts.models import check_licence
 from voice_stack.tts.settings import TtsSettings
 
 _MIB = 1 << 20
 
 
-def open_stores() -> tuple[ModelStore, ModelStore]:
-    """The model stores of the ASR and of the TTS server.
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """The models of one server, those of all its engines."""
+
+    server: Server
+    store: ModelStore
+    default: str
+
+    def expand(self, name: str) -> str:
+        """The model's name there: OpenAI's names mean the default, as on the server."""
+        return ModelNames(self.store, self.default, self.server.default_model_names).expand(name)
+
+
+def _open_shelves() -> Iterator[_Shelf]:
+    """Of each server with engines.
 
     Raises:
         ConfigurationError: A setting does not fit.
     """
-    asr, tts = AsrSettings.read(), TtsSettings.read()
-    return (
-        ModelStore(list_catalogue(asr.engine), asr.model_dir, asr.offline, paths=[asr.model]),
-        ModelStore(TTS_CATALOGUE, tts.model_dir, tts.offline, paths=[tts.model]),
-    )
+    for server in SERVERS.values():
+        settings = server.settings_class.read()
+        if isinstance(settings, EngineSettings):
+            catalogue = server.list_catalogue(settings.engine)
+            store = ModelStore(catalogue, settings.model_dir, settings.offline, paths=[settings.model])
+            yield _Shelf(server, store, settings.model)
 
 
 def _find(name: str) -> tuple[ModelStore, str]:
-    """The store that knows the name, and the model's name there: OpenAI's names mean the default, as on the servers.
+    """The store that knows the name, and the model's name there.
 
     Raises:
-        ModelNotFoundError: Neither knows it; the message lists the names of both.
+        ModelNotFoundError: None knows it; the message lists the names of all.
     """
-    defaults = (AsrSettings.read().model, ASR_DEFAULT_NAMES), (TtsSettings.read().model, TTS_DEFAULT_NAMES)
-    for store, (default, aliases) in zip(open_stores(), defaults, strict=True):
-        model = ModelNames(store, default, aliases).expand(name)
-        if store.find(model) is not None:
-            return store, model
-    asr = list_catalogue(AsrSettings.read().engine)
-    every = replace(asr, models=(*asr.models, *TTS_CATALOGUE.models))
+    shelves = list(_open_shelves())
+    for shelf in shelves:
+        model = shelf.expand(name)
+        if shelf.store.find(model) is not None:
+            return shelf.store, model
+    every = replace(
+        shelves[0].store.catalogue, models=tuple(model for shelf in shelves for model in shelf.store.catalogue.models)
+    )
     names = ", ".join(every.nearest_names(name))
     raise ModelNotFoundError(f"model {name!r} is not known; valid names, nearest first: {names}")
 
@@ -58,8 +72,7 @@ def models() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def list_command(as_json: bool) -> None:
     """Show every model known by name and every further one on this machine."""
-    asr_store, tts_store = open_stores()
-    rows = [("asr", status) for status in asr_store.list()] + [("tts", status) for status in tts_store.list()]
+    rows = [(shelf.server.name, status) for shelf in _open_shelves() for status in shelf.store.list()]
     if as_json:
         click.echo(json.dumps([_as_json(server, status) for server, status in rows], indent=2))
     else:
@@ -111,7 +124,7 @@ def pull(name: str) -> None:
 @click.argument("name", required=False)
 def verify(name: str | None) -> None:
     """Read every file of one model, or of all in the model folder, and compare its SHA-256 with the record."""
-    stores = open_stores()
+    stores = [shelf.store for shelf in _open_shelves()]
     pairs = [_find(name)] if name else [(s, status.name) for s in stores for status in s.list() if status.path]
     damaged = [model for store, model in pairs if not _verify(store, model)]
     if damaged:

@@ -1,6 +1,5 @@
-"""`voice-stack asr` and `voice-stack tts`: one server each, in this process."""
+"""`voice-stack asr`, `voice-stack tts` and so on: one server each, in this process."""
 
-import importlib
 import logging
 import os
 import signal
@@ -12,21 +11,17 @@ from typing import NoReturn, get_args, get_origin
 
 import click
 
-from voice_stack.asr.settings import AsrSettings
 from voice_stack.cli.listening import listen_at
+from voice_stack.cli.servers import SERVERS, Server
 from voice_stack.core.errors import ConfigurationError, VoiceStackError
 from voice_stack.core.http.access import exposure_warnings, has_keys
-from voice_stack.core.settings import CoreSettings, unknown_variables
-from voice_stack.tts.settings import TtsSettings
-
-SERVERS: dict[str, type[CoreSettings]] = {"asr": AsrSettings, "tts": TtsSettings}
-"""Each server's name and settings."""
+from voice_stack.core.settings import ServerSettings, unknown_variables
 
 _STDIN = 0
 _log = logging.getLogger(__name__)
 
 
-def _option(settings_class: type[CoreSettings], field: str) -> click.Option:
+def _option(settings_class: type[ServerSettings], field: str) -> click.Option:
     """The option of a settings field; the value is checked by the settings class, as those from other sources are."""
     info = settings_class.model_fields[field]
     flag = field.replace("_", "-")
@@ -46,24 +41,24 @@ def _metavar(annotation: object) -> str:
     return {int: "INTEGER", float: "NUMBER"}.get(plain, "TEXT") if isinstance(plain, type) else "TEXT"
 
 
-def server_command(server: str) -> click.Command:
+def server_command(server: Server) -> click.Command:
     """The command that runs one server, with one option per setting."""
-    settings_class = SERVERS[server]
+    settings_class = server.settings_class
     exit_with_stdin = click.Option(["--exit-with-stdin"], is_flag=True, hidden=True)
     options = [_option(settings_class, field) for field in settings_class.model_fields]
 
     def run(exit_with_stdin: bool, **flags: object) -> None:
         serve(server, exit_with_stdin, {name: value for name, value in flags.items() if value is not None})
 
-    help_text = f"Run the {server.upper()} server. Flags are stronger than the environment, the environment than .env."
-    return click.Command(server, callback=run, params=[*options, exit_with_stdin], help=help_text)
+    help_text = f"Run the {server.title}. Flags are stronger than the environment, the environment than .env."
+    return click.Command(server.name, callback=run, params=[*options, exit_with_stdin], help=help_text)
 
 
-def serve(server: str, exit_with_stdin: bool, flags: dict[str, object]) -> None:
+def serve(server: Server, exit_with_stdin: bool, flags: dict[str, object]) -> None:
     """Run a server until it is told to stop.
 
     Args:
-        server: `asr` or `tts`.
+        server: Which one.
         exit_with_stdin: Stop as well when standard input ends, that is when the process at its other end is gone.
         flags: Settings from the command line.
 
@@ -75,16 +70,14 @@ def serve(server: str, exit_with_stdin: bool, flags: dict[str, object]) -> None:
     stop_at_hangup()
     if exit_with_stdin:
         threading.Thread(target=_stop_at_end_of_stdin, name="stdin", daemon=True).start()
-    settings_class = SERVERS[server]
-    settings = settings_class.read(**flags)
+    settings = server.settings_class.read(**flags)
     with listen_at(settings) as listening:
         from voice_stack.core.logging import configure_logging
 
-        configure_logging(settings.log_level, settings.log_format, server)
-        known = [settings_class.env_name(field) for field in settings_class.model_fields]
-        for line in (*unknown_variables(known, f"{server.upper()}_"), *exposure_warnings(settings, has_keys(settings))):
+        configure_logging(settings.log_level, settings.log_format, server.name)
+        for line in (*unknown_variables(type(settings)), *exposure_warnings(settings, has_keys(settings))):
             _log.warning("%s", line)
-        _listen_for_debugger(settings, offset=list(SERVERS).index(server))
+        _listen_for_debugger(settings, offset=list(SERVERS).index(server.name))
         _run_app(server, settings, listening)
 
 
@@ -110,7 +103,7 @@ def _stop_at_end_of_stdin() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _listen_for_debugger(settings: CoreSettings, offset: int) -> None:
+def _listen_for_debugger(settings: ServerSettings, offset: int) -> None:
     if not settings.debugpy_enable:
         return
     try:
@@ -131,16 +124,12 @@ def _listen_for_debugger(settings: CoreSettings, offset: int) -> None:
         debugpy.wait_for_client()
 
 
-def _run_app(server: str, settings: CoreSettings, listening: socket.socket) -> None:
+def _run_app(server: Server, settings: ServerSettings, listening: socket.socket) -> None:
     from voice_stack.core.http.serving import build_server
 
-    app = importlib.import_module(f"voice_stack.{server}.app").create_app(settings)
+    app = server.create_app(settings)
     running = build_server(app, app.state.stopping, settings)
     app.state.count_connections = lambda: len(running.server_state.connections)
     running.run(sockets=[listening])
     if not running.started:
-        raise VoiceStackError(f"the {server.upper()} server did not start; the log above says why")
-
-
-asr = server_command("asr")
-tts = server_command("tts")
+        raise VoiceStackError(f"the {server.title} did not start; the log above says why")

@@ -8,9 +8,8 @@ from typing import get_args
 import click
 from pydantic.fields import FieldInfo
 
-from voice_stack.asr.settings import AsrSettings
-from voice_stack.core.settings import CoreSettings
-from voice_stack.tts.settings import TtsSettings
+from voice_stack.cli.servers import SERVERS
+from voice_stack.core.settings import ServerSettings
 
 _ENV_INTRO = """\
 # Settings of Voice Stack. Copy this file to `.env`, take the `#` away and change what you need.
@@ -21,10 +20,13 @@ _MARKDOWN_INTRO = """\
 
 Sources, strongest first: flags (`voice-stack asr --port 5011`), the environment, `.env` in the working folder, the
 defaults below. A flag is the variable's name without the prefix `ASR_` or `TTS_`, in lower case, with hyphens. A name
-that starts with `ASR_` or `TTS_` and is not listed here is warned about when the server starts.
+that starts with `ASR_` or `TTS_` and is not listed here is warned about when the server starts; for names of earlier
+versions the warning says what became of them.
 """
 _MACHINE_DEFAULTS = {
     "api_keys_file": "~/.config/voice-stack/keys.json",
+    "cache_dir": "~/.cache/voice-stack/speech",
+    "jobs_dir": "~/.local/state/voice-stack/jobs",
     "model_dir": "~/.cache/voice-stack/models",
 }
 """Defaults that depend on who asks, as they are written for everyone."""
@@ -45,7 +47,7 @@ class Setting:
     meaning: str
 
 
-def _setting(settings_class: type[CoreSettings], field: str, info: FieldInfo) -> Setting:
+def _setting(settings_class: type[ServerSettings], field: str, info: FieldInfo) -> Setting:
     choices = [choice for choice in get_args(info.annotation) if isinstance(choice, str)]
     one_of = f" One of: {', '.join(choices)}." if choices else ""
     default = _MACHINE_DEFAULTS.get(field) or _format(info.get_default(call_default_factory=True, validated_data={}))
@@ -63,17 +65,20 @@ def _format(value: object) -> str:
 
 
 def setting_groups() -> Iterator[tuple[str, list[Setting]]]:
-    """Title and settings of each group: those of both servers, then each server's own."""
-    shared = [name for name, info in CoreSettings.model_fields.items() if info.validation_alias is not None]
-    groups: dict[str, type[CoreSettings]] = {
-        "Both servers": AsrSettings,
-        "ASR server": AsrSettings,
-        "TTS server": TtsSettings,
+    """Title and settings of each group: those that have one name for all servers, then each server's own."""
+    classes = {server.title: server.settings_class for server in SERVERS.values()}
+    named = {title: {field: cls.env_name(field) for field in cls.model_fields} for title, cls in classes.items()}
+    prefixes = tuple(f"{name.upper()}_" for name in SERVERS)
+    shared = {
+        name: _setting(classes[title], field, classes[title].model_fields[field])
+        for title, names in named.items()
+        for field, name in names.items()
+        if not name.startswith(prefixes)
     }
-    for title, settings_class in groups.items():
-        fields = settings_class.model_fields
-        names = shared if title == "Both servers" else [name for name in fields if name not in shared]
-        yield title, [_setting(settings_class, name, fields[name]) for name in names]
+    yield "All servers", list(shared.values())
+    for title, names in named.items():
+        fields = classes[title].model_fields
+        yield title, [_setting(classes[title], field, fields[field]) for field in names if names[field] not in shared]
 
 
 def env_example() -> str:

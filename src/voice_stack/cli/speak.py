@@ -62,7 +62,7 @@ async def speak_by_itself(settings: "TtsSettings", wanted: Wanted) -> AsyncGener
 
     service = create_service(settings)
     try:
-        body = check_speech(_json_body(wanted), max_chars=settings.max_input_chars)
+        body = check_speech(_json_body(wanted))
         plan = await service.plan(body)
         speech = await service.begin(body, plan, await service.key(body, plan))
         try:

@@ -1,4 +1,4 @@
-"""`voice-stack status`: what both servers are doing."""
+"""`voice-stack status`: what the servers are doing."""
 
 import json
 import sys
@@ -9,11 +9,10 @@ import click
 import httpx2
 from pydantic import ValidationError
 
-from voice_stack.asr.settings import AsrSettings
+from voice_stack.cli.servers import SERVERS
 from voice_stack.cli.up import server_url
 from voice_stack.core.http.status import EngineStatus, ServerStatus
-from voice_stack.core.settings import CoreSettings
-from voice_stack.tts.settings import TtsSettings
+from voice_stack.core.settings import ServerSettings
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,15 +36,12 @@ class Answer:
         return {"url": self.url, "status": status, "problem": self.problem or None}
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--asr-url", help="The ASR server, if not the one of the settings.")
-@click.option("--tts-url", help="The TTS server, if not the one of the settings.")
-@click.option("--api-key", envvar="VOICE_STACK_API_KEY", help="If the servers want one [VOICE_STACK_API_KEY].")
-def status(as_json: bool, asr_url: str | None, tts_url: str | None, api_key: str | None) -> None:
-    """Show what both servers are doing. Exit code: 0 if both answered, 1 if not."""
-    known = (("asr", AsrSettings.read(), asr_url), ("tts", TtsSettings.read(), tts_url))
-    answers = [_ask(server, settings, url or server_url(settings), api_key) for server, settings, url in known]
+def _show_status(as_json: bool, api_key: str | None, **urls: str | None) -> None:
+    """Show what the servers are doing. Exit code: 0 if all answered, 1 if not."""
+    answers = []
+    for name, server in SERVERS.items():
+        settings = server.settings_class.read()
+        answers.append(_ask(name, settings, urls[f"{name}_url"] or server_url(settings), api_key))
     if as_json:
         click.echo(json.dumps({answer.server: answer.as_json() for answer in answers}, indent=2))
     else:
@@ -54,7 +50,22 @@ def status(as_json: bool, asr_url: str | None, tts_url: str | None, api_key: str
         sys.exit(EXIT_NOT_ALL)
 
 
-def _ask(server: str, settings: CoreSettings, url: str, api_key: str | None) -> Answer:
+status = click.Command(
+    "status",
+    callback=_show_status,
+    help=_show_status.__doc__,
+    params=[
+        click.Option(["--json", "as_json"], is_flag=True, help="Print JSON instead of tables."),
+        *(
+            click.Option([f"--{name}-url"], help=f"The {server.title}, if not the one of the settings.")
+            for name, server in SERVERS.items()
+        ),
+        click.Option(["--api-key"], envvar="VOICE_STACK_API_KEY", help="If they want one [VOICE_STACK_API_KEY]."),
+    ],
+)
+
+
+def _ask(server: str, settings: ServerSettings, url: str, api_key: str | None) -> Answer:
     key = api_key or next(iter(settings.api_keys), None)
     headers = {"authorization": f"Bearer {key}"} if key else {}
     prefix = settings.api_v1_str

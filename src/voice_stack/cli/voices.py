@@ -109,9 +109,7 @@ def add(file: Path, name: str | None, **about: str) -> None:
     # A consent given here may be a sentence, longer than the ids that the API takes.
     consent = about.pop("consent")
     form = check_fields(VoiceForm, {"name": name or file.stem, **about})
-    made = VoiceUploads(settings.voice_dir, settings.max_uploads).add_voice(
-        file, {**form.model_dump(exclude={"type"}), "consent": consent}
-    )
+    made = VoiceUploads(settings.voice_dir).add_voice(file, {**form.model_dump(exclude={"type"}), "consent": consent})
     for warning in made.warnings:
         click.echo(f"{file}: {warning}", err=True)
     click.echo(made.id)
@@ -126,7 +124,7 @@ def remove(voice: str) -> None:
     if not recorded.is_uploaded:
         files = ", ".join(str(path) for path in recorded.recordings)
         raise InvalidRequestError(f"voice {voice!r} was not added by a command or the API: delete {files} yourself")
-    VoiceUploads(settings.voice_dir, settings.max_uploads).remove_voice(recorded.id)
+    VoiceUploads(settings.voice_dir).remove_voice(recorded.id)
     click.echo(f"removed {recorded.id}")
 
 

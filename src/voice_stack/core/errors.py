@@ -27,7 +27,6 @@ VoiceStackError                    500 server_error
 ├── EngineUnavailableError         503 code engine_unavailable, with Retry-After
 ├── KeysUnreadableError            503 code keys_unreadable
 ├── InsufficientMemoryError        503 code insufficient_memory, not worth a retry
-├── WorkTimeoutError *             504 the answer was not there in time
 └── StorageFullError               507
 
 * In `voice_stack.core.errors`.
@@ -329,14 +328,6 @@ class OverloadedError(VoiceStackError):
     status = 503
     default_code = "overloaded"
     retry_after_s = 1.0
-
-
-class WorkTimeoutError(VoiceStackError):
-    """The operator's limit for a whole request has passed; the same request would take as long again."""
-
-    status = 504
-    default_code = "request_timeout"
-    retryable = False
 
 
 def tell_problem(problem: ErrorDetails) -> str:

@@ -5,6 +5,7 @@ import asyncio
 from fastapi import FastAPI
 
 from voice_stack.core.http.app import build_named, create_server
+from voice_stack.core.models.repair import remove_partial_models
 from voice_stack.tts.api.openai import create_router
 from voice_stack.tts.api.voice_consents import create_consents_router
 from voice_stack.tts.api.voices import create_voices_router
@@ -25,6 +26,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
     default = engine_spec(settings, settings.engine, settings.model)
 
     async def start() -> None:
+        await asyncio.to_thread(remove_partial_models, settings.model_dir)
         await asyncio.to_thread(service.uploads.clean)
         await service.cache.clean()
         if settings.preload:
@@ -35,7 +37,6 @@ def create_app(settings: TtsSettings) -> FastAPI:
         server="tts",
         title=f"{settings.project_name}: text to speech",
         routers=[create_router(service), create_voices_router(service), create_consents_router(service)],
-        start=start,
         readiness=lambda: pool.explain_unreadiness(
             default, is_preloaded=settings.preload, has_substitute=bool(settings.fallback_model)
         ),
@@ -45,6 +46,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
             "memory": pool.memory(),
             "cache": service.cache.status(),
         },
+        start=start,
     )
     app.state.stopping.at_refusal(pool.give_up_loading)
     app.state.stopping.at_end(service.cache.close)

@@ -331,3 +331,8 @@ TTS_MODELS: tuple[ModelSpec, ...] = (*PIPER_MODELS, *KOKORO_MODELS, XTTS)
 TTS_CATALOGUE = Catalogue(
     models=TTS_MODELS, unlisted=ModelSpec(name="unlisted", engine=ENGINE), resolvers=(find_piper_voice,)
 )
+
+
+def list_catalogue(_engine: str) -> Catalogue:
+    """The models of all engines; no two have one name."""
+    return TTS_CATALOGUE

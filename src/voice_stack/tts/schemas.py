@@ -10,6 +10,9 @@ from voice_stack.core.http.form import check_fields
 from voice_stack.tts.captions.sentences import Granularity
 from voice_stack.utils.audio.encode import AUDIO_FORMATS
 
+MAX_INPUT_CHARS = 200_000
+"""A novel's chapters, some three hours of speech; OpenAI's own limit is 4096."""
+
 
 class SpeechBody(BaseModel):
     """Fields of `POST /audio/speech`; unknown ones are ignored, null counts as absent."""
@@ -64,20 +67,19 @@ def find_ignored_fields(body: Mapping[str, object]) -> list[str]:
     return [name for name, value in body.items() if name not in heeded and value != ""]
 
 
-def check_speech(body: Mapping[str, object], *, max_chars: int) -> SpeechBody:
+def check_speech(body: Mapping[str, object]) -> SpeechBody:
     """Check a decoded JSON body.
 
     Args:
         body: What the client sent; null counts as absent, and is left out.
-        max_chars: Longest text.
 
     Raises:
         InvalidRequestError: A field is missing or does not fit; the message names it.
     """
     speech = check_fields(SpeechBody, body)
-    if len(speech.input) > max_chars:
+    if len(speech.input) > MAX_INPUT_CHARS:
         raise InvalidRequestError(
-            f"the text has {len(speech.input)} characters, at most {max_chars} are taken (TTS_MAX_INPUT_CHARS)",
+            f"the text has {len(speech.input)} characters, at most {MAX_INPUT_CHARS} are taken",
             param="input",
             code="string_above_max_length",
         )

@@ -21,7 +21,7 @@ from voice_stack.core.models.repair import require_models
 from voice_stack.core.models.store import ModelStore
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
 from voice_stack.tts.cache.recording import SpeechReader
-from voice_stack.tts.cache.speech_cache import Outcome, SpeechCache, SpeechStore, default_cache_dir
+from voice_stack.tts.cache.speech_cache import Outcome, SpeechCache, SpeechStore
 from voice_stack.tts.captions.kept import Captions, CaptionStore
 from voice_stack.tts.engine.base import VoiceOptions
 from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
@@ -277,8 +277,7 @@ def _model_of(voice: Voice, choice: ModelChoice) -> str:
 def open_cache(settings: TtsSettings) -> SpeechCache:
     """The cache as the settings describe it."""
     max_bytes = round(settings.cache_mb * 1024 * 1024)
-    folder = settings.cache_dir or default_cache_dir()
-    return SpeechCache(SpeechStore(folder, max_bytes, settings.cache_ttl_s) if max_bytes else None)
+    return SpeechCache(SpeechStore(settings.cache_dir, max_bytes) if max_bytes else None)
 
 
 def _require_model_of(engine: str, spec: ModelSpec | None) -> None:
@@ -309,14 +308,14 @@ def create_service(settings: TtsSettings) -> TtsService:
     )
     desk = AdmissionDesk(pool, settings.max_queue_wait_s)
     names = ModelNames(store, settings.model, (*DEFAULT_MODEL_NAMES, settings.engine), settings.allowed_models)
-    cache, captions = open_cache(settings), CaptionStore(settings.captions_ttl_s)
+    cache, captions = open_cache(settings), CaptionStore()
     recording_process = SideProcess("recordings", RECORDINGS_IDLE_S)
 
     def examine(path: Path, needed_s: float) -> tuple[Examination, bytes]:
         return recording_process.call(examine_recording, EXAMINATION_S, path, needed_s)
 
     cloned = ClonedVoices(settings, Shelf(settings.voice_dir, examine))
-    uploads = VoiceUploads(settings.voice_dir, settings.max_uploads, examine)
+    uploads = VoiceUploads(settings.voice_dir, examine=examine)
     library = open_library(settings, store, cloned)
     return TtsService(
         settings, store, names, library, cloned, uploads, pool, desk, cache, captions,

@@ -1,21 +1,29 @@
 """Settings of the TTS server."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from voice_stack.core.settings import CommaSeparated, CoreSettings
+from voice_stack.core.settings import CommaSeparated, EngineSettings, user_folder
 from voice_stack.tts.models import TTS_CATALOGUE, TTS_MODELS
 
 Loudness = Annotated[float, Field(ge=-40, le=-9)] | Literal["off"]
 
 
-class TtsSettings(CoreSettings):
+class TtsSettings(EngineSettings):
     """Every field is an environment variable `TTS_...` and a flag of `voice-stack tts`."""
 
     model_config = SettingsConfigDict(env_prefix="TTS_")
+    retired: ClassVar = {
+        **EngineSettings.retired,
+        "cache_ttl_s": "speech is kept for a week, in TTS_CACHE_MB",
+        "captions_ttl_s": "captions are kept for 15 minutes after their speech",
+        "max_input_chars": "a text has 200000 characters at most",
+        "max_uploads": "1000 uploaded voices and as many consents are kept",
+        "max_voice_mb": "a recording that becomes a voice has 10 MiB at most",
+    }
 
     port: int = Field(5002, ge=0, le=65535, description="Port to listen on.")
     engine: str = Field("piper", description="Engine that runs the model.")
@@ -24,16 +32,6 @@ class TtsSettings(CoreSettings):
         validate_default=True,
         description="Default model; for Piper the name of a voice, or its .onnx file. Empty: the engine's own, "
         "`en_US-joe-medium` for Piper, `kokoro-v1.0-int8` for Kokoro, `xtts_v2` for XTTS.",
-    )
-    fallback_model: str = Field(
-        "",
-        description="Model that speaks, in its own voice, where another does not load or has no memory; said in "
-        "`x-fallback-model`.",
-    )
-    allowed_models: CommaSeparated = Field(
-        default_factory=list,
-        description="Models that requests may name besides the default, fetched when first used: names and patterns "
-        "(`de_DE-*`, `*`), separated by commas; empty: the models on this machine.",
     )
     accept_cpml: bool = Field(
         False,
@@ -52,35 +50,28 @@ class TtsSettings(CoreSettings):
     require_consent: bool = Field(
         False, description="Clone no voice without its speaker's consent: an upload's `consent`, or that in its TOML."
     )
-    max_voice_mb: int = Field(10, ge=1, le=1024, description="Largest recording that is uploaded as a voice, in MiB.")
-    max_uploads: int = Field(1000, ge=0, description="Most uploaded voices that are kept, and most consents.")
     auto_lang: bool = Field(
         True, description="Find the language of a text and take a voice of that language where one is installed."
     )
-    cache_dir: Path | None = Field(
-        None,
-        description="Folder where speech is kept; several servers may share one. Empty: `~/.cache/voice-stack/speech`.",
+    cache_dir: Path = Field(
+        default_factory=lambda: user_folder("CACHE") / "speech",
+        description="Folder where speech is kept; several servers may share one.",
     )
     cache_mb: float = Field(
         256,
         ge=0,
         description="Disk space for kept speech, in MiB; the least recently used goes first. 0: none is kept.",
     )
-    cache_ttl_s: float = Field(7 * 24 * 3600.0, ge=0, description="Seconds that a speech is kept.")
     loudness_lufs: Loudness = Field(
         -21.0,
         description="Loudness of every voice in LUFS, -40 to -9; louder than the default, peaks are held down audibly. "
         "`off`: each voice is as loud as its engine makes it.",
-    )
-    captions_ttl_s: float = Field(
-        900.0, ge=0, description="Seconds that the captions of a speech are kept after its end, in memory."
     )
     pronunciations: Path | None = Field(
         None,
         description="Table of words and how to say them: CSV with the head `written,spoken,language,case`; read again "
         "when it changes. Empty: none.",
     )
-    max_input_chars: int = Field(200_000, ge=1, description="Longest text of one request, in characters.")
 
     @field_validator("model")
     @classmethod

@@ -91,11 +91,6 @@ def test_german_film_asked_for_as_english_is_translated(fake_bazarr: RunningServ
     assert b"window" in post(fake_bazarr.port, asr_target(language="fr"), german).body
 
 
-def test_translating_foreign_films_can_be_switched_off(start_server: StartServer) -> None:
-    with start_server("asr", **FAKE, ASR_BAZARR_TRANSLATE_FOREIGN="false") as server:
-        assert b"window" in post(server.port, ENGLISH_REQUEST, new_film(200.0, level=GERMAN_LEVEL)).body
-
-
 def test_keys_can_be_waived_for_bazarr_alone(start_server: StartServer) -> None:
     with start_server("asr", **FAKE, API_KEYS="secret", ASR_BAZARR_OPEN="true") as server:
         assert post(server.port, asr_target(), new_film(1.0)).status == 200

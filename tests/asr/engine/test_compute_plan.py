@@ -12,22 +12,19 @@ TINY, SMALL, TURBO, LARGE = 75_000_000, 500_000_000, 1_600_000_000, 3_000_000_00
     ("weights_bytes", "threads", "lanes", "threads_per_lane"),
     [(TINY, 2, 2, 1), (TINY, 8, 8, 1), (SMALL, 8, 4, 2), (TURBO, 8, 2, 4), (LARGE, 2, 1, 2)],
 )
-@pytest.mark.parametrize("options", [{"copies": 1}, {"is_for_crowd": True}], ids=["one copy", "copy for the crowd"])
-def test_lanes_use_every_thread_and_no_more(
-    weights_bytes: int, threads: int, lanes: int, threads_per_lane: int, options: dict[str, int]
+def test_lanes_of_the_crowd_use_every_thread_and_no_more(
+    weights_bytes: int, threads: int, lanes: int, threads_per_lane: int
 ) -> None:
-    plan = plan_compute(EngineOptions(device="cpu", threads=threads, **options), weights_bytes)
+    plan = plan_compute(EngineOptions(device="cpu", threads=threads, is_for_crowd=True), weights_bytes)
     assert (plan.lanes, plan.threads) == (lanes, threads_per_lane)
     assert plan.lanes * plan.threads <= threads
     assert plan.solo_threads == 0
 
 
-@pytest.mark.parametrize(
-    ("weights_bytes", "threads", "solo_threads"), [(TINY, 1, 1), (TINY, 2, 2), (TINY, 8, 2), (TURBO, 8, 4)]
-)
-def test_a_copy_for_what_is_alone_has_several_threads(weights_bytes: int, threads: int, solo_threads: int) -> None:
-    plan = plan_compute(EngineOptions(device="cpu", threads=threads, copies=2), weights_bytes)
-    assert (plan.solo_threads, plan.threads, plan.workers) == (solo_threads, solo_threads, 1)
+@pytest.mark.parametrize("threads", [2, 8])
+def test_a_copy_for_what_is_alone_has_two_threads(threads: int) -> None:
+    plan = plan_compute(EngineOptions(device="cpu", threads=threads), 1_000_000)
+    assert (plan.solo_threads, plan.threads, plan.workers) == (2, 2, 1)
 
 
 def test_only_a_model_that_is_small_for_the_memory_is_loaded_twice() -> None:
@@ -46,6 +43,5 @@ def test_the_crowd_gives_way() -> None:
     assert plan_compute(EngineOptions(device="cpu", threads=2), TINY).niceness == 0
 
 
-def test_lanes_and_batch_may_be_set() -> None:
-    plan = plan_compute(EngineOptions(device="cpu", threads=8, copies=1, lanes=2, max_batch=3), TINY)
-    assert (plan.lanes, plan.threads, plan.max_batch) == (2, 4, 3)
+def test_the_batch_may_be_set() -> None:
+    assert plan_compute(EngineOptions(device="cpu", threads=8, max_batch=3), TINY).max_batch == 3

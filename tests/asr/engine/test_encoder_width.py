@@ -11,22 +11,15 @@ def result(avg_logprob: float = -0.3, compression_ratio: float = 1.2) -> WindowR
 
 
 @pytest.mark.parametrize(
-    ("duration_s", "padding_s", "frames"),
-    [
-        (2.0, 3.0, MIN_FRAMES),
-        (11.0, 3.0, 1400),
-        (11.01, 3.0, 1600),
-        (29.0, 3.0, FULL_FRAMES),
-        (2.0, 30.0, FULL_FRAMES),
-    ],
+    ("duration_s", "frames"), [(2.0, MIN_FRAMES), (11.0, 1400), (11.01, 1600), (29.0, FULL_FRAMES)]
 )
-def test_width_is_the_speech_and_its_padding(duration_s: float, padding_s: float, frames: int) -> None:
-    assert narrow_frames(round(duration_s * 16_000), padding_s) == frames
+def test_width_is_the_speech_and_its_padding(duration_s: float, frames: int) -> None:
+    assert narrow_frames(round(duration_s * 16_000)) == frames
 
 
 def test_width_is_even_and_covers_the_window() -> None:
     for samples in range(1, 30 * 16_000, 7919):
-        frames = narrow_frames(samples, 1.0)
+        frames = narrow_frames(samples)
         assert frames % 2 == 0
         assert frames * 160 >= samples
 

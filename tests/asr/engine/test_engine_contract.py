@@ -17,7 +17,7 @@ from voice_stack.asr.request import EngineOptions
 from voice_stack.core.models.store import ModelStore
 
 __all__ = ["spoken"]
-OPTIONS = EngineOptions(device="cpu", threads=2, lanes=2)
+OPTIONS = EngineOptions(device="cpu", threads=2)
 
 
 def _faster_whisper(_folder: Path, _model_dir: Path) -> AsrEngine:

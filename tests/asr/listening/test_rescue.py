@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from benchmarks.sounds import make_band
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -13,7 +14,6 @@ from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
 from voice_stack.asr.listening.results import after, before, find_cut, rescue
 from voice_stack.asr.listening.windows import Window, WindowPiece
 from voice_stack.asr.transcript import Segment
-from voice_stack.bench.sounds import make_band
 
 
 def result(text: str, *, logprob: float = -0.3, ratio: float = 1.5, no_speech: float = 0.1) -> WindowResult:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from benchmarks.sounds import make_applause, make_white_noise
 from numpy.typing import NDArray
 
 from piper_speech import speak
@@ -12,7 +13,6 @@ from voice_stack.asr.listening.suppression import CREDITS, SIGN_OFFS, is_boilerp
 from voice_stack.asr.listening.windows import Window, WindowPiece
 from voice_stack.asr.request import ALL_STEPS, STEPS, parse_steps
 from voice_stack.asr.transcript import Segment, Word
-from voice_stack.bench.sounds import make_applause, make_white_noise
 
 RATE = 16_000
 SURE = Segment(" Good morning.", 0.0, 2.0, (), 0.0, -0.2, 1.0, 0.05)

@@ -34,7 +34,7 @@ class DoubtfulEngine(FakeEngine):
 def _workload(tmp_path: Path) -> AsrWorkload:
     config = engine_specs(AsrSettings(engine="fake", model="fake", vad_enabled=False), "fake")[0].config
     assert isinstance(config, AsrWorkerConfig)
-    options = EngineOptions(device="cpu", compute_type="auto", threads=1, lanes=1, max_batch=2)
+    options = EngineOptions(device="cpu", compute_type="auto", threads=1, max_batch=2)
     workload = AsrWorkload(config, lambda: DoubtfulEngine(tmp_path, options))
     workload.load()
     return workload

@@ -3,7 +3,7 @@
 import pytest
 
 from voice_stack.core.errors import InvalidRequestError, UnsupportedValueError
-from voice_stack.core.system.torch_device import choose_torch_device
+from voice_stack.core.system.device import choose_device
 from voice_stack.tts.engine.xtts_input import TextLimits, XttsOptions, fit_text, read_options
 
 DEFAULTS = XttsOptions(temperature=0.75, top_k=50, top_p=0.85, repetition_penalty=5.0, length_penalty=1.0)
@@ -103,10 +103,10 @@ def test_options_that_it_has_not_are_refused(name: str, value: float | str | boo
     ],
 )
 def test_the_device_is_what_the_setting_means_here(wanted: str, count: int, replica: int, device: str) -> None:
-    assert choose_torch_device(wanted, count, replica=replica) == device
+    assert str(choose_device(wanted, count, replica=replica)) == device
 
 
 @pytest.mark.parametrize("wanted", ["tpu", "cuda:one", ""])
 def test_other_devices_are_refused_with_those_there_are(wanted: str) -> None:
     with pytest.raises(ValueError, match=f"'{wanted}' is not one of auto, cpu, cuda"):
-        choose_torch_device(wanted, 1)
+        choose_device(wanted, 1)

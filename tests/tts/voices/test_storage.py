@@ -12,7 +12,7 @@ from running_server import RunningServer
 from tts.voices.conftest import CLONING
 from tts.voices.sounds import BIRCH, RATE, speech
 from voice_stack.core.errors import VoiceStackError
-from voice_stack.tts.voices.uploads import VoiceUploads
+from voice_stack.tts.voices.uploads import MAX_UPLOADS, VoiceUploads
 from voice_stack.utils.audio.encode import encode_whole
 
 URL = "/v1/audio/voices"
@@ -59,7 +59,7 @@ def test_full_disk_and_full_library_are_507_and_leave_nothing(start_server: Star
     # The upload is smaller than what is made of it: it fits where the library's file does not.
     recording = encode_whole([np.tile(speech(), 2)], "opus", RATE)
     assert len(recording) < 200_000 < 2 * BIRCH.stat().st_size
-    settings = {**CLONING, "TTS_VOICE_DIR": str(voice_dir), "TTS_MAX_UPLOADS": "1"}
+    settings = {**CLONING, "TTS_VOICE_DIR": str(voice_dir)}
     with start_server("tts", **settings) as server, server.http() as http:
         with server.file_limit(200_000):
             for url, field in ((URL, "audio_sample"), (CONSENTS_URL, "recording")):
@@ -73,8 +73,14 @@ def test_full_disk_and_full_library_are_507_and_leave_nothing(start_server: Star
         assert [path for path in voice_dir.rglob("*") if path.name not in {".lock", ".consents"}] == []
         (voice_dir / "dropped-in.flac").write_bytes(BIRCH.read_bytes())
         kept = upload(http).json()
+        # What lies there counts, whoever has put it there.
+        others = [voice_dir / f"voice_{number:032x}" for number in range(MAX_UPLOADS - 1)]
+        for other in others:
+            other.mkdir()
         refused = upload(http, "Clover")
-        assert (refused.status_code, "TTS_MAX_UPLOADS" in refused.text) == (507, True)
+        assert (refused.status_code, f"{MAX_UPLOADS} uploads" in refused.text) == (507, True)
+        for other in others:
+            other.rmdir()
         http.delete(f"{URL}/{kept['id']}")
         assert upload(http, "Clover").status_code == 200
         assert names(http) == ["dropped-in", "Clover"]

@@ -25,6 +25,9 @@ from voice_stack.core.http.form import Form, ignored_fields_header
 from voice_stack.core.http.limits import name_caller
 from voice_stack.core.http.streaming import KeptAliveEvents, OwningStreamingResponse, finish_unless_disconnected
 
+STATUS_WAIT_S = 5.0
+"""How long a stream waits for its first text, so that a failure has a status of its own."""
+
 
 async def transcript_events(
     begin: Callable[[], Awaitable[Transcription]], *, shows_languages: bool
@@ -144,14 +147,14 @@ class _Exchange:
         return Response(render_verbose(transcript, processing), media_type=JSON_TYPE, headers=self._headers())
 
     async def stream(self) -> Response:
-        """Errors within `stream_status_wait_s` are an honest status; later ones can only be an event."""
-        settings = self.service.settings
+        """Errors until the status goes out are an honest one; later ones can only be an event."""
+        ping_interval_s = self.service.settings.ping_interval_s
         events = KeptAliveEvents(
             transcript_events(self._begin, shows_languages=self.checked.render.shows_languages),
-            ping_interval_s=settings.ping_interval_s,
+            ping_interval_s=ping_interval_s,
         )
         self.owned.push_async_callback(events.aclose)
-        await events.wait_for_first(self.request, settings.stream_status_wait_s)
+        await events.wait_for_first(self.request, min(STATUS_WAIT_S, ping_interval_s / 2))
         return OwningStreamingResponse(
             events, self.owned.pop_all(), media_type="text/event-stream", headers=self._headers()
         )

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 _PCM = PcmFormat()
 _LANGUAGES_BYTES = 1 << 20
+RESULT_AGE_S = 24 * 3600.0
+"""Bazarr asks again within minutes, or on its next search the day after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +73,11 @@ class BazarrJobs:
     def __init__(self, service: AsrService) -> None:
         settings = service.settings
         self._service = service
-        age_s = settings.result_cache_hours * 3600
         linger_s = settings.bazarr_linger_s
-        self.films = SharedJobs[Transcript](linger_s, ResultCache(settings.result_cache_mb << 20, age_s))
+        self.films = SharedJobs[Transcript](linger_s, ResultCache(settings.result_cache_mb << 20, RESULT_AGE_S))
         self._at_work: list[FilmLog] = []
         self._speed: float | None = None
-        self.languages = SharedJobs[DetectedLanguage](linger_s, ResultCache(_LANGUAGES_BYTES, age_s))
+        self.languages = SharedJobs[DetectedLanguage](linger_s, ResultCache(_LANGUAGES_BYTES, RESULT_AGE_S))
 
     async def close(self) -> None:
         """End all work."""
@@ -101,8 +102,7 @@ class BazarrJobs:
         )
         request = TranscriptionRequest(_source(query), decode, vad=VadChoice(enabled=query.vad_filter))
         is_plain_english = is_transcription and query.language == "en"
-        translates_foreign = is_plain_english and service.settings.bazarr_translate_foreign
-        return Film(digest, self._require_able_model(request), request, translates_foreign)
+        return Film(digest, self._require_able_model(request), request, is_plain_english)
 
     def _require_able_model(self, request: TranscriptionRequest) -> str:
         service = self._service

@@ -132,20 +132,17 @@ def decode_language(options: DecodeOptions, can: AsrCapabilities) -> str:
 
 FULL_FRAMES = 3000
 FRAME_S = 0.01
+PADDING_S = 3.0
+"""Silence computed after the speech of a window: with less, the model goes on talking; see docs/performance.md."""
 MIN_FRAMES = 1400
 """With less, `base` hears short sentences less well; see docs/performance.md."""
 STEP_FRAMES = 200
 """Only windows of one width share a batch, for the width shapes the text; a few widths make for full batches."""
 
 
-def narrow_frames(sample_count: int, padding_s: float) -> int:
-    """Mel frames that are computed for a window.
-
-    Args:
-        sample_count: Samples of the window, at 16 kHz.
-        padding_s: Silence after it, in seconds.
-    """
-    frames = math.ceil((sample_count / SAMPLE_RATE + padding_s) / FRAME_S / STEP_FRAMES) * STEP_FRAMES
+def narrow_frames(sample_count: int) -> int:
+    """Mel frames that are computed for a window of so many samples, at 16 kHz."""
+    frames = math.ceil((sample_count / SAMPLE_RATE + PADDING_S) / FRAME_S / STEP_FRAMES) * STEP_FRAMES
     return min(max(frames, MIN_FRAMES), FULL_FRAMES)
 
 

@@ -15,6 +15,7 @@ from faster_whisper import WhisperModel
 from voice_stack.asr.engine.base import WindowResult
 from voice_stack.asr.request import EngineOptions
 from voice_stack.core.system.cpus import take_cpus, yield_cpu
+from voice_stack.core.system.device import choose_device
 from voice_stack.core.system.memory import memory_limit_bytes
 
 # What a text decoded at less than full width must keep to; docs/performance.md has the measurements.
@@ -105,23 +106,19 @@ def plan_compute(options: EngineOptions, weights_bytes: int) -> ComputePlan:
     Raises:
         ValueError: There is no such device.
     """
-    device, _, index = options.device.partition(":")
-    if device == "auto":
-        device = "cuda" if ctranslate2.get_cuda_device_count() > 0 else "cpu"
-    if device not in _COMPUTE_TYPE or not (index or "0").isdecimal():
-        raise ValueError(f"device {options.device!r} is not one of auto, cpu, cuda, cuda:0, cuda:1 and so on")
-    compute_type = _COMPUTE_TYPE[device] if options.compute_type == "auto" else options.compute_type
+    device = choose_device(options.device, ctranslate2.get_cuda_device_count(), replica=options.replica)
+    compute_type = _COMPUTE_TYPE[device.kind] if options.compute_type == "auto" else options.compute_type
     cpus = options.threads or take_cpus(options.replica, options.replicas)
-    if device == "cpu":
+    if device.kind == "cpu":
         return _plan_cpus(options, compute_type, cpus, weights_bytes)
-    number = int(index) if index else options.replica % max(1, ctranslate2.get_cuda_device_count())
-    return ComputePlan(device, number, compute_type, cpus, options.lanes or 1, cpus, options.max_batch or CUDA_BATCH)
+    return ComputePlan("cuda", device.index, compute_type, cpus, 1, cpus, options.max_batch or CUDA_BATCH)
 
 
 def _plan_cpus(options: EngineOptions, compute_type: str, cpus: int, weights_bytes: int) -> ComputePlan:
     wanted = next((threads for limit, threads in THREADS_BY_WEIGHTS if weights_bytes < limit), MAX_THREADS)
-    lanes = options.lanes or max(1, cpus // wanted)
-    is_solo = not options.is_for_crowd and _copies(options, cpus, weights_bytes) > 1
+    lanes = max(1, cpus // wanted)
+    has_room = weights_bytes / 2 <= memory_limit_bytes() * COPY_SHARE_OF_MEMORY
+    is_solo = cpus > 1 and has_room and not options.is_for_crowd
     solo_threads = min(cpus, max(wanted, SOLO_THREADS)) if is_solo else 0
     return ComputePlan(
         "cpu",
@@ -136,11 +133,6 @@ def _plan_cpus(options: EngineOptions, compute_type: str, cpus: int, weights_byt
         solo_threads=solo_threads,
         niceness=CROWD_NICENESS if options.is_for_crowd else 0,
     )
-
-
-def _copies(options: EngineOptions, cpus: int, weights_bytes: int) -> int:
-    has_room = weights_bytes / 2 <= memory_limit_bytes() * COPY_SHARE_OF_MEMORY
-    return options.copies or 1 + (has_room and cpus > 1)
 
 
 def _fitting_batch(weights_bytes: int, lanes: int) -> int:

@@ -232,7 +232,7 @@ class FasterWhisperEngine(AsrEngine):
         check_window(window)
         if not self.capabilities.language_detection:
             return {"en": 1.0}
-        frames = narrow_frames(window.size, self.options.encoder_padding_s)
+        frames = narrow_frames(window.size)
         try:
             encoded = self._encode([window], frames)
             found = self._model.model.detect_language(encoded)[0]
@@ -262,8 +262,7 @@ class FasterWhisperEngine(AsrEngine):
         groups: dict[int, list[int]] = {}
         for index, window in enumerate(windows):
             # Above temperature 0 a window has failed already: it gets all the room there is.
-            narrow = narrow_frames(window.size, self.options.encoder_padding_s)
-            frames = FULL_FRAMES if options.temperature > 0 else narrow
+            frames = FULL_FRAMES if options.temperature > 0 else narrow_frames(window.size)
             groups.setdefault(frames, []).append(index)
         return groups
 

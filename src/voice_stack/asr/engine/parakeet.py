@@ -17,7 +17,7 @@ from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.system.cpus import take_cpus
 from voice_stack.utils.language_detection import detect_text_language
-from voice_stack.utils.onnx_errors import ONNX_ERRORS
+from voice_stack.utils.onnx import CPU_PROVIDER, ONNX_ERRORS, choose_providers
 
 MODEL_TYPES = ("nemo-conformer-tdt", "nemo-conformer-rnnt", "nemo-conformer-ctc")
 """Kinds that give times and probabilities of their tokens."""
@@ -37,7 +37,7 @@ class ParakeetEngine(AsrEngine):
     def __init__(self, model_dir: Path, options: EngineOptions) -> None:
         super().__init__(model_dir, options)
         cpus = options.threads or take_cpus(options.replica, options.replicas)
-        self.lanes = options.lanes or max(1, cpus // THREADS)
+        self.lanes = max(1, cpus // THREADS)
         try:
             self._ids = _read_vocabulary(model_dir)
             self._model = _load(model_dir, options, threads=max(1, cpus // self.lanes))
@@ -99,25 +99,12 @@ def _load(model_dir: Path, options: EngineOptions, *, threads: int) -> onnx_asr.
         raise ValueError(f"model_type {model_type!r} in config.json is not one of {', '.join(MODEL_TYPES)}")
     session_options = onnxruntime.SessionOptions()
     session_options.intra_op_num_threads = threads
-    provider = _provider(options)
-    quantization = _quantization(model_dir, options.compute_type, on_cpu=isinstance(provider, str))
+    providers = choose_providers(options.device)
+    quantization = _quantization(model_dir, options.compute_type, on_cpu=providers == [CPU_PROVIDER])
     model = onnx_asr.load_model(
-        model_type, model_dir, quantization=quantization, sess_options=session_options, providers=[provider]
+        model_type, model_dir, quantization=quantization, sess_options=session_options, providers=providers
     )
     return model.with_timestamps()
-
-
-def _provider(options: EngineOptions) -> str | tuple[str, dict[str, int]]:
-    """The part of ONNX Runtime that computes: for the CPU its name, for CUDA with the device's number."""
-    device, _, index = options.device.partition(":")
-    has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    if device not in {"auto", "cpu", "cuda"} or not (index or "0").isdecimal():
-        raise ValueError(f"device {options.device!r} is not one of auto, cpu, cuda, cuda:0, cuda:1 and so on")
-    if device == "cuda" and not has_cuda:
-        raise ValueError(f"device {options.device!r}: this ONNX Runtime has no CUDA; pip install onnxruntime-gpu")
-    if device == "cpu" or not has_cuda:
-        return "CPUExecutionProvider"
-    return "CUDAExecutionProvider", {"device_id": int(index or 0)}
 
 
 def _quantization(model_dir: Path, compute_type: str, *, on_cpu: bool) -> str | None:

@@ -32,7 +32,7 @@ from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.asr.transcript import Segment
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.system.cpus import take_cpus
-from voice_stack.core.system.torch_device import choose_torch_device
+from voice_stack.core.system.device import choose_device
 
 CONFIG, WEIGHTS, GENERATION = "config.json", "model.safetensors", "generation_config.json"
 
@@ -170,7 +170,7 @@ class WhisperEngine(AsrEngine):
     def __init__(self, model_dir: Path, options: EngineOptions) -> None:
         super().__init__(model_dir, options)
         try:
-            device = choose_torch_device(options.device, torch.cuda.device_count(), replica=options.replica)
+            device = str(choose_device(options.device, torch.cuda.device_count(), replica=options.replica))
             self._fp16 = _choose_compute_type(options, device) == "float16"
             torch.set_num_threads(options.threads or take_cpus(options.replica, options.replicas))
             self._model = load_checkpoint(model_dir, device)

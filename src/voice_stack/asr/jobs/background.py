@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 MAX_STARTS = 3
 """A job that was at work each time the server died is not begun a fourth time: it may be why."""
 SWEEP_S = 60.0
+JOBS_PER_REPLICA = 2
+"""At work at once: while one is read and its end is written, the other keeps the engine busy."""
 
 
 class BackgroundJobs:
@@ -47,7 +49,7 @@ class BackgroundJobs:
         self._prefix = settings.public_prefix
         self._working: dict[str, Transcription] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._lanes = asyncio.Semaphore(settings.jobs_at_once)
+        self._lanes = asyncio.Semaphore(JOBS_PER_REPLICA * settings.replicas)
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -8,7 +8,6 @@ JOBS_DIR/job_.../           a job of a version that had no database: taken over 
 
 import json
 import logging
-import os
 import shutil
 import sqlite3
 import time
@@ -36,12 +35,6 @@ _MIB = 1 << 20
 _SHARE_RETRY_S = 60.0
 
 
-def jobs_folder(settings: AsrSettings) -> Path:
-    """Where jobs are kept: `ASR_JOBS_DIR`, or where that is not set the user's folder for state."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return (settings.jobs_dir or state / "voice-stack" / "jobs").expanduser().absolute()
-
-
 class JobStore:
     """Every job that is kept, oldest first; lives on the event loop. Nothing is made before the first job comes.
 
@@ -52,7 +45,7 @@ class JobStore:
     def __init__(self, settings: AsrSettings) -> None:
         self.keep_s = settings.jobs_keep_h * 3600
         self._settings = settings
-        self._folder = jobs_folder(settings)
+        self._folder = settings.jobs_dir.expanduser().absolute()
         self._database = Database(self._folder / "jobs.sqlite", _MIGRATIONS, what="jobs", setting="ASR_JOBS_DIR")
         # As in the database, but for what that had no room for.
         self._records: dict[str, JobRecord] = {}

@@ -67,7 +67,7 @@ def choose_vad(config: AsrWorkerConfig, choice: VadChoice) -> VadOptions | None:
     """
     if not (config.vad_enabled if choice.enabled is None else choice.enabled):
         return None
-    threshold, end = choice.threshold or config.vad_threshold, choice.neg_threshold
+    threshold, end = choice.threshold or VadOptions().threshold, choice.neg_threshold
     chosen = replace(choice, threshold=threshold, neg_threshold=None if end is None else min(end, threshold))
     return options_from(VadOptions, chosen)
 

@@ -130,8 +130,7 @@ class AsrWorkload(Workload):
             yield Unit(job.id, window.index, window.duration_s, key, attempt, is_sequential=not state.is_settled)
 
     def _batch_key(self, state: JobState, attempt: _Attempt) -> tuple[DecodeOptions, int]:
-        frames = narrow_frames(attempt.window.samples.size, self._config.options.encoder_padding_s)
-        return self._options(state, attempt), frames
+        return self._options(state, attempt), narrow_frames(attempt.window.samples.size)
 
     def _options(self, state: JobState, attempt: _Attempt) -> DecodeOptions:
         return replace(state.request.decode, language=state.language, temperature=attempt.temperature)

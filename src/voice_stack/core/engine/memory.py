@@ -13,7 +13,7 @@ from voice_stack.core.errors import InsufficientMemoryError
 from voice_stack.core.logging import log_event
 from voice_stack.core.models.files import is_filled, model_files, pack_size_bytes
 from voice_stack.core.models.store import ModelStore
-from voice_stack.core.settings import CoreSettings
+from voice_stack.core.settings import EngineSettings
 from voice_stack.core.system.files import write_whole
 from voice_stack.core.system.memory import Footprint, MemoryMeter, add_up
 
@@ -122,7 +122,7 @@ class MemoryBudget:
             return {}
 
 
-def open_budget(settings: CoreSettings, store: ModelStore) -> MemoryBudget:
+def open_budget(settings: EngineSettings, store: ModelStore) -> MemoryBudget:
     """The budget as the settings describe it."""
     return MemoryBudget(
         Footprint(settings.memory_mb, settings.gpu_memory_mb),

@@ -21,8 +21,8 @@ from voice_stack.core.errors import (
     VoiceStackError,
 )
 from voice_stack.core.http.context import HEALTH_PATHS, answer_error, is_docs
-from voice_stack.core.http.keys import KeyFile, KeyRing, KeyScope, NamedKey, mask_key
-from voice_stack.core.settings import CoreSettings
+from voice_stack.core.http.keys import ADMIN, KeyFile, KeyRing, NamedKey, mask_key
+from voice_stack.core.settings import ServerSettings
 from voice_stack.core.system.addresses import ANY_ORIGIN, NOBODY, HostName, Networks
 
 POLICY_VIOLATION = 1008
@@ -51,7 +51,7 @@ class Gate:
     """
 
     access: Access
-    scope: KeyScope | None = None
+    scope: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +77,13 @@ class AccessRules:
         server: Its name, which is also the scope of its work.
     """
 
-    def __init__(self, settings: CoreSettings, server: KeyScope) -> None:
+    def __init__(self, settings: ServerSettings, server: str) -> None:
         prefix = settings.api_v1_str
         self._work = Gate("key", server)
         self._docs = Gate(settings.docs_access)
-        self._admin = Gate(settings.admin_access, "admin")
+        self._admin = Gate(settings.admin_access, ADMIN)
         self._models = f"{prefix}/models/"
-        metrics, status, anybody = Gate(settings.metrics_access, "admin"), self._admin, Gate("key")
+        metrics, status, anybody = Gate(settings.metrics_access, ADMIN), self._admin, Gate("key")
         self._by_path = {
             **dict.fromkeys(HEALTH_PATHS, Gate("open")),
             "/metrics": metrics,
@@ -172,13 +172,13 @@ class ApiKeys:
         return key
 
 
-def is_loopback(settings: CoreSettings) -> bool:
+def is_loopback(settings: ServerSettings) -> bool:
     """Whether only programs of this machine can reach the server by its address."""
     host = HostName.parse(settings.host if ":" not in settings.host else f"[{settings.host}]")
     return settings.socket is None and host is not None and host.is_this_machine
 
 
-def has_keys(settings: CoreSettings) -> bool:
+def has_keys(settings: ServerSettings) -> bool:
     """Whether requests need a key; see `KeyRing`.
 
     Raises:
@@ -187,7 +187,7 @@ def has_keys(settings: CoreSettings) -> bool:
     return bool(settings.api_keys) or KeyFile(settings.api_keys_file).signature() is not None
 
 
-def exposure_warnings(settings: CoreSettings, is_locked: bool) -> Iterator[str]:
+def exposure_warnings(settings: ServerSettings, is_locked: bool) -> Iterator[str]:
     """One sentence for each thing that is probably not meant.
 
     Args:

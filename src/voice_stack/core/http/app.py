@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -22,41 +22,41 @@ from voice_stack.core.http.access import NO_EXEMPTION, Exemption
 from voice_stack.core.http.api_docs import ERROR_RESPONSES
 from voice_stack.core.http.context import answer_error, note_error
 from voice_stack.core.http.form import explain_problem
-from voice_stack.core.http.keys import KeyScope
 from voice_stack.core.http.layers import add_layers
 from voice_stack.core.http.serving import Stopping
-from voice_stack.core.http.spool import prepare_folders, release_folder
+from voice_stack.core.http.spool import prepare_folder, release_folder
 from voice_stack.core.http.status import observation_routes
-from voice_stack.core.settings import CoreSettings
+from voice_stack.core.settings import ServerSettings
 from voice_stack.core.system.memory import give_memory_back, use_one_heap
-from voice_stack.core.telemetry.requests import Lifespan, with_telemetry
+from voice_stack.core.telemetry.requests import measuring
 
-INTERVAL_S = 5.0
+GIVE_BACK_S = 5.0
 """It takes 0.02 ms where there is nothing to give, 30 to 60 ms for half a gigabyte, in a thread."""
+Start = Callable[[], Awaitable[None]]
 
 
-def _live(settings: CoreSettings, stopping: Stopping, start: Callable[[], Awaitable[None]]) -> Lifespan:
-    """A server's life: its folders, its start, free memory that goes back to the system every few seconds, its end."""
-
-    @asynccontextmanager
-    async def live(_app: FastAPI) -> AsyncIterator[None]:
+@asynccontextmanager
+async def _living(
+    settings: ServerSettings, server: str, stopping: Stopping, start: Start | None
+) -> AsyncIterator[None]:
+    """From start to stop; meanwhile free memory goes back to the system every few seconds."""
+    async with measuring(server, VERSION):
         use_one_heap()
-        memory = asyncio.create_task(_give_back_forever())
+        await asyncio.to_thread(prepare_folder, settings.spool_dir)
+        giving_back = asyncio.create_task(_give_back_forever())
         try:
-            await asyncio.to_thread(prepare_folders, settings.spool_dir, settings.model_dir)
-            await start()
+            if start is not None:
+                await start()
             yield
             await stopping.hand_back()
-            await asyncio.to_thread(release_folder, settings.spool_dir)
         finally:
-            memory.cancel()
-
-    return live
+            giving_back.cancel()
+        await asyncio.to_thread(release_folder, settings.spool_dir)
 
 
 async def _give_back_forever() -> None:
     while True:
-        await asyncio.sleep(INTERVAL_S)
+        await asyncio.sleep(GIVE_BACK_S)
         await asyncio.to_thread(give_memory_back)
 
 
@@ -66,14 +66,14 @@ _MAX_SHOWN = 200  # characters of a bad value that an error message repeats
 
 
 def create_server(
-    settings: CoreSettings,
+    settings: ServerSettings,
     *,
-    server: KeyScope,
+    server: str,
     title: str,
     routers: Sequence[APIRouter],
-    start: Callable[[], Awaitable[None]],
     readiness: Callable[[], str | None],
-    status: Callable[[], dict[str, object]],
+    status: Callable[[], Mapping[str, object]],
+    start: Start | None = None,
     exemption: Exemption = NO_EXEMPTION,
     held_paths: Collection[str] = (),
 ) -> FastAPI:
@@ -81,12 +81,12 @@ def create_server(
 
     Args:
         settings: Its settings.
-        server: `asr` or `tts`.
+        server: Its name: the scope of the keys that may use it, and what `/health` says.
         title: Title of the API docs.
         routers: Routes under `settings.api_v1_str`.
-        start: Awaited before the first request.
         readiness: Why the server cannot work yet; None when it can.
-        status: What `GET /status` shows besides name and version.
+        status: What `GET /status` shows besides name and version: nothing, for a server without engines.
+        start: What is to be done before the first request; what ends with the server, `app.state.stopping` is told.
         exemption: Who needs no key for what, besides health and docs.
         held_paths: Paths whose requests are held as long as they take, and never refused for being many.
 
@@ -99,8 +99,12 @@ def create_server(
     places = {settings.env_name(name): value for name, value in settings if isinstance(value, Path)}
     name_places({**places, "the packages": Path(sys.prefix), "the temporary folder": Path(tempfile.gettempdir())})
     stopping = Stopping()
-    observed = with_telemetry(_live(settings, stopping, start), server, VERSION)
-    app: FastAPI = FastAPIOffline(title=title, version=VERSION, lifespan=observed, redirect_slashes=False)
+    app: FastAPI = FastAPIOffline(
+        title=title,
+        version=VERSION,
+        lifespan=lambda _app: _living(settings, server, stopping, start),
+        redirect_slashes=False,
+    )
     for router in routers:
         app.include_router(router, prefix=settings.api_v1_str, responses=ERROR_RESPONSES)
     app.state.stopping = stopping
@@ -135,7 +139,7 @@ def build_named(module: str, name: str, create: Callable[[], FastAPI]) -> FastAP
         raise SystemExit(f"voice-stack {module.split('.')[1]}: {error}") from None
 
 
-def _operator_routes(settings: CoreSettings, server: KeyScope, readiness: Callable[[], str | None]) -> APIRouter:
+def _operator_routes(settings: ServerSettings, server: str, readiness: Callable[[], str | None]) -> APIRouter:
     router = APIRouter(tags=["server"])
 
     async def health() -> dict[str, str]:

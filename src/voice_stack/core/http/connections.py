@@ -12,6 +12,8 @@ from voice_stack.core.errors import OverloadedError, RequestTimeoutError
 from voice_stack.core.http.context import HEALTH_PATHS
 from voice_stack.core.http.protocol import ClosingTransport, StrictProtocol
 
+MIN_UPLOAD_BYTES_PER_S = 500
+"""Less than any network that carries speech; one byte at a time would hold a connection for days."""
 FAIR_S = 1.0
 """An upload may be slow for so long before it gives its place."""
 
@@ -24,7 +26,6 @@ class ConnectionBounds:
         max_connections: Beyond so many those make room that have waited longest without a request, then slow uploads.
         header_timeout_s: For the head of a request, from its first byte or from the beginning of the connection.
         reader_timeout_s: For a client that does not take its answer.
-        min_bytes_per_s: Where room is needed, an upload that is slower gives its place.
         waiting: Connections without a request, the one that waits longest first.
         receiving: Connections with a request whose body is not complete, the oldest first.
     """
@@ -32,7 +33,6 @@ class ConnectionBounds:
     max_connections: int
     header_timeout_s: float
     reader_timeout_s: float
-    min_bytes_per_s: int = 0
     waiting: "dict[BoundedProtocol, None]" = field(default_factory=dict)
     receiving: "dict[BoundedProtocol, None]" = field(default_factory=dict)
 
@@ -112,7 +112,7 @@ class BoundedProtocol(StrictProtocol):
 
     def is_creeping(self) -> bool:
         """Whether the body of its request has come more slowly than it must."""
-        return self._received < self.bounds.min_bytes_per_s * self.request_age_s
+        return self._received < MIN_UPLOAD_BYTES_PER_S * self.request_age_s
 
     def _is_request_open(self) -> bool:
         return self._refusal is not None or (self.cycle is not None and self.cycle.more_body)

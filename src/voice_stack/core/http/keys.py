@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from filelock import FileLock, Timeout
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
@@ -26,12 +26,12 @@ from voice_stack.core.errors import (
 from voice_stack.core.logging import log_event
 from voice_stack.core.system.files import write_whole
 
-KeyScope = Literal["asr", "tts", "admin"]
-"""`asr` and `tts`: use that server. `admin`: its status and metrics, loading and unloading models."""
+ADMIN = "admin"
+"""Scope of a server's status and metrics, and of loading and unloading models; others are the servers' names."""
 
+KeyScope = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 KeyName = Annotated[str, Field(pattern=r"^[\w@. +-]{1,64}$")]
 AtLeastOne = Annotated[int, Field(ge=1)]
-SCOPES: tuple[KeyScope, ...] = get_args(KeyScope)
 KEY_PREFIX = "vs-"
 KEY_BYTES = 24
 _MIN_SHOWN = 12  # characters from which a key is long enough to show some of it
@@ -80,7 +80,7 @@ def hash_key(key: bytes) -> str:
 
 def make_key(
     name: str,
-    scopes: Sequence[KeyScope],
+    scopes: Sequence[str],
     *,
     expires_at: int | None = None,
     requests_per_minute: int | None = None,
@@ -99,13 +99,12 @@ def make_key(
         The key, which nobody will be able to ask for again, and what is kept of it.
     """
     key = KEY_PREFIX + secrets.token_hex(KEY_BYTES)
-    ordered = tuple(scope for scope in SCOPES if scope in scopes)
     record = NamedKey(
         f"key_{secrets.token_hex(6)}",
         name,
         mask_key(key),
         hash_key(key.encode()),
-        ordered,
+        tuple(scopes),
         int(time.time()),
         expires_at,
         requests_per_minute,
@@ -114,10 +113,10 @@ def make_key(
     return key, record
 
 
-def plain_keys(keys: Sequence[str]) -> list[NamedKey]:
-    """The keys of `API_KEYS`: every scope, no end, kept as hashes."""
+def plain_keys(keys: Sequence[str], scopes: tuple[str, ...]) -> list[NamedKey]:
+    """The keys of `API_KEYS`: every scope that a server asks for, no end, kept as hashes."""
     return [
-        NamedKey(f"API_KEYS[{number}]", f"API_KEYS[{number}]", mask_key(key), hash_key(key.encode()), SCOPES, 0)
+        NamedKey(f"API_KEYS[{number}]", f"API_KEYS[{number}]", mask_key(key), hash_key(key.encode()), scopes, 0)
         for number, key in enumerate(keys, start=1)
     ]
 
@@ -302,13 +301,14 @@ class KeyRing:
     Args:
         plain: The keys of `API_KEYS`.
         file: The file of keys; it need not be there, and may come later.
+        scopes: What the server asks for: the plain keys have all of it.
 
     Raises:
         ConfigurationError: The file is there and cannot be read.
     """
 
-    def __init__(self, plain: Sequence[str], file: KeyFile) -> None:
-        self._plain = plain_keys(plain)
+    def __init__(self, plain: Sequence[str], file: KeyFile, scopes: tuple[str, ...]) -> None:
+        self._plain = plain_keys(plain, scopes)
         self._file = file
         self._signature: Signature | None = file.signature()
         self._named = file.read()

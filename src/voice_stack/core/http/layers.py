@@ -24,10 +24,10 @@ from voice_stack.core.http.context import (
     OutgoingHead,
     RequestContext,
 )
-from voice_stack.core.http.keys import KeyFile, KeyRing, KeyScope
-from voice_stack.core.http.limits import Allowance, RequestLimits, RequestTime, UploadTimes
+from voice_stack.core.http.keys import ADMIN, KeyFile, KeyRing
+from voice_stack.core.http.limits import Allowance, RequestLimits, UploadTimes
 from voice_stack.core.http.serving import StopGate, Stopping
-from voice_stack.core.settings import CoreSettings
+from voice_stack.core.settings import ServerSettings
 from voice_stack.core.system.addresses import HostName, Networks, parse_address, parse_networks
 from voice_stack.core.telemetry.requests import RequestTelemetry
 
@@ -162,9 +162,9 @@ LIMIT_HEADERS = (
 
 
 def add_limit_layers(
-    app: FastAPI, settings: CoreSettings, stopping: Stopping, held_paths: Collection[str] = ()
+    app: FastAPI, settings: ServerSettings, stopping: Stopping, held_paths: Collection[str] = ()
 ) -> None:
-    """From the inside out: times of work and uploads, limits of callers, the stop of the server.
+    """From the inside out: times of uploads, limits of callers, the stop of the server.
 
     Args:
         app: The application.
@@ -178,14 +178,7 @@ def add_limit_layers(
     def is_limited(path: str) -> bool:
         return path not in unlimited and not path.startswith(DOCS_ASSETS)
 
-    if settings.request_timeout_s:
-        app.add_middleware(RequestTime, limit_s=settings.request_timeout_s, is_limited=is_limited)
-    app.add_middleware(
-        UploadTimes,
-        idle_s=settings.upload_timeout_s,
-        min_bytes_per_s=settings.upload_min_bytes_per_s,
-        stopping=stopping,
-    )
+    app.add_middleware(UploadTimes, idle_s=settings.upload_timeout_s, stopping=stopping)
     default = Allowance(settings.requests_per_minute_per_client, settings.requests_at_once_per_client)
     app.add_middleware(RequestLimits, default=default, is_limited=is_limited)
     app.add_middleware(StopGate, stopping=stopping)
@@ -206,8 +199,8 @@ EXPOSED_HEADERS = (
 
 def add_layers(
     app: FastAPI,
-    settings: CoreSettings,
-    server: KeyScope,
+    settings: ServerSettings,
+    server: str,
     exemption: Exemption,
     *,
     stopping: Stopping,
@@ -218,7 +211,7 @@ def add_layers(
     Args:
         app: The application.
         settings: Its settings.
-        server: `asr` or `tts`, the scope of its work.
+        server: Its name, the scope of its work.
         exemption: Who needs no key for what.
         stopping: How far the server's stop is.
         held_paths: Paths whose requests are held as long as they take, and never refused for being many.
@@ -226,7 +219,7 @@ def add_layers(
     Raises:
         ConfigurationError: The file of keys cannot be read.
     """
-    ring = KeyRing(settings.api_keys, KeyFile(settings.api_keys_file))
+    ring = KeyRing(settings.api_keys, KeyFile(settings.api_keys_file), (server, ADMIN))
     app.add_middleware(RootPathGiver)
     add_limit_layers(app, settings, stopping, held_paths)
     app.add_middleware(CrossSiteGuard, origins=settings.cors_origins)

@@ -12,7 +12,8 @@ from typing import Protocol
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from voice_stack.core.errors import RequestTimeoutError, ShuttingDownError, TooManyRequestsError, WorkTimeoutError
+from voice_stack.core.errors import RequestTimeoutError, ShuttingDownError, TooManyRequestsError
+from voice_stack.core.http.connections import MIN_UPLOAD_BYTES_PER_S
 from voice_stack.core.http.context import answer_error, note_answer_headers
 from voice_stack.core.http.serving import REASON, Stopping
 
@@ -239,12 +240,11 @@ class UploadTimes:
     Args:
         app: The application behind.
         idle_s: Longest pause.
-        min_bytes_per_s: Least mean speed after the first `idle_s` of waiting; 0: none.
         stopping: How far the stop of the server is.
     """
 
-    def __init__(self, app: ASGIApp, idle_s: float, min_bytes_per_s: int, stopping: Stopping) -> None:
-        self.app, self.idle_s, self.min_bytes_per_s, self.stopping = app, idle_s, min_bytes_per_s, stopping
+    def __init__(self, app: ASGIApp, idle_s: float, stopping: Stopping) -> None:
+        self.app, self.idle_s, self.stopping = app, idle_s, stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; see the ASGI specification."""
@@ -252,7 +252,7 @@ class UploadTimes:
             await self.app(scope, receive, send)
             return
         if _has_body(scope):
-            receive = _TimedBody(receive, self.idle_s, self.min_bytes_per_s, self.stopping).receive
+            receive = _TimedBody(receive, self.idle_s, self.stopping).receive
         await self.app(scope, receive, send)
 
 
@@ -264,8 +264,8 @@ def _has_body(scope: Scope) -> bool:
 class _TimedBody:
     """The body of one request on its way in."""
 
-    def __init__(self, receive: Receive, idle_s: float, min_bytes_per_s: int, stopping: Stopping) -> None:
-        self._receive, self._idle_s, self._min_bytes_per_s, self._stopping = receive, idle_s, min_bytes_per_s, stopping
+    def __init__(self, receive: Receive, idle_s: float, stopping: Stopping) -> None:
+        self._receive, self._idle_s, self._stopping = receive, idle_s, stopping
         self.is_complete = False
         self._waited_s = 0.0
         self._size = 0
@@ -299,44 +299,8 @@ class _TimedBody:
     def _check_speed(self) -> None:
         if self.is_complete or self._waited_s <= self._idle_s:
             return
-        if self._size < self._min_bytes_per_s * self._waited_s:
+        if self._size < MIN_UPLOAD_BYTES_PER_S * self._waited_s:
             raise RequestTimeoutError(
                 f"The request body comes too slowly: {self._size} bytes in {self._waited_s:.0f} s; "
-                f"{self._min_bytes_per_s} bytes a second is the least."
+                f"{MIN_UPLOAD_BYTES_PER_S} bytes a second is the least."
             )
-
-
-class RequestTime:
-    """ASGI middleware: an end to requests that take too long; a stream that has begun is broken off.
-
-    Args:
-        app: The application behind.
-        limit_s: Longest time for a whole request.
-        is_limited: Whether a path is.
-    """
-
-    def __init__(self, app: ASGIApp, limit_s: float, is_limited: Callable[[str], bool]) -> None:
-        self.app, self.limit_s, self.is_limited = app, limit_s, is_limited
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification."""
-        if scope["type"] != "http" or not self.is_limited(scope["path"]):
-            await self.app(scope, receive, send)
-            return
-        has_begun = False
-
-        async def note_and_send(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
-        error = WorkTimeoutError(f"The request took longer than {self.limit_s:g} s, which is the limit here.")
-        try:
-            async with asyncio.timeout(self.limit_s) as timeout:
-                await self.app(scope, receive, note_and_send)
-        except TimeoutError:
-            if not timeout.expired():
-                raise
-            if has_begun:
-                raise RuntimeError("the answer breaks off") from error
-            await answer_error(error, scope)(scope, receive, send)

@@ -216,7 +216,6 @@ def build_server(app: object, stopping: Stopping, settings: LimitSettings) -> Gr
         affordable_connections(settings.max_connections, raise_file_limit()),
         settings.header_timeout_s,
         settings.reader_timeout_s,
-        settings.upload_min_bytes_per_s,
     )
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]

@@ -17,12 +17,9 @@ import time
 from io import FileIO
 from pathlib import Path
 
-import filelock
-
 from voice_stack.core.errors import StorageFullError
 from voice_stack.core.http.form import SpooledFile
 from voice_stack.core.logging import log_event
-from voice_stack.core.models.files import PARTIAL_SUFFIX, delete_place
 from voice_stack.core.system.files import claim, is_full
 
 logger = logging.getLogger(__name__)
@@ -119,29 +116,14 @@ def _sweep(folder: Path) -> bool:
         os.close(lock)
 
 
-def prepare_folders(spool_dir: Path | None, model_dir: Path) -> None:
-    """Remove uploads and half-fetched models that no living process works on; make this process's folder. It blocks."""
-    sweep_folders(spool_dir)
+def prepare_folder(base: Path | None) -> None:
+    """Remove uploads that no living process works on, and make this process's folder; it blocks."""
+    sweep_folders(base)
     try:
-        own_folder(spool_dir)
+        own_folder(base)
     except OSError as error:
         # What needs no upload still works; an upload is answered with 507.
-        log_event(logger, logging.ERROR, "uploads cannot be stored", folder=str(spool_dir), reason=str(error))
-    _remove_partial_models(model_dir)
-
-
-def _remove_partial_models(model_dir: Path) -> None:
-    for partial in model_dir.expanduser().absolute().glob(f".*{PARTIAL_SUFFIX}"):
-        lock = filelock.FileLock(partial.with_name(f"{partial.name.removesuffix(PARTIAL_SUFFIX)}.lock"), timeout=0)
-        try:
-            with lock:
-                delete_place(partial)
-        except filelock.Timeout:
-            continue  # it is being fetched right now
-        except OSError as error:
-            log_event(logger, logging.WARNING, "half-fetched model stays", folder=str(partial), reason=str(error))
-        else:
-            log_event(logger, logging.WARNING, "half-fetched model removed", folder=str(partial))
+        log_event(logger, logging.ERROR, "uploads cannot be stored", folder=str(base), reason=str(error))
 
 
 _WRITE_BYTES = 2 << 20

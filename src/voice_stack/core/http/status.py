@@ -14,11 +14,11 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from voice_stack.core.settings import CoreSettings, LimitSettings
+from voice_stack.core.settings import LimitSettings, ServerSettings
 from voice_stack.core.telemetry.labels import find_engine_labels
 from voice_stack.core.telemetry.registry import ENGINE, REGISTRY
 
-_MIB = 1 << 20
+BYTES_PER_MB = 1 << 20
 
 
 class EngineStatus(BaseModel):
@@ -94,62 +94,23 @@ class ServerStatus(BaseModel):
     connections: int | None = Field(description="Open connections of clients; null where not known.")
 
 
-def read_engines(entries: object) -> list[EngineStatus]:
-    """The engines of a server.
-
-    Args:
-        entries: Mappings as `EngineHost.status` makes them.
-    """
+def _read_engines(facts: Mapping[str, object]) -> list[EngineStatus]:
+    entries = facts.get("engines")
     return [EngineStatus.model_validate(entry) for entry in entries] if isinstance(entries, Sequence) else []
 
 
-def describe_server(
-    identity: Mapping[str, str],
-    settings: LimitSettings,
-    facts: Mapping[str, object],
-    reason: str | None,
-    connections: int | None,
-    started_at: float,
-) -> ServerStatus:
-    """Put the status together.
-
-    Args:
-        identity: `server` and `version`.
-        settings: Those of the server.
-        facts: What the server says of itself: `model`, `engines`, `memory`, `cache` and what else it likes.
-        reason: Why it cannot work yet; None when it can.
-        connections: Open connections, None where not known.
-        started_at: By `time.monotonic`.
-    """
-    engines = read_engines(facts.get("engines", ()))
-    known_waits = [engine.queue_s for engine in engines if engine.queue_s is not None]
-    queue = QueueStatus(
+def _sum_queue(engines: Sequence[EngineStatus]) -> QueueStatus:
+    return QueueStatus(
         jobs_running=sum(engine.jobs_running for engine in engines),
         jobs_waiting=sum(engine.jobs_waiting for engine in engines),
-        seconds=max(known_waits, default=None),
+        seconds=max((engine.queue_s for engine in engines if engine.queue_s is not None), default=None),
     )
-    models = facts.get("memory")
-    memory = {**(models if isinstance(models, Mapping) else {}), "server_mb": _resident_mb()}
-    bounds = {name for name in type(settings).model_fields if name.startswith("max_")}
-    limits = settings.model_dump(mode="json", include=bounds | set(LimitSettings.model_fields))
-    known: dict[str, object] = {
-        **identity,
-        "uptime_s": round(time.monotonic() - started_at, 1),
-        "ready": reason is None,
-        "reason": reason,
-        "queue": queue,
-        "memory": memory,
-        "limits": limits,
-        "connections": connections,
-    }
-    return ServerStatus.model_validate({**facts, **known, "engines": [engine.model_dump() for engine in engines]})
 
 
-def _resident_mb() -> float:
-    return round(float(psutil.Process().memory_info().rss) / _MIB, 1)
-
-
-BYTES_PER_MB = 1 << 20
+def _read_memory(facts: Mapping[str, object]) -> MemoryStatus:
+    models, server = facts.get("memory"), psutil.Process().memory_info()
+    known = models if isinstance(models, Mapping) else {}
+    return MemoryStatus.model_validate({**known, "server_mb": round(float(server.rss) / BYTES_PER_MB, 1)})
 
 
 def render_metrics(
@@ -243,7 +204,7 @@ def _family(name: str, text: str, labels: Sequence[str], samples: Mapping[tuple[
 
 
 def observation_routes(
-    settings: CoreSettings,
+    settings: ServerSettings,
     identity: Mapping[str, str],
     readiness: Callable[[], str | None],
     status: Callable[[], Mapping[str, object]],
@@ -254,14 +215,29 @@ def observation_routes(
         settings: Those of the server.
         identity: `server` and `version`.
         readiness: Why the server cannot work yet; None when it can.
-        status: What the server says of itself, as `describe_server` takes it.
+        status: What the server says of itself: `model`, `engines` as `EngineHost.status` makes them, `memory`, `cache`
+            and what else it likes.
     """
     router = APIRouter(tags=["server"])
     started_at = time.monotonic()
+    most = {name for name in type(settings).model_fields if name.startswith("max_")}
 
     async def show_status(request: Request) -> ServerStatus:
         """What the server is doing: engines, queue, memory, limits, cache."""
-        return describe_server(identity, settings, status(), readiness(), _count_connections(request.app), started_at)
+        facts, reason = status(), readiness()
+        engines = _read_engines(facts)
+        known: dict[str, object] = {
+            **identity,
+            "uptime_s": round(time.monotonic() - started_at, 1),
+            "ready": reason is None,
+            "reason": reason,
+            "engines": engines,
+            "queue": _sum_queue(engines),
+            "memory": _read_memory(facts),
+            "limits": settings.model_dump(mode="json", include=most | LimitSettings.model_fields.keys()),
+            "connections": _count_connections(request.app),
+        }
+        return ServerStatus.model_validate({**facts, **known})
 
     router.add_api_route("/status", show_status, methods=["GET"])
     if settings.api_v1_str:
@@ -270,7 +246,7 @@ def observation_routes(
     async def show_metrics(request: Request) -> Response:
         """The metrics of this server for Prometheus, as text or as OpenMetrics."""
         # What lives on the event loop is asked here; putting it into text takes milliseconds, so a thread does.
-        engines, connections = read_engines(status().get("engines", ())), _count_connections(request.app)
+        engines, connections = _read_engines(status()), _count_connections(request.app)
         accept, is_ready = request.headers.get("accept", ""), readiness() is None
         body, media_type = await asyncio.to_thread(render_metrics, accept, engines, connections, is_ready=is_ready)
         return Response(body, headers={"content-type": media_type})

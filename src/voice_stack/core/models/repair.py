@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import filelock
+
 from voice_stack.core.errors import ModelLoadError, ModelNotFoundError
 from voice_stack.core.logging import log_event
-from voice_stack.core.models.files import FileCheck
+from voice_stack.core.models.files import PARTIAL_SUFFIX, FileCheck, delete_place
 from voice_stack.core.models.store import ModelStore
 
 logger = logging.getLogger(__name__)
@@ -88,3 +90,18 @@ def require_models(store: ModelStore, model: str, fallback: str) -> None:
             raise
         fields = {"model": model, "fallback_model": fallback, "reason": error.message}
         log_event(logger, logging.WARNING, "the model is not here: the fall-back model does its work", **fields)
+
+
+def remove_partial_models(model_dir: Path) -> None:
+    """Remove half-fetched models that no living process works on; it blocks."""
+    for partial in model_dir.expanduser().absolute().glob(f".*{PARTIAL_SUFFIX}"):
+        lock = filelock.FileLock(partial.with_name(f"{partial.name.removesuffix(PARTIAL_SUFFIX)}.lock"), timeout=0)
+        try:
+            with lock:
+                delete_place(partial)
+        except filelock.Timeout:
+            continue  # it is being fetched right now
+        except OSError as error:
+            log_event(logger, logging.WARNING, "half-fetched model stays", folder=str(partial), reason=str(error))
+        else:
+            log_event(logger, logging.WARNING, "half-fetched model removed", folder=str(partial))

@@ -1,18 +1,20 @@
-"""Settings that both servers share, one module for each concern, and how all settings are read.
+"""What every server reads, what servers with engines read besides, and how.
 
 Sources, strongest first: command-line flags, environment, `.env` in the working folder, the defaults. Names without a
-prefix (`LOG_LEVEL`) are for both servers; the others exist once per server, as `ASR_PORT` and `TTS_PORT`.
+prefix (`LOG_LEVEL`) are for all servers; the others exist once per server, as `ASR_PORT` and `TTS_PORT`.
 """
 
-from voice_stack.core.settings.access import ENV_FILE, CommaSeparated, NetworkList
-from voice_stack.core.settings.base import CoreSettings, LimitSettings, Patience, unknown_variables
+from voice_stack.core.settings.access import ENV_FILE, CommaSeparated, NetworkList, user_folder
+from voice_stack.core.settings.base import EngineSettings, LimitSettings, Patience, ServerSettings, unknown_variables
 
 __all__ = [
     "ENV_FILE",
     "CommaSeparated",
-    "CoreSettings",
+    "EngineSettings",
     "LimitSettings",
     "NetworkList",
     "Patience",
+    "ServerSettings",
     "unknown_variables",
+    "user_folder",
 ]

@@ -29,20 +29,21 @@ NetworkList = Annotated[CommaSeparated, AfterValidator(_check_networks)]
 """Addresses and networks, written `192.168.1.0/24,10.0.0.5`."""
 
 
-def default_keys_file() -> Path:
-    """Where the keys are when `API_KEYS_FILE` is not set: the user's folder for configuration.
+_FOLDERS = {"CACHE": (".cache", "/var/cache"), "CONFIG": (".config", "/etc"), "STATE": (".local/state", "/var/lib")}
 
-    A user without a home, as in some containers, has them where the machine keeps its configuration.
-    """
+
+def user_folder(kind: Literal["CACHE", "CONFIG", "STATE"]) -> Path:
+    """Our folder among the user's of that kind; among the machine's for a user without a home, as in containers."""
+    below_home, without_home = _FOLDERS[kind]
     try:
-        folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        folder = Path(os.environ.get(f"XDG_{kind}_HOME") or Path.home() / below_home)
     except RuntimeError:
-        folder = Path("/etc")
-    return folder / "voice-stack" / "keys.json"
+        folder = Path(without_home)
+    return folder / "voice-stack"
 
 
 class AccessSettings(BaseSettings):
-    """Part of the settings of both servers."""
+    """Part of the settings of every server."""
 
     api_keys: CommaSeparated = Field(
         default_factory=list,
@@ -51,9 +52,9 @@ class AccessSettings(BaseSettings):
         "No key here and none in `API_KEYS_FILE`: no key needed.",
     )
     api_keys_file: Path = Field(
-        default_factory=default_keys_file,
+        default_factory=lambda: user_folder("CONFIG") / "keys.json",
         validation_alias="API_KEYS_FILE",
-        description="File of the keys that `voice-stack keys` makes; both servers read it, again when it changes. "
+        description="File of the keys that `voice-stack keys` makes; all servers read it, again when it changes. "
         "While it is there, a key is needed.",
     )
     docs_access: Literal["open", "key", "closed"] = Field(

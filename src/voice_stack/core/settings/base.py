@@ -1,22 +1,22 @@
-"""The settings of both servers as one class, and how they are read."""
+"""The settings of every server, those of its engines, and how both are read."""
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from voice_stack.core.errors import ConfigurationError, tell_problem
-from voice_stack.core.settings.access import ENV_FILE, AccessSettings
+from voice_stack.core.settings.access import ENV_FILE, AccessSettings, CommaSeparated, user_folder
 
 
 class ListeningSettings(BaseSettings):
-    """Part of the settings of both servers."""
+    """Part of the settings of every server."""
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
     port: int = Field(0, ge=0, le=65535, description="Port to listen on.")
@@ -28,7 +28,7 @@ class ListeningSettings(BaseSettings):
 
 
 class TelemetrySettings(BaseSettings):
-    """Part of the settings of both servers."""
+    """Part of the settings of every server."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", validation_alias="LOG_LEVEL", description="Least severe messages that are logged."
@@ -38,98 +38,21 @@ class TelemetrySettings(BaseSettings):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long an engine process may take, in seconds; 0: for ever.
-
-    Attributes:
-        unit_s: For one unit of work without a result, or to load the model without a sign of life. Units that run side
-            by side share the machine: they get as many times as long.
-        silence_s: Without a sign of life.
-    """
-
-    unit_s: float = 300.0
-    silence_s: float = 30.0
-
-
-class EngineSettings(BaseSettings):
-    """Part of the settings of both servers."""
-
-    device: str = Field("auto", description="Where models run: `auto`, `cpu`, `cuda` or `cuda:1`.")
-    threads: int = Field(0, ge=0, le=1024, description="CPU threads of an engine process; 0: one per core.")
-    preload: bool = Field(False, description="Load the default model at start instead of at first use.")
-    idle_timeout_s: float = Field(
-        300.0,
-        ge=-1,
-        description="Seconds without work until an engine process ends and its memory is free; 0: at once, -1: never.",
-    )
-    max_loaded_models: int = Field(
-        2, ge=1, le=64, description="Engine processes at the same time; the least recently used idle one makes room."
-    )
-    memory_mb: int = Field(
-        0,
-        ge=0,
-        description="Memory for all loaded models together, in MiB as measured: idle models make room for others, and "
-        "one that cannot fit is refused. 0: no limit.",
-    )
-    gpu_memory_mb: int = Field(
-        0, ge=0, description="The same for memory of the GPU; measured with the extra `gpu`. 0: no limit."
-    )
-    engine_timeout_s: float = Field(
-        300.0,
-        ge=0,
-        description="Seconds that the engine may work on one piece of audio or text without a result until it is taken "
-        "for stuck, killed and started anew; several at once get as many times as long. 0: no limit.",
-    )
-    engine_silence_s: float = Field(
-        30.0,
-        ge=0,
-        description="Seconds without a sign of life after which an engine process counts as stuck; while it loads a "
-        "model, the engine's time-out and at least 60. 0: no limit.",
-    )
-
-    @property
-    def patience(self) -> Patience:
-        """How long an engine process may take until it is taken for stuck."""
-        return Patience(self.engine_timeout_s, self.engine_silence_s)
-
-
 class LimitSettings(BaseSettings):
-    """Part of the settings of both servers."""
+    """Part of the settings of every server."""
 
-    max_queue_wait_s: float = Field(
-        3600.0,
-        ge=0,
-        description="Longest that a request may be held up by those before it, in seconds as estimated; beyond it is "
-        "answered with 429. 0: no limit. Bazarr's requests and background jobs always wait.",
-    )
     requests_per_minute_per_client: int = Field(
         0, ge=0, description="Requests a minute from one address, unless its key has a limit of its own; 0: no limit."
     )
     requests_at_once_per_client: int = Field(
         0, ge=0, description="Requests at once from one address, unless its key has a limit of its own; 0: no limit."
     )
-    request_timeout_s: float = Field(
-        0.0,
-        ge=0,
-        description="Longest that a whole request may take, in seconds; 0: no limit. Bazarr's requests and background "
-        "jobs have none.",
-    )
-    header_timeout_s: float = Field(
-        20.0, gt=0, le=3600, description="Seconds in which the head of a request must have arrived."
-    )
     upload_timeout_s: float = Field(
-        60.0, gt=0, description="Seconds without a byte after which an upload is given up (408)."
-    )
-    upload_min_bytes_per_s: int = Field(
-        500,
-        ge=0,
-        description="An upload that is slower on average, after its first `upload_timeout_s`, is given up; 0: none is.",
-    )
-    reader_timeout_s: float = Field(
-        300.0,
+        60.0,
         gt=0,
-        description="Seconds without a byte taken after which a client that does not read its answer is dropped.",
+        description="Seconds without a byte after which an upload is given up (408). The head of a request must come "
+        "within a third of them, 20 at most; who takes nothing of an answer for five times as long, 300 at most, is "
+        "dropped.",
     )
     max_connections: int = Field(
         2000,
@@ -146,29 +69,34 @@ class LimitSettings(BaseSettings):
         10.0, ge=0, description="Seconds that running requests get to finish when the server stops."
     )
 
+    @property
+    def header_timeout_s(self) -> float:
+        """For the head of a request."""
+        return min(20.0, self.upload_timeout_s / 3)
 
-def default_model_dir() -> Path:
-    """Where models are kept when `MODEL_DIR` is not set: the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voice-stack" / "models"
+    @property
+    def reader_timeout_s(self) -> float:
+        """For a client that does not take its answer; browsers and players rest while their buffers are full."""
+        return min(300.0, self.upload_timeout_s * 5)
 
 
-class CoreSettings(LimitSettings, EngineSettings, TelemetrySettings, AccessSettings, ListeningSettings):
-    """What both servers read; each server's class adds its own fields and the prefix."""
+class ServerSettings(LimitSettings, TelemetrySettings, AccessSettings, ListeningSettings):
+    """What every server reads; each server's class adds its own fields and the prefix."""
 
     model_config = SettingsConfigDict(
         env_file=ENV_FILE, extra="ignore", populate_by_name=True, validate_default=True, env_ignore_empty=True
     )
+    retired: ClassVar[Mapping[str, str]] = {
+        "engine_silence_s": "an engine without a sign of life has 30 s, or the engine timeout if that is less",
+        "header_timeout_s": "the head of a request has 20 s, or a third of the upload timeout if that is less",
+        "reader_timeout_s": "a client that does not read has 300 s, or five times the upload timeout if that is less",
+        "request_timeout_s": "uploads, readers, the queue and engines have limits of their own; proxies know the rest",
+        "upload_min_bytes_per_s": "an upload must come at 500 bytes a second, which every network can",
+    }
+    """Settings that were, and what became of each."""
 
     project_name: str = Field("Voice Stack", validation_alias="PROJECT_NAME", description="Name shown in the API docs.")
     api_v1_str: str = Field("/v1", validation_alias="API_V1_STR", description="Path in front of OpenAI's routes.")
-    offline: bool = Field(
-        False, validation_alias="OFFLINE", description="Never ask the model hub; only models that are on this machine."
-    )
-    model_dir: Path = Field(
-        default_factory=default_model_dir,
-        validation_alias="MODEL_DIR",
-        description="Folder where assembled and downloaded models are kept.",
-    )
     spool_dir: Path | None = Field(
         None,
         validation_alias="SPOOL_DIR",
@@ -227,7 +155,91 @@ class CoreSettings(LimitSettings, EngineSettings, TelemetrySettings, AccessSetti
             raise ConfigurationError(_describe(cls, error)) from None
 
 
-def _describe(cls: type[CoreSettings], error: ValidationError) -> str:
+SILENCE_S = 30.0
+"""An engine process gives a sign of life every second, also while it works: one that is silent so long hangs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an engine process may take, in seconds; 0: for ever.
+
+    Attributes:
+        unit_s: For one unit of work without a result, or to load the model without a sign of life. Units that run side
+            by side share the machine: they get as many times as long.
+    """
+
+    unit_s: float = 300.0
+
+    @property
+    def silence_s(self) -> float:
+        """Without a sign of life; no longer than for a unit of work."""
+        return min(SILENCE_S, self.unit_s or SILENCE_S)
+
+
+class EngineSettings(ServerSettings):
+    """What a server with engines reads; its class gives engine and model their defaults."""
+
+    engine: str = Field(description="Engine that runs the model.")
+    model: str = Field(description="Default model.")
+    fallback_model: str = Field(
+        "",
+        description="Model that stands in where another does not load or has no memory, a TTS model in a voice of its "
+        "own; said in `x-fallback-model`.",
+    )
+    allowed_models: CommaSeparated = Field(
+        default_factory=list,
+        description="Models that requests may name besides the default, fetched when first used: names, hub ids and "
+        "patterns (`Systran/*`, `de_DE-*`, `*`), separated by commas; empty: the models on this machine.",
+    )
+    device: str = Field("auto", description="Where models run: `auto`, `cpu`, `cuda` or `cuda:1`.")
+    threads: int = Field(0, ge=0, le=1024, description="CPU threads of an engine process; 0: one per core.")
+    preload: bool = Field(False, description="Load the default model at start instead of at first use.")
+    idle_timeout_s: float = Field(
+        300.0,
+        ge=-1,
+        description="Seconds without work until an engine process ends and its memory is free; 0: at once, -1: never.",
+    )
+    max_loaded_models: int = Field(
+        2, ge=1, le=64, description="Engine processes at the same time; the least recently used idle one makes room."
+    )
+    memory_mb: int = Field(
+        0,
+        ge=0,
+        description="Memory for all loaded models together, in MiB as measured: idle models make room for others, and "
+        "one that cannot fit is refused. 0: no limit.",
+    )
+    gpu_memory_mb: int = Field(
+        0, ge=0, description="The same for memory of the GPU; measured with the extra `gpu`. 0: no limit."
+    )
+    engine_timeout_s: float = Field(
+        300.0,
+        ge=0,
+        description="Seconds that the engine may work on one piece of audio or text without a result until it is taken "
+        "for stuck, killed and started anew; several at once get as many times as long. 0: no limit. Without a sign of "
+        "life it has 30 s, or this if it is less; while it loads a model, this and at least 60.",
+    )
+    max_queue_wait_s: float = Field(
+        3600.0,
+        ge=0,
+        description="Longest that a request may be held up by those before it, in seconds as estimated; beyond it is "
+        "answered with 429. 0: no limit. Bazarr's requests and background jobs always wait.",
+    )
+    offline: bool = Field(
+        False, validation_alias="OFFLINE", description="Never ask the model hub; only models that are on this machine."
+    )
+    model_dir: Path = Field(
+        default_factory=lambda: user_folder("CACHE") / "models",
+        validation_alias="MODEL_DIR",
+        description="Folder where assembled and downloaded models are kept.",
+    )
+
+    @property
+    def patience(self) -> Patience:
+        """How long an engine process may take until it is taken for stuck."""
+        return Patience(self.engine_timeout_s)
+
+
+def _describe(cls: type[ServerSettings], error: ValidationError) -> str:
     """One line for a failed validation: variable, bad value, reason."""
     problem = error.errors()[0]
     name = str(problem["loc"][0]) if problem["loc"] else ""
@@ -236,7 +248,7 @@ def _describe(cls: type[CoreSettings], error: ValidationError) -> str:
     return f"{variable}={shown}: {tell_problem(problem)}"
 
 
-def _is_secret(cls: type[CoreSettings], name: str) -> bool:
+def _is_secret(cls: type[ServerSettings], name: str) -> bool:
     """Whether a setting's value must not be shown."""
     field = cls.model_fields.get(name)
     return name == "api_keys" or (field is not None and field.annotation is SecretStr)
@@ -245,27 +257,30 @@ def _is_secret(cls: type[CoreSettings], name: str) -> bool:
 _NEAR = 0.75  # likeness from which a name is taken for a misspelling; 1 is the same
 
 
-def unknown_variables(known: Iterable[str], prefix: str, environment: Mapping[str, str] | None = None) -> list[str]:
-    """Warnings for variables that look like ours and are not.
+def unknown_variables(settings: type[ServerSettings], environment: Mapping[str, str] | None = None) -> list[str]:
+    """Warnings for variables that look like a server's and are not, or not any more.
 
     Args:
-        known: Every variable of the server.
-        prefix: `ASR_` or `TTS_`.
+        settings: Those of the server.
         environment: Variables to look at; default the process environment and `.env`.
 
     Returns:
-        One line per unknown variable: with the name that was meant, if one is near; else where all are listed.
+        One line per unknown variable: what became of it; or the name that was meant, if one is near; else where all are
+        listed.
     """
     if environment is None:
         environment = {**{k: v or "" for k, v in dotenv_values(ENV_FILE).items()}, **os.environ}
+    prefix = str(settings.model_config.get("env_prefix"))
     # Without the prefix, which makes every name look like every other.
-    names = {name.removeprefix(prefix): name for name in sorted(known)}
+    names = {name.removeprefix(prefix): name for name in sorted(map(settings.env_name, settings.model_fields))}
     unknown = [v for v in sorted(environment) if v.upper().startswith(prefix) and v.upper() not in names.values()]
-    return [f"unknown setting {variable}: {_advise(variable, names, prefix)}" for variable in unknown]
+    return [_advise(variable, settings.retired, names, prefix) for variable in unknown]
 
 
-def _advise(variable: str, names: Mapping[str, str], prefix: str) -> str:
-    near = difflib.get_close_matches(variable.upper().removeprefix(prefix), names, n=1, cutoff=_NEAR)
-    if near:
-        return f"did you mean {names[near[0]]}?"
-    return f"`voice-stack {prefix.rstrip('_').lower()} --help` lists all"
+def _advise(variable: str, retired: Mapping[str, str], names: Mapping[str, str], prefix: str) -> str:
+    name = variable.upper().removeprefix(prefix)
+    if name.lower() in retired:
+        return f"setting {variable} is no more and does nothing: {retired[name.lower()]}"
+    near = difflib.get_close_matches(name, names, n=1, cutoff=_NEAR)
+    advice = f"did you mean {names[near[0]]}?" if near else f"`voice-stack {prefix[:-1].lower()} --help` lists all"
+    return f"unknown setting {variable}: {advice}"

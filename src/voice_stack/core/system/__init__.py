@@ -1,3 +1,3 @@
 """What the machine offers: processors, memory, threads, files, addresses."""
 
-__all__ = ["addresses", "cpus", "database", "files", "memory", "side_process", "torch_device"]
+__all__ = ["addresses", "cpus", "database", "device", "files", "memory", "side_process"]

@@ -27,11 +27,6 @@ class Networks:
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     has_unix: bool = False
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nobody belongs to it."""
-        return not self.networks and not self.has_unix
-
     def holds(self, address: str | None) -> bool:
         """Whether an address belongs to it; None stands for a connection through a Unix socket."""
         if address is None:

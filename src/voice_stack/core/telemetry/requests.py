@@ -3,11 +3,10 @@
 import asyncio
 import platform
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -105,28 +104,19 @@ async def watch_event_loop() -> None:
         LOOP_LAG.observe(max(0.0, loop.time() - due_at))
 
 
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-
-
-def with_telemetry(lifespan: Lifespan, server: str, version: str) -> Lifespan:
-    """A server's lifespan with measuring around it.
+@asynccontextmanager
+async def measuring(server: str, version: str) -> AsyncIterator[None]:
+    """What measures from a server's start to its stop.
 
     Args:
-        lifespan: The server's own.
-        server: `asr` or `tts`.
+        server: Its name.
         version: Of the package.
     """
-
-    @asynccontextmanager
-    async def observed(app: FastAPI) -> AsyncIterator[None]:
-        BUILD.info({"server": server, "version": version, "python": platform.python_version()})
-        start_traces(server, version)
-        lag = asyncio.create_task(watch_event_loop())
-        try:
-            async with lifespan(app):
-                yield
-        finally:
-            lag.cancel()
-            await asyncio.to_thread(stop_traces)
-
-    return observed
+    BUILD.info({"server": server, "version": version, "python": platform.python_version()})
+    start_traces(server, version)
+    lag = asyncio.create_task(watch_event_loop())
+    try:
+        yield
+    finally:
+        lag.cancel()
+        await asyncio.to_thread(stop_traces)

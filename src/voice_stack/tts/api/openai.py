@@ -18,7 +18,7 @@ from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece
 from voice_stack.tts.cache.recording import SpeechReader
 from voice_stack.tts.captions.kept import require_caption_format
 from voice_stack.tts.captions.sentences import Granularity, find_sentence
-from voice_stack.tts.schemas import SpeechBody, check_speech, find_ignored_fields
+from voice_stack.tts.schemas import MAX_INPUT_CHARS, SpeechBody, check_speech, find_ignored_fields
 from voice_stack.tts.service import BegunSpeech, TtsService
 from voice_stack.utils.audio.encode import require_format
 
@@ -100,14 +100,13 @@ MAX_BYTES_PER_CHARACTER = 12
 def create_router(service: TtsService) -> APIRouter:
     """The routes, below the API prefix."""
     router = APIRouter(tags=["audio"])
-    max_chars = service.settings.max_input_chars
     schema = {"content": {"application/json": {"schema": SpeechBody.model_json_schema()}}, "required": True}
 
     @router.post("/audio/speech", openapi_extra={"requestBody": schema}, response_class=Response, responses=SPEECH)
     async def speak(request: Request) -> Response:
         """Text to speech."""
-        body = await receive_object(request, max_bytes=max_chars * MAX_BYTES_PER_CHARACTER + 65_536)
-        answer = await answer_speech(service, request, check_speech(body, max_chars=max_chars))
+        body = await receive_object(request, max_bytes=MAX_INPUT_CHARS * MAX_BYTES_PER_CHARACTER + 65_536)
+        answer = await answer_speech(service, request, check_speech(body))
         answer.headers.update(ignored_fields_header(find_ignored_fields(body)))
         return answer
 

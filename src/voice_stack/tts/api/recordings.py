@@ -17,6 +17,8 @@ from voice_stack.core.http.uploads import receive_form
 from voice_stack.tts.settings import TtsSettings
 
 MAX_FIELDS_BYTES = 65_536
+MAX_VOICE_BYTES = 10 << 20
+"""Ten minutes of speech even as MP3; a voice is made of less than half a minute."""
 _LISTENERS = ThreadPoolExecutor(2, thread_name_prefix="recordings")
 """A crowd of uploads leaves the threads of everybody else, such as those that encode speech, alone."""
 P = ParamSpec("P")
@@ -46,12 +48,12 @@ async def receive_recording(request: Request, settings: TtsSettings, field: str)
     """Receive a form with a recording; its file lies on disk until the context ends. Empty fields count as absent.
 
     Raises:
-        PayloadTooLargeError: It is larger than `TTS_MAX_VOICE_MB`.
+        PayloadTooLargeError: It is larger than `MAX_VOICE_BYTES`.
         InvalidRequestError: It is no complete form.
         StorageFullError: The disk has no room for it.
         ClientDisconnect: The client went away before the end.
     """
-    max_bytes = settings.max_voice_mb * 1024 * 1024 + MAX_FIELDS_BYTES
+    max_bytes = MAX_VOICE_BYTES + MAX_FIELDS_BYTES
     async with receive_form(request, file_field=field, max_bytes=max_bytes, spool_dir=settings.spool_dir) as form:
         fields = {name: values[-1] for name, values in form.fields.items() if values[-1] != ""}
         yield ReceivedRecording(fields, form.file.path if form.file else None)

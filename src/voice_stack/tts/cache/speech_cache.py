@@ -39,11 +39,6 @@ _LOOK_AGAIN_S = 60.0
 """Another server may fill the folder, too: so often its true size is read."""
 
 
-def default_cache_dir() -> Path:
-    """Where speech is kept when `TTS_CACHE_DIR` is not set: the user's folder for what can be made again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voice-stack" / "speech"
-
-
 def _identity(status: os.stat_result) -> tuple[int, ...]:
     """What changes when a file is written to or replaced."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
@@ -55,6 +50,10 @@ class _File(NamedTuple):
     path: Path
 
 
+TTL_S = 7 * 24 * 3600.0
+"""What nobody has asked for in a week gives its room back, though the folder is not full."""
+
+
 class SpeechStore:
     """Cached speech by key; the methods block, and may be called from any thread.
 
@@ -64,7 +63,7 @@ class SpeechStore:
         ttl_s: Seconds after which an entry is not served any more.
     """
 
-    def __init__(self, folder: Path, max_bytes: int, ttl_s: float) -> None:
+    def __init__(self, folder: Path, max_bytes: int, ttl_s: float = TTL_S) -> None:
         self._folder = folder.expanduser().absolute()
         self.max_bytes = max_bytes
         self._ttl_s = ttl_s

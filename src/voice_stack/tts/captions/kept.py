@@ -13,6 +13,8 @@ from voice_stack.tts.captions.sentences import Granularity, TimedSentence, find_
 from voice_stack.utils.cues.cue import Cue, to_srt, to_vtt
 from voice_stack.utils.cues.stream import CueStream
 
+TTL_S = 900.0
+"""For a client that asks when its speech has come whole."""
 MAX_SENTENCES = 20_000
 """Of all captions together: some 50 MB."""
 SLOW_READER_S = 3600.0
@@ -80,7 +82,7 @@ class CaptionStore:
         max_sentences: Of all captions together; beyond it the oldest are dropped.
     """
 
-    def __init__(self, ttl_s: float, max_sentences: int = MAX_SENTENCES) -> None:
+    def __init__(self, ttl_s: float = TTL_S, max_sentences: int = MAX_SENTENCES) -> None:
         self._ttl_s, self._max_sentences = ttl_s, max_sentences
         self._captions: dict[str, Captions] = {}
 

@@ -11,7 +11,7 @@ import torch
 
 from voice_stack.core.errors import EngineError, InvalidRequestError, ModelLoadError, UnsupportedValueError
 from voice_stack.core.system.cpus import available_cpus
-from voice_stack.core.system.torch_device import choose_torch_device
+from voice_stack.core.system.device import choose_device
 from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
 from voice_stack.tts.engine.faithfulness import Expectation, Paces, StreamGuard, best_take
 from voice_stack.tts.engine.speaker_latents import LatentStore, SpeakerLatents
@@ -51,7 +51,7 @@ class XttsEngine(TtsEngine):
         super().__init__(model_dir, device=device, threads=threads)
         try:
             torch.set_num_threads(threads or available_cpus())
-            self._model = load_model(model_dir, choose_torch_device(device, torch.cuda.device_count()))
+            self._model = load_model(model_dir, str(choose_device(device, torch.cuda.device_count())))
         except (RuntimeError, ValueError, KeyError, TypeError, OSError, EOFError, pickle.UnpicklingError) as error:
             raise ModelLoadError(f"The model in {model_dir} does not load: {error}.") from error
         self.sample_rate = int(self._model.args.output_sample_rate)

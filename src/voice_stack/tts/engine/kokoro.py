@@ -20,7 +20,7 @@ from voice_stack.tts.engine.kokoro_reading import LanguageReader, join_pieces, s
 from voice_stack.tts.engine.onnx import expose_tensor, open_session
 from voice_stack.tts.models import LANGUAGES, SPOKEN_LANGUAGES
 from voice_stack.utils.audio.word_alignment import TimedPhoneme, cut_words, time_words
-from voice_stack.utils.onnx_errors import ONNX_ERRORS
+from voice_stack.utils.onnx import ONNX_ERRORS
 
 ESPEAK_VOICES = {"en": "en-us", "es": "es", "fr": "fr-fr", "hi": "hi", "it": "it", "pt": "pt-br"}
 """Language -> voice of espeak-ng; British voices take `en-gb`."""

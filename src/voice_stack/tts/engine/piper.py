@@ -30,7 +30,7 @@ from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
 from voice_stack.tts.engine.onnx import cut_model, expose_tensor, open_session
 from voice_stack.tts.models import parse_facts
 from voice_stack.utils.audio.word_alignment import TimedPhoneme, WordTime, cut_words, time_words
-from voice_stack.utils.onnx_errors import ONNX_ERRORS
+from voice_stack.utils.onnx import ONNX_ERRORS
 
 
 class _VoiceSetter:

@@ -38,6 +38,8 @@ from voice_stack.tts.voices.recordings import (
 from voice_stack.tts.voices.reference import MIN_SPEECH_S, NO_SPEECH_S, Examination, Examine, examine_recording
 
 _LOCK_TIMEOUT_S = 30.0
+MAX_UPLOADS = 1000
+"""So many are listed and searched by name in a moment; a disk is bounded by its owner."""
 _GONE = ".gone-"
 _logger = logging.getLogger(__name__)
 
@@ -74,7 +76,7 @@ class UploadStore:
         upload_id = f"{self._prefix}{uuid.uuid4().hex}"
         with self._writing():
             if len(self.ids()) >= self._max_uploads:
-                raise StorageFullError(f"{self._max_uploads} uploads are kept already: TTS_MAX_UPLOADS.")
+                raise StorageFullError(f"{self._max_uploads} uploads are kept already, and no more: delete some first.")
             draft = self._folder / f"{DRAFT_PREFIX}{upload_id}"
             try:
                 draft.mkdir(mode=0o700)
@@ -172,7 +174,7 @@ class VoiceUploads:
         examine: Opens recordings.
     """
 
-    def __init__(self, folder: Path, max_uploads: int, examine: Examine = examine_recording) -> None:
+    def __init__(self, folder: Path, max_uploads: int = MAX_UPLOADS, examine: Examine = examine_recording) -> None:
         self._examine = examine
         self._voices = UploadStore(folder, "voice_", SIDECAR_NAME, max_uploads)
         self._consents = UploadStore(folder / CONSENTS_DIR, CONSENT_PREFIX, _CONSENT_NAME, max_uploads)

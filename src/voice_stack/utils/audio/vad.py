@@ -230,7 +230,7 @@ def _failures() -> tuple[type[Exception], ...]:
     known: tuple[type[Exception], ...] = (ConfigurationError, OSError, RuntimeError, ValueError)
     if find_spec("onnxruntime") is None:
         return known
-    from voice_stack.utils.onnx_errors import ONNX_ERRORS
+    from voice_stack.utils.onnx import ONNX_ERRORS
 
     return known + ONNX_ERRORS
 

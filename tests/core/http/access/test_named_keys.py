@@ -10,12 +10,12 @@ import pytest
 
 from core.http.server.site import Reply, Site, error_of, serving, wait_until
 from voice_stack.core.errors import ConfigurationError
-from voice_stack.core.http.keys import KeyFile, KeyScope, LastUse, make_key
+from voice_stack.core.http.keys import KeyFile, LastUse, make_key
 
 PLAIN = "a-key-of-the-environment"
 
 
-def add(file: KeyFile, name: str, scopes: Sequence[KeyScope] = ("asr",), expires_at: int | None = None) -> str:
+def add(file: KeyFile, name: str, scopes: Sequence[str] = ("asr",), expires_at: int | None = None) -> str:
     key, record = make_key(name, scopes, expires_at=expires_at, requests_per_minute=30, jobs_at_once=2)
     file.add(record)
     return key
@@ -114,7 +114,7 @@ def test_scopes(scoped: tuple[Site, dict[str, str]], method: str, path: str, sco
 def scoped(tmp_path_factory: pytest.TempPathFactory) -> object:
     folder = tmp_path_factory.mktemp("scoped")
     file = KeyFile(folder / "keys.json")
-    scopes: tuple[KeyScope, ...] = ("asr", "tts", "admin")
+    scopes = ("asr", "tts", "admin")
     keys = {scope: add(file, f"for-{scope}", [scope]) for scope in scopes}
     with serving(tmp_path_factory.mktemp("spool"), api_keys_file=file.path) as site:
         yield site, keys

@@ -9,7 +9,7 @@ import pytest
 
 from e2e.sound import tone
 from running_server import RunningServer
-from voice_stack.core.http.keys import KeyFile, KeyScope, make_key
+from voice_stack.core.http.keys import KeyFile, make_key
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 FAKE = {"ASR_ENGINE": "fake", "ASR_MODEL": "fake", "ASR_VAD_ENABLED": "false"}
@@ -38,7 +38,7 @@ def test_bazarr_needs_no_key_in_its_network_alone(start_server: StartServer) -> 
 
 def test_models_are_loaded_by_the_operator_and_used_by_others(start_server: StartServer, tmp_path: Path) -> None:
     file = KeyFile(tmp_path / "keys.json")
-    scopes: tuple[KeyScope, ...] = ("asr", "tts", "admin")
+    scopes = ("asr", "tts", "admin")
     keys: dict[str, str] = {}
     for scope in scopes:
         keys[scope], record = make_key(scope, [scope])

@@ -4,7 +4,7 @@ import pytest
 
 from voice_stack.core.errors import ConfigurationError
 from voice_stack.core.http.access import exposure_warnings
-from voice_stack.core.settings import CoreSettings
+from voice_stack.core.settings import ServerSettings
 
 
 @pytest.mark.parametrize(
@@ -31,19 +31,19 @@ from voice_stack.core.settings import CoreSettings
 def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, part: str) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError) as refused:
-        CoreSettings.read()
+        ServerSettings.read()
     assert variable in refused.value.message
     assert part in refused.value.message
 
 
 def test_a_root_path_that_hides_the_api_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="API_V1_STR"):
-        CoreSettings.read(root_path="/v1")
-    assert CoreSettings.read(root_path="voice/asr/").public_prefix == "/voice/asr/v1"
+        ServerSettings.read(root_path="/v1")
+    assert ServerSettings.read(root_path="voice/asr/").public_prefix == "/voice/asr/v1"
 
 
 def test_origins_are_spelt_as_browsers_do() -> None:
-    origins = CoreSettings.read(
+    origins = ServerSettings.read(
         cors_origins="HTTPS://App.Example:443/, http://10.0.0.1:8080,tauri://localhost"
     ).cors_origins
     assert origins == ["https://app.example", "http://10.0.0.1:8080", "tauri://localhost"]
@@ -63,6 +63,6 @@ def test_origins_are_spelt_as_browsers_do() -> None:
     ],
 )
 def test_what_is_left_open_is_told(settings: dict[str, object], is_locked: bool, parts: list[str]) -> None:
-    told = " ".join(exposure_warnings(CoreSettings.read(**settings), is_locked))
+    told = " ".join(exposure_warnings(ServerSettings.read(**settings), is_locked))
     assert bool(told) == bool(parts)
     assert [part for part in parts if part not in told] == []

@@ -13,11 +13,10 @@ FAKE_ASR = {"ASR_ENGINE": "fake", "ASR_MODEL": "fake", "ASR_WINDOW_S": "2", "ASR
 
 @pytest.fixture(scope="package")
 def strict(start_server: StartServer) -> Iterator[RunningServer]:
-    """Half a second of waiting for others, one for heads and uploads, eight connections."""
+    """Half a second of waiting for others, one for heads, three for uploads, eight connections."""
     limits = {
         "ASR_MAX_QUEUE_WAIT_S": "0.5",
-        "ASR_HEADER_TIMEOUT_S": "1",
-        "ASR_UPLOAD_TIMEOUT_S": "1",
+        "ASR_UPLOAD_TIMEOUT_S": "3",
         "ASR_MAX_CONNECTIONS": "8",
     }
     with start_server("asr", **FAKE_ASR, **limits) as server:

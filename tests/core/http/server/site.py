@@ -23,7 +23,7 @@ from voice_stack.core.http.connections import ConnectionBounds, bounded_by
 from voice_stack.core.http.context import add_log_fields
 from voice_stack.core.http.streaming import finish_unless_disconnected
 from voice_stack.core.http.uploads import receive_form, receive_json
-from voice_stack.core.settings import CoreSettings
+from voice_stack.core.settings import ServerSettings
 
 MIB = 1 << 20
 CAP = 8 * MIB
@@ -124,24 +124,21 @@ def routes(site: Site) -> APIRouter:  # noqa: C901 - a list of small endpoints
     return router
 
 
-async def start() -> None:
-    """Nothing has to be made ready."""
-
-
 @contextmanager
-def serving(spool_dir: Path, **settings: object) -> Iterator[Site]:
+def serving(
+    spool_dir: Path, *, server: str = "asr", kind: type[ServerSettings] = ServerSettings, **settings: object
+) -> Iterator[Site]:
     site = Site(0, spool_dir)
     keys_file = {"api_keys_file": spool_dir.with_suffix(".json")}
     app = create_server(
-        CoreSettings(_env_file=None, **{**keys_file, **settings}),  # type: ignore[arg-type]
-        server="asr",
+        kind(_env_file=None, **{**keys_file, **settings}),  # type: ignore[arg-type]
+        server=server,
         title="Test",
         routers=[routes(site)],
-        start=start,
         readiness=lambda: site.reason,
         status=lambda: {"jobs": 3},
     )
-    server = uvicorn.Server(
+    running = uvicorn.Server(
         uvicorn.Config(
             app,
             http=bounded_by(ConnectionBounds(1000, 30.0, 30.0)),
@@ -151,14 +148,14 @@ def serving(spool_dir: Path, **settings: object) -> Iterator[Site]:
             proxy_headers=False,
         )
     )
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=running.run)
     thread.start()
-    wait_until(lambda: server.started)
-    site.port = server.servers[0].sockets[0].getsockname()[1]
+    wait_until(lambda: running.started)
+    site.port = running.servers[0].sockets[0].getsockname()[1]
     try:
         yield site
     finally:
-        server.should_exit = True
+        running.should_exit = True
         thread.join(20)
 
 

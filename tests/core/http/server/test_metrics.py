@@ -101,7 +101,7 @@ def test_status_has_a_schema_and_two_addresses(site: Site) -> None:
         body = json.loads(site.call("GET", path)[2])
         assert body.items() >= {"server": "asr", "ready": True, "engines": [], "jobs": 3}.items()
         assert body["memory"]["server_mb"] > 1
-        assert body["limits"].items() >= {"shutdown_grace_s": 10.0, "max_loaded_models": 2}.items()
+        assert body["limits"].items() >= {"shutdown_grace_s": 10.0, "max_connections": 2000}.items()
     schema = json.loads(site.call("GET", "/openapi.json")[2])["components"]["schemas"]["ServerStatus"]
     assert {"version", "uptime_s", "engines", "queue", "memory", "limits"} <= set(schema["properties"])
 
