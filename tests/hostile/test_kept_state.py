@@ -12,7 +12,7 @@ import pytest
 from cli.commands import doctor
 from cli.conftest import environment as environment
 from e2e.sound import tone
-from e2e.test_jobs import FAKE, ONE_AT_ONCE, await_status, change, error, job, kept, submit
+from e2e.test_jobs import FAKE, await_status, change, error, job, kept, submit
 from running_server import RunningServer, wait_until
 from voice_stack.core.http.keys import KeyFile, make_key
 
@@ -65,7 +65,7 @@ def test_one_key_has_half_of_the_places(start_server: StartServer, tmp_path: Pat
     for name in ("ann", "bob"):
         keys[name], record = make_key(name, ["asr"])
         file.add(record)
-    settings = {**ONE_AT_ONCE, "ASR_MAX_JOBS": "6", "API_KEYS_FILE": str(file.path)}
+    settings = {**FAKE, "ASR_MAX_JOBS": "6", "API_KEYS_FILE": str(file.path)}
     with start_server("asr", **settings) as server, server.http() as client:
         for _ in range(3):
             assert send(client, key=keys["ann"], **SLEEP).status_code == 202
@@ -81,7 +81,7 @@ def test_one_key_has_half_of_the_places(start_server: StartServer, tmp_path: Pat
 
 
 def test_one_address_has_half_of_the_disk(start_server: StartServer) -> None:
-    with start_server("asr", ASR_MAX_JOBS_MB="2", **ONE_AT_ONCE) as server, server.http() as client:
+    with start_server("asr", ASR_MAX_JOBS_MB="2", **FAKE) as server, server.http() as client:
         # The first may be larger than the half.
         assert send(client, 40.0, **SLEEP).status_code == 202
         assert error(send(client, 1.0), 429)["code"] == "too_many_jobs"
@@ -109,10 +109,10 @@ def test_end_on_a_full_disk_is_the_same_after_a_restart(
     start_server: StartServer, tmp_path: Path, room_bytes: int, length_s: float
 ) -> None:
     """Without room not even the record fits, with a little of it the result alone does not."""
-    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **ONE_AT_ONCE}
+    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **FAKE}
     with start_server("asr", **folder) as server, server.http() as client:
         failed = submit(client, length_s, prompt="sleep=0.05", language="en")
-        cancelled = submit(client, **SLEEP)
+        cancelled = submit(client, 200.0, prompt="sleep=1", language="en")
         await_status(client, failed, "running")
         limit_bytes = (tmp_path / "jobs" / "jobs.sqlite-wal").stat().st_size + room_bytes
         # Nobody takes this limit back: the server is killed under it.
@@ -136,7 +136,7 @@ def test_end_on_a_full_disk_is_the_same_after_a_restart(
 
 
 def test_end_is_written_when_the_disk_has_room_again(start_server: StartServer, tmp_path: Path) -> None:
-    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **ONE_AT_ONCE}
+    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **FAKE}
     with start_server("asr", **folder) as server, server.http() as client:
         cancelled = submit(client, **SLEEP)
         await_status(client, cancelled, "running")
@@ -151,7 +151,7 @@ def test_end_is_written_when_the_disk_has_room_again(start_server: StartServer, 
 def test_unreadable_record_keeps_its_upload(
     start_server: StartServer, environment: dict[str, str], tmp_path: Path, content: bytes | None
 ) -> None:
-    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **ONE_AT_ONCE}
+    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **FAKE}
     with start_server("asr", **folder) as server, server.http() as client:
         torn, other = submit(client, **SLEEP), submit(client)
         await_status(client, torn, "running")

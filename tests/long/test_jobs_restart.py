@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 
 from e2e.sound import tone
-from e2e.test_jobs import FAKE, LONG_S, ONE_AT_ONCE, await_status, change, error, job, kept, submit
+from e2e.test_jobs import FAKE, LONG_S, await_status, change, error, job, kept, submit
 from running_server import RunningServer, wait_until
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 
 
 def test_jobs_go_on_after_the_server_was_killed(start_server: StartServer, tmp_path: Path) -> None:
-    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **ONE_AT_ONCE}
+    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **FAKE}
     with start_server("asr", **folder) as server, server.http() as client:
         done = submit(client, response_format="text")
         await_status(client, done, "completed")
         interrupted = submit(client, LONG_S, prompt="sleep=0.3", language="en")
-        waiting = submit(client)
+        _, waiting = submit(client, prompt="sleep=5", language="en"), submit(client)
         await_status(client, interrupted, "running")
         server.process.send_signal(signal.SIGKILL)
         server.process.wait(10)
@@ -41,9 +41,9 @@ def test_jobs_go_on_after_the_server_was_killed(start_server: StartServer, tmp_p
 
 
 def test_damaged_jobs_do_not_keep_the_server_from_starting(start_server: StartServer, tmp_path: Path) -> None:
-    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **ONE_AT_ONCE}
+    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **FAKE}
     with start_server("asr", **folder) as server, server.http() as client:
-        blocking = submit(client, LONG_S, prompt="sleep=1", language="en")
+        blocking, _ = (submit(client, LONG_S, prompt="sleep=1", language="en") for _ in range(2))
         lost, torn = submit(client), submit(client)
         await_status(client, blocking, "running")
         server.process.send_signal(signal.SIGKILL)
@@ -60,7 +60,7 @@ def test_damaged_jobs_do_not_keep_the_server_from_starting(start_server: StartSe
 
 
 def test_stop_of_the_server_is_no_failure_of_its_jobs(start_server: StartServer, tmp_path: Path) -> None:
-    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **ONE_AT_ONCE}
+    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **FAKE}
     with start_server("asr", **folder) as server, server.http() as client:
         job_id = submit(client, LONG_S, prompt="sleep=0.3", language="en")
         await_status(client, job_id, "running")

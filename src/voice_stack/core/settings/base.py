@@ -166,14 +166,11 @@ class Patience:
     Attributes:
         unit_s: For one unit of work without a result, or to load the model without a sign of life. Units that run side
             by side share the machine: they get as many times as long.
+        silence_s: Without a sign of life; no longer than for a unit of work.
     """
 
     unit_s: float = 300.0
-
-    @property
-    def silence_s(self) -> float:
-        """Without a sign of life; no longer than for a unit of work."""
-        return min(SILENCE_S, self.unit_s or SILENCE_S)
+    silence_s: float = SILENCE_S
 
 
 class EngineSettings(ServerSettings):
@@ -236,7 +233,7 @@ class EngineSettings(ServerSettings):
     @property
     def patience(self) -> Patience:
         """How long an engine process may take until it is taken for stuck."""
-        return Patience(self.engine_timeout_s)
+        return Patience(self.engine_timeout_s, min(SILENCE_S, self.engine_timeout_s or SILENCE_S))
 
 
 def _describe(cls: type[ServerSettings], error: ValidationError) -> str:
