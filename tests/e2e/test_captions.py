@@ -71,7 +71,7 @@ def test_captions_lie_beside_the_sound(server: RunningServer) -> None:
     check_times(words_of(captions), captions["duration"])
 
 
-@pytest.mark.parametrize("speed", [1.0, 0.6, 1.8])
+@pytest.mark.parametrize("speed", [0.6, 1.8])
 def test_words_are_where_the_asr_server_hears_them(
     server: RunningServer, asr_server: RunningServer, speed: float
 ) -> None:

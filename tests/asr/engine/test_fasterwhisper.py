@@ -95,21 +95,6 @@ def test_the_copy_for_the_crowd_hears_the_same(engine: FasterWhisperEngine, spok
     ]
 
 
-@pytest.mark.parametrize("word_timestamps", [False, True])
-def test_a_batch_gives_what_its_windows_give_one_by_one(
-    engine: FasterWhisperEngine, spoken: tuple[Samples, Samples], word_timestamps: bool
-) -> None:
-    options = DecodeOptions(language="en", word_timestamps=word_timestamps)
-    batch = engine.decode(spoken, options)
-    for together, alone in zip(batch, [engine.decode([window], options)[0] for window in spoken], strict=True):
-        assert text_of(together) == text_of(alone)
-        assert together.avg_logprob == pytest.approx(alone.avg_logprob, abs=0.02)
-        heard, expected = words_of(together), words_of(alone)
-        assert [word.text for word in heard] == [word.text for word in expected]
-        assert [word.start_s for word in heard] == pytest.approx([word.start_s for word in expected], abs=0.05)
-        assert bool(heard) == word_timestamps
-
-
 def test_an_english_model_hears_english_only(engine: FasterWhisperEngine, spoken: tuple[Samples, Samples]) -> None:
     assert engine.capabilities.languages == ("en",)
     assert engine.detect_language(spoken[1]) == {"en": 1.0}
@@ -140,30 +125,6 @@ def test_repetition_shows_in_the_compression_ratio(
 ) -> None:
     once, often = engine.decode([spoken[1], np.concatenate([spoken[1]] * 5)], PLAIN)
     assert often.compression_ratio > once.compression_ratio * 1.5
-
-
-@pytest.mark.parametrize(
-    ("window", "reason"),
-    [
-        (np.zeros((2, 16_000), np.float32), "2-D float32"),
-        (np.zeros(16_000, np.int16), "1-D int16"),
-        (np.zeros(31 * 16_000, np.float32), "31.00 s"),
-        (np.full(16_000, np.nan, np.float32), "not finite"),
-        (np.zeros(0, np.float32), "no samples"),
-    ],
-)
-def test_what_is_no_window_is_refused(engine: FasterWhisperEngine, window: Samples, reason: str) -> None:
-    with pytest.raises(EngineError, match=reason):
-        engine.decode([window], PLAIN)
-    with pytest.raises(EngineError, match=reason):
-        engine.detect_language(window)
-
-
-@pytest.mark.parametrize("samples", [1, 800, 30 * 16_000])
-def test_the_shortest_and_longest_windows_decode(engine: FasterWhisperEngine, samples: int) -> None:
-    options = DecodeOptions(language="en", word_timestamps=True)
-    (result,) = engine.decode([np.zeros(samples, np.float32)], options)
-    assert result.is_complete_until_s <= samples / 16_000
 
 
 @pytest.mark.parametrize("files", [[], ["config.json", "model.bin"], ["config.json", "model.bin", "tokenizer.json"]])
