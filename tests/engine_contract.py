@@ -34,8 +34,53 @@ def spoken() -> tuple[Samples, Samples]:
     return speak("The train to the coast leaves at nine. Please do not be late."), speak("Open the window.")
 
 
-class EngineContract:
-    """A subclass has a fixture `engine`, and imports `spoken`."""
+class LanguageContract:
+    """What it says of its languages and tasks; a subclass has a fixture `engine`, and imports `spoken`."""
+
+    def test_languages_are_known_and_one_that_is_not_is_refused(
+        self, engine: AsrEngine, spoken: tuple[Samples, Samples]
+    ) -> None:
+        can = engine.capabilities
+        assert len(set(can.languages)) == len(can.languages)
+        known = [find_language(code) for code in can.languages]
+        assert [language.code for language in known if language] == list(can.languages)
+        foreign = replace(PLAIN, language="tlh")
+        if can.language_detection:
+            with pytest.raises(EngineError, match=r"'tlh' is not one of .*en"):
+                engine.decode([spoken[1]], foreign)
+        else:
+            assert len(can.languages) == 1
+            assert engine.decode([spoken[1]], foreign) == engine.decode([spoken[1]], PLAIN)
+
+    def test_the_detected_languages_are_those_of_the_model(
+        self, engine: AsrEngine, spoken: tuple[Samples, Samples]
+    ) -> None:
+        found = engine.detect_language(spoken[0])
+        assert set(found) <= set(engine.capabilities.languages)
+        assert sum(found.values()) == pytest.approx(1.0, abs=0.01)
+        assert list(found.values()) == sorted(found.values(), reverse=True)
+
+    def test_what_it_says_of_tasks_prompts_and_temperatures_is_true(
+        self, engine: AsrEngine, spoken: tuple[Samples, Samples]
+    ) -> None:
+        can = engine.capabilities
+        (plain,) = engine.decode([spoken[1]], PLAIN)
+        translation = replace(PLAIN, task="translate")
+        if can.translate:
+            assert len(engine.decode([spoken[1]], translation)) == 1
+        else:
+            with pytest.raises(EngineError, match="'translate' is not one of this model's: transcribe"):
+                engine.decode([spoken[1]], translation)
+        if not can.prompt:
+            assert engine.decode([spoken[1]], replace(PLAIN, prompt="Penguins.")) == [plain]
+        (hot,) = engine.decode([spoken[1]], replace(PLAIN, temperature=0.6))
+        assert hot.temperature == 0.6
+        if not can.temperature:
+            assert text_of(hot) == text_of(plain)
+
+
+class EngineContract(LanguageContract):
+    """All of it."""
 
     def test_nothing_to_decode_gives_nothing(self, engine: AsrEngine) -> None:
         assert engine.decode([], PLAIN) == []
@@ -104,47 +149,6 @@ class EngineContract:
         assert 0.0 <= result.is_complete_until_s <= spoken[0].size / RATE
         assert (result.language, result.temperature) == ("en", 0.0)
         assert all(segment.tokens and segment.seek == 0 for segment in result.segments)
-
-    def test_languages_are_known_and_one_that_is_not_is_refused(
-        self, engine: AsrEngine, spoken: tuple[Samples, Samples]
-    ) -> None:
-        can = engine.capabilities
-        assert len(set(can.languages)) == len(can.languages)
-        known = [find_language(code) for code in can.languages]
-        assert [language.code for language in known if language] == list(can.languages)
-        foreign = replace(PLAIN, language="tlh")
-        if can.language_detection:
-            with pytest.raises(EngineError, match=r"'tlh' is not one of .*en"):
-                engine.decode([spoken[1]], foreign)
-        else:
-            assert len(can.languages) == 1
-            assert engine.decode([spoken[1]], foreign) == engine.decode([spoken[1]], PLAIN)
-
-    def test_the_detected_languages_are_those_of_the_model(
-        self, engine: AsrEngine, spoken: tuple[Samples, Samples]
-    ) -> None:
-        found = engine.detect_language(spoken[0])
-        assert set(found) <= set(engine.capabilities.languages)
-        assert sum(found.values()) == pytest.approx(1.0, abs=0.01)
-        assert list(found.values()) == sorted(found.values(), reverse=True)
-
-    def test_what_it_says_of_tasks_prompts_and_temperatures_is_true(
-        self, engine: AsrEngine, spoken: tuple[Samples, Samples]
-    ) -> None:
-        can = engine.capabilities
-        (plain,) = engine.decode([spoken[1]], PLAIN)
-        translation = replace(PLAIN, task="translate")
-        if can.translate:
-            assert len(engine.decode([spoken[1]], translation)) == 1
-        else:
-            with pytest.raises(EngineError, match="'translate' is not one of this model's: transcribe"):
-                engine.decode([spoken[1]], translation)
-        if not can.prompt:
-            assert engine.decode([spoken[1]], replace(PLAIN, prompt="Penguins.")) == [plain]
-        (hot,) = engine.decode([spoken[1]], replace(PLAIN, temperature=0.6))
-        assert hot.temperature == 0.6
-        if not can.temperature:
-            assert text_of(hot) == text_of(plain)
 
     def test_as_many_threads_as_it_has_lanes_hear_the_same(
         self, engine: AsrEngine, spoken: tuple[Samples, Samples]
