@@ -192,7 +192,7 @@ def _zeros(path: Path) -> None:
 def test_damaged_database_is_put_aside_with_the_uploads(
     start_server: StartServer, environment: dict[str, str], tmp_path: Path, damage: Callable[[Path], object]
 ) -> None:
-    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **ONE_AT_ONCE}
+    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **FAKE}
     with start_server("asr", **folder) as server, server.http() as client:
         lost = submit(client, **SLEEP)
         await_status(client, lost, "running")

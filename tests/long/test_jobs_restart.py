@@ -94,7 +94,7 @@ def test_finished_jobs_are_forgotten_after_their_time(start_server: StartServer,
 
 
 def test_jobs_of_a_version_without_a_database_are_taken_over(start_server: StartServer, tmp_path: Path) -> None:
-    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **ONE_AT_ONCE}
+    folder = {"ASR_JOBS_DIR": str(tmp_path / "jobs"), **FAKE}
     with start_server("asr", **folder) as server, server.http() as client:
         done = submit(client, response_format="text")
         await_status(client, done, "completed")
