@@ -59,8 +59,8 @@ def test_words_without_an_engines_help_are_near(piper: PiperEngine) -> None:
         spoken = speak(piper, text)
         estimated = align_words(cut_words(text), spoken.samples, piper.sample_rate)
         errors_s += [abs(start_s - word.start_s) for (start_s, _), word in zip(estimated, spoken.words, strict=True)]
-    assert np.median(errors_s) < 0.12
-    assert max(errors_s) < 1
+    assert np.median(errors_s) < 0.08
+    assert max(errors_s) < 0.6
 
 
 def mean_length_s(piper: PiperEngine, speed: float) -> float:

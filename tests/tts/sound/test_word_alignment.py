@@ -62,6 +62,13 @@ def test_a_pause_is_between_the_words_around_a_mark() -> None:
     assert times[3][1] == pytest.approx(2.7, abs=0.03)
 
 
+def test_borders_are_quiet() -> None:
+    sound = np.concatenate([noise(0.37), 0.05 * noise(0.03), noise(0.5)])
+    first, second = align_words(["word", "words"], sound, RATE)
+    assert first[1] == pytest.approx(0.385, abs=0.03)
+    assert second[0] == pytest.approx(0.385, abs=0.03)
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.sampled_from(["a", "word", "12", "extraordinary,", "世"]), max_size=40), st.integers(0, 30_000))
 def test_times_are_in_order_and_inside(words: list[str], count: int) -> None:

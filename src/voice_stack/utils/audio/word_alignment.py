@@ -1,9 +1,11 @@
 """How loud speech is from moment to moment, and when its words are said.
 
-Where an engine knows how long each phoneme lasts, that tells. Else pauses are left out; what remains is shared
-among the words by how much there is to say in each, and a border that comes near a pause moves there.
+Where an engine knows how long each phoneme lasts, that tells. Else it is estimated: pauses are left out; what remains
+is shared among the words by how much there is to say in each, and every border moves to a quiet moment nearby. The
+best shares of all words together are found by dynamic programming.
 """
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -79,8 +81,14 @@ _PAUSE_DB = -32.0
 """Against a clause's loud frames: the closure of a stop is as quiet, but shorter than six frames."""
 _DIGIT_WEIGHT, _IDEOGRAPH_WEIGHT, _WORD_WEIGHT = 4.0, 3.0, 1.0
 """In letters: a digit is a word, an ideograph a syllable; the constant is what even "a" takes."""
-_NEAR_FRAMES = 30
-"""A border so near to a pause is taken to be there."""
+_BORDER_COST = 0.6
+"""Of a border in the middle of a loud sound, against a word that is twice too long."""
+_PAUSE_REWARD = 1.5
+"""For a border at a pause; as much again where the word before it ends with a mark."""
+_LONGEST, _LONGEST_FRAMES = 4.0, 20
+"""No word is longer than so many times what is expected of it, and so many frames more."""
+_MARKS = tuple(",;:.!?…—–،؛。、，；：！？")
+_CLOSERS = "\"'”’»›)]"
 # Scripts without spaces between words: Han, kana, Thai, Lao, Myanmar, Khmer.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_UNSPACED}][^\s{_UNSPACED}\w]*|[^\s{_UNSPACED}]+")
@@ -119,19 +127,17 @@ def align_words(words: Sequence[str], samples: Samples, sample_rate: int) -> lis
     speech = find_speech(samples, sample_rate)
     frame = max(round(_FRAME_S * sample_rate), 1)
     levels = measure_levels(samples[speech.start : speech.end], frame)
-    voiced = np.flatnonzero(~_pauses(levels)) if len(levels) else levels
-    if len(voiced) < len(words):
+    if len(levels) < len(words):
         edges = np.linspace(0, len(samples), len(words) + 1) / sample_rate
         return [(float(start), float(end)) for start, end in pairwise(edges)]
-    shares = np.cumsum([0.0, *map(_weigh, words)])
-    borders = np.rint(shares / shares[-1] * len(voiced)).astype(np.intp)
-    for pause in np.flatnonzero(np.diff(voiced) > 1) + 1:
-        nearest = int(np.abs(borders[1:-1] - pause).argmin()) + 1 if len(words) > 1 else 0
-        if nearest and abs(borders[nearest] - pause) <= _NEAR_FRAMES:
-            borders[nearest] = pause
-    starts, ends = voiced[np.minimum(borders[:-1], len(voiced) - 1)], voiced[np.maximum(borders[1:], 1) - 1] + 1
-    edges_s = (np.stack([starts, np.maximum(starts, ends)], 1) * frame + speech.start) / sample_rate
-    return [(float(start), float(end)) for start, end in np.minimum(edges_s, len(samples) / sample_rate)]
+    voiced = np.flatnonzero(~_pauses(levels))
+    if len(voiced) < len(words):
+        voiced = np.arange(len(levels))
+    borders = _place_borders(words, levels[voiced], np.diff(voiced, prepend=voiced[0]) > 1)
+    first, last = voiced[borders[:-1]], voiced[borders[1:] - 1] + 1
+    starts_s, ends_s = ((frames * frame + speech.start) / sample_rate for frames in (first, last))
+    length_s = len(samples) / sample_rate
+    return [(float(start), min(float(end), length_s)) for start, end in zip(starts_s, ends_s, strict=True)]
 
 
 def _is_spoken(word: str) -> bool:
@@ -158,6 +164,51 @@ def _pauses(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
     for start, end in zip(edges[::2], edges[1::2], strict=True):
         pauses[start:end] = end - start >= _PAUSE_FRAMES
     return pauses
+
+
+def _place_borders(
+    words: Sequence[str], levels: NDArray[np.float64], after_pause: NDArray[np.bool_]
+) -> NDArray[np.intp]:
+    """The frames at which the words begin, and the end of the last: `len(words) + 1` of them.
+
+    Args:
+        words: At most as many as there are frames.
+        levels: Of the frames with speech.
+        after_pause: Whether a pause was left out before a frame.
+    """
+    count = len(levels)
+    weights = np.array([_weigh(word) for word in words])
+    expected = weights / weights.sum() * count
+    border_costs = _BORDER_COST * np.clip(levels / np.quantile(levels, 0.9), 0, 1)
+    best = np.where(np.arange(count + 1) == 0, 0.0, np.inf)
+    steps: list[NDArray[np.intp]] = []
+    for word, length in zip(words, expected, strict=True):
+        best, step = _extend(best, float(length))
+        steps.append(step)
+        reward = _PAUSE_REWARD * (2 if word.rstrip(_CLOSERS).endswith(_MARKS) else 1)
+        best[:-1] += np.where(after_pause, -reward, border_costs)
+    borders = [count]
+    for step in reversed(steps):
+        borders.append(borders[-1] - int(step[borders[-1]]))
+    return np.array(borders[::-1], np.intp)
+
+
+def _extend(best: NDArray[np.float64], expected: float) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """One more word.
+
+    Args:
+        best: Lowest cost of all words so far, if they end before a frame.
+        expected: How many frames the word should have; the cost is the square of by how many octaves it differs.
+
+    Returns:
+        The same with the word, and the length the word then has.
+    """
+    longest = math.ceil(_LONGEST * expected) + _LONGEST_FRAMES
+    costs = np.log2(np.arange(longest, 0, -1) / expected) ** 2
+    before = np.concatenate([np.full(longest, np.inf), best[:-1]])
+    totals = np.lib.stride_tricks.sliding_window_view(before, longest) + costs
+    shortest = totals.argmin(axis=1)
+    return totals[np.arange(len(best)), shortest], longest - shortest
 
 
 @dataclass(frozen=True, slots=True)
