@@ -34,7 +34,7 @@ ERROR_RESPONSES: Responses = {
     "5XX": {
         "model": ErrorBody,
         "description": "The server failed: 500 the model or the server itself, 503 it is stopping or not ready, "
-        "504 it took too long, 507 the disk is full.",
+        "507 the disk is full.",
     },
 }
 """For every operation; no request is answered with FastAPI's own 422."""
