@@ -39,3 +39,15 @@ def test_only_the_doors_of_a_room_are_used(room: str) -> None:
     )
     doors = {f"{room}.{name}" for name in _face(room)}
     assert used <= doors
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_door_leads_somewhere(room: str) -> None:
+    assert [name for name in _face(room) if name[0].islower() and f"{room}.{name}" not in MODULES] == _functions(room)
+
+
+def _functions(room: str) -> list[str]:
+    """What a room's face has of its own or hands on, in its order."""
+    tree = ast.parse(MODULES[room].read_text())
+    imported = {alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    return [name for name in _face(room) if name in imported and name[0].islower()]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from voice_stack.core.errors import InvalidRequestError
-from voice_stack.core.http.json_text import read_json
+from voice_stack.core.http.uploads import read_json
 
 LIST_FIELDS = frozenset(
     {

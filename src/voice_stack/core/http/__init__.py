@@ -6,7 +6,6 @@ __all__ = [
     "app",
     "context",
     "form",
-    "json_text",
     "keys",
     "limits",
     "models",

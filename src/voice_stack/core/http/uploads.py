@@ -1,18 +1,214 @@
-"""Request bodies: forms with a file, streamed to a private temporary file, and JSON; both with a cap on their size."""
+"""Request bodies: forms with a file and JSON with one go to the disk while they arrive; all have bounds."""
 
 import asyncio
+import base64
+import binascii
+import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from itertools import accumulate
 from pathlib import Path
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
-from voice_stack.core.errors import InvalidRequestError, PayloadTooLargeError
+from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, PayloadTooLargeError
 from voice_stack.core.http.form import Form, SpooledFile
-from voice_stack.core.http.json_text import SoundReader, read_json
 from voice_stack.core.http.multipart import FormReader, OnFile
 from voice_stack.core.http.spool import Spool
+
+MAX_DEPTH = 32
+MAX_CONTAINERS = 10_000
+"""Lists and objects: each takes much more memory, and time, than its bytes."""
+MAX_REST_BYTES = 256 << 10
+"""What a body may hold besides its file."""
+# An end that is missing must not send the search through the rest of the text for each quote in it.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_STEPS = bytes.maketrans(b"{[}]", b"\1\1\xff\xff")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"{[}]"))
+_MARK = re.compile(rb'["{}\[\],]')
+_STRING_END = re.compile(rb'["\\]')
+_ESCAPE = re.compile(rb"\\(?:/|u00(?!5[cC])([2-7][0-9a-fA-F]))")
+_STOP = re.compile(rb"[=\\]")
+_MAX_LEFT_BYTES = 16
+"""Padding and a part of an escape."""
+_DATA_URL = re.compile(rb"data:([^,]*);base64,")
+_URL_BYTES = 200
+
+
+def read_json(text: bytes) -> object:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: It is not JSON in UTF-8, or holds what is no text.
+        InvalidRequestError: It is nested deeper than 32 levels, or holds more than 10,000 lists and objects.
+    """
+    brackets = _STRING.sub(b"", text).translate(_STEPS, _NO_BRACKETS)
+    if max(accumulate(memoryview(brackets[: 2 * MAX_CONTAINERS]).cast("b")), default=0) > MAX_DEPTH:
+        raise InvalidRequestError(f"The JSON is nested too deeply: more than {MAX_DEPTH} levels.")
+    if len(brackets) > 2 * MAX_CONTAINERS:
+        raise InvalidRequestError(f"The JSON holds more than {MAX_CONTAINERS} lists and objects.")
+    value: object = json.loads(text.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    if b"\\u" in text:  # half a surrogate pair is JSON, but no text
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON number")
+
+
+class SoundReader:
+    """Takes the chunks of a JSON body, in order: the base64 of one string goes to the spool, decoded.
+
+    Args:
+        path: Names of the object that holds the string, and of the string in it.
+        spool: Takes the file.
+
+    Attributes:
+        rest: The body with an empty string in that place; whether it is JSON is still to be seen.
+        media_type: Of the file, as its data URL says or empty; None where there is no file.
+    """
+
+    def __init__(self, path: tuple[str, str], spool: Spool) -> None:
+        self.rest = bytearray()
+        self.media_type: str | None = None
+        self._path, self._spool = list(path), spool
+        # For each open object the name that was read last, empty until there is one; for each array None.
+        self._names: list[str | None] = []
+        self._string: bytearray | None = None
+        self._base64: _Base64 | None = None
+        self._is_escaped = False
+
+    def parse(self, chunk: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            InvalidAudioError: The string is no base64.
+            InvalidRequestError: There are two of it.
+            PayloadTooLargeError: There is too much besides it.
+        """
+        at = 0
+        while at < len(chunk):
+            if self._base64 is not None:
+                at = self._read_base64(self._base64, chunk, at)
+            elif self._string is not None:
+                at = self._read_string(self._string, chunk, at)
+            else:
+                at = self._read_mark(chunk, at)
+
+    def _keep(self, data: bytes) -> None:
+        self.rest += data
+        if len(self.rest) > MAX_REST_BYTES:
+            where = ".".join(self._path)
+            raise PayloadTooLargeError(f"Besides {where} the JSON body has more than {MAX_REST_BYTES} bytes.")
+
+    def _read_mark(self, chunk: bytes, at: int) -> int:
+        found = _MARK.search(chunk, at)
+        end = found.end() if found else len(chunk)
+        self._keep(chunk[at:end])
+        match found and found[0]:
+            case b'"' if self._names == self._path:
+                self._begin_file()
+            case b'"':
+                self._string = bytearray(b'"')
+            case b"{":
+                self._names.append("")
+            case b"[":
+                self._names.append(None)
+            case b"}" | b"]" if self._names:
+                self._names.pop()
+            case b"," if self._names and self._names[-1] is not None:
+                self._names[-1] = ""
+        return end
+
+    def _read_string(self, string: bytearray, chunk: bytes, at: int) -> int:
+        if self._is_escaped:
+            found, end = None, at + 1
+        else:
+            found = _STRING_END.search(chunk, at)
+            end = found.end() if found else len(chunk)
+        self._keep(chunk[at:end])
+        string += chunk[at:end]
+        self._is_escaped = found is not None and found[0] == b"\\"
+        if found and found[0] == b'"':
+            self._string = None
+            if self._names and self._names[-1] == "":
+                self._names[-1] = _read_name(string)
+        return end
+
+    def _begin_file(self) -> None:
+        if self.media_type is not None:
+            raise InvalidRequestError(f"{'.'.join(self._path)} was sent twice.", param=self._path[0])
+        self._spool.begin()
+        self._base64 = _Base64(self._spool)
+
+    def _read_base64(self, file: "_Base64", chunk: bytes, at: int) -> int:
+        end = chunk.find(b'"', at)
+        try:
+            file.add(chunk[at : end if end >= 0 else None])
+            if end < 0:
+                return len(chunk)
+            self.media_type, self._base64 = file.finish(), None
+        except binascii.Error as error:
+            where = ".".join(self._path)
+            raise InvalidAudioError(f"{where} is no base64: {error}", param=self._path[0]) from None
+        self._keep(b'"')
+        return end + 1
+
+
+def _read_name(string: bytearray) -> str:
+    try:
+        return str(json.loads(string.decode()))
+    except ValueError as error:
+        raise InvalidRequestError(f"The request body is not valid JSON in UTF-8: {error}.") from None
+
+
+class _Base64:
+    """Decodes a JSON string, plain base64 or a data URL of it, piece by piece."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._left = b""
+        self._media_type: str | None = None
+
+    def add(self, piece: bytes) -> None:
+        """Take the next bytes, as they stand in the JSON.
+
+        Raises:
+            binascii.Error: They are no base64.
+        """
+        self._left += piece
+        if self._media_type is not None or len(self._left) >= _URL_BYTES:
+            self._decode(is_end=False)
+
+    def finish(self) -> str:
+        """The string is at its end; returns the media type of its URL, or nothing.
+
+        Raises:
+            binascii.Error: It is no base64.
+        """
+        self._decode(is_end=True)
+        return self._media_type or ""
+
+    def _decode(self, *, is_end: bool) -> None:
+        text = _ESCAPE.sub(_unescape, self._left) if b"\\" in self._left else self._left
+        if self._media_type is None:
+            url = _DATA_URL.match(text[:_URL_BYTES])
+            self._media_type = url[1].decode("latin-1") if url else ""
+            text = text[url.end() :] if url else text
+        stop = _STOP.search(text)
+        end = len(text) if is_end else (stop.start() if stop else len(text)) // 4 * 4
+        self._left = text[end:]
+        if len(self._left) > _MAX_LEFT_BYTES:
+            raise binascii.Error("a character that does not belong there")
+        self._spool.add(base64.b64decode(text[:end], validate=True))
+
+
+def _unescape(escape: re.Match[bytes]) -> bytes:
+    return b"/" if escape[1] is None else bytes([int(escape[1], 16)])
+
 
 _FEW_BYTES = 4 << 10
 _AT_ONCE_BYTES = 64 << 10

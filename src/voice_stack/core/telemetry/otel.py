@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from voice_stack.core.telemetry.labels import UNMATCHED, Attributes, label_method
+from voice_stack.core.telemetry.traces import UNMATCHED, Attributes, label_method
 
 CLOSE_TIMEOUT_S = 3.0
 

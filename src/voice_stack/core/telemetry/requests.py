@@ -11,9 +11,16 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_stack.core.telemetry import registry
-from voice_stack.core.telemetry.labels import label_code, label_method, label_route, label_status
 from voice_stack.core.telemetry.registry import BUILD, LOOP_LAG
-from voice_stack.core.telemetry.traces import active_traces, start_traces, stop_traces
+from voice_stack.core.telemetry.traces import (
+    active_traces,
+    label_code,
+    label_method,
+    label_route,
+    label_status,
+    start_traces,
+    stop_traces,
+)
 
 if TYPE_CHECKING:
     from voice_stack.core.telemetry.otel import OtelRequestSpan
