@@ -65,7 +65,7 @@ def test_log_has_one_line_for_a_request(start_server: StartServer) -> None:
     (line,) = [line for line in lines if line.get("path") == "/v1/audio/transcriptions"]
     assert line["status"] == 200
     assert line["audio_s"] == 2.0
-    assert line["rtf"] >= 0.2
+    assert line["rtf"] >= 0.19
     assert 0 <= line["queue_s"] <= line["duration_s"] - 0.4
     assert re.fullmatch(r"req_[0-9a-f]{32}", line["request_id"])
 

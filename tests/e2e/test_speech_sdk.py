@@ -61,7 +61,9 @@ async def test_whole_and_streamed_in_async_programs(
             model="tts-1", voice="ash", input=TEXT, response_format=audio_format
         ) as streamed:
             sound = b"".join([chunk async for chunk in streamed.iter_bytes()])
-    assert length_s(sound, audio_format) == length_s(whole.content, audio_format) == pytest.approx(hum_s, abs=0.15)
+    assert length_s(whole.content, audio_format) == pytest.approx(hum_s, abs=0.15)
+    # MP3 that is sent while it is made cannot tell how much of its last frame is filling.
+    assert length_s(sound, audio_format) == pytest.approx(length_s(whole.content, audio_format), abs=0.06)
 
 
 def test_a_refusal_reads_as_one_also_where_a_stream_was_asked_for(client: OpenAI) -> None:
