@@ -87,7 +87,9 @@ async def _background(client: httpx2.AsyncClient, rng: random.Random) -> None:
             break
         await asyncio.sleep(0.1)
     if job["status"] == "failed":
-        raise RefusedError(500, job["error"]["code"], job["error"]["message"])
+        # A job whose end finds no room says so as an upload would.
+        status = 507 if job["error"]["code"] == "storage_full" else 500
+        raise RefusedError(status, job["error"]["code"], job["error"]["message"])
     expect(job["status"] == "completed", job)
     check_windows((await fetch(client, "GET", f"{where}/result")).json()["text"], length_s)
     await fetch(client, "DELETE", where)

@@ -290,7 +290,7 @@ def test_a_key_takes_as_long_wherever_it_stands(tmp_path: Path) -> None:
     file = KeyFile(tmp_path / "keys.json")
     file._write(records)
     assert not any(secret in file.path.read_text() for secret in secrets[:50])
-    ring = KeyRing([], file)
+    ring = KeyRing([], file, ("asr",))
 
     def least_s(key: str, is_known: bool) -> float:
         times_s = []

@@ -36,7 +36,7 @@ from voice_stack.asr.request import (
     WindowText,
 )
 from voice_stack.asr.transcript import Segment
-from voice_stack.core.errors import EngineError
+from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.jobs import Again, Expected, Job, PlanStep, RunResult, Unit, Urgency, Workload
 from voice_stack.core.logging import log_event, logged_for
 from voice_stack.core.system.cpus import OtherLoad
@@ -143,7 +143,12 @@ class AsrWorkload(Workload):
             return self._engine
         with self._loading:
             if self._crowd_engine is None:
-                self._crowd_engine = self._engine.open_for_crowd()
+                try:
+                    self._crowd_engine = self._engine.open_for_crowd()
+                except ModelLoadError as error:
+                    # Its files were changed under a running server: who is served goes on being served, one by one.
+                    logger.warning("no second copy of the model: %s", error.message)
+                    self._crowd_engine = self._engine
             return self._crowd_engine
 
     def _has_idle_cpus(self) -> bool:
