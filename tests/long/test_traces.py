@@ -120,6 +120,18 @@ def test_failure_is_marked_and_unsampled_requests_are_left_out(session: Session)
     assert session.collector.trace(unsampled) == {}
 
 
+def test_an_answer_that_breaks_off_is_marked(session: Session) -> None:
+    trace_id, name = "3" * 32, "POST /v1/audio/speech"
+    headers = {**AUTHORIZED, "traceparent": f"00-{trace_id}-{PARENT_ID}-01"}
+    body = {"model": "tts-1", "voice": "alloy", "input": "One sentence more. " * 2000, "response_format": "pcm"}
+    with session.tts.http() as client, client.stream("POST", "/v1/audio/speech", json=body, headers=headers) as answer:
+        assert next(answer.iter_bytes())
+    wait_until(lambda: name in session.collector.trace(trace_id), 30, "the request's span")
+    span = session.collector.trace(trace_id)[name]
+    assert span.status.code == Status.STATUS_CODE_ERROR
+    assert attributes_of(span)["error.type"] == "aborted"
+
+
 def test_log_has_no_secret_and_every_line_of_the_engine_its_request(session: Session) -> None:
     asr, tts = session.asr, session.tts
     # The fake engine trips over the folder that is not there: an unexpected failure, logged where it happens.

@@ -16,13 +16,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from voice_stack.core.errors import ShuttingDownError, VoiceStackError
 from voice_stack.core.logging import log_event, request_id_var
 from voice_stack.core.telemetry.registry import count_error
+from voice_stack.core.telemetry.traces import CLIENT_CLOSED_REQUEST
 
 HEALTH_PATHS = frozenset({"/health", "/healthz", "/healthcheck", "/ready"})
 DOCS_PATHS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
 QUIET_PATHS = HEALTH_PATHS | {"/metrics"}
 """Asked for every few seconds by machines: logged for those who want everything."""
 DOCS_ASSETS = "/static-offline-docs/"
-CLIENT_CLOSED_REQUEST = 499  # the status nginx made customary in logs; it is never sent
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _logger = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """Traces by OpenTelemetry's SDK; imported only where a collector is named.
 
-Written by hand and not by the instrumentation of ASGI applications: that puts query strings and what exceptions say,
-which may carry keys, into its spans, learns no route and does not tell an answer that broke off from one that did not.
+A request's span is made by OpenTelemetry's middleware for ASGI. That would put query strings and what exceptions say,
+which may hold keys, into its spans, learns no route and does not tell an answer that broke off: `_Call` sees to these.
 """
 
 import logging
@@ -9,45 +9,80 @@ import os
 import threading
 import time
 
-from opentelemetry import context, propagate, trace
+from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import SpanKind, Status, StatusCode
-from starlette.datastructures import Headers
-from starlette.types import Scope
+from opentelemetry.trace import Status, StatusCode
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from voice_stack.core.telemetry.traces import UNMATCHED, Attributes, label_method
+from voice_stack.core.telemetry.traces import (
+    CLIENT_CLOSED_REQUEST,
+    UNMATCHED,
+    Attributes,
+    label_code,
+    label_method,
+    label_route,
+)
 
 CLOSE_TIMEOUT_S = 3.0
 
 
-class OtelRequestSpan:
-    """The span of a request, current until its end; by OpenTelemetry's semantic conventions for HTTP, 1.23 and later.
+class _Call:
+    """A request below its span.
 
     Attributes:
-        trace_id: 32 hexadecimal digits; empty where the trace is not sampled.
+        failure: What went wrong. The library's middleware does not see it: what it says may hold a key.
     """
 
-    def __init__(self, span: trace.Span, method: str) -> None:
-        self._span, self._method = span, method
-        self._token = context.attach(trace.set_span_in_context(span))
-        spans = span.get_span_context()
-        self.trace_id = trace.format_trace_id(spans.trace_id) if spans.trace_flags.sampled else ""
+    def __init__(self, app: ASGIApp, scope: Scope, send: Send) -> None:
+        self.failure: Exception | None = None
+        self._app, self._scope, self._send = app, scope, send
+        self._status = CLIENT_CLOSED_REQUEST
 
-    def end(self, route: str, status: int, error: str | None) -> None:
-        """The request is over; `error` is what to call the failure, if it failed on our side."""
-        self._span.set_attribute("http.response.status_code", status)
-        if route != UNMATCHED:
-            self._span.set_attribute("http.route", route)
-            self._span.update_name(f"{self._method} {route}")
-        if error:
-            self._span.set_attribute("error.type", error)
-            self._span.set_status(Status(StatusCode.ERROR))
-        self._span.end()
-        context.detach(self._token)
+    async def serve(self, receive: Receive, send: Send) -> None:
+        """Serve it with the `receive` and `send` of the library's middleware, whose span is current."""
+        span = trace.get_current_span()
+        known = span.get_span_context()
+        if known.trace_flags.sampled:
+            fields = self._scope.setdefault("state", {}).setdefault("log_fields", {})
+            fields["trace_id"] = trace.format_trace_id(known.trace_id)
+        try:
+            await self._app(self._scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - the caller raises it again
+            self.failure = error
+        # The span of an answer that went out whole is over.
+        if span.is_recording() and (self.failure or self._status < 400):
+            span.set_attribute("error.type", "aborted")
+            span.set_status(Status(StatusCode.ERROR))
+
+    async def send(self, message: Message) -> None:
+        """Send what comes out of the middleware; with the head the route is known, and why a request was refused."""
+        span = trace.get_current_span()
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            route = label_route(self._scope)
+            if route != UNMATCHED:
+                span.set_attribute("http.route", route)
+                span.update_name(f"{_name(self._scope)} {route}")
+            if self._status >= 500:
+                _, code = self._scope.get("state", {}).get("error", (None, None))
+                span.set_attribute("error.type", label_code(code, self._status))
+        await self._send(message)
+
+
+async def _serve_call(shown: Scope, receive: Receive, send: Send) -> None:
+    call: _Call = shown["call"]
+    await call.serve(receive, send)
+
+
+def _name(scope: Scope) -> str:
+    """What a span is called until its route is known; HTTP where the method is none of the standard ones."""
+    return label_method(scope.get("method", "GET")).replace("other", "HTTP")
 
 
 class OtelTraces:
@@ -64,15 +99,23 @@ class OtelTraces:
         self._provider = TracerProvider(resource=_describe_service(server, version), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("voice_stack", version)
+        # The names of HTTP's attributes of today; without this they are those of 2022.
+        os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
+        self._middleware = OpenTelemetryMiddleware(
+            _serve_call,
+            default_span_details=lambda scope: (_name(scope), {}),
+            tracer_provider=self._provider,
+            meter_provider=NoOpMeterProvider(),
+            exclude_spans=["receive", "send"],
+        )
 
-    def open_request(self, scope: Scope) -> OtelRequestSpan:
-        """Begin a request's span below that of its `traceparent`."""
-        headers = Headers(scope=scope)
-        parent = propagate.extract(dict(headers))
-        attributes = _describe_request(scope, headers)
-        # By the method alone until the route is known; HTTP where even that is none of the standard ones.
-        method = str(attributes["http.request.method"]).replace("_OTHER", "HTTP")
-        return OtelRequestSpan(self._tracer.start_span(method, parent, SpanKind.SERVER, attributes), method)
+    async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request below its span, that below its `traceparent`."""
+        call = _Call(app, scope, send)
+        # A query may hold a key.
+        await self._middleware({**scope, "query_string": b"", "call": call}, receive, call.send)
+        if call.failure:
+            raise call.failure
 
     def current(self) -> object:
         """What later spans of this request are put below."""
@@ -108,23 +151,6 @@ def _describe_service(server: str, version: str) -> Resource:
     is_named = "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     name = {} if is_named else {"service.name": f"voice-stack-{server}"}
     return Resource.create({"service.version": version, **name})
-
-
-def _describe_request(scope: Scope, headers: Headers) -> dict[str, str | int]:
-    """Attributes that are known at the beginning; no query string, no header that may hold a key."""
-    method = label_method(scope["method"])
-    client, server = scope.get("client"), scope.get("server")
-    known = {
-        "http.request.method": method if method != "other" else "_OTHER",
-        "url.scheme": scope.get("scheme", "http"),
-        "url.path": scope["path"],
-        "network.protocol.version": scope.get("http_version", ""),
-        "user_agent.original": headers.get("user-agent", ""),
-        "client.address": client[0] if client else "",
-        "server.address": server[0] if server else "",
-        "server.port": server[1] if server else None,
-    }
-    return {name: value for name, value in known.items() if value}
 
 
 def _wall_ns(monotonic_s: float) -> int:

@@ -5,7 +5,6 @@ import platform
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from voice_stack.core.telemetry import registry
 from voice_stack.core.telemetry.registry import BUILD, LOOP_LAG
 from voice_stack.core.telemetry.traces import (
+    CLIENT_CLOSED_REQUEST,
     active_traces,
     label_code,
     label_method,
@@ -21,11 +21,6 @@ from voice_stack.core.telemetry.traces import (
     start_traces,
     stop_traces,
 )
-
-if TYPE_CHECKING:
-    from voice_stack.core.telemetry.otel import OtelRequestSpan
-
-CLIENT_CLOSED_REQUEST = 499
 
 
 class RequestTelemetry:
@@ -41,22 +36,21 @@ class RequestTelemetry:
             return
         traces = active_traces()
         answer = _Answer(send)
-        span = traces.open_request(scope) if traces else None
-        if span is not None and span.trace_id:
-            answer.trace_id = scope.setdefault("state", {}).setdefault("log_fields", {})["trace_id"] = span.trace_id
         registry.IN_PROGRESS.inc()
         try:
-            await self.app(scope, receive, answer.send)
+            if traces is None:
+                await self.app(scope, receive, answer.send)
+            else:
+                await traces.serve(self.app, scope, receive, answer.send)
         finally:
             registry.IN_PROGRESS.dec()
-            answer.observe(scope, span)
+            answer.observe(scope)
 
 
 class _Answer:
     """An answer on its way out."""
 
     def __init__(self, send: Send) -> None:
-        self.trace_id = ""
         self._send = send
         self._began_at = time.perf_counter()
         self._first_byte_s: float | None = None
@@ -73,9 +67,10 @@ class _Answer:
             self._is_complete = not message.get("more_body", False)
         await self._send(message)
 
-    def observe(self, scope: Scope, span: "OtelRequestSpan | None") -> None:
+    def observe(self, scope: Scope) -> None:
         route, method = label_route(scope), label_method(scope["method"])
-        exemplar = {"trace_id": self.trace_id} if self.trace_id else None
+        trace_id = scope.get("state", {}).get("log_fields", {}).get("trace_id")
+        exemplar = {"trace_id": trace_id} if trace_id else None
         registry.REQUESTS.labels(method, route, label_status(self._status)).inc(exemplar=exemplar)
         duration_s = time.perf_counter() - self._began_at
         registry.DURATION.labels(method, route).observe(duration_s, exemplar)
@@ -88,9 +83,6 @@ class _Answer:
             registry.ERRORS.labels(error_type, code).inc()
         if not self._is_complete:
             registry.ABORTED.labels(route).inc()
-        if span is not None:
-            is_ours = self._status >= 500 or (not self._is_complete and self._status < 400)
-            span.end(route, self._status, code if is_ours else None)
 
 
 def _count_fallbacks(headers: Headers) -> None:

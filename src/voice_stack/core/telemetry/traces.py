@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Attributes = Mapping[str, str | int | float | bool]
 """What is told of a span."""
 
+CLIENT_CLOSED_REQUEST = 499
+"""The status that nginx made customary for a request whose client left before an answer; it is never sent."""
 OTHER = "other"
 UNMATCHED = "unmatched"
 """Route of a request that no route took: unknown paths, and what was refused on the way."""
