@@ -28,7 +28,7 @@ test-long: $(VENV)/.dev
 test-torch: $(TORCH_VENV)/.dev
 	$(TORCH_BIN)/python -m pytest -q tests/pytorch
 
-# The files below deploy/, each with its own program; wants nginx, prometheus, kubectl and systemd-analyze on
+# The files below deploy/, each with its own program; wants nginx, prometheus, kubectl, systemd-analyze and a JDK on
 # the machine.
 test-deploy: $(VENV)/.deploy
 	$(BIN)/python -m pytest -q tests/deploy

@@ -11,7 +11,7 @@ from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, UnsupportedValueError
 from voice_stack.core.http.form import Form, SpooledFile, check_fields
 from voice_stack.core.jobs import options_from
-from voice_stack.utils.language import require_language
+from voice_stack.utils.language import read_language
 
 _BIG_ENDIAN = {"audio/pcm": False, "audio/x-pcm": False, "audio/l16": True}
 _RATES = range(4_000, 384_001)
@@ -141,7 +141,8 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
         _check_companions(fields)
     if fields.webhook_url and not fields.background:
         raise InvalidRequestError("webhook_url is for background jobs: add background=true", param="webhook_url")
-    languages = tuple(dict.fromkeys(require_language(name, param="languages").code for name in fields.languages))
+    named = (read_language(name, param="languages") for name in fields.languages)
+    languages = tuple(dict.fromkeys(language.code for language in named if language))
     granularities = fields.timestamp_granularities | ({"word"} if fields.word_timestamps else set())
     model = re.sub("%2f", "/", fields.model, flags=re.IGNORECASE)
     names_language = bool(languages) or (task == "transcribe" and fields.model == LANGUAGE_NAMING_MODEL)
@@ -178,7 +179,7 @@ def _read_decode_options(
         fields,
         settings,
         task=task,
-        language=require_language(fields.language).code if fields.language else None,
+        language=language.code if (language := read_language(fields.language)) else None,
         word_timestamps=shows_words or (uses_words and task == "transcribe"),
         hotwords=", ".join(filter(None, (fields.hotwords, *fields.keywords))) or None,
         token_logprobs="logprobs" in fields.include,

@@ -274,6 +274,26 @@ class RequestTimeoutError(VoiceStackError):
     default_code = "request_timeout"
 
 
+class RangeError(VoiceStackError):
+    """A part of an answer is asked for that begins behind its end.
+
+    Args:
+        message: What is wrong.
+        size: Of the answer, in bytes.
+    """
+
+    status = 416
+    type = "invalid_request_error"
+
+    def __init__(self, message: str, *, size: int = 0) -> None:
+        super().__init__(message)
+        self.size = size
+
+    def headers(self) -> dict[str, str]:
+        """Tells the size (RFC 9110, 15.5.17)."""
+        return {"content-range": f"bytes */{self.size}", **super().headers()}
+
+
 class TargetTooLongError(VoiceStackError):
     """The URL in the first line of the request is too long."""
 

@@ -9,6 +9,7 @@ from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.http.form import check_fields
 from voice_stack.tts.captions.sentences import Granularity
 from voice_stack.utils.audio.encode import AUDIO_FORMATS
+from voice_stack.utils.language import is_to_be_found
 
 MAX_INPUT_CHARS = 200_000
 """A novel's chapters, some three hours of speech; OpenAI's own limit is 4096."""
@@ -42,6 +43,11 @@ class SpeechBody(BaseModel):
     @classmethod
     def _unwrap_id(cls, value: object) -> object:
         return value["id"] if isinstance(value, dict) and "id" in value else value
+
+    @field_validator("language")
+    @classmethod
+    def _leave_open(cls, value: str | None) -> str | None:
+        return None if value is None or is_to_be_found(value) else value
 
     @field_validator("speed", mode="before")
     @classmethod

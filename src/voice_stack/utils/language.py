@@ -170,6 +170,20 @@ def find_region(text: str) -> str:
     return next((subtag.upper() for subtag in subtags if len(subtag) == 2 and subtag.isalpha()), "")
 
 
+_TO_BE_FOUND = frozenset({"", "auto", "automatic", "auto-detect", "autodetect", "detect", "und", "unknown"})
+"""How clients say that the language is to be found, besides leaving it out."""
+
+
+def is_to_be_found(text: str) -> bool:
+    """Whether these are words for "find the language"."""
+    return _key(text) in _TO_BE_FOUND
+
+
+def read_language(text: str | None, *, param: str = "language") -> Language | None:
+    """The language a request names; None where it is to be found. Arguments and errors as for `require_language`."""
+    return None if text is None or is_to_be_found(text) else require_language(text, param=param)
+
+
 def require_language(text: str, *, param: str = "language") -> Language:
     """Find the language a user means, or refuse.
 

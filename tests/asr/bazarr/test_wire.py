@@ -81,7 +81,7 @@ BEGINS = {
     "srt": b"1\n00:00:00,000 --> ",
     "vtt": b"WEBVTT\n\n00:00:00.000 --> ",
     "txt": b"window 1.0 s.\n",
-    "json": b'{"task":"transcribe","language":"french"',
+    "json": b'{"task":"transcribe","language":"fr"',
     "tsv": b"start\tend\ttext\n0\t1000\twindow 1.0 s.\n",
     "jsonl": b'{"id":0,',
 }
@@ -117,13 +117,13 @@ def test_json_has_words_on_demand(fake_bazarr: RunningServer) -> None:
 @pytest.mark.parametrize("spelling", ["fr", "fre", "fra", "French", "fr-CA", "FR"])
 def test_language_in_any_spelling(fake_bazarr: RunningServer, spelling: str) -> None:
     answer = post(fake_bazarr.port, asr_target(language=spelling, output="json"), new_film(1.0))
-    assert json.loads(answer.body)["language"] == "french"
+    assert json.loads(answer.body)["language"] == "fr"
 
 
 @pytest.mark.parametrize("spelling", ["", "und", "auto"])
 def test_language_left_open_is_found(fake_bazarr: RunningServer, spelling: str) -> None:
     answer = post(fake_bazarr.port, asr_target(language=spelling, output="json"), new_film(1.0))
-    assert json.loads(answer.body)["language"] == "english"
+    assert json.loads(answer.body)["language"] == "en"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
+from pydantic import BaseModel
 
 from voice_stack.asr.api.documents import BAZARR_TRANSCRIPT, DETECTED_LANGUAGE
 from voice_stack.asr.bazarr.film_log import MAX_SHOWN
@@ -23,8 +24,8 @@ from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import InvalidRequestError, ShuttingDownError, VoiceStackError
 from voice_stack.core.http.api_docs import ERROR_RESPONSES
-from voice_stack.core.http.context import add_log_fields
-from voice_stack.core.http.form import Form, SpooledFile
+from voice_stack.core.http.context import add_log_fields, note_answer_headers
+from voice_stack.core.http.form import Form, SpooledFile, ignored_fields_header
 from voice_stack.core.http.streaming import OwningStreamingResponse, finish_unless_disconnected
 from voice_stack.core.http.uploads import receive_form
 from voice_stack.utils.language import LANGUAGES
@@ -104,6 +105,7 @@ class _BazarrRoutes:
         async with AsyncExitStack() as owned:
             async with self._receive(request) as form:
                 query = parse_query(AsrQuery, request.query_params)
+                _tell_ignored(request, AsrQuery, form)
                 task = await _join_film(self.jobs, owned, request, _require_file(form), query)
             # The upload is the job's by now, or nobody's.
             reply = _Reply(
@@ -122,6 +124,7 @@ class _BazarrRoutes:
             async with AsyncExitStack() as owned:
                 async with self._receive(request) as form:
                     query = parse_query(DetectQuery, request.query_params)
+                    _tell_ignored(request, DetectQuery, form)
                     task = await _join_sample(self.jobs, owned, request, _require_file(form), query)
                 return await self._answer(request, owned, task, _describe, _Reply("application/json", {}))
         except VoiceStackError as error:
@@ -193,6 +196,12 @@ def create_bazarr_router(service: AsrService, jobs: BazarrJobs, status: Callable
     return router
 
 
+def _tell_ignored(request: Request, schema: type[BaseModel], form: Form) -> None:
+    """Name what was sent, in the query or beside the file, and means nothing here."""
+    unknown = [name for name in (*request.query_params, *form.fields) if name not in schema.model_fields]
+    note_answer_headers(request.scope, ignored_fields_header(unknown))
+
+
 def _require_file(form: Form) -> SpooledFile:
     if form.file is None:
         sent = ", ".join(repr(name[:40]) for name in form.fields) or "nothing"
@@ -225,7 +234,8 @@ async def _join_sample(
 async def _render(transcript: Transcript, query: AsrQuery) -> bytes:
     if query.output == "srt" and not transcript.text:
         return BLANK
-    shown = RenderOptions(granularities=frozenset({"segment", "word"} if query.word_timestamps else {"segment"}))
+    granularities = frozenset({"segment", "word"} if query.word_timestamps else {"segment"})
+    shown = RenderOptions(granularities=granularities, language_code=True)
     return await asyncio.to_thread(render, transcript, OUTPUTS[query.output], shown)
 
 

@@ -89,6 +89,7 @@ class BazarrJobs:
 
         Raises:
             UnsupportedValueError: No model here can do what is asked.
+            ModelNotFoundError: A model is named that is not here.
         """
         service = self._service
         is_transcription = query.task == "transcribe"
@@ -102,7 +103,12 @@ class BazarrJobs:
         )
         request = TranscriptionRequest(_source(query), decode, vad=VadChoice(enabled=query.vad_filter))
         is_plain_english = is_transcription and query.language == "en"
-        return Film(digest, self._require_able_model(request), request, is_plain_english)
+        if query.model:
+            model = service.models.resolve(query.model)
+            service.fit(model, request)
+        else:
+            model = self._require_able_model(request)
+        return Film(digest, model, request, is_plain_english)
 
     def _require_able_model(self, request: TranscriptionRequest) -> str:
         service = self._service

@@ -7,10 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.http.form import check_fields
-from voice_stack.utils.language import require_language
+from voice_stack.utils.language import read_language
 
 QueryT = TypeVar("QueryT", bound=BaseModel)
-_UNKNOWN_LANGUAGE = frozenset({"auto", "und"})
 
 OUTPUTS = {"json": "verbose_json", "srt": "srt", "vtt": "vtt", "txt": "text", "tsv": "tsv", "jsonl": "jsonl"}
 """`output` -> the name of the format in `TRANSCRIPT_FORMATS`."""
@@ -35,11 +34,14 @@ class AsrQuery(_BazarrQuery):
     word_timestamps: bool = Field(False, description="With json: words with times.")
     vad_filter: bool | None = Field(None, description="Leave silence out; absent: as in the settings.")
     initial_prompt: str | None = Field(None, description="A sample of the style and of names to expect.")
+    hotwords: str | None = Field(None, max_length=4000, description="Extension: words to expect.")
+    model: str | None = Field(None, max_length=200, description="Extension: absent: the default of the settings.")
 
     @field_validator("language")
     @classmethod
     def _find_code(cls, value: str | None) -> str | None:
-        return None if value is None or value.casefold() in _UNKNOWN_LANGUAGE else require_language(value).code
+        language = read_language(value)
+        return language.code if language else None
 
 
 class DetectQuery(_BazarrQuery):

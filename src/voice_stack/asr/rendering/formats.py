@@ -87,6 +87,7 @@ class RenderOptions:
         sdh: Subtitles keep sound labels such as `[Music]`.
         token_usage: json counts tokens, as OpenAI's newer models do, not seconds.
         shows_languages: json names the language that was found.
+        language_code: verbose_json has the language's code, as whisper-asr-webservice has it, not its English name.
     """
 
     granularities: frozenset[str] = frozenset()
@@ -95,6 +96,7 @@ class RenderOptions:
     sdh: bool = False
     token_usage: bool = False
     shows_languages: bool = False
+    language_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def _json(transcript: Transcript, options: RenderOptions) -> bytes:
 
 
 def _verbose_json(transcript: Transcript, options: RenderOptions) -> bytes:
-    body = summary_fields(transcript)
+    body = summary_fields(transcript, names_language=not options.language_code)
     if "segment" in options.granularities or "word" not in options.granularities:
         body["segments"] = [segment_fields(n, segment) for n, segment in enumerate(transcript.segments)]
     if "word" in options.granularities:

@@ -42,12 +42,12 @@ def usage_field(transcript: Transcript, *, tokens: bool = False) -> dict[str, ob
     return {"usage": usage}
 
 
-def summary_fields(transcript: Transcript) -> dict[str, object]:
-    """How verbose_json begins; the language is that of the text, by its English name."""
+def summary_fields(transcript: Transcript, *, names_language: bool = True) -> dict[str, object]:
+    """How verbose_json begins; the language is that of the text, by its English name or its code."""
     code = "en" if transcript.task == "translate" else transcript.language
     return {
         "task": transcript.task,
-        "language": LANGUAGES[code].name if code in LANGUAGES else code,
+        "language": LANGUAGES[code].name if names_language and code in LANGUAGES else code,
         "duration": number(transcript.duration_s, 3),
         "text": transcript.text,
     }

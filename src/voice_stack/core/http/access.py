@@ -23,7 +23,7 @@ from voice_stack.core.errors import (
 from voice_stack.core.http.context import HEALTH_PATHS, answer_error, is_docs
 from voice_stack.core.http.keys import ADMIN, KeyFile, KeyRing, NamedKey, mask_key
 from voice_stack.core.settings import ServerSettings
-from voice_stack.core.system.addresses import ANY_ORIGIN, NOBODY, HostName, Networks
+from voice_stack.core.system.addresses import ANY_ORIGIN, NOBODY, OPAQUE_ORIGINS, HostName, Networks
 
 POLICY_VIOLATION = 1008
 """How a WebSocket is closed that is not let in (RFC 6455, 7.4.1)."""
@@ -199,8 +199,9 @@ def exposure_warnings(settings: ServerSettings, is_locked: bool) -> Iterator[str
             f"{settings.env_name('host')}={settings.host} and no key: everyone who reaches port {settings.port} may "
             "use this server. To ask for keys: voice-stack keys create NAME, or set API_KEYS"
         )
-    if not is_locked and "*" in settings.cors_origins:
-        yield "CORS_ORIGINS=* and no key: every web page that somebody here opens may use this server"
+    for origin in sorted((OPAQUE_ORIGINS | {ANY_ORIGIN}) & set(settings.cors_origins)):
+        if not is_locked:
+            yield f"CORS_ORIGINS={origin} and no key: every web page that somebody here opens may use this server"
 
 
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
@@ -260,8 +261,8 @@ def _is_own(origin: str, host: str) -> bool:
 def _explain(origin: str | None) -> PermissionDeniedError:
     whose = f"of the origin {origin[:200]!r}" if origin is not None else "of another site"
     return PermissionDeniedError(
-        f"A web page {whose} may not call this server. If it is yours, add its origin to CORS_ORIGINS, "
-        "or let it send a key.",
+        f"A web page {whose} may not call this server. If it is yours, add {(origin or 'its origin')[:200]} to "
+        "CORS_ORIGINS, a setting of the server.",
         code="origin_not_allowed",
     )
 

@@ -1,6 +1,7 @@
 """The FastAPI application all servers share: operators' routes, docs without network, OpenAI's error bodies."""
 
 import asyncio
+import re
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
@@ -13,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as ASGIScope
 from starlette.websockets import WebSocket
@@ -108,6 +110,7 @@ def create_server(
     for router in routers:
         app.include_router(router, prefix=settings.api_v1_str, responses=ERROR_RESPONSES)
     app.state.stopping = stopping
+    app.state.api_prefix = settings.api_v1_str
 
     def explain_unreadiness() -> str | None:
         return stopping.explain() or readiness()
@@ -199,10 +202,25 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     call = f"{request.method} {request.url.path[:_MAX_SHOWN]}"
     message = str(error.detail)
     if error.status_code == 404 and message == "Not Found":
-        message = f"Unknown request URL: {call}. The routes of this server are listed at /docs."
+        meant = _find_meant(request)
+        advice = f"Did you mean {meant}?" if meant else "The routes of this server are listed at /docs."
+        message = f"Unknown request URL: {call}. {advice}"
     elif error.status_code == 405:
         message = f"Method not allowed: {call}. This URL takes {headers.get('allow') or headers.get('Allow')}."
     return _error_response(request.scope, error.status_code, message, headers=headers)
+
+
+def _find_meant(request: Request) -> str | None:
+    """The path with a route that a path without one comes near: doubled and last slashes, the API's prefix."""
+    app, scope = request.app, request.scope
+    prefix, root_path = app.state.api_prefix, scope.get("root_path", "")
+    cleaned = re.sub("/{2,}", "/", scope["path"].removeprefix(root_path)).rstrip("/")
+    bare = re.sub(f"^(?:{re.escape(prefix)}|/v1|/api)+(?=/)", "", cleaned)
+    for path in (cleaned, prefix + bare, bare):
+        tried = {**scope, "path": root_path + path}
+        if path and len(path) <= _MAX_SHOWN and any(route.matches(tried)[0] != Match.NONE for route in app.routes):
+            return str(root_path + path)
+    return None
 
 
 async def _answer_validation(request: Request, error: Exception) -> JSONResponse:

@@ -16,6 +16,8 @@ MAX_FIELD_BYTES = 1 << 20
 MAX_PART_HEADERS = 20
 MAX_PART_HEADER_BYTES = 16 << 10
 MAX_PREAMBLE_BYTES = 64 << 10
+MAX_NAME_BYTES = 256
+"""What a part for the file holds that somebody filled with the file's name."""
 _EXTENDED_FILENAME = re.compile(rb";\s*filename\*\s*=", re.IGNORECASE)
 
 OnFile = Callable[[Mapping[str, list[str]]], None]
@@ -36,7 +38,9 @@ class _Part:
 
 
 class FormReader:
-    """Takes the chunks of a body, in order; file bytes go to the spool. A part is a file when it has a `filename`.
+    """Takes the chunks of a body, in order; file bytes go to the spool.
+
+    A part is a file when it has a `filename`, or the name of the field for one and in it more than a line of text.
 
     Args:
         boundary: The line that separates the parts.
@@ -55,6 +59,7 @@ class FormReader:
         self._field_count = self._field_bytes = 0
         self._filename: str | None = None
         self._content_type = ""
+        self._nameless: bytearray | None = None
         self._ended = False
         self._delimiter = b"--" + boundary
         self._preamble: bytes | None = b""
@@ -112,6 +117,8 @@ class FormReader:
 
     def form(self) -> Form:
         """What has been read, when the spool is finished."""
+        if self._nameless is not None and (words := _read_words(self._nameless)):
+            return Form(self._fields | {self._file_field: [words]}, None)
         file = None if self._filename is None else self._spool.file(self._filename, self._content_type)
         return Form(self._fields, file)
 
@@ -144,8 +151,10 @@ class FormReader:
             raise InvalidRequestError("A part of the form has no name in its Content-Disposition header.")
         self._part.name = _decode(options[b"name"], "a field name")
         # RFC 7578 forbids `filename*`, yet urllib3 1.x sends nothing else for a name that is not ASCII.
-        self._part.is_file = b"filename" in options or _EXTENDED_FILENAME.search(disposition) is not None
+        is_named = b"filename" in options or _EXTENDED_FILENAME.search(disposition) is not None
+        self._part.is_file = is_named or self._part.name == self._file_field
         if self._part.is_file:
+            self._nameless = None if is_named else bytearray()
             self._begin_file(options.get(b"filename", b"upload"))
         elif (count := self._field_count + 1) > MAX_FIELDS:
             raise InvalidRequestError(f"The form has more than {MAX_FIELDS} fields.")
@@ -169,6 +178,8 @@ class FormReader:
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         if self._part.is_file:
             self._spool.add(memoryview(data)[start:end])
+            if self._nameless is not None and len(self._nameless) <= MAX_NAME_BYTES:
+                self._nameless += data[start : min(end, start + MAX_NAME_BYTES + 1)]
             return
         self._field_bytes += end - start
         if self._field_bytes > MAX_FIELD_BYTES:
@@ -184,6 +195,12 @@ class FormReader:
 
     def _end(self) -> None:
         self._ended = True
+
+
+def _read_words(data: bytearray) -> str:
+    """The text of a part that is one; empty for what is long enough to be sound, or no text."""
+    text = data.decode("utf-8", "replace").strip()
+    return text if len(data) <= MAX_NAME_BYTES and text.isprintable() and "\ufffd" not in text else ""
 
 
 def _broken(reason: str) -> InvalidRequestError:

@@ -2,16 +2,17 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from logging import getLogger
 from typing import TypeVar
 
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.errors import RangeError, VoiceStackError
 from voice_stack.core.telemetry.registry import count_error
 
 
@@ -35,14 +36,41 @@ class OwningStreamingResponse(StreamingResponse):
         media_type: str,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(content, media_type=media_type, headers=headers)
+        # A proxy that gathers the answer would keep from the client what it waits for.
+        super().__init__(content, media_type=media_type, headers={"x-accel-buffering": "no", **(headers or {})})
         self._owned = owned
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._owned:
             await super().__call__(scope, receive, send)
 
+    async def collect(self) -> bytes:
+        """The whole body, in place of an answer."""
+        async with self._owned:
+            return b"".join([bytes(piece) async for piece in self.body_iterator if not isinstance(piece, str)])
 
+
+def answer_range(request: Request, body: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer that is whole, or the one range of it that is asked for (RFC 9110, 14); players ask for the rest so.
+
+    Raises:
+        RangeError: The range begins behind the end.
+    """
+    sent = {"accept-ranges": "bytes", **(headers or {})}
+    asked = _RANGE.fullmatch(request.headers.get("range", ""))
+    is_upside_down = asked is not None and asked[2] is not None and int(asked[2]) < int(asked[1])
+    if asked is None or is_upside_down or request.headers.get("if-range", sent.get("etag")) != sent.get("etag"):
+        return Response(body, media_type=media_type, headers=sent)
+    first, last, length = asked.groups()
+    start = max(0, len(body) - int(length)) if length else int(first)
+    end = min(int(last) + 1, len(body)) if last else len(body)
+    if start >= len(body):
+        raise RangeError(f"Range {asked[0][:60]!r}: the answer has {len(body)} bytes.", size=len(body))
+    sent["content-range"] = f"bytes {start}-{end - 1}/{len(body)}"
+    return Response(body[start:end], 206, sent, media_type)
+
+
+_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{1,18})?|-(\d{1,18}))", re.ASCII)
 T = TypeVar("T")
 
 

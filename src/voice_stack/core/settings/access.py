@@ -77,8 +77,8 @@ class AccessSettings(BaseSettings):
     cors_origins: Annotated[CommaSeparated, AfterValidator(check_origins)] = Field(
         default_factory=list,
         validation_alias="CORS_ORIGINS",
-        description="Web origins whose pages may call from a browser, separated by commas; `*`: all. Empty: none but "
-        "the server's own docs.",
+        description="Web origins whose pages may call from a browser, separated by commas: "
+        "`https://app.example.com`, `app://obsidian.md`, `null`; `*`: all. Empty: none but the server's own docs.",
     )
     allowed_hosts: Annotated[CommaSeparated, AfterValidator(check_patterns)] = Field(
         default_factory=list,

@@ -139,6 +139,8 @@ def _check_pattern(entry: str) -> str:
 
 
 ANY_ORIGIN = "*"
+OPAQUE_ORIGINS = frozenset({"null", "file://"})
+"""What browsers and web views call pages without a place of their own; any page can make itself one of these."""
 
 
 def check_origins(entries: Sequence[str]) -> list[str]:
@@ -149,14 +151,14 @@ def check_origins(entries: Sequence[str]) -> list[str]:
     """
     if ANY_ORIGIN in entries and len(entries) > 1:
         raise ValueError("'*' allows every origin, so it stands alone")
-    return [entry if entry == ANY_ORIGIN else _check_origin(entry) for entry in entries]
+    return [entry if entry in OPAQUE_ORIGINS | {ANY_ORIGIN} else _check_origin(entry) for entry in entries]
 
 
 def _check_origin(entry: str) -> str:
     parts = urlsplit(entry)
     host = HostName.parse(parts.netloc)
     if not parts.scheme or host is None or parts.path not in {"", "/"} or parts.query or parts.fragment:
-        raise ValueError(f"{entry!r} is no origin; write https://app.example.com, http://192.168.1.20:8080 or *")
+        raise ValueError(f"{entry!r} is no origin; write https://app.example.com, app://obsidian.md, null or *")
     has_usual_port = (parts.scheme, host.port) in {("http", 80), ("https", 443)}
     netloc = parts.netloc.rpartition(":")[0] if has_usual_port else parts.netloc
     return f"{parts.scheme}://{netloc}".lower()

@@ -11,7 +11,12 @@ from fastapi import APIRouter, Request, Response
 from voice_stack.core.http.context import add_log_fields, headers_of
 from voice_stack.core.http.form import ignored_fields_header
 from voice_stack.core.http.models import add_model_routes
-from voice_stack.core.http.streaming import KeptAliveEvents, OwningStreamingResponse, finish_unless_disconnected
+from voice_stack.core.http.streaming import (
+    KeptAliveEvents,
+    OwningStreamingResponse,
+    answer_range,
+    finish_unless_disconnected,
+)
 from voice_stack.core.http.uploads import receive_object
 from voice_stack.tts.api.documents import CAPTIONS, SPEECH
 from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece
@@ -113,12 +118,14 @@ def create_router(service: TtsService) -> APIRouter:
     add_model_routes(router, service.models)
 
     @router.get("/audio/speech/{speech_id}/captions", response_class=Response, responses=CAPTIONS)
-    async def get_captions(speech_id: str, format: str = "json") -> Response:  # noqa: A002 - its name in the query
+    async def get_captions(request: Request, speech_id: str, format: str = "json") -> Response:  # noqa: A002 - its name in the query
         """When each sentence and word of a speech is said; while it is still being spoken: so far."""
         caption_format = require_caption_format(format)
         body = await asyncio.to_thread(caption_format.render, service.captions.find(speech_id))
-        return Response(body, media_type=caption_format.media_type)
+        return answer_range(request, body.encode(), caption_format.media_type)
 
+    captions = "/audio/speech/{speech_id}/captions"
+    router.add_api_route(captions, get_captions, methods=["HEAD"], include_in_schema=False)
     return router
 
 

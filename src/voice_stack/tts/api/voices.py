@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from voice_stack.core.errors import InvalidRequestError, NotFoundError, UnsupportedValueError
 from voice_stack.core.http.form import check_fields
-from voice_stack.core.http.streaming import finish_unless_disconnected
+from voice_stack.core.http.streaming import OwningStreamingResponse, answer_range, finish_unless_disconnected
 from voice_stack.core.http.uploads import receive_object
 from voice_stack.tts.api.documents import PREVIEW, Deleted, VoiceList, VoiceObject
 from voice_stack.tts.api.openai import answer_speech
@@ -53,6 +53,7 @@ def sample_text(languages: Sequence[str]) -> str:
 
 
 FILE_FIELD = "audio_sample"
+_OF_A_STREAM = frozenset({"content-length", "content-type", "x-accel-buffering"})
 
 
 def create_voices_router(service: TtsService) -> APIRouter:
@@ -89,10 +90,17 @@ def _add_all_voices(router: APIRouter, service: TtsService, shown: "_VoiceView")
                 audio = await finish_unless_disconnected(request, encoding)
             except OSError:  # gone since we looked
                 raise NotFoundError(f"No voice with id {voice_id!r} any more.", param="voice_id") from None
-            return Response(audio, media_type=AUDIO_FORMATS[format].media_type)
+            return answer_range(request, audio, AUDIO_FORMATS[format].media_type)
         text = sample_text(voice.languages)
         body = SpeechBody(model="tts-1", input=text, voice=voice_id, response_format=format, stream=False)
-        return await answer_speech(service, request, body)
+        answer = await answer_speech(service, request, body)
+        if not isinstance(answer, OwningStreamingResponse):
+            return answer
+        own = {name: value for name, value in answer.headers.items() if name not in _OF_A_STREAM}
+        return answer_range(request, await answer.collect(), AUDIO_FORMATS[format].media_type, own)
+
+    preview = "/audio/voices/{voice_id}/preview"
+    router.add_api_route(preview, preview_voice, methods=["HEAD"], include_in_schema=False)
 
 
 def _add_uploads(router: APIRouter, service: TtsService, shown: "_VoiceView") -> None:

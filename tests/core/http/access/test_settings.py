@@ -12,7 +12,6 @@ from voice_stack.core.settings import ServerSettings
     [
         ("CORS_ORIGINS", "app.example", "https://app.example.com"),
         ("CORS_ORIGINS", "https://app.example/path", "/path"),
-        ("CORS_ORIGINS", "null", "'null' is no origin"),
         ("CORS_ORIGINS", "https://*.example", "is no origin"),
         ("CORS_ORIGINS", "*,https://app.example", "stands alone"),
         ("CORS_ORIGINS", "https://user:pw@app.example", "is no origin"),  # pragma: allowlist secret
