@@ -200,11 +200,11 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
                     yield call.parse(response)
                     return
                 async for item in httpx2.EventSource(response, max_event_size=MAX_EVENT_BYTES):
-                    event = parse_text_event(item.data, response)
-                    if event.delta:
-                        yield event.delta
-                    if event.is_last:
+                    delta = parse_text_event(item.data, response)
+                    if delta is None:
                         return
+                    if delta:
+                        yield delta
         raise missing_end(response)
 
     async def translate(self, file: AudioFile, **options: Unpack[TranslationOptions]) -> Transcript:

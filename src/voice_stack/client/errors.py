@@ -39,15 +39,7 @@ class VoiceStackClientError(Exception):
         self.request_id = request_id
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _restore, (type(self), self.args, self.__dict__)
-
-
-def _restore(
-    cls: type[VoiceStackClientError], args: tuple[object, ...], state: dict[str, object]
-) -> VoiceStackClientError:
-    error = cls.__new__(cls, *args)
-    error.__dict__.update(state)
-    return error
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class ServerUnreachableError(VoiceStackClientError):

@@ -195,11 +195,11 @@ class VoiceStackClient(Connection[httpx2.Client]):
                     yield call.parse(response)
                     return
                 for item in httpx2.EventSource(response, max_event_size=MAX_EVENT_BYTES):
-                    event = parse_text_event(item.data, response)
-                    if event.delta:
-                        yield event.delta
-                    if event.is_last:
+                    delta = parse_text_event(item.data, response)
+                    if delta is None:
                         return
+                    if delta:
+                        yield delta
         raise missing_end(response)
 
     def translate(self, file: AudioFile, **options: Unpack[TranslationOptions]) -> Transcript:
