@@ -86,7 +86,8 @@ class Substitution:
             return
         fields = {"engine": host.spec.name, "reason": error.message, "job_request": handle.job.request_id}
         log_event(logger, WARNING, "model cannot work: the fall-back model does the job", **fields)
-        host.adopt(handle, replace(handle.job, request=substitute.request, first_unit=0, attempt=0))
+        handle.move(replace(handle.job, request=substitute.request, first_unit=0, attempt=0), host.spec)
+        host.submit(handle)
 
 
 class EnginePool:

@@ -154,18 +154,13 @@ class _Present(Collector):
                 "voice_stack_open_connections", "Open connections of clients.", value=self._connections
             )
         memory = self._bytes(engine.memory_mb for engine in self._engines)
-        yield self._gauge("voice_stack_engine_memory_bytes", "Memory of engine processes.", memory)
+        yield _family("voice_stack_engine_memory_bytes", "Memory of engine processes.", ENGINE, memory)
         gpu_memory = self._bytes(engine.gpu_memory_mb for engine in self._engines)
-        yield self._gauge("voice_stack_engine_gpu_memory_bytes", "Their memory on GPUs.", gpu_memory)
-        yield self._gauge(
-            "voice_stack_queue_seconds", "How long a new job would wait, at the measured speed.", self._queue()
-        )
+        yield _family("voice_stack_engine_gpu_memory_bytes", "Their memory on GPUs.", ENGINE, gpu_memory)
+        wait = "How long a new job would wait, at the measured speed."
+        yield _family("voice_stack_queue_seconds", wait, ENGINE, self._queue())
         yield _family("voice_stack_engine_jobs", "Jobs by what they do.", (*ENGINE, "state"), self._jobs())
         yield _family("voice_stack_engine_processes", "Engines by state.", (*ENGINE, "state"), self._states())
-
-    @staticmethod
-    def _gauge(name: str, text: str, samples: Mapping[tuple[str, ...], float]) -> GaugeMetricFamily:
-        return _family(name, text, ENGINE, samples)
 
     def _bytes(self, mebibytes: Iterable[float]) -> dict[tuple[str, ...], float]:
         # Replicas of one engine are one series.

@@ -51,12 +51,6 @@ class ModelStatus:
     path: Path | None
 
 
-def list_models(catalogue: Catalogue, model_dir: Path) -> tuple[ModelStatus, ...]:
-    """Every model of the table, then every further one of the same engines that is in the model directory."""
-    listed = tuple(_status(spec, model_dir / spec.folder) for spec in catalogue.models)
-    return listed + tuple(_further(catalogue, model_dir))
-
-
 def _further(catalogue: Catalogue, model_dir: Path) -> Iterator[ModelStatus]:
     engines = {spec.engine for spec in (*catalogue.models, catalogue.unlisted)}
     known = {spec.folder for spec in catalogue.models}
@@ -307,4 +301,5 @@ class ModelStore:
 
     def list(self) -> tuple[ModelStatus, ...]:
         """Every model of the table, then every further one of these engines that is in the model directory."""
-        return list_models(self.catalogue, self.model_dir)
+        listed = (_status(spec, self.model_dir / spec.folder) for spec in self.catalogue.models)
+        return (*listed, *_further(self.catalogue, self.model_dir))

@@ -29,18 +29,16 @@ NICENESS = 5
 """Of processes that work for the API process: it must win the processor."""
 
 
-def end_with_parent(parent_id: int) -> None:
+def end_with_parent() -> None:
     """Have this process killed when its parent is gone, even if it stands still then; elsewhere than on Linux nothing.
 
     The signal comes with the end of the thread that started this process, which must live as long as it.
-
-    Args:
-        parent_id: Process id of the parent, which may be gone already.
     """
-    if sys.platform != "linux":
+    parent = parent_process()
+    if sys.platform != "linux" or parent is None:
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_id:
+    if os.getppid() != parent.pid:  # it was gone already
         os._exit(0)
 
 
@@ -201,9 +199,7 @@ class _Child:
 def _work(connection: Connection, max_data_mb: int, log_level: str, log_format: str) -> None:
     """What the process does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    if parent is not None and parent.pid is not None:
-        end_with_parent(parent.pid)
+    end_with_parent()
     configure_logging(log_level, log_format, "side")
     _bound_itself(max_data_mb)
     while True:
