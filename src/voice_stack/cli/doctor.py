@@ -308,15 +308,9 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 def _print_table(rows: list[Check]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("", "what", "found", "what mends it")
     for row in rows:
-        table.add_row(f"[{_COLOURS[row.status]}]{row.status}[/]", *map(_escape, (row.name, row.detail, row.remedy)))
+        table.add_row(Text(row.status, _COLOURS[row.status]), *map(Text, (row.name, row.detail, row.remedy)))
     Console().print(table)
-
-
-def _escape(text: str) -> str:
-    # `voice-stack[asr]` must not be read as markup.
-    from rich.markup import escape
-
-    return escape(text)

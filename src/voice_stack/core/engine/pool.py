@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from logging import WARNING, getLogger
 
 from voice_stack.core.engine.handle import JobHandle
@@ -50,10 +51,6 @@ class Substitution:
     def __init__(self, admit: Callable[[Sequence[EngineSpec]], Awaitable[EngineHost]]) -> None:
         self._admit = admit
         self._tasks: set[asyncio.Task[None]] = set()
-
-    def prepare(self, handle: JobHandle, substitute: Substitute) -> None:
-        """Let a job go on with its substitute when its engine cannot work."""
-        handle.on_no_engine = lambda error: self.begin(handle, substitute, error)
 
     def begin(self, handle: JobHandle, substitute: Substitute, error: VoiceStackError) -> bool:
         """Move a job, if this error is a reason to."""
@@ -137,7 +134,7 @@ class EnginePool:
         # Commands go nowhere before an engine has the job.
         handle = JobHandle(job, lambda _command: None, work_s)
         if substitute is not None:
-            self._substitution.prepare(handle, substitute)
+            handle.on_no_engine = partial(self._substitution.begin, handle, substitute)
         try:
             host = await self._admit_one(replicas)
         except InsufficientMemoryError as error:
@@ -170,7 +167,7 @@ class EnginePool:
     @property
     def queue_s(self) -> float:
         """Seconds until all jobs of all engines are done, if nothing new comes."""
-        return max((host.work.queue_s for host in self._hosts.values()), default=0.0)
+        return max((host.work.queue.total_s for host in self._hosts.values()), default=0.0)
 
     def _business(self, spec: EngineSpec) -> float:
         """Jobs of an engine; one that would have to start counts as less busy than any that works."""
