@@ -122,15 +122,6 @@ class ServerError(ApiError):
     """500 and above: the server, or a proxy before it, failed."""
 
 
-def parse_should_retry(headers: Mapping[str, str]) -> bool | None:
-    """The server's own word on whether a retry makes sense; None when it said nothing.
-
-    Args:
-        headers: Response headers, looked up in lower case.
-    """
-    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
-
-
 def parse_retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
     """The wait that the server asks for, seconds, 0 or more; None when it asks for none that can be read.
 
@@ -216,7 +207,7 @@ def api_error(response: httpx2.Response) -> ApiError:
         parse_error_details(response.text, fallback=response.reason_phrase or "no reason given"),
         request_id=request_id_of(response),
         retry_after_s=parse_retry_after_s(response.headers),
-        should_retry=parse_should_retry(response.headers),
+        should_retry={"true": True, "false": False}.get(response.headers.get("x-should-retry", "").strip().lower()),
     )
 
 

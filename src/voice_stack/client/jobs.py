@@ -69,11 +69,6 @@ class JobFailedError(VoiceStackClientError):
 OnProgress = Callable[[Job], None]
 
 
-def next_poll_s(poll_s: float) -> float:
-    """The wait after a wait of `poll_s`."""
-    return min(poll_s * POLL_GROWTH, MAX_POLL_S)
-
-
 def is_away(error: VoiceStackClientError) -> bool:
     """Whether a server that answers so may only be starting anew, or busy."""
     return error.status in _AWAY_STATUSES if isinstance(error, ApiError) else is_retryable(error)

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import httpx2
 
-from voice_stack.client.errors import InvalidResponseError, VoiceStackClientError, excerpt, request_id_of
+from voice_stack.client.errors import InvalidResponseError, excerpt, request_id_of
 
 T = TypeVar("T")
 
@@ -78,11 +78,6 @@ class Health:
     version: str | None = None
     reason: str | None = None
     request_id: str | None = None
-
-
-def down(error: VoiceStackClientError) -> Health:
-    """The health of a server that did not answer, or not well."""
-    return Health(is_up=False, reason=str(error), request_id=error.request_id)
 
 
 def object_of(value: object) -> Mapping[str, object]:
