@@ -9,7 +9,7 @@ VoiceStackError                    500 server_error
 │   └── PayloadTooLargeError       413
 ├── AuthenticationError            401 code invalid_api_key
 ├── PermissionDeniedError          403 the key, or the web page, may not do this
-├── LicenceNotAcceptedError        403 code licence_not_accepted
+│   └── LicenceNotAcceptedError    403 code licence_not_accepted
 ├── ConflictError                  409 the job is not in a state for this
 ├── NotFoundError                  404
 │   └── ModelNotFoundError         404 code model_not_found
@@ -158,14 +158,11 @@ class PermissionDeniedError(VoiceStackError):
     retryable = False
 
 
-class LicenceNotAcceptedError(VoiceStackError):
+class LicenceNotAcceptedError(PermissionDeniedError):
     """The model's licence has to be accepted by the operator before it is used."""
 
-    status = 403
-    type = "invalid_request_error"
     default_code = "licence_not_accepted"
     default_param = "model"
-    retryable = False
 
 
 class NotFoundError(VoiceStackError):
