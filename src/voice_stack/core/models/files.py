@@ -138,10 +138,6 @@ class Catalogue:
             return replace(self.unlisted, name=name, hub_repo=name)
         return None
 
-    def at_path(self, name: str, path: str) -> ModelSpec:
-        """The spec of files that the operator keeps at `path`."""
-        return replace(self.unlisted, name=name, path=path)
-
     def nearest_names(self, name: str) -> list[str]:
         """Every name of the table, those most like `name` first."""
         names = [spec.name for spec in self.models]

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -113,7 +113,7 @@ class ModelStore:
     def find(self, name: str) -> ModelSpec | None:
         """The spec of a name, alias, hub repository or operator's path; None if nothing has that name."""
         if name in self._paths and (path := Path(name).expanduser()).exists():
-            return self.catalogue.at_path(name, str(path.absolute()))
+            return replace(self.catalogue.unlisted, name=name, path=str(path.absolute()))
         return self.catalogue.find(name)
 
     def is_local(self, name: str) -> bool:
