@@ -277,14 +277,6 @@ class JobHandle:
         self.job, self.substitute, self.on_no_engine = job, engine, None
         self._running.clear()
 
-    def note_preparing(self) -> None:
-        """The engine cuts the job into units from now on."""
-        self.prepared_from = self.prepared_from or time.monotonic()
-
-    def note_prepared(self) -> None:
-        """The engine has stopped doing so, for now or for good."""
-        self.prepared_until = time.monotonic()
-
     def survive(self, *, is_suspect: bool) -> None:
         """The engine process died: get ready for the next one. A job that may be why counts the attempt."""
         self.job = replace(self.job, attempt=self.job.attempt + int(is_suspect))

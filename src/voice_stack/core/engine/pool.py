@@ -145,11 +145,6 @@ class EnginePool:
         # An engine makes room when it has nothing left to do.
         return queue if has_place else queue.joined_by(least.lefts_s)
 
-    @property
-    def queue_s(self) -> float:
-        """Seconds until all jobs of all engines are done, if nothing new comes."""
-        return max((host.work.queue.total_s for host in self._hosts.values()), default=0.0)
-
     def _business(self, spec: EngineSpec) -> float:
         """Jobs of an engine; one that would have to start counts as less busy than any that works."""
         host = self._hosts.get(spec.name)
