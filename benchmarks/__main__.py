@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 
 from benchmarks import footprint, hallucinations, http_cost, real_speech, speaking, speed
-from benchmarks.report import show
+from benchmarks.report import Figure, describe_machine, show
 from benchmarks.running import run_servers
-from voice_stack.bench.figures import Figure, describe_machine
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 

@@ -3,9 +3,9 @@
 import time
 
 from benchmarks.libraries import Library
+from benchmarks.report import Figure
 from benchmarks.speaking_server import SpeakingServer, at_once, vary
 from benchmarks.speech import PARAGRAPH
-from voice_stack.bench.figures import Figure
 
 FORMATS = ("mp3", "pcm")
 CLIENTS = 4

@@ -4,9 +4,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.http_cost import transcribe_over_http
+from benchmarks.report import Figure
 from benchmarks.running import Servers, run_servers
 from benchmarks.speech import write_minute_of_speech
-from voice_stack.bench.figures import Figure
 
 STARTS = 3
 RSS_BAR_MB = 150.0

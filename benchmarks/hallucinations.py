@@ -9,10 +9,9 @@ import httpx2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.report import show
+from benchmarks.report import Figure, show
 from benchmarks.running import run_servers
 from benchmarks.sounds import SAMPLE_RATE, SOUNDS
-from voice_stack.bench.figures import Figure
 
 MINUTES = 10.0
 TIMEOUT_S = 3600.0

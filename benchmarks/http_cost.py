@@ -8,13 +8,13 @@ from pathlib import Path
 import httpx2
 from faster_whisper import WhisperModel
 
+from benchmarks.report import Figure
 from benchmarks.running import Servers
-from benchmarks.speech import REQUEST_TIMEOUT_S, write_minute_of_speech
+from benchmarks.speech import TIMEOUT_S, write_minute_of_speech
 from voice_stack.asr.engine_factory import engine_specs, load_engine, open_store
 from voice_stack.asr.listening.workload import AsrWorkload
 from voice_stack.asr.request import AsrWorkerConfig, AudioFile, DecodeOptions, TranscriptionRequest, WindowText
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.bench.figures import Figure
 from voice_stack.core.jobs import Again, Job, Output, Unit, Urgency
 from voice_stack.core.system.cpus import available_cpus
 
@@ -60,7 +60,7 @@ def _time(work: Callable[[], object]) -> float:
 
 def transcribe_over_http(url: str, path: Path) -> str:
     """Text that the server hears in a file."""
-    with httpx2.Client(trust_env=False, timeout=REQUEST_TIMEOUT_S) as client, path.open("rb") as audio:
+    with httpx2.Client(trust_env=False, timeout=TIMEOUT_S) as client, path.open("rb") as audio:
         fields = {"model": "whisper-1", "language": "en", "response_format": "json"}
         answer = client.post(f"{url}/v1/audio/transcriptions", data=fields, files={"file": (path.name, audio)})
     answer.raise_for_status()

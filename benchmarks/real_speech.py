@@ -13,12 +13,12 @@ import jiwer
 from faster_whisper import WhisperModel
 from whisper_normalizer.basic import BasicTextNormalizer
 
+from benchmarks.report import Figure
 from benchmarks.running import Servers
+from benchmarks.speech import Clip, join_clips
+from benchmarks.transcribing import TranscriptionServer, one_by_one
 from voice_stack.asr.engine_factory import open_store
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.bench.figures import Figure
-from voice_stack.bench.speech import Clip, join_clips
-from voice_stack.bench.transcribing import TranscriptionServer, one_by_one
 
 SPEECH_DIR = "VOICE_STACK_SPEECH_DIR"
 LONG_S = 600.0

@@ -1,13 +1,100 @@
-"""How figures are shown: a table for a terminal, or Markdown for docs/performance.md."""
+"""What a benchmark gives: figures with their bar, and how they are shown, for a terminal or docs/performance.md."""
 
+import os
+import platform
+import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import click
 from rich.console import Console
-
-from voice_stack.bench.figures import COLUMNS, Figure, as_table, describe_machine
+from rich.table import Table
 
 WIDTH = 160
+COLUMNS = ("Figure", "Voice Stack", "Reference", "Ratio", "Bar", "n", "Verdict")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured thing.
+
+    Attributes:
+        name: What was measured.
+        unit: Of the measured values, as `s` or `MB`.
+        ours: Every measurement of Voice Stack.
+        reference: Every measurement of what it is compared with; empty: the bar is on the value itself.
+        bar: Highest ratio, or highest value where there is no reference; None: for information only.
+    """
+
+    name: str
+    unit: str
+    ours: tuple[float, ...]
+    reference: tuple[float, ...] = ()
+    bar: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """Median of ours over the median of the reference."""
+        return statistics.median(self.ours) / statistics.median(self.reference) if self.reference else None
+
+    @property
+    def judged(self) -> float:
+        """What the bar is held against."""
+        return statistics.median(self.ours) if self.ratio is None else self.ratio
+
+    @property
+    def is_within_bar(self) -> bool | None:
+        """Whether the bar is kept; None where there is none."""
+        return None if self.bar is None else self.judged <= self.bar
+
+    def cells(self) -> tuple[str, ...]:
+        """The figure as one row of the table."""
+        verdict = {None: "for information", True: "kept", False: "missed"}[self.is_within_bar]
+        bar = "" if self.bar is None else f"{self.bar:g}" if self.reference else f"{self.bar:g} {self.unit}"
+        ratio = "" if self.ratio is None else f"{self.ratio:.3f}"
+        return (self.name, self._show(self.ours), self._show(self.reference), ratio, bar, str(len(self.ours)), verdict)
+
+    def _show(self, values: Sequence[float]) -> str:
+        if not values:
+            return ""
+        return f"{statistics.median(values):.3f} {self.unit} ({min(values):.3f} to {max(values):.3f})"
+
+    def as_json(self) -> dict[str, object]:
+        """The figure for `latest.json`."""
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "ours": self.ours,
+            "reference": self.reference,
+            "ratio": self.ratio,
+            "bar": self.bar,
+            "is_within_bar": self.is_within_bar,
+        }
+
+
+def describe_machine() -> str:
+    """CPU model, cores, system and Python in one line."""
+    cpu_info = Path("/proc/cpuinfo")
+    lines = cpu_info.read_text("utf-8").splitlines() if cpu_info.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    cpu = models[0] if models else platform.processor() or platform.machine()
+    return f"{cpu}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+
+
+def as_table(figures: Sequence[Figure], machine: str) -> Table:
+    """The table for a terminal."""
+    table = Table(*COLUMNS, title="Medians (lowest to highest)", caption=machine)
+    for figure in figures:
+        table.add_row(*figure.cells())
+    return table
+
+
+def percentile_95(values: list[float]) -> float:
+    """The 95th percentile; of a single value that value, of none 0."""
+    if len(values) < 2:
+        return values[0] if values else 0.0
+    return statistics.quantiles(values, n=20, method="inclusive")[-1]
 
 
 def show(figures: Sequence[Figure], *, markdown: bool) -> None:

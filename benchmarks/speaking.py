@@ -4,10 +4,9 @@ import click
 
 from benchmarks import first_audio, speech_quality, whole_speech
 from benchmarks.libraries import load_libraries
-from benchmarks.report import show
+from benchmarks.report import Figure, show
 from benchmarks.running import Servers, run_servers
 from benchmarks.speaking_server import SpeakingServer
-from voice_stack.bench.figures import Figure
 
 ROUNDS = 5
 

@@ -10,7 +10,7 @@ from itertools import count
 import httpx2
 
 from benchmarks.libraries import Library
-from benchmarks.speech import REQUEST_TIMEOUT_S
+from benchmarks.speech import TIMEOUT_S
 
 _numbers = count(100)
 
@@ -58,7 +58,7 @@ class SpeakingServer:
                 time.sleep(0.02)
 
     def _client(self) -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, trust_env=False, timeout=REQUEST_TIMEOUT_S)
+        return httpx2.Client(base_url=self.url, trust_env=False, timeout=TIMEOUT_S)
 
     def _body(self, text: str, audio_format: str) -> dict[str, object]:
         voice = self.library.voices[0]

@@ -8,9 +8,9 @@ import numpy as np
 
 from benchmarks.dnsmos import Rating, rate_speech
 from benchmarks.libraries import Library, Samples
+from benchmarks.report import Figure
 from benchmarks.speaking_server import SpeakingServer
-from voice_stack.bench.figures import Figure
-from voice_stack.bench.speech import TEXTS
+from benchmarks.speech import TEXTS
 
 SENTENCES = 10
 BELOW_BAR = 0.05

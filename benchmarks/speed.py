@@ -11,12 +11,10 @@ import jiwer
 from faster_whisper import BatchedInferencePipeline, WhisperModel
 from whisper_normalizer.english import EnglishTextNormalizer
 
+from benchmarks.report import Figure, percentile_95
 from benchmarks.running import Servers
-from voice_stack.asr.engine_factory import open_store
-from voice_stack.asr.settings import AsrSettings
-from voice_stack.bench.figures import Figure, percentile_95
-from voice_stack.bench.speech import Clip, join_clips, speak_clips
-from voice_stack.bench.transcribing import (
+from benchmarks.speech import Clip, join_clips, speak_clips
+from benchmarks.transcribing import (
     Answer,
     TranscriptionServer,
     beside_long,
@@ -24,6 +22,8 @@ from voice_stack.bench.transcribing import (
     many_clients,
     one_by_one,
 )
+from voice_stack.asr.engine_factory import open_store
+from voice_stack.asr.settings import AsrSettings
 
 ROUNDS = 2
 CLIENTS = 8

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.libraries import Library, Samples
+from benchmarks.report import Figure
 from benchmarks.speaking_server import SpeakingServer, at_once, vary
 from benchmarks.speech import PARAGRAPH
-from voice_stack.bench.figures import Figure
 from voice_stack.utils.audio.encode import open_encoder
 
 THROUGHPUT_BAR = 1 / 0.95

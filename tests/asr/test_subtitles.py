@@ -192,13 +192,6 @@ def test_options_set_the_width_and_the_number_of_lines() -> None:
     assert [len(lines) for lines in three_lines] == [3]
 
 
-@pytest.mark.parametrize("options", [{"max_line_width": 1}, {"max_line_width": 0}, {"max_lines": 0}])
-def test_options_without_room_are_refused(options: dict[str, int]) -> None:
-    (name, value) = next(iter(options.items()))
-    with pytest.raises(ValueError, match=f"{name}={value}"):
-        CueOptions(**options)  # type: ignore[arg-type]
-
-
 # Languages without spaces
 
 

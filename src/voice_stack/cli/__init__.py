@@ -15,7 +15,6 @@ _COMMANDS = {
     "voices": "voices",
     "keys": "keys",
     "doctor": "doctor",
-    "bench": "bench",
     "settings": "settings_docs",
 }
 """Command -> module of this package that defines it under the same name; the servers come before them."""

@@ -70,44 +70,39 @@ class Check:
     remedy: str = ""
 
 
-def check_python() -> Iterator[Check]:
+def check_python() -> Check:
     """The interpreter; pip has seen to its version."""
-    yield Check("OK", "Python", f"{platform.python_version()} ({sys.executable})")
+    return Check("OK", "Python", f"{platform.python_version()} ({sys.executable})")
 
 
-def check_cpu(settings: EngineSettings) -> Iterator[Check]:
+def check_cpu(settings: EngineSettings) -> Check:
     """Cores this process may use, and threads per engine."""
     cores = available_cpus()
-    name, detail = (
-        f"CPU ({settings.env_name('threads')})",
-        f"{cores} cores, {settings.threads or cores} threads per engine",
-    )
+    name = f"CPU ({settings.env_name('threads')})"
+    detail = f"{cores} cores, {settings.threads or cores} threads per engine"
     if settings.threads > cores:
-        yield Check("WARN", name, detail, f"more threads than cores are slower: {settings.env_name('threads')}={cores}")
-    else:
-        yield Check("OK", name, detail)
+        remedy = f"more threads than cores are slower: {settings.env_name('threads')}={cores}"
+        return Check("WARN", name, detail, remedy)
+    return Check("OK", name, detail)
 
 
-def check_memory() -> Iterator[Check]:
+def check_memory() -> Check:
     """Memory of the machine."""
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
-        yield Check("WARN", "memory", "this system does not say", "make sure that 2 GiB are free")
-        return
+        return Check("WARN", "memory", "this system does not say", "make sure that 2 GiB are free")
     size_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     detail = f"{size_bytes / _GIB:.1f} GiB"
     if size_bytes < ENOUGH_MEMORY_BYTES:
-        yield Check("WARN", "memory", detail, "take a small model: ASR_MODEL=tiny ASR_MAX_LOADED_MODELS=1")
-    else:
-        yield Check("OK", "memory", detail)
+        return Check("WARN", "memory", detail, "take a small model: ASR_MODEL=tiny ASR_MAX_LOADED_MODELS=1")
+    return Check("OK", "memory", detail)
 
 
-def check_device(settings: EngineSettings) -> Iterator[Check]:
+def check_device(settings: EngineSettings) -> Check:
     """Whether the device that is asked for is there."""
     name = settings.env_name("device")
     if not _is_installed("ctranslate2"):
         status: Literal["WARN", "OK"] = "WARN" if settings.device.startswith("cuda") else "OK"
-        yield Check(status, name, f"{settings.device}; CUDA devices not counted", "pip install 'voice-stack[asr]'")
-        return
+        return Check(status, name, f"{settings.device}; CUDA devices not counted", "pip install 'voice-stack[asr]'")
     import ctranslate2
 
     count = ctranslate2.get_cuda_device_count()
@@ -115,12 +110,10 @@ def check_device(settings: EngineSettings) -> Iterator[Check]:
     try:
         device = choose_device(settings.device, count)
     except ValueError as error:
-        yield Check("FAIL", name, str(error), f"{name}=auto")
-        return
+        return Check("FAIL", name, str(error), f"{name}=auto")
     if device.kind == "cuda" and device.index >= count:
-        yield Check("FAIL", name, detail, f"{name}=cpu or auto, or install the NVIDIA driver (nvidia-smi shows it)")
-    else:
-        yield Check("OK", name, detail)
+        return Check("FAIL", name, detail, f"{name}=cpu or auto, or install the NVIDIA driver (nvidia-smi shows it)")
+    return Check("OK", name, detail)
 
 
 def check_extras(settings: Sequence[ServerSettings]) -> Iterator[Check]:
@@ -144,11 +137,10 @@ def _is_installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def check_encoders() -> Iterator[Check]:
+def check_encoders() -> Check:
     """Whether the audio library can write each format."""
     if not _is_installed("av"):
-        yield Check("FAIL", "audio codecs", "PyAV is missing", "pip install 'voice-stack[server]'")
-        return
+        return Check("FAIL", "audio codecs", "PyAV is missing", "pip install 'voice-stack[server]'")
     from av.codec import Codec
     from av.codec.codec import UnknownCodecError
 
@@ -160,28 +152,25 @@ def check_encoders() -> Iterator[Check]:
             missing.append(encoder)
     if missing:
         remedy = "pip install --force-reinstall --only-binary av 'av<19'"
-        yield Check("FAIL", "audio codecs", f"no encoder: {', '.join(missing)}", remedy)
-    else:
-        yield Check("OK", "audio codecs", ", ".join(ENCODERS))
+        return Check("FAIL", "audio codecs", f"no encoder: {', '.join(missing)}", remedy)
+    return Check("OK", "audio codecs", ", ".join(ENCODERS))
 
 
-def check_model(settings: EngineSettings, store: ModelStore) -> Iterator[Check]:
+def check_model(settings: EngineSettings, store: ModelStore) -> Check:
     """Whether the default model is on this machine, and intact."""
     name, row = settings.model, f"{settings.env_name('model')}={settings.model}"
     if isinstance(settings, TtsSettings) and (settings.voice_dir / f"{name}.onnx").is_file():
-        yield Check("OK", row, f"in {settings.voice_dir}")
-        return
+        return Check("OK", row, f"in {settings.voice_dir}")
     try:
         spec = store.require(name)
         if not store.is_local(name):
             sources = ", ".join(describe_sources(spec))
-            yield Check("WARN", row, f"fetched at first use: {sources}", f"voice-stack models pull {name}")
-        elif not store.path(name).exists():
-            yield Check("OK", row, "in installed packages, put together and checked at first use")
-        else:
-            yield _check_files(row, name, store)
+            return Check("WARN", row, f"fetched at first use: {sources}", f"voice-stack models pull {name}")
+        if not store.path(name).exists():
+            return Check("OK", row, "in installed packages, put together and checked at first use")
+        return _check_files(row, name, store)
     except (ModelNotFoundError, ModelLoadError) as error:
-        yield Check("FAIL", row, error.message, "voice-stack models list shows what there is")
+        return Check("FAIL", row, error.message, "voice-stack models list shows what there is")
 
 
 def _check_files(row: str, name: str, store: ModelStore) -> Check:
@@ -205,7 +194,7 @@ def check_variables(settings: ServerSettings) -> Iterator[Check]:
 ENOUGH_DISK_BYTES = _GIB
 
 
-def check_port(server: Server, settings: ServerSettings) -> Iterator[Check]:
+def check_port(server: Server, settings: ServerSettings) -> Check:
     """Whether the port is free, or a server of ours has it."""
     name = f"{settings.env_name('port')}={settings.port}"
     try:
@@ -214,11 +203,9 @@ def check_port(server: Server, settings: ServerSettings) -> Iterator[Check]:
         cause = error.__cause__
         in_use = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
         if in_use and server_at(server_url(settings)) == server.name:
-            yield Check("OK", name, f"our {server.title} answers there")
-        else:
-            yield Check("FAIL", name, error.message, f"{settings.env_name('port')}=... with a free port")
-    else:
-        yield Check("OK", name, "free")
+            return Check("OK", name, f"our {server.title} answers there")
+        return Check("FAIL", name, error.message, f"{settings.env_name('port')}=... with a free port")
+    return Check("OK", name, "free")
 
 
 def check_access(settings: ServerSettings) -> Iterator[Check]:
@@ -277,16 +264,16 @@ _COLOURS = {"OK": "green", "WARN": "yellow", "FAIL": "red"}
 def _all_checks() -> Iterator[Check]:
     servers = [(server, server.settings_class.read()) for server in SERVERS.values()]
     settings = [one for _, one in servers]
-    yield from check_python()
-    yield from check_memory()
+    yield check_python()
+    yield check_memory()
     yield from check_extras(settings)
-    yield from check_encoders()
+    yield check_encoders()
     for server, one in servers:
         if isinstance(one, EngineSettings):
-            yield from check_cpu(one)
-            yield from check_device(one)
-            yield from check_model(one, server.open_store(one))
-        yield from check_port(server, one)
+            yield check_cpu(one)
+            yield check_device(one)
+            yield check_model(one, server.open_store(one))
+        yield check_port(server, one)
         yield from check_access(one)
         yield from check_variables(one)
     yield from check_folders(settings)
@@ -308,15 +295,9 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 def _print_table(rows: list[Check]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("", "what", "found", "what mends it")
     for row in rows:
-        table.add_row(f"[{_COLOURS[row.status]}]{row.status}[/]", *map(_escape, (row.name, row.detail, row.remedy)))
+        table.add_row(Text(row.status, _COLOURS[row.status]), *map(Text, (row.name, row.detail, row.remedy)))
     Console().print(table)
-
-
-def _escape(text: str) -> str:
-    # `voice-stack[asr]` must not be read as markup.
-    from rich.markup import escape
-
-    return escape(text)

@@ -76,14 +76,7 @@ def _open_file() -> KeyFile:
 @click.option("--requests-per-minute", type=click.IntRange(1), help="Else as the servers' settings say.")
 @click.option("--jobs-at-once", type=click.IntRange(1), help="Else as the servers' settings say.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def create(
-    name: str,
-    scopes: tuple[str, ...],
-    expires_at: int | None,
-    requests_per_minute: int | None,
-    jobs_at_once: int | None,
-    as_json: bool,
-) -> None:
+def create(name: str, scopes: tuple[str, ...], as_json: bool, **limits: int | None) -> None:
     """Make a key and print it, this once: only its hash is kept."""
     try:
         _NAME.validate_python(name)
@@ -91,9 +84,7 @@ def create(
         raise InvalidRequestError(
             f"{name!r} is no name for a key: 1 to 64 letters, digits, spaces, any of . _ @ + -"
         ) from None
-    key, record = make_key(
-        name, scopes, expires_at=expires_at, requests_per_minute=requests_per_minute, jobs_at_once=jobs_at_once
-    )
+    key, record = make_key(name, scopes, **limits)
     file = _open_file()
     is_first = file.signature() is None
     file.add(record)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import click
 
@@ -74,21 +74,10 @@ def list_command(as_json: bool) -> None:
     """Show every model known by name and every further one on this machine."""
     rows = [(shelf.server.name, status) for shelf in _open_shelves() for status in shelf.store.list()]
     if as_json:
-        click.echo(json.dumps([_as_json(server, status) for server, status in rows], indent=2))
+        shown = [{"server": server, **asdict(status)} for server, status in rows]
+        click.echo(json.dumps(shown, indent=2, default=str))
     else:
         _print_table(rows)
-
-
-def _as_json(server: str, status: ModelStatus) -> dict[str, str | int | None]:
-    return {
-        "server": server,
-        "name": status.name,
-        "engine": status.engine,
-        "state": status.state,
-        "source": status.source,
-        "size_bytes": status.size_bytes,
-        "path": str(status.path) if status.path else None,
-    }
 
 
 def _print_table(rows: list[tuple[str, ModelStatus]]) -> None:

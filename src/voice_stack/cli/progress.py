@@ -1,7 +1,6 @@
 """How far a transcription is, on stderr: a bar on a terminal, else a line for every tenth."""
 
 import sys
-from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
@@ -12,36 +11,41 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 _STEP_PERCENT = 10
 
 
-class Display(ABC):
-    """Shows one file at a time; use it in a `with` statement."""
+class Display:
+    """Shows one file at a time, with plain lines, for logs and pipes; use it in a `with` statement."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._shown = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    @abstractmethod
-    def close(self) -> None:
         """Clear the terminal of what moves."""
 
-    @abstractmethod
     def begin(self, name: str) -> None:
         """Work on a file begins."""
+        self._name, self._shown = name, 0
 
-    @abstractmethod
     def update(self, percent: float | None, eta_s: float | None, state: str = "") -> None:
         """The file is so far: 0 to 100, seconds left, both None while not known; or what it waits for."""
+        step = int((percent or 0) // _STEP_PERCENT)
+        if step > self._shown:
+            self._shown = step
+            left = "" if eta_s is None else f", {format_duration(eta_s)} left"
+            click.echo(f"{self._name}: {step * _STEP_PERCENT} %{left}", err=True)
 
-    @abstractmethod
     def end(self, line: str) -> None:
         """Work on the file is over; the line stays."""
+        click.echo(line, err=True)
 
 
 class Bar(Display):
     """A bar with the time that is left."""
 
     def __init__(self) -> None:
+        super().__init__()
         columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
         console = Console(stderr=True)
         self._progress = Progress(*columns, TextColumn("{task.fields[note]}"), console=console, transient=True)
@@ -51,7 +55,7 @@ class Bar(Display):
         self._progress.start()
         return self
 
-    def close(self) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._progress.stop()
 
     def begin(self, name: str) -> None:
@@ -69,33 +73,9 @@ class Bar(Display):
         self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-class Lines(Display):
-    """Plain lines, for logs and pipes."""
-
-    def __init__(self) -> None:
-        self._name = ""
-        self._shown = 0
-
-    def close(self) -> None:
-        """Nothing moves."""
-
-    def begin(self, name: str) -> None:
-        self._name, self._shown = name, 0
-
-    def update(self, percent: float | None, eta_s: float | None, state: str = "") -> None:
-        step = int((percent or 0) // _STEP_PERCENT)
-        if step > self._shown:
-            self._shown = step
-            left = "" if eta_s is None else f", {format_duration(eta_s)} left"
-            click.echo(f"{self._name}: {step * _STEP_PERCENT} %{left}", err=True)
-
-    def end(self, line: str) -> None:
-        click.echo(line, err=True)
-
-
 def open_display() -> Display:
     """A bar if somebody looks, else lines."""
-    return Bar() if sys.stderr.isatty() else Lines()
+    return Bar() if sys.stderr.isatty() else Display()
 
 
 def format_duration(duration_s: float) -> str:

@@ -5,14 +5,12 @@ import os
 import shutil
 import sys
 import time
-from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, get_args
+from typing import IO, TYPE_CHECKING, Final, get_args
 
 import click
 
@@ -88,76 +86,6 @@ def _json_body(wanted: Wanted) -> dict[str, object]:
 
 
 _COPY_BYTES = 1 << 20
-
-
-class SpeechOutput(ABC):
-    """Takes the audio of one speech; use it in a `with` statement."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    @abstractmethod
-    def write(self, audio: bytes) -> None:
-        """Take the next bytes."""
-
-    @abstractmethod
-    def finish(self, head: FileHead) -> None:
-        """The speech is complete; `head` states its length."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Nothing more comes."""
-
-
-class StandardOutput(SpeechOutput):
-    """Hands every piece on at once; lengths stay unknown."""
-
-    def write(self, audio: bytes) -> None:
-        try:
-            sys.stdout.buffer.write(audio)
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            # Or the interpreter tries once more to write the rest when it ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise
-
-    def finish(self, head: FileHead) -> None:
-        """All has been written."""
-
-    def close(self) -> None:
-        """Standard output stays open."""
-
-
-class FileOutput(SpeechOutput):
-    """Collects the audio in a nameless file beside the target.
-
-    Args:
-        path: What is there is replaced in the end.
-
-    Raises:
-        OSError: The folder cannot be written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stream = TemporaryFile(dir=path.parent)  # noqa: SIM115 - closed by `close`
-
-    def write(self, audio: bytes) -> None:
-        self._stream.write(audio)
-
-    def finish(self, head: FileHead) -> None:
-        self._stream.seek(head.replaces)
-        with replacing(self._path) as file:
-            file.write(head.data)
-            shutil.copyfileobj(self._stream, file, _COPY_BYTES)
-
-    def close(self) -> None:
-        self._stream.close()
-
-
 EXIT_INTERRUPTED: Final = 130
 STANDARD: Final = "-"
 LONG_TEXT: Final = 500
@@ -247,16 +175,18 @@ def _open_speaker(server: str | None, api_key: str | None, wanted: Wanted) -> As
 
 async def _speak(speaking: AsyncGenerator[SpeechChunk, None], wanted: Wanted, output: str) -> None:
     started = time.monotonic()
-    is_file = output != STANDARD
+    is_file, path = output != STANDARD, Path(output)
     async with aclosing(speaking) as chunks:
-        with FileOutput(Path(output)) if is_file else StandardOutput() as target, open_display() as display:
+        with (
+            TemporaryFile(dir=path.parent) if is_file else nullcontext(sys.stdout.buffer) as stream,
+            open_display() as display,
+        ):
             if len(wanted.text) >= LONG_TEXT:
-                display.begin(Path(output).name if is_file else "speech")
-                chunks_shown = _show(chunks, len(wanted.text), display)
-            else:
-                chunks_shown = chunks
-            duration_s = await _write(chunks_shown, target)
+                display.begin(path.name if is_file else "speech")
+                chunks = _show(chunks, len(wanted.text), display)
+            head, duration_s = await _write(chunks, stream)
             if is_file:
+                _keep(path, head, stream)
                 length = "" if duration_s is None else f"{_say_seconds(duration_s)} of speech, "
                 display.end(f"{output} ({length}made in {_say_seconds(time.monotonic() - started)})")
 
@@ -266,14 +196,27 @@ def _say_seconds(duration_s: float) -> str:
     return f"{duration_s:.1f} s" if duration_s < 60 else format_duration(duration_s)
 
 
-async def _write(chunks: AsyncGenerator[SpeechChunk, None], target: SpeechOutput) -> float | None:
-    """Write all of it; returns its length in seconds, if that is told."""
+async def _write(chunks: AsyncGenerator[SpeechChunk, None], stream: IO[bytes]) -> tuple[FileHead, float | None]:
+    """Write every piece at once; returns what states the length of the whole, and that in seconds, if they are told."""
     head, duration_s = FileHead(), None
     async for chunk in chunks:
-        target.write(chunk.audio)
+        try:
+            stream.write(chunk.audio)
+            stream.flush()
+        except BrokenPipeError:
+            # Or the interpreter tries once more to write the rest when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise
         head, duration_s = chunk.head or head, chunk.duration_s
-    target.finish(head)
-    return duration_s
+    return head, duration_s
+
+
+def _keep(path: Path, head: FileHead, stream: IO[bytes]) -> None:
+    """Make the file of a speech that is complete; what is there is replaced."""
+    stream.seek(head.replaces)
+    with replacing(path) as file:
+        file.write(head.data)
+        shutil.copyfileobj(stream, file, _COPY_BYTES)
 
 
 async def _show(

@@ -39,15 +39,7 @@ class VoiceStackClientError(Exception):
         self.request_id = request_id
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _restore, (type(self), self.args, self.__dict__)
-
-
-def _restore(
-    cls: type[VoiceStackClientError], args: tuple[object, ...], state: dict[str, object]
-) -> VoiceStackClientError:
-    error = cls.__new__(cls, *args)
-    error.__dict__.update(state)
-    return error
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class ServerUnreachableError(VoiceStackClientError):
@@ -128,15 +120,6 @@ class RateLimitError(ApiError):
 
 class ServerError(ApiError):
     """500 and above: the server, or a proxy before it, failed."""
-
-
-def parse_should_retry(headers: Mapping[str, str]) -> bool | None:
-    """The server's own word on whether a retry makes sense; None when it said nothing.
-
-    Args:
-        headers: Response headers, looked up in lower case.
-    """
-    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 
 
 def parse_retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
@@ -224,7 +207,7 @@ def api_error(response: httpx2.Response) -> ApiError:
         parse_error_details(response.text, fallback=response.reason_phrase or "no reason given"),
         request_id=request_id_of(response),
         retry_after_s=parse_retry_after_s(response.headers),
-        should_retry=parse_should_retry(response.headers),
+        should_retry={"true": True, "false": False}.get(response.headers.get("x-should-retry", "").strip().lower()),
     )
 
 

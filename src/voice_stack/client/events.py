@@ -20,33 +20,25 @@ MAX_EVENT_BYTES = 16 * 1024 * 1024
 """The last event repeats the whole text; the default of 1 MiB ends at a day of speech."""
 
 
-@dataclass(frozen=True)
-class TextEvent:
-    """What one event adds to the text."""
-
-    delta: str = ""
-    is_last: bool = False
-
-
 def is_event_stream(response: httpx2.Response) -> bool:
     """Whether the body is server-sent events; servers that cannot stream a model send plain JSON instead."""
     content_type: str = response.headers.get("content-type", "")
     return content_type.partition(";")[0].strip().lower() == "text/event-stream"
 
 
-def parse_text_event(data: str, response: httpx2.Response) -> TextEvent:
-    """Read the data of one event; types that this client does not know add nothing.
+def parse_text_event(data: str, response: httpx2.Response) -> str | None:
+    """Read what the data of one event adds to the text, None for the last; types that are not known add nothing.
 
     Raises:
         ApiError: The server failed in the middle of its work and says so.
         InvalidResponseError: The data is no JSON object.
     """
-    if not data or data.startswith("[DONE]"):
-        return TextEvent(is_last=bool(data))
-    event = parse_event(data, response)
-    if event.get("type") == "transcript.text.delta":
-        return TextEvent(delta=str(event.get("delta", "")))
-    return TextEvent(is_last=event.get("type") == LAST_TEXT_EVENT)
+    if not data:
+        return ""
+    event = {"type": LAST_TEXT_EVENT} if data.startswith("[DONE]") else parse_event(data, response)
+    if event.get("type") == LAST_TEXT_EVENT:
+        return None
+    return str(event.get("delta", "")) if event.get("type") == "transcript.text.delta" else ""
 
 
 def parse_event(data: str, response: httpx2.Response) -> dict[str, object]:

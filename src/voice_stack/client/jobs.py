@@ -69,32 +69,9 @@ class JobFailedError(VoiceStackClientError):
 OnProgress = Callable[[Job], None]
 
 
-def next_poll_s(poll_s: float) -> float:
-    """The wait after a wait of `poll_s`."""
-    return min(poll_s * POLL_GROWTH, MAX_POLL_S)
-
-
 def is_away(error: VoiceStackClientError) -> bool:
     """Whether a server that answers so may only be starting anew, or busy."""
     return error.status in _AWAY_STATUSES if isinstance(error, ApiError) else is_retryable(error)
-
-
-def parse_job(response: httpx2.Response) -> Job:
-    """Read a job object.
-
-    Raises:
-        InvalidResponseError: It is not one.
-    """
-    return read_object(response, _job)
-
-
-def parse_jobs(response: httpx2.Response) -> list[Job]:
-    """Read `{"object": "list", "data": [...]}`.
-
-    Raises:
-        InvalidResponseError: It is not that.
-    """
-    return read_items(response, "data", _job)
 
 
 def _job(data: Mapping[str, object]) -> Job:
@@ -114,3 +91,11 @@ def _job(data: Mapping[str, object]) -> Job:
         language=optional_text_of(data, "language"),
         error=None if error is None else text_of(object_of(error), "message"),
     )
+
+
+def parse_job(response: httpx2.Response) -> Job:
+    """Read a job object."""
+    return read_object(response, _job)
+
+
+parse_jobs = read_items("data", _job)

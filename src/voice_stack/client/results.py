@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import httpx2
 
-from voice_stack.client.errors import InvalidResponseError, VoiceStackClientError, excerpt, request_id_of
+from voice_stack.client.errors import InvalidResponseError, excerpt, request_id_of
 
 T = TypeVar("T")
 
@@ -80,11 +80,6 @@ class Health:
     request_id: str | None = None
 
 
-def down(error: VoiceStackClientError) -> Health:
-    """The health of a server that did not answer, or not well."""
-    return Health(is_up=False, reason=str(error), request_id=error.request_id)
-
-
 def object_of(value: object) -> Mapping[str, object]:
     """A JSON object; anything else is a TypeError, as with the readers below."""
     if not isinstance(value, dict):
@@ -154,7 +149,11 @@ def _model(data: Mapping[str, object]) -> Model:
 
 
 def read_object(response: httpx2.Response, build: Callable[[Mapping[str, object]], T]) -> T:
-    """Read a JSON object; whatever is not as the API says becomes one clear error."""
+    """Read a JSON object; whatever is not as the API says becomes one clear error.
+
+    Raises:
+        InvalidResponseError: It is not as the API says; so with all `parse_...`.
+    """
     try:
         return build(object_of(response.json()))
     except (TypeError, ValueError) as error:
@@ -162,17 +161,13 @@ def read_object(response: httpx2.Response, build: Callable[[Mapping[str, object]
         raise InvalidResponseError(message, request_id=request_id_of(response)) from error
 
 
-def read_items(response: httpx2.Response, key: str, build: Callable[[Mapping[str, object]], T]) -> list[T]:
-    """Read a list inside a JSON object."""
-    return read_object(response, lambda data: _items(data, key, build))
+def read_items(key: str, build: Callable[[Mapping[str, object]], T]) -> Callable[[httpx2.Response], list[T]]:
+    """What reads a list inside a JSON object."""
+    return lambda response: read_object(response, lambda data: _items(data, key, build))
 
 
 def parse_transcript(response: httpx2.Response) -> Transcript:
-    """Read a `verbose_json` body.
-
-    Raises:
-        InvalidResponseError: It is not one.
-    """
+    """Read a `verbose_json` body."""
     return read_object(
         response,
         lambda data: Transcript(
@@ -187,37 +182,15 @@ def parse_transcript(response: httpx2.Response) -> Transcript:
 
 
 def parse_transcript_text(response: httpx2.Response) -> str:
-    """Read the text of a `json` body.
-
-    Raises:
-        InvalidResponseError: It is not one.
-    """
+    """Read the text of a `json` body."""
     return read_object(response, lambda data: text_of(data, "text"))
 
 
-def parse_voices(response: httpx2.Response) -> list[Voice]:
-    """Read `{"voices": [...]}`.
-
-    Raises:
-        InvalidResponseError: It is not that.
-    """
-    return read_items(response, "voices", _voice)
-
-
-def parse_models(response: httpx2.Response) -> list[Model]:
-    """Read `{"object": "list", "data": [...]}`.
-
-    Raises:
-        InvalidResponseError: It is not that.
-    """
-    return read_items(response, "data", _model)
+parse_voices = read_items("voices", _voice)
+parse_models = read_items("data", _model)
 
 
 def parse_health(response: httpx2.Response) -> Health:
-    """Read the body of a server that is up.
-
-    Raises:
-        InvalidResponseError: It is no JSON object.
-    """
+    """Read the body of a server that is up."""
     request_id = request_id_of(response)
     return read_object(response, lambda data: Health(True, optional_text_of(data, "version"), request_id=request_id))

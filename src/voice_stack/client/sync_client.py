@@ -28,11 +28,12 @@ from voice_stack.client.events import (
 from voice_stack.client.jobs import (
     FIRST_POLL_S,
     MAX_OUTAGE_S,
+    MAX_POLL_S,
+    POLL_GROWTH,
     Job,
     JobFailedError,
     OnProgress,
     is_away,
-    next_poll_s,
     parse_job,
     parse_jobs,
 )
@@ -53,7 +54,6 @@ from voice_stack.client.results import (
     Model,
     Transcript,
     Voice,
-    down,
     parse_health,
     parse_models,
     parse_transcript,
@@ -122,7 +122,7 @@ class Jobs:
                 if job.is_over:
                     raise JobFailedError(job)
             time.sleep(poll_s)
-            poll_s = next_poll_s(poll_s)
+            poll_s = min(poll_s * POLL_GROWTH, MAX_POLL_S)
 
     def result(self, job_id: str) -> Transcript:
         """The transcript of a completed job."""
@@ -195,11 +195,11 @@ class VoiceStackClient(Connection[httpx2.Client]):
                     yield call.parse(response)
                     return
                 for item in httpx2.EventSource(response, max_event_size=MAX_EVENT_BYTES):
-                    event = parse_text_event(item.data, response)
-                    if event.delta:
-                        yield event.delta
-                    if event.is_last:
+                    delta = parse_text_event(item.data, response)
+                    if delta is None:
                         return
+                    if delta:
+                        yield delta
         raise missing_end(response)
 
     def translate(self, file: AudioFile, **options: Unpack[TranslationOptions]) -> Transcript:
@@ -319,7 +319,7 @@ class VoiceStackClient(Connection[httpx2.Client]):
         try:
             return self._run(Call(server, "/health", parse_health, request_id=request_id, is_probe=True))
         except VoiceStackClientError as error:
-            return down(error)
+            return Health(is_up=False, reason=str(error), request_id=error.request_id)
 
     def _send(self, call: Call[T], *, is_streamed: bool = False) -> httpx2.Response:
         attempt = 0

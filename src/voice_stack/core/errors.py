@@ -9,27 +9,25 @@ VoiceStackError                    500 server_error
 │   └── PayloadTooLargeError       413
 ├── AuthenticationError            401 code invalid_api_key
 ├── PermissionDeniedError          403 the key, or the web page, may not do this
-├── LicenceNotAcceptedError        403 code licence_not_accepted
+│   └── LicenceNotAcceptedError    403 code licence_not_accepted
 ├── ConflictError                  409 the job is not in a state for this
 ├── NotFoundError                  404
 │   └── ModelNotFoundError         404 code model_not_found
-├── RequestTimeoutError *          408 the request did not arrive in time
-├── TargetTooLongError *           414
-├── HeadTooLargeError *            431
-├── TooManyRequestsError *         429 code rate_limit_exceeded
-│   └── QueueFullError *           429 code queue_full
+├── RequestTimeoutError            408 the request did not arrive in time
+├── TargetTooLongError             414
+├── HeadTooLargeError              431
+├── TooManyRequestsError           429 code rate_limit_exceeded
+│   └── QueueFullError             429 code queue_full
 ├── EngineError                    500 the model failed on this work
 │   ├── EngineCrashedError         500 the engine process died under this work, twice
 │   └── ModelLoadError             500 not worth a retry
 ├── ModelBusyError                 409 code model_busy
-├── OverloadedError *              503 code overloaded
+├── OverloadedError                503 code overloaded
 ├── ShuttingDownError              503
 ├── EngineUnavailableError         503 code engine_unavailable, with Retry-After
 ├── KeysUnreadableError            503 code keys_unreadable
 ├── InsufficientMemoryError        503 code insufficient_memory, not worth a retry
 └── StorageFullError               507
-
-* In `voice_stack.core.errors`.
 
 The same objects cross the border between engine process and API process: they pickle with all their fields.
 """
@@ -51,6 +49,7 @@ class VoiceStackError(Exception):
         message: For the user: names the bad value and the good ones.
         param: Name of the request field at fault, if one is.
         code: OpenAI's machine-readable code; the class has a default.
+        retry_after_s: When a retry may succeed; the class may have a default.
     """
 
     status: ClassVar[int] = 500
@@ -60,16 +59,16 @@ class VoiceStackError(Exception):
     retryable: ClassVar[bool | None] = None
     """True or False is said to clients as `x-should-retry`; None leaves it to the status."""
     retry_after_s: float | None = None
-    """When a retry may succeed, said to clients as `Retry-After`; None: nobody knows."""
+    """Said to clients as `Retry-After`; None: nobody knows."""
 
-    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, param: str | None = None, code: str | None = None, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param if param is not None else self.default_param
         self.code = code if code is not None else self.default_code
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.message, self.param, self.code)
+        self.retry_after_s = retry_after_s if retry_after_s is not None else self.retry_after_s
 
     def body(self) -> dict[str, dict[str, str | None]]:
         """The JSON body OpenAI's clients expect."""
@@ -102,10 +101,6 @@ def name_places(places: Mapping[str, Path]) -> None:
 def tell_retry_after(wait_s: float) -> dict[str, str]:
     """Response headers that ask a client to wait: whole seconds for everybody, milliseconds for OpenAI's clients."""
     return {"retry-after": str(max(1, math.ceil(wait_s))), "retry-after-ms": str(max(1, math.ceil(1000 * wait_s)))}
-
-
-def _rebuild(cls: type[VoiceStackError], message: str, param: str | None, code: str | None) -> VoiceStackError:
-    return cls(message, param=param, code=code)
 
 
 class ConfigurationError(VoiceStackError):
@@ -163,14 +158,11 @@ class PermissionDeniedError(VoiceStackError):
     retryable = False
 
 
-class LicenceNotAcceptedError(VoiceStackError):
+class LicenceNotAcceptedError(PermissionDeniedError):
     """The model's licence has to be accepted by the operator before it is used."""
 
-    status = 403
-    type = "invalid_request_error"
     default_code = "licence_not_accepted"
     default_param = "model"
-    retryable = False
 
 
 class NotFoundError(VoiceStackError):
@@ -231,16 +223,11 @@ class ShuttingDownError(VoiceStackError):
 
 
 class EngineUnavailableError(VoiceStackError):
-    """The engine's processes died again and again: it is left alone for a while.
-
-    Attributes:
-        retry_after_s: Seconds until the next try.
-    """
+    """The engine's processes died again and again: it is left alone for a while."""
 
     status = 503
     default_code = "engine_unavailable"
     default_param = "model"
-    retry_after_s: float = 1.0
 
 
 class KeysUnreadableError(VoiceStackError):
@@ -309,30 +296,11 @@ class HeadTooLargeError(VoiceStackError):
 
 
 class TooManyRequestsError(VoiceStackError):
-    """This key or this client asks too often, or too much at once.
-
-    Args:
-        message: For the user.
-        retry_after_s: When the same request may be taken.
-        code: As in `VoiceStackError`.
-    """
+    """This key or this client asks too often, or too much at once."""
 
     status = 429
     type = "requests"
     default_code = "rate_limit_exceeded"
-
-    def __init__(self, message: str, *, retry_after_s: float, code: str | None = None) -> None:
-        super().__init__(message, code=code)
-        self.retry_after_s = retry_after_s
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild_429, (type(self), self.message, self.retry_after_s, self.code)
-
-
-def _rebuild_429(
-    cls: type[TooManyRequestsError], message: str, retry_after_s: float, code: str | None
-) -> TooManyRequestsError:
-    return cls(message, retry_after_s=retry_after_s, code=code)
 
 
 class QueueFullError(TooManyRequestsError):

@@ -3,7 +3,6 @@
 import hashlib
 import struct
 
-import numpy as np
 import pytest
 
 from utils.audio.encoding import INPUT_RATES, encode, tone
@@ -12,27 +11,19 @@ from voice_stack.utils.audio.pcm import to_int16
 
 
 @pytest.mark.parametrize("sample_rate", INPUT_RATES)
-@pytest.mark.parametrize("how", ["whole", "announced", "unknown"])
+@pytest.mark.parametrize("how", ["whole", "streamed"])
 def test_wav_header_states_the_true_sizes(how: str, sample_rate: int) -> None:
     samples = tone(0.25, sample_rate)
     if how == "whole":
         data = encode_whole([samples], "wav", sample_rate)
     else:
-        encoder = open_encoder("wav", sample_rate, len(samples) if how == "announced" else None)
+        encoder = open_encoder("wav", sample_rate)
         data = encoder.push(samples) + encoder.finish()
     data_bytes = 2 * round(len(samples) * 24_000 / sample_rate)
     assert len(data) == 44 + data_bytes
-    riff_size, data_size = (2**32 - 1, 2**32 - 1) if how == "unknown" else (len(data) - 8, data_bytes)
+    riff_size, data_size = (2**32 - 1, 2**32 - 1) if how == "streamed" else (len(data) - 8, data_bytes)
     expected = (b"RIFF", riff_size, b"WAVE", b"fmt ", 16, 1, 1, 24_000, 48_000, 2, 16, b"data", data_size)
     assert struct.unpack_from("<4sI4s4sIHHIIHH4sI", data) == expected
-
-
-@pytest.mark.parametrize("announced", [999, 1001])
-def test_announced_length_that_was_not_kept_is_an_error(announced: int) -> None:
-    encoder = open_encoder("wav", 24_000, announced)
-    encoder.push(np.zeros(1000, np.float32))
-    with pytest.raises(ValueError, match=f"1000 samples.*{announced} were announced"):
-        encoder.finish()
 
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])

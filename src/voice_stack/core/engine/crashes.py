@@ -181,9 +181,8 @@ class CrashReview:
     def _explain(self, wait_s: float) -> EngineUnavailableError | None:
         if not wait_s:
             return None
-        error = EngineUnavailableError(
+        return EngineUnavailableError(
             f"the engine {self._engine} failed again and again; the next try is in {wait_s:.0f} s. "
-            f"The last failure: {self._last_error}"
+            f"The last failure: {self._last_error}",
+            retry_after_s=wait_s,
         )
-        error.retry_after_s = wait_s
-        return error

@@ -142,6 +142,7 @@ class JobHandle:
 
     Attributes:
         work: What is left of it.
+        is_wanted: The requester still waits for it.
         substitute: The engine that does the job in place of the one that was asked for; None: that one does.
         on_no_engine: Asked when the engine cannot work at all; True: another one takes the job, which goes on there.
         error: Why it failed.
@@ -169,7 +170,7 @@ class JobHandle:
         self._is_paused = False
         self._running: set[int] = set()
         self._part_of_unit_is_out = False
-        self._is_wanted = True
+        self.is_wanted = True
         self.substitute: EngineSpec | None = None
         self.on_no_engine: Callable[[VoiceStackError], bool] | None = None
 
@@ -184,14 +185,9 @@ class JobHandle:
         return bool(self._running)
 
     @property
-    def is_wanted(self) -> bool:
-        """Whether the requester still waits for it."""
-        return self._is_wanted
-
-    @property
     def holds_up_others(self) -> bool:
         """Whether the engine would work on it now: somebody waits for it, and reads fast enough."""
-        return self._is_wanted and not self._is_paused
+        return self.is_wanted and not self._is_paused
 
     @property
     def can_resume(self) -> bool:
@@ -230,8 +226,8 @@ class JobHandle:
     def cancel(self) -> None:
         """Nobody waits any more: the engine drops the job within one unit. Harmless when the job is over."""
         self._outputs.clear()
-        if self._is_wanted and not self.is_over:
-            self._is_wanted = False
+        if self.is_wanted and not self.is_over:
+            self.is_wanted = False
             self._send(Cancel(self.job.id))
 
     def accept(self, event: JobEvent) -> None:
@@ -263,13 +259,13 @@ class JobHandle:
 
     def fail(self, error: VoiceStackError) -> None:
         """End the job with an error."""
-        self.error, self.outcome = error, "failed" if self._is_wanted else "cancelled"
+        self.error, self.outcome = error, "failed" if self.is_wanted else "cancelled"
         self._finish()
 
     def lose_engine(self, error: VoiceStackError) -> None:
         """The engine cannot work at all: the job goes to another one if it may and nothing was delivered, or fails."""
         is_begun = self.job.first_unit > 0 or self._part_of_unit_is_out
-        if is_begun or not self._is_wanted or self.on_no_engine is None or not self.on_no_engine(error):
+        if is_begun or not self.is_wanted or self.on_no_engine is None or not self.on_no_engine(error):
             self.fail(error)
 
     def connect(self, send: Callable[[Command], None], on_over: Callable[["JobHandle"], None]) -> None:
@@ -281,21 +277,13 @@ class JobHandle:
         self.job, self.substitute, self.on_no_engine = job, engine, None
         self._running.clear()
 
-    def note_preparing(self) -> None:
-        """The engine cuts the job into units from now on."""
-        self.prepared_from = self.prepared_from or time.monotonic()
-
-    def note_prepared(self) -> None:
-        """The engine has stopped doing so, for now or for good."""
-        self.prepared_until = time.monotonic()
-
     def survive(self, *, is_suspect: bool) -> None:
         """The engine process died: get ready for the next one. A job that may be why counts the attempt."""
         self.job = replace(self.job, attempt=self.job.attempt + int(is_suspect))
         self._running.clear()
 
     def _take(self, payload: object) -> None:
-        if not self._is_wanted:
+        if not self.is_wanted:
             return
         self._outputs.put(payload)
         if not self._is_paused and self._outputs.is_full:

@@ -18,7 +18,6 @@ from voice_stack.core.jobs import (
     BatchDone,
     Command,
     HostEvent,
-    Job,
     JobCancelled,
     Loaded,
     LoadFailed,
@@ -133,11 +132,6 @@ class EngineHost:
         if self.state != "stopping":
             self.start()
             self._send(Submit(job))
-
-    def adopt(self, handle: JobHandle, job: Job) -> None:
-        """Take over a job that another engine could not do, in the form that fits this one."""
-        handle.move(job, self.spec)
-        self.submit(handle)
 
     async def stop(self, reason: EvictionReason | None = None) -> None:
         """End the process and give its memory back; jobs that came in meanwhile start a new one."""

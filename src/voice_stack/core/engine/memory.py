@@ -59,11 +59,6 @@ class MemoryBudget:
         self._figures, self._size_bytes, self._variable = figures, size_bytes, variable
         self._known = self._read()
 
-    @property
-    def is_limited(self) -> bool:
-        """Whether there is a limit at all."""
-        return bool(self.limit.memory_mb or self.limit.gpu_memory_mb)
-
     def expect(self, spec: EngineSpec) -> Need:
         """What an engine will hold: as measured earlier, else by the size of its files."""
         if spec.name in self._known:

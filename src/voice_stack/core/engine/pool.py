@@ -2,8 +2,9 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from logging import WARNING, getLogger
 
 from voice_stack.core.engine.handle import JobHandle
@@ -40,55 +41,6 @@ class Substitute:
     for_missing: bool
 
 
-class Substitution:
-    """Moves jobs to substitutes; lives on the event loop.
-
-    Args:
-        admit: Finds an engine among replicas, with a place and memory for it.
-    """
-
-    def __init__(self, admit: Callable[[Sequence[EngineSpec]], Awaitable[EngineHost]]) -> None:
-        self._admit = admit
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def prepare(self, handle: JobHandle, substitute: Substitute) -> None:
-        """Let a job go on with its substitute when its engine cannot work."""
-        handle.on_no_engine = lambda error: self.begin(handle, substitute, error)
-
-    def begin(self, handle: JobHandle, substitute: Substitute, error: VoiceStackError) -> bool:
-        """Move a job, if this error is a reason to."""
-        if isinstance(error, ModelNotFoundError) and not substitute.for_missing:
-            return False
-        task = asyncio.get_running_loop().create_task(self._move(handle, substitute, error))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return True
-
-    async def close(self) -> None:
-        """Move no more jobs; those under way fail."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _move(self, handle: JobHandle, substitute: Substitute, error: VoiceStackError) -> None:
-        try:
-            host = await self._admit(substitute.replicas)
-        except VoiceStackError:
-            # Why the model that was asked for cannot work says more.
-            handle.fail(error)
-            return
-        except asyncio.CancelledError:
-            handle.fail(ShuttingDownError("the server is stopping"))
-            raise
-        if not handle.is_wanted:
-            handle.fail(error)
-            return
-        fields = {"engine": host.spec.name, "reason": error.message, "job_request": handle.job.request_id}
-        log_event(logger, WARNING, "model cannot work: the fall-back model does the job", **fields)
-        host.adopt(handle, replace(handle.job, request=substitute.request, first_unit=0, attempt=0))
-
-
 class EnginePool:
     """Hands jobs to engines; lives on the event loop.
 
@@ -106,7 +58,7 @@ class EnginePool:
         self._idle_timeout_s = idle_timeout_s
         # Least recently used first: a host moves to the end when it gets a job.
         self._hosts: dict[str, EngineHost] = {}
-        self._substitution = Substitution(self._admit_one)
+        self._moves: set[asyncio.Task[None]] = set()
         self._change = asyncio.Event()
         self._room = asyncio.Lock()
         self._numbers = itertools.count(1)
@@ -136,7 +88,7 @@ class EnginePool:
         # Commands go nowhere before an engine has the job.
         handle = JobHandle(job, lambda _command: None, work_s)
         if substitute is not None:
-            self._substitution.prepare(handle, substitute)
+            handle.on_no_engine = partial(self._substitute, handle, substitute)
         try:
             host = await self._admit_one(replicas)
         except InsufficientMemoryError as error:
@@ -146,6 +98,33 @@ class EnginePool:
         else:
             host.submit(handle)
         return handle
+
+    def _substitute(self, handle: JobHandle, substitute: Substitute, error: VoiceStackError) -> bool:
+        """Let a job go on with its substitute, if this error of its engine is a reason to."""
+        if isinstance(error, ModelNotFoundError) and not substitute.for_missing:
+            return False
+        move = asyncio.get_running_loop().create_task(self._move(handle, substitute, error))
+        self._moves.add(move)
+        move.add_done_callback(self._moves.discard)
+        return True
+
+    async def _move(self, handle: JobHandle, substitute: Substitute, error: VoiceStackError) -> None:
+        try:
+            host = await self._admit_one(substitute.replicas)
+        except VoiceStackError:
+            # Why the model that was asked for cannot work says more.
+            handle.fail(error)
+            return
+        except asyncio.CancelledError:
+            handle.fail(ShuttingDownError("the server is stopping"))
+            raise
+        if not handle.is_wanted:
+            handle.fail(error)
+            return
+        fields = {"engine": host.spec.name, "reason": error.message, "job_request": handle.job.request_id}
+        log_event(logger, WARNING, "model cannot work: the fall-back model does the job", **fields)
+        handle.move(replace(handle.job, request=substitute.request, first_unit=0, attempt=0), host.spec)
+        host.submit(handle)
 
     async def _admit_one(self, replicas: Sequence[EngineSpec]) -> EngineHost:
         return await self._admit(min(replicas, key=self._business))
@@ -165,11 +144,6 @@ class EnginePool:
         has_place = len(loaded) < self._max_loaded or (host is not None and host.state != "stopped")
         # An engine makes room when it has nothing left to do.
         return queue if has_place else queue.joined_by(least.lefts_s)
-
-    @property
-    def queue_s(self) -> float:
-        """Seconds until all jobs of all engines are done, if nothing new comes."""
-        return max((host.work.queue_s for host in self._hosts.values()), default=0.0)
 
     def _business(self, spec: EngineSpec) -> float:
         """Jobs of an engine; one that would have to start counts as less busy than any that works."""
@@ -247,7 +221,9 @@ class EnginePool:
     async def close(self) -> None:
         """Stop all processes; jobs that are left fail with `ShuttingDownError`."""
         await self._memory.close()
-        await self._substitution.close()
+        for move in self._moves:
+            move.cancel()
+        await asyncio.gather(*self._moves, return_exceptions=True)
         await asyncio.gather(*(host.close() for host in self._hosts.values()))
 
     async def _admit(self, spec: EngineSpec) -> EngineHost:

@@ -10,7 +10,7 @@ from importlib import import_module
 from logging import getLogger
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from voice_stack.core.jobs import Beat, Command, Event, HostEvent, Stop
 from voice_stack.core.settings import Patience
@@ -194,18 +194,6 @@ class Stuck:
     suspects: frozenset[str] = frozenset()
 
 
-class LivingProcess(Protocol):
-    """What the watch looks at.
-
-    Attributes:
-        last_sign_at: When it was last heard of, on the monotonic clock.
-        last_beat: Its last sign of life; None before the first.
-    """
-
-    last_sign_at: float
-    last_beat: Beat | None
-
-
 class EngineWatch:
     """Looks at one process once a second, from its start to `end`; lives on the event loop.
 
@@ -218,7 +206,7 @@ class EngineWatch:
 
     def __init__(
         self,
-        process: LivingProcess,
+        process: EngineProcess,
         patience: Patience,
         is_loading: Callable[[], bool],
         on_stuck: Callable[[Stuck], None],

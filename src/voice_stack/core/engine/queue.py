@@ -115,11 +115,6 @@ class EngineWork:
         lefts_s = tuple(handle.work.left_s for handle in self._jobs.values() if handle.holds_up_others)
         return EngineQueue(lefts_s, self.speed, self._speed.batch_s)
 
-    @property
-    def queue_s(self) -> float:
-        """Seconds until all jobs are done."""
-        return self.queue.total_s
-
     def learn(self, batch: BatchDone) -> None:
         """The engine has run a batch."""
         self._speed.learn(batch)
@@ -129,4 +124,4 @@ class EngineWork:
 
     def status(self) -> dict[str, object]:
         """Seconds of work that waits, and the speed, for `/status`."""
-        return {"queue_s": round(self.queue_s, 2), "speed": round(self.speed, 4)}
+        return {"queue_s": round(self.queue.total_s, 2), "speed": round(self.speed, 4)}

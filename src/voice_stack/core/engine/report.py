@@ -52,11 +52,12 @@ class EngineReport:
             case UnitStarted(batch_units=units) if units:
                 registry.BATCH.labels(*self._labels).observe(units)
             case Preparing(job_id):
+                now = time.monotonic()
                 if self._prepared is not None:
-                    self._prepared.note_prepared()
+                    self._prepared.prepared_until = now
                 self._prepared = jobs.get(job_id or "")
                 if self._prepared is not None:
-                    self._prepared.note_preparing()
+                    self._prepared.prepared_from = self._prepared.prepared_from or now
 
     def _loaded(self, load_s: float) -> None:
         log_event(logger, INFO, "engine ready", engine=self._name, load_s=round(load_s, 2))

@@ -204,9 +204,6 @@ def exposure_warnings(settings: ServerSettings, is_locked: bool) -> Iterator[str
             yield f"CORS_ORIGINS={origin} and no key: every web page that somebody here opens may use this server"
 
 
-_SAFE_METHODS = frozenset({"GET", "HEAD"})
-
-
 class CrossSiteGuard:
     """ASGI middleware: refuses what a page of another origin sends without a key.
 
@@ -243,7 +240,7 @@ def may_come(method: str, headers: Headers, origins: Sequence[str]) -> bool:
         if site in {"same-origin", "none"}:
             return True
         is_link = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
-        return method in _SAFE_METHODS and origin is None and (is_link or site == "same-site")
+        return method in _READING and origin is None and (is_link or site == "same-site")
     return origin is None or _is_own(origin, headers.get("host", ""))
 
 

@@ -176,10 +176,6 @@ DOCS_POLICY = (
 """The docs pages start by a script and styles inside them; they show nothing that a request brought."""
 
 
-def _no(_scope: Scope) -> bool:
-    return False
-
-
 class OutgoingHead:
     """ASGI middleware, the outermost: all headers that do not depend on the route; what a route has set stays.
 
@@ -216,7 +212,7 @@ class OutgoingHead:
     def _add(self, path: str, scope: Scope, headers: MutableHeaders) -> None:
         state = scope.get("state", {})
         headers.update(state.get(_KEY, {}))
-        if self.is_stopping() or state.get("is_unread", _no)(scope):
+        if self.is_stopping() or state.get("is_unread", lambda _: False)(scope):
             headers["connection"] = "close"
         for name, value in self.headers.items():
             headers.setdefault(name, value)

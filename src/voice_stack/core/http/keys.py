@@ -78,39 +78,20 @@ def hash_key(key: bytes) -> str:
     return hashlib.sha256(key).hexdigest()
 
 
-def make_key(
-    name: str,
-    scopes: Sequence[str],
-    *,
-    expires_at: int | None = None,
-    requests_per_minute: int | None = None,
-    jobs_at_once: int | None = None,
-) -> tuple[str, NamedKey]:
+def make_key(name: str, scopes: Sequence[str], **limits: int | None) -> tuple[str, NamedKey]:
     """Make a new random key.
 
     Args:
         name: For people.
         scopes: What it may do.
-        expires_at: Seconds since 1970; None: never.
-        requests_per_minute: None: as the server's settings say.
-        jobs_at_once: None: as the server's settings say.
+        limits: By name, the fields of `NamedKey` that may be None.
 
     Returns:
         The key, which nobody will be able to ask for again, and what is kept of it.
     """
     key = KEY_PREFIX + secrets.token_hex(KEY_BYTES)
-    record = NamedKey(
-        f"key_{secrets.token_hex(6)}",
-        name,
-        mask_key(key),
-        hash_key(key.encode()),
-        tuple(scopes),
-        int(time.time()),
-        expires_at,
-        requests_per_minute,
-        jobs_at_once,
-    )
-    return key, record
+    key_id, hint, digest = f"key_{secrets.token_hex(6)}", mask_key(key), hash_key(key.encode())
+    return key, NamedKey(key_id, name, hint, digest, tuple(scopes), int(time.time()), **limits)
 
 
 def plain_keys(keys: Sequence[str], scopes: tuple[str, ...]) -> list[NamedKey]:

@@ -7,7 +7,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from voice_stack.core.errors import RequestTimeoutError, ShuttingDownError, TooManyRequestsError
 from voice_stack.core.http.connections import MIN_UPLOAD_BYTES_PER_S
 from voice_stack.core.http.context import answer_error, note_answer_headers
+from voice_stack.core.http.keys import NamedKey
 from voice_stack.core.http.serving import REASON, Stopping
 
 MINUTE_S = 60.0
@@ -60,19 +60,6 @@ class TokenBucket:
 MAX_CALLERS = 10_000
 IPV6_PREFIX = 64
 """One customer of a provider has at least so large a network: a single IPv6 address says nothing."""
-
-
-class LimitedKey(Protocol):
-    """What an API key says of its limits; None: those of the server."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def requests_per_minute(self) -> int | None: ...
-
-    @property
-    def jobs_at_once(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +114,17 @@ def name_client(host: str) -> str:
 
 def name_caller(scope: Scope) -> str:
     """Who sent a request, where all that one caller has is counted together: by key, or by address without keys."""
-    key: LimitedKey | None = scope.get("state", {}).get("api_key")
+    key = _find_key(scope)
+    return _name_address(scope) if key is None else f"key {key.name}"
+
+
+def _find_key(scope: Scope) -> NamedKey | None:
+    key: NamedKey | None = scope.get("state", {}).get("api_key")
+    return key
+
+
+def _name_address(scope: Scope) -> str:
     client = scope.get("client")
-    if key is not None:
-        return f"key {key.name}"
     return f"client {name_client(client[0])}" if client else "client unknown"
 
 
@@ -160,19 +154,14 @@ class RequestLimits:
             await self.app(scope, receive, send)
             return
         rate_caller, per_minute, at_once_caller, at_once = self._limits_of(scope)
+        usage = Usage()
         error = self._count(scope, rate_caller, per_minute) if per_minute else None
         if error is None and at_once:
             usage = self.callers.find(at_once_caller, 0, time.monotonic())
             error = _check_open(usage, at_once)
-            if error is None:
-                await self._serve_counted(usage, scope, receive, send)
-                return
-        if error is None:
-            await self.app(scope, receive, send)
-        else:
+        if error is not None:
             await answer_error(error, scope)(scope, receive, send)
-
-    async def _serve_counted(self, usage: Usage, scope: Scope, receive: Receive, send: Send) -> None:
+            return
         usage.open += 1
         try:
             await self.app(scope, receive, send)
@@ -181,11 +170,9 @@ class RequestLimits:
 
     def _limits_of(self, scope: Scope) -> tuple[str, int, str, int]:
         """Who is counted for requests a minute, how many there may be; and both for requests at once."""
-        key: LimitedKey | None = scope.get("state", {}).get("api_key")
-        client = scope.get("client")
-        by_address = f"client {name_client(client[0])}" if client else "client unknown"
-        rate, rate_of = self.default.per_minute, by_address
-        at_once, at_once_of = self.default.at_once, by_address
+        key = _find_key(scope)
+        rate_of = at_once_of = _name_address(scope)
+        rate, at_once = self.default.per_minute, self.default.at_once
         if key is not None and key.requests_per_minute is not None:
             rate, rate_of = key.requests_per_minute, f"key {key.name}"
         if key is not None and key.jobs_at_once is not None:

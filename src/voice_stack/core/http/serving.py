@@ -65,14 +65,9 @@ class Stopping:
         """Why the server is not ready; None unless it stops."""
         return REASON if self.is_announced else None
 
-    def announce(self) -> None:
-        """Not ready from now on."""
-        self.is_announced = True
-
     async def refuse_work(self) -> None:
         """Take no more work, not even what is on its way; let go of what goes on in the next life of the server."""
-        self.announce()
-        self.refuses_work = True
+        self.is_announced = self.refuses_work = True
         for upload in self._uploads:
             upload.reschedule(0)
         await _close_all(self._at_refusal)
@@ -177,7 +172,7 @@ class GracefulServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop in steps; the listening socket stays open till the last, so that everybody gets an answer."""
-        self._stopping.announce()
+        self._stopping.is_announced = True
         await self._wait(self._delay_s, lambda: False)
         await self._run(self._stopping.refuse_work())
         await self._wait(self._grace_s, lambda: not self.server_state.tasks)

@@ -127,7 +127,6 @@ def prepare_folder(base: Path | None) -> None:
 
 
 _WRITE_BYTES = 2 << 20
-_logger = logging.getLogger(__name__)
 
 
 class Spool:
@@ -220,7 +219,7 @@ class Spool:
 
     def _explain_failure(self, error: OSError) -> StorageFullError:
         # The folder is for the operator; the client learns what went wrong and how far it came.
-        _logger.error("upload not stored in %s: %s", self._folder or tempfile.gettempdir(), error.strerror)
+        logger.error("upload not stored in %s: %s", self._folder or tempfile.gettempdir(), error.strerror)
         if not is_full(error):
             reason = error.strerror or type(error).__name__
             return StorageFullError(f"The server cannot store uploads: {reason}.", code="storage_unavailable")

@@ -129,20 +129,12 @@ def render_metrics(
     """
     encode, media_type = choose_encoder(accept)
     whole = CollectorRegistry()
-    whole.register(_Present(engines, connections, is_ready=is_ready))
-    whole.register(_Counted())
+    whole.register(_Whole(engines, connections, is_ready=is_ready))
     return encode(whole), media_type
 
 
-class _Counted(Collector):
-    """Everything that is counted as it happens."""
-
-    def collect(self) -> Iterable[Metric]:
-        return REGISTRY.collect()
-
-
-class _Present(Collector):
-    """What is asked for when somebody looks."""
+class _Whole(Collector):
+    """What is asked for when somebody looks, then everything that is counted as it happens."""
 
     def __init__(self, engines: Sequence[EngineStatus], connections: int | None, *, is_ready: bool) -> None:
         self._engines, self._connections, self._is_ready = engines, connections, is_ready
@@ -154,18 +146,14 @@ class _Present(Collector):
                 "voice_stack_open_connections", "Open connections of clients.", value=self._connections
             )
         memory = self._bytes(engine.memory_mb for engine in self._engines)
-        yield self._gauge("voice_stack_engine_memory_bytes", "Memory of engine processes.", memory)
+        yield _family("voice_stack_engine_memory_bytes", "Memory of engine processes.", ENGINE, memory)
         gpu_memory = self._bytes(engine.gpu_memory_mb for engine in self._engines)
-        yield self._gauge("voice_stack_engine_gpu_memory_bytes", "Their memory on GPUs.", gpu_memory)
-        yield self._gauge(
-            "voice_stack_queue_seconds", "How long a new job would wait, at the measured speed.", self._queue()
-        )
+        yield _family("voice_stack_engine_gpu_memory_bytes", "Their memory on GPUs.", ENGINE, gpu_memory)
+        wait = "How long a new job would wait, at the measured speed."
+        yield _family("voice_stack_queue_seconds", wait, ENGINE, self._queue())
         yield _family("voice_stack_engine_jobs", "Jobs by what they do.", (*ENGINE, "state"), self._jobs())
         yield _family("voice_stack_engine_processes", "Engines by state.", (*ENGINE, "state"), self._states())
-
-    @staticmethod
-    def _gauge(name: str, text: str, samples: Mapping[tuple[str, ...], float]) -> GaugeMetricFamily:
-        return _family(name, text, ENGINE, samples)
+        yield from REGISTRY.collect()
 
     def _bytes(self, mebibytes: Iterable[float]) -> dict[tuple[str, ...], float]:
         # Replicas of one engine are one series.

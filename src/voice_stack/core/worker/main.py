@@ -5,7 +5,7 @@ import signal
 import sys
 from importlib import import_module
 from multiprocessing.connection import Connection
-from multiprocessing.process import current_process, parent_process
+from multiprocessing.process import current_process
 
 from voice_stack.core.logging import configure_logging
 from voice_stack.core.models.repair import verify_before_loading
@@ -32,9 +32,7 @@ def serve_engine(
     if sys.platform != "win32":
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     current_process().daemon = False  # it may have a process of its own, which ends with it
-    parent = parent_process()
-    if parent is not None and parent.pid is not None:
-        end_with_parent(parent.pid)
+    end_with_parent()
     configure_logging(log_level, log_format, "engine")
     if sys.platform != "win32":
         # Below the API process: a model on all cores must not slow down the reading of uploads and the health checks.

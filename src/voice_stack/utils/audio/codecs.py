@@ -30,13 +30,12 @@ class PlainOutput:
 
     Args:
         sample_rate: In Hz, for the header.
-        announced: How many samples there will be, where that is known.
         has_header: Whether they follow a WAV header.
     """
 
-    def __init__(self, sample_rate: int, announced: int | None, *, has_header: bool) -> None:
-        self._sample_rate, self._announced = sample_rate, announced
-        self._header = wav_header(announced, sample_rate) if has_header else b""
+    def __init__(self, sample_rate: int, *, has_header: bool) -> None:
+        self._sample_rate = sample_rate
+        self._header = wav_header(None, sample_rate) if has_header else b""
         self._header_bytes = len(self._header)
         self._written = 0
 
@@ -47,13 +46,7 @@ class PlainOutput:
         return header + to_int16(samples).astype("<i2").tobytes()
 
     def finish(self) -> bytes:
-        """Nothing is held back.
-
-        Raises:
-            ValueError: There were not as many samples as announced.
-        """
-        if self._announced not in {None, self._written}:
-            raise ValueError(f"{self._written} samples at {self._sample_rate} Hz; {self._announced} were announced.")
+        """Nothing is held back."""
         return b""
 
     @property
@@ -108,7 +101,10 @@ class MuxerOutput:
         """
         end = self._position + len(data)
         if self._position == self._end:
-            self._append(bytes(data))
+            if self._end == 0:
+                self._head += data
+            self._fresh += data
+            self._end = end
         elif end <= len(self._head):
             self._head[self._position : end] = data
             self._is_rewritten = True
@@ -121,12 +117,6 @@ class MuxerOutput:
         """The bytes of the stream since the last call."""
         fresh, self._fresh = bytes(self._fresh), bytearray()
         return fresh
-
-    def _append(self, data: bytes) -> None:
-        if self._end == 0:
-            self._head += data
-        self._fresh += data
-        self._end += len(data)
 
 
 # bitexact: the same audio gives the same bytes, with no library version and no random Ogg serial number in them.

@@ -55,19 +55,17 @@ class Mp3Output:
         encoder.set_quality(QUALITY)
         # It would print its settings.
         encoder.silence()
-        self._encoder: lameenc.Encoder | None = encoder
+        self._encoder = encoder
 
     def write(self, samples: Samples) -> bytes:
         """What is ready after 1-D float32 samples; it may end within a frame."""
-        if self._encoder is None or not len(samples):
+        if not len(samples):
             return b""
         self._samples += len(samples)
         return self._note(self._encoder.encode(to_int16(samples).astype("<i2").tobytes()))
 
     def finish(self) -> bytes:
         """The rest; a stream without a sample gets a frame of silence, for it cannot be empty."""
-        if self._encoder is None:
-            return b""
         first = b"" if self._samples else self._note(self._encoder.encode(bytes(2)))
         return first + self._note(self._encoder.flush())
 
@@ -81,8 +79,7 @@ class Mp3Output:
         return ExactHead(0, _info_frame(self._frame_head, self._frame_bytes, frames, padding))
 
     def close(self) -> None:
-        """Free the encoder's memory."""
-        self._encoder = None
+        """LAME's memory goes with this object."""
 
     def _note(self, data: bytes | bytearray) -> bytes:
         if len(self._frame_head) < _FRAME_HEAD_BYTES:
@@ -132,13 +129,11 @@ class AudioFormat:
 
     Attributes:
         media_type: For the Content-Type header.
-        suffix: Of a file, with the dot.
-        open_output: Starts what makes the bytes, given how many samples there will be, or None.
+        open_output: Starts what makes the bytes.
     """
 
     media_type: str
-    suffix: str
-    open_output: Callable[[int | None], Output]
+    open_output: Callable[[], Output]
 
 
 # Level 1 takes half of the time of level 10, for 2 kbit/s more, the same noise and DNSMOS; level 0 costs 0.025 of
@@ -154,12 +149,12 @@ _AAC = Codec("aac", "adts", "fltp", 96_000, _AAC_OPTIONS, grain=0.004)
 _FLAC = Codec("flac", "flac", "s16", muxer_options={"metadata_header_padding": "0"})
 
 AUDIO_FORMATS: dict[str, AudioFormat] = {
-    "mp3": AudioFormat("audio/mpeg", ".mp3", lambda _: Mp3Output(OUTPUT_SAMPLE_RATE)),
-    "opus": AudioFormat("audio/opus", ".opus", lambda _: CodecOutput(_OPUS, OUTPUT_SAMPLE_RATE)),
-    "aac": AudioFormat("audio/aac", ".aac", lambda _: CodecOutput(_AAC, OUTPUT_SAMPLE_RATE)),
-    "flac": AudioFormat("audio/flac", ".flac", lambda _: CodecOutput(_FLAC, OUTPUT_SAMPLE_RATE)),
-    "wav": AudioFormat("audio/wav", ".wav", partial(PlainOutput, OUTPUT_SAMPLE_RATE, has_header=True)),
-    "pcm": AudioFormat("audio/pcm", ".pcm", partial(PlainOutput, OUTPUT_SAMPLE_RATE, has_header=False)),
+    "mp3": AudioFormat("audio/mpeg", partial(Mp3Output, OUTPUT_SAMPLE_RATE)),
+    "opus": AudioFormat("audio/opus", partial(CodecOutput, _OPUS, OUTPUT_SAMPLE_RATE)),
+    "aac": AudioFormat("audio/aac", partial(CodecOutput, _AAC, OUTPUT_SAMPLE_RATE)),
+    "flac": AudioFormat("audio/flac", partial(CodecOutput, _FLAC, OUTPUT_SAMPLE_RATE)),
+    "wav": AudioFormat("audio/wav", partial(PlainOutput, OUTPUT_SAMPLE_RATE, has_header=True)),
+    "pcm": AudioFormat("audio/pcm", partial(PlainOutput, OUTPUT_SAMPLE_RATE, has_header=False)),
 }
 """Every output format by its name in the API."""
 
@@ -177,11 +172,15 @@ def require_format(name: str) -> AudioFormat:
 
 
 class Encoder:
-    """A stream of samples into one format: `open_encoder` makes it; as a context manager it closes itself."""
+    """A stream of samples into one format: `open_encoder` makes it; as a context manager it closes itself.
+
+    Attributes:
+        exact_head: What makes the finished stream a file that states its length; known after `finish`.
+    """
 
     def __init__(self, output: Output, sample_rate: int) -> None:
         self._output: Output | None = output
-        self._exact_head = ExactHead()
+        self.exact_head = ExactHead()
         self.take_rate(sample_rate)
 
     def take_rate(self, sample_rate: int) -> None:
@@ -207,18 +206,13 @@ class Encoder:
         """End the stream, give everything that was held back, and close the encoder.
 
         Raises:
-            ValueError: The encoder is finished or closed, or not `total_samples` were pushed.
+            ValueError: The encoder is finished or closed.
         """
         output = self._require_output()
         with self:
             last = output.write(self._resampler.finish()) + output.finish()
-            self._exact_head = output.exact_head
+            self.exact_head = output.exact_head
             return last
-
-    @property
-    def exact_head(self) -> ExactHead:
-        """What makes the finished stream a file that states its length; known after `finish`."""
-        return self._exact_head
 
     def close(self) -> None:
         """Free the codec's memory; bytes not yet given are lost. Closing again does nothing."""
@@ -240,23 +234,21 @@ class Encoder:
         return self._output
 
 
-def open_encoder(format_name: str, sample_rate: int = OUTPUT_SAMPLE_RATE, total_samples: int | None = None) -> Encoder:
+def open_encoder(format_name: str, sample_rate: int = OUTPUT_SAMPLE_RATE) -> Encoder:
     """Start an encoder whose bytes can be sent while the audio is still being made.
 
     Nothing written is changed later: FLAC carries no length, MP3 and AAC keep the codec's padding (below 0.1 s), and
-    WAV states its true sizes only when `total_samples` is given (else 0xFFFFFFFF). No samples at all still make a
-    valid file: the header, or one frame of silence in the lossy formats, which cannot be empty.
+    WAV states 0xFFFFFFFF for its sizes. No samples at all still make a valid file: the header, or one frame of silence
+    in the lossy formats, which cannot be empty.
 
     Args:
         format_name: A key of `AUDIO_FORMATS`.
         sample_rate: Of the samples that will be pushed, in Hz.
-        total_samples: How many will be pushed, counted at `sample_rate`; used by WAV and PCM.
 
     Raises:
         UnsupportedValueError: There is no such format.
     """
-    total = None if total_samples is None else round(total_samples * OUTPUT_SAMPLE_RATE / sample_rate)
-    return Encoder(require_format(format_name).open_output(total), sample_rate)
+    return Encoder(require_format(format_name).open_output(), sample_rate)
 
 
 def encode_whole(chunks: Iterable[Samples], format_name: str, sample_rate: int) -> bytes:

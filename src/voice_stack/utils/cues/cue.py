@@ -68,26 +68,15 @@ class CueOptions:
     """How subtitles shall look.
 
     Attributes:
-        max_line_width: Columns in a line; a wide character such as 語 takes two. None: by language, 42 for most,
-            16 wide characters for Chinese and Korean, 13 for Japanese.
-        max_lines: Lines in a cue.
+        max_line_width: Columns in a line, 2 or more; a wide character such as 語 takes two. None: by language, 42 for
+            most, 16 wide characters for Chinese and Korean, 13 for Japanese.
+        max_lines: Lines in a cue, 1 or more.
         sdh: Keep sound labels, `[Music]` or `♪ la la ♪`, for the deaf and hard of hearing.
-
-    Raises:
-        ValueError: No text fits: a width below 2 or no line at all.
     """
 
     max_line_width: int | None = None
     max_lines: int = 2
     sdh: bool = False
-
-    def __post_init__(self) -> None:
-        if self.max_line_width is not None and self.max_line_width < 2:
-            raise ValueError(
-                f"max_line_width={self.max_line_width}: a wide character takes 2 columns, so 2 is the least"
-            )
-        if self.max_lines < 1:
-            raise ValueError(f"max_lines={self.max_lines}: a cue has at least 1 line")
 
     def line_width(self, language: str) -> int:
         """Columns in a line of a language, given by its Whisper code."""

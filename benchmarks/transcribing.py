@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import httpx2
 
-from voice_stack.bench.speech import TIMEOUT_S, Clip
+from benchmarks.speech import TIMEOUT_S, Clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +28,16 @@ class TranscriptionServer:
         url: Without `/v1`.
         model: As the server calls it.
         language: Of the clips; empty: the server has to find it.
-        api_key: If it wants one.
     """
 
     url: str
     model: str = "whisper-1"
     language: str = "en"
-    api_key: str = ""
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[httpx2.AsyncClient]:
         """A client with connections of its own."""
-        headers = {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
-        async with httpx2.AsyncClient(base_url=self.url, headers=headers, trust_env=False, timeout=TIMEOUT_S) as client:
+        async with httpx2.AsyncClient(base_url=self.url, trust_env=False, timeout=TIMEOUT_S) as client:
             yield client
 
     def _fields(self, **more: str) -> dict[str, str]:

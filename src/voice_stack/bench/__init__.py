@@ -1,1 +1,0 @@
-"""Measuring any server that speaks OpenAI's audio API: `voice-stack bench`."""
