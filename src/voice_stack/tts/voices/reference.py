@@ -59,13 +59,13 @@ class Figures:
         bandwidth_hz: Highest frequency within 50 dB of the strongest, in speech; 8000 at most.
     """
 
-    duration_s: float
-    speech_s: float
-    loudest_dbfs: float
-    speech_dbfs: float
-    clipped: float
-    snr_db: float
-    bandwidth_hz: float
+    duration_s: float = 0.0
+    speech_s: float = 0.0
+    loudest_dbfs: float = 0.0
+    speech_dbfs: float = 0.0
+    clipped: float = 0.0
+    snr_db: float = 0.0
+    bandwidth_hz: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
