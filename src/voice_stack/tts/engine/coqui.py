@@ -15,7 +15,7 @@ from voice_stack.core.system.device import choose_device
 from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
 from voice_stack.tts.engine.faithfulness import Expectation, Paces, StreamGuard, best_take
 from voice_stack.tts.engine.speaker_latents import LatentStore, SpeakerLatents
-from voice_stack.tts.engine.xtts_input import MODEL_CODES, TextLimits, XttsOptions, fit_text, read_options
+from voice_stack.tts.engine.xtts_input import MODEL_CODES, XttsOptions, fit_text, read_options
 from voice_stack.tts.engine.xtts_model import load_model
 from voice_stack.utils.audio.pcm import Samples
 from voice_stack.utils.audio.word_alignment import find_speech
@@ -91,8 +91,13 @@ class XttsEngine(TtsEngine):
     def _fit(self, text: str, language: str, model_language: str) -> list[str]:
         tokenizer = self._model.tokenizer
         max_chars = tokenizer.char_limits.get(model_language.split("-")[0], _USUAL_MAX_CHARS)
-        limits = TextLimits(max_chars, self._max_tokens)
-        return fit_text(text, language, lambda part: len(tokenizer.encode(part.lower(), lang=model_language)), limits)
+
+        def fits(part: str) -> bool:
+            # The tokenizer is not asked about what is too long anyway: it would say so in the log, with the text.
+            is_short = len(part) <= max_chars
+            return is_short and len(tokenizer.encode(part.lower(), lang=model_language)) <= self._max_tokens
+
+        return fit_text(text, language, fits)
 
     def _find_latents(self, voice: EngineVoice) -> SpeakerLatents:
         if voice.recordings:
