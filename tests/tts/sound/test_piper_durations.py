@@ -10,7 +10,8 @@ from onnx import TensorProto, helper
 
 from piper_speech import VOICE
 from voice_stack.tts.engine.base import Spoken, VoiceOptions
-from voice_stack.tts.engine.piper import PiperEngine, expose_durations
+from voice_stack.tts.engine.onnx import expose_tensor
+from voice_stack.tts.engine.piper import PiperEngine, is_durations
 from voice_stack.tts.sound.finishing import Delivery, Finisher, VoiceLevels
 from voice_stack.utils.audio.word_alignment import TimedPhoneme, align_words, cut_words, time_words
 from voice_stack.utils.text import Clause
@@ -113,22 +114,22 @@ def run(model: bytes) -> list[float]:
 
 
 def test_the_rounded_tensor_becomes_an_output() -> None:
-    model = expose_durations(small_model("Ceil", "Neg", "Abs"))
+    model = expose_tensor(small_model("Ceil", "Neg", "Abs"), is_durations)
     assert [output.name for output in onnx.load_from_string(model).graph.output] == ["y", "t1"]
     assert run(model) == [3.0, 3.0]
-    assert expose_durations(model) == model
+    assert expose_tensor(model, is_durations) == model
 
 
 @pytest.mark.parametrize("operations", [("Neg",), ("Ceil", "Neg", "Ceil")])
 def test_other_models_stay_as_they_are(operations: tuple[str, ...]) -> None:
     model = small_model(*operations)
-    assert expose_durations(model) == model
+    assert expose_tensor(model, is_durations) == model
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda _: b"\xff" * 50, lambda _: b"<html>"])
 def test_damaged_files_are_refused(damage: Callable[[bytes], bytes]) -> None:
     with pytest.raises(ValueError, match="damaged"):
-        expose_durations(damage(small_model("Ceil", "Neg")))
+        expose_tensor(damage(small_model("Ceil", "Neg")), is_durations)
 
 
 def phonemes(text: str) -> list[TimedPhoneme]:

@@ -138,7 +138,9 @@ class KokoroEngine(TtsEngine):
         """The phonemes of the whole text, and those of each word."""
         language = _choose_language(options)
         if language in ESPEAK_VOICES:
-            whole, *alone = self._phonemizer.phonemize([text, *words], _choose_espeak_voice(language, options.voice))
+            is_british = language == "en" and _first_name(options.voice).startswith("b")
+            espeak_voice = "en-gb" if is_british else ESPEAK_VOICES[language]
+            whole, *alone = self._phonemizer.phonemize([text, *words], espeak_voice)
             return whole, [list(word) for word in alone]
         pieces = self._open_reader(language).read(text)
         return self._phonemizer.tokenizer.known(join_pieces(pieces)), share_phonemes(text, words, pieces)
@@ -147,8 +149,13 @@ class KokoroEngine(TtsEngine):
         """A reader takes half a second and 100 MB to load: only where its language is spoken."""
         with self._lock:
             if language not in self._readers:
-                self._readers[language] = _READERS[language](self._phonemizer)
+                from voice_stack.tts.engine.kokoro_asian import ChineseReader, JapaneseReader
+
+                self._readers[language] = JapaneseReader() if language == "ja" else ChineseReader(self._read_english)
             return self._readers[language]
+
+    def _read_english(self, word: str) -> str:
+        return self._phonemizer.phonemize([word], ESPEAK_VOICES["en"])[0]
 
     def _run(self, phonemes: str, style: Style, speed: float) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
         """The sound, and the length of each token in frames; None if the model does not say."""
@@ -186,21 +193,6 @@ def _load(model: Path, device: str, threads: int) -> onnxruntime.InferenceSessio
         raise ModelLoadError(f"{model.name} does not load: {type(error).__name__}: {error}") from error
 
 
-def _read_japanese(_phonemizer: Phonemizer) -> LanguageReader:
-    from voice_stack.tts.engine.kokoro_asian import JapaneseReader
-
-    return JapaneseReader()
-
-
-def _read_chinese(phonemizer: Phonemizer) -> LanguageReader:
-    from voice_stack.tts.engine.kokoro_asian import ChineseReader
-
-    return ChineseReader(lambda word: phonemizer.phonemize([word], ESPEAK_VOICES["en"])[0])
-
-
-_READERS = {"ja": _read_japanese, "zh": _read_chinese}
-
-
 def _first_name(voice: EngineVoice) -> str:
     return voice.blend[0][0] if voice.blend else voice.name
 
@@ -211,10 +203,6 @@ def _choose_language(options: VoiceOptions) -> str:
     if language not in SPOKEN_LANGUAGES:
         raise EngineError(f"Kokoro does not speak {language!r}, but {', '.join(sorted(SPOKEN_LANGUAGES))}")
     return language
-
-
-def _choose_espeak_voice(language: str, voice: EngineVoice) -> str:
-    return "en-gb" if language == "en" and _first_name(voice).startswith("b") else ESPEAK_VOICES[language]
 
 
 def _round_frames(lengths: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -92,7 +92,7 @@ def cut_model(model: bytes, is_cut: Callable[[str, tuple[str, ...]], bool]) -> t
     declared = _field(_NAME, tensors[0].encode())
     given = [_field(_GRAPH_OUTPUT, declared), *_named(graph, _GRAPH_OUTPUT, _NAME, set(outputs) - after)]
     taken = [_field(_GRAPH_INPUT, declared + value_type), *_named(graph, _GRAPH_OUTPUT, _NAME, outputs[:1])]
-    rest = b"".join(raw for number, raw in _raw_fields(model) if number != _GRAPH)
+    rest = b"".join(raw for number, _kind, _value, raw in _all_fields(memoryview(model)) if number != _GRAPH)
     return rest + _graph_field(graph, front, given), rest + _graph_field(graph, back, taken)
 
 
@@ -157,11 +157,6 @@ def _find(message: memoryview, wanted: int) -> bytes:
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """The fields of a protobuf message that hold bytes, by number."""
     return ((number, value) for number, kind, value, _raw in _all_fields(message) if kind == _BYTES)
-
-
-def _raw_fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """All fields of a protobuf message as they stand there, by number."""
-    return ((number, bytes(raw)) for number, _kind, _value, raw in _all_fields(memoryview(message)))
 
 
 def _all_fields(message: memoryview) -> Iterator[tuple[int, int, memoryview, memoryview]]:
