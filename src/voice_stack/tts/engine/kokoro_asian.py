@@ -1,14 +1,12 @@
-"""Mandarin and Japanese in Kokoro's phonemes: words and readings by libraries, sounds by tables."""
+"""Mandarin and Japanese in Kokoro's phonemes: words and readings by libraries, sounds by tables.
+
+Each language has an extra of its own: its libraries are imported where it is read.
+"""
 
 import re
 import threading
 from collections.abc import Callable
 from functools import lru_cache
-
-import rjieba
-from haqumei import Haqumei
-from pypinyin import Style, lazy_pinyin
-from pypinyin.contrib.tone_convert import to_finals, to_initials
 
 from voice_stack.tts.engine.kokoro_reading import SoundedWord, spell_marks
 
@@ -48,6 +46,8 @@ class ChineseReader:
 
     def read(self, text: str) -> list[SoundedWord]:
         """The words and marks of a text; a character that nobody can read has no phonemes."""
+        import rjieba
+
         pieces: list[SoundedWord] = []
         for run in _RUN.finditer(text):
             start = run.start()
@@ -61,6 +61,8 @@ class ChineseReader:
 
 
 def _spell(word: str) -> str:
+    from pypinyin import Style, lazy_pinyin
+
     syllables = lazy_pinyin(word, style=Style.TONE3, neutral_tone_with_five=True, errors="ignore")
     return "".join(map(spell_pinyin, syllables)) or spell_marks(word)
 
@@ -68,6 +70,8 @@ def _spell(word: str) -> str:
 @lru_cache(maxsize=4096)
 def spell_pinyin(syllable: str) -> str:
     """Phonemes of a syllable in pinyin with its tone as a figure, as `hao3`; 5 is the neutral tone."""
+    from pypinyin.contrib.tone_convert import to_finals, to_initials
+
     letters, tone = syllable[:-1], _TONES[syllable[-1]]
     pattern = _WHOLE.get(letters) or _INITIALS[to_initials(letters)] + _FINALS[to_finals(letters, v_to_u=True)]
     return pattern.replace("|", tone)
@@ -111,6 +115,8 @@ class JapaneseReader:
     """Reads Japanese with kanji, numbers and foreign words."""
 
     def __init__(self) -> None:
+        from haqumei import Haqumei
+
         self._open_jtalk = Haqumei()
         self._lock = threading.Lock()
 
