@@ -3,9 +3,9 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -254,31 +254,23 @@ def speech_key(turns: Sequence[Turn], format_name: str) -> str:
     """
     # Whether somebody waits for the beginning changes in how many pieces it comes, and no more.
     requests = [replace(turn.request, is_awaited=True) for turn in turns]
-    said = [[_describe_engine(turn), _plain(request)] for turn, request in zip(turns, requests, strict=True)]
+    said = [[_describe_engine(turn), asdict(request)] for turn, request in zip(turns, requests, strict=True)]
     content = [version("voice-stack"), format_name, said]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=_describe_file).encode()).hexdigest()
 
 
 def _describe_engine(turn: Turn) -> object:
     config = turn.engine.config
     assert isinstance(config, TtsWorkerConfig)
-    shaping = {field.name: getattr(config, field.name) for field in fields(config)}
-    return [_plain({name: value for name, value in shaping.items() if name not in _SHAPES_NOTHING}), _age(config.model)]
+    shaping = {name: value for name, value in asdict(config).items() if name not in _SHAPES_NOTHING}
+    return [shaping, _age(config.model)]
 
 
-def _plain(value: object) -> object:
-    """A value as JSON has it; files by their content."""
-    if isinstance(value, Path):
-        return digest_file(value) if value.is_file() else str(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, set | frozenset):
-        return sorted(map(str, value))
-    return value
+def _describe_file(value: object) -> str:
+    """A file by its content, for JSON."""
+    if not isinstance(value, Path):
+        raise TypeError(f"{value!r} is no part of a request")
+    return digest_file(value) if value.is_file() else str(value)
 
 
 def _age(model: str) -> object:
