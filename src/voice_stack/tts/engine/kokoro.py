@@ -16,7 +16,13 @@ from phonemizer.backend import EspeakBackend
 
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
-from voice_stack.tts.engine.kokoro_reading import LanguageReader, join_pieces, share_phonemes
+from voice_stack.tts.engine.kokoro_asian import (
+    ChineseReader,
+    JapaneseReader,
+    LanguageReader,
+    join_pieces,
+    share_phonemes,
+)
 from voice_stack.tts.engine.onnx import expose_tensor, open_session
 from voice_stack.tts.models import LANGUAGES, SPOKEN_LANGUAGES
 from voice_stack.utils.audio.word_alignment import TimedPhoneme, cut_words, time_words
@@ -149,8 +155,6 @@ class KokoroEngine(TtsEngine):
         """A reader takes half a second and 100 MB to load: only where its language is spoken."""
         with self._lock:
             if language not in self._readers:
-                from voice_stack.tts.engine.kokoro_asian import ChineseReader, JapaneseReader
-
                 self._readers[language] = JapaneseReader() if language == "ja" else ChineseReader(self._read_english)
             return self._readers[language]
 
