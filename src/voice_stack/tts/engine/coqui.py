@@ -114,9 +114,9 @@ class XttsEngine(TtsEngine):
     def _clone(self, recordings: tuple[Path, ...]) -> SpeakerLatents:
         if self._clones is None:
             folder = None if self.cache_dir is None else self.cache_dir / "speakers"
-            self._clones = LatentStore(folder, self._model.latents_key())
+            self._clones = LatentStore(folder, self._model.latents_key(), self._model.clone)
         try:
-            return self._clones.get(recordings, lambda: self._model.clone(recordings))
+            return self._clones.get(recordings)
         except (OSError, InvalidRequestError) as error:
             names = ", ".join(recording.name for recording in recordings)
             raise InvalidRequestError(f"the voice cannot be cloned from {names}: {error}", param="voice") from error
