@@ -220,12 +220,6 @@ def _offer(codes: Collection[str], voice: Voice, library: VoiceLibrary) -> str:
     return f"engines that do: {', '.join([*engines, 'piper with a voice for it'])}{install}"
 
 
-def fallback_engine(settings: TtsSettings, store: ModelStore) -> str:
-    """The engine of the fall-back model; that of the settings for a file of the operator."""
-    spec = store.find(settings.fallback_model)
-    return settings.engine if spec is None or spec.path is not None else spec.engine
-
-
 def find_substitute(
     settings: TtsSettings, store: ModelStore, voices: VoiceLibrary, engine: EngineSpec, request: SpeechRequest
 ) -> Substitute | None:
@@ -240,17 +234,19 @@ def find_substitute(
     """
     if not settings.fallback_model:
         return None
-    name = fallback_engine(settings, store)
+    known = store.find(settings.fallback_model)
+    # A file of the operator may be any engine's.
+    name = settings.engine if known is None or known.path is not None else known.engine
     spec = engine_spec(settings, name, settings.fallback_model)
     if spec.name == engine.name:
         return None
     speakers = _fallback_speakers(settings.fallback_model, name, store, voices)
     passages = [_recast(passage, speakers) for passage in request.passages]
-    known = tuple(passage for passage in passages if passage is not None)
-    if len(known) < len(passages):
+    recast = tuple(passage for passage in passages if passage is not None)
+    if len(recast) < len(passages):
         return None
     default = engine_spec(settings, settings.engine, settings.model)
-    return Substitute([spec], replace(request, passages=known), for_missing=engine.name == default.name)
+    return Substitute([spec], replace(request, passages=recast), for_missing=engine.name == default.name)
 
 
 def _fallback_speakers(model: str, engine: str, store: ModelStore, voices: VoiceLibrary) -> list[Voice]:
