@@ -85,25 +85,15 @@ class Turns:
         """Nobody listens any more."""
         for job in self._jobs:
             job.cancel()
-        for handle in self._handles():
+        for handle in self.handles():
             handle.cancel()
-
-    @property
-    def queue_wait_s(self) -> float:
-        """Seconds until the engine began."""
-        return next((handle.queue_wait_s for handle in self._handles()), 0.0)
-
-    @property
-    def run_s(self) -> float:
-        """Seconds that the engines took, from the beginning to the end of each turn."""
-        return sum(handle.run_s for handle in self._handles())
 
     @property
     def substitutes(self) -> tuple[str, ...]:
         """Models that speak in place of those that were asked for."""
-        return tuple(dict.fromkeys(handle.substitute.model for handle in self._handles() if handle.substitute))
+        return tuple(dict.fromkeys(handle.substitute.model for handle in self.handles() if handle.substitute))
 
-    def _handles(self) -> list[JobHandle]:
+    def handles(self) -> list[JobHandle]:
         """The jobs that were submitted."""
         done = (job for job in self._jobs if job.done() and not job.cancelled() and job.exception() is None)
         return [job.result() for job in done]
@@ -215,8 +205,9 @@ class Speech:
 
     def log_fields(self) -> dict[str, object]:
         """What the request's log line says of the work."""
-        run_s = self._turns.run_s
-        fields: dict[str, object] = {"queue_s": round(self._turns.queue_wait_s, 3)}
+        handles = self._turns.handles()
+        run_s = sum(handle.run_s for handle in handles)
+        fields: dict[str, object] = {"queue_s": round(handles[0].queue_wait_s if handles else 0.0, 3)}
         return fields | ({"rtf": round(run_s / self._audio_s, 3)} if self._audio_s else {})
 
     async def _encode(self, encoder: Encoder, sound: Sound, start: int = 0) -> SpeechPiece:

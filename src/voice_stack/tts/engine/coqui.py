@@ -4,7 +4,7 @@ import pickle
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -161,16 +161,12 @@ class XttsEngine(TtsEngine):
         yield Spoken(rest)
 
     def _arguments(self, line: _XttsClause) -> dict[str, object]:
-        drawing, options = line.drawing, line.options
+        own = {"seed", "max_retries"}
         return {
             "text": line.text,
-            "language": self._model_language(options.language),
+            "language": self._model_language(line.options.language),
             "gpt_cond_latent": line.latents.gpt_cond_latent,
             "speaker_embedding": line.latents.speaker_embedding,
-            "temperature": drawing.temperature,
-            "top_k": drawing.top_k,
-            "top_p": drawing.top_p,
-            "repetition_penalty": drawing.repetition_penalty,
-            "length_penalty": drawing.length_penalty,
-            "speed": options.speed,
+            "speed": line.options.speed,
+            **{name: value for name, value in asdict(line.drawing).items() if name not in own},
         }

@@ -61,7 +61,7 @@ class Phonemizer:
 
     def __init__(self) -> None:
         self.tokenizer = Tokenizer()  # it also finds espeak-ng's library
-        self._backends: dict[str, EspeakBackend] = {}
+        self._backend = lru_cache(maxsize=None)(_open_backend)
         self._lock = threading.Lock()
 
     def phonemize(self, texts: list[str], espeak_voice: str) -> list[str]:
@@ -80,20 +80,19 @@ class Phonemizer:
             parts[::2] = [next(spoken) if piece.strip() else piece for piece in parts[::2]]
         return [self._respell("".join(parts), espeak_voice) for parts in pieces]
 
-    def _backend(self, espeak_voice: str) -> EspeakBackend:
-        if espeak_voice not in self._backends:
-            self._backends[espeak_voice] = EspeakBackend(
-                # No mark is left for the library to find: it would cut "3.5" in two.
-                espeak_voice, punctuation_marks="\0", with_stress=True, tie=True, language_switch="remove-flags",
-                logger=_quiet_log,
-            )  # fmt: skip
-        return self._backends[espeak_voice]
-
     def _respell(self, phonemes: str, espeak_voice: str) -> str:
         phonemes = phonemes.translate(_KNOWN_MARKS)
         for old, new in _SPELLINGS.get(espeak_voice, _OTHER_SPELLINGS):
             phonemes = phonemes.replace(old, new)
         return " ".join(self.tokenizer.known(phonemes).split())
+
+
+def _open_backend(espeak_voice: str) -> EspeakBackend:
+    return EspeakBackend(
+        # No mark is left for the library to find: it would cut "3.5" in two.
+        espeak_voice, punctuation_marks="\0", with_stress=True, tie=True, language_switch="remove-flags",
+        logger=_quiet_log,
+    )  # fmt: skip
 
 
 SAMPLE_RATE = 24_000
@@ -111,7 +110,6 @@ class KokoroEngine(TtsEngine):
     """All voices of one Kokoro model."""
 
     sample_rate = SAMPLE_RATE
-    lanes = 1
 
     def __init__(self, model_dir: Path, *, device: str, threads: int) -> None:
         super().__init__(model_dir, device=device, threads=threads)
@@ -124,8 +122,7 @@ class KokoroEngine(TtsEngine):
         self._tokens_name = "input_ids" if "input_ids" in names else "tokens"
         self._phonemizer = Phonemizer()
         self._style = lru_cache(maxsize=None)(self._read_style)
-        self._readers: dict[str, LanguageReader] = {}
-        self._lock = threading.Lock()
+        self._open_reader = lru_cache(maxsize=None)(self._load_reader)
 
     def synthesize(self, text: str, options: VoiceOptions) -> Iterator[Spoken]:
         words, style = cut_words(text), self._mix(options.voice)
@@ -151,12 +148,9 @@ class KokoroEngine(TtsEngine):
         pieces = self._open_reader(language).read(text)
         return self._phonemizer.tokenizer.known(join_pieces(pieces)), share_phonemes(text, words, pieces)
 
-    def _open_reader(self, language: str) -> LanguageReader:
-        """A reader takes half a second and 100 MB to load: only where its language is spoken."""
-        with self._lock:
-            if language not in self._readers:
-                self._readers[language] = JapaneseReader() if language == "ja" else ChineseReader(self._read_english)
-            return self._readers[language]
+    def _load_reader(self, language: str) -> LanguageReader:
+        """It takes half a second and 100 MB: only where its language is spoken."""
+        return JapaneseReader() if language == "ja" else ChineseReader(self._read_english)
 
     def _read_english(self, word: str) -> str:
         return self._phonemizer.phonemize([word], ESPEAK_VOICES["en"])[0]
