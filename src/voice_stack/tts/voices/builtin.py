@@ -160,22 +160,25 @@ def _refuse(text: str, reason: str) -> UnsupportedValueError:
     return UnsupportedValueError(f"voice {text[:80]!r}: {reason}", param="voice")
 
 
-KOKORO_OPENAI_NAMES = {
-    "alloy": "af_alloy",
-    "ash": "am_fenrir",
-    "ballad": "bm_george",
-    "cedar": "am_michael",
-    "coral": "af_bella",
-    "echo": "am_echo",
-    "fable": "bm_fable",
-    "marin": "af_heart",
-    "nova": "af_nova",
-    "onyx": "am_onyx",
-    "sage": "af_sarah",
-    "shimmer": "af_aoede",
-    "verse": "am_puck",
+_OPENAI_NAMES = {
+    "alloy": ("af_alloy", "Ana Florence"),
+    "ash": ("am_fenrir", "Damien Black"),
+    "ballad": ("bm_george", "Aaron Dreschner"),
+    "cedar": ("am_michael", "Craig Gutsy"),
+    "coral": ("af_bella", "Tammie Ema"),
+    "echo": ("am_echo", "Viktor Eka"),
+    "fable": ("bm_fable", "Royston Min"),
+    "marin": ("af_heart", "Sofia Hellen"),
+    "nova": ("af_nova", "Nova Hogarth"),
+    "onyx": ("am_onyx", "Baldur Sanjin"),
+    "sage": ("af_sarah", "Alison Dietlinde"),
+    "shimmer": ("af_aoede", "Claribel Dervla"),
+    "verse": ("am_puck", "Luis Moray"),
 }
-"""OpenAI's names: the namesake where Kokoro has one, else a voice of the same sex and temper."""
+"""OpenAI's names -> who stands for them: Kokoro's namesake where there is one, else a voice of the same sex and temper;
+of XTTS's speakers women for the names that are women's at OpenAI, men for the others."""
+KOKORO_OPENAI_NAMES = {name: voice for name, (voice, _) in _OPENAI_NAMES.items()}
+XTTS_OPENAI_NAMES = {name: voice for name, (_, voice) in _OPENAI_NAMES.items()}
 
 LICENCE = "Apache-2.0"
 _PEOPLE = {
@@ -260,23 +263,6 @@ SPEAKERS = (
     "Luis Moray", "Marcos Rudaski",
 )  # fmt: skip
 """Those of XTTS-v2 as it was published, for as long as its files are not on this machine."""
-
-XTTS_OPENAI_NAMES = {
-    "alloy": "Ana Florence",
-    "ash": "Damien Black",
-    "ballad": "Aaron Dreschner",
-    "cedar": "Craig Gutsy",
-    "coral": "Tammie Ema",
-    "echo": "Viktor Eka",
-    "fable": "Royston Min",
-    "marin": "Sofia Hellen",
-    "nova": "Nova Hogarth",
-    "onyx": "Baldur Sanjin",
-    "sage": "Alison Dietlinde",
-    "shimmer": "Claribel Dervla",
-    "verse": "Luis Moray",
-}
-"""Women for the names that are women's at OpenAI, men for the others."""
 
 
 def xtts_voices(settings: TtsSettings, store: ModelStore) -> Iterator[Voice]:
