@@ -13,8 +13,9 @@ bit as from one run.
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -33,30 +34,17 @@ from voice_stack.utils.audio.word_alignment import TimedPhoneme, WordTime, cut_w
 from voice_stack.utils.onnx import ONNX_ERRORS
 
 
-class _VoiceSetter:
-    """Passes on the voices that differ from the last one; piper-tts calls it under a lock of its own."""
-
-    def __init__(self, set_voice: Callable[[str], None], initialize: Callable[[str], None]) -> None:
-        self._set_voice, self._initialize = set_voice, initialize
-        self._voice: str | None = None
-
-    def __call__(self, voice: str) -> None:
-        if voice != self._voice:
-            self._set_voice(voice)
-            self._voice = voice
-
-    def initialize(self, data_dir: str) -> None:
-        """Read espeak-ng's data; a voice that was set points into the data of before, which are freed."""
-        self._initialize(data_dir)
-        self._voice = None
-
-
+@cache
 def set_voices_once() -> None:
-    """From now on piper-tts sets a voice that is set already at no cost."""
-    if not isinstance(espeakbridge.set_voice, _VoiceSetter):
-        setter = _VoiceSetter(espeakbridge.set_voice, espeakbridge.initialize)
-        espeakbridge.set_voice = setter
-        espeakbridge.initialize = setter.initialize
+    """From now on piper-tts, which does so under a lock of its own, sets a voice that is set already at no cost."""
+    set_voice, initialize = lru_cache(maxsize=1)(espeakbridge.set_voice), espeakbridge.initialize
+
+    def initialize_anew(data_dir: str) -> None:
+        initialize(data_dir)
+        # A voice that was set points into the data of before, which are freed.
+        set_voice.cache_clear()
+
+    espeakbridge.set_voice, espeakbridge.initialize = set_voice, initialize_anew
 
 
 def estimate_pace(frames: NDArray[np.float64], speed: float) -> float:
