@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 _MARKS = {
     "、": ",", "，": ",", "､": ",", "。": ".", "．": ".", "｡": ".", "！": "!", "？": "?", "：": ":", "；": ";",
@@ -40,14 +39,6 @@ class SoundedWord:
     def is_mark(self) -> bool:
         """Whether it is a pause, not a sound."""
         return all(symbol in _MODEL_MARKS for symbol in self.phonemes)
-
-
-class LanguageReader(Protocol):
-    """Knows how a language's writing sounds. Thread-safe."""
-
-    def read(self, text: str) -> list[SoundedWord]:
-        """The words and marks of a text in order."""
-        ...
 
 
 def spell_marks(text: str) -> str:
@@ -121,7 +112,7 @@ _RUN = re.compile(rf"(?P<foreign>{_FOREIGN})|[{_HAN}]+|[^\w]+")
 
 
 class ChineseReader:
-    """Reads Mandarin in simplified and traditional characters.
+    """Reads Mandarin in simplified and traditional characters. Thread-safe.
 
     Args:
         read_foreign: Phonemes of a word in another script.
@@ -198,7 +189,7 @@ _NASALS = (("m", "mpb"), ("ŋ", "kɡ"), ("ɲ", "ɲʨʥ"), ("n", "ntdɾz"))
 
 
 class JapaneseReader:
-    """Reads Japanese with kanji, numbers and foreign words."""
+    """Reads Japanese with kanji, numbers and foreign words. Thread-safe."""
 
     def __init__(self) -> None:
         from haqumei import Haqumei
@@ -228,3 +219,7 @@ def spell_kana(kana: str) -> str:
             following = "".join(sounds[index + 1 : index + 2])
             sounds[index] = next((nasal for nasal, places in _NASALS if following[:1] in set(places)), "ɴ")
     return "".join(sounds)
+
+
+LanguageReader = ChineseReader | JapaneseReader
+"""Knows how a language's writing sounds."""
