@@ -20,6 +20,7 @@ from tts.voices.sounds import BIRCH
 from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.models.store import ModelStore
 from voice_stack.tts.models import TTS_CATALOGUE, read_facts
+from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.voices.builtin import piper_voices
 from voice_stack.tts.voices.recordings import Sidecar, read_record
 from voice_stack.tts.voices.shelf import Shelf
@@ -167,7 +168,8 @@ def test_facts_beside_a_model_are_bounded(folder: Path) -> None:
 
 
 def test_folders_that_go_while_they_are_looked_through(folder: Path) -> None:
-    store = ModelStore(TTS_CATALOGUE, folder / "models", offline=True)
+    settings = TtsSettings.read(voice_dir=folder, model_dir=folder / "models")
+    store = ModelStore(TTS_CATALOGUE, settings.model_dir, offline=True)
     stop = threading.Event()
 
     def churn() -> None:
@@ -182,7 +184,7 @@ def test_folders_that_go_while_they_are_looked_through(folder: Path) -> None:
     try:
         deadline = time.monotonic() + 2
         while time.monotonic() < deadline:
-            assert list(piper_voices(store, folder, None)) is not None
+            assert list(piper_voices(settings, store)) is not None
     finally:
         stop.set()
         thread.join()

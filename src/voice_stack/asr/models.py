@@ -56,6 +56,9 @@ WHISPER_LANGUAGES = tuple(code for code in LANGUAGES if code != "yue")
 """Of the multilingual ones before it."""
 
 
+_UNLISTED = ModelSpec(name="unlisted", engine=ENGINE, hub_files=NEEDED_FILES, hub_extras=EXTRA_FILES)
+
+
 def _whisper(
     name: str,
     repo: str,
@@ -65,16 +68,7 @@ def _whisper(
     aliases: tuple[str, ...] = (),
 ) -> ModelSpec:
     """A Whisper model in CTranslate2's format."""
-    return ModelSpec(
-        name=name,
-        engine=ENGINE,
-        aliases=aliases,
-        pack=pack,
-        hub_repo=repo,
-        hub_files=NEEDED_FILES,
-        hub_extras=EXTRA_FILES,
-        languages=languages,
-    )
+    return replace(_UNLISTED, name=name, aliases=aliases, pack=pack, hub_repo=repo, languages=languages)
 
 
 _ENGLISH = ("en",)
@@ -100,10 +94,7 @@ ASR_MODELS: tuple[ModelSpec, ...] = (
     _whisper("distil-large-v3.5", "distil-whisper/distil-large-v3.5-ct2", _ENGLISH),
 )
 
-ASR_CATALOGUE = Catalogue(
-    models=ASR_MODELS,
-    unlisted=ModelSpec(name="unlisted", engine=ENGINE, hub_files=NEEDED_FILES, hub_extras=EXTRA_FILES),
-)
+ASR_CATALOGUE = Catalogue(models=ASR_MODELS, unlisted=_UNLISTED)
 """Any other `org/name` is taken for a hub repository with a Whisper model in CTranslate2's format."""
 
 TORCH_ENGINE = "whisper"
@@ -244,6 +235,13 @@ def capabilities_of(engine: str, spec: ModelSpec | None) -> AsrCapabilities:
 
 _WHISPER = "engines faster-whisper and whisper"
 _MULTILINGUAL = f"a multilingual Whisper model such as base, in {_WHISPER}, understands 99 languages"
+_LACKS = {
+    "token_logprobs": ("gives no log-probabilities of tokens", "engine faster-whisper does", "include"),
+    "translate": ("cannot translate", f"a multilingual Whisper model such as base can, in {_WHISPER}", "model"),
+    "prompt": ("takes no prompt", f"Whisper models do, in {_WHISPER}", "prompt"),
+    "words": ("gives no word times", f"{_WHISPER}, and parakeet, do", "timestamp_granularities"),
+}
+"""A capability -> what is said of a model without it, who has it, and the field of the request."""
 
 
 def check_limits(request: TranscriptionRequest, can: AsrCapabilities, *, model: str, engine: str) -> None:
@@ -260,40 +258,21 @@ def check_limits(request: TranscriptionRequest, can: AsrCapabilities, *, model: 
     """
     decode, candidates = request.decode, request.candidate_languages
     language, known = decode.language, f"it understands {', '.join(can.languages)}"
-    unknown = f"does not understand all of the languages {', '.join(candidates)}"
-    # An empty prompt, which some clients send always, is no prompt.
-    has_prompt = bool(decode.prompt and decode.prompt.strip())
-    # What is wrong, what the model lacks, who has it, and the field of the request.
-    limits = (
-        (
-            language is not None and language not in can.languages,
-            f"does not understand language {language!r}; {known}",
-            _MULTILINGUAL,
-            "language",
-        ),
-        (not set(candidates) <= set(can.languages), f"{unknown}; {known}", _MULTILINGUAL, "languages"),
-        (
-            decode.token_logprobs and not can.token_logprobs,
-            "gives no log-probabilities of tokens",
-            "engine faster-whisper does",
-            "include",
-        ),
-        (
-            decode.task == "translate" and not can.translate,
-            "cannot translate",
-            f"a multilingual Whisper model such as base can, in {_WHISPER}",
-            "model",
-        ),
-        (has_prompt and not can.prompt, "takes no prompt", f"Whisper models do, in {_WHISPER}", "prompt"),
-        (
-            decode.word_timestamps and not can.words,
-            "gives no word times",
-            f"{_WHISPER}, and parakeet, do",
-            "timestamp_granularities",
-        ),
-    )
-    # Where the operator keeps it is nobody's business.
-    shown = PurePath(model).name if model.startswith(("/", "~", ".")) else model
-    for is_beyond, lack, remedy, param in limits:
-        if is_beyond:
-            raise UnsupportedValueError(f"model {shown} (engine {engine}) {lack}; {remedy}", param=param)
+    needs = {
+        "token_logprobs": decode.token_logprobs,
+        "translate": decode.task == "translate",
+        # An empty prompt, which some clients send always, is no prompt.
+        "prompt": bool(decode.prompt and decode.prompt.strip()),
+        "words": decode.word_timestamps,
+    }
+    lacks = [_LACKS[name] for name, is_needed in needs.items() if is_needed and not getattr(can, name)]
+    if not set(candidates) <= set(can.languages):
+        unknown = f"does not understand all of the languages {', '.join(candidates)}"
+        lacks.insert(0, (f"{unknown}; {known}", _MULTILINGUAL, "languages"))
+    if language is not None and language not in can.languages:
+        lacks.insert(0, (f"does not understand language {language!r}; {known}", _MULTILINGUAL, "language"))
+    if lacks:
+        lack, remedy, param = lacks[0]
+        # Where the operator keeps it is nobody's business.
+        shown = PurePath(model).name if model.startswith(("/", "~", ".")) else model
+        raise UnsupportedValueError(f"model {shown} (engine {engine}) {lack}; {remedy}", param=param)

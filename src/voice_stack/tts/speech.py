@@ -3,9 +3,9 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -85,25 +85,15 @@ class Turns:
         """Nobody listens any more."""
         for job in self._jobs:
             job.cancel()
-        for handle in self._handles():
+        for handle in self.handles():
             handle.cancel()
-
-    @property
-    def queue_wait_s(self) -> float:
-        """Seconds until the engine began."""
-        return next((handle.queue_wait_s for handle in self._handles()), 0.0)
-
-    @property
-    def run_s(self) -> float:
-        """Seconds that the engines took, from the beginning to the end of each turn."""
-        return sum(handle.run_s for handle in self._handles())
 
     @property
     def substitutes(self) -> tuple[str, ...]:
         """Models that speak in place of those that were asked for."""
-        return tuple(dict.fromkeys(handle.substitute.model for handle in self._handles() if handle.substitute))
+        return tuple(dict.fromkeys(handle.substitute.model for handle in self.handles() if handle.substitute))
 
-    def _handles(self) -> list[JobHandle]:
+    def handles(self) -> list[JobHandle]:
         """The jobs that were submitted."""
         done = (job for job in self._jobs if job.done() and not job.cancelled() and job.exception() is None)
         return [job.result() for job in done]
@@ -215,8 +205,9 @@ class Speech:
 
     def log_fields(self) -> dict[str, object]:
         """What the request's log line says of the work."""
-        run_s = self._turns.run_s
-        fields: dict[str, object] = {"queue_s": round(self._turns.queue_wait_s, 3)}
+        handles = self._turns.handles()
+        run_s = sum(handle.run_s for handle in handles)
+        fields: dict[str, object] = {"queue_s": round(handles[0].queue_wait_s if handles else 0.0, 3)}
         return fields | ({"rtf": round(run_s / self._audio_s, 3)} if self._audio_s else {})
 
     async def _encode(self, encoder: Encoder, sound: Sound, start: int = 0) -> SpeechPiece:
@@ -254,31 +245,23 @@ def speech_key(turns: Sequence[Turn], format_name: str) -> str:
     """
     # Whether somebody waits for the beginning changes in how many pieces it comes, and no more.
     requests = [replace(turn.request, is_awaited=True) for turn in turns]
-    said = [[_describe_engine(turn), _plain(request)] for turn, request in zip(turns, requests, strict=True)]
+    said = [[_describe_engine(turn), asdict(request)] for turn, request in zip(turns, requests, strict=True)]
     content = [version("voice-stack"), format_name, said]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=_describe_file).encode()).hexdigest()
 
 
 def _describe_engine(turn: Turn) -> object:
     config = turn.engine.config
     assert isinstance(config, TtsWorkerConfig)
-    shaping = {field.name: getattr(config, field.name) for field in fields(config)}
-    return [_plain({name: value for name, value in shaping.items() if name not in _SHAPES_NOTHING}), _age(config.model)]
+    shaping = {name: value for name, value in asdict(config).items() if name not in _SHAPES_NOTHING}
+    return [shaping, _age(config.model)]
 
 
-def _plain(value: object) -> object:
-    """A value as JSON has it; files by their content."""
-    if isinstance(value, Path):
-        return digest_file(value) if value.is_file() else str(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, set | frozenset):
-        return sorted(map(str, value))
-    return value
+def _describe_file(value: object) -> str:
+    """A file by its content, for JSON."""
+    if not isinstance(value, Path):
+        raise TypeError(f"{value!r} is no part of a request")
+    return digest_file(value) if value.is_file() else str(value)
 
 
 def _age(model: str) -> object:

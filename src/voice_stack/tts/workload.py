@@ -10,7 +10,7 @@ import numpy as np
 
 from voice_stack.core.jobs import Again, Expected, Job, MeasuredWork, PlanStep, RunResult, Unit, Urgency, Workload
 from voice_stack.tts.captions.sentences import respell
-from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
+from voice_stack.tts.engine.base import Spoken, TtsEngine
 from voice_stack.tts.models import TtsCapabilities
 from voice_stack.tts.request import Passage, Sound, SpeechRequest, speech_s, text_s
 from voice_stack.tts.sound.finishing import FADE_S, Delivery, Finisher, VoiceLevels
@@ -27,16 +27,6 @@ FIRST_MAX_CHARS = 60
 CROWD = 2
 """Where so many wait for a beginning, each gets a shorter one, so that the last need not wait for whole sentences."""
 CROWD_MAX_CHARS = 24
-
-
-@dataclass(frozen=True, slots=True)
-class _ClauseTask:
-    """A unit's data: the clause, what is asked of the engine for it, and how it is to be heard."""
-
-    clause: Clause
-    options: VoiceOptions
-    speed: float
-    is_last: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +87,7 @@ class TtsWorkload(Workload):
         if isinstance(unit.data, _Begun):
             return unit.data
         line = unit.data
-        assert isinstance(line, _ClauseTask)
+        assert isinstance(line, Delivery)
         is_awaited = unit.is_awaited and (self._levels.knows(line.options.voice) or not self._engine.is_quick)
         is_alone = unit.index == 0 and urgency in {Urgency.ALONE, Urgency.LONG}
         options = replace(line.options, is_awaited=is_awaited, is_alone=is_alone)
@@ -113,14 +103,13 @@ class TtsWorkload(Workload):
                 return
         yield unit.done()
 
-    def _speak(self, line: _ClauseTask) -> Iterator[Sound]:
+    def _speak(self, line: Delivery) -> Iterator[Sound]:
         """The sound of a clause: one, or the pieces of an awaited one as the engine makes them."""
         clause, options, rate = line.clause, line.options, self._engine.sample_rate
         if not clause.text:
             yield Sound(silence(clause.pause_s / line.speed, rate), rate, line.is_last)
             return
-        delivery = Delivery(clause.text, options.voice, line.speed, options.speed, clause.pause_s, line.is_last)
-        finisher = Finisher(delivery, self._levels, rate)
+        finisher = Finisher(line, self._levels, rate)
         parts: list[Spoken] = []
         words: tuple[WordTime, ...] = ()
         sent, is_told = 0, False
@@ -151,7 +140,7 @@ class TtsWorkload(Workload):
             data = replace(line, is_last=is_last)
             yield Unit(job.id, index, cost_s, line.options, data, is_sequential=is_first, is_awaited=is_awaited)
 
-    def _lines(self, request: SpeechRequest) -> Iterator[_ClauseTask]:
+    def _lines(self, request: SpeechRequest) -> Iterator[Delivery]:
         hurries = request.is_awaited
         for passage, ends_request in _mark_last(request.passages):
             slowest, fastest = self._capabilities.speed_range
@@ -161,7 +150,7 @@ class TtsWorkload(Workload):
                 goes_on = is_last and (request.goes_on or not ends_request)
                 pause_s = clause.pause_s or SENTENCE_PAUSE_S if goes_on else clause.pause_s
                 options = replace(passage.options, language=clause.language, speed=engine_speed)
-                yield _ClauseTask(replace(clause, pause_s=pause_s), options, passage.options.speed)
+                yield Delivery(replace(clause, pause_s=pause_s), options, passage.options.speed)
             hurries = False
 
     def _clauses(self, passage: Passage, *, hurries: bool) -> Iterator[Clause]:

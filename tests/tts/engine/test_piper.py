@@ -163,7 +163,7 @@ def test_the_library_knows_speakers_and_languages(tmp_path: Path) -> None:
     make_piper_voice(tmp_path, "chorus")
     make_piper_voice(tmp_path, "solo", num_speakers=1, speaker_id_map={}, language={"family": "pt"})
     settings = open_settings(tmp_path)
-    voices = {voice.id: voice for voice in piper_voices(open_store(settings), tmp_path, None)}
+    voices = {voice.id: voice for voice in piper_voices(settings, open_store(settings))}
     assert voices["chorus"].languages == ("en",)
     assert "3 speakers" in voices["chorus"].description
     assert voices["solo"].languages == ("pt",)

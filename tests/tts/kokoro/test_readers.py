@@ -7,8 +7,15 @@ from kokoro_onnx.tokenizer import Tokenizer
 from pypinyin import Style, pinyin
 from pypinyin.constants import PINYIN_DICT
 
-from voice_stack.tts.engine.kokoro_asian import ChineseReader, JapaneseReader, spell_kana, spell_pinyin
-from voice_stack.tts.engine.kokoro_reading import LanguageReader, join_pieces, share_phonemes
+from voice_stack.tts.engine.kokoro_asian import (
+    ChineseReader,
+    JapaneseReader,
+    LanguageReader,
+    join_pieces,
+    share_phonemes,
+    spell_kana,
+    spell_pinyin,
+)
 from voice_stack.utils.audio.word_alignment import cut_words
 
 KNOWN = frozenset(Tokenizer().vocab)

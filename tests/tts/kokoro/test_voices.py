@@ -14,15 +14,15 @@ from voice_stack.tts.voices.builtin import KOKORO_OPENAI_NAMES, find_kokoro_blen
 from voice_stack.tts.voices.voice import OPENAI_VOICES, Voice, VoiceLibrary
 
 
-def open_library(model_dir: Path, default: str | None) -> VoiceLibrary:
-    store = ModelStore(TTS_CATALOGUE, model_dir, offline=True)
-    resolver = partial(find_kokoro_blend, store, default)
-    return VoiceLibrary([partial(kokoro_voices, store, default)], [resolver], {"kokoro": KOKORO_OPENAI_NAMES})
+def open_library(model_dir: Path, engine: str = "piper") -> VoiceLibrary:
+    settings, store = TtsSettings.read(engine=engine), ModelStore(TTS_CATALOGUE, model_dir, offline=True)
+    resolver = partial(find_kokoro_blend, settings, store)
+    return VoiceLibrary([partial(kokoro_voices, settings, store)], [resolver], {"kokoro": KOKORO_OPENAI_NAMES})
 
 
 @pytest.fixture
 def library(kokoro_dir: Path) -> VoiceLibrary:
-    return open_library(kokoro_dir, None)
+    return open_library(kokoro_dir)
 
 
 def test_every_name_of_openai_s_has_a_voice_of_its_own(library: VoiceLibrary) -> None:
@@ -52,7 +52,7 @@ def test_names_of_openai_s_go_to_people_of_the_language(
 def test_beside_another_default_a_native_speaks_before_a_foreigner(kokoro_dir: Path) -> None:
     joe = Voice(id="joe", engine="piper", model="en_US-joe-medium", languages=("en",))
     store = ModelStore(TTS_CATALOGUE, kokoro_dir, offline=True)
-    library = VoiceLibrary([lambda: [joe], partial(kokoro_voices, store, None)])
+    library = VoiceLibrary([lambda: [joe], partial(kokoro_voices, TtsSettings.read(), store)])
     # Each of Kokoro's voices can say French; the first one is an American.
     for language, speaker in (("en", "joe"), ("fr", "ff_siwis"), ("es", "ef_dora")):
         voice = library.find("alloy", language=language)
@@ -68,8 +68,8 @@ def test_a_blend_speaks_what_its_first_voice_speaks(library: VoiceLibrary) -> No
 
 
 def test_voices_are_listed_before_a_default_model_is_fetched_and_not_for_one_nobody_asked_for(tmp_path: Path) -> None:
-    assert list(open_library(tmp_path, "kokoro-v1.0-int8").own_voices()) == list(VOICE_NAMES)
-    assert open_library(tmp_path, None).own_voices() == {}
+    assert list(open_library(tmp_path, "kokoro").own_voices()) == list(VOICE_NAMES)
+    assert open_library(tmp_path).own_voices() == {}
 
 
 def test_a_voice_that_is_dropped_in_is_listed(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_voice_that_is_dropped_in_is_listed(tmp_path: Path) -> None:
     voices.mkdir(parents=True)
     for name in ("am_adam", "af_heart", "af_own"):
         (voices / f"{name}.bin").touch()
-    assert list(open_library(tmp_path, None).own_voices()) == ["af_heart", "am_adam", "af_own"]
+    assert list(open_library(tmp_path).own_voices()) == ["af_heart", "am_adam", "af_own"]
 
 
 async def test_another_engine_speaks_in_place_of_a_british_voice(kokoro_dir: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from piper_speech import RATE, speak
 from voice_stack.tts.sound.dynamics import integrate, measure_powers
-from voice_stack.tts.sound.finishing import CEILING_DBTP, VoiceLevels
+from voice_stack.tts.sound.finishing import CEILING_DBTP, ClauseLevel, VoiceLevels
 from voice_stack.utils.audio.pcm import Samples
 
 TARGET_LUFS = -19.0
@@ -25,7 +25,7 @@ def sentence() -> Samples:
 
 
 def say(levels: VoiceLevels, voice: str, samples: Samples) -> Samples:
-    return levels.clause(voice, RATE).apply(samples)
+    return ClauseLevel(levels, voice, RATE).apply(samples)
 
 
 @pytest.mark.parametrize("gain", [0.5, 1.0, 3.0])
@@ -49,7 +49,7 @@ def test_voices_are_measured_one_by_one(sentence: Samples) -> None:
 
 
 def test_pieces_of_a_clause_have_one_gain(sentence: Samples) -> None:
-    clause = VoiceLevels(TARGET_LUFS).clause("a", RATE)
+    clause = ClauseLevel(VoiceLevels(TARGET_LUFS), "a", RATE)
     half = len(sentence) // 2
     gains = [clause.apply(piece)[np.abs(piece) > 0.01] / piece[np.abs(piece) > 0.01] for piece in
              (sentence[:half], 0.2 * sentence[half:])]  # fmt: skip

@@ -9,10 +9,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from piper_speech import VOICE
-from voice_stack.tts.engine.base import EngineVoice, Spoken, VoiceOptions
-from voice_stack.tts.engine.piper import PiperEngine, expose_durations
+from voice_stack.tts.engine.base import Spoken, VoiceOptions
+from voice_stack.tts.engine.onnx import expose_tensor
+from voice_stack.tts.engine.piper import PiperEngine, is_durations
 from voice_stack.tts.sound.finishing import Delivery, Finisher, VoiceLevels
 from voice_stack.utils.audio.word_alignment import TimedPhoneme, align_words, cut_words, time_words
+from voice_stack.utils.text import Clause
 
 TEXTS = [
     "The old lighthouse stands on a rocky island, two miles from the harbor.",
@@ -67,7 +69,8 @@ def mean_length_s(piper: PiperEngine, speed: float) -> float:
     engine_speed = min(max(speed, 1.0), 1.5)
     lengths = []
     for text in TEXTS[:3] * 2:
-        finisher = Finisher(Delivery(text, EngineVoice(), speed, engine_speed), VoiceLevels(None), piper.sample_rate)
+        delivery = Delivery(Clause(text, 0.0), VoiceOptions(speed=engine_speed), speed)
+        finisher = Finisher(delivery, VoiceLevels(None), piper.sample_rate)
         pieces = finisher.push(speak(piper, text, engine_speed)), finisher.finish()
         lengths.append(sum(len(piece.samples) for piece in pieces))
     return float(np.mean(lengths)) / piper.sample_rate
@@ -86,7 +89,7 @@ def test_speech_is_as_fast_as_asked_for(piper: PiperEngine, natural_length_s: fl
 
 def test_words_move_with_the_speed(piper: PiperEngine) -> None:
     spoken = speak(piper, TEXTS[0])
-    finisher = Finisher(Delivery(TEXTS[0], EngineVoice(), speed=0.5), VoiceLevels(-19), piper.sample_rate)
+    finisher = Finisher(Delivery(Clause(TEXTS[0], 0.0), VoiceOptions(), speed=0.5), VoiceLevels(-19), piper.sample_rate)
     finished = finisher.push(spoken)
     length_s = (len(finished.samples) + len(finisher.finish().samples)) / piper.sample_rate
     for before, after in zip(spoken.words, finished.words, strict=True):
@@ -111,22 +114,22 @@ def run(model: bytes) -> list[float]:
 
 
 def test_the_rounded_tensor_becomes_an_output() -> None:
-    model = expose_durations(small_model("Ceil", "Neg", "Abs"))
+    model = expose_tensor(small_model("Ceil", "Neg", "Abs"), is_durations)
     assert [output.name for output in onnx.load_from_string(model).graph.output] == ["y", "t1"]
     assert run(model) == [3.0, 3.0]
-    assert expose_durations(model) == model
+    assert expose_tensor(model, is_durations) == model
 
 
 @pytest.mark.parametrize("operations", [("Neg",), ("Ceil", "Neg", "Ceil")])
 def test_other_models_stay_as_they_are(operations: tuple[str, ...]) -> None:
     model = small_model(*operations)
-    assert expose_durations(model) == model
+    assert expose_tensor(model, is_durations) == model
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda _: b"\xff" * 50, lambda _: b"<html>"])
 def test_damaged_files_are_refused(damage: Callable[[bytes], bytes]) -> None:
     with pytest.raises(ValueError, match="damaged"):
-        expose_durations(damage(small_model("Ceil", "Neg")))
+        expose_tensor(damage(small_model("Ceil", "Neg")), is_durations)
 
 
 def phonemes(text: str) -> list[TimedPhoneme]:

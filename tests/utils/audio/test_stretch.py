@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from utils.audio.encoding import blocks
-from voice_stack.tts.sound.dynamics import Stretcher, stretch
+from voice_stack.tts.sound.dynamics import Stretcher
 from voice_stack.utils.audio.pcm import Samples
 
 RATE = 22_050
@@ -15,6 +15,11 @@ SPEEDS = [0.25, 0.4, 0.5, 0.77, 0.99, 1.01, 1.3, 2.0, 2.7, 4.0]
 
 def tone(duration_s: float, hertz: float = 220.0, rate: int = RATE) -> Samples:
     return (0.5 * np.sin(2 * np.pi * hertz * np.arange(round(duration_s * rate)) / rate)).astype(np.float32)
+
+
+def stretch(samples: Samples, sample_rate: int, speed: float) -> Samples:
+    stretcher = Stretcher(sample_rate, speed)
+    return np.concatenate([stretcher.push(samples), stretcher.finish()])
 
 
 @pytest.mark.parametrize("speed", [*SPEEDS, 1.0])

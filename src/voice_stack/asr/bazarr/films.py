@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from voice_stack.asr.bazarr.film_log import FilmLog
 from voice_stack.asr.bazarr.query import SUBTITLES, AsrQuery, DetectQuery
@@ -36,8 +37,11 @@ RESULT_AGE_S = 24 * 3600.0
 """Bazarr asks again within minutes, or on its next search the day after."""
 
 
+RequestT = TypeVar("RequestT", TranscriptionRequest, DetectionRequest)
+
+
 @dataclass(frozen=True, slots=True)
-class Film:
+class Film(Generic[RequestT]):
     """An upload and what is to be done with it; equal films have equal results.
 
     Attributes:
@@ -49,17 +53,8 @@ class Film:
 
     digest: str
     model: str
-    request: TranscriptionRequest
-    translates_foreign: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """An upload whose language is asked for; fields as in `Film`."""
-
-    digest: str
-    model: str
-    request: DetectionRequest
+    request: RequestT
+    translates_foreign: bool = False
 
 
 def _source(query: AsrQuery | DetectQuery) -> AudioFile:
@@ -84,7 +79,7 @@ class BazarrJobs:
         await self.films.close()
         await self.languages.close()
 
-    def plan_film(self, digest: str, query: AsrQuery) -> Film:
+    def plan_film(self, digest: str, query: AsrQuery) -> Film[TranscriptionRequest]:
         """What a film's request comes to.
 
         Raises:
@@ -134,10 +129,10 @@ class BazarrJobs:
         others = (spec.name for spec in reversed(store.catalogue.models))
         return next((name for name in others if is_able(name) and store.is_local(name)), None)
 
-    def plan_sample(self, digest: str, query: DetectQuery) -> Sample:
+    def plan_sample(self, digest: str, query: DetectQuery) -> Film[DetectionRequest]:
         """What the question for a film's language comes to."""
         request = DetectionRequest(_source(query), query.detect_lang_offset, query.detect_lang_length or None)
-        return Sample(digest, self._detecting_model(), request)
+        return Film(digest, self._detecting_model(), request)
 
     def _detecting_model(self) -> str:
         service = self._service
@@ -145,7 +140,7 @@ class BazarrJobs:
         able = self._find_able_model(lambda name: service.capabilities(name).language_detection)
         return able or service.models.default
 
-    async def detect(self, sample: Sample, path: Path) -> Made[DetectedLanguage]:
+    async def detect(self, sample: Film[DetectionRequest], path: Path) -> Made[DetectedLanguage]:
         """Hear excerpts of a film until its language is sure, or all of them.
 
         Raises:
@@ -168,7 +163,9 @@ class BazarrJobs:
             raise EngineError("No excerpt of the audio was heard.")
         return Made(combine(votes), is_second_best=bool(handle.substitute))
 
-    async def transcribe(self, film: Film, path: Path, log: FilmLog, asked: Asked) -> Made[Transcript]:
+    async def transcribe(
+        self, film: Film[TranscriptionRequest], path: Path, log: FilmLog, asked: Asked
+    ) -> Made[Transcript]:
         """Do what is asked for a film, and show it among the jobs of the server meanwhile.
 
         Raises:
@@ -197,9 +194,9 @@ class BazarrJobs:
         log.end(transcript.duration_s, run_s, transcription.log_fields())
         return Made(transcript, is_second_best=bool(transcription.second_best()))
 
-    async def _heed_language(self, film: Film, path: Path) -> Film:
+    async def _heed_language(self, film: Film[TranscriptionRequest], path: Path) -> Film[TranscriptionRequest]:
         """The film as a translation where it is asked for as English and clearly is not."""
-        sample = Sample(film.digest, self._detecting_model(), DetectionRequest(film.request.source))
+        sample = Film(film.digest, self._detecting_model(), DetectionRequest(film.request.source))
         found = self.languages.find(sample) or (await self.detect(sample, path)).result
         if found.code == "en" or not found.is_sure:
             return film
@@ -213,7 +210,7 @@ class BazarrJobs:
         log_event(logger, logging.WARNING, "film is not English: it is translated", **fields)
         return replace(film, model=model, request=request)
 
-    def accept(self, film: Film, file: SpooledFile, query: AsrQuery) -> FilmLog:
+    def accept(self, film: Film[TranscriptionRequest], file: SpooledFile, query: AsrQuery) -> FilmLog:
         """Log a film that has just come, with its place in the queue and when it will be done as far as known."""
         pcm, language = film.request.source.pcm, film.request.decode.language
         log = FilmLog(query.video_file or "", usual_audio_s(file.size, pcm) if pcm else None)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import pickle
 import time
@@ -16,15 +15,10 @@ from typing import Generic, TypeVar
 from voice_stack.core.errors import ShuttingDownError
 from voice_stack.core.http.form import SpooledFile
 from voice_stack.core.logging import log_event
+from voice_stack.core.system.files import digest_file
 from voice_stack.core.telemetry.registry import CACHE
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    packed: bytes
-    made_at: float
 
 
 class ResultCache(Generic[T]):
@@ -40,7 +34,7 @@ class ResultCache(Generic[T]):
 
     def __init__(self, max_bytes: int, max_age_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_bytes, self._max_age_s, self._clock = max_bytes, max_age_s, clock
-        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._entries: OrderedDict[Hashable, tuple[bytes, float]] = OrderedDict()
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -48,26 +42,25 @@ class ResultCache(Generic[T]):
 
     def find(self, key: Hashable) -> bytes | None:
         """The packed result of that key, for `unpack`; None if there is none, or none any more."""
-        entry = self._entries.get(key)
-        if entry is None:
-            return None
-        if self._clock() - entry.made_at > self._max_age_s:
-            self._drop(key)
-            return None
-        self._entries.move_to_end(key)
-        return entry.packed
+        packed, made_at = self._entries.get(key, (None, 0.0))
+        if packed is not None:
+            self._entries.move_to_end(key)
+            if self._clock() - made_at > self._max_age_s:
+                self._drop(key)
+                return None
+        return packed
 
     def keep(self, key: Hashable, packed: bytes) -> None:
         """Keep a result that `pack` has packed; one that alone is larger than the cache is not kept."""
         if key in self._entries:
             self._drop(key)
-        self._entries[key] = _Entry(packed, self._clock())
+        self._entries[key] = packed, self._clock()
         self._bytes += len(packed)
         while self._bytes > self._max_bytes:
             self._drop(next(iter(self._entries)))
 
     def _drop(self, key: Hashable) -> None:
-        self._bytes -= len(self._entries.pop(key).packed)
+        self._bytes -= len(self._entries.pop(key)[0])
 
     @staticmethod
     def pack(result: T) -> bytes:
@@ -111,12 +104,7 @@ class _Shared(Generic[T]):
 
 async def hash_file(path: Path) -> str:
     """SHA-256 of a file, read in a thread: film and upload share the cores, so not while it still arrives."""
-    return await asyncio.to_thread(_hash, path)
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return await asyncio.to_thread(digest_file, path)
 
 
 class SharedJobs(Generic[T]):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from voice_stack.asr.jobs.record import JobError, JobRecord, Status, Webhook, job_object, new_job_id
+from voice_stack.asr.jobs.record import JobRecord, Status, Webhook, job_object, new_job_id
 from voice_stack.asr.jobs.store import JobStore
 from voice_stack.asr.jobs.webhooks import WebhookSender, check_allowed, check_webhook_url, parse_secret
 from voice_stack.asr.schemas import Checked, check_form
@@ -137,7 +137,7 @@ class BackgroundJobs:
         """
         record = self._store.require(job_id)
         if record.status != "completed":
-            why = f": {record.error.message}" if record.error else ""
+            why = f": {record.error['message']}" if record.error else ""
             raise ConflictError(f"{job_id} has no result, it is {record.status}{why}", code=f"job_{record.status}")
         return await self._store.load_result(job_id), self._read_form(record, self._store.upload_path(job_id))
 
@@ -180,7 +180,7 @@ class BackgroundJobs:
             if not isinstance(error, VoiceStackError):
                 logger.exception("job failed", exc_info=error)
             known = error if isinstance(error, VoiceStackError) else EngineError(f"the server failed: {error}")
-            await self._end(job_id, "failed", JobError.of(known))
+            await self._end(job_id, "failed", known.body()["error"])
         finally:
             self._working.pop(job_id, None)
         await self._tell(job_id)
@@ -200,7 +200,7 @@ class BackgroundJobs:
         await self._store.complete(record, transcript)
         log_event(logger, logging.INFO, "job completed", job=job_id, **transcription.log_fields())
 
-    async def _end(self, job_id: str, status: Status, error: JobError | None = None) -> None:
+    async def _end(self, job_id: str, status: Status, error: dict[str, str | None] | None = None) -> None:
         record = self._store.require(job_id)
         await self._store.save(replace(record, status=status, error=error, finished_at=time.time()))
 

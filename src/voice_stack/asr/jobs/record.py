@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from voice_stack.asr.transcriber import Transcription
-from voice_stack.core.errors import ConflictError, NotFoundError, VoiceStackError
+from voice_stack.core.errors import ConflictError
 
 Status = Literal["queued", "running", "completed", "failed", "cancelled"]
 WebhookStatus = Literal["pending", "delivered", "failed"]
@@ -23,28 +23,6 @@ def new_job_id() -> str:
 def is_job_id(text: str) -> bool:
     """Whether a text has the form of our ids; nothing else may become part of a path."""
     return _ID.fullmatch(text) is not None
-
-
-def unknown_job(job_id: str) -> NotFoundError:
-    """The error for an id that no job has."""
-    return NotFoundError(
-        f"There is no job {job_id[:60]!r}: it never was, was removed, or its time is over.", code="job_not_found"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class JobError:
-    """Why a job failed, in the fields of OpenAI's errors."""
-
-    message: str
-    type: str
-    param: str | None = None
-    code: str | None = None
-
-    @classmethod
-    def of(cls, error: VoiceStackError) -> "JobError":
-        """The fields of an exception."""
-        return cls(error.told, error.type, error.param, error.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +49,7 @@ class JobRecord:
         owner: The key or the address it came from; see `name_caller`.
         starts: How often the engine was given this job; more than once after the server was stopped meanwhile.
         audio_s: Length of the audio, known when completed; `language` is its language.
+        error: Why it failed, in the fields of OpenAI's errors.
         result_bytes: Size of the result as it is kept.
     """
 
@@ -89,7 +68,7 @@ class JobRecord:
     finished_at: float | None = None
     audio_s: float | None = None
     language: str | None = None
-    error: JobError | None = None
+    error: dict[str, str | None] | None = None
     webhook: Webhook | None = None
     result_bytes: int = 0
 
@@ -217,7 +196,7 @@ def job_object(
         **asdict(progress),
         "queue_place": place,
         "result_url": f"{prefix}/jobs/{record.id}/result" if record.status == "completed" else None,
-        "error": asdict(record.error) if record.error else None,
+        "error": record.error,
         "webhook": asdict(record.webhook) if record.webhook else None,
     }
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from voice_stack.asr.jobs.record import JobRecord, is_job_id, unknown_job
+from voice_stack.asr.jobs.record import JobRecord, is_job_id
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.transcript import Transcript
-from voice_stack.core.errors import StorageFullError, TooManyRequestsError, VoiceStackError
+from voice_stack.core.errors import NotFoundError, StorageFullError, TooManyRequestsError, VoiceStackError
 from voice_stack.core.logging import log_event
 from voice_stack.core.system.database import UNREADABLE, Database
 
@@ -96,7 +96,10 @@ class JobStore:
         """
         record = self._records.get(job_id)
         if record is None or self._is_expired(record):
-            raise unknown_job(job_id)
+            raise NotFoundError(
+                f"There is no job {job_id[:60]!r}: it never was, was removed, or its time is over.",
+                code="job_not_found",
+            )
         return record
 
     def newest(self) -> Iterator[JobRecord]:

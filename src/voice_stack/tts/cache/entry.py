@@ -76,24 +76,6 @@ class EntryData:
     notes: tuple[Note, ...]
 
 
-def pack_trailer(facts: SpeechFacts, notes: Sequence[Note], audio_crc: int) -> bytes:
-    """What follows the audio in an entry.
-
-    Args:
-        facts: What is known of the speech.
-        notes: Its notes, in order.
-        audio_crc: CRC-32 of the audio bytes.
-    """
-    content = {
-        "audio_s": facts.audio_s,
-        "head_replaces": facts.exact_head.replaces,
-        "head": base64.b64encode(facts.exact_head.data).decode(),
-        "notes": [[note.at, note.content] for note in notes],
-    }
-    data = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    return data + _FOOTER.pack(len(data), zlib.crc32(data, audio_crc), _MAGIC)
-
-
 def read_entry(file: FileIO, *, is_checked: bool = False) -> EntryData | None:
     """Read what an entry says; None if it is damaged.
 
@@ -168,9 +150,15 @@ class SpeechFile:
         Raises:
             OSError: The disk is full, the folder cannot be written, or the file is gone.
         """
+        content = {
+            "audio_s": facts.audio_s,
+            "head_replaces": facts.exact_head.replaces,
+            "head": base64.b64encode(facts.exact_head.data).decode(),
+            "notes": [[note.at, note.content] for note in notes],
+        }
+        data = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
         with self._lock:
-            trailer = pack_trailer(facts, notes, self._crc)
-            self._write(self._size, trailer)
+            self._write(self._size, data + _FOOTER.pack(len(data), zlib.crc32(data, self._crc), _MAGIC))
             os.utime(self._descriptor())
             self._path.replace(target)
             self._is_temporary = False

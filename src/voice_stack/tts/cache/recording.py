@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 
 from voice_stack.tts.cache.entry import EntryData, Note, SpeechFacts, SpeechFile, SpeechPiece
 
@@ -10,14 +9,6 @@ LEAD_BYTES = 64 * 1024
 """How far the making goes ahead of the listeners: 5 s of MP3. The rest of a book waits for them, in the engine."""
 BLOCK_BYTES = 256 * 1024
 """So much is held in memory before it goes to the disk; also the most that is read at once."""
-
-
-@dataclass(slots=True, eq=False)
-class Place:
-    """How far a reader has come, in bytes; a patient one takes everything at the end and holds up nobody till then."""
-
-    is_patient: bool = False
-    position: int = 0
 
 
 class Recording:
@@ -35,7 +26,8 @@ class Recording:
         size: Bytes so far.
         facts: Known when the speech is complete.
         notes: So far, in order.
-        readers: Where everybody is who reads.
+        has_begun: Whether somebody who waits for the first bytes may go on.
+        readers: Everybody who reads.
         substitutes: Models that speak in place of those that were asked for, as far as they are known.
     """
 
@@ -48,14 +40,14 @@ class Recording:
         self.size = 0
         self.facts: SpeechFacts | None = None
         self.notes: list[Note] = []
-        self.readers: set[Place] = set()
+        self.has_begun = False
+        self.readers: set[SpeechReader] = set()
         self.substitutes: tuple[str, ...] = ()
         self._open_spool, self._on_disk_failure, self._max_bytes = open_spool, on_disk_failure, max_bytes
         self._spool: SpeechFile | None = None
         self._tail = bytearray()
         self._tail_at = 0
         self._error: BaseException | None = None
-        self._is_announced = False
         self._news = asyncio.Event()
 
     @classmethod
@@ -153,10 +145,6 @@ class Recording:
         """Wake everybody who waits for news."""
         self._news.set()
 
-    def has_news_for(self, position: int) -> bool:
-        """Whether there is anything for a reader who has read so far."""
-        return self._is_announced and (self.size > position or self.is_over)
-
     def raise_failure(self) -> None:
         """Do nothing, unless the speech failed.
 
@@ -177,20 +165,20 @@ class Recording:
         return self._open_spool is not None
 
     def _lead(self) -> int:
-        if not self.readers or any(place.is_patient for place in self.readers):
+        if not self.readers or any(reader.is_patient for reader in self.readers):
             return 0
-        positions = [place.position for place in self.readers]
+        positions = [reader.position for reader in self.readers]
         # What the disk has costs no memory: then nobody waits for the slowest.
         return self.size - (max(positions) if self._has_spool else min(positions))
 
     def _forget_what_was_read(self) -> None:
-        read = min((place.position for place in self.readers), default=0) - self._tail_at
+        read = min((reader.position for reader in self.readers), default=0) - self._tail_at
         if read > 0:
             del self._tail[:read]
             self._tail_at += read
 
     def _announce(self) -> None:
-        self._is_announced = True
+        self.has_begun = self.size > 0 or self.is_over
         self.stir()
 
 
@@ -199,14 +187,17 @@ class SpeechReader:
 
     Args:
         recording: What is read.
-        is_patient: Nothing is read before the speech is complete.
+        is_patient: Nothing is read before the speech is complete; such a reader holds up nobody.
         on_leave: Called when the reader is closed.
+
+    Attributes:
+        position: How far it has come, in bytes.
     """
 
     def __init__(self, recording: Recording, *, is_patient: bool, on_leave: Callable[[], None]) -> None:
-        self.recording, self._on_leave = recording, on_leave
-        self._place = Place(is_patient)
-        recording.readers.add(self._place)
+        self.recording, self.is_patient, self._on_leave = recording, is_patient, on_leave
+        self.position = 0
+        recording.readers.add(self)
 
     @property
     def exact_bytes(self) -> int:
@@ -221,7 +212,7 @@ class SpeechReader:
             VoiceStackError: The speech failed.
         """
         recording = self.recording
-        while not (recording.is_over if self._place.is_patient else recording.has_news_for(0)):
+        while not (recording.is_over if self.is_patient else recording.has_begun):
             await recording.wait_for_news()
         recording.raise_failure()
 
@@ -231,15 +222,15 @@ class SpeechReader:
         Raises:
             VoiceStackError: The speech failed; after everything that came before.
         """
-        recording, place, told = self.recording, self._place, 0
+        recording, told = self.recording, 0
         while True:
-            while place.position < recording.size or told < len(recording.notes):
+            while self.position < recording.size or told < len(recording.notes):
                 note = recording.notes[told] if told < len(recording.notes) else None
-                audio = await recording.read(place.position, note.at if note else recording.size)
-                is_at_note = note is not None and place.position + len(audio) == note.at
+                audio = await recording.read(self.position, note.at if note else recording.size)
+                is_at_note = note is not None and self.position + len(audio) == note.at
                 yield SpeechPiece(audio, note.content if note and is_at_note else None)
                 # Only now has it been taken.
-                place.position += len(audio)
+                self.position += len(audio)
                 told += is_at_note
                 recording.stir()
             if recording.is_over:
@@ -269,7 +260,7 @@ class SpeechReader:
 
     def close(self) -> None:
         """Leave; harmless when done before."""
-        if self._place in self.recording.readers:
-            self.recording.readers.remove(self._place)
+        if self in self.recording.readers:
+            self.recording.readers.remove(self)
             self.recording.stir()
             self._on_leave()

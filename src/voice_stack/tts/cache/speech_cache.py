@@ -15,7 +15,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 from uuid import uuid4
 
 from voice_stack.core.errors import ShuttingDownError
@@ -42,12 +42,6 @@ _LOOK_AGAIN_S = 60.0
 def _identity(status: os.stat_result) -> tuple[int, ...]:
     """What changes when a file is written to or replaced."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-class _File(NamedTuple):
-    used_at: float
-    size: int
-    path: Path
 
 
 TTL_S = 7 * 24 * 3600.0
@@ -161,18 +155,18 @@ class SpeechStore:
             return
         self._looked_at = now
         files = sorted(self._list_files(time.time()))
-        self._size = sum(file.size for file in files)
+        self._size = sum(size for _used_at, size, _path in files)
         if self._size <= self.max_bytes:
             return
         # The newest stays, however large it is.
-        for file in files[:-1]:
+        for _used_at, size, path in files[:-1]:
             if self._size <= self.max_bytes * _ROOM_SHARE:
                 return
-            file.path.unlink(missing_ok=True)
-            self._size -= file.size
+            path.unlink(missing_ok=True)
+            self._size -= size
 
-    def _list_files(self, now: float) -> Iterator[_File]:
-        """The entries; those that are too old, and parts that nobody writes any more, are removed."""
+    def _list_files(self, now: float) -> Iterator[tuple[float, int, Path]]:
+        """Use, size and path of each entry; old ones, and parts that nobody writes any more, are removed."""
         with os.scandir(self._folder) as listing:
             for item in listing:
                 path = Path(item.path)
@@ -184,7 +178,7 @@ class SpeechStore:
                         if now - status.st_mtime > self._ttl_s:
                             path.unlink()
                         else:
-                            yield _File(status.st_atime, status.st_size, path)
+                            yield status.st_atime, status.st_size, path
 
 
 def _remove_if_abandoned(path: Path) -> None:

@@ -4,7 +4,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from voice_stack.core.errors import NotFoundError, UnsupportedValueError
@@ -23,47 +23,45 @@ SLOW_READER_S = 3600.0
 Status = Literal["in_progress", "completed", "incomplete"]
 
 
+@dataclass(slots=True, eq=False)
 class Captions:
     """The captions of one speech.
 
-    Args:
+    Attributes:
         notes: Of the speech; more come while it is spoken.
         language: Of its text, as far as it is known.
         granularity: What was asked for.
-
-    Attributes:
         id: Nobody can guess it.
     """
 
-    def __init__(self, notes: Sequence[Note], language: str, granularity: Granularity) -> None:
-        self.id = f"speech_{uuid.uuid4().hex}"
-        self.language, self.granularity = language, granularity
-        self._notes = notes
-        self._began, self._ended = time.monotonic(), 0.0
+    notes: Sequence[Note]
+    language: str
+    granularity: Granularity
+    id: str = field(default_factory=lambda: f"speech_{uuid.uuid4().hex}")
+    _began: float = field(default_factory=time.monotonic)
+    _ended: float = 0.0
 
     @property
     def sentences(self) -> list[TimedSentence]:
         """So far, in order."""
-        return [sentence for note in self._notes if (sentence := find_sentence(note.content))]
+        return [sentence for note in self.notes if (sentence := find_sentence(note.content))]
 
     @property
     def status(self) -> Status:
         """What became of the speech."""
-        if any(note.content.get("is_last") for note in reversed(self._notes)):
+        if any(note.content.get("is_last") for note in reversed(self.notes)):
             return "completed"
         return "incomplete" if self._ended else "in_progress"
 
     @property
     def duration_s(self) -> float:
         """Length of the speech so far, in seconds."""
-        return max(
-            (until for note in self._notes if isinstance(until := note.content.get("until"), float)), default=0.0
-        )
+        return max((until for note in self.notes if isinstance(until := note.content.get("until"), float)), default=0.0)
 
     @property
     def size(self) -> int:
         """About how many sentences they have; also what an empty speech counts as."""
-        return 1 + len(self._notes) // 2
+        return 1 + len(self.notes) // 2
 
     def age_s(self) -> float:
         """Seconds since the speech ended; below 0 while it has not."""

@@ -4,7 +4,7 @@ import pickle
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from voice_stack.core.system.device import choose_device
 from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
 from voice_stack.tts.engine.faithfulness import Expectation, Paces, StreamGuard, best_take
 from voice_stack.tts.engine.speaker_latents import LatentStore, SpeakerLatents
-from voice_stack.tts.engine.xtts_input import MODEL_CODES, TextLimits, XttsOptions, fit_text, read_options
+from voice_stack.tts.engine.xtts_input import MODEL_CODES, XttsOptions, fit_text, read_options
 from voice_stack.tts.engine.xtts_model import load_model
 from voice_stack.utils.audio.pcm import Samples
 from voice_stack.utils.audio.word_alignment import find_speech
@@ -91,8 +91,13 @@ class XttsEngine(TtsEngine):
     def _fit(self, text: str, language: str, model_language: str) -> list[str]:
         tokenizer = self._model.tokenizer
         max_chars = tokenizer.char_limits.get(model_language.split("-")[0], _USUAL_MAX_CHARS)
-        limits = TextLimits(max_chars, self._max_tokens)
-        return fit_text(text, language, lambda part: len(tokenizer.encode(part.lower(), lang=model_language)), limits)
+
+        def fits(part: str) -> bool:
+            # The tokenizer is not asked about what is too long anyway: it would say so in the log, with the text.
+            is_short = len(part) <= max_chars
+            return is_short and len(tokenizer.encode(part.lower(), lang=model_language)) <= self._max_tokens
+
+        return fit_text(text, language, fits)
 
     def _find_latents(self, voice: EngineVoice) -> SpeakerLatents:
         if voice.recordings:
@@ -109,9 +114,9 @@ class XttsEngine(TtsEngine):
     def _clone(self, recordings: tuple[Path, ...]) -> SpeakerLatents:
         if self._clones is None:
             folder = None if self.cache_dir is None else self.cache_dir / "speakers"
-            self._clones = LatentStore(folder, self._model.latents_key())
+            self._clones = LatentStore(folder, self._model.latents_key(), self._model.clone)
         try:
-            return self._clones.get(recordings, lambda: self._model.clone(recordings))
+            return self._clones.get(recordings)
         except (OSError, InvalidRequestError) as error:
             names = ", ".join(recording.name for recording in recordings)
             raise InvalidRequestError(f"the voice cannot be cloned from {names}: {error}", param="voice") from error
@@ -156,16 +161,12 @@ class XttsEngine(TtsEngine):
         yield Spoken(rest)
 
     def _arguments(self, line: _XttsClause) -> dict[str, object]:
-        drawing, options = line.drawing, line.options
+        own = {"seed", "max_retries"}
         return {
             "text": line.text,
-            "language": self._model_language(options.language),
+            "language": self._model_language(line.options.language),
             "gpt_cond_latent": line.latents.gpt_cond_latent,
             "speaker_embedding": line.latents.speaker_embedding,
-            "temperature": drawing.temperature,
-            "top_k": drawing.top_k,
-            "top_p": drawing.top_p,
-            "repetition_penalty": drawing.repetition_penalty,
-            "length_penalty": drawing.length_penalty,
-            "speed": options.speed,
+            "speed": line.options.speed,
+            **{name: value for name, value in asdict(line.drawing).items() if name not in own},
         }

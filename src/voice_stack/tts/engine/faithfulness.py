@@ -11,9 +11,9 @@ import logging
 import math
 import re
 import unicodedata
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -110,11 +110,11 @@ class _Heard:
     spoken_s: float = 0.0
 
 
-@dataclass(slots=True)
 class Paces:
     """The pace of each voice as far as it was heard, in sounds per second; for the 256 voices used last."""
 
-    _heard: OrderedDict[Hashable, _Heard] = field(default_factory=OrderedDict)
+    def __init__(self) -> None:
+        self._heard = lru_cache(_MAX_PACES)(lambda _voice: _Heard())
 
     def expect(self, voice: Hashable, text: str, language: str, speed: float = 1.0) -> Expectation:
         """Predict the length of a clause.
@@ -127,7 +127,7 @@ class Paces:
         """
         sounds = count_sounds(text, language)
         expected_s = (sounds / self.pace(voice) + PAUSE_S * count_pauses(text)) / speed
-        heard = self._heard.get(voice, _Heard()).sounds
+        heard = self._heard(voice).sounds
         spread = _NARROW + (_WIDE - _NARROW) / (1.0 + heard / _NARROWING_SOUNDS)
         margin_s = _MARGIN_S / speed
         return Expectation(
@@ -144,17 +144,14 @@ class Paces:
             spoken_s: Its length without silence around it.
             speed: At which it was spoken.
         """
-        heard = self._heard.setdefault(voice, _Heard())
-        self._heard.move_to_end(voice)
+        heard = self._heard(voice)
         kept = min(1.0, _MEMORY_SOUNDS / max(heard.sounds, 1.0))
         heard.sounds = heard.sounds * kept + count_sounds(text, language)
         heard.spoken_s = heard.spoken_s * kept + max(spoken_s * speed - PAUSE_S * count_pauses(text), _LEAST_S)
-        while len(self._heard) > _MAX_PACES:
-            self._heard.popitem(last=False)
 
     def pace(self, voice: Hashable) -> float:
         """Sounds per second; what was heard counts more the more it is."""
-        heard = self._heard.get(voice, _Heard())
+        heard = self._heard(voice)
         pace = (_PRIOR_SOUNDS + heard.sounds) / (_PRIOR_SOUNDS / USUAL_PACE + heard.spoken_s)
         return min(max(pace, PACE_RANGE[0] * USUAL_PACE), PACE_RANGE[1] * USUAL_PACE)
 
@@ -163,6 +160,8 @@ logger = logging.getLogger(__name__)
 
 FRAME_S = 0.02
 CUT_FADE_S = 0.03
+BABBLED = "clause does not fit its text: what was too much is cut"
+SWALLOWED = "clause does not fit its text: some of it may be missing"
 
 
 def cut_babble(samples: Samples, sample_rate: int, *, earliest_s: float, latest_s: float) -> Samples:
@@ -213,12 +212,9 @@ def best_take(
         takes.append((spoken_s, samples))
     spoken_s, samples = min(takes, key=lambda take: expectation.misfit(take[0]))
     best = end_faithfully(samples, sample_rate, expectation)
-    what = "what was too much is cut" if spoken_s > expectation.longest_s else "some of it may be missing"
+    what = BABBLED if spoken_s > expectation.longest_s else SWALLOWED
     kept_s = round(best.size / sample_rate, 2)
-    report(
-        f"clause does not fit its text: {what}", logging.WARNING, expectation, spoken_s,
-        retries=max_retries, kept_s=kept_s,
-    )  # fmt: skip
+    report(what, logging.WARNING, expectation, spoken_s, retries=max_retries, kept_s=kept_s)
     return best, False
 
 
@@ -262,8 +258,7 @@ class StreamGuard:
         """The rest of a clause that ended by itself, and whether its length fits."""
         fits = self._expectation.fits(self.spoken_s)
         if not fits:
-            what = "clause does not fit its text: some of it may be missing"
-            report(what, logging.WARNING, self._expectation, self.spoken_s)
+            report(SWALLOWED, logging.WARNING, self._expectation, self.spoken_s)
         return self._release(self._held.size), fits
 
     @property
@@ -281,6 +276,5 @@ class StreamGuard:
         end = cut_babble(self._held, self._rate, earliest_s=earliest_s, latest_s=latest_s)
         self.is_cut = True
         kept_s = round(sent_s + end.size / self._rate, 2)
-        what = "clause does not fit its text: what was too much is cut"
-        report(what, logging.WARNING, self._expectation, made_s, kept_s=kept_s)
+        report(BABBLED, logging.WARNING, self._expectation, made_s, kept_s=kept_s)
         return end

@@ -16,7 +16,13 @@ from phonemizer.backend import EspeakBackend
 
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
-from voice_stack.tts.engine.kokoro_reading import LanguageReader, join_pieces, share_phonemes
+from voice_stack.tts.engine.kokoro_asian import (
+    ChineseReader,
+    JapaneseReader,
+    LanguageReader,
+    join_pieces,
+    share_phonemes,
+)
 from voice_stack.tts.engine.onnx import expose_tensor, open_session
 from voice_stack.tts.models import LANGUAGES, SPOKEN_LANGUAGES
 from voice_stack.utils.audio.word_alignment import TimedPhoneme, cut_words, time_words
@@ -55,7 +61,7 @@ class Phonemizer:
 
     def __init__(self) -> None:
         self.tokenizer = Tokenizer()  # it also finds espeak-ng's library
-        self._backends: dict[str, EspeakBackend] = {}
+        self._backend = lru_cache(maxsize=None)(_open_backend)
         self._lock = threading.Lock()
 
     def phonemize(self, texts: list[str], espeak_voice: str) -> list[str]:
@@ -74,20 +80,19 @@ class Phonemizer:
             parts[::2] = [next(spoken) if piece.strip() else piece for piece in parts[::2]]
         return [self._respell("".join(parts), espeak_voice) for parts in pieces]
 
-    def _backend(self, espeak_voice: str) -> EspeakBackend:
-        if espeak_voice not in self._backends:
-            self._backends[espeak_voice] = EspeakBackend(
-                # No mark is left for the library to find: it would cut "3.5" in two.
-                espeak_voice, punctuation_marks="\0", with_stress=True, tie=True, language_switch="remove-flags",
-                logger=_quiet_log,
-            )  # fmt: skip
-        return self._backends[espeak_voice]
-
     def _respell(self, phonemes: str, espeak_voice: str) -> str:
         phonemes = phonemes.translate(_KNOWN_MARKS)
         for old, new in _SPELLINGS.get(espeak_voice, _OTHER_SPELLINGS):
             phonemes = phonemes.replace(old, new)
         return " ".join(self.tokenizer.known(phonemes).split())
+
+
+def _open_backend(espeak_voice: str) -> EspeakBackend:
+    return EspeakBackend(
+        # No mark is left for the library to find: it would cut "3.5" in two.
+        espeak_voice, punctuation_marks="\0", with_stress=True, tie=True, language_switch="remove-flags",
+        logger=_quiet_log,
+    )  # fmt: skip
 
 
 SAMPLE_RATE = 24_000
@@ -105,7 +110,6 @@ class KokoroEngine(TtsEngine):
     """All voices of one Kokoro model."""
 
     sample_rate = SAMPLE_RATE
-    lanes = 1
 
     def __init__(self, model_dir: Path, *, device: str, threads: int) -> None:
         super().__init__(model_dir, device=device, threads=threads)
@@ -118,8 +122,7 @@ class KokoroEngine(TtsEngine):
         self._tokens_name = "input_ids" if "input_ids" in names else "tokens"
         self._phonemizer = Phonemizer()
         self._style = lru_cache(maxsize=None)(self._read_style)
-        self._readers: dict[str, LanguageReader] = {}
-        self._lock = threading.Lock()
+        self._open_reader = lru_cache(maxsize=None)(self._load_reader)
 
     def synthesize(self, text: str, options: VoiceOptions) -> Iterator[Spoken]:
         words, style = cut_words(text), self._mix(options.voice)
@@ -138,17 +141,19 @@ class KokoroEngine(TtsEngine):
         """The phonemes of the whole text, and those of each word."""
         language = _choose_language(options)
         if language in ESPEAK_VOICES:
-            whole, *alone = self._phonemizer.phonemize([text, *words], _choose_espeak_voice(language, options.voice))
+            is_british = language == "en" and _first_name(options.voice).startswith("b")
+            espeak_voice = "en-gb" if is_british else ESPEAK_VOICES[language]
+            whole, *alone = self._phonemizer.phonemize([text, *words], espeak_voice)
             return whole, [list(word) for word in alone]
         pieces = self._open_reader(language).read(text)
         return self._phonemizer.tokenizer.known(join_pieces(pieces)), share_phonemes(text, words, pieces)
 
-    def _open_reader(self, language: str) -> LanguageReader:
-        """A reader takes half a second and 100 MB to load: only where its language is spoken."""
-        with self._lock:
-            if language not in self._readers:
-                self._readers[language] = _READERS[language](self._phonemizer)
-            return self._readers[language]
+    def _load_reader(self, language: str) -> LanguageReader:
+        """It takes half a second and 100 MB: only where its language is spoken."""
+        return JapaneseReader() if language == "ja" else ChineseReader(self._read_english)
+
+    def _read_english(self, word: str) -> str:
+        return self._phonemizer.phonemize([word], ESPEAK_VOICES["en"])[0]
 
     def _run(self, phonemes: str, style: Style, speed: float) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
         """The sound, and the length of each token in frames; None if the model does not say."""
@@ -186,21 +191,6 @@ def _load(model: Path, device: str, threads: int) -> onnxruntime.InferenceSessio
         raise ModelLoadError(f"{model.name} does not load: {type(error).__name__}: {error}") from error
 
 
-def _read_japanese(_phonemizer: Phonemizer) -> LanguageReader:
-    from voice_stack.tts.engine.kokoro_asian import JapaneseReader
-
-    return JapaneseReader()
-
-
-def _read_chinese(phonemizer: Phonemizer) -> LanguageReader:
-    from voice_stack.tts.engine.kokoro_asian import ChineseReader
-
-    return ChineseReader(lambda word: phonemizer.phonemize([word], ESPEAK_VOICES["en"])[0])
-
-
-_READERS = {"ja": _read_japanese, "zh": _read_chinese}
-
-
 def _first_name(voice: EngineVoice) -> str:
     return voice.blend[0][0] if voice.blend else voice.name
 
@@ -211,10 +201,6 @@ def _choose_language(options: VoiceOptions) -> str:
     if language not in SPOKEN_LANGUAGES:
         raise EngineError(f"Kokoro does not speak {language!r}, but {', '.join(sorted(SPOKEN_LANGUAGES))}")
     return language
-
-
-def _choose_espeak_voice(language: str, voice: EngineVoice) -> str:
-    return "en-gb" if language == "en" and _first_name(voice).startswith("b") else ESPEAK_VOICES[language]
 
 
 def _round_frames(lengths: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,16 +1,91 @@
-"""Mandarin and Japanese in Kokoro's phonemes: words and readings by libraries, sounds by tables."""
+"""Mandarin and Japanese in Kokoro's phonemes: words and readings by libraries, sounds by tables.
+
+Each language has an extra of its own: its libraries are imported where it is read.
+"""
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
-import rjieba
-from haqumei import Haqumei
-from pypinyin import Style, lazy_pinyin
-from pypinyin.contrib.tone_convert import to_finals, to_initials
+_MARKS = {
+    "、": ",", "，": ",", "､": ",", "。": ".", "．": ".", "｡": ".", "！": "!", "？": "?", "：": ":", "；": ";",
+    "（": "(", "）": ")", "「": "“", "」": "”", "『": "“", "』": "”", "《": "“", "》": "”", "〈": "“", "〉": "”",
+    "【": "“", "】": "”", "«": "“", "»": "”", "〜": "—", "～": "—", "―": "—", "⋯": "…",
+}  # fmt: skip
+_OPENING = "“("
+_MODEL_MARKS = ';:,.!?—…"()“”'
+"""The marks that the model has learned."""
 
-from voice_stack.tts.engine.kokoro_reading import SoundedWord, spell_marks
+
+@dataclass(frozen=True, slots=True)
+class SoundedWord:
+    """A word or marks.
+
+    Attributes:
+        start: Where it begins in the text.
+        end: Where it ends there.
+        phonemes: How it sounds; empty for what has no sound.
+        joins: Its first sound follows the word before it without a break.
+    """
+
+    start: int
+    end: int
+    phonemes: str
+    joins: bool = False
+
+    @property
+    def is_mark(self) -> bool:
+        """Whether it is a pause, not a sound."""
+        return all(symbol in _MODEL_MARKS for symbol in self.phonemes)
+
+
+def spell_marks(text: str) -> str:
+    """The marks of a text as the model knows them; everything else is left out."""
+    return "".join(mark for symbol in text if (mark := _MARKS.get(symbol, symbol)) in _MODEL_MARKS)
+
+
+def join_pieces(pieces: Iterable[SoundedWord]) -> str:
+    """All phonemes of a text: words parted by one space, marks close to their word."""
+    joined = ""
+    for piece in pieces:
+        is_close = piece.joins or (piece.is_mark and piece.phonemes[:1] not in _OPENING) or joined[-1:] in _OPENING
+        joined += piece.phonemes if is_close or not piece.phonemes else f" {piece.phonemes}"
+    return joined.strip()
+
+
+def share_phonemes(text: str, words: Sequence[str], pieces: Sequence[SoundedWord]) -> list[list[str]]:
+    """The phonemes of each word, where words are cut otherwise than the reader cuts them.
+
+    A piece that belongs to several words, as one of two ideographs, is shared evenly among its characters.
+
+    Args:
+        text: What was read.
+        words: Stretches of it in order.
+        pieces: What the reader made of it.
+    """
+    shares = [""] * len(text)
+    for piece in pieces:
+        for place, share in _share(piece, text):
+            shares[place] += share
+    pronunciations, end = [], 0
+    for word in words:
+        start = text.index(word, end)
+        end = start + len(word)
+        pronunciations.append(list("".join(shares[start:end])))
+    return pronunciations
+
+
+def _share(piece: SoundedWord, text: str) -> Iterator[tuple[int, str]]:
+    # A reader that combines characters may end up beyond the text.
+    start = min(piece.start, len(text) - 1)
+    places = range(start, max(min(piece.end, len(text)), start + 1))
+    places_heard = [place for place in places if text[place].isalnum()] or list(places)
+    count, length = len(places_heard), len(piece.phonemes)
+    for index, place in enumerate(places_heard):
+        yield place, piece.phonemes[length * index // count : length * (index + 1) // count]
+
 
 # Kokoro's own alphabet, broad IPA with arrows for tones: https://github.com/hexgrad/misaki.
 _INITIALS = {
@@ -37,7 +112,7 @@ _RUN = re.compile(rf"(?P<foreign>{_FOREIGN})|[{_HAN}]+|[^\w]+")
 
 
 class ChineseReader:
-    """Reads Mandarin in simplified and traditional characters.
+    """Reads Mandarin in simplified and traditional characters. Thread-safe.
 
     Args:
         read_foreign: Phonemes of a word in another script.
@@ -48,6 +123,8 @@ class ChineseReader:
 
     def read(self, text: str) -> list[SoundedWord]:
         """The words and marks of a text; a character that nobody can read has no phonemes."""
+        import rjieba
+
         pieces: list[SoundedWord] = []
         for run in _RUN.finditer(text):
             start = run.start()
@@ -61,6 +138,8 @@ class ChineseReader:
 
 
 def _spell(word: str) -> str:
+    from pypinyin import Style, lazy_pinyin
+
     syllables = lazy_pinyin(word, style=Style.TONE3, neutral_tone_with_five=True, errors="ignore")
     return "".join(map(spell_pinyin, syllables)) or spell_marks(word)
 
@@ -68,6 +147,8 @@ def _spell(word: str) -> str:
 @lru_cache(maxsize=4096)
 def spell_pinyin(syllable: str) -> str:
     """Phonemes of a syllable in pinyin with its tone as a figure, as `hao3`; 5 is the neutral tone."""
+    from pypinyin.contrib.tone_convert import to_finals, to_initials
+
     letters, tone = syllable[:-1], _TONES[syllable[-1]]
     pattern = _WHOLE.get(letters) or _INITIALS[to_initials(letters)] + _FINALS[to_finals(letters, v_to_u=True)]
     return pattern.replace("|", tone)
@@ -108,9 +189,11 @@ _NASALS = (("m", "mpb"), ("ŋ", "kɡ"), ("ɲ", "ɲʨʥ"), ("n", "ntdɾz"))
 
 
 class JapaneseReader:
-    """Reads Japanese with kanji, numbers and foreign words."""
+    """Reads Japanese with kanji, numbers and foreign words. Thread-safe."""
 
     def __init__(self) -> None:
+        from haqumei import Haqumei
+
         self._open_jtalk = Haqumei()
         self._lock = threading.Lock()
 
@@ -136,3 +219,7 @@ def spell_kana(kana: str) -> str:
             following = "".join(sounds[index + 1 : index + 2])
             sounds[index] = next((nasal for nasal, places in _NASALS if following[:1] in set(places)), "ɴ")
     return "".join(sounds)
+
+
+LanguageReader = ChineseReader | JapaneseReader
+"""Knows how a language's writing sounds."""

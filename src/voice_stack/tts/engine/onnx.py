@@ -48,17 +48,11 @@ def expose_tensor(model: bytes, is_wanted: Callable[[str, str], bool]) -> bytes:
     Raises:
         ValueError: The file is no protobuf message.
     """
-    # More than one graph: the parts of it, if something was appended already.
-    graphs = [value for number, value in _fields(memoryview(model)) if number == _GRAPH]
-    wanted, outputs = list[bytes](), list[bytes]()
-    for number, value in chain.from_iterable(map(_fields, graphs)):
-        if number == _NODE and is_wanted(_find(value, _OP_TYPE).decode(), _find(value, _NODE_OUTPUT).decode()):
-            wanted.append(_find(value, _NODE_OUTPUT))
-        elif number == _GRAPH_OUTPUT:
-            outputs.append(_find(value, _NAME))
+    _graph, nodes, outputs = _read_graph(model)
+    wanted = [node.outputs[0] for node in nodes if node.outputs and is_wanted(node.operation, node.outputs[0])]
     if len(wanted) != 1 or wanted[0] in outputs:
         return model
-    return model + _field(_GRAPH, _field(_GRAPH_OUTPUT, _field(_NAME, wanted[0])))
+    return model + _field(_GRAPH, _field(_GRAPH_OUTPUT, _field(_NAME, wanted[0].encode())))
 
 
 def cut_model(model: bytes, is_cut: Callable[[str, tuple[str, ...]], bool]) -> tuple[bytes, bytes] | None:
@@ -76,11 +70,8 @@ def cut_model(model: bytes, is_cut: Callable[[str, tuple[str, ...]], bool]) -> t
     Raises:
         ValueError: The file is no protobuf message.
     """
-    fields = list(_fields(memoryview(model)))
-    graph = [*chain.from_iterable(_fields(value) for number, value in fields if number == _GRAPH)]
-    nodes = [_read_node(value) for number, value in graph if number == _NODE]
+    graph, nodes, outputs = _read_graph(model)
     tensors = [node.inputs[0] for node in nodes if is_cut(node.operation, node.inputs)]
-    outputs = [_find(value, _NAME).decode() for number, value in graph if number == _GRAPH_OUTPUT]
     if len(tensors) != 1 or not outputs:
         return None
     after = _descendants(nodes, tensors[0])
@@ -92,8 +83,17 @@ def cut_model(model: bytes, is_cut: Callable[[str, tuple[str, ...]], bool]) -> t
     declared = _field(_NAME, tensors[0].encode())
     given = [_field(_GRAPH_OUTPUT, declared), *_named(graph, _GRAPH_OUTPUT, _NAME, set(outputs) - after)]
     taken = [_field(_GRAPH_INPUT, declared + value_type), *_named(graph, _GRAPH_OUTPUT, _NAME, outputs[:1])]
-    rest = b"".join(raw for number, raw in _raw_fields(model) if number != _GRAPH)
+    rest = b"".join(raw for number, _kind, _value, raw in _all_fields(memoryview(model)) if number != _GRAPH)
     return rest + _graph_field(graph, front, given), rest + _graph_field(graph, back, taken)
+
+
+def _read_graph(model: bytes) -> tuple[list[tuple[int, memoryview]], list[_Node], list[str]]:
+    """The fields of a model's graph, its operations and the names of its outputs."""
+    # More than one graph: the parts of it, if something was appended already.
+    parts = (_fields(value) for number, value in _fields(memoryview(model)) if number == _GRAPH)
+    graph = [*chain.from_iterable(parts)]
+    nodes = [_read_node(value) for number, value in graph if number == _NODE]
+    return graph, nodes, [_find(value, _NAME).decode() for number, value in graph if number == _GRAPH_OUTPUT]
 
 
 def _graph_field(graph: list[tuple[int, memoryview]], nodes: list[_Node], declared: list[bytes]) -> bytes:
@@ -157,11 +157,6 @@ def _find(message: memoryview, wanted: int) -> bytes:
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """The fields of a protobuf message that hold bytes, by number."""
     return ((number, value) for number, kind, value, _raw in _all_fields(message) if kind == _BYTES)
-
-
-def _raw_fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """All fields of a protobuf message as they stand there, by number."""
-    return ((number, bytes(raw)) for number, _kind, _value, raw in _all_fields(memoryview(message)))
 
 
 def _all_fields(message: memoryview) -> Iterator[tuple[int, int, memoryview, memoryview]]:

@@ -13,8 +13,9 @@ bit as from one run.
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -33,45 +34,17 @@ from voice_stack.utils.audio.word_alignment import TimedPhoneme, WordTime, cut_w
 from voice_stack.utils.onnx import ONNX_ERRORS
 
 
-class _VoiceSetter:
-    """Passes on the voices that differ from the last one; piper-tts calls it under a lock of its own."""
-
-    def __init__(self, set_voice: Callable[[str], None], initialize: Callable[[str], None]) -> None:
-        self._set_voice, self._initialize = set_voice, initialize
-        self._voice: str | None = None
-
-    def __call__(self, voice: str) -> None:
-        if voice != self._voice:
-            self._set_voice(voice)
-            self._voice = voice
-
-    def initialize(self, data_dir: str) -> None:
-        """Read espeak-ng's data; a voice that was set points into the data of before, which are freed."""
-        self._initialize(data_dir)
-        self._voice = None
-
-
+@cache
 def set_voices_once() -> None:
-    """From now on piper-tts sets a voice that is set already at no cost."""
-    if not isinstance(espeakbridge.set_voice, _VoiceSetter):
-        setter = _VoiceSetter(espeakbridge.set_voice, espeakbridge.initialize)
-        espeakbridge.set_voice = setter
-        espeakbridge.initialize = setter.initialize
+    """From now on piper-tts, which does so under a lock of its own, sets a voice that is set already at no cost."""
+    set_voice, initialize = lru_cache(maxsize=1)(espeakbridge.set_voice), espeakbridge.initialize
 
+    def initialize_anew(data_dir: str) -> None:
+        initialize(data_dir)
+        # A voice that was set points into the data of before, which are freed.
+        set_voice.cache_clear()
 
-def expose_durations(model: bytes) -> bytes:
-    """Make the durations of phonemes an output of a voice's model.
-
-    Args:
-        model: The bytes of the .onnx file.
-
-    Returns:
-        The bytes of a model that gives them after the sound; the same bytes if it does already, or has none.
-
-    Raises:
-        ValueError: The file is no protobuf message.
-    """
-    return expose_tensor(model, lambda operation, _output: operation == "Ceil")
+    espeakbridge.set_voice, espeakbridge.initialize = set_voice, initialize_anew
 
 
 def estimate_pace(frames: NDArray[np.float64], speed: float) -> float:
@@ -87,6 +60,11 @@ def estimate_pace(frames: NDArray[np.float64], speed: float) -> float:
     """
     natural = float(((frames - 0.5) * speed + 0.5).sum()) / 1.02
     return natural / float(frames.sum())
+
+
+def is_durations(operation: str, _output: str) -> bool:
+    """Whether a tensor of a voice's model is the lengths of its phonemes; for `expose_tensor`."""
+    return operation == "Ceil"
 
 
 _FIRST_LAYER = "dec.conv_pre.weight"
@@ -131,6 +109,13 @@ def stretches(length: int) -> Iterator[tuple[int, int]]:
         start, size = end, size * GROWTH
 
 
+class _Encoded(threading.local):
+    """What a thread has encoded and not taken yet."""
+
+    def __init__(self) -> None:
+        self.latents: list[Latent] = []
+
+
 class PiperModel:
     """The sessions of a voice; PiperVoice takes it for its own session, and gets durations without a sound from it.
 
@@ -139,6 +124,9 @@ class PiperModel:
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         threads: CPU threads.
 
+    Attributes:
+        is_cut: Whether sound can be made a stretch at a time.
+
     Raises:
         ModelLoadError: The device is not there.
         ValueError: The file is no protobuf message.
@@ -146,31 +134,26 @@ class PiperModel:
     """
 
     def __init__(self, weights: bytes, *, device: str, threads: int) -> None:
-        model = expose_durations(weights)
+        model = expose_tensor(weights, is_durations)
         halves = cut_model(model, lambda operation, inputs: operation == "Conv" and _FIRST_LAYER in inputs)
         self._encoder = open_session(halves[0] if halves else model, device=device, threads=threads, spins=False)
         self._decoder = open_session(halves[1], device=device, threads=threads, spins=False) if halves else None
         self._latent_name = self._encoder.get_outputs()[0].name
         self._decoder_inputs = {value.name for value in self._decoder.get_inputs()} if self._decoder else set()
-        self._encoded = threading.local()
+        self._encoded = _Encoded()
+        self.is_cut = halves is not None
 
     def run(self, _outputs: Sequence[str] | None, inputs: dict[str, NDArray[np.int64]]) -> list[NDArray[np.float32]]:
         """Encode a sentence; what PiperVoice calls. The sound it gets is empty; `take` has what becomes it."""
         latent, *others = self._encoder.run(None, inputs)
         speaker = {name: value for name, value in inputs.items() if name in self._decoder_inputs}
-        self._queue().append(Latent(latent, speaker))
+        self._encoded.latents.append(Latent(latent, speaker))
         return [np.zeros(1, np.float32), *others]
 
     def take(self) -> list[Latent]:
         """What this thread encoded since the last call."""
-        encoded = self._queue()
-        self._encoded.latents = []
+        encoded, self._encoded.latents = self._encoded.latents, []
         return encoded
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether sound can be made a stretch at a time."""
-        return self._decoder is not None
 
     def decode(self, latent: Latent, start: int, end: int) -> NDArray[np.float32]:
         """The sound of some frames of a sentence, float32 of shape (samples,); any copy of the model can do that.
@@ -188,12 +171,6 @@ class PiperModel:
         per_frame = samples.size // (last - first)
         sound: NDArray[np.float32] = samples.reshape(-1)[(start - first) * per_frame : (end - first) * per_frame]
         return np.clip(sound, -1, 1)
-
-    def _queue(self) -> list[Latent]:
-        if not hasattr(self._encoded, "latents"):
-            self._encoded.latents = []
-        queue: list[Latent] = self._encoded.latents
-        return queue
 
 
 _PHONEME_EXTRAS = {"pinyin": ("g2pw", "zh"), "japanese": ("pyopenjtalk", "ja"), "thai": ("tltk", "th")}
@@ -231,7 +208,9 @@ class PiperEngine(TtsEngine):
         # Two cores take a tenth longer for two clauses one after the other than for both at once, with a thread each:
         # one copy of the model is for a clause that is alone, one for those that are spoken side by side.
         self._model, self._alone_model = models[0], models[-1]
-        self._voice, self._alone_voice = (_open_voice(part, config, model.parent) for part in (models[0], models[-1]))
+        self._voice, self._alone_voice = (
+            PiperVoice(session=part, config=config, download_dir=model.parent) for part in (models[0], models[-1])
+        )
         self.lanes = min(cores, MAX_LANES)
         self.sample_rate = config.sample_rate
 
@@ -288,10 +267,6 @@ class PiperEngine(TtsEngine):
         if speed == 1 or not durations:
             return None
         return estimate_pace(np.concatenate(durations) / self._voice.config.hop_length, speed)
-
-
-def _open_voice(model: PiperModel, config: PiperConfig, folder: Path) -> PiperVoice:
-    return PiperVoice(session=model, config=config, download_dir=folder)
 
 
 def _no_phonemes(text: str) -> str:

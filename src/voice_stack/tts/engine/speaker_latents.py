@@ -5,9 +5,9 @@ import logging
 import os
 import shutil
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -49,80 +49,72 @@ class LatentStore:
     Args:
         folder: Made when first needed; None: nothing is kept on disk.
         model_key: Stands for the weights and the way the latents are made.
+        compute: Makes the latents of some recordings, where they are not known yet.
     """
 
-    def __init__(self, folder: Path | None, model_key: str) -> None:
-        self._folder, self._model_key = folder, model_key
-        self._known: OrderedDict[str, SpeakerLatents] = OrderedDict()
+    def __init__(
+        self, folder: Path | None, model_key: str, compute: Callable[[tuple[Path, ...]], SpeakerLatents]
+    ) -> None:
+        self._folder, self._model_key, self._compute = folder, model_key, compute
+        self._find = lru_cache(_IN_MEMORY)(self._read_or_compute)
         self._remove_unused()
 
-    def get(self, recordings: tuple[Path, ...], compute: Callable[[], SpeakerLatents]) -> SpeakerLatents:
+    def get(self, recordings: tuple[Path, ...]) -> SpeakerLatents:
         """The latents of a voice.
-
-        Args:
-            recordings: Its files.
-            compute: Called if they are not known yet.
 
         Raises:
             OSError: A recording cannot be read.
         """
-        key = self._key(recordings)
-        latents = self._known.get(key) or self._read(key)
-        if latents is None:
-            started = time.monotonic()
-            latents = compute()
-            seconds = round(time.monotonic() - started, 2)
-            log_event(logger, logging.INFO, "speaker latents computed", recordings=len(recordings), seconds=seconds)
-            self._write(key, latents)
-        self._known[key] = latents
-        self._known.move_to_end(key)
-        while len(self._known) > _IN_MEMORY:
-            self._known.popitem(last=False)
-        return latents
-
-    def _key(self, recordings: tuple[Path, ...]) -> str:
         digests = [bytes.fromhex(digest_file(recording)) for recording in recordings]
         parts = [FORMAT.encode(), self._model_key.encode(), *digests]
-        return hashlib.sha256(b"\0".join(parts)).hexdigest()
+        return self._find(hashlib.sha256(b"\0".join(parts)).hexdigest(), recordings)
 
-    def _read(self, key: str) -> SpeakerLatents | None:
+    def _read_or_compute(self, key: str, recordings: tuple[Path, ...]) -> SpeakerLatents:
         file = None if self._folder is None else self._folder / f"{key}.safetensors"
-        if file is None or not file.is_file():
-            return None
-        try:
-            tensors = load_file(file)
-            os.utime(file)
-            latents = SpeakerLatents(**tensors)
-        except (SafetensorError, OSError, TypeError) as error:
-            reason = str(error)
-            log_event(logger, logging.WARNING, "damaged speaker latents are computed again", file=file, reason=reason)
-            return None
-        log_event(logger, logging.INFO, "speaker latents read", file=file)
+        if file is not None and (latents := _read(file)) is not None:
+            return latents
+        started = time.monotonic()
+        latents = self._compute(recordings)
+        seconds = round(time.monotonic() - started, 2)
+        log_event(logger, logging.INFO, "speaker latents computed", recordings=len(recordings), seconds=seconds)
+        if file is not None:
+            _write(file, latents)
         return latents
-
-    def _write(self, key: str, latents: SpeakerLatents) -> None:
-        if self._folder is None:
-            return
-        tensors = {f.name: getattr(latents, f.name).detach().cpu().contiguous() for f in fields(latents)}
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_whole(self._folder / f"{key}.safetensors", save(tensors))
-        except (SafetensorError, OSError) as error:
-            # Speech goes on without: it only costs computing them again after the next start.
-            log_event(logger, logging.WARNING, "speaker latents not kept", folder=self._folder, reason=str(error))
 
     def _remove_unused(self) -> None:
         now = time.time()
-        for file in self._folder.iterdir() if self._folder is not None and self._folder.is_dir() else ():
+        for file in self._folder.glob("*") if self._folder is not None else ():
             is_unfinished = file.name.startswith(DRAFT_PREFIX)
             life_s = PARTIAL_LIFE_S if is_unfinished else UNUSED_DAYS * 86_400
             try:
-                if now - file.stat().st_mtime < life_s:
-                    continue
-                if is_unfinished or file.suffix == ".safetensors":
+                if now - file.stat().st_mtime >= life_s and (is_unfinished or file.suffix == ".safetensors"):
                     shutil.rmtree(file) if file.is_dir() else file.unlink()
             except OSError as error:
                 log_event(logger, logging.WARNING, "old speaker latents stay", file=file, reason=str(error))
+
+
+def _read(file: Path) -> SpeakerLatents | None:
+    if file.is_file():
+        try:
+            latents = SpeakerLatents(**load_file(file))
+            os.utime(file)
+        except (SafetensorError, OSError, TypeError) as error:
+            reason = str(error)
+            log_event(logger, logging.WARNING, "damaged speaker latents are computed again", file=file, reason=reason)
+        else:
+            log_event(logger, logging.INFO, "speaker latents read", file=file)
+            return latents
+    return None
+
+
+def _write(file: Path, latents: SpeakerLatents) -> None:
+    tensors = {f.name: getattr(latents, f.name).detach().cpu().contiguous() for f in fields(latents)}
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_whole(file, save(tensors))
+    except (SafetensorError, OSError) as error:
+        # Speech goes on without: it only costs computing them again after the next start.
+        log_event(logger, logging.WARNING, "speaker latents not kept", folder=file.parent, reason=str(error))
 
 
 def fingerprint(parts: Iterable[tuple[str, torch.Tensor]], *versions: object) -> str:

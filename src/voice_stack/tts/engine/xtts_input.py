@@ -2,22 +2,11 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Protocol
+from dataclasses import dataclass
 
 from voice_stack.core.errors import InvalidRequestError, UnsupportedValueError
 
 Value = float | str | bool
-
-
-class ModelDefaults(Protocol):
-    """The part of the model's own configuration that options stand in for."""
-
-    temperature: float
-    top_k: int
-    top_p: float
-    repetition_penalty: float
-    length_penalty: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +44,12 @@ _LIMITS: dict[str, tuple[float, float]] = {
 _WHOLE = frozenset({"top_k", "seed", "max_retries"})
 
 
-def read_options(options: tuple[tuple[str, Value], ...], defaults: ModelDefaults) -> XttsOptions:
+def read_options(options: tuple[tuple[str, Value], ...], defaults: object) -> XttsOptions:
     """Check the options of a voice.
 
     Args:
         options: Names and values as the voice's file has them.
-        defaults: What the model's own configuration says.
+        defaults: The model's own configuration, whose attributes options stand in for.
 
     Raises:
         UnsupportedValueError: There is no such option, or it has another range; the message names both.
@@ -69,9 +58,7 @@ def read_options(options: tuple[tuple[str, Value], ...], defaults: ModelDefaults
     if unknown := sorted(set(given) - set(_LIMITS)):
         raise UnsupportedValueError(f"option {unknown[0]!r} of the voice: XTTS has {', '.join(_LIMITS)}", param="voice")
     own = {name: getattr(defaults, name) for name in _LIMITS if hasattr(defaults, name)}
-    read = {name: _number(name, given[name]) for name in given}
-    values = {**{f.name: f.default for f in fields(XttsOptions)}, **own, **read}
-    return XttsOptions(**values)
+    return XttsOptions(**own | {name: _number(name, given[name]) for name in given})
 
 
 def _number(name: str, value: Value) -> float | int:
@@ -98,25 +85,14 @@ _PLAINER = (
     ((re.compile(r"(?<=\d)[.,](?=\d)|(?<=\d)(?=\d)"), " "), (re.compile(r"(?<=\d)\.(?!\d)"), " .")),
 )
 
-CountTokens = Callable[[str], int]
 
-
-@dataclass(frozen=True, slots=True)
-class TextLimits:
-    """How much the model takes at once, in characters as they are written and in tokens."""
-
-    max_chars: int
-    max_tokens: int
-
-
-def fit_text(text: str, language: str, count_tokens: CountTokens, limits: TextLimits) -> list[str]:
+def fit_text(text: str, language: str, fits: Callable[[str], bool]) -> list[str]:
     """Cut a text into pieces that the model can take; nearly always it is one already.
 
     Args:
         text: A clause.
         language: Its code, for the message.
-        count_tokens: The model's tokenizer, which writes out numbers and abbreviations before it counts.
-        limits: Of a piece.
+        fits: Whether the model takes a piece at once; its tokenizer writes out numbers and abbreviations first.
 
     Returns:
         The pieces in order; numbers nobody can read as such are there digit by digit.
@@ -131,7 +107,7 @@ def fit_text(text: str, language: str, count_tokens: CountTokens, limits: TextLi
         for pattern, replacement in rules:
             plainer = pattern.sub(replacement, plainer)
         try:
-            return _halve(plainer, count_tokens, limits)
+            return _halve(plainer, fits)
         except ImportError as error:
             missing = f"language {language!r}: {error}; pip install 'voice-stack[xtts]'"
             raise UnsupportedValueError(missing, param="language") from error
@@ -141,13 +117,12 @@ def fit_text(text: str, language: str, count_tokens: CountTokens, limits: TextLi
     raise InvalidRequestError(f"XTTS cannot read {text[:80]!r} in {language!r}{reason}", param="input") from refusal
 
 
-def _halve(text: str, count_tokens: CountTokens, limits: TextLimits) -> list[str]:
-    # The tokenizer is not asked about what is too long anyway: it would say so in the log, with the text.
-    if len(text) < 2 or (len(text) <= limits.max_chars and count_tokens(text) <= limits.max_tokens):
+def _halve(text: str, fits: Callable[[str], bool]) -> list[str]:
+    if len(text) < 2 or fits(text):
         return [text]
     cut = _middle(text)
     halves = (half for part in (text[:cut], text[cut:]) if (half := part.strip()))
-    return [piece for half in halves for piece in _halve(half, count_tokens, limits)]
+    return [piece for half in halves for piece in _halve(half, fits)]
 
 
 def _middle(text: str) -> int:

@@ -234,26 +234,6 @@ class Stretcher:
         return counted
 
 
-def stretch(samples: Samples, sample_rate: int, speed: float) -> Samples:
-    """Change the pace of a whole piece of audio.
-
-    Args:
-        samples: 1-D float32.
-        sample_rate: In Hz.
-        speed: 0.25 to 4; at 1 the samples are given back as they are.
-
-    Returns:
-        1-D float32 of `round(len(samples) / speed)` samples.
-
-    Raises:
-        ValueError: The speed is out of range, or the rate is not positive.
-    """
-    stretcher = Stretcher(sample_rate, speed)
-    if speed == 1:
-        return samples
-    return np.concatenate([stretcher.push(samples), stretcher.finish()])
-
-
 def _open_graph(sample_rate: int, speed: float) -> av.filter.Graph:
     """As many equal steps as it takes for each to be in one filter's range."""
     steps = 1

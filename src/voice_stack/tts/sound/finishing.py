@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from voice_stack.tts.engine.base import EngineVoice, Spoken
+from voice_stack.tts.engine.base import Spoken, VoiceOptions
 from voice_stack.tts.sound.dynamics import (
     HOP_S,
     MAX_SPEED,
@@ -29,6 +29,7 @@ from voice_stack.tts.sound.dynamics import (
 )
 from voice_stack.utils.audio.pcm import Samples, silence
 from voice_stack.utils.audio.word_alignment import WordTime, align_words, cut_words, find_speech, loudest_level
+from voice_stack.utils.text import Clause
 
 CEILING_DBTP = -1.0
 """Highest true peak, as EBU R 128 has it: lossy codecs overshoot a little."""
@@ -48,10 +49,6 @@ class VoiceLevels:
         self._target_lufs = target_lufs
         self._heard: dict[Hashable, Powers] = {}
         self._lock = threading.Lock()
-
-    def clause(self, voice: Hashable, sample_rate: int) -> "ClauseLevel":
-        """The level of one clause that a voice speaks."""
-        return ClauseLevel(self, voice, sample_rate)
 
     def knows(self, voice: Hashable) -> bool:
         """Whether a voice's gain will not change any more."""
@@ -121,6 +118,7 @@ class ClauseTrimmer:
         is_last: Whether the speech ends with the clause: then more of its own silence is kept.
 
     Attributes:
+        has_begun: Whether anything but silence has come.
         cut: How many samples were taken off at the beginning; known with the first sound.
     """
 
@@ -128,13 +126,8 @@ class ClauseTrimmer:
         self._sample_rate, self._is_last = sample_rate, is_last
         self._held = np.zeros(0, np.float32)
         self._loudest = 0.0
-        self._began = False
+        self.has_begun = False
         self.cut = 0
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether anything but silence has come."""
-        return self._began
 
     def push(self, samples: Samples) -> Samples:
         """Take a piece; give what is not the silence at the end, as far as can be told.
@@ -148,16 +141,16 @@ class ClauseTrimmer:
         end = min(speech.end, len(self._held) - self._count(FADE_S))
         if end <= 0:
             return self._held[:0]
-        start = 0 if self._began else max(speech.start - self._count(LEAD_S), 0)
+        start = 0 if self.has_begun else max(speech.start - self._count(LEAD_S), 0)
         ready, self._held = self._held[start:end], self._held[end:]
-        if not self._began:
-            self._began, self.cut = True, start
+        if not self.has_begun:
+            self.has_begun, self.cut = True, start
             ready = self._fade(ready)
         return ready
 
     def finish(self) -> Samples:
         """The end of the clause, with a little of its silence; nothing for a clause without any sound."""
-        if not self._began:
+        if not self.has_begun:
             speech = find_speech(self._held, self._sample_rate)
             return self._fade(self._fade(self._held[speech.start : speech.end])[::-1])[::-1]
         speech = find_speech(self._held, self._sample_rate, self._loudest)
@@ -191,35 +184,23 @@ _NEAR_ENOUGH = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a clause is to be heard.
+    """A clause and how it is to be heard.
 
     Attributes:
-        text: What is said.
-        voice: Who says it.
+        clause: What is said, and the pause from its last sound to the first of the next, at speed 1.
+        options: What is asked of the engine, a part of the speed with it.
         speed: 1 is the voice's own pace.
-        engine_speed: What of it was asked of the engine.
-        pause_s: From its last sound to the first of the next clause, at speed 1.
         is_last: Whether the speech ends with it.
     """
 
-    text: str
-    voice: EngineVoice
+    clause: Clause
+    options: VoiceOptions
     speed: float = 1.0
-    engine_speed: float = 1.0
-    pause_s: float = 0.0
     is_last: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FinishedSound:
-    """The next samples of a clause, mono float32, and words with times from the beginning of the clause."""
-
-    samples: Samples
-    words: tuple[WordTime, ...]
-
-
 class Finisher:
-    """Finishes one clause, whole or piece by piece as an engine makes it.
+    """Finishes one clause, whole or piece by piece as an engine makes it; words have times from its beginning.
 
     Args:
         delivery: How it is to be heard.
@@ -230,14 +211,14 @@ class Finisher:
     def __init__(self, delivery: Delivery, levels: VoiceLevels, sample_rate: int) -> None:
         self._delivery, self._sample_rate = delivery, sample_rate
         self._trimmer = ClauseTrimmer(sample_rate, is_last=delivery.is_last)
-        self._level = levels.clause(delivery.voice, sample_rate)
+        self._level = ClauseLevel(levels, delivery.options.voice, sample_rate)
         self._stretcher: Stretcher | None = None
         self._faster = 1.0
         self._raw: list[Samples] = []
         self._has_words = False
         self._unplaced: list[tuple[WordTime, float]] = []
 
-    def push(self, part: Spoken) -> FinishedSound:
+    def push(self, part: Spoken) -> Spoken:
         """Take a stretch of the clause; give what cannot be the silence at its end."""
         before_s = sum(map(len, self._raw)) / self._sample_rate
         self._raw.append(part.samples)
@@ -247,15 +228,15 @@ class Finisher:
             self._stretcher = Stretcher(self._sample_rate, self._faster)
         samples = self._stretcher.push(self._level.apply(self._trimmer.push(part.samples)))
         self._unplaced += [(word, before_s) for word in part.words]
-        return FinishedSound(samples, self._place_words() if self._trimmer.has_begun else ())
+        return Spoken(samples, self._place_words() if self._trimmer.has_begun else ())
 
-    def finish(self) -> FinishedSound:
+    def finish(self) -> Spoken:
         """The end of the clause with the pause after it; all words, if the engine gave none."""
         rest = self._level.apply(self._trimmer.finish())
         if self._stretcher is not None:
             rest = np.concatenate([self._stretcher.push(rest), self._stretcher.finish()])
-        pause = pause_after(self._delivery.pause_s / self._delivery.speed, self._faster, self._sample_rate)
-        return FinishedSound(np.concatenate([rest, pause]), self._place_words() if self._has_words else self._align())
+        pause = pause_after(self._delivery.clause.pause_s / self._delivery.speed, self._faster, self._sample_rate)
+        return Spoken(np.concatenate([rest, pause]), self._place_words() if self._has_words else self._align())
 
     def _place_words(self) -> tuple[WordTime, ...]:
         """The words whose times wait for the beginning of the sound to be known."""
@@ -264,7 +245,7 @@ class Finisher:
         return placed
 
     def _align(self) -> tuple[WordTime, ...]:
-        words = cut_words(self._delivery.text)
+        words = cut_words(self._delivery.clause.text)
         spans = align_words(words, np.concatenate([np.zeros(0, np.float32), *self._raw]), self._sample_rate)
         return tuple(
             self._place(WordTime(word, *span, is_estimated=True), 0.0) for word, span in zip(words, spans, strict=True)
@@ -279,5 +260,5 @@ class Finisher:
 
 def _missing_speed(part: Spoken, delivery: Delivery) -> float:
     """How much faster the samples must get to be as fast as was asked for."""
-    faster = delivery.speed / (part.pace or delivery.engine_speed)
+    faster = delivery.speed / (part.pace or delivery.options.speed)
     return 1.0 if abs(faster - 1) < _NEAR_ENOUGH else min(max(faster, MIN_SPEED), MAX_SPEED)

@@ -39,21 +39,15 @@ from voice_stack.utils.language import find_language, find_region
 SPEAKER_MARK = "#"
 
 
-def piper_voices(store: ModelStore, voice_dir: Path, default: str | None) -> Iterator[Voice]:
-    """The default voice, the packs', downloaded ones, the operator's files; doubles are the same voice.
-
-    Args:
-        store: Where models are.
-        voice_dir: The operator's folder.
-        default: The server's default model, if it is one of Piper's.
-    """
-    if default is not None:
-        yield _piper_voice(store, default)
+def piper_voices(settings: TtsSettings, store: ModelStore) -> Iterator[Voice]:
+    """The default voice, the packs', downloaded ones, the operator's files; doubles are the same voice."""
+    if settings.engine == "piper":
+        yield _piper_voice(store, settings.model)
     packs = (spec for spec in store.catalogue.models if spec.engine == "piper")
     yield from (_piper_voice(store, spec.name) for spec in packs if store.is_local(spec.name))
     downloads = [path.parent.name for path in _find_configs(store.model_dir, max_depth=1)]
     yield from (_piper_voice(store, name) for name in downloads if find_piper_voice(name) and store.is_local(name))
-    for config in _find_configs(voice_dir, max_depth=math.inf):
+    for config in _find_configs(settings.voice_dir, max_depth=math.inf):
         model = config.with_suffix("")
         if config.is_file() and model.is_file():  # a pipe in place of either would be waited for
             yield _piper_voice(store, str(model.absolute()))
@@ -78,8 +72,7 @@ def find_piper_speaker(settings: TtsSettings, store: ModelStore, name: str) -> V
     base, mark, speaker = name.partition(SPEAKER_MARK)
     if not mark and find_piper_voice(base) is None:
         return None
-    default = settings.model if settings.engine == "piper" else None
-    voice = next((v for v in piper_voices(store, settings.voice_dir, default) if v.id.lower() == base.lower()), None)
+    voice = next((v for v in piper_voices(settings, store) if v.id.lower() == base.lower()), None)
     voice = voice or _find_fetchable(settings, store, base)
     if voice is None or not mark:
         return voice
@@ -167,22 +160,25 @@ def _refuse(text: str, reason: str) -> UnsupportedValueError:
     return UnsupportedValueError(f"voice {text[:80]!r}: {reason}", param="voice")
 
 
-KOKORO_OPENAI_NAMES = {
-    "alloy": "af_alloy",
-    "ash": "am_fenrir",
-    "ballad": "bm_george",
-    "cedar": "am_michael",
-    "coral": "af_bella",
-    "echo": "am_echo",
-    "fable": "bm_fable",
-    "marin": "af_heart",
-    "nova": "af_nova",
-    "onyx": "am_onyx",
-    "sage": "af_sarah",
-    "shimmer": "af_aoede",
-    "verse": "am_puck",
+_OPENAI_NAMES = {
+    "alloy": ("af_alloy", "Ana Florence"),
+    "ash": ("am_fenrir", "Damien Black"),
+    "ballad": ("bm_george", "Aaron Dreschner"),
+    "cedar": ("am_michael", "Craig Gutsy"),
+    "coral": ("af_bella", "Tammie Ema"),
+    "echo": ("am_echo", "Viktor Eka"),
+    "fable": ("bm_fable", "Royston Min"),
+    "marin": ("af_heart", "Sofia Hellen"),
+    "nova": ("af_nova", "Nova Hogarth"),
+    "onyx": ("am_onyx", "Baldur Sanjin"),
+    "sage": ("af_sarah", "Alison Dietlinde"),
+    "shimmer": ("af_aoede", "Claribel Dervla"),
+    "verse": ("am_puck", "Luis Moray"),
 }
-"""OpenAI's names: the namesake where Kokoro has one, else a voice of the same sex and temper."""
+"""OpenAI's names -> who stands for them: Kokoro's namesake where there is one, else a voice of the same sex and temper;
+of XTTS's speakers women for the names that are women's at OpenAI, men for the others."""
+KOKORO_OPENAI_NAMES = {name: voice for name, (voice, _) in _OPENAI_NAMES.items()}
+XTTS_OPENAI_NAMES = {name: voice for name, (_, voice) in _OPENAI_NAMES.items()}
 
 LICENCE = "Apache-2.0"
 _PEOPLE = {
@@ -193,45 +189,38 @@ _REGIONS = {"a": "US", "b": "GB", "p": "BR"}
 _SEXES = {"f": "female", "m": "male"}
 
 
-def kokoro_voices(store: ModelStore, default: str | None) -> Iterator[Voice]:
-    """Every voice of the Kokoro model that is here, or that is the server's default.
-
-    Args:
-        store: Where models are.
-        default: The server's default model, if it is one of Kokoro's.
-    """
-    model = _find_model(store, default)
+def kokoro_voices(settings: TtsSettings, store: ModelStore) -> Iterator[Voice]:
+    """Every voice of the Kokoro model that is here, or that is the server's default."""
+    model = _find_model(settings, store)
     if model is None:
         return
     for name in _list_names(store.path(model)):
         yield _kokoro_voice(name, model, EngineVoice(name))
 
 
-def find_kokoro_blend(store: ModelStore, default: str | None, name: str) -> Voice | None:
+def find_kokoro_blend(settings: TtsSettings, store: ModelStore, name: str) -> Voice | None:
     """The voice of a name like `af_heart*0.7+am_adam*0.3`; None for a name of another form.
 
     Raises:
         UnsupportedValueError: A part is no voice of Kokoro's, or a weight makes no sense.
     """
-    model = _find_model(store, default)
+    model = _find_model(settings, store)
     if model is None:
         return None
     blend = parse_blend(name, _list_names(store.path(model)))
     if blend is None:
         return None
-    voice = _kokoro_voice(blend[0][0], model, EngineVoice(blend=blend))
     mixed = ", ".join(f"{share:.0%} {part}" for part, share in blend)
-    return Voice(
-        id=name, engine=KOKORO_ENGINE, model=model, languages=voice.languages, region=voice.region,
-        engine_voice=voice.engine_voice,
-        description=f"mixed of {mixed}", licence=LICENCE,
-    )  # fmt: skip
+    voice = _kokoro_voice(blend[0][0], model, EngineVoice(blend=blend))
+    return replace(voice, id=name, name="", description=f"mixed of {mixed}")
 
 
-def _find_model(store: ModelStore, default: str | None) -> str | None:
-    """The default model; else the first of Kokoro's that is here."""
+def _find_model(settings: TtsSettings, store: ModelStore) -> str | None:
+    """The server's default model, if it is one of Kokoro's; else the first of them that is here."""
+    if settings.engine == KOKORO_ENGINE:
+        return settings.model
     local = (spec.name for spec in store.catalogue.models if spec.engine == KOKORO_ENGINE and store.is_local(spec.name))
-    return default or next(local, None)
+    return next(local, None)
 
 
 def _list_names(folder: Path) -> tuple[str, ...]:
@@ -274,23 +263,6 @@ SPEAKERS = (
     "Luis Moray", "Marcos Rudaski",
 )  # fmt: skip
 """Those of XTTS-v2 as it was published, for as long as its files are not on this machine."""
-
-XTTS_OPENAI_NAMES = {
-    "alloy": "Ana Florence",
-    "ash": "Damien Black",
-    "ballad": "Aaron Dreschner",
-    "cedar": "Craig Gutsy",
-    "coral": "Tammie Ema",
-    "echo": "Viktor Eka",
-    "fable": "Royston Min",
-    "marin": "Sofia Hellen",
-    "nova": "Nova Hogarth",
-    "onyx": "Baldur Sanjin",
-    "sage": "Alison Dietlinde",
-    "shimmer": "Claribel Dervla",
-    "verse": "Luis Moray",
-}
-"""Women for the names that are women's at OpenAI, men for the others."""
 
 
 def xtts_voices(settings: TtsSettings, store: ModelStore) -> Iterator[Voice]:

@@ -59,13 +59,13 @@ class Figures:
         bandwidth_hz: Highest frequency within 50 dB of the strongest, in speech; 8000 at most.
     """
 
-    duration_s: float
-    speech_s: float
-    loudest_dbfs: float
-    speech_dbfs: float
-    clipped: float
-    snr_db: float
-    bandwidth_hz: float
+    duration_s: float = 0.0
+    speech_s: float = 0.0
+    loudest_dbfs: float = 0.0
+    speech_dbfs: float = 0.0
+    clipped: float = 0.0
+    snr_db: float = 0.0
+    bandwidth_hz: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,45 +109,37 @@ def judge(figures: Figures, *, needed_s: float = MIN_SPEECH_S) -> tuple[Finding,
         needed_s: Seconds of speech it must hold; less for one of several.
     """
     found = tuple(
-        Finding(check.code, check.message.format(f=figures, needed_s=needed_s), check.refuses)
-        for check in _CHECKS
-        if check.applies(figures, needed_s)
+        Finding(code, message.format(f=figures, needed_s=needed_s), refuses)
+        for code, refuses, applies, message in _CHECKS
+        if applies(figures, needed_s)
     )
     refusals = tuple(finding for finding in found if finding.refuses)
     return refusals[:1] or found
 
 
-@dataclass(frozen=True, slots=True)
-class _Check:
-    code: str
-    refuses: bool
-    applies: Callable[[Figures, float], bool]
-    message: str
-
-
-_CHECKS = (
-    _Check("silent", True, lambda f, _: f.loudest_dbfs < SILENT_DBFS,
-           f"silent: its loudest moment is at {{f.loudest_dbfs:.0f}} dBFS; speech lies above {SILENT_DBFS:.0f} dBFS"),
-    _Check("no_speech", True, lambda f, _: f.speech_s < NO_SPEECH_S,
-           "no speech: {f.duration_s:.1f} s of sound, {f.speech_s:.1f} s of it speech; is it music or noise?"),
-    _Check("too_short", True, lambda f, needed_s: f.speech_s < needed_s,
-           "too short: {f.speech_s:.1f} s of speech in {f.duration_s:.1f} s; a voice needs {needed_s:g} s"),
-    _Check("clipped", True, lambda f, _: f.clipped > CLIPPED_REFUSE,
-           f"clipped: {{f.clipped:.1%}} of the samples are at the peak, at most {CLIPPED_REFUSE:.0%} may be"),
-    _Check("noisy", True, lambda f, _: f.snr_db < SNR_REFUSE_DB,
-           f"noisy: speech is {{f.snr_db:.0f}} dB above the noise; at least {SNR_REFUSE_DB:.0f} dB"),
-    _Check("narrow", True, lambda f, _: f.bandwidth_hz < BANDWIDTH_REFUSE_HZ,
-           f"muffled: nothing above {{f.bandwidth_hz:.0f}} Hz; at least {BANDWIDTH_REFUSE_HZ:.0f} Hz"),
-    _Check("clipped", False, lambda f, _: f.clipped > CLIPPED_WARN,
-           f"somewhat clipped: {{f.clipped:.1%}} of the samples are at the peak; better below {CLIPPED_WARN:.1%}"),
-    _Check("noisy", False, lambda f, _: f.snr_db < SNR_WARN_DB,
-           f"somewhat noisy: speech is {{f.snr_db:.0f}} dB above the noise; better {SNR_WARN_DB:.0f} dB and more"),
-    _Check("narrow", False, lambda f, _: f.bandwidth_hz < BANDWIDTH_WARN_HZ,
-           "sounds like a telephone: nothing above {f.bandwidth_hz:.0f} Hz"),
-    _Check("quiet", False, lambda f, _: f.speech_dbfs < QUIET_DBFS,
-           "very quiet: speech is at {f.speech_dbfs:.0f} dBFS"),
-    _Check("sparse", False, lambda f, _: f.speech_s < SPARSE_SHARE * f.duration_s,
-           "mostly not speech: {f.speech_s:.1f} s of {f.duration_s:.1f} s"),
+_CHECKS: tuple[tuple[str, bool, Callable[[Figures, float], bool], str], ...] = (
+    ("silent", True, lambda f, _: f.loudest_dbfs < SILENT_DBFS,
+     f"silent: its loudest moment is at {{f.loudest_dbfs:.0f}} dBFS; speech lies above {SILENT_DBFS:.0f} dBFS"),
+    ("no_speech", True, lambda f, _: f.speech_s < NO_SPEECH_S,
+     "no speech: {f.duration_s:.1f} s of sound, {f.speech_s:.1f} s of it speech; is it music or noise?"),
+    ("too_short", True, lambda f, needed_s: f.speech_s < needed_s,
+     "too short: {f.speech_s:.1f} s of speech in {f.duration_s:.1f} s; a voice needs {needed_s:g} s"),
+    ("clipped", True, lambda f, _: f.clipped > CLIPPED_REFUSE,
+     f"clipped: {{f.clipped:.1%}} of the samples are at the peak, at most {CLIPPED_REFUSE:.0%} may be"),
+    ("noisy", True, lambda f, _: f.snr_db < SNR_REFUSE_DB,
+     f"noisy: speech is {{f.snr_db:.0f}} dB above the noise; at least {SNR_REFUSE_DB:.0f} dB"),
+    ("narrow", True, lambda f, _: f.bandwidth_hz < BANDWIDTH_REFUSE_HZ,
+     f"muffled: nothing above {{f.bandwidth_hz:.0f}} Hz; at least {BANDWIDTH_REFUSE_HZ:.0f} Hz"),
+    ("clipped", False, lambda f, _: f.clipped > CLIPPED_WARN,
+     f"somewhat clipped: {{f.clipped:.1%}} of the samples are at the peak; better below {CLIPPED_WARN:.1%}"),
+    ("noisy", False, lambda f, _: f.snr_db < SNR_WARN_DB,
+     f"somewhat noisy: speech is {{f.snr_db:.0f}} dB above the noise; better {SNR_WARN_DB:.0f} dB and more"),
+    ("narrow", False, lambda f, _: f.bandwidth_hz < BANDWIDTH_WARN_HZ,
+     "sounds like a telephone: nothing above {f.bandwidth_hz:.0f} Hz"),
+    ("quiet", False, lambda f, _: f.speech_dbfs < QUIET_DBFS,
+     "very quiet: speech is at {f.speech_dbfs:.0f} dBFS"),
+    ("sparse", False, lambda f, _: f.speech_s < SPARSE_SHARE * f.duration_s,
+     "mostly not speech: {f.speech_s:.1f} s of {f.duration_s:.1f} s"),
 )  # fmt: skip
 
 

@@ -18,7 +18,15 @@ from voice_stack.tts.voices.recordings import (
     read_record,
     warn_once,
 )
-from voice_stack.tts.voices.reference import MIN_SPEECH_S, NO_SPEECH_S, Examine, examine_recording
+from voice_stack.tts.voices.reference import (
+    MIN_SPEECH_S,
+    NO_SPEECH_S,
+    Examination,
+    Examine,
+    Figures,
+    Finding,
+    examine_recording,
+)
 
 ValueT = TypeVar("ValueT")
 MAX_ENTRIES = 4096
@@ -35,7 +43,7 @@ class ContentCache(Generic[ValueT]):
 
     def __init__(self, make: Callable[[Path], ValueT]) -> None:
         self._make = make
-        self._values: dict[Path, tuple[tuple[int, int], ValueT]] = {}
+        self._values: dict[tuple[Path, int, int], ValueT] = {}
         self._lock = threading.Lock()
 
     def get(self, path: Path) -> ValueT:
@@ -45,18 +53,15 @@ class ContentCache(Generic[ValueT]):
             OSError: The file is gone.
         """
         stat = path.stat()
-        signature = (stat.st_mtime_ns, stat.st_size)
-        known = self._values.get(path)
-        if known is not None and known[0] == signature:
-            return known[1]
-        with self._lock:
-            known = self._values.get(path)
-            if known is None or known[0] != signature:
-                known = (signature, self._make(path))
-                while len(self._values) >= MAX_ENTRIES:
-                    self._values.pop(next(iter(self._values)))
-                self._values[path] = known
-        return known[1]
+        key = (path, stat.st_mtime_ns, stat.st_size)
+        if (known := self._values.get(key)) is None:
+            with self._lock:
+                if (known := self._values.get(key)) is None:
+                    known = self._make(path)
+                    while len(self._values) >= MAX_ENTRIES:
+                        del self._values[next(iter(self._values))]
+                    self._values[key] = known
+        return known
 
 
 MAX_RECORDINGS = 16
@@ -77,16 +82,6 @@ class Verdict:
     recordings: tuple[Path, ...]
     refusal: str = ""
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """What is kept of a measured recording."""
-
-    duration_s: float
-    speech_s: float
-    refusal: str
-    warnings: tuple[str, ...]
 
 
 class Shelf:
@@ -116,9 +111,9 @@ class Shelf:
         refusals = [self._name(voice, path) + result.refusal for path, result in measured.items() if result.refusal]
         if not usable:
             return Verdict((), "; ".join(refusals))
-        speech_s = sum(measured[path].speech_s for path in usable)
+        speech_s = sum(measured[path].figures.speech_s for path in usable)
         if speech_s < MIN_SPEECH_S:
-            duration_s = sum(measured[path].duration_s for path in usable)
+            duration_s = sum(measured[path].figures.duration_s for path in usable)
             short = f"too short: {speech_s:.1f} s of speech in {duration_s:.1f} s; a voice needs {MIN_SPEECH_S:g} s"
             return Verdict((), "; ".join([short, *refusals]))
         warnings = [self._name(voice, path) + text for path in usable for text in measured[path].warnings]
@@ -149,13 +144,13 @@ class Shelf:
             return RecordedVoice(voice_id, Sidecar(), recordings, changed_at, known)
         return RecordedVoice(voice_id, known, recordings, known.created_at or changed_at, unused=unused)
 
-    def _measure(self, path: Path) -> _Measured:
+    def _measure(self, path: Path) -> Examination:
         try:
             return self._measured.get(path)
         except OSError as error:
-            return _Measured(0, 0, f"cannot be read: {error.strerror}", ())
+            return _refuse(f"cannot be read: {error.strerror}")
         except GivenUpError as error:
-            return _Measured(0, 0, f"cannot be examined: {error.message}", ())
+            return _refuse(f"cannot be examined: {error.message}")
 
     def _name(self, voice: RecordedVoice, path: Path) -> str:
         """Which recording is meant, where there are several."""
@@ -172,9 +167,13 @@ def _read_sidecar(path: Path) -> Sidecar | str:
         return f"{path.name} cannot be read: {error.strerror}"
 
 
-def _measure(examine: Examine, path: Path) -> _Measured:
+def _measure(examine: Examine, path: Path) -> Examination:
     try:
-        found, _ = examine(path, NO_SPEECH_S)
+        return examine(path, NO_SPEECH_S)[0]
     except InvalidAudioError as error:
-        return _Measured(0, 0, error.message, ())
-    return _Measured(found.figures.duration_s, found.figures.speech_s, found.refusal, found.warnings)
+        return _refuse(error.message)
+
+
+def _refuse(reason: str) -> Examination:
+    """A recording that was not measured."""
+    return Examination(Figures(), (Finding("unmeasured", reason, refuses=True),))

@@ -87,7 +87,7 @@ class ClonedVoices:
             id=recorded.id,
             engine=engine or RECOMMENDED_ENGINE,
             model=self._model(engine or RECOMMENDED_ENGINE),
-            languages=tuple(dict.fromkeys((*own, *sorted(_languages(engine))))),
+            languages=tuple(dict.fromkeys((*own, *sorted(CAPABILITIES[engine].languages if engine else ())))),
             region=find_region(sidecar.language),
             engine_voice=EngineVoice(recordings=recorded.recordings, options=tuple(sorted(sidecar.options.items()))),
             name=recorded.name,
@@ -104,11 +104,9 @@ class ClonedVoices:
         if self.settings.require_consent and not recorded.sidecar.consent:
             return "its speaker's consent is not on record, and TTS_REQUIRE_CONSENT is set"
         if engine is None:
-            entry = ENGINES.get(RECOMMENDED_ENGINE)
-            extra = entry.extra if entry else f"voice-stack[{RECOMMENDED_ENGINE}]"
             return (
                 f"it is cloned from recordings, and no engine that clones is installed; "
-                f"{RECOMMENDED_ENGINE} does: pip install '{extra}'"
+                f"{RECOMMENDED_ENGINE} does: pip install '{ENGINES[RECOMMENDED_ENGINE].extra}'"
             )
         return None
 
@@ -124,30 +122,14 @@ class ClonedVoices:
         return next((spec.name for spec in TTS_MODELS if spec.engine == engine), engine)
 
 
-def _languages(engine: str | None) -> frozenset[str]:
-    return CAPABILITIES[engine].languages if engine else frozenset()
-
-
-def _piper(settings: TtsSettings, store: ModelStore) -> Iterable[Voice]:
-    return piper_voices(store, settings.voice_dir, settings.model if settings.engine == "piper" else None)
-
-
 def _fake(settings: TtsSettings, _store: ModelStore) -> Iterable[Voice]:
     if settings.engine == "fake":
         yield Voice(id=settings.model, engine="fake", model=settings.model)
 
 
-def _kokoro(settings: TtsSettings, store: ModelStore) -> Iterable[Voice]:
-    return kokoro_voices(store, settings.model if settings.engine == "kokoro" else None)
-
-
-def _find_kokoro_blend(settings: TtsSettings, store: ModelStore, name: str) -> Voice | None:
-    return find_kokoro_blend(store, settings.model if settings.engine == "kokoro" else None, name)
-
-
 SOURCES: dict[str, Callable[[TtsSettings, ModelStore], Iterable[Voice]]] = {
-    "piper": _piper,
-    "kokoro": _kokoro,
+    "piper": piper_voices,
+    "kokoro": kokoro_voices,
     "xtts": xtts_voices,
     "fake": _fake,
 }
@@ -155,7 +137,7 @@ SOURCES: dict[str, Callable[[TtsSettings, ModelStore], Iterable[Voice]]] = {
 
 RESOLVERS: dict[str, Callable[[TtsSettings, ModelStore, str], Voice | None]] = {
     "piper": find_piper_speaker,
-    "kokoro": _find_kokoro_blend,
+    "kokoro": find_kokoro_blend,
 }
 """For each engine that has such, the rule for names of voices that are not listed."""
 
@@ -238,12 +220,6 @@ def _offer(codes: Collection[str], voice: Voice, library: VoiceLibrary) -> str:
     return f"engines that do: {', '.join([*engines, 'piper with a voice for it'])}{install}"
 
 
-def fallback_engine(settings: TtsSettings, store: ModelStore) -> str:
-    """The engine of the fall-back model; that of the settings for a file of the operator."""
-    spec = store.find(settings.fallback_model)
-    return settings.engine if spec is None or spec.path is not None else spec.engine
-
-
 def find_substitute(
     settings: TtsSettings, store: ModelStore, voices: VoiceLibrary, engine: EngineSpec, request: SpeechRequest
 ) -> Substitute | None:
@@ -258,17 +234,19 @@ def find_substitute(
     """
     if not settings.fallback_model:
         return None
-    name = fallback_engine(settings, store)
+    known = store.find(settings.fallback_model)
+    # A file of the operator may be any engine's.
+    name = settings.engine if known is None or known.path is not None else known.engine
     spec = engine_spec(settings, name, settings.fallback_model)
     if spec.name == engine.name:
         return None
     speakers = _fallback_speakers(settings.fallback_model, name, store, voices)
     passages = [_recast(passage, speakers) for passage in request.passages]
-    known = tuple(passage for passage in passages if passage is not None)
-    if len(known) < len(passages):
+    recast = tuple(passage for passage in passages if passage is not None)
+    if len(recast) < len(passages):
         return None
     default = engine_spec(settings, settings.engine, settings.model)
-    return Substitute([spec], replace(request, passages=known), for_missing=engine.name == default.name)
+    return Substitute([spec], replace(request, passages=recast), for_missing=engine.name == default.name)
 
 
 def _fallback_speakers(model: str, engine: str, store: ModelStore, voices: VoiceLibrary) -> list[Voice]:
@@ -285,8 +263,6 @@ def _recast(passage: Passage, speakers: list[Voice]) -> Passage | None:
     """The passage in the first voice that speaks its language; None if there is none."""
     language = passage.language_code
     voice = next((one for one in speakers if not language or not one.languages or language in one.languages), None)
-    return (
-        None
-        if voice is None
-        else replace(passage, options=replace(passage.options, voice=voice.engine_voice), languages=voice.languages)
-    )
+    if voice is None:
+        return None
+    return replace(passage, options=replace(passage.options, voice=voice.engine_voice), languages=voice.languages)
