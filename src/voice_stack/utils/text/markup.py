@@ -1,0 +1,467 @@
+"""What stands in a text and is not read aloud as it stands: what language models, web pages and SSML write around words.
+
+One pass from left to right, in linear time: what opens is looked up in lists of what closes, and what stops at the next
+mark of its own kind is never looked at twice. What may as well be text stays.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from html import unescape
+from html.entities import html5
+from typing import Literal
+
+from voice_stack.utils.text.formulas import CARRIERS, MAX_CHARS, UnreadableFormulaError, carry, carry_emoji
+
+Markup = Literal["auto", "plain"]
+"""Whether markup is read as a person would, or as it stands."""
+READABLE = ("code", "emoji")
+"""What is left out unless it is asked for."""
+
+_THOUGHT = re.compile(
+    r"<(/?)(?:think|thinking|thought|reasoning)(?:\s[^<>]{0,300})?>|\[(/?)THINK\]|◁(/?)think▷", re.IGNORECASE
+)
+_CLOSING = re.compile(r"</([A-Za-z][\w:-]{0,30})\s{0,9}>")
+_FENCE_END = re.compile(r"^[ \t>]{0,12}(`{3,}|~{3,})[ \t]*$", re.MULTILINE)
+_REFERENCE = re.compile(r"^ {0,3}\[([^\]\[\n^]{1,100})\]:[ \t]{1,9}<?(?:https?:|mailto:)\S+.*(?:\n|\Z)", re.MULTILINE)
+_ATTRIBUTE = re.compile(r"""(?<![\w:-])([\w:-]++)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>/]++))""")
+_ENVIRONMENT = (
+    r"\\begin\{(?P<environment>equation|align|aligned|gather|gathered|math|displaymath|multline)(?P<star>\*?)\}"
+)
+_TOKEN = re.compile(
+    r"""
+      ^[ \t>]{0,12}(?P<fence>`{3,}+|~{3,}+)(?P<label>[^\n`]{0,200})$\n?
+    | (?<!`)(?P<ticks>`{1,2}+)(?P<code>[^`\n]++(?:\n[^`\n]++)*+)(?P=ticks)(?!`)
+    | \\(?P<paren>[(\[])
+    | """ + _ENVIRONMENT + r"""
+    | (?<![\w\\:/])\\(?P<macro>[A-Za-z]{2,12})(?![A-Za-z\\])
+    | (?P<escape>\\[!-/:-@\[-`{-~])
+    | (?P<hidden><!--|<!\[CDATA\[|<[!?][A-Za-z][^<>]{0,500}>)
+    | <\|(?P<special>[a-z_]{2,30})\|>
+    | (?P<thought><(?P<ends>/?)(?:think|thinking|thought|reasoning)(?:\s[^<>]{0,300})?>
+        |\[(?P<ends2>/?)THINK\]|◁(?P<ends3>/?)think▷)
+    | <(?P<slash>/?)(?P<tag>[A-Za-z][\w:-]{0,30})
+        (?P<attributes>(?:\s(?:[^<>"']++|"[^"<]{0,1000}+"|'[^'<]{0,1000}+')*+)?)(?P<empty>/?)>
+    | (?P<entity>&(?:\#[0-9]{1,7}|\#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)
+    | \$\$(?P<display>[^$]{1,2000}+)\$\$
+    | (?<![\w$])\$(?P<inline>[^$\n]{1,600}+)\$(?![\w$])
+    | \[\^[^\[\]\n\s]{1,50}\](?P<note>:[ \t]?)?
+    | (?P<cited>\[{1,2}\d{1,3}\]{1,2}\([^()\s]{1,1000}\)|【[^【】\n]{0,60}†[^【】\n]{0,60}】
+        |\ue200[^\ue200\ue201]{0,300}\ue201|:contentReference\[oaicite:\d{1,4}\]\{index=\d{1,4}\}
+        |\[cite(?:_start|_end|:[ ]?[\d, ]{1,80})\])
+    | (?P<numbers>\[\d{1,3}(?:(?:,[ ]?|;[ ]?|-|–)\d{1,3}){0,30}\](?:(?:,?[ ]?(?:(?:and|und|et|y|e|en|i|&)[ ])?)
+        \[\d{1,3}(?:(?:,[ ]?|;[ ]?|-|–)\d{1,3}){0,30}\])*+)
+    | (?P<callout>\[!(?P<callout_name>NOTE|TIP|IMPORTANT|WARNING|CAUTION)\])
+    | \[(?P<linked>[^\[\]\n]{1,300})\]\[(?P<target>[^\[\]\n]{0,100})\]
+    """,
+    re.MULTILINE | re.VERBOSE | re.IGNORECASE,
+)  # fmt: skip
+
+_PROSE = re.compile(r"[\w\s.,;:!?'\"“”‘’«»()%€£–—-]*")  # an unlabelled block without a sign of code is read
+_TEXT_LABELS = frozenset(["text", "txt", "plain", "plaintext", "markdown", "md", "prose", "quote", "poem", "email"])
+_VOID = frozenset(["br", "hr", "img", "wbr"])
+_ENDS_BY_ITSELF = frozenset(["p", "li", "td", "th", "tr", "dt", "dd", "option"])
+_HIDDEN = frozenset(["script", "style", "template", "head", "rt", "rp", "metadata", "desc", "svg", "math"])
+_PARAGRAPH = frozenset(str.split(
+    "p h1 h2 h3 h4 h5 h6 blockquote table ul ol dl pre hr section article header footer nav aside main figure speak"
+))  # fmt: skip
+_LINE = frozenset(str.split(
+    "br div li tr dt dd thead tbody tfoot caption address figcaption form fieldset legend details summary title body "
+    "html menu option center"
+))  # fmt: skip
+_INLINE = frozenset(str.split(
+    "a abbr acronym b bdi bdo big button cite code col colgroup data del dfn em font i iframe img input ins kbd label "
+    "link mark meta meter object output picture progress q ruby s samp select small source span strike strong sub sup "
+    "td textarea th time track tt u var video audio canvas wbr noscript "
+    "voice prosody emphasis break say-as phoneme lang w token lexicon lookup par seq media"
+))  # fmt: skip
+_KNOWN = _PARAGRAPH | _LINE | _INLINE | _HIDDEN
+_VENDORS = ("amazon:", "mstts:", "google:")
+_BREAKS_S = {"none": 0.0, "x-weak": 0.1, "weak": 0.25, "medium": 0.5, "strong": 0.8, "x-strong": 1.2}
+_SUPERSCRIPTS = str.maketrans("0123456789+-n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ")
+
+_NO_CITATION_AFTER = re.compile(
+    r"(?:\b(?:press|type|hit|enter|choose|select|pick|option|button|key|step|item|line|index|interval|range|list|array|"
+    r"vector|set|values?|returns?|prints?|outputs?|gives?|is|are|was|be|equals?|from|between|drücke|wähle|taste|option|"
+    r"intervall|liste|ist|sind|appuyez|tapez|choisissez|est|sont|intervalle|pulse|elija|es|son)|[=:<>({\[+*/,-]) ?$",
+    re.IGNORECASE,
+)
+_CODE_BEFORE = re.compile(
+    r"(?:^|[^\w])(?:\w|\w*[_\d]\w*|[a-z]+[A-Z]\w*|[\w.]+\.\w+|arr|array|list|args?|argv|data|items?|values?|rows?|cols?|"
+    r"matrix|vec|vector|buf|buffer|dict|map|str|text|result|results|nums?|numbers|names?|lines|tokens|words|parts|input|"
+    r"output|elements?|entries|keys|users?|fruits|colou?rs)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unmarked:
+    """A text without its markup.
+
+    Attributes:
+        text: With marks of pauses, and with the Markdown that `normalise` takes out.
+        left_out: What of its content is left out, by name: `code`, `formulas`, `thoughts`.
+    """
+
+    text: str
+    left_out: tuple[str, ...] = ()
+
+
+def read_markup(text: str, reads: Collection[str] = ()) -> Unmarked:
+    """Take out of a text what nobody reads aloud, and write in words or plain text what is read otherwise.
+
+    Args:
+        text: As a client wrote it.
+        reads: What is read although it is usually left out: some of `READABLE`.
+    """
+    text = CARRIERS.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    reader = _Reader(carry_emoji(text) if "emoji" in reads else text, reads_code="code" in reads)
+    return Unmarked(reader.read(), tuple(sorted(reader.left_out)))
+
+
+class _Reader:
+    """One pass over a text; each kind of mark has a method that gives what is said and where to go on."""
+
+    def __init__(self, text: str, *, reads_code: bool) -> None:
+        self.left_out: set[str] = set()
+        self._reads_code = reads_code
+        self._references = {found[1].casefold() for found in _REFERENCE.finditer(text)} if "]:" in text else set()
+        self._text = _REFERENCE.sub("", text) if self._references else text
+        self._ahead: dict[str, int] = {}
+        self._fences = [(found.end(), found[1]) for found in _FENCE_END.finditer(self._text)]
+        self._closing: dict[str, list[tuple[int, int]]] = {}
+        for found in _CLOSING.finditer(self._text):
+            self._closing.setdefault(found[1].lower(), []).append(found.span())
+        self._thoughts, self._lone_ends = _pair_thoughts(self._text)
+        self._is_ssml = "speak" in self._closing
+        self._is_html = not _KNOWN.isdisjoint(self._closing)
+        self._is_in_row = False
+        self._out: list[str] = []
+
+    def read(self) -> str:
+        """The text without markup."""
+        at = 0
+        while found := _TOKEN.search(self._text, at):
+            self._out.append(self._text[at : found.start()])
+            said, at = self._read(found)
+            self._out.append(said)
+        self._out.append(self._text[at:])
+        return "".join(self._out)
+
+    def _read(self, found: re.Match[str]) -> tuple[str, int]:
+        kind = next(
+            (name for name in _READERS if found[name] is not None),
+            "note" if found[0].startswith("[^") else "linked",
+        )
+        return _READERS[kind](self, found) or (found[0][:1], found.start() + 1)
+
+    def _next(self, mark: str, start: int) -> int:
+        """Where a mark comes next; each stretch of the text is searched once. -1: nowhere."""
+        at = self._ahead.get(mark, 0)
+        if 0 <= at < start or mark not in self._ahead:
+            at = self._ahead[mark] = self._text.find(mark, start)
+        return at
+
+    def _closed(self, name: str, start: int) -> tuple[int, int] | None:
+        """Where the next closing tag of a name begins and ends."""
+        places = self._closing.get(name, [])
+        index = bisect_left(places, (start, 0))
+        return places[index] if index < len(places) else None
+
+    def _fence(self, found: re.Match[str]) -> tuple[str, int] | None:
+        mark, label = found["fence"], found["label"].strip().lower()
+        index = bisect_left(self._fences, (found.end(), ""))
+        ends = (end for end, bar in self._fences[index : index + 99] if bar.startswith(mark))
+        end = next(ends, None)
+        name = label.split(" ")[0].lstrip("{.")
+        if end is None:
+            end = len(self._text)
+            if not name or name in _TEXT_LABELS or self._reads_code or not _is_language(label):
+                return "", found.end()
+        block = self._text[found.end() : end].rstrip("`~ \t>").rstrip("\n")
+        is_read = name in _TEXT_LABELS or (not name and _PROSE.fullmatch(block))
+        if is_read or self._reads_code:
+            return f"\n\n{block}\n\n", end
+        self.left_out.update({"code"} if block.strip() else ())
+        return "\n\n", end
+
+    def _code(self, found: re.Match[str]) -> tuple[str, int]:
+        return found["code"].strip() or found["code"], found.end()
+
+    def _escape(self, found: re.Match[str]) -> tuple[str, int]:
+        return found[0], found.end()
+
+    def _hidden(self, found: re.Match[str]) -> tuple[str, int] | None:
+        mark = found[0]
+        if mark[:4] == "<!--":
+            end = self._next("-->", found.end())
+            return ("", end + 3) if end >= 0 else None
+        if mark[:3] == "<![":
+            end = self._next("]]>", found.end())
+            return (self._text[found.end() : end], end + 3) if end >= 0 else None
+        return "", found.end()
+
+    def _special(self, found: re.Match[str]) -> tuple[str, int]:
+        """Tokens of a model's own; a channel has its name behind it, and may be one of thoughts."""
+        name, end = found["special"].lower(), found.end()
+        if name in {"start", "channel", "start_header_id"} and (
+            word := re.compile(r"[a-z]{1,20}").match(self._text, end)
+        ):
+            end = word.end()
+            if name == "channel" and word[0] in {"analysis", "commentary"}:
+                self.left_out.add("thoughts")
+                closed = self._next("<|end|>", end)
+                return " ", closed + 7 if closed >= 0 else len(self._text)
+        return " ", end
+
+    def _thought(self, found: re.Match[str]) -> tuple[str, int] | None:
+        start = found.start()
+        if not (found["ends"] or found["ends2"] or found["ends3"]):
+            end = self._thoughts.get(start)
+            is_first = not self._text[self._text.rfind("\n", 0, start) + 1 : start][-40:].strip()
+            if end is None and not is_first:
+                return found[0], found.end()
+            self.left_out.add("thoughts")
+            return " ", end if end is not None else len(self._text)
+        before = self._text[max(0, start - 1) : start]
+        if start in self._lone_ends and before not in {" ", "\t", '"', "'", "(", "`"}:
+            # A template may have put the opening tag into the prompt.
+            self.left_out.add("thoughts")
+            self._out.clear()
+            return " ", found.end()
+        return found[0], found.end()
+
+    def _entity(self, found: re.Match[str]) -> tuple[str, int]:
+        name = found[0][1:]
+        is_known = name[0] == "#" or name in html5
+        return unescape(found[0]) if is_known else found[0], found.end()
+
+    def _tag(self, found: re.Match[str]) -> tuple[str, int] | None:
+        name, end = found["tag"].lower(), found.end()
+        attributes = _attributes(found["attributes"])
+        is_closing = bool(found["slash"])
+        if not (name.startswith(_VENDORS) or name in _KNOWN) or not (is_closing or self._is_sure(found, attributes)):
+            return found[0], end
+        if is_closing:
+            return self._between(name, is_closing=True), end
+        closed = None if found["empty"] or name in _VOID else self._closed(name, end)
+        if name in _HIDDEN or (name == "details" and attributes.get("type") == "reasoning"):
+            self.left_out.update({"thoughts"} if name == "details" else {"formulas"} if name == "math" else ())
+            return " ", closed[1] if closed else end
+        if name == "pre" and closed:
+            return self._preformatted(end, closed)
+        if name == "break":
+            return _pause(attributes), end
+        if name == "img":
+            return f" {attributes.get('alt', '')} ", end
+        if closed and (said := self._said_as(name, attributes, self._text[end : closed[0]])) is not None:
+            return said, closed[1]
+        return self._between(name, is_closing=False), end
+
+    def _is_sure(self, found: re.Match[str], attributes: Mapping[str, str]) -> bool:
+        """Whether an opening tag is one: `<name>` and `<time>` are also what people write for words to be put in."""
+        name = found["tag"].lower()
+        if attributes or found["empty"] or name in _VOID or self._closed(name, found.end()):
+            return True
+        is_first = not self._text[max(0, found.start() - 1) : found.start()].strip()
+        return name in _ENDS_BY_ITSELF and (self._is_html or (is_first and name == "p"))
+
+    def _between(self, name: str, *, is_closing: bool) -> str:
+        """What a tag means for the words on both sides of it."""
+        if name in _PARAGRAPH:
+            return "\n\n"
+        if name == "tr":
+            self._is_in_row = False
+        if name in {"td", "th"}:
+            is_next, self._is_in_row = self._is_in_row and not is_closing, True
+            return ", " if is_next else ""
+        return "\n" if name in _LINE or (name == "s" and self._is_ssml) else ""
+
+    def _preformatted(self, start: int, closed: tuple[int, int]) -> tuple[str, int]:
+        inside = re.sub(r"<[^<>]{0,300}>", "", self._text[start : closed[0]])
+        if self._reads_code or _PROSE.fullmatch(inside):
+            return f"\n\n{unescape(inside)}\n\n", closed[1]
+        self.left_out.add("code")
+        return "\n\n", closed[1]
+
+    def _said_as(self, name: str, attributes: Mapping[str, str], inside: str) -> str | None:
+        """What is said in place of the content of a tag; None: the content."""
+        if len(inside) > MAX_CHARS:
+            return None
+        plain = unescape(re.sub(r"<[^<>]{0,300}>", "", inside)).strip()
+        if name == "sub" and "alias" in attributes:
+            return attributes["alias"]
+        if name == "sup" and plain.strip("[]").isdecimal() and plain.startswith("["):
+            return ""
+        if name == "sup" and plain and plain.translate(_SUPERSCRIPTS) != plain and plain.isascii():
+            return plain.translate(_SUPERSCRIPTS) if re.fullmatch(r"[+-]?[\dn]+", plain) else None
+        if name == "say-as" and plain:
+            return _say_as(attributes.get("interpret-as", ""), attributes.get("format", ""), plain)
+        return None
+
+    def _display(self, found: re.Match[str]) -> tuple[str, int] | None:
+        return self._formula(found["display"], found.end(), is_sure=False)
+
+    def _inline(self, found: re.Match[str]) -> tuple[str, int] | None:
+        latex = found["inline"]
+        if latex != latex.strip() or latex.endswith("\\"):
+            return None
+        return self._formula(latex, found.end(), is_sure=False)
+
+    def _paren(self, found: re.Match[str]) -> tuple[str, int]:
+        end = self._next("\\)" if found["paren"] == "(" else "\\]", found.end())
+        if 0 <= end <= found.end() + 2000:
+            read = self._formula(self._text[found.end() : end], end + 2, is_sure=False)
+            if read:
+                return read
+        return found[0], found.end()
+
+    def _environment(self, found: re.Match[str]) -> tuple[str, int] | None:
+        mark = f"\\end{{{found['environment']}{found['star']}}}"
+        end = self._next(mark, found.end())
+        return self._formula(self._text[found.end() : end], end + len(mark), is_sure=True) if end >= 0 else None
+
+    def _macro(self, found: re.Match[str]) -> tuple[str, int] | None:
+        """A macro that no dollars surround: with arguments, or the name of a Greek letter."""
+        end = found.end()
+        while (group := _ARGUMENT.match(self._text, end)) and end - found.start() < MAX_CHARS:
+            end = group.end()
+        if end == found.end() and f"{found['macro']};" not in html5:
+            return None
+        try:
+            return carry(self._text[found.start() : end]), end
+        except UnreadableFormulaError:
+            return None
+
+    def _formula(self, latex: str, end: int, *, is_sure: bool) -> tuple[str, int] | None:
+        latex = _TAGS_OF_FORMULAS.sub("", latex).strip().rstrip(".,")
+        stop = self._text[end - 3 : end - 2] if latex else ""
+        if not is_sure and not _is_formula(latex):
+            return None
+        if amount := _AMOUNT.fullmatch(latex):
+            unit = " °" + amount[3].strip("{}") if amount[3] is not None else amount[2].replace("\\", "")
+            return amount[1].replace("{,}", ",") + unit, end
+        try:
+            return carry(latex) + (stop if stop in {".", ","} else ""), end
+        except UnreadableFormulaError:
+            self.left_out.add("formulas")
+            return " ", end
+
+    def _note(self, found: re.Match[str]) -> tuple[str, int]:
+        is_first = self._text[found.start() - 1 : found.start()] in {"", "\n"}
+        return "" if is_first or not found["note"] else found["note"], found.end()
+
+    def _cited(self, found: re.Match[str]) -> tuple[str, int]:
+        return self._cite(found.end())
+
+    def _cite(self, end: int) -> tuple[str, int]:
+        """Leave a citation out, with the blank before it if a mark follows."""
+        if self._out and self._out[-1].endswith(" ") and self._text[end : end + 1] in {"", *" .,;:!?)\n"}:
+            self._out[-1] = self._out[-1].rstrip(" ")
+        return "", end
+
+    def _numbers(self, found: re.Match[str]) -> tuple[str, int]:
+        is_cited = _is_citation(found[0], self._text[max(0, found.start() - 40) : found.start()],
+                                self._text[found.end() : found.end() + 2])  # fmt: skip
+        return self._cite(found.end()) if is_cited else (found[0], found.end())
+
+    def _callout(self, found: re.Match[str]) -> tuple[str, int]:
+        return found["callout_name"].capitalize() + ".", found.end()
+
+    def _linked(self, found: re.Match[str]) -> tuple[str, int] | None:
+        target = (found["target"] or found["linked"]).casefold()
+        return (found["linked"], found.end()) if target in self._references else None
+
+
+_TAGS_OF_FORMULAS = re.compile(r"\\(?:label|tag)\*?\{[^{}]{0,100}\}")
+_ARGUMENT = re.compile(r"\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]{0,200}\}){0,200}\}){0,300}\}|\[\d\](?=\{)")
+_AMOUNT = re.compile(r"([+-]?\d+(?:(?:[.,]|\{,\})\d+)*)(\\?%)?(?:\^(?:\\circ|\{\\circ\}) ?(C|F|\{[CF]\}|))?")
+_WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}|[^\W\d_A-Za-z]{3,}")
+_NAMES_IN_FORMULAS = re.compile(r"\\[A-Za-z]+(?:\{[^{}]{0,200}\})?|_\{[^{}]{0,200}\}")
+
+
+def _is_formula(latex: str) -> bool:
+    """Whether what stands between two dollars is one, and no price, no variable of a shell and no slang."""
+    if not latex or len(latex) > 2000:
+        return False
+    rest = _NAMES_IN_FORMULAS.sub("", latex)
+    if _WORDS.search(rest):
+        return False
+    if re.search(r"\\[A-Za-z]|[\^_=<>]", latex):
+        return True
+    if " " in latex:
+        return re.search(r"[\w)] ?[+\-*/|,] ?[\w(]", latex) is not None and not re.match(r"\d[\d.,]* ", latex)
+    return re.fullmatch(r"[\w()+\-*/|!',.\\%{}]+", latex) is not None
+
+
+def _is_language(label: str) -> bool:
+    return re.fullmatch(r"[\w+#.{}=\" /-]{1,60}", label) is not None
+
+
+def _pair_thoughts(text: str) -> tuple[dict[int, int], set[int]]:
+    """Where each closed thought begins -> where it ends; where tags stand that only end one."""
+    opened: list[int] = []
+    pairs: dict[int, int] = {}
+    lone: set[int] = set()
+    for found in _THOUGHT.finditer(text):
+        if not any(found.groups()):
+            opened.append(found.start())
+        elif opened:
+            pairs[opened.pop()] = found.end()
+        else:
+            lone.add(found.start())
+    return pairs, lone
+
+
+def _is_citation(mark: str, before: str, behind: str) -> bool:
+    """Whether numbers in brackets are a source, and not an index, a key, an interval or the number of a list's entry."""
+    numbers = [int(number) for number in re.findall(r"\d+", mark)]
+    line = before.rpartition("\n")[2]
+    if min(numbers) == 0 or not line.strip() or behind[:1] in {"(", "[", "{", "=", ":", "_"} or behind[:1].isalnum():
+        return False
+    if re.match(r" [=<>+*/]", behind) or _NO_CITATION_AFTER.search(line):
+        return False
+    if line.endswith(" "):
+        return line[-2:-1] not in {" ", "|", "-", "*", ">", "•"} and not re.search(r"\b[a-z] in $", line)
+    if not line[-1].isalnum():
+        return line[-1] in ".,;:!?)\"'”’»*_%"
+    is_stopped = behind[:1] in {"", *".,;:!?)\n"}
+    return (is_stopped or "][" in mark) and not _CODE_BEFORE.search(line)
+
+
+def _attributes(written: str) -> dict[str, str]:
+    found = _ATTRIBUTE.finditer(written) if "=" in written else ()
+    return {one[1].lower(): unescape(one[2] or one[3] or one[4] or "") for one in found}
+
+
+def _pause(attributes: Mapping[str, str]) -> str:
+    """A pause that SSML asks for, as a mark of ours."""
+    length = re.fullmatch(r"\+?(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})(ms|s)", attributes.get("time", "").strip())
+    if length:
+        return f"[pause:{length[1].removeprefix('.') if length[1][0] != '.' else '0' + length[1]}{length[2]}] "
+    pause_s = _BREAKS_S.get(attributes.get("strength", "medium"), 0.5)
+    return f"[pause:{pause_s}s] " if pause_s else " "
+
+
+def _say_as(kind: str, form: str, plain: str) -> str | None:
+    if kind in {"characters", "spell-out", "verbatim", "letters"}:
+        return " ".join(character.upper() if len(character.upper()) == 1 else character for character in plain
+                        if character.isalnum())  # fmt: skip
+    digits = re.findall(r"\d+", plain)
+    if kind in {"digits", "telephone"} and digits and not plain.startswith("+"):
+        return ", ".join(" ".join(group) for group in digits)
+    if kind == "date" and len(digits) == len(form) == 3 and set(form) == set("dmy"):
+        day, month, year = (digits[form.index(part)] for part in "dmy")
+        return f"{year}-{month:0>2}-{day:0>2}" if len(year) == 4 else None
+    if kind in {"ordinal", "cardinal", "number"} and (number := re.fullmatch(r"(\d{1,15})(?:st|nd|rd|th|\.)?", plain)):
+        return carry(rf"\{'ordinal' if kind == 'ordinal' else 'cardinal'}{{{number[1]}}}")
+    return None
+
+
+_READERS: Mapping[str, Callable[[_Reader, re.Match[str]], tuple[str, int] | None]] = {
+    "fence": _Reader._fence, "code": _Reader._code, "paren": _Reader._paren, "environment": _Reader._environment,
+    "macro": _Reader._macro, "escape": _Reader._escape, "hidden": _Reader._hidden, "special": _Reader._special,
+    "thought": _Reader._thought, "tag": _Reader._tag, "entity": _Reader._entity, "display": _Reader._display,
+    "inline": _Reader._inline, "cited": _Reader._cited, "numbers": _Reader._numbers, "callout": _Reader._callout,
+    "note": _Reader._note, "linked": _Reader._linked,
+}  # fmt: skip
