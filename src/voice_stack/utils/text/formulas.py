@@ -20,8 +20,8 @@ MAX_CHARS = 600
 _MAX_DEPTH = 12
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\d+(?:[.,]\d+)*|[^\W\d_]|\S|\s+", re.DOTALL)
 _DROPPED = frozenset(str.split(
-    r"\left \right \bigl \bigr \Bigl \Bigr \big \Big \bigg \Bigg \displaystyle \textstyle \limits \nolimits \quad \qquad"
-    r" \nonumber \notag \, \; \: \! ~ &"
+    r"\left \right \bigl \bigr \Bigl \Bigr \big \Big \bigg \Bigg \displaystyle \textstyle \limits \nolimits \quad"
+    r" \qquad \nonumber \notag \, \; \: \! ~ &"
 )) | {"\\ "}  # fmt: skip
 _TEXTS = frozenset(str.split(r"\text \textrm \textbf \textit \mathrm \operatorname \mbox"))
 _FONTS = frozenset(str.split(r"\mathbf \mathit \mathsf \mathbb \mathcal \boldsymbol \boxed"))
@@ -29,7 +29,9 @@ _SYMBOLS = {
     "times": "×", "cdot": "·", "ast": "·", "div": "÷", "pm": "±", "le": "≤", "leq": "≤", "ge": "≥", "geq": "≥",
     "ne": "≠", "neq": "≠", "approx": "≈", "to": "→", "rightarrow": "→", "longrightarrow": "→", "infty": "∞", "in": "∈",
     "circ": "°", "degree": "°", "dots": "…", "ldots": "…", "cdots": "…", "Rightarrow": "⇒", "implies": "⇒", "iff": "⇔",
-    "Leftrightarrow": "⇔", "equiv": "≡", "lt": "<", "gt": ">", "colon": ":", "mid": "|",
+    "Leftrightarrow": "⇔", "equiv": "≡", "lt": "<", "gt": ">", "colon": ":", "mid": "|", "cap": "∩",
+    "cup": "∪", "subset": "⊂", "subseteq": "⊂", "forall": "∀", "exists": "∃", "partial": "∂", "nabla": "∇",
+    "emptyset": "∅", "varnothing": "∅", "propto": "∝",
 }  # fmt: skip
 _LANGUAGES = ("en", "de", "fr", "es")
 _WORDS = {
@@ -51,6 +53,16 @@ _WORDS = {
     "≥": ("is greater than or equal to", "größer gleich", "est supérieur ou égal à", "es mayor o igual que"),
     "≈": ("is approximately", "ungefähr gleich", "est à peu près égal à", "es aproximadamente"),
     "→": ("approaches", "gegen", "tend vers", "tiende a"),
+    "∩": ("intersection", "geschnitten mit", "inter", "intersección"),
+    "∪": ("union", "vereinigt mit", "union", "unión"),
+    "⊂": ("is a subset of", "Teilmenge von", "est inclus dans", "es subconjunto de"),
+    "∀": ("for all", "für alle", "pour tout", "para todo"),
+    "∃": ("there exists", "es existiert", "il existe", "existe"),
+    "∂": ("partial", "partiell", "d rond", "parcial"),
+    "∇": ("nabla", "Nabla", "nabla", "nabla"),
+    "∅": ("the empty set", "die leere Menge", "l'ensemble vide", "el conjunto vacío"),
+    "∝": ("is proportional to", "proportional zu", "est proportionnel à", "es proporcional a"),
+    "|": ("given", "gegeben", "sachant", "dado"),
     "∞": ("infinity", "unendlich", "l'infini", "infinito"),
     "∈": ("in", "Element von", "appartient à", "pertenece a"),
     "⇒": ("implies", "daraus folgt", "implique", "implica"),
@@ -142,8 +154,8 @@ class _Parser:
         if self._depth > _MAX_DEPTH:
             raise UnreadableFormulaError
         parts: list[_Node] = []
-        while (token := self._peek()) != closer:
-            if not token:
+        while (mark := self._peek()) != closer:
+            if not mark:
                 raise UnreadableFormulaError
             parts.append(self._scripts(self._atom()))
         self._at += bool(closer)
@@ -160,9 +172,9 @@ class _Parser:
 
     def _scripts(self, base: _Node) -> _Node:
         above = below = _NOTHING
-        while (token := self._peek()) in {"^", "_"}:
+        while (mark := self._peek()) in {"^", "_"}:
             self._take()
-            if token == "^":
+            if mark == "^":
                 above = self._argument() if above is _NOTHING else self._fail()
             else:
                 below = self._argument() if below is _NOTHING else self._fail()
@@ -178,9 +190,11 @@ class _Parser:
 
     def _atom(self) -> _Node:
         self._peek()
-        token = self._take()
-        if token == "{":
+        sign = token = self._take()
+        if sign == "{":
             return self._row("}")
+        if sign == "|" and "|" not in self._tokens[self._at : self._end_of_group()]:
+            return _Node("sign", "|")
         if token in _CLOSERS:
             return _Node("group", token, (self._row(_CLOSERS[token]),))
         if token[0].isdigit():
@@ -190,6 +204,9 @@ class _Parser:
         if token.isalpha():
             return _Node("letter", token)
         return self._sign(token)
+
+    def _end_of_group(self) -> int:
+        return next((at for at in range(self._at, len(self._tokens)) if self._tokens[at] == ")"), len(self._tokens))
 
     def _sign(self, sign: str) -> _Node:
         return _Node("sign", sign) if sign in _WORDS or sign == "." else self._fail()
@@ -310,7 +327,7 @@ class _Speaker:
             name = unicodedata.name(letter).rpartition(" LETTER ")[2].rpartition(" ")[2].lower()
             name = _SPANISH_GREEK.get(name, name) if self._language == "es" else name.replace("lamda", "lambda")
             return name.capitalize() if self._language == "de" or letter.isupper() else name
-        return "A" if letter == "a" else letter  # no article
+        return "A" if letter == "a" and self._language == "en" else letter  # no article
 
     def _group(self, node: _Node) -> str:
         if node.text == "|":
@@ -368,33 +385,36 @@ def _show(node: _Node) -> str:
     first, second = (*node.parts, _NOTHING, _NOTHING)[:2]
     match node.kind:
         case "group":
-            opener = node.text.removeprefix("\\")
-            return f"{opener}{_show(first)}{_CLOSERS[node.text].removeprefix(chr(92))}"
+            return f"{node.text}{_show(first)}{_CLOSERS[node.text]}".replace("\\", "")
         case "over":
             return f"{_in_brackets(first)}/{_in_brackets(second)}"
         case "root":
             return {"2": "√", "3": "∛"}.get(first.text, f"{_show(first)}√") + _in_brackets(second)
-        case "power":
-            shown = _show(second)
-            is_small = shown.isascii() and all(c.isdigit() or c in "+-n" for c in shown)
-            return _show(first) + (shown.translate(_SUPERSCRIPTS) if is_small else f"^{_in_brackets(second)}")
         case "index":
             return f"{_show(first)}_{_in_brackets(second)}"
-        case "big":
-            bounds = [f"{sign}{_in_brackets(part)}" for sign, part in (("_", first), ("^", second)) if part != _NOTHING]
-            return {"sum": "∑", "prod": "∏", "int": "∫"}.get(node.text, node.text) + "".join(bounds) + " "
+        case "power" | "big":
+            return _show_raised(node, first, second)
         case "accent":
             return _show(first)
-        case "function":
-            return f"{node.text} "
-        case "ordinal":
-            return f"{node.text}."
-        case "emoji":
-            return "".join(chr(int(code, 16)) for code in node.text.split())
         case "row":
             return "".join(_spaced(node.parts))
         case _:
-            return node.text
+            return _show_leaf(node)
+
+
+def _show_leaf(node: _Node) -> str:
+    if node.kind == "emoji":
+        return "".join(chr(int(code, 16)) for code in node.text.split())
+    return node.text + {"function": " ", "ordinal": "."}.get(node.kind, "")
+
+
+def _show_raised(node: _Node, first: _Node, second: _Node) -> str:
+    if node.kind == "power":
+        shown = _show(second)
+        is_small = shown.isascii() and all(c.isdigit() or c in "+-n" for c in shown)
+        return _show(first) + (shown.translate(_SUPERSCRIPTS) if is_small else f"^{_in_brackets(second)}")
+    bounds = [f"{sign}{_in_brackets(part)}" for sign, part in (("_", first), ("^", second)) if part != _NOTHING]
+    return {"sum": "∑", "prod": "∏", "int": "∫"}.get(node.text, node.text) + "".join(bounds) + " "
 
 
 def _in_brackets(node: _Node) -> str:

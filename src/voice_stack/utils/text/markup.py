@@ -1,4 +1,4 @@
-"""What stands in a text and is not read aloud as it stands: what language models, web pages and SSML write around words.
+"""What is not read aloud as it stands: what language models, web pages and SSML write around words.
 
 One pass from left to right, in linear time: what opens is looked up in lists of what closes, and what stops at the next
 mark of its own kind is never looked at twice. What may as well be text stays.
@@ -26,37 +26,40 @@ _CLOSING = re.compile(r"</([A-Za-z][\w:-]{0,30})\s{0,9}>")
 _FENCE_END = re.compile(r"^[ \t>]{0,12}(`{3,}|~{3,})[ \t]*$", re.MULTILINE)
 _REFERENCE = re.compile(r"^ {0,3}\[([^\]\[\n^]{1,100})\]:[ \t]{1,9}<?(?:https?:|mailto:)\S+.*(?:\n|\Z)", re.MULTILINE)
 _ATTRIBUTE = re.compile(r"""(?<![\w:-])([\w:-]++)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>/]++))""")
-_ENVIRONMENT = (
-    r"\\begin\{(?P<environment>equation|align|aligned|gather|gathered|math|displaymath|multline)(?P<star>\*?)\}"
+_NO_THOUGHT = re.compile(r"\W{0,9}(?:and|or|und|oder|et|ou|y|o)?\W{0,9}[</[◁]{1,2}/?think", re.IGNORECASE)
+_CHANNEL = re.compile("[a-z]{1,20}")
+_CANDIDATE = re.compile(
+    r"[`~\\【◁\ue200]|<(?=[A-Za-z/!?|])|&(?=[#A-Za-z])|\$(?=\$?[^$\s])|\[(?=\[?[^\[\]\s])|:(?=//|contentReference)"
 )
+_NUMBERS = r"\[\d{1,3}(?:(?:,[ ]?|;[ ]?|-|–)\d{1,3}){0,30}\]"
+# Each alternative is one group, the last that ends: its name is that of the method that reads it.
 _TOKEN = re.compile(
-    r"""
-      ^[ \t>]{0,12}(?P<fence>`{3,}+|~{3,}+)(?P<label>[^\n`]{0,200})$\n?
-    | (?<!`)(?P<ticks>`{1,2}+)(?P<code>[^`\n]++(?:\n[^`\n]++)*+)(?P=ticks)(?!`)
-    | \\(?P<paren>[(\[])
-    | """ + _ENVIRONMENT + r"""
-    | (?<![\w\\:/])\\(?P<macro>[A-Za-z]{2,12})(?![A-Za-z\\])
-    | (?P<escape>\\[!-/:-@\[-`{-~])
-    | (?P<hidden><!--|<!\[CDATA\[|<[!?][A-Za-z][^<>]{0,500}>)
-    | <\|(?P<special>[a-z_]{2,30})\|>
-    | (?P<thought><(?P<ends>/?)(?:think|thinking|thought|reasoning)(?:\s[^<>]{0,300})?>
-        |\[(?P<ends2>/?)THINK\]|◁(?P<ends3>/?)think▷)
-    | <(?P<slash>/?)(?P<tag>[A-Za-z][\w:-]{0,30})
-        (?P<attributes>(?:\s(?:[^<>"']++|"[^"<]{0,1000}+"|'[^'<]{0,1000}+')*+)?)(?P<empty>/?)>
-    | (?P<entity>&(?:\#[0-9]{1,7}|\#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)
-    | \$\$(?P<display>[^$]{1,2000}+)\$\$
-    | (?<![\w$])\$(?P<inline>[^$\n]{1,600}+)\$(?![\w$])
-    | \[\^[^\[\]\n\s]{1,50}\](?P<note>:[ \t]?)?
-    | (?P<cited>\[{1,2}\d{1,3}\]{1,2}\([^()\s]{1,1000}\)|【[^【】\n]{0,60}†[^【】\n]{0,60}】
-        |\ue200[^\ue200\ue201]{0,300}\ue201|:contentReference\[oaicite:\d{1,4}\]\{index=\d{1,4}\}
-        |\[cite(?:_start|_end|:[ ]?[\d, ]{1,80})\])
-    | (?P<numbers>\[\d{1,3}(?:(?:,[ ]?|;[ ]?|-|–)\d{1,3}){0,30}\](?:(?:,?[ ]?(?:(?:and|und|et|y|e|en|i|&)[ ])?)
-        \[\d{1,3}(?:(?:,[ ]?|;[ ]?|-|–)\d{1,3}){0,30}\])*+)
-    | (?P<callout>\[!(?P<callout_name>NOTE|TIP|IMPORTANT|WARNING|CAUTION)\])
-    | \[(?P<linked>[^\[\]\n]{1,300})\]\[(?P<target>[^\[\]\n]{0,100})\]
+    rf"""
+      (?P<fence>(?P<bar>`{{3,}}+|~{{3,}}+)(?P<label>[^\n`]{{0,200}})$\n?)
+    | (?P<code>(?<!`)(?P<ticks>`{{1,2}}+)(?P<coded>[^`\n]++(?:\n[^`\n]++)*+)(?P=ticks)(?!`))
+    | (?P<url>(?:(?<=http)|(?<=https))://[^\s<>"\])]{{1,2000}}+)
+    | (?P<bracketed>\\[(\[])
+    | (?P<environment>\\begin\{{(?P<name>(?:equation|align|aligned|gather|gathered|math|multline)\*?)\}})
+    | (?P<macro>(?<![\w\\:/])\\[A-Za-z]{{2,12}}(?![A-Za-z\\]))
+    | (?P<escape>\\[!-/:-@\[-`{{-~])
+    | (?P<hidden><!--|<!\[CDATA\[|<[!?][A-Za-z][^<>]{{0,500}}>)
+    | (?P<special><\|(?P<token>[a-z_]{{2,30}})\|>)
+    | (?P<thought><(?:/?)(?:think|thinking|thought|reasoning)(?:\s[^<>]{{0,300}})?>|\[/?THINK\]|◁/?think▷)
+    | (?P<tag><(?P<slash>/?)(?P<element>[A-Za-z][\w:-]{{0,30}})
+        (?P<attributes>(?:\s(?:[^<>"']++|"[^"<]{{0,1000}}+"|'[^'<]{{0,1000}}+')*+)?)(?P<empty>/?)>)
+    | (?P<entity>&(?:\#[0-9]{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,31}});)
+    | (?P<display>\$\$(?P<shown>[^$]{{1,2000}}+)\$\$)
+    | (?P<inline>(?<![\w$])\$(?P<latex>[^$\n]{{1,600}}+)\$(?![\w$]))
+    | (?P<note>\[\^[^\[\]\n\s]{{1,50}}\](?P<definition>:[ \t]?)?)
+    | (?P<cited>\[{{1,2}}\d{{1,3}}\]{{1,2}}\([^()\s]{{1,1000}}\)|【[^【】\n]{{0,60}}†[^【】\n]{{0,60}}】
+        |\ue200[^\ue200\ue201]{{0,300}}\ue201|:contentReference\[oaicite:\d{{1,4}}\]\{{index=\d{{1,4}}\}}
+        |\[cite(?:_start|_end|:[ ]?[\d, ]{{1,80}})\])
+    | (?P<numbers>{_NUMBERS}(?:(?:[-–]|,?[ ]?(?:(?:and|und|et|y|e|en|i|&)[ ])?){_NUMBERS})*+)
+    | (?P<callout>\[!(?P<title>NOTE|TIP|IMPORTANT|WARNING|CAUTION)\])
+    | (?P<linked>\[(?P<anchor>[^\[\]\n]{{1,300}})\]\[(?P<target>[^\[\]\n]{{0,100}})\])
     """,
     re.MULTILINE | re.VERBOSE | re.IGNORECASE,
-)  # fmt: skip
+)
 
 _PROSE = re.compile(r"[\w\s.,;:!?'\"“”‘’«»()%€£–—-]*")  # an unlabelled block without a sign of code is read
 _TEXT_LABELS = frozenset(["text", "txt", "plain", "plaintext", "markdown", "md", "prose", "quote", "poem", "email"])
@@ -76,7 +79,8 @@ _INLINE = frozenset(str.split(
     "td textarea th time track tt u var video audio canvas wbr noscript "
     "voice prosody emphasis break say-as phoneme lang w token lexicon lookup par seq media"
 ))  # fmt: skip
-_KNOWN = _PARAGRAPH | _LINE | _INLINE | _HIDDEN
+_CALLS = frozenset(["tool_call", "tool_calls", "tool_response", "function_call", "function_calls", "function_results"])
+_KNOWN = _CALLS | _PARAGRAPH | _LINE | _INLINE | _HIDDEN
 _VENDORS = ("amazon:", "mstts:", "google:")
 _BREAKS_S = {"none": 0.0, "x-weak": 0.1, "weak": 0.25, "medium": 0.5, "strong": 0.8, "x-strong": 1.2}
 _SUPERSCRIPTS = str.maketrans("0123456789+-n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ")
@@ -84,9 +88,11 @@ _SUPERSCRIPTS = str.maketrans("0123456789+-n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺�
 _NO_CITATION_AFTER = re.compile(
     r"(?:\b(?:press|type|hit|enter|choose|select|pick|option|button|key|step|item|line|index|interval|range|list|array|"
     r"vector|set|values?|returns?|prints?|outputs?|gives?|is|are|was|be|equals?|from|between|drücke|wähle|taste|option|"
-    r"intervall|liste|ist|sind|appuyez|tapez|choisissez|est|sont|intervalle|pulse|elija|es|son)|[=:<>({\[+*/,-]) ?$",
+    r"intervall|liste|ist|sind|appuyez|tapez|choisissez|est|sont|intervalle|pulse|elija|es|son)|[=:<>({\[+/-]) ?$|, $",
     re.IGNORECASE,
 )
+_BEGINS_ENTRY = re.compile(r"\s*(?:[-*+•>|]\s*|\d{1,3}[.)]\s*)*")
+_PREPOSITION = re.compile(r"\b(?:in|by|of|from|von|aus|bei|dans|par|de|en|por) $", re.IGNORECASE)
 _CODE_BEFORE = re.compile(
     r"(?:^|[^\w])(?:\w|\w*[_\d]\w*|[a-z]+[A-Z]\w*|[\w.]+\.\w+|arr|array|list|args?|argv|data|items?|values?|rows?|cols?|"
     r"matrix|vec|vector|buf|buffer|dict|map|str|text|result|results|nums?|numbers|names?|lines|tokens|words|parts|input|"
@@ -136,24 +142,24 @@ class _Reader:
         self._is_ssml = "speak" in self._closing
         self._is_html = not _KNOWN.isdisjoint(self._closing)
         self._is_in_row = False
+        self._opened: set[str] = set()
         self._out: list[str] = []
 
     def read(self) -> str:
         """The text without markup."""
-        at = 0
-        while found := _TOKEN.search(self._text, at):
-            self._out.append(self._text[at : found.start()])
-            said, at = self._read(found)
-            self._out.append(said)
-        self._out.append(self._text[at:])
+        at = start = 0
+        while candidate := _CANDIDATE.search(self._text, at):
+            at = candidate.start() + 1
+            if found := _TOKEN.match(self._text, candidate.start()):
+                self._out.append(self._text[start : found.start()])
+                said, at = self._read(found)
+                self._out.append(said)
+                start = at
+        self._out.append(self._text[start:])
         return "".join(self._out)
 
     def _read(self, found: re.Match[str]) -> tuple[str, int]:
-        kind = next(
-            (name for name in _READERS if found[name] is not None),
-            "note" if found[0].startswith("[^") else "linked",
-        )
-        return _READERS[kind](self, found) or (found[0][:1], found.start() + 1)
+        return _READERS[found.lastgroup or ""](self, found) or (found[0][:1], found.start() + 1)
 
     def _next(self, mark: str, start: int) -> int:
         """Where a mark comes next; each stretch of the text is searched once. -1: nowhere."""
@@ -169,7 +175,9 @@ class _Reader:
         return places[index] if index < len(places) else None
 
     def _fence(self, found: re.Match[str]) -> tuple[str, int] | None:
-        mark, label = found["fence"], found["label"].strip().lower()
+        if self._line_before(found).strip(" \t>"):
+            return None
+        mark, label = found["bar"], found["label"].strip().lower()
         index = bisect_left(self._fences, (found.end(), ""))
         ends = (end for end, bar in self._fences[index : index + 99] if bar.startswith(mark))
         end = next(ends, None)
@@ -185,8 +193,11 @@ class _Reader:
         self.left_out.update({"code"} if block.strip() else ())
         return "\n\n", end
 
+    def _line_before(self, found: re.Match[str]) -> str:
+        return self._text[max(0, found.start() - 40) : found.start()].rpartition("\n")[2]
+
     def _code(self, found: re.Match[str]) -> tuple[str, int]:
-        return found["code"].strip() or found["code"], found.end()
+        return found["coded"].strip() or found["coded"], found.end()
 
     def _escape(self, found: re.Match[str]) -> tuple[str, int]:
         return found[0], found.end()
@@ -203,10 +214,8 @@ class _Reader:
 
     def _special(self, found: re.Match[str]) -> tuple[str, int]:
         """Tokens of a model's own; a channel has its name behind it, and may be one of thoughts."""
-        name, end = found["special"].lower(), found.end()
-        if name in {"start", "channel", "start_header_id"} and (
-            word := re.compile(r"[a-z]{1,20}").match(self._text, end)
-        ):
+        name, end = found["token"].lower(), found.end()
+        if name in {"start", "channel", "start_header_id"} and (word := _CHANNEL.match(self._text, end)):
             end = word.end()
             if name == "channel" and word[0] in {"analysis", "commentary"}:
                 self.left_out.add("thoughts")
@@ -216,13 +225,13 @@ class _Reader:
 
     def _thought(self, found: re.Match[str]) -> tuple[str, int] | None:
         start = found.start()
-        if not (found["ends"] or found["ends2"] or found["ends3"]):
+        if found[0][1] != "/":
             end = self._thoughts.get(start)
-            is_first = not self._text[self._text.rfind("\n", 0, start) + 1 : start][-40:].strip()
-            if end is None and not is_first:
+            is_first = not self._line_before(found).strip()
+            if not is_first and (end is None or _NO_THOUGHT.match(self._text, found.end())):
                 return found[0], found.end()
             self.left_out.add("thoughts")
-            return " ", end if end is not None else len(self._text)
+            return self._leave_gap(end if end is not None else len(self._text))
         before = self._text[max(0, start - 1) : start]
         if start in self._lone_ends and before not in {" ", "\t", '"', "'", "(", "`"}:
             # A template may have put the opening tag into the prompt.
@@ -237,17 +246,21 @@ class _Reader:
         return unescape(found[0]) if is_known else found[0], found.end()
 
     def _tag(self, found: re.Match[str]) -> tuple[str, int] | None:
-        name, end = found["tag"].lower(), found.end()
+        name, end = found["element"].lower(), found.end()
         attributes = _attributes(found["attributes"])
         is_closing = bool(found["slash"])
-        if not (name.startswith(_VENDORS) or name in _KNOWN) or not (is_closing or self._is_sure(found, attributes)):
+        if not (self._is_sure_end(name) if is_closing else self._is_sure(found, attributes)):
             return found[0], end
         if is_closing:
             return self._between(name, is_closing=True), end
+        self._opened.add(name)
         closed = None if found["empty"] or name in _VOID else self._closed(name, end)
+        if name in _CALLS and closed:
+            self.left_out.add("code")
+            return self._leave_gap(closed[1])
         if name in _HIDDEN or (name == "details" and attributes.get("type") == "reasoning"):
             self.left_out.update({"thoughts"} if name == "details" else {"formulas"} if name == "math" else ())
-            return " ", closed[1] if closed else end
+            return self._leave_gap(closed[1] if closed else end)
         if name == "pre" and closed:
             return self._preformatted(end, closed)
         if name == "break":
@@ -258,9 +271,12 @@ class _Reader:
             return said, closed[1]
         return self._between(name, is_closing=False), end
 
+    def _is_sure_end(self, name: str) -> bool:
+        return name in self._opened or name in _KNOWN or name.startswith(_VENDORS)
+
     def _is_sure(self, found: re.Match[str], attributes: Mapping[str, str]) -> bool:
         """Whether an opening tag is one: `<name>` and `<time>` are also what people write for words to be put in."""
-        name = found["tag"].lower()
+        name = found["element"].lower()
         if attributes or found["empty"] or name in _VOID or self._closed(name, found.end()):
             return True
         is_first = not self._text[max(0, found.start() - 1) : found.start()].strip()
@@ -300,16 +316,16 @@ class _Reader:
         return None
 
     def _display(self, found: re.Match[str]) -> tuple[str, int] | None:
-        return self._formula(found["display"], found.end(), is_sure=False)
+        return self._formula(found["shown"], found.end(), is_sure=False)
 
     def _inline(self, found: re.Match[str]) -> tuple[str, int] | None:
-        latex = found["inline"]
+        latex = found["latex"]
         if latex != latex.strip() or latex.endswith("\\"):
             return None
         return self._formula(latex, found.end(), is_sure=False)
 
-    def _paren(self, found: re.Match[str]) -> tuple[str, int]:
-        end = self._next("\\)" if found["paren"] == "(" else "\\]", found.end())
+    def _bracketed(self, found: re.Match[str]) -> tuple[str, int]:
+        end = self._next("\\)" if found[0] == "\\(" else "\\]", found.end())
         if 0 <= end <= found.end() + 2000:
             read = self._formula(self._text[found.end() : end], end + 2, is_sure=False)
             if read:
@@ -317,7 +333,7 @@ class _Reader:
         return found[0], found.end()
 
     def _environment(self, found: re.Match[str]) -> tuple[str, int] | None:
-        mark = f"\\end{{{found['environment']}{found['star']}}}"
+        mark = f"\\end{{{found['name']}}}"
         end = self._next(mark, found.end())
         return self._formula(self._text[found.end() : end], end + len(mark), is_sure=True) if end >= 0 else None
 
@@ -326,7 +342,7 @@ class _Reader:
         end = found.end()
         while (group := _ARGUMENT.match(self._text, end)) and end - found.start() < MAX_CHARS:
             end = group.end()
-        if end == found.end() and f"{found['macro']};" not in html5:
+        if end == found.end() and f"{found[0][1:]};" not in html5:
             return None
         try:
             return carry(self._text[found.start() : end]), end
@@ -339,42 +355,48 @@ class _Reader:
         if not is_sure and not _is_formula(latex):
             return None
         if amount := _AMOUNT.fullmatch(latex):
-            unit = " °" + amount[3].strip("{}") if amount[3] is not None else amount[2].replace("\\", "")
+            unit = " °" + amount[3].strip("{}") if amount[3] is not None else (amount[2] or "").replace("\\", "")
             return amount[1].replace("{,}", ",") + unit, end
         try:
             return carry(latex) + (stop if stop in {".", ","} else ""), end
         except UnreadableFormulaError:
             self.left_out.add("formulas")
-            return " ", end
+            return self._cite(end)
 
     def _note(self, found: re.Match[str]) -> tuple[str, int]:
         is_first = self._text[found.start() - 1 : found.start()] in {"", "\n"}
-        return "" if is_first or not found["note"] else found["note"], found.end()
+        if is_first:
+            return "", found.end()
+        return self._cite(found.end() - len(found["definition"] or ""))
 
     def _cited(self, found: re.Match[str]) -> tuple[str, int]:
         return self._cite(found.end())
 
     def _cite(self, end: int) -> tuple[str, int]:
-        """Leave a citation out, with the blank before it if a mark follows."""
+        """Leave something out, with the blank before it if a mark follows."""
         if self._out and self._out[-1].endswith(" ") and self._text[end : end + 1] in {"", *" .,;:!?)\n"}:
             self._out[-1] = self._out[-1].rstrip(" ")
         return "", end
 
+    def _leave_gap(self, end: int) -> tuple[str, int]:
+        """Leave something out that words on both sides may touch."""
+        return self._cite(end) if self._text[end : end + 1] in {"", *" .,;:!?)\n"} else (" ", end)
+
     def _numbers(self, found: re.Match[str]) -> tuple[str, int]:
-        is_cited = _is_citation(found[0], self._text[max(0, found.start() - 40) : found.start()],
+        is_cited = _is_citation(found[0], self._line_before(found),
                                 self._text[found.end() : found.end() + 2])  # fmt: skip
         return self._cite(found.end()) if is_cited else (found[0], found.end())
 
     def _callout(self, found: re.Match[str]) -> tuple[str, int]:
-        return found["callout_name"].capitalize() + ".", found.end()
+        return found["title"].capitalize() + ".", found.end()
 
     def _linked(self, found: re.Match[str]) -> tuple[str, int] | None:
-        target = (found["target"] or found["linked"]).casefold()
-        return (found["linked"], found.end()) if target in self._references else None
+        target = (found["target"] or found["anchor"]).casefold()
+        return (found["anchor"], found.end()) if target in self._references else None
 
 
 _TAGS_OF_FORMULAS = re.compile(r"\\(?:label|tag)\*?\{[^{}]{0,100}\}")
-_ARGUMENT = re.compile(r"\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]{0,200}\}){0,200}\}){0,300}\}|\[\d\](?=\{)")
+_ARGUMENT = re.compile(r"\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]{0,200}+\}){0,200}+\}){0,300}+\}|\[\d\](?=\{)")
 _AMOUNT = re.compile(r"([+-]?\d+(?:(?:[.,]|\{,\})\d+)*)(\\?%)?(?:\^(?:\\circ|\{\\circ\}) ?(C|F|\{[CF]\}|))?")
 _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}|[^\W\d_A-Za-z]{3,}")
 _NAMES_IN_FORMULAS = re.compile(r"\\[A-Za-z]+(?:\{[^{}]{0,200}\})?|_\{[^{}]{0,200}\}")
@@ -413,16 +435,17 @@ def _pair_thoughts(text: str) -> tuple[dict[int, int], set[int]]:
     return pairs, lone
 
 
-def _is_citation(mark: str, before: str, behind: str) -> bool:
-    """Whether numbers in brackets are a source, and not an index, a key, an interval or the number of a list's entry."""
+def _is_citation(mark: str, line: str, behind: str) -> bool:
+    """Whether numbers in brackets are a source, and not an index, a key, an interval or the label of an entry."""
     numbers = [int(number) for number in re.findall(r"\d+", mark)]
-    line = before.rpartition("\n")[2]
     if min(numbers) == 0 or not line.strip() or behind[:1] in {"(", "[", "{", "=", ":", "_"} or behind[:1].isalnum():
         return False
     if re.match(r" [=<>+*/]", behind) or _NO_CITATION_AFTER.search(line):
         return False
+    if _PREPOSITION.search(line) and behind[:1] not in {"", *".!?\n"}:
+        return False  # there it is a part of the sentence
     if line.endswith(" "):
-        return line[-2:-1] not in {" ", "|", "-", "*", ">", "•"} and not re.search(r"\b[a-z] in $", line)
+        return not _BEGINS_ENTRY.fullmatch(line)
     if not line[-1].isalnum():
         return line[-1] in ".,;:!?)\"'”’»*_%"
     is_stopped = behind[:1] in {"", *".,;:!?)\n"}
@@ -459,9 +482,9 @@ def _say_as(kind: str, form: str, plain: str) -> str | None:
 
 
 _READERS: Mapping[str, Callable[[_Reader, re.Match[str]], tuple[str, int] | None]] = {
-    "fence": _Reader._fence, "code": _Reader._code, "paren": _Reader._paren, "environment": _Reader._environment,
-    "macro": _Reader._macro, "escape": _Reader._escape, "hidden": _Reader._hidden, "special": _Reader._special,
-    "thought": _Reader._thought, "tag": _Reader._tag, "entity": _Reader._entity, "display": _Reader._display,
-    "inline": _Reader._inline, "cited": _Reader._cited, "numbers": _Reader._numbers, "callout": _Reader._callout,
-    "note": _Reader._note, "linked": _Reader._linked,
+    "fence": _Reader._fence, "code": _Reader._code, "url": _Reader._escape, "bracketed": _Reader._bracketed,
+    "environment": _Reader._environment, "macro": _Reader._macro, "escape": _Reader._escape,
+    "hidden": _Reader._hidden, "special": _Reader._special, "thought": _Reader._thought, "tag": _Reader._tag,
+    "entity": _Reader._entity, "display": _Reader._display, "inline": _Reader._inline, "note": _Reader._note,
+    "cited": _Reader._cited, "numbers": _Reader._numbers, "callout": _Reader._callout, "linked": _Reader._linked,
 }  # fmt: skip

@@ -56,19 +56,19 @@ _STYLED = (
     "\u0132\u0133\u013f\u0140\u0149\u017f\u01c4-\u01cc\u01f1-\u01f3\u2100-\u210f\u2110-\u2115\u2119-\u211d\u2120"
     "\u2121\u2124-\u2139\u24b6-\u24e9\u32c0-\u33ff\ufb00-\ufb06＃-＆＊＋－０-９＜-＞＠Ａ-Ｚａ-ｚ￠￡￥\uff61-\uff9f\U0001d400-\U0001d7ff"
 )
-_SQUARED = str.maketrans({"㎟": "mm²", "㎠": "cm²", "㎡": "m²", "㎢": "km²", "㎣": "mm³", "㎤": "cm³", "㎥": "m³",
-                          "㎦": "km³", "㎧": "m/s", "㎨": "m/s²", "㏂": "a.m.", "㏘": "p.m."})  # fmt: skip
+_SQUARED = {"㎟": "mm²", "㎠": "cm²", "㎡": "m²", "㎢": "km²", "㎣": "mm³", "㎤": "cm³", "㎥": "m³",
+            "㎦": "km³", "㎧": "m/s", "㎨": "m/s²", "㏂": "a.m.", "㏘": "p.m."}  # fmt: skip
 _ROMAN = "\u2160-\u216f\u2170-\u217f"
 _ROMAN_VALUES = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100, "d": 500, "m": 1000}
 # A blank that does not break, between groups of three digits, stays: `5 000` is one number then, and not two.
 _THIN_GROUP = r"(?<=\d)\u202f(?=\d{3}(?!\d))"
 
 
-def _number_in_circle(found: re.Match[str]) -> str:
+def _numbers_in_circles(found: re.Match[str]) -> str:
     """Such numbers are parted from their neighbours, or two would become one."""
-    number = str(int(unicodedata.numeric(found[0])))
+    numbers = " ".join(str(int(unicodedata.numeric(sign))) for sign in found[0])
     before, behind = found.string[found.start() - 1 : found.start()], found.string[found.end() : found.end() + 1]
-    return " " * before.isalnum() + number + " " * behind.isalnum()
+    return " " * before.isalnum() + numbers + " " * behind.isalnum()
 
 
 def _roman_number(found: re.Match[str]) -> str:
@@ -77,7 +77,8 @@ def _roman_number(found: re.Match[str]) -> str:
     values = [_ROMAN_VALUES[letter] for letter in letters.lower()]
     signed = [-value if value < behind else value for value, behind in pairwise([*values, 0])]
     words = found.string[max(0, found.start() - 30) : found.start()].split(" ")
-    is_after_name = len(words) > 1 and not words[-1] and words[-2][:1].isupper() and letters not in {"I", "i"}
+    is_after_name = len(words) > 1 and not words[-1] and words[-2].isalpha() and words[-2][0].isupper()
+    is_after_name = is_after_name and letters not in {"I", "i"}
     return letters if is_after_name else str(sum(signed))
 
 
@@ -86,9 +87,12 @@ _CHARACTERS = _patterns(
     (f"[{_INVISIBLE}]", ""),
     (f"[\u200c\u200d](?![{_JOINED}])|(?<![{_JOINED}])[\u200c\u200d]", ""),
     (f"[{_ROMAN}]+", _roman_number),
-    ("[\u2460-\u249b\u24ea-\u24ff\u2776-\u2793\u3251-\u325f\u32b1-\u32bf]", _number_in_circle),
-    (f"[{_STYLED}]+", lambda m: unicodedata.normalize("NFKC", m[0].translate(_SQUARED))),
-    ("(?<=[0-9])[，．／：](?=[0-9])", lambda m: unicodedata.normalize("NFKC", m[0])),
+    ("[\u2460-\u249b\u24ea-\u24ff\u2776-\u2793\u3251-\u325f\u32b1-\u32bf]+", _numbers_in_circles),
+    (
+        "(?<=[0-9０-９])[．／：](?=[0-9０-９])|(?<=[０-９])，(?=[０-９]{3}(?![０-９]))",
+        lambda m: chr(ord(m[0]) - 0xFEE0),
+    ),
+    (f"[{_STYLED}]+", lambda m: "".join(_SQUARED.get(sign, unicodedata.normalize("NFKC", sign)) for sign in m[0])),
     (r"\r\n|[\r\v\f\x85\u2028]", "\n"),
 )
 _FINISH = _patterns(
