@@ -27,6 +27,10 @@ def said(text: str, language: str = "en") -> str:
         ("<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Hi!<|return|>", "Hi!"),
         ("The model writes <think> before it answers.", "The model writes <think> before it answers."),
         ("Wrap it in <think> and </think> tags.", "Wrap it in <think> and </think> tags."),
+        (
+            "These are:\n<think> for a thought.\n[think] for another.",
+            "These are: | <think> for a thought. | [think] for another.",
+        ),
         ("Write `<think>` and `</think>`.", "Write <think> and </think>."),
     ],
 )
@@ -40,7 +44,10 @@ def test_thoughts_are_not_spoken(text: str, spoken: str) -> None:
         ("Code:\n```python\nfor i in x:\n    go(i)\n```\nDone.", "Code: | Done."),
         ("Do this:\n\n```bash\nls -l", "Do this:"),
         ("> ```js\n> f()\n> ```\nDone.", "Done."),
-        ("~~~\nA plain poem, here.\n~~~", "A plain poem, here."),
+        ("```\nA *plain* poem (so it is) / here: $5.\n```", "A plain poem (so it is) / here: five dollars."),
+        ("```\npip install x\n```\nDone.", "Done."),
+        ("~~~py\nx\n~~~\nDone.", "Done."),
+        ("One.\n~~~~~\nTwo() {};\n~~~~~\nThree.", "One. | Two() {}; | Three."),
         ("```text\nRead me (a[0]).\n```", "Read me (a[zero])."),
         ("A fence ``` in a line.", "A fence in a line."),
         ("Run `pip install x` and `arr[1]`.", "Run pip install x and arr[one]."),
@@ -67,6 +74,7 @@ def test_blocks_of_code_are_left_out_and_code_in_a_line_is_read(text: str, spoke
         ("Take arr[1], m[1][2] and list[2].append(x).", "Take arr[one], m[one][two] and list[two].append(x)."),
         ("Press [1] now. The list is [1, 2].", "Press [one] now. | The list is [one, two]."),
         ("x in [0, 1], as in [2] we saw.", "x in [zero, one], as in [two] we saw."),
+        ("They won [3-1]. See table [4].", "They won [three to one]. | See table [four]."),
         ("[1] Smith wrote it.", "[one] Smith wrote it."),
     ],
 )

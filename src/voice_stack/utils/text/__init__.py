@@ -10,8 +10,15 @@ from voice_stack.utils.text.clauses import (
     Clause,
     sentence_ends,
 )
-from voice_stack.utils.text.formulas import hide_formulas
-from voice_stack.utils.text.script import Script, ScriptPart, is_speakable, normalise, parse_script, read_script
+from voice_stack.utils.text.script import (
+    Script,
+    ScriptPart,
+    hide_formulas,
+    is_speakable,
+    normalise,
+    parse_script,
+    read_script,
+)
 
 __all__ = [
     "PARAGRAPH_PAUSE_S",

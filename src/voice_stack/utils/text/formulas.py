@@ -172,9 +172,11 @@ class _Parser:
 
     def _scripts(self, base: _Node) -> _Node:
         above = below = _NOTHING
-        while (mark := self._peek()) in {"^", "_"}:
+        while (mark := self._peek()) in {"^", "_", "'"}:
             self._take()
-            if mark == "^":
+            if mark == "'":
+                base = _Node("power", parts=(base, _Node("sign", mark)))
+            elif mark == "^":
                 above = self._argument() if above is _NOTHING else self._fail()
             else:
                 below = self._argument() if below is _NOTHING else self._fail()
@@ -340,8 +342,11 @@ class _Speaker:
         said = self.say(base)
         if exponent.kind == "number" and exponent.text in {"2", "3"}:
             return self._word(f"^{exponent.text}").format(said)
-        if exponent.kind == "sign" and exponent.text == "'":
-            return f"{said} {self._word(exponent.text)}"
+        shown = _show(exponent)
+        if shown == "'":
+            return f"{said} {self._word(shown)}"
+        if shown in {"th", "st", "nd", "rd"} and self._language == "en":
+            return self._read(base.text + shown) if base.kind == "number" else f"{said}th"
         if self._language == "en" and exponent.kind == "number" and exponent.text.isdecimal():
             return f"{said} to the {self._read(exponent.text + _english_ending(exponent.text))}"
         return self._word("^").format(said, self.say(exponent))
@@ -411,6 +416,8 @@ def _show_leaf(node: _Node) -> str:
 def _show_raised(node: _Node, first: _Node, second: _Node) -> str:
     if node.kind == "power":
         shown = _show(second)
+        if shown == "'":
+            return _show(first) + shown
         is_small = shown.isascii() and all(c.isdigit() or c in "+-n" for c in shown)
         return _show(first) + (shown.translate(_SUPERSCRIPTS) if is_small else f"^{_in_brackets(second)}")
     bounds = [f"{sign}{_in_brackets(part)}" for sign, part in (("_", first), ("^", second)) if part != _NOTHING]
@@ -470,11 +477,6 @@ def _carry(latex: str) -> str:
 
 def _latex_of(carried: str) -> str:
     return "".join(chr(ord(character) - _START) for character in carried[1:])
-
-
-def hide_formulas(text: str) -> str:
-    """A text without its formulas, whose letters are of no language."""
-    return CARRIERS.sub(" ", text)
 
 
 def show_formulas(text: str) -> str:

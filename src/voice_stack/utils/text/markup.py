@@ -19,18 +19,17 @@ Markup = Literal["auto", "plain"]
 READABLE = ("code", "emoji")
 """What is left out unless it is asked for."""
 
-_THOUGHT = re.compile(
-    r"<(/?)(?:think|thinking|thought|reasoning)(?:\s[^<>]{0,300})?>|\[(/?)THINK\]|◁(/?)think▷", re.IGNORECASE
-)
+_THOUGHT = re.compile(r"(?i:<(/?)(?:think|thinking|thought|reasoning)(?:\s[^<>]{0,300})?>)|\[(/?)THINK\]|◁(/?)think▷")
 _CLOSING = re.compile(r"</([A-Za-z][\w:-]{0,30})\s{0,9}>")
 _FENCE_END = re.compile(r"^[ \t>]{0,12}(`{3,}|~{3,})[ \t]*$", re.MULTILINE)
 _REFERENCE = re.compile(r"^ {0,3}\[([^\]\[\n^]{1,100})\]:[ \t]{1,9}<?(?:https?:|mailto:)\S+.*(?:\n|\Z)", re.MULTILINE)
 _ATTRIBUTE = re.compile(r"""(?<![\w:-])([\w:-]++)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>/]++))""")
 _NO_THOUGHT = re.compile(r"\W{0,9}(?:and|or|und|oder|et|ou|y|o)?\W{0,9}[</[◁]{1,2}/?think", re.IGNORECASE)
 _CHANNEL = re.compile("[a-z]{1,20}")
-_CANDIDATE = re.compile(
+MARKUP = re.compile(
     r"[`~\\【◁\ue200]|<(?=[A-Za-z/!?|])|&(?=[#A-Za-z])|\$(?=\$?[^$\s])|\[(?=\[?[^\[\]\s])|:(?=//|contentReference)"
 )
+"""Where markup may begin; without any there is none."""
 _NUMBERS = r"\[\d{1,3}(?:(?:,[ ]?|;[ ]?|-|–)\d{1,3}){0,30}\]"
 # Each alternative is one group, the last that ends: its name is that of the method that reads it.
 _TOKEN = re.compile(
@@ -49,7 +48,7 @@ _TOKEN = re.compile(
         (?P<attributes>(?:\s(?:[^<>"']++|"[^"<]{{0,1000}}+"|'[^'<]{{0,1000}}+')*+)?)(?P<empty>/?)>)
     | (?P<entity>&(?:\#[0-9]{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,31}});)
     | (?P<display>\$\$(?P<shown>[^$]{{1,2000}}+)\$\$)
-    | (?P<inline>(?<![\w$])\$(?P<latex>[^$\n]{{1,600}}+)\$(?![\w$]))
+    | (?P<inline>(?<![0-9A-Za-z_$])\$(?P<latex>[^$\n]{{1,600}}+)\$(?![0-9A-Za-z_$]))
     | (?P<note>\[\^[^\[\]\n\s]{{1,50}}\](?P<definition>:[ \t]?)?)
     | (?P<cited>\[{{1,2}}\d{{1,3}}\]{{1,2}}\([^()\s]{{1,1000}}\)|【[^【】\n]{{0,60}}†[^【】\n]{{0,60}}】
         |\ue200[^\ue200\ue201]{{0,300}}\ue201|:contentReference\[oaicite:\d{{1,4}}\]\{{index=\d{{1,4}}\}}
@@ -61,7 +60,13 @@ _TOKEN = re.compile(
     re.MULTILINE | re.VERBOSE | re.IGNORECASE,
 )
 
-_PROSE = re.compile(r"[\w\s.,;:!?'\"“”‘’«»()%€£–—-]*")  # an unlabelled block without a sign of code is read
+_CODE = re.compile(
+    r"[{};\\]$|[=!<>+:-]=|[=-]>|&&|\|\||</|\w\.\w+\(|\w\([^()\n]{0,80}\):?$|[├└│┌─═║]|"
+    r"^[ \t]*(?:[\w.\[\]\"']++[ \t]*=[ \t]*\S|\$ |>>> |#!|//|/\*|<[\w!?]|@\w|from \w+ import|import \w+$|"
+    r"(?:const|let|var) \w+ ?=|(?:SELECT|INSERT|CREATE) |(?:sudo|npm|npx|pip3?|git|cd|curl|docker|apt|brew|python3?) \S)",
+    re.MULTILINE,
+)
+"""What makes a block without a label one of code: else it is read."""
 _TEXT_LABELS = frozenset(["text", "txt", "plain", "plaintext", "markdown", "md", "prose", "quote", "poem", "email"])
 _VOID = frozenset(["br", "hr", "img", "wbr"])
 _ENDS_BY_ITSELF = frozenset(["p", "li", "td", "th", "tr", "dt", "dd", "option"])
@@ -85,8 +90,12 @@ _VENDORS = ("amazon:", "mstts:", "google:")
 _BREAKS_S = {"none": 0.0, "x-weak": 0.1, "weak": 0.25, "medium": 0.5, "strong": 0.8, "x-strong": 1.2}
 _SUPERSCRIPTS = str.maketrans("0123456789+-n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ")
 
+_STOPS = ".,;:!?)\n。，、；：！？）"
+_GOES_ON = re.compile(r"[(\[{=_]|:[^\s]|[0-9A-Za-z]")
 _NO_CITATION_AFTER = re.compile(
-    r"(?:\b(?:press|type|hit|enter|choose|select|pick|option|button|key|step|item|line|index|interval|range|list|array|"
+    r"(?:\b(?:press|type|hit|enter|choose|select|pick|option|button|key|step|item|line|index|figure|fig|table|chapter|section|page|part|question|"
+    r"answer|level|version|number|no|room|player|team|group|type|class|rule|appendix|kapitel|abbildung|tabelle|seite|"
+    r"frage|chapitre|tableau|capítulo|figura|tabla|página|interval|range|list|array|"
     r"vector|set|values?|returns?|prints?|outputs?|gives?|is|are|was|be|equals?|from|between|drücke|wähle|taste|option|"
     r"intervall|liste|ist|sind|appuyez|tapez|choisissez|est|sont|intervalle|pulse|elija|es|son)|[=:<>({\[+/-]) ?$|, $",
     re.IGNORECASE,
@@ -138,7 +147,7 @@ class _Reader:
         self._closing: dict[str, list[tuple[int, int]]] = {}
         for found in _CLOSING.finditer(self._text):
             self._closing.setdefault(found[1].lower(), []).append(found.span())
-        self._thoughts, self._lone_ends = _pair_thoughts(self._text)
+        self._thoughts, self._open_thoughts, self._lone_ends = _pair_thoughts(self._text)
         self._is_ssml = "speak" in self._closing
         self._is_html = not _KNOWN.isdisjoint(self._closing)
         self._is_in_row = False
@@ -148,7 +157,7 @@ class _Reader:
     def read(self) -> str:
         """The text without markup."""
         at = start = 0
-        while candidate := _CANDIDATE.search(self._text, at):
+        while candidate := MARKUP.search(self._text, at):
             at = candidate.start() + 1
             if found := _TOKEN.match(self._text, candidate.start()):
                 self._out.append(self._text[start : found.start()])
@@ -175,7 +184,8 @@ class _Reader:
         return places[index] if index < len(places) else None
 
     def _fence(self, found: re.Match[str]) -> tuple[str, int] | None:
-        if self._line_before(found).strip(" \t>"):
+        # A line of tildes alone stands between the scenes of a story.
+        if self._line_before(found).strip(" \t>") or (found["bar"][0] == "~" and not found["label"].strip()):
             return None
         mark, label = found["bar"], found["label"].strip().lower()
         index = bisect_left(self._fences, (found.end(), ""))
@@ -187,7 +197,7 @@ class _Reader:
             if not name or name in _TEXT_LABELS or self._reads_code or not _is_language(label):
                 return "", found.end()
         block = self._text[found.end() : end].rstrip("`~ \t>").rstrip("\n")
-        is_read = name in _TEXT_LABELS or (not name and _PROSE.fullmatch(block))
+        is_read = name in _TEXT_LABELS or (not name and not _CODE.search(block))
         if is_read or self._reads_code:
             return f"\n\n{block}\n\n", end
         self.left_out.update({"code"} if block.strip() else ())
@@ -195,6 +205,12 @@ class _Reader:
 
     def _line_before(self, found: re.Match[str]) -> str:
         return self._text[max(0, found.start() - 40) : found.start()].rpartition("\n")[2]
+
+    def _is_alone(self, found: re.Match[str]) -> bool:
+        """Whether nothing stands before it in the text, or nothing beside it in its line."""
+        is_first = not self._line_before(found).strip()
+        begins = found.start() < 40 and not self._text[: found.start()].strip()
+        return is_first and (begins or self._text[found.end() : found.end() + 1] in {"", "\n"})
 
     def _code(self, found: re.Match[str]) -> tuple[str, int]:
         return found["coded"].strip() or found["coded"], found.end()
@@ -227,8 +243,8 @@ class _Reader:
         start = found.start()
         if found[0][1] != "/":
             end = self._thoughts.get(start)
-            is_first = not self._line_before(found).strip()
-            if not is_first and (end is None or _NO_THOUGHT.match(self._text, found.end())):
+            is_open = end is None and start in self._open_thoughts and self._is_alone(found)
+            if not (end or is_open) or _NO_THOUGHT.match(self._text, found.end()):
                 return found[0], found.end()
             self.left_out.add("thoughts")
             return self._leave_gap(end if end is not None else len(self._text))
@@ -295,7 +311,7 @@ class _Reader:
 
     def _preformatted(self, start: int, closed: tuple[int, int]) -> tuple[str, int]:
         inside = re.sub(r"<[^<>]{0,300}>", "", self._text[start : closed[0]])
-        if self._reads_code or _PROSE.fullmatch(inside):
+        if self._reads_code or not _CODE.search(unescape(inside)):
             return f"\n\n{unescape(inside)}\n\n", closed[1]
         self.left_out.add("code")
         return "\n\n", closed[1]
@@ -374,13 +390,13 @@ class _Reader:
 
     def _cite(self, end: int) -> tuple[str, int]:
         """Leave something out, with the blank before it if a mark follows."""
-        if self._out and self._out[-1].endswith(" ") and self._text[end : end + 1] in {"", *" .,;:!?)\n"}:
+        if self._out and self._out[-1].endswith(" ") and self._text[end : end + 1] in {"", " ", *_STOPS}:
             self._out[-1] = self._out[-1].rstrip(" ")
         return "", end
 
     def _leave_gap(self, end: int) -> tuple[str, int]:
         """Leave something out that words on both sides may touch."""
-        return self._cite(end) if self._text[end : end + 1] in {"", *" .,;:!?)\n"} else (" ", end)
+        return self._cite(end) if self._text[end : end + 1] in {"", " ", *_STOPS} else (" ", end)
 
     def _numbers(self, found: re.Match[str]) -> tuple[str, int]:
         is_cited = _is_citation(found[0], self._line_before(found),
@@ -392,7 +408,10 @@ class _Reader:
 
     def _linked(self, found: re.Match[str]) -> tuple[str, int] | None:
         target = (found["target"] or found["anchor"]).casefold()
-        return (found["anchor"], found.end()) if target in self._references else None
+        if target not in self._references:
+            return None
+        self._out[-1] = self._out[-1].removesuffix("!")  # a picture's
+        return found["anchor"], found.end()
 
 
 _TAGS_OF_FORMULAS = re.compile(r"\\(?:label|tag)\*?\{[^{}]{0,100}\}")
@@ -413,15 +432,15 @@ def _is_formula(latex: str) -> bool:
         return True
     if " " in latex:
         return re.search(r"[\w)] ?[+\-*/|,] ?[\w(]", latex) is not None and not re.match(r"\d[\d.,]* ", latex)
-    return re.fullmatch(r"[\w()+\-*/|!',.\\%{}]+", latex) is not None
+    return re.fullmatch(r"[\w()+\-*/|!',.:\\%{}]+", latex) is not None
 
 
 def _is_language(label: str) -> bool:
     return re.fullmatch(r"[\w+#.{}=\" /-]{1,60}", label) is not None
 
 
-def _pair_thoughts(text: str) -> tuple[dict[int, int], set[int]]:
-    """Where each closed thought begins -> where it ends; where tags stand that only end one."""
+def _pair_thoughts(text: str) -> tuple[dict[int, int], set[int], set[int]]:
+    """Where each closed thought begins -> where it ends; where tags stand that only begin one, or only end one."""
     opened: list[int] = []
     pairs: dict[int, int] = {}
     lone: set[int] = set()
@@ -432,13 +451,14 @@ def _pair_thoughts(text: str) -> tuple[dict[int, int], set[int]]:
             pairs[opened.pop()] = found.end()
         else:
             lone.add(found.start())
-    return pairs, lone
+    return pairs, set(opened), lone
 
 
 def _is_citation(mark: str, line: str, behind: str) -> bool:
     """Whether numbers in brackets are a source, and not an index, a key, an interval or the label of an entry."""
-    numbers = [int(number) for number in re.findall(r"\d+", mark)]
-    if min(numbers) == 0 or not line.strip() or behind[:1] in {"(", "[", "{", "=", ":", "_"} or behind[:1].isalnum():
+    groups = [[int(number) for number in re.findall(r"\d+", group)] for group in mark.split("]")]
+    is_in_order = all(low > 0 and numbers == sorted(set(numbers)) for numbers in groups for low in numbers[:1])
+    if not is_in_order or not line.strip() or _GOES_ON.match(behind):
         return False
     if re.match(r" [=<>+*/]", behind) or _NO_CITATION_AFTER.search(line):
         return False
@@ -448,7 +468,7 @@ def _is_citation(mark: str, line: str, behind: str) -> bool:
         return not _BEGINS_ENTRY.fullmatch(line)
     if not line[-1].isalnum():
         return line[-1] in ".,;:!?)\"'”’»*_%"
-    is_stopped = behind[:1] in {"", *".,;:!?)\n"}
+    is_stopped = behind[:1] in {"", *_STOPS}
     return (is_stopped or "][" in mark) and not _CODE_BEFORE.search(line)
 
 

@@ -14,9 +14,16 @@ from voice_stack.utils.text.clauses import (
     sentence_ends,
     split_sentences,
 )
-from voice_stack.utils.text.formulas import FORMULA, hide_formulas, say_formula, show_formulas
+from voice_stack.utils.text.formulas import FORMULA, say_formula, show_formulas
 from voice_stack.utils.text.pronunciation import Pronunciations, Reading
-from voice_stack.utils.text.script import MAX_PAUSE_S, can_be_japanese, is_speakable, read_text, split_pauses
+from voice_stack.utils.text.script import (
+    MAX_PAUSE_S,
+    can_be_japanese,
+    hide_formulas,
+    is_speakable,
+    read_text,
+    split_pauses,
+)
 from voice_stack.utils.text.spoken import read_spans
 from voice_stack.utils.text.spoken.languages import GRAMMARS
 
@@ -201,7 +208,7 @@ def _place_of(reading: Reading) -> int:
 
 
 def _as_written(source: str) -> str:
-    return show_formulas(source).strip()
+    return (show_formulas(source) if FORMULA.search(source) else source).strip()
 
 
 def _code_of(tag: str) -> str:

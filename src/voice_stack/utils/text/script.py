@@ -19,7 +19,7 @@ from babel import Locale
 from babel.core import get_global
 
 from voice_stack.utils.text.formulas import CARRIERS
-from voice_stack.utils.text.markup import Markup, Unmarked, read_markup
+from voice_stack.utils.text.markup import MARKUP, Markup, Unmarked, read_markup
 
 
 def is_speakable(text: str) -> bool:
@@ -119,11 +119,13 @@ _MARKDOWN = _patterns(
     (r"^\|[^\n]+\|$", _read_rows),
     (r"^([-*_=~])(?: ?\1){2,}+ ?$", ""),  # rules
     (r"^(?:> ?)++", ""),
-    (r"^#{1,6} ", ""),
+    (r"^#{1,6} ([^\n{]*+)(?:\{#[\w-]++\}$)?", r"\1"),
+    (r"(?<![\w=])==([^\s=][^=\n]*+)==(?![\w=])", r"\1"),
+    (r"(?<=[^\s\\:])\\\n", "\n"),  # a line that goes on
     (r"^[-*+•‣◦▪·] (?:\[[ xX]\] )?", ""),
     _LINK,
     _LINK,  # that of a picture
-    (r"<((?:https?://|mailto:)[^\s<>]++)>", r"\1"),
+    (r"<((?:https?://|mailto:)[^\s<>]++|[\w.+-]++@[\w.-]++)>", r"\1"),
     (r"\\([!-/:-@\[-`{-~])", r"\1"),
     (r"`+|~{2,}", ""),
     (r"\*+", _drop_emphasis),
@@ -218,7 +220,9 @@ def read_script(text: str, markup: Markup = "auto", reads: Collection[str] = ())
         markup: Whether its markup is read as a person would, or as it stands.
         reads: What is read although it is usually left out: some of `READABLE`.
     """
-    unmarked = read_markup(text, reads) if markup == "auto" else Unmarked(CARRIERS.sub("", text))
+    text = CARRIERS.sub("", text)
+    is_marked = markup == "auto" and (MARKUP.search(text) or "emoji" in reads)
+    unmarked = read_markup(text, reads) if is_marked else Unmarked(text)
     parts = (ScriptPart(_make_plain(part.text, markup), part.voice) for part in parse_script(unmarked.text))
     return Script(tuple(part for part in parts if part.is_speakable), unmarked.left_out)
 
@@ -280,6 +284,11 @@ def language_scripts(code: str) -> frozenset[str]:
     subtags = get_global("likely_subtags").get(_CLDR_CODES.get(code, code), "")
     script = next((part for part in subtags.split("_") if len(part) == 4), LATIN)
     return frozenset({LATIN, *_SETS.get(script, (script,))})
+
+
+def hide_formulas(text: str) -> str:
+    """A text without its formulas, whose letters are of no language."""
+    return CARRIERS.sub(" ", text)
 
 
 def find_unreadable_script(text: str, languages: Collection[str]) -> str | None:
