@@ -1,9 +1,14 @@
 """The field `markup`, and texts of which nothing is left: over the wire, with OpenAI's SDK."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
 import openai
 import pytest
 
 from running_server import RunningServer
+
+StartServer = Callable[..., AbstractContextManager[RunningServer]]
 
 TEXT = "<think>They greet.</think>Good **morning** [1].\n```py\nx\n```"
 
@@ -25,6 +30,13 @@ def test_markup_is_read_or_left_as_it_stands(tts_server: RunningServer) -> None:
     assert spoken(tts_server, TEXT, markup="auto") == (["Good morning."], "code, thoughts")
     plain, left_out = spoken(tts_server, "Good <b>morning</b>.", markup="plain")
     assert (plain, left_out) == (["Good <b>morning</b>."], None)
+
+
+def test_the_server_has_a_default_and_may_read_code_and_emoji(start_server: StartServer) -> None:
+    chosen = {"TTS_ENGINE": "fake", "TTS_MODEL": "fake", "TTS_MARKUP": "plain", "TTS_READ_ALOUD": "code,emoji"}
+    with start_server("tts", **chosen) as server:
+        assert spoken(server, "A <b>b</b>.") == (["A <b>b</b>."], None)
+        assert spoken(server, "A <b>b</b> 🎉.\n```py\ngo to\n```", markup="auto") == (["A b 🎉.", "go to"], None)
 
 
 def test_a_formula_alone_is_spoken_and_shown(tts_server: RunningServer) -> None:

@@ -63,7 +63,9 @@ def test_blocks_of_code_are_left_out_and_code_in_a_line_is_read(text: str, spoke
     ("text", "spoken"),
     [
         ("The sky is blue [1], water is wet [2][3].", "The sky is blue, water is wet."),
-        ("Cats sleep a lot[1][2]. Dogs do not.[3]", "Cats sleep a lot. | Dogs do not."),
+        ("Cats sleep a lot[1][2]. Dogs[4] do not.[3]", "Cats sleep a lot. | Dogs do not."),
+        ("By the data[1], it rose [2]. Print data[1].", "By the data, it rose. | Print data."),
+        ("Print data[1] or the results[2].", "Print data[one] or the results[two]."),
         ("It is so 【4:0†a.pdf】 and so \ue200cite\ue202turn0search1\ue201.", "It is so and so."),
         ("True[^1] and true [^a].\n\n[^1]: The note.", "True and true. | The note."),
         ("As shown [1, 2], [3]-[5] and [6–8].", "As shown."),

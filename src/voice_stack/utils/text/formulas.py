@@ -467,8 +467,12 @@ def carry_emoji(text: str) -> str:
 def _name_emoji(sequence: str, language: str) -> str:
     from emoji import LANGUAGES, demojize
 
-    known = language if language in LANGUAGES else "en"
-    return demojize(sequence, delimiters=(" ", " "), language=known).replace("_", " ").strip()
+    names = (
+        demojize(sequence, delimiters=(" ", " "), language=code).replace("_", " ").strip()
+        for code in (language.partition("-")[0], "en")
+        if code in LANGUAGES
+    )
+    return next((name for name in names if any(map(str.isalnum, name))), "")
 
 
 def _carry(latex: str) -> str:

@@ -63,7 +63,7 @@ _TOKEN = re.compile(
 _CODE = re.compile(
     r"[{};\\]$|[=!<>+:-]=|[=-]>|&&|\|\||</|\w\.\w+\(|\w\([^()\n]{0,80}\):?$|[├└│┌─═║]|"
     r"^[ \t]*(?:[\w.\[\]\"']++[ \t]*=[ \t]*\S|\$ |>>> |#!|//|/\*|<[\w!?]|@\w|from \w+ import|import \w+$|"
-    r"(?:const|let|var) \w+ ?=|(?:SELECT|INSERT|CREATE) |(?:sudo|npm|npx|pip3?|git|cd|curl|docker|apt|brew|python3?) \S)",
+    r"(?:const|let|var) \w+ ?=|(?:SELECT|INSERT|CREATE) |(?:sudo|npm|npx|pip3?|git|cd|curl|docker|apt|python3?) \S)",
     re.MULTILINE,
 )
 """What makes a block without a label one of code: else it is read."""
@@ -92,20 +92,23 @@ _SUPERSCRIPTS = str.maketrans("0123456789+-n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺�
 
 _STOPS = ".,;:!?)\n。，、；：！？）"
 _GOES_ON = re.compile(r"[(\[{=_]|:[^\s]|[0-9A-Za-z]")
-_NO_CITATION_AFTER = re.compile(
-    r"(?:\b(?:press|type|hit|enter|choose|select|pick|option|button|key|step|item|line|index|figure|fig|table|chapter|section|page|part|question|"
-    r"answer|level|version|number|no|room|player|team|group|type|class|rule|appendix|kapitel|abbildung|tabelle|seite|"
-    r"frage|chapitre|tableau|capítulo|figura|tabla|página|interval|range|list|array|"
-    r"vector|set|values?|returns?|prints?|outputs?|gives?|is|are|was|be|equals?|from|between|drücke|wähle|taste|option|"
-    r"intervall|liste|ist|sind|appuyez|tapez|choisissez|est|sont|intervalle|pulse|elija|es|son)|[=:<>({\[+/-]) ?$|, $",
-    re.IGNORECASE,
-)
+_NO_CITATION_AFTER = frozenset(str.split(
+    "press type hit enter choose select pick option button key step item line index figure fig table chapter section "
+    "page part question answer level version number no room player team group class rule appendix interval range list array "
+    "vector set value values return returns print prints output outputs give gives is are was be equal equals from "
+    "between drücke wähle taste option kapitel abbildung tabelle seite frage intervall liste ist sind appuyez tapez choisissez "
+    "chapitre tableau intervalle est sont pulse elija capítulo figura tabla página es son"
+))  # fmt: skip
+_NO_WORD = re.compile(r"[^\w.]+")
 _BEGINS_ENTRY = re.compile(r"\s*(?:[-*+•>|]\s*|\d{1,3}[.)]\s*)*")
-_PREPOSITION = re.compile(r"\b(?:in|by|of|from|von|aus|bei|dans|par|de|en|por) $", re.IGNORECASE)
-_CODE_BEFORE = re.compile(
-    r"(?:^|[^\w])(?:\w|\w*[_\d]\w*|[a-z]+[A-Z]\w*|[\w.]+\.\w+|arr|array|list|args?|argv|data|items?|values?|rows?|cols?|"
-    r"matrix|vec|vector|buf|buffer|dict|map|str|text|result|results|nums?|numbers|names?|lines|tokens|words|parts|input|"
-    r"output|elements?|entries|keys|users?|fruits|colou?rs)$"
+_PREPOSITIONS = frozenset(str.split("in by of from von aus bei dans par de en por"))
+_CODE_WORD = re.compile(r"\w|\w*[_\d]\w*|[a-z]+[A-Z]\w*|[\w.]+\.\w+|arr|args?|argv|cols?|vec|buf|dict|str|nums?")
+_ARRAY_WORD = re.compile(
+    r"array|list|data|items?|values?|rows?|matrix|vector|buffer|map|text|results?|numbers|names?|lines|tokens|words|parts|"
+    r"input|output|elements?|entries|keys|users?|fruits|colou?rs"
+)
+_SURELY_CITED = re.compile(
+    r"[^\W\d_][)\"'”*]{0,3}(?:[.,!?]\[\d{1,3}\]| \[\d{1,3}\](?=[.,\n]|$)|\[\d{1,3}\]\[\d{1,3}\]\.)"
 )
 
 
@@ -148,6 +151,7 @@ class _Reader:
         for found in _CLOSING.finditer(self._text):
             self._closing.setdefault(found[1].lower(), []).append(found.span())
         self._thoughts, self._open_thoughts, self._lone_ends = _pair_thoughts(self._text)
+        self._cites = _SURELY_CITED.search(self._text) is not None
         self._is_ssml = "speak" in self._closing
         self._is_html = not _KNOWN.isdisjoint(self._closing)
         self._is_in_row = False
@@ -399,8 +403,8 @@ class _Reader:
         return self._cite(end) if self._text[end : end + 1] in {"", " ", *_STOPS} else (" ", end)
 
     def _numbers(self, found: re.Match[str]) -> tuple[str, int]:
-        is_cited = _is_citation(found[0], self._line_before(found),
-                                self._text[found.end() : found.end() + 2])  # fmt: skip
+        behind = self._text[found.end() : found.end() + 2]
+        is_cited = _is_citation(found[0], self._line_before(found), behind, cites=self._cites)
         return self._cite(found.end()) if is_cited else (found[0], found.end())
 
     def _callout(self, found: re.Match[str]) -> tuple[str, int]:
@@ -454,22 +458,26 @@ def _pair_thoughts(text: str) -> tuple[dict[int, int], set[int], set[int]]:
     return pairs, set(opened), lone
 
 
-def _is_citation(mark: str, line: str, behind: str) -> bool:
+def _is_citation(mark: str, line: str, behind: str, *, cites: bool) -> bool:
     """Whether numbers in brackets are a source, and not an index, a key, an interval or the label of an entry."""
     groups = [[int(number) for number in re.findall(r"\d+", group)] for group in mark.split("]")]
     is_in_order = all(low > 0 and numbers == sorted(set(numbers)) for numbers in groups for low in numbers[:1])
     if not is_in_order or not line.strip() or _GOES_ON.match(behind):
         return False
-    if re.match(r" [=<>+*/]", behind) or _NO_CITATION_AFTER.search(line):
+    before, word = line.rstrip(" "), _NO_WORD.split(line.rstrip(" "))[-1]
+    if re.match(r" [=<>+*/]", behind) or before[-1] in "=:<>({[+/-" or line.endswith(", "):
         return False
-    if _PREPOSITION.search(line) and behind[:1] not in {"", *".!?\n"}:
+    if line.endswith(" ") and word.rstrip(".").lower() in _NO_CITATION_AFTER:
+        return False
+    if line.endswith(" ") and word.lower() in _PREPOSITIONS and behind[:1] not in {"", *".!?\n"}:
         return False  # there it is a part of the sentence
     if line.endswith(" "):
         return not _BEGINS_ENTRY.fullmatch(line)
     if not line[-1].isalnum():
         return line[-1] in ".,;:!?)\"'”’»*_%"
     is_stopped = behind[:1] in {"", *_STOPS}
-    return (is_stopped or "][" in mark) and not _CODE_BEFORE.search(line)
+    is_likely = cites or ((is_stopped or "][" in mark) and not _ARRAY_WORD.fullmatch(word))
+    return is_likely and not _CODE_WORD.fullmatch(word)
 
 
 def _attributes(written: str) -> dict[str, str]:
