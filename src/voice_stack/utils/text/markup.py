@@ -12,7 +12,15 @@ from html import unescape
 from html.entities import html5
 from typing import Literal
 
-from voice_stack.utils.text.formulas import CARRIERS, MAX_CHARS, UnreadableFormulaError, carry, carry_emoji
+from voice_stack.utils.text.citations import STOPS, SURELY_CITED, is_citation
+from voice_stack.utils.text.formulas import (
+    CARRIERS,
+    MAX_CHARS,
+    UnreadableFormulaError,
+    carry,
+    carry_emoji,
+    is_formula,
+)
 
 Markup = Literal["auto", "plain"]
 """Whether markup is read as a person would, or as it stands."""
@@ -90,27 +98,6 @@ _VENDORS = ("amazon:", "mstts:", "google:")
 _BREAKS_S = {"none": 0.0, "x-weak": 0.1, "weak": 0.25, "medium": 0.5, "strong": 0.8, "x-strong": 1.2}
 _SUPERSCRIPTS = str.maketrans("0123456789+-n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ")
 
-_STOPS = ".,;:!?)\n。，、；：！？）"
-_GOES_ON = re.compile(r"[(\[{=_]|:[^\s]|[0-9A-Za-z]")
-_NO_CITATION_AFTER = frozenset(str.split(
-    "press type hit enter choose select pick option button key step item line index figure fig table chapter section "
-    "page part question answer level version number no room player team group class rule appendix interval range list array "
-    "vector set value values return returns print prints output outputs give gives is are was be equal equals from "
-    "between drücke wähle taste option kapitel abbildung tabelle seite frage intervall liste ist sind appuyez tapez choisissez "
-    "chapitre tableau intervalle est sont pulse elija capítulo figura tabla página es son"
-))  # fmt: skip
-_NO_WORD = re.compile(r"[^\w.]+")
-_BEGINS_ENTRY = re.compile(r"\s*(?:[-*+•>|]\s*|\d{1,3}[.)]\s*)*")
-_PREPOSITIONS = frozenset(str.split("in by of from von aus bei dans par de en por"))
-_CODE_WORD = re.compile(r"\w|\w*[_\d]\w*|[a-z]+[A-Z]\w*|[\w.]+\.\w+|arr|args?|argv|cols?|vec|buf|dict|str|nums?")
-_ARRAY_WORD = re.compile(
-    r"array|list|data|items?|values?|rows?|matrix|vector|buffer|map|text|results?|numbers|names?|lines|tokens|words|parts|"
-    r"input|output|elements?|entries|keys|users?|fruits|colou?rs"
-)
-_SURELY_CITED = re.compile(
-    r"[^\W\d_][)\"'”*]{0,3}(?:[.,!?]\[\d{1,3}\]| \[\d{1,3}\](?=[.,\n]|$)|\[\d{1,3}\]\[\d{1,3}\]\.)"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Unmarked:
@@ -151,7 +138,7 @@ class _Reader:
         for found in _CLOSING.finditer(self._text):
             self._closing.setdefault(found[1].lower(), []).append(found.span())
         self._thoughts, self._open_thoughts, self._lone_ends = _pair_thoughts(self._text)
-        self._cites = _SURELY_CITED.search(self._text) is not None
+        self._cites = SURELY_CITED.search(self._text) is not None
         self._is_ssml = "speak" in self._closing
         self._is_html = not _KNOWN.isdisjoint(self._closing)
         self._is_in_row = False
@@ -372,7 +359,7 @@ class _Reader:
     def _formula(self, latex: str, end: int, *, is_sure: bool) -> tuple[str, int] | None:
         latex = _TAGS_OF_FORMULAS.sub("", latex).strip().rstrip(".,")
         stop = self._text[end - 3 : end - 2] if latex else ""
-        if not is_sure and not _is_formula(latex):
+        if not is_sure and not is_formula(latex):
             return None
         if amount := _AMOUNT.fullmatch(latex):
             unit = " °" + amount[3].strip("{}") if amount[3] is not None else (amount[2] or "").replace("\\", "")
@@ -394,17 +381,17 @@ class _Reader:
 
     def _cite(self, end: int) -> tuple[str, int]:
         """Leave something out, with the blank before it if a mark follows."""
-        if self._out and self._out[-1].endswith(" ") and self._text[end : end + 1] in {"", " ", *_STOPS}:
+        if self._out and self._out[-1].endswith(" ") and self._text[end : end + 1] in {"", " ", *STOPS}:
             self._out[-1] = self._out[-1].rstrip(" ")
         return "", end
 
     def _leave_gap(self, end: int) -> tuple[str, int]:
         """Leave something out that words on both sides may touch."""
-        return self._cite(end) if self._text[end : end + 1] in {"", " ", *_STOPS} else (" ", end)
+        return self._cite(end) if self._text[end : end + 1] in {"", " ", *STOPS} else (" ", end)
 
     def _numbers(self, found: re.Match[str]) -> tuple[str, int]:
         behind = self._text[found.end() : found.end() + 2]
-        is_cited = _is_citation(found[0], self._line_before(found), behind, cites=self._cites)
+        is_cited = is_citation(found[0], self._line_before(found), behind, cites=self._cites)
         return self._cite(found.end()) if is_cited else (found[0], found.end())
 
     def _callout(self, found: re.Match[str]) -> tuple[str, int]:
@@ -421,22 +408,6 @@ class _Reader:
 _TAGS_OF_FORMULAS = re.compile(r"\\(?:label|tag)\*?\{[^{}]{0,100}\}")
 _ARGUMENT = re.compile(r"\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]{0,200}+\}){0,200}+\}){0,300}+\}|\[\d\](?=\{)")
 _AMOUNT = re.compile(r"([+-]?\d+(?:(?:[.,]|\{,\})\d+)*)(\\?%)?(?:\^(?:\\circ|\{\\circ\}) ?(C|F|\{[CF]\}|))?")
-_WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}|[^\W\d_A-Za-z]{3,}")
-_NAMES_IN_FORMULAS = re.compile(r"\\[A-Za-z]+(?:\{[^{}]{0,200}\})?|_\{[^{}]{0,200}\}")
-
-
-def _is_formula(latex: str) -> bool:
-    """Whether what stands between two dollars is one, and no price, no variable of a shell and no slang."""
-    if not latex or len(latex) > 2000:
-        return False
-    rest = _NAMES_IN_FORMULAS.sub("", latex)
-    if _WORDS.search(rest):
-        return False
-    if re.search(r"\\[A-Za-z]|[\^_=<>]", latex):
-        return True
-    if " " in latex:
-        return re.search(r"[\w)] ?[+\-*/|,] ?[\w(]", latex) is not None and not re.match(r"\d[\d.,]* ", latex)
-    return re.fullmatch(r"[\w()+\-*/|!',.:\\%{}]+", latex) is not None
 
 
 def _is_language(label: str) -> bool:
@@ -456,28 +427,6 @@ def _pair_thoughts(text: str) -> tuple[dict[int, int], set[int], set[int]]:
         else:
             lone.add(found.start())
     return pairs, set(opened), lone
-
-
-def _is_citation(mark: str, line: str, behind: str, *, cites: bool) -> bool:
-    """Whether numbers in brackets are a source, and not an index, a key, an interval or the label of an entry."""
-    groups = [[int(number) for number in re.findall(r"\d+", group)] for group in mark.split("]")]
-    is_in_order = all(low > 0 and numbers == sorted(set(numbers)) for numbers in groups for low in numbers[:1])
-    if not is_in_order or not line.strip() or _GOES_ON.match(behind):
-        return False
-    before, word = line.rstrip(" "), _NO_WORD.split(line.rstrip(" "))[-1]
-    if re.match(r" [=<>+*/]", behind) or before[-1] in "=:<>({[+/-" or line.endswith(", "):
-        return False
-    if line.endswith(" ") and word.rstrip(".").lower() in _NO_CITATION_AFTER:
-        return False
-    if line.endswith(" ") and word.lower() in _PREPOSITIONS and behind[:1] not in {"", *".!?\n"}:
-        return False  # there it is a part of the sentence
-    if line.endswith(" "):
-        return not _BEGINS_ENTRY.fullmatch(line)
-    if not line[-1].isalnum():
-        return line[-1] in ".,;:!?)\"'”’»*_%"
-    is_stopped = behind[:1] in {"", *_STOPS}
-    is_likely = cites or ((is_stopped or "][" in mark) and not _ARRAY_WORD.fullmatch(word))
-    return is_likely and not _CODE_WORD.fullmatch(word)
 
 
 def _attributes(written: str) -> dict[str, str]:

@@ -14,7 +14,8 @@ from voice_stack.utils.text.clauses import (
     sentence_ends,
     split_sentences,
 )
-from voice_stack.utils.text.formulas import FORMULA, say_formula, show_formulas
+from voice_stack.utils.text.formula_words import say_formula
+from voice_stack.utils.text.formulas import FORMULA, show_formulas
 from voice_stack.utils.text.pronunciation import Pronunciations, Reading
 from voice_stack.utils.text.script import (
     MAX_PAUSE_S,
