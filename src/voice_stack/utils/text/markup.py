@@ -12,7 +12,20 @@ from html import unescape
 from html.entities import html5
 from typing import Literal
 
-from voice_stack.utils.text.citations import STOPS, SURELY_CITED, is_citation
+from voice_stack.utils.text.elements import (
+    CALLS,
+    ENDS_BY_ITSELF,
+    HIDDEN,
+    KNOWN,
+    LINE,
+    PARAGRAPH,
+    SUPERSCRIPTS,
+    VENDORS,
+    VOID,
+    read_attributes,
+    read_pause,
+    say_as,
+)
 from voice_stack.utils.text.formulas import (
     CARRIERS,
     MAX_CHARS,
@@ -31,7 +44,6 @@ _THOUGHT = re.compile(r"(?i:<(/?)(?:think|thinking|thought|reasoning)(?:\s[^<>]{
 _CLOSING = re.compile(r"</([A-Za-z][\w:-]{0,30})\s{0,9}>")
 _FENCE_END = re.compile(r"^[ \t>]{0,12}(`{3,}|~{3,})[ \t]*$", re.MULTILINE)
 _REFERENCE = re.compile(r"^ {0,3}\[([^\]\[\n^]{1,100})\]:[ \t]{1,9}<?(?:https?:|mailto:)\S+.*(?:\n|\Z)", re.MULTILINE)
-_ATTRIBUTE = re.compile(r"""(?<![\w:-])([\w:-]++)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>/]++))""")
 _NO_THOUGHT = re.compile(r"\W{0,9}(?:and|or|und|oder|et|ou|y|o)?\W{0,9}[</[◁]{1,2}/?think", re.IGNORECASE)
 _CHANNEL = re.compile("[a-z]{1,20}")
 MARKUP = re.compile(
@@ -76,27 +88,28 @@ _CODE = re.compile(
 )
 """What makes a block without a label one of code: else it is read."""
 _TEXT_LABELS = frozenset(["text", "txt", "plain", "plaintext", "markdown", "md", "prose", "quote", "poem", "email"])
-_VOID = frozenset(["br", "hr", "img", "wbr"])
-_ENDS_BY_ITSELF = frozenset(["p", "li", "td", "th", "tr", "dt", "dd", "option"])
-_HIDDEN = frozenset(["script", "style", "template", "head", "rt", "rp", "metadata", "desc", "svg", "math"])
-_PARAGRAPH = frozenset(str.split(
-    "p h1 h2 h3 h4 h5 h6 blockquote table ul ol dl pre hr section article header footer nav aside main figure speak"
+_STOPS = ".,;:!?)\n。，、；：！？）"
+"""What stands behind the last word of a clause."""
+_GOES_ON = re.compile(r"[(\[{=_]|:[^\s]|[0-9A-Za-z]")
+_NO_CITATION_AFTER = frozenset(str.split(
+    "press type hit enter choose select pick option button key step item line index figure fig table chapter section "
+    "page part question answer level version number no room player team group class rule appendix interval range "
+    "list array vector set value values return returns print prints output outputs give gives is are was be equal "
+    "equals from between drücke wähle taste option kapitel abbildung tabelle seite frage intervall liste ist sind "
+    "appuyez tapez choisissez chapitre tableau intervalle est sont pulse elija capítulo figura tabla página es son"
 ))  # fmt: skip
-_LINE = frozenset(str.split(
-    "br div li tr dt dd thead tbody tfoot caption address figcaption form fieldset legend details summary title body "
-    "html menu option center"
-))  # fmt: skip
-_INLINE = frozenset(str.split(
-    "a abbr acronym b bdi bdo big button cite code col colgroup data del dfn em font i iframe img input ins kbd label "
-    "link mark meta meter object output picture progress q ruby s samp select small source span strike strong sub sup "
-    "td textarea th time track tt u var video audio canvas wbr noscript "
-    "voice prosody emphasis break say-as phoneme lang w token lexicon lookup par seq media"
-))  # fmt: skip
-_CALLS = frozenset(["tool_call", "tool_calls", "tool_response", "function_call", "function_calls", "function_results"])
-_KNOWN = _CALLS | _PARAGRAPH | _LINE | _INLINE | _HIDDEN
-_VENDORS = ("amazon:", "mstts:", "google:")
-_BREAKS_S = {"none": 0.0, "x-weak": 0.1, "weak": 0.25, "medium": 0.5, "strong": 0.8, "x-strong": 1.2}
-_SUPERSCRIPTS = str.maketrans("0123456789+-n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ")
+_NO_WORD = re.compile(r"[^\w.]+")
+_BEGINS_ENTRY = re.compile(r"\s*(?:[-*+•>|]\s*|\d{1,3}[.)]\s*)*")
+_PREPOSITIONS = frozenset(str.split("in by of from von aus bei dans par de en por"))
+_CODE_WORD = re.compile(r"\w|\w*[_\d]\w*|[a-z]+[A-Z]\w*|[\w.]+\.\w+|arr|args?|argv|cols?|vec|buf|dict|str|nums?")
+_ARRAY_WORD = re.compile(
+    r"array|list|data|items?|values?|rows?|matrix|vector|buffer|map|text|results?|numbers|names?|lines|tokens|words|parts|"
+    r"input|output|elements?|entries|keys|users?|fruits|colou?rs"
+)
+_SURELY_CITED = re.compile(
+    r"[^\W\d_][)\"'”*]{0,3}(?:[.,!?]\[\d{1,3}\]| \[\d{1,3}\](?=[.,\n]|$)|\[\d{1,3}\]\[\d{1,3}\]\.)"
+)
+"""A source where an index cannot stand: whoever cites so once does it elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +151,9 @@ class _Reader:
         for found in _CLOSING.finditer(self._text):
             self._closing.setdefault(found[1].lower(), []).append(found.span())
         self._thoughts, self._open_thoughts, self._lone_ends = _pair_thoughts(self._text)
-        self._cites = SURELY_CITED.search(self._text) is not None
+        self._cites = _SURELY_CITED.search(self._text) is not None
         self._is_ssml = "speak" in self._closing
-        self._is_html = not _KNOWN.isdisjoint(self._closing)
+        self._is_html = not KNOWN.isdisjoint(self._closing)
         self._is_in_row = False
         self._opened: set[str] = set()
         self._out: list[str] = []
@@ -254,24 +267,24 @@ class _Reader:
 
     def _tag(self, found: re.Match[str]) -> tuple[str, int] | None:
         name, end = found["element"].lower(), found.end()
-        attributes = _attributes(found["attributes"])
+        attributes = read_attributes(found["attributes"])
         is_closing = bool(found["slash"])
         if not (self._is_sure_end(name) if is_closing else self._is_sure(found, attributes)):
             return found[0], end
         if is_closing:
             return self._between(name, is_closing=True), end
         self._opened.add(name)
-        closed = None if found["empty"] or name in _VOID else self._closed(name, end)
-        if name in _CALLS and closed:
+        closed = None if found["empty"] or name in VOID else self._closed(name, end)
+        if name in CALLS and closed:
             self.left_out.add("code")
             return self._leave_gap(closed[1])
-        if name in _HIDDEN or (name == "details" and attributes.get("type") == "reasoning"):
+        if name in HIDDEN or (name == "details" and attributes.get("type") == "reasoning"):
             self.left_out.update({"thoughts"} if name == "details" else {"formulas"} if name == "math" else ())
             return self._leave_gap(closed[1] if closed else end)
         if name == "pre" and closed:
             return self._preformatted(end, closed)
         if name == "break":
-            return _pause(attributes), end
+            return read_pause(attributes), end
         if name == "img":
             return f" {attributes.get('alt', '')} ", end
         if closed and (said := self._said_as(name, attributes, self._text[end : closed[0]])) is not None:
@@ -279,26 +292,26 @@ class _Reader:
         return self._between(name, is_closing=False), end
 
     def _is_sure_end(self, name: str) -> bool:
-        return name in self._opened or name in _KNOWN or name.startswith(_VENDORS)
+        return name in self._opened or name in KNOWN or name.startswith(VENDORS)
 
     def _is_sure(self, found: re.Match[str], attributes: Mapping[str, str]) -> bool:
         """Whether an opening tag is one: `<name>` and `<time>` are also what people write for words to be put in."""
         name = found["element"].lower()
-        if attributes or found["empty"] or name in _VOID or self._closed(name, found.end()):
+        if attributes or found["empty"] or name in VOID or self._closed(name, found.end()):
             return True
         is_first = not self._text[max(0, found.start() - 1) : found.start()].strip()
-        return name in _ENDS_BY_ITSELF and (self._is_html or (is_first and name == "p"))
+        return name in ENDS_BY_ITSELF and (self._is_html or (is_first and name == "p"))
 
     def _between(self, name: str, *, is_closing: bool) -> str:
         """What a tag means for the words on both sides of it."""
-        if name in _PARAGRAPH:
+        if name in PARAGRAPH:
             return "\n\n"
         if name == "tr":
             self._is_in_row = False
         if name in {"td", "th"}:
             is_next, self._is_in_row = self._is_in_row and not is_closing, True
             return ", " if is_next else ""
-        return "\n" if name in _LINE or (name == "s" and self._is_ssml) else ""
+        return "\n" if name in LINE or (name == "s" and self._is_ssml) else ""
 
     def _preformatted(self, start: int, closed: tuple[int, int]) -> tuple[str, int]:
         inside = re.sub(r"<[^<>]{0,300}>", "", self._text[start : closed[0]])
@@ -316,10 +329,10 @@ class _Reader:
             return attributes["alias"]
         if name == "sup" and plain.strip("[]").isdecimal() and plain.startswith("["):
             return ""
-        if name == "sup" and plain and plain.translate(_SUPERSCRIPTS) != plain and plain.isascii():
-            return plain.translate(_SUPERSCRIPTS) if re.fullmatch(r"[+-]?[\dn]+", plain) else None
+        if name == "sup" and plain and plain.translate(SUPERSCRIPTS) != plain and plain.isascii():
+            return plain.translate(SUPERSCRIPTS) if re.fullmatch(r"[+-]?[\dn]+", plain) else None
         if name == "say-as" and plain:
-            return _say_as(attributes.get("interpret-as", ""), attributes.get("format", ""), plain)
+            return say_as(attributes.get("interpret-as", ""), attributes.get("format", ""), plain)
         return None
 
     def _display(self, found: re.Match[str]) -> tuple[str, int] | None:
@@ -381,17 +394,17 @@ class _Reader:
 
     def _cite(self, end: int) -> tuple[str, int]:
         """Leave something out, with the blank before it if a mark follows."""
-        if self._out and self._out[-1].endswith(" ") and self._text[end : end + 1] in {"", " ", *STOPS}:
+        if self._out and self._out[-1].endswith(" ") and self._text[end : end + 1] in {"", " ", *_STOPS}:
             self._out[-1] = self._out[-1].rstrip(" ")
         return "", end
 
     def _leave_gap(self, end: int) -> tuple[str, int]:
         """Leave something out that words on both sides may touch."""
-        return self._cite(end) if self._text[end : end + 1] in {"", " ", *STOPS} else (" ", end)
+        return self._cite(end) if self._text[end : end + 1] in {"", " ", *_STOPS} else (" ", end)
 
     def _numbers(self, found: re.Match[str]) -> tuple[str, int]:
         behind = self._text[found.end() : found.end() + 2]
-        is_cited = is_citation(found[0], self._line_before(found), behind, cites=self._cites)
+        is_cited = _is_citation(found[0], self._line_before(found), behind, cites=self._cites)
         return self._cite(found.end()) if is_cited else (found[0], found.end())
 
     def _callout(self, found: re.Match[str]) -> tuple[str, int]:
@@ -429,33 +442,33 @@ def _pair_thoughts(text: str) -> tuple[dict[int, int], set[int], set[int]]:
     return pairs, set(opened), lone
 
 
-def _attributes(written: str) -> dict[str, str]:
-    found = _ATTRIBUTE.finditer(written) if "=" in written else ()
-    return {one[1].lower(): unescape(one[2] or one[3] or one[4] or "") for one in found}
+def _is_citation(mark: str, line: str, behind: str, *, cites: bool) -> bool:
+    """Whether numbers in brackets are a source, and not an index, a key, an interval or the label of an entry.
 
-
-def _pause(attributes: Mapping[str, str]) -> str:
-    """A pause that SSML asks for, as a mark of ours."""
-    length = re.fullmatch(r"\+?(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})(ms|s)", attributes.get("time", "").strip())
-    if length:
-        return f"[pause:{length[1].removeprefix('.') if length[1][0] != '.' else '0' + length[1]}{length[2]}] "
-    pause_s = _BREAKS_S.get(attributes.get("strength", "medium"), 0.5)
-    return f"[pause:{pause_s}s] " if pause_s else " "
-
-
-def _say_as(kind: str, form: str, plain: str) -> str | None:
-    if kind in {"characters", "spell-out", "verbatim", "letters"}:
-        return " ".join(character.upper() if len(character.upper()) == 1 else character for character in plain
-                        if character.isalnum())  # fmt: skip
-    digits = re.findall(r"\d+", plain)
-    if kind in {"digits", "telephone"} and digits and not plain.startswith("+"):
-        return ", ".join(" ".join(group) for group in digits)
-    if kind == "date" and len(digits) == len(form) == 3 and set(form) == set("dmy"):
-        day, month, year = (digits[form.index(part)] for part in "dmy")
-        return f"{year}-{month:0>2}-{day:0>2}" if len(year) == 4 else None
-    if kind in {"ordinal", "cardinal", "number"} and (number := re.fullmatch(r"(\d{1,15})(?:st|nd|rd|th|\.)?", plain)):
-        return carry(rf"\{'ordinal' if kind == 'ordinal' else 'cardinal'}{{{number[1]}}}")
-    return None
+    Args:
+        mark: The numbers, with their brackets; several behind each other are one.
+        line: What stands before it in its line.
+        behind: The two characters behind it.
+        cites: The text has citations that are sure.
+    """
+    groups = [[int(number) for number in re.findall(r"\d+", group)] for group in mark.split("]")]
+    is_in_order = all(low > 0 and numbers == sorted(set(numbers)) for numbers in groups for low in numbers[:1])
+    if not is_in_order or not line.strip() or _GOES_ON.match(behind):
+        return False
+    before, word = line.rstrip(" "), _NO_WORD.split(line.rstrip(" "))[-1]
+    if re.match(r" [=<>+*/]", behind) or before[-1] in "=:<>({[+/-" or line.endswith(", "):
+        return False
+    if line.endswith(" ") and word.rstrip(".").lower() in _NO_CITATION_AFTER:
+        return False
+    if line.endswith(" ") and word.lower() in _PREPOSITIONS and behind[:1] not in {"", *".!?\n"}:
+        return False  # there it is a part of the sentence
+    if line.endswith(" "):
+        return not _BEGINS_ENTRY.fullmatch(line)
+    if not line[-1].isalnum():
+        return line[-1] in ".,;:!?)\"'”’»*_%"
+    is_stopped = behind[:1] in {"", *_STOPS}
+    is_likely = cites or ((is_stopped or "][" in mark) and not _ARRAY_WORD.fullmatch(word))
+    return is_likely and not _CODE_WORD.fullmatch(word)
 
 
 _READERS: Mapping[str, Callable[[_Reader, re.Match[str]], tuple[str, int] | None]] = {
