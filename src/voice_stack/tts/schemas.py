@@ -10,6 +10,7 @@ from voice_stack.core.http.form import check_fields
 from voice_stack.tts.captions.sentences import Granularity
 from voice_stack.utils.audio.encode import AUDIO_FORMATS
 from voice_stack.utils.language import is_to_be_found
+from voice_stack.utils.text.markup import Markup
 
 MAX_INPUT_CHARS = 200_000
 """A novel's chapters, some three hours of speech; OpenAI's own limit is 4096."""
@@ -28,6 +29,9 @@ class SpeechBody(BaseModel):
     stream_format: Literal["audio", "sse"] = Field("audio", description="Bytes, or server-sent events.")
     instructions: str | None = Field(None, description="Accepted; no voice here heeds it.")
     language: str | None = Field(None, description="Language of the text, as `en`; found from the text if absent.")
+    markup: Markup | None = Field(
+        None, description="`auto`: markup is read as a person would; `plain`: as it stands. Absent: `TTS_MARKUP`."
+    )
     stream: bool = Field(True, description="False: the answer waits for the whole speech and has exact lengths.")
     cache: bool = Field(True, description="False: the speech is made anew, and not kept.")
     timestamps: Granularity | None = Field(

@@ -1,9 +1,11 @@
 """What the TTS server's routes work with: from a checked request to jobs in the engines of its voices."""
 
 import asyncio
+import logging
+import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -14,7 +16,7 @@ from voice_stack.core.engine.memory import open_budget
 from voice_stack.core.engine.pool import EnginePool
 from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import ConfigurationError, InvalidAudioError, InvalidRequestError, UnsupportedValueError
-from voice_stack.core.logging import request_id_var
+from voice_stack.core.logging import log_event, request_id_var
 from voice_stack.core.models.files import ModelSpec
 from voice_stack.core.models.names import ModelNames
 from voice_stack.core.models.repair import require_models
@@ -44,9 +46,12 @@ from voice_stack.tts.voices.voice import Voice, VoiceLibrary
 from voice_stack.utils.audio.encode import require_format
 from voice_stack.utils.language import find_region, require_language
 from voice_stack.utils.language_detection import MIN_PROBABILITY, detect_text_language
-from voice_stack.utils.text import normalise
-from voice_stack.utils.text.script import ScriptPart, can_be_japanese, parse_script
+from voice_stack.utils.text import Script, ScriptPart, hide_formulas, read_script
+from voice_stack.utils.text.script import can_be_japanese
 
+logger = logging.getLogger(__name__)
+
+LEFT_OUT_HEADER = "x-left-out"
 EXAMINATION_S, RECORDINGS_IDLE_S = 30.0, 30.0
 """How long the examination of a recording may take, and how long its process waits for the next one."""
 DETECTION_S, LANGUAGES_IDLE_S = 20.0, 600.0
@@ -154,8 +159,12 @@ class TtsService:
         """What a planned speech is kept under; None where nothing is kept."""
         return await asyncio.to_thread(speech_key, plan, body.response_format) if self.cache.is_on else None
 
-    async def plan(self, body: SpeechBody) -> list[Turn]:
+    async def plan(self, body: SpeechBody, tell: Callable[[Mapping[str, str]], None] | None = None) -> list[Turn]:
         """Who speaks what of a checked request, in order; neighbours on one engine are one turn.
+
+        Args:
+            body: The request.
+            tell: Takes a header that names what of the text is left out.
 
         Raises:
             InvalidRequestError: Nothing in the text can be spoken, or a name is not known.
@@ -165,10 +174,10 @@ class TtsService:
         """
         require_format(body.response_format)
         choice = self._choose_model(body.model)
-        parts = await asyncio.to_thread(_read_parts, body.input)
-        if not parts:
-            raise InvalidRequestError(f"input={body.input[:80]!r}: there is nothing to speak in it", param="input")
-        said = [await self._cast(part, body, choice) for part in parts]
+        script = await self._read(body)
+        if script.left_out and tell:
+            tell({LEFT_OUT_HEADER: ", ".join(script.left_out)})
+        said = [await self._cast(part, body, choice) for part in script.parts]
         spoken = [(engine, tuple(passage for _, passage in part)) for engine, part in groupby(said, key=itemgetter(0))]
         requests = [
             (
@@ -180,17 +189,33 @@ class TtsService:
         known = self.settings, self.store, self.voices
         return [Turn(engine, request, find_substitute(*known, engine, request)) for engine, request in requests]
 
+    async def _read(self, body: SpeechBody) -> Script:
+        """The text of a request in plain text."""
+        markup, reads = body.markup or self.settings.markup, tuple(self.settings.read_aloud)
+        # It looks at every character, so not on the event loop.
+        script = await asyncio.to_thread(read_script, body.input, markup, reads)
+        if script.left_out:
+            log_event(logger, logging.INFO, "content left out of a speech", kinds=", ".join(script.left_out))
+        if not script.parts:
+            reason = f": it is nothing but {', '.join(script.left_out)}" if script.left_out else ""
+            advice = ', which "markup": "plain" has read as it stands' if script.left_out else _tell_silent(body.input)
+            raise InvalidRequestError(
+                f"input={body.input[:80]!r}: there is nothing to speak in it{reason}{advice}", param="input"
+            )
+        return script
+
     async def _cast(self, part: ScriptPart, body: SpeechBody, choice: ModelChoice) -> tuple[EngineSpec, Passage]:
         """Who speaks a part of the text, on which engine."""
         name = part.voice or body.voice
         voice = self.voices.find(name, engine=choice.engine)
-        language = await self._find_language(part.text, body.language, voice, choice)
+        written = hide_formulas(part.text)
+        language = await self._find_language(written, body.language, voice, choice)
         if language not in {None, *voice.languages[:1]}:
             voice = self.voices.find(name, engine=choice.engine, language=language)
         voice = await self._require_ready(voice)
         if body.language and voice.languages and language not in voice.languages:
             raise refuse_language(voice, body.language, self.voices)
-        await asyncio.to_thread(require_readable, part.text, voice, self.voices, self._detect)
+        await asyncio.to_thread(require_readable, written, voice, self.voices, self._detect)
         spoken = language if language in voice.languages else next(iter(voice.languages), language)
         tag = _add_region(spoken, body.language, voice) if spoken else ""
         passage = Passage(part.text, VoiceOptions(voice.engine_voice, tag, body.speed), voice.languages)
@@ -262,10 +287,10 @@ def _add_region(language: str, named: str | None, voice: Voice) -> str:
     return f"{language}-{region}" if region else language
 
 
-def _read_parts(text: str) -> list[ScriptPart]:
-    """The parts of a text that can be spoken, normalised; it looks at every character, so not on the event loop."""
-    parts = (replace(part, text=normalise(part.text)) for part in parse_script(text))
-    return [part for part in parts if part.is_speakable]
+def _tell_silent(text: str) -> str:
+    """Why a text without markup has nothing to speak."""
+    has_emoji = any(unicodedata.category(character) == "So" for character in text)
+    return ": it has neither letters nor digits" + (", and emoji are not read" if has_emoji else "")
 
 
 def _model_of(voice: Voice, choice: ModelChoice) -> str:

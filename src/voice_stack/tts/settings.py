@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from voice_stack.core.settings import CommaSeparated, EngineSettings, user_folder
 from voice_stack.tts.models import TTS_CATALOGUE, TTS_MODELS
+from voice_stack.utils.text.markup import READABLE, Markup
 
 Loudness = Annotated[float, Field(ge=-40, le=-9)] | Literal["off"]
 
@@ -73,6 +74,17 @@ class TtsSettings(EngineSettings):
         "when it changes. Empty: none.",
     )
 
+    markup: Markup = Field(
+        "auto",
+        description="How markup is read where a request does not say: `auto`: Markdown, HTML, SSML, LaTeX, code, "
+        "citations and thoughts of language models as a person would; `plain`: as it stands.",
+    )
+    read_aloud: CommaSeparated = Field(
+        default_factory=list,
+        description="What is read although it is usually left out: `code` (blocks of it), `emoji` (by their names), "
+        "separated by commas.",
+    )
+
     @field_validator("model")
     @classmethod
     def _name_model(cls, model: str, info: ValidationInfo) -> str:
@@ -97,6 +109,14 @@ class TtsSettings(EngineSettings):
             if not name.strip() or not voice.strip():
                 raise ValueError(f"{pair!r} is no pair of a name and a voice, as in alloy=af_heart")
         return pairs
+
+    @field_validator("read_aloud")
+    @classmethod
+    def _check_readable(cls, kinds: list[str]) -> list[str]:
+        for kind in kinds:
+            if kind not in READABLE:
+                raise ValueError(f"{kind!r} is none of {', '.join(READABLE)}")
+        return kinds
 
     def named_voices(self) -> dict[str, str]:
         """`voice_aliases` as a table: name to voice."""

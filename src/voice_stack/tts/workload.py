@@ -162,7 +162,8 @@ class TtsWorkload(Workload):
             can.max_chars, CROWD_MAX_CHARS if is_crowded else first_max_chars, can.language_max_chars, is_crowded
         )
         rules = self._pronunciations.current()
-        return clauses(passage.text, passage.options.language, languages=passage.languages, rules=rules, limits=limits)
+        text, language, languages = passage.text, passage.options.language, passage.languages
+        return clauses(text, language, languages=languages, rules=rules, limits=limits, is_plain=True)
 
     def _count_silent(self) -> int:
         """Jobs of which nothing has been heard yet."""

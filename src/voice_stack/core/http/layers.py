@@ -191,6 +191,7 @@ EXPOSED_HEADERS = (
     "x-fallback-model",
     "x-cache",
     "x-captions",
+    "x-left-out",
     "etag",
     *LIMIT_HEADERS,
 )

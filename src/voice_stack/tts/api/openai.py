@@ -135,7 +135,7 @@ async def answer_speech(service: TtsService, request: Request, body: SpeechBody)
     Raises:
         VoiceStackError: It cannot be spoken.
     """
-    plan = await finish_unless_disconnected(request, service.plan(body))
+    plan = await finish_unless_disconnected(request, service.plan(body, tell=headers_of(request)))
     use = cache_use(is_wanted=body.cache, headers=request.headers)
     key = None if use == "none" else await service.key(body, plan)
     if key is None:

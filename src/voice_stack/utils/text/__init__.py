@@ -10,18 +10,30 @@ from voice_stack.utils.text.clauses import (
     Clause,
     sentence_ends,
 )
-from voice_stack.utils.text.script import ScriptPart, is_speakable, normalise, parse_script
+from voice_stack.utils.text.script import (
+    Script,
+    ScriptPart,
+    hide_formulas,
+    is_speakable,
+    normalise,
+    parse_script,
+    read_script,
+)
 
 __all__ = [
     "PARAGRAPH_PAUSE_S",
     "SENTENCE_PAUSE_S",
     "Clause",
+    "Script",
     "ScriptPart",
+    "hide_formulas",
     "is_speakable",
+    "markup",
     "normalise",
     "parse_script",
     "pipeline",
     "pronunciation",
+    "read_script",
     "script",
     "sentence_ends",
 ]

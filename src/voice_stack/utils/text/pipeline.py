@@ -14,8 +14,17 @@ from voice_stack.utils.text.clauses import (
     sentence_ends,
     split_sentences,
 )
-from voice_stack.utils.text.pronunciation import Pronunciations
-from voice_stack.utils.text.script import MAX_PAUSE_S, can_be_japanese, is_speakable, split_pauses
+from voice_stack.utils.text.formula_words import say_formula
+from voice_stack.utils.text.formulas import FORMULA, show_formulas
+from voice_stack.utils.text.pronunciation import Pronunciations, Reading
+from voice_stack.utils.text.script import (
+    MAX_PAUSE_S,
+    can_be_japanese,
+    hide_formulas,
+    is_speakable,
+    read_text,
+    split_pauses,
+)
 from voice_stack.utils.text.spoken import read_spans
 from voice_stack.utils.text.spoken.languages import GRAMMARS
 
@@ -62,6 +71,7 @@ def clauses(
     languages: Sequence[str] = (),
     rules: Pronunciations = NO_RULES,
     limits: ClauseLimits = DEFAULT_LIMITS,
+    is_plain: bool = False,
 ) -> Iterator[Clause]:
     """Make a text ready to be spoken: in words, with its pauses, in pieces for the engine.
 
@@ -69,20 +79,21 @@ def clauses(
     stays flat. `[pause:500ms]` in the text is the pause of the clause before it.
 
     Args:
-        text: Normalised text, perhaps with marks of pauses.
+        text: As it was written, perhaps with marks of pauses.
         language: Code of its language, perhaps with a region, which some readings depend on (`en-GB`); empty if not
             known.
         languages: Codes of what the voice speaks: with several, a sentence that is clearly in another one than the
             text is read in that.
         rules: Pronunciations that go before everything else.
         limits: Of the engine.
+        is_plain: The text is plain already, as the parts of a script are.
 
     Yields:
         Clauses with `language` and `source`. One without text is a pause alone, and comes only at the very start.
     """
     held: Clause | None = None
     is_marked = False
-    for step in _steps(text, language, languages, rules, limits):
+    for step in _steps(text if is_plain else read_text(text), language, languages, rules, limits):
         if isinstance(step, Clause):
             if held is not None:
                 yield held
@@ -161,7 +172,8 @@ class _BlockReader:
     def _read_sentence(self, sentence: str, *, is_first: bool) -> Iterator[Clause]:
         language = sentence_language(sentence, _code_of(self.language), self.languages)
         tag = self.language if language == _code_of(self.language) else language
-        read = read_spans(sentence, tag, self.rules.find(sentence, language))
+        sentence, formulas = _read_formulas(sentence, tag)
+        read = read_spans(sentence, tag, sorted([*formulas, *self.rules.find(sentence, language)], key=_place_of))
         max_chars = self.limits.of(language)
         first_max_chars = min(self.limits.first_max_chars, max_chars) if is_first else max_chars
         said = written = 0
@@ -169,8 +181,35 @@ class _BlockReader:
         for clause in cut_sentence(" ".join(read.text.split()), first_max_chars, max_chars, cuts_words=cuts_words):
             said = read.end_of(clause.text, said)
             until = read.written_until(said)
-            yield replace(clause, language=language, source=sentence[written:until].strip())
+            yield replace(clause, language=language, source=_as_written(sentence[written:until]))
             written = max(written, until)
+
+
+def _read_formulas(sentence: str, tag: str) -> tuple[str, list[Reading]]:
+    """A sentence with its formulas and what is said for them; those without words in its language become plain."""
+
+    def read(written: str) -> str:
+        return read_spans(written, tag).text
+
+    readings: list[Reading] = []
+    end = 0
+    parts: list[str] = []
+    length = 0
+    for found in FORMULA.finditer(sentence):
+        said = say_formula(found[0], _code_of(tag), read)
+        parts += sentence[end : found.start()], found[0] if said else show_formulas(found[0])
+        start = length + found.start() - end
+        end, length = found.end(), start + len(parts[-1])
+        readings += [Reading(start, length, said)] if said else []
+    return "".join([*parts, sentence[end:]]), readings
+
+
+def _place_of(reading: Reading) -> int:
+    return reading.start
+
+
+def _as_written(source: str) -> str:
+    return (show_formulas(source) if FORMULA.search(source) else source).strip()
 
 
 def _code_of(tag: str) -> str:
@@ -192,6 +231,7 @@ def sentence_language(sentence: str, language: str, languages: Sequence[str]) ->
     """
     if len(languages) < 2:
         return language
+    sentence = hide_formulas(sentence)
     # A few words in Latin letters may be a name or a title; another script is seen at once.
     is_latin = _LATIN.search(sentence) is not None
     if language and is_latin and len(sentence.split()) < _MIN_WORDS:

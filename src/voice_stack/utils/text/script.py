@@ -12,16 +12,19 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import itemgetter
 
 from babel import Locale
 from babel.core import get_global
 
+from voice_stack.utils.text.formulas import CARRIERS
+from voice_stack.utils.text.markup import MARKUP, Markup, Unmarked, read_markup
+
 
 def is_speakable(text: str) -> bool:
-    """Tell whether the text has a letter, a digit or an ideograph to pronounce."""
-    return any(map(str.isalnum, text))
+    """Tell whether the text has a letter, a digit, an ideograph or a formula to pronounce."""
+    return any(map(str.isalnum, text)) or CARRIERS.search(text) is not None
 
 
 _Replacement = str | Callable[[re.Match[str]], str]
@@ -47,16 +50,49 @@ _COMBINING = "".join(mark for mark in map(chr, range(0x300, 0x1E950)) if unicode
 _JOINED = "\u0600-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u17ff"  # scripts where a joiner is part of the spelling
 _INVISIBLE = (
     "\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u180b-\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
-    "\ud800-\uf8ff\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U0010ffff"
+    "\ud800-\uf8ff\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000effff\U00100000-\U0010ffff"
 )
-_STYLED = "\ufb00-\ufb06０-９Ａ-Ｚａ-ｚ\uff61-\uff9f\U0001d400-\U0001d7ff"
+_STYLED = (
+    "\u0132\u0133\u013f\u0140\u0149\u017f\u01c4-\u01cc\u01f1-\u01f3\u2100-\u210f\u2110-\u2115\u2119-\u211d\u2120"
+    "\u2121\u2124-\u2139\u24b6-\u24e9\u32c0-\u33ff\ufb00-\ufb06＃-＆＊＋－０-９＜-＞＠Ａ-Ｚａ-ｚ￠￡￥\uff61-\uff9f\U0001d400-\U0001d7ff"
+)
+_SQUARED = {"㎟": "mm²", "㎠": "cm²", "㎡": "m²", "㎢": "km²", "㎣": "mm³", "㎤": "cm³", "㎥": "m³",
+            "㎦": "km³", "㎧": "m/s", "㎨": "m/s²", "㏂": "a.m.", "㏘": "p.m."}  # fmt: skip
+_ROMAN = "\u2160-\u216f\u2170-\u217f"
+_ROMAN_VALUES = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100, "d": 500, "m": 1000}
 # A blank that does not break, between groups of three digits, stays: `5 000` is one number then, and not two.
 _THIN_GROUP = r"(?<=\d)\u202f(?=\d{3}(?!\d))"
+
+
+def _numbers_in_circles(found: re.Match[str]) -> str:
+    """Such numbers are parted from their neighbours, or two would become one."""
+    numbers = " ".join(str(int(unicodedata.numeric(sign))) for sign in found[0])
+    before, behind = found.string[found.start() - 1 : found.start()], found.string[found.end() : found.end() + 1]
+    return " " * before.isalnum() + numbers + " " * behind.isalnum()
+
+
+def _roman_number(found: re.Match[str]) -> str:
+    """Signs of Roman numerals are numbers, whatever stands around them; behind a name the rules of letters hold."""
+    letters = unicodedata.normalize("NFKC", found[0])
+    values = [_ROMAN_VALUES[letter] for letter in letters.lower()]
+    signed = [-value if value < behind else value for value, behind in pairwise([*values, 0])]
+    words = found.string[max(0, found.start() - 30) : found.start()].split(" ")
+    is_after_name = len(words) > 1 and not words[-1] and words[-2].isalpha() and words[-2][0].isupper()
+    is_after_name = is_after_name and letters not in {"I", "i"}
+    return letters if is_after_name else str(sum(signed))
+
+
 _CHARACTERS = _patterns(
     ("(?<=\\d)[\xa0\u2007\u2009\u202f](?=\\d{3}(?!\\d))", "\u202f"),
     (f"[{_INVISIBLE}]", ""),
     (f"[\u200c\u200d](?![{_JOINED}])|(?<![{_JOINED}])[\u200c\u200d]", ""),
-    (f"[{_STYLED}]+", lambda m: unicodedata.normalize("NFKC", m[0])),
+    (f"[{_ROMAN}]+", _roman_number),
+    ("[\u2460-\u249b\u24ea-\u24ff\u2776-\u2793\u3251-\u325f\u32b1-\u32bf]+", _numbers_in_circles),
+    (
+        "(?<=[0-9０-９])[．／：](?=[0-9０-９])|(?<=[０-９])，(?=[０-９]{3}(?![０-９]))",
+        lambda m: chr(ord(m[0]) - 0xFEE0),
+    ),
+    (f"[{_STYLED}]+", lambda m: "".join(_SQUARED.get(sign, unicodedata.normalize("NFKC", sign)) for sign in m[0])),
     (r"\r\n|[\r\v\f\x85\u2028]", "\n"),
 )
 _FINISH = _patterns(
@@ -67,23 +103,38 @@ _FINISH = _patterns(
     (f"([{_COMBINING}]{{8}})[{_COMBINING}]+", r"\1"),
 )
 _EMOJI = "\u20e3\u2190-\u21ff\u2300-\u23ff\u25a0-\u2775\u2794-\u27bf\u2b00-\u2bff\ufffc\ufffd\U0001f000-\U0001faff"
+_LINK = (r"!?\[([^\[\]\n]*+)\]\((?:[^()\s]|\([^()\s]*+\))*+(?: \"[^\"\n]*+\")?\)", r"\1")
+
+
+def _read_rows(table: re.Match[str]) -> str:
+    """A table row by row; the line under its head is an empty one."""
+    rows = (re.split(r"(?<!\\)\|", row) for row in re.sub(r"(?m)^[ :|-]++$", "", table[0]).split("\n"))
+    return "\n".join(", ".join(filter(None, map(str.strip, cells))) for cells in rows)
+
+
 _MARKDOWN = _patterns(
     (r"^(?:```|~~~)[^\n`]*$", ""),  # fences of code
-    (r"^(?=[^\n]*\|)[ :|-]++$", ""),  # the line under a table's head
-    (r"^\|([^\n]+)\|$", lambda m: re.sub(r" ?\| ?", ", ", m[1]).strip()),
+    (r"^[^\n|]*+\|[^\n]*+\n(?=[^\n-]*+-)[ :|-]++$(?:\n[^\n|]*+\|[^\n]*+)*+", _read_rows),
+    (r"^(?=[^\n]*\|)[ :|-]++$", ""),
+    (r"^\|[^\n]+\|$", _read_rows),
     (r"^([-*_=~])(?: ?\1){2,}+ ?$", ""),  # rules
     (r"^(?:> ?)++", ""),
-    (r"^#{1,6} ", ""),
+    (r"^#{1,6} ([^\n{]*+)(?:\{#[\w-]++\}$)?", r"\1"),
+    (r"(?<![\w=])==([^\s=][^=\n]*+)==(?![\w=])", r"\1"),
+    (r"(?<=[^\s\\:])\\\n", "\n"),  # a line that goes on
     (r"^[-*+•‣◦▪·] (?:\[[ xX]\] )?", ""),
-    (r"!?\[([^\[\]\n]*+)\]\((?:[^()\s]|\([^()\s]*+\))*+(?: \"[^\"\n]*+\")?\)", r"\1"),
-    (r"<((?:https?://|mailto:)[^\s<>]++)>", r"\1"),
+    _LINK,
+    _LINK,  # that of a picture
+    (r"<((?:https?://|mailto:)[^\s<>]++|[\w.+-]++@[\w.-]++)>", r"\1"),
     (r"\\([!-/:-@\[-`{-~])", r"\1"),
     (r"`+|~{2,}", ""),
     (r"\*+", _drop_emphasis),
     (r"(?<!\w)_++|(?<!_)_++(?!\w)", ""),
+)
+_SIGNS = _patterns(
     (rf" ?(?:[{_EMOJI}]++ ?)++([.,!?;:]?)", lambda m: m[1] or " "),
     (r"(?<= )-{2,}+(?= )|(?<=\w)-{2,}+(?=\w)", "—"),
-    (r"([^\w\s])\1{3,}", r"\1\1\1"),
+    (r"([^\w\s\U000f0000-\U000fffff])\1{3,}", r"\1\1\1"),
 )
 
 
@@ -96,8 +147,12 @@ def normalise(text: str) -> str:
     Returns:
         The text in NFC. `\n` ends a sentence, `\n\n` a paragraph.
     """
+    return _make_plain(CARRIERS.sub("", text), "auto")
+
+
+def _make_plain(text: str, markup: Markup) -> str:
     text = text.translate(PLAIN_CHARACTERS)
-    for steps in (_CHARACTERS, _MARKDOWN):
+    for steps in (_CHARACTERS, _MARKDOWN + _SIGNS if markup == "auto" else _SIGNS):
         for pattern, replacement in steps + _FINISH:
             text = pattern.sub(replacement, text)
         text = unicodedata.normalize("NFC", text.strip())
@@ -142,6 +197,39 @@ def parse_script(text: str) -> tuple[ScriptPart, ...]:
     said = [(voice, part) for voice, part in _voiced_parts(text) if part.strip()]
     neighbours = groupby(said, key=itemgetter(0))
     return tuple(ScriptPart("".join(part for _, part in parts), voice) for voice, parts in neighbours)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A text as it is to be spoken.
+
+    Attributes:
+        parts: Those with something to pronounce, in order, in plain text.
+        left_out: What of the text is not spoken, by name: `code`, `formulas`, `thoughts`.
+    """
+
+    parts: tuple[ScriptPart, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def read_script(text: str, markup: Markup = "auto", reads: Collection[str] = ()) -> Script:
+    """Make a text plain, and cut it at its voice marks.
+
+    Args:
+        text: As the client wrote it.
+        markup: Whether its markup is read as a person would, or as it stands.
+        reads: What is read although it is usually left out: some of `READABLE`.
+    """
+    text = CARRIERS.sub("", text)
+    is_marked = markup == "auto" and (MARKUP.search(text) or "emoji" in reads)
+    unmarked = read_markup(text, reads) if is_marked else Unmarked(text)
+    parts = (ScriptPart(_make_plain(part.text, markup), part.voice) for part in parse_script(unmarked.text))
+    return Script(tuple(part for part in parts if part.is_speakable), unmarked.left_out)
+
+
+def read_text(text: str) -> str:
+    """A text of one voice as it is to be spoken, its markup read."""
+    return _make_plain(read_markup(text).text, "auto")
 
 
 def _voiced_parts(text: str) -> Iterator[tuple[str | None, str]]:
@@ -196,6 +284,11 @@ def language_scripts(code: str) -> frozenset[str]:
     subtags = get_global("likely_subtags").get(_CLDR_CODES.get(code, code), "")
     script = next((part for part in subtags.split("_") if len(part) == 4), LATIN)
     return frozenset({LATIN, *_SETS.get(script, (script,))})
+
+
+def hide_formulas(text: str) -> str:
+    """A text without its formulas, whose letters are of no language."""
+    return CARRIERS.sub(" ", text)
 
 
 def find_unreadable_script(text: str, languages: Collection[str]) -> str | None:
