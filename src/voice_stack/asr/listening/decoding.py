@@ -41,7 +41,7 @@ class _GoneError(VoiceStackError):
 def decode_blocks(
     source: AudioSource, *, max_duration_s: float, warn: Callable[[tuple[str, ...]], None]
 ) -> Iterator[NDArray[np.float32]]:
-    """As `voice_stack.utils.audio.decode.decode_blocks`; `warn` is told with each block all that is not heard so far."""
+    """As `voice_stack.utils.audio.decode.decode_blocks`; `warn` is told all that is not heard, block by block."""
     key = next(_keys)
     try:
         block, warnings = _call(_open_blocks, key, source, max_duration_s)

@@ -16,8 +16,8 @@ LEAD_BYTES = 4096
 """In front of the first container, where a broken tool left zeros or a header of its own."""
 _CHUNK = 256 * 1024
 _HEAD = 64
-_MAX_STEPS = 1_000_000
-"""Boxes, chunks and pages followed; a film of a day has fewer."""
+_MAX_STEPS = 300_000
+"""Boxes, chunks, pages and likely beginnings looked at in a file; a day of sound has fewer."""
 _TAG_BYTES = 128
 _UNKNOWN_SIZES = {0, 0xFFFFFFFF}
 """What a recorder writes that does not know yet how long it will be."""
@@ -52,7 +52,13 @@ class _Bytes:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._left = _MAX_STEPS
         self.size = file.seek(0, 2)
+
+    def steps(self) -> Iterator[None]:
+        while self._left > 0:
+            self._left -= 1
+            yield
 
     def at(self, place: int, count: int) -> bytes:
         if place >= self.size:
@@ -99,7 +105,7 @@ def _riff_end(file: _Bytes, start: int) -> int | None:
             end += 8 + file.number(end + 4, 4, big=False)
         return None if end in {start + 8, start + 7 + (1 << 32)} else end
     long_bytes, has_data = 0, False
-    for _ in range(_MAX_STEPS):
+    for _ in file.steps():
         name, size = file.at(place, 4), file.number(place + 4, 4, big=big)
         if not _is_name(name) or _kind_at(file, place) or (has_data and place + 8 + size > file.size):
             return place
@@ -133,7 +139,7 @@ def _au_end(file: _Bytes, start: int) -> int | None:
 
 def _caf_end(file: _Bytes, start: int) -> int | None:
     place = start + 8
-    for _ in range(_MAX_STEPS):
+    for _ in file.steps():
         name, size = file.at(place, 4), file.number(place + 4, 8)
         if not _is_name(name) or _kind_at(file, place):
             return place
@@ -154,7 +160,7 @@ _BOXES = frozenset(
 
 def _box_end(file: _Bytes, start: int) -> int | None:
     place = start
-    for _ in range(_MAX_STEPS):
+    for _ in file.steps():
         head = file.at(place, 16)
         size, name = int.from_bytes(head[:4], "big"), head[4:8]
         if name not in _BOXES or (name == b"ftyp" and place > start):
@@ -184,7 +190,7 @@ _EBML, _SEGMENT, _VOID = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\xec"
 
 def _matroska_end(file: _Bytes, start: int) -> int | None:
     place = start
-    for _ in range(_MAX_STEPS):
+    for _ in file.steps():
         name, size, content = _element(file, place)
         if name not in {_EBML, _SEGMENT, _VOID} or (name == _EBML and place > start):
             return place
@@ -208,7 +214,7 @@ _ASF_OBJECTS = {
 
 def _asf_end(file: _Bytes, start: int) -> int | None:
     place = start
-    for _ in range(_MAX_STEPS):
+    for _ in file.steps():
         name, size = file.at(place, 16), file.number(place + 16, 8, big=False)
         if name not in _ASF_OBJECTS or (name == _ASF and place > start):
             return place
@@ -221,10 +227,10 @@ def _asf_end(file: _Bytes, start: int) -> int | None:
 def _ogg_end(file: _Bytes, start: int) -> int | None:
     """Links of one codec are a chain, which FFmpeg follows; one of another codec it does not."""
     place, first, has_begun = start, b"", False
-    for _ in range(_MAX_STEPS):
+    for _ in file.steps():
         head = file.at(place, 27 + 255)
         if not head.startswith(b"OggS\0") or len(head) < 28:
-            if _kind_at(file, place) or (found := next(file.find((b"OggS\0",), place, file.size), None)) is None:
+            if _kind_at(file, place) or (found := next(file.find((b"OggS\0",), place + 1, file.size), None)) is None:
                 return place
             place = found  # a hole, over which FFmpeg jumps
             continue
@@ -241,7 +247,7 @@ def _ogg_end(file: _Bytes, start: int) -> int | None:
 
 def _wavpack_end(file: _Bytes, start: int) -> int | None:
     place = start
-    for _ in range(_MAX_STEPS):
+    for _ in file.steps():
         head = file.at(place, 28)
         is_first = head[16:20] == b"\0\0\0\0" != head[20:24] and head[25:26] >= b"\x08" and head[25] & 0x08
         if head[:4] != b"wvpk" or (place > start and is_first):
@@ -312,7 +318,8 @@ def _begins(file: _Bytes, place: int) -> bool:
 
 def _find_kind(file: _Bytes, start: int, end: int) -> int | None:
     """Where the next container begins."""
-    for place in file.find(tuple(kind.literal for kind in _KINDS), start, end):
+    found = file.find(tuple(kind.literal for kind in _KINDS), start, end)
+    for place, _ in zip(found, file.steps(), strict=False):
         for at in (place, place - 4):
             if at >= start and (kind := _kind_at(file, at)) and at + kind.offset == place:
                 return at
@@ -330,8 +337,8 @@ def _skip_id3(file: _Bytes, place: int) -> int:
 def _skip_trailer(file: _Bytes, place: int) -> int:
     """What lies behind padding and tags: ID3, APE, Lyrics3."""
     while place < file.size and not _begins(file, place):
-        place = file.skip_zeros(place)
-        if found := [at for at in range(place - 3, place) if _begins(file, at)]:
+        start, place = place, file.skip_zeros(place)
+        if found := [at for at in range(max(place - 3, start), place) if _begins(file, at)]:
             return found[0]  # MP4 and MPEG-PS begin with zeros of their own
         head = file.at(place, 32)
         if head[:3] == b"TAG" and file.size - place <= _TAG_BYTES:

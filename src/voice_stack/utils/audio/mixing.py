@@ -143,6 +143,7 @@ class _Balance:
         blocks = -(-samples // self._block)
         padded = np.pad(planes, ((0, 0), (0, blocks * self._block - samples)))
         cut = padded.reshape(channels, blocks, self._block).transpose(1, 0, 2)
+        cut = cut - cut.mean(axis=2, keepdims=True)
         powers = np.matmul(cut, cut.transpose(0, 2, 1)).astype(np.float64)
         past = np.zeros((_AROUND_BLOCKS, channels, channels)) if self._past is None else self._past
         known = np.concatenate([past, powers])

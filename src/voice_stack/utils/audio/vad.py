@@ -118,7 +118,7 @@ class QuietLeveller:
         if max(gains) <= 1:
             return samples
         edges = np.array(gains, np.float32)
-        raised: NDArray[np.float32] = np.diff(edges)[:, None] * _SLOPE
+        raised = np.multiply(np.diff(edges)[:, None], _SLOPE, dtype=np.float32)
         raised += edges[:-1, None]
         raised *= frames
         return np.clip(raised, -1, 1, out=raised).reshape(-1)
