@@ -161,10 +161,10 @@ def _decode_parts(
         except InvalidAudioError as error:
             if part is layout.parts[0] or error.code == TOO_LONG:
                 raise
-            left = layout.size - part.start
+            left, reason = layout.size - part.start, error.message.partition("] (")[2].removesuffix(").")
             raise invalid_audio(
                 f"several files are joined in it, and from byte {part.start} on, {_share(layout, left)} cannot be "
-                f"read: {error.message}"
+                f"read: {reason}"
             ) from None
         warnings += reading.warnings(source)
 
@@ -320,7 +320,7 @@ class _Reading:
 
 
 def _share(layout: Layout, count: int) -> str:
-    return f"{count} bytes ({100 * count / max(layout.size, 1):.2g} %)"
+    return f"{count} byte{'s' * (count != 1)} ({100 * count / max(layout.size, 1):.2g} %)"
 
 
 def _counts(start: int, count: int) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-MAX_PARTS = 1000
+MAX_PARTS = 5000
 LEAD_BYTES = 4096
 """In front of the first container, where a broken tool left zeros or a header of its own."""
 _CHUNK = 256 * 1024
@@ -19,6 +19,8 @@ _HEAD = 64
 _MAX_STEPS = 300_000
 """Boxes, chunks, pages and likely beginnings looked at in a file; a day of sound has fewer."""
 _TAG_BYTES = 128
+_MOST_SEARCHED = 1 << 28
+"""Bytes of MPEG-TS and MPEG-PS in which other files are looked for: in 10 GB that would take a minute."""
 _UNKNOWN_SIZES = {0, 0xFFFFFFFF}
 """What a recorder writes that does not know yet how long it will be."""
 
@@ -225,8 +227,8 @@ def _asf_end(file: _Bytes, start: int) -> int | None:
 
 
 def _ogg_end(file: _Bytes, start: int) -> int | None:
-    """Links of one codec are a chain, which FFmpeg follows; one of another codec it does not."""
-    place, first, has_begun = start, b"", False
+    """The end of a link of a chain: FFmpeg does not follow every chain to its end."""
+    place, has_begun = start, False
     for _ in file.steps():
         head = file.at(place, 27 + 255)
         if not head.startswith(b"OggS\0") or len(head) < 28:
@@ -234,14 +236,11 @@ def _ogg_end(file: _Bytes, start: int) -> int | None:
                 return place
             place = found  # a hole, over which FFmpeg jumps
             continue
-        content = place + 27 + head[26]
-        if is_first := bool(head[5] & 2):
-            codec = file.at(content, 7)
-            if has_begun and first and codec[:4] != first[:4]:
-                return place
-            first = first or codec
+        is_first = bool(head[5] & 2)
+        if is_first and has_begun:
+            return place
         has_begun = not is_first
-        place = content + sum(head[27 : 27 + head[26]])
+        place += 27 + head[26] + sum(head[27 : 27 + head[26]])
     return None
 
 
@@ -341,9 +340,9 @@ def _skip_trailer(file: _Bytes, place: int) -> int:
         if found := [at for at in range(max(place - 3, start), place) if _begins(file, at)]:
             return found[0]  # MP4 and MPEG-PS begin with zeros of their own
         head = file.at(place, 32)
-        if head[:3] == b"TAG" and file.size - place <= _TAG_BYTES:
-            return file.size
-        if head[:3] == b"ID3":
+        if head[:3] == b"TAG" and (file.size <= place + _TAG_BYTES or _begins(file, place + _TAG_BYTES)):
+            place += _TAG_BYTES
+        elif head[:3] == b"ID3":
             place = _skip_id3(file, place)
         elif head[:8] == b"APETAGEX":
             place += 32 + int.from_bytes(head[12:16], "little")
@@ -357,7 +356,9 @@ def _skip_trailer(file: _Bytes, place: int) -> int:
 def _part_at(file: _Bytes, start: int) -> Part:
     inner = _skip_id3(file, start)
     kind = _kind_at(file, inner)
-    if kind is None and _is_film(file, inner):
+    if kind and start:
+        start = inner  # FFmpeg passes over a tag of a file's own only
+    if kind is None and file.size > _MOST_SEARCHED and _is_film(file, inner):
         return Part(start, file.size)
     end = kind.end(file, inner) if kind else None
     if end is not None and inner < end <= file.size:

@@ -99,6 +99,8 @@ _OPPOSED, _AROUND_BLOCKS = -0.5, 5
 microphones stay above -0.3 for so long."""
 _INVERTED = -0.85
 """The same over 0.3 s, so that it is known at once."""
+_OPPOSED_HIGH = -0.2
+"""What the high frequencies must show as well: between two microphones a vowel's low ones are opposed by chance."""
 _REDUCED = 1 / 3
 _LOUDER = 4.0
 """Power by which the second channel must exceed the first to be the one that counts in full."""
@@ -143,18 +145,22 @@ class _Balance:
         blocks = -(-samples // self._block)
         padded = np.pad(planes, ((0, 0), (0, blocks * self._block - samples)))
         cut = padded.reshape(channels, blocks, self._block).transpose(1, 0, 2)
-        cut = cut - cut.mean(axis=2, keepdims=True)
-        powers = np.matmul(cut, cut.transpose(0, 2, 1)).astype(np.float64)
-        past = np.zeros((_AROUND_BLOCKS, channels, channels)) if self._past is None else self._past
+        powers = np.stack([_products(cut - cut.mean(axis=2, keepdims=True)), _products(np.diff(cut, axis=2))], axis=1)
+        past = np.zeros((_AROUND_BLOCKS, *powers.shape[1:])) if self._past is None else self._past
         known = np.concatenate([past, powers])
         self._past = known[-_AROUND_BLOCKS:]
         around, near = _sum_around(known, _AROUND_BLOCKS), _sum_around(known, 1)
-        opposed = (_correlation(around) < _OPPOSED) | (_correlation(near) < _INVERTED)
-        own = np.diagonal(around, axis1=1, axis2=2)
+        opposed = (_correlation(around[:, 0]) < _OPPOSED) & (_correlation(around[:, 1]) < _OPPOSED_HIGH)
+        opposed |= (_correlation(near[:, 0]) < _INVERTED) & (_correlation(near[:, 1]) < _OPPOSED_HIGH)
+        own = np.diagonal(around[:, 0], axis1=1, axis2=2)
         is_second_louder = own[:, None, :] > _LOUDER * own[:, :, None]
         pairs = np.triu(np.ones((channels, channels), bool), 1) & opposed
         reduced = (pairs & ~is_second_louder).any(axis=1) | (pairs & is_second_louder).any(axis=2)
         return np.where(reduced, _REDUCED, 1.0)[_AROUND_BLOCKS:]
+
+
+def _products(blocks: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.matmul(blocks, blocks.transpose(0, 2, 1)).astype(np.float64)
 
 
 def _sum_around(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:

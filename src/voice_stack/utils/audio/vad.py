@@ -127,15 +127,18 @@ class QuietLeveller:
 class StreamingVad:
     """The Silero v6 network over a stream of 16 kHz audio, state carried from call to call. One stream each.
 
+    Args:
+        levels: Whether what is quiet is raised first.
+
     Raises:
         ConfigurationError: The model file is not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, levels: bool = False) -> None:
         self._session = _load_session()
         self._h = np.zeros((1, 1, 128), np.float32)
         self._c = np.zeros((1, 1, 128), np.float32)
-        self._leveller = QuietLeveller()
+        self._leveller = QuietLeveller() if levels else None
         self._context = np.zeros(_CONTEXT, np.float32)  # of the next frame
         self._pending = np.zeros(0, np.float32)  # samples that do not yet fill it
 
@@ -146,7 +149,8 @@ class StreamingVad:
         self._pending = samples[frames * FRAME :].copy()
         if not frames:
             return np.zeros(0, np.float32)
-        heard = np.concatenate([self._context, self._leveller.level(samples[: frames * FRAME])])
+        whole = samples[: frames * FRAME]
+        heard = np.concatenate([self._context, self._leveller.level(whole) if self._leveller else whole])
         self._context = heard[-_CONTEXT:].copy()
         # Each row is one frame with the last samples of the frame before it.
         rows = np.lib.stride_tricks.sliding_window_view(heard, _CONTEXT + FRAME)[::FRAME]
@@ -294,7 +298,7 @@ class ForgivingVad:
         self._samples = 0
         self._detector: StreamingVad | EverythingIsSpeech
         try:
-            self._detector = StreamingVad()
+            self._detector = StreamingVad(levels=True)
         except _failures() as error:
             self._give_up(error)
 
