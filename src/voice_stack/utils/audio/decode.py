@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 
 from voice_stack.core.errors import AudioTooShortError, InvalidAudioError
 from voice_stack.utils.audio.joined import MAX_PARTS, Layout, Part, find_parts, trailing
-from voice_stack.utils.audio.mixing import resample_frames
 from voice_stack.utils.audio.sources import (
     MAX_ALLOCATION,
     MAX_STREAMS,
@@ -39,6 +38,7 @@ from voice_stack.utils.audio.sources import (
     audio_too_long,
     invalid_audio,
     pick_track,
+    resample_frames,
 )
 
 if TYPE_CHECKING:

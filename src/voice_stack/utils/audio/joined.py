@@ -21,6 +21,7 @@ _MAX_STEPS = 300_000
 _TAG_BYTES = 128
 _MOST_SEARCHED = 1 << 28
 """Bytes of MPEG-TS and MPEG-PS in which other files are looked for: in 10 GB that would take a minute."""
+_ARCHIVES = (b"PK", b"7z\xbc\xaf", b"Rar!", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"%PDF", b"MZ", b"\x7fELF")
 _UNKNOWN_SIZES = {0, 0xFFFFFFFF}
 """What a recorder writes that does not know yet how long it will be."""
 
@@ -91,10 +92,6 @@ End = Callable[[_Bytes, int], int | None]
 """Where a container ends that begins at a place; None: it does not say, or says more than there is."""
 
 
-def _unknown(_: _Bytes, __: int) -> None:
-    """Read to the end, or to where another container begins."""
-
-
 def _is_name(name: bytes) -> bool:
     return len(name) == 4 and all(32 <= byte < 127 or byte == 0xA9 for byte in name)
 
@@ -149,10 +146,6 @@ def _caf_end(file: _Bytes, start: int) -> int | None:
             return None
         place += 12 + size
     return None
-
-
-def _w64_end(file: _Bytes, start: int) -> int | None:
-    return start + file.number(start + 16, 8, big=False) or None
 
 
 _BOXES = frozenset(
@@ -260,7 +253,7 @@ class _Kind:
     """A kind of container: how it begins, and where it ends; `offset` is where its literal stands in it."""
 
     literal: bytes
-    end: End
+    end: End | None
     matches: Callable[[bytes], bool] = lambda _: True
     offset: int = 0
 
@@ -272,17 +265,17 @@ _KINDS = (
     _Kind(b"ftyp", _box_end, lambda head: head[:3] == b"\0\0\0" and head[3] >= 8 and _is_name(head[8:12]), 4),
     _Kind(_EBML, _matroska_end, lambda head: b"webm" in head or b"matroska" in head),
     _Kind(b"OggS\0\2", _ogg_end),
-    _Kind(b"fLaC", _unknown, lambda head: head[5:8] == b"\0\0\x22"),
+    _Kind(b"fLaC", None, lambda head: head[5:8] == b"\0\0\x22"),
     _Kind(b"FORM", _form_end, lambda head: head[8:12] in {b"AIFF", b"AIFC"}),
     _Kind(b".snd", _au_end, lambda head: head[4:6] == b"\0\0" and head[12:15] == b"\0\0\0"),
     _Kind(b"caff\0\1", _caf_end),
     _Kind(_ASF, _asf_end),
-    _Kind(bytes.fromhex("726966662e91cf11a5d628db04c10000"), _w64_end),
-    _Kind(b"#!AMR", _unknown),
-    _Kind(b"FLV\1", _unknown, lambda head: head[5:9] == b"\0\0\0\x09"),
-    _Kind(b"TTA1", _unknown, lambda head: head[4] in {1, 2, 3} and head[5] == 0),
+    _Kind(bytes.fromhex("726966662e91cf11a5d628db04c10000"), lambda file, at: at + file.number(at + 16, 8, big=False)),
+    _Kind(b"#!AMR", None),
+    _Kind(b"FLV\1", None, lambda head: head[5:9] == b"\0\0\0\x09"),
+    _Kind(b"TTA1", None, lambda head: head[4] in {1, 2, 3} and head[5] == 0),
     _Kind(b"wvpk", _wavpack_end, lambda head: head[9] == 4),
-    _Kind(b"Creative Voice File\x1a", _unknown),
+    _Kind(b"Creative Voice File\x1a", None),
 )
 """By signatures that no sound has by chance: 5 bytes and more."""
 
@@ -313,6 +306,11 @@ def _is_film(file: _Bytes, place: int) -> bool:
 
 def _begins(file: _Bytes, place: int) -> bool:
     return _kind_at(file, place) is not None or _is_plain_stream(file, place)
+
+
+def _is_archive(file: _Bytes) -> bool:
+    """Whether the sound in it is no longer what was sent; PDF, TAR and programs count as well."""
+    return file.at(0, 8).startswith(_ARCHIVES) or file.at(257, 5) == b"ustar"
 
 
 def _find_kind(file: _Bytes, start: int, end: int) -> int | None:
@@ -360,7 +358,7 @@ def _part_at(file: _Bytes, start: int) -> Part:
         start = inner  # FFmpeg passes over a tag of a file's own only
     if kind is None and file.size > _MOST_SEARCHED and _is_film(file, inner):
         return Part(start, file.size)
-    end = kind.end(file, inner) if kind else None
+    end = kind.end(file, inner) if kind and kind.end else None
     if end is not None and inner < end <= file.size:
         return Part(start, end, is_closed=True)
     # FFmpeg reads a FLAC or a broken container on to the next of its own kind as well; to split it is more exact.
@@ -388,7 +386,7 @@ def find_parts(path: Path) -> Layout:
     with path.open("rb") as opened:
         file = _Bytes(opened)
         start, skipped, parts = 0, list[tuple[int, int]](), list[Part]()
-        if not _begins(file, 0):
+        if not _begins(file, 0) and not _is_archive(file):
             start = _find_kind(file, 0, min(LEAD_BYTES, file.size)) or 0
         if start:
             skipped.append((0, start))
