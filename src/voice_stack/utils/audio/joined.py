@@ -1,8 +1,7 @@
 """Where in a file its containers begin and end: recordings joined end to end are all read, and what is not is known.
 
-FFmpeg reads one container and leaves what follows, without a word. Here only the outermost structure is followed, and
-where a container does not say where it ends, the beginning of another is looked for. Memory does not grow with the
-file, and neither do steps beyond a bound.
+FFmpeg reads one container and leaves what follows, without a word. Here the outermost structure is followed; where a
+container does not say where it ends, the beginning of another is looked for. Memory and steps are bounded.
 """
 
 import re
@@ -89,7 +88,7 @@ class _Bytes:
 
 
 End = Callable[[_Bytes, int], int | None]
-"""Where a container ends that begins at a place; None: it does not say, or says more than there is."""
+"""Where a container that begins at a place ends; None: it does not say."""
 
 
 def _is_name(name: bytes) -> bool:
@@ -296,12 +295,8 @@ def _is_plain_stream(file: _Bytes, place: int) -> bool:
     is_mpeg = head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[2] & 0xF0 != 0xF0 and head[1] & 0x18 != 0x08
     is_ts = head[0] == 0x47 and file.at(place + 188, 1) == b"\x47" == file.at(place + 376, 1)
     # A tag at the end of a file belongs to what is in front of it.
-    is_tag = head[:3] == b"ID3" and (place == 0 or _skip_id3(file, place) < file.size)
+    is_tag = head[:3] == b"ID3" and (not place or _skip_id3(file, place) < file.size)
     return is_mpeg or is_ts or is_tag or head[:2] == b"\x0b\x77" or head == b"\0\0\1\xba"
-
-
-def _is_film(file: _Bytes, place: int) -> bool:
-    return file.at(place, 4) == b"\0\0\1\xba" or (file.at(place, 1) == b"\x47" == file.at(place + 188, 1))
 
 
 def _begins(file: _Bytes, place: int) -> bool:
@@ -309,7 +304,7 @@ def _begins(file: _Bytes, place: int) -> bool:
 
 
 def _is_archive(file: _Bytes) -> bool:
-    """Whether the sound in it is no longer what was sent; PDF, TAR and programs count as well."""
+    """Whether what was sent is no sound, but may hold some."""
     return file.at(0, 8).startswith(_ARCHIVES) or file.at(257, 5) == b"ustar"
 
 
@@ -356,7 +351,7 @@ def _part_at(file: _Bytes, start: int) -> Part:
     kind = _kind_at(file, inner)
     if kind and start:
         start = inner  # FFmpeg passes over a tag of a file's own only
-    if kind is None and file.size > _MOST_SEARCHED and _is_film(file, inner):
+    if kind is None and file.size > _MOST_SEARCHED and file.at(inner, 4)[:1] in {b"\0", b"\x47"}:
         return Part(start, file.size)
     end = kind.end(file, inner) if kind and kind.end else None
     if end is not None and inner < end <= file.size:
