@@ -93,6 +93,8 @@ RELEASE_DB_PER_S = 20.0
 more speech at any level than without (the gain that finds one at -40 dB heard a voice in a swelling note)."""
 
 
+RAISED_TRUST = 0.7
+"""What is raised is speech from Silero's own threshold of 0.5 on: a swelling note would be one at 0.35."""
 _SLOPE = (np.arange(1, FRAME + 1, dtype=np.float32) / FRAME)[None]
 
 
@@ -101,6 +103,7 @@ class QuietLeveller:
 
     def __init__(self) -> None:
         self._envelope_db, self._gain = QUIET_DBFS, 1.0
+        self.trust = np.zeros(0, np.float32)
 
     def level(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Whole frames, shape (frames * 512,), as they are or louder; the gain changes within a frame, without a step.
@@ -115,6 +118,7 @@ class QuietLeveller:
             self._envelope_db = max(level_db, self._envelope_db - step_db, floor_db)
             gains.append(10 ** (max(QUIET_DBFS - self._envelope_db, 0.0) / 20))
         self._gain = gains[-1]
+        self.trust = np.where(np.array(gains[1:]) > 1, RAISED_TRUST, 1.0).astype(np.float32)
         if max(gains) <= 1:
             return samples
         edges = np.array(gains, np.float32)
@@ -154,7 +158,8 @@ class StreamingVad:
         self._context = heard[-_CONTEXT:].copy()
         # Each row is one frame with the last samples of the frame before it.
         rows = np.lib.stride_tricks.sliding_window_view(heard, _CONTEXT + FRAME)[::FRAME]
-        return np.concatenate([self._run(rows[i : i + _FRAMES_PER_RUN]) for i in range(0, frames, _FRAMES_PER_RUN)])
+        found = np.concatenate([self._run(rows[i : i + _FRAMES_PER_RUN]) for i in range(0, frames, _FRAMES_PER_RUN)])
+        return found * self._leveller.trust if self._leveller else found
 
     def finish(self) -> NDArray[np.float32]:
         """Probability of the last, partial frame, filled up with silence; empty where no samples are left."""
