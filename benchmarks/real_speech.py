@@ -30,31 +30,37 @@ _normalize = BasicTextNormalizer()
 
 def measure(servers: Servers, folder: Path, model: str) -> list[Figure]:
     """Words wrong in the clips, and in ten minutes made of them, each language found by whoever is measured."""
-    clips = _find_clips()
+    clips = find_clips()
     if not clips:
         return []
     library = WhisperModel(
         str(open_store(AsrSettings.read(offline=True)).resolve(model)), device="cpu", compute_type="int8"
     )
     server = replace(TranscriptionServer(servers.urls["asr"], model), language="")
-    long = join_clips(_of_one_reader(clips), folder / "real-long.wav", LONG_S)
+    long = join_clips(of_one_reader(clips), folder / "real-long.wav", LONG_S)
     return [
         _compare(f"{model}: real speech, {len(clips)} files", server, library, clips),
         _compare(f"{model}: real speech, {LONG_S / 60:g} min of it", server, library, [long]),
     ]
 
 
-def _find_clips() -> list[Clip]:
+def find_clips() -> list[Clip]:
+    """The WAV files of the folder that have a text."""
     folder = os.environ.get(SPEECH_DIR)
     wavs = sorted(Path(folder).glob("*.wav")) if folder else []
     return [Clip(wav, wav.with_suffix(".txt").read_text("utf-8")) for wav in wavs if wav.with_suffix(".txt").is_file()]
 
 
-def _of_one_reader(clips: Sequence[Clip]) -> list[Clip]:
+def of_one_reader(clips: Sequence[Clip]) -> list[Clip]:
     """The clips whose names begin as most names do: readings cut from one recording."""
     names = [clip.path.name.split("-")[0] for clip in clips]
     reader = max(names, key=names.count)
     return [clip for clip, name in zip(clips, names, strict=True) if name == reader]
+
+
+def words_of(text: str) -> str:
+    """A text without marks and capitals."""
+    return str(_normalize(text)).strip()
 
 
 def _compare(name: str, server: TranscriptionServer, library: WhisperModel, clips: Sequence[Clip]) -> Figure:

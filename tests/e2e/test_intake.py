@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import wave
 from collections.abc import Callable, Iterator
 
@@ -10,7 +11,7 @@ import httpx2
 import numpy as np
 import pytest
 
-from e2e.sound import PCM_RATE, samples_of, tone, wrap_pcm
+from e2e.sound import PCM_RATE, samples_of, tone, transcode, wrap_pcm
 from running_server import RunningServer
 
 URL = "/v1/audio/transcriptions"
@@ -182,3 +183,28 @@ def test_several_tracks(fake: httpx2.Client) -> None:
         error = hear(track).json()["error"]
         assert error["param"] == "audio_track"
         assert "0 (fre), 1 (eng)" in error["message"]
+
+
+def test_what_of_a_file_is_not_heard_is_said(fake: httpx2.Client) -> None:
+    content = bytes(512) + tone(1.0) + b"junk" * 1000
+    said = ["512 bytes (1.4 %) in front of the sound not read", "4000 bytes (11 %) at the end not read"]
+    files = {"file": ("a.wav", content)}
+    for name in ("json", "text", "srt", "verbose_json", "vtt", "tsv", "jsonl", "lrc"):
+        answer = fake.post(URL, data={**MODEL, "response_format": name}, files=files)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["x-warnings"] == "; ".join(said)
+    assert fake.post(f"{URL}/verbose", data=MODEL, files=files).json()["warnings"] == said
+    events = fake.post(URL, data={**MODEL, "stream": "true"}, files=files).text.split("\n\n")
+    done = next(json.loads(event[6:]) for event in events if "transcript.text.done" in event)
+    assert done["warnings"] == said
+    whole = fake.post(URL, data=MODEL, files={"file": ("a.wav", tone(1.0))})
+    assert "x-warnings" not in whole.headers
+
+
+def test_files_joined_end_to_end_are_all_heard(fake: httpx2.Client) -> None:
+    answer = fake.post(URL, data={**MODEL, "response_format": "verbose_json"}, files={"file": ("a", tone(1.0) * 3)})
+    assert answer.json()["duration"] == 3.0
+    cut = tone(1.0) + transcode(tone(1.0), "mp4", "aac", 16_000, "mono")[:1500]
+    refused = fake.post(URL, data=MODEL, files={"file": ("a", cut)})
+    assert refused.status_code == 400
+    assert "1500 bytes (4.5 %) cannot be read" in refused.json()["error"]["message"]

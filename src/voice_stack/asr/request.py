@@ -157,7 +157,7 @@ class WindowText:
     """Output: the segments of one window, in file time, the language as known by then, and how far into the file it is.
 
     `heard_s` is where the window ends, `total_s` the length the file says it has, in seconds; 0: not known.
-    `fallbacks` names what was done in the second-best way so far.
+    `fallbacks` names what was done in the second-best way so far, `warnings` what of the file is not heard.
     """
 
     segments: tuple[Segment, ...]
@@ -166,16 +166,18 @@ class WindowText:
     heard_s: float = 0.0
     total_s: float = 0.0
     fallbacks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TranscriptionSummary(MeasuredWork):
-    """Closing statement: what is known when the whole file was heard; durations in seconds, `fallbacks` as above."""
+    """Closing statement: what is known when the whole file was heard; durations in seconds, the rest as above."""
 
     speech_s: float
     language: str
     language_probability: float
     fallbacks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ class Transcription:
         heard_s: How far into the file its text goes, in seconds.
         total_s: The length the file says it has, in seconds; 0 while not known.
         fallbacks: What was done in the second-best way so far.
+        warnings: What of the file is not heard, as far as it is known by now.
     """
 
     request: TranscriptionRequest
@@ -27,6 +28,7 @@ class Transcription:
     heard_s: float = 0.0
     total_s: float = 0.0
     fallbacks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     async def segments(self) -> AsyncIterator[Segment]:
         """Segments in order of time, each as soon as its window is decoded; the job is cancelled if nobody reads on.
@@ -39,10 +41,12 @@ class Transcription:
             async for output in self.handle.outputs():
                 if isinstance(output, WindowText):
                     self.heard_s, self.total_s, self.fallbacks = output.heard_s, output.total_s, output.fallbacks
+                    self.warnings = output.warnings
                     for segment in chain.from_iterable(map(repeats.push, output.segments)):
                         yield segment
             for segment in repeats.finish():
                 yield segment
+            self.warnings = self.summary.warnings
         finally:
             self.handle.cancel()
 
@@ -58,7 +62,12 @@ class Transcription:
         """The transcript of all segments; once the job is complete."""
         summary = self.summary
         return Transcript(
-            self.request.decode.task, summary.language, summary.language_probability, summary.audio_in_s, segments
+            self.request.decode.task,
+            summary.language,
+            summary.language_probability,
+            summary.audio_in_s,
+            segments,
+            summary.warnings,
         )
 
     @property
@@ -78,7 +87,7 @@ class Transcription:
     def log_fields(self) -> dict[str, object]:
         """What the request's log line says of the work."""
         fields: dict[str, object] = {"queue_s": round(self.handle.queue_wait_s, 3), "task": self.request.decode.task}
-        fields |= self.second_best()
+        fields |= self.second_best() | ({"warnings": "; ".join(self.warnings)} if self.warnings else {})
         if isinstance(self.handle.summary, TranscriptionSummary):
             duration_s = self.summary.audio_in_s
             fields |= {

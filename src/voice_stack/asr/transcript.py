@@ -78,6 +78,7 @@ class Transcript:
         language_probability: 0 to 1; 1 where the user named the language.
         duration_s: Length of the audio in seconds.
         segments: In order of time.
+        warnings: What of the file is not heard, in ASCII.
     """
 
     task: str
@@ -85,6 +86,7 @@ class Transcript:
     language_probability: float
     duration_s: float
     segments: tuple[Segment, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from utils.audio.sound_files import RATE, decode, encode, pitch, tone, write_wav
 from voice_stack.core.errors import InvalidAudioError
-from voice_stack.utils.audio.decode import Timeline, decode_blocks
+from voice_stack.utils.audio.decode import decode_blocks
+from voice_stack.utils.audio.sources import Timeline
 
 SOURCE_RATE = 48_000
 HIGH = 880.0

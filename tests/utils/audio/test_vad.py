@@ -166,3 +166,30 @@ def test_what_is_said_of_an_open_region_stays_true(track: list[float]) -> None:
 def test_wrong_options_are_named(values: dict[str, float], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         VadOptions(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("below_db", [20, 30])
+def test_a_quiet_voice_after_a_loud_one_is_found(speech: NDArray[np.float32], below_db: float) -> None:
+    pause = np.zeros(SAMPLE_RATE // 2, np.float32)
+    loud, quiet = 0.5 * speech, np.float32(0.5 * 10 ** (-below_db / 20)) * speech
+    frames = speech.size // FRAME
+    found = StreamingVad(levels=True).probabilities(np.concatenate([loud, pause, quiet, pause, pause]))
+    alone = StreamingVad(levels=True).probabilities(loud)
+    start = (loud.size + pause.size) // FRAME
+    assert (found[start : start + frames] >= 0.35).sum() >= 0.9 * (alone >= 0.35).sum()
+
+
+def test_speech_at_a_usual_level_is_heard_as_it_is(speech: NDArray[np.float32]) -> None:
+    loud = speech + np.random.default_rng(1).normal(0, 0.02, speech.size).astype(np.float32)
+    levelled, plain = StreamingVad(levels=True), StreamingVad()
+    assert np.array_equal(levelled.probabilities(loud), plain.probabilities(loud))
+
+
+@pytest.mark.parametrize("level_db", [-30, -45, -60, -75])
+def test_noise_and_hum_at_any_level_are_no_speech(level_db: float) -> None:
+    times_s = np.arange(20 * SAMPLE_RATE) / SAMPLE_RATE
+    hum = sum(np.sin(2 * np.pi * 50 * n * times_s) / n for n in range(1, 6))
+    noise = np.random.default_rng(1).standard_normal(times_s.size)
+    for sound in (hum, noise):
+        scaled = (sound * 10 ** (level_db / 20) / np.std(sound)).astype(np.float32)
+        assert StreamingVad(levels=True).probabilities(scaled).max() < 0.35

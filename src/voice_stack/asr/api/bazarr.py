@@ -20,6 +20,7 @@ from voice_stack.asr.bazarr.sharing import hash_file
 from voice_stack.asr.jobs.record import Asked
 from voice_stack.asr.listening.language_spread import DetectedLanguage
 from voice_stack.asr.rendering.formats import TRANSCRIPT_FORMATS, RenderOptions, render
+from voice_stack.asr.rendering.objects import warnings_header
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import InvalidRequestError, ShuttingDownError, VoiceStackError
@@ -161,7 +162,9 @@ class _BazarrRoutes:
         if task.cancelled():
             raise ShuttingDownError("the server is stopping")
         if done:
-            return Response(await make_body(task.result()), media_type=reply.media_type, headers=reply.headers)
+            result = task.result()
+            headers = reply.headers | (warnings_header(result.warnings) if isinstance(result, Transcript) else {})
+            return Response(await make_body(result), media_type=reply.media_type, headers=headers)
         body = beat_until_done(task, interval_s, make_body, reply.first_line)
         return OwningStreamingResponse(body, owned.pop_all(), media_type=reply.media_type, headers=reply.headers)
 

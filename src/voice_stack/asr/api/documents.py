@@ -97,7 +97,9 @@ class LanguageObject(BaseModel):
 
 _TEXTS = texts(item.media_type for item in TRANSCRIPT_FORMATS.values() if item.media_type != JSON_TYPE)
 _HEADERS = headers(
-    x_request_id="Names this request in the server's log.", x_ignored_fields="Fields that mean nothing here."
+    x_request_id="Names this request in the server's log.",
+    x_ignored_fields="Fields that mean nothing here.",
+    x_warnings="What of the file was not heard, separated by semicolons; absent where all was.",
 )
 
 TRANSCRIPT: Responses = {

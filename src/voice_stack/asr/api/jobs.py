@@ -10,6 +10,7 @@ from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.jobs.background import BackgroundJobs
 from voice_stack.asr.jobs.record import Activity, request_object
 from voice_stack.asr.rendering.formats import TRANSCRIPT_FORMATS, render, require_transcript_format
+from voice_stack.asr.rendering.objects import warnings_header
 from voice_stack.asr.service import AsrService
 from voice_stack.core.errors import ConflictError
 from voice_stack.core.http.models import add_model_routes
@@ -66,7 +67,8 @@ def create_jobs_router(jobs: BackgroundJobs, activity: Activity) -> APIRouter:
         transcript, checked = await jobs.result(job_id)
         name = response_format or checked.response_format
         body = await asyncio.to_thread(render, transcript, name, checked.render)
-        return Response(body, media_type=TRANSCRIPT_FORMATS[name].media_type)
+        headers = warnings_header(transcript.warnings)
+        return Response(body, media_type=TRANSCRIPT_FORMATS[name].media_type, headers=headers)
 
     @router.delete("/jobs/{job_id}", responses={200: {"model": JobObject | JobGone}})
     async def cancel_job(job_id: str) -> dict[str, object]:

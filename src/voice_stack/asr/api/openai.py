@@ -14,7 +14,7 @@ from voice_stack.asr.form import TranscriptionForm, TranslationForm, form_body
 from voice_stack.asr.jobs.background import BackgroundJobs
 from voice_stack.asr.jobs.record import Asked
 from voice_stack.asr.rendering.formats import JSON_TYPE, TRANSCRIPT_FORMATS, render
-from voice_stack.asr.rendering.objects import Processing, delta_event, done_event, render_verbose
+from voice_stack.asr.rendering.objects import Processing, delta_event, done_event, render_verbose, warnings_header
 from voice_stack.asr.schemas import Checked, check_form
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcriber import Transcription
@@ -182,4 +182,5 @@ class _Exchange:
     def _headers(self) -> dict[str, str]:
         second_best = self.transcription.second_best() if self.transcription else {}
         headers = {f"x-{name.replace('_', '-')}": told for name, told in second_best.items()}
-        return ignored_fields_header(self.checked.ignored) | headers
+        warnings = self.transcription.warnings if self.transcription else ()
+        return ignored_fields_header(self.checked.ignored) | headers | warnings_header(warnings)

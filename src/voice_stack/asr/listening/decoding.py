@@ -28,22 +28,28 @@ T = TypeVar("T")
 _logger = getLogger(__name__)
 _process = SideProcess("decoder", None, MAX_DATA_MB)
 _keys = count()
-_opened: dict[int, Generator[NDArray[np.float32], None, None]] = {}
-"""In the process beside: what is being decoded."""
+_opened: dict[int, tuple[Generator[NDArray[np.float32], None, None], list[str]]] = {}
+"""In the process beside: what is being decoded, and what of it is not heard."""
+Blocks = tuple[NDArray[np.float32] | None, tuple[str, ...]]
+"""The next block, if there is one, and what is not heard, as far as that is known."""
 
 
 class _GoneError(VoiceStackError):
     """Another process than this one has opened the file."""
 
 
-def decode_blocks(source: AudioSource, *, max_duration_s: float) -> Iterator[NDArray[np.float32]]:
-    """As `voice_stack.utils.audio.decode.decode_blocks`."""
+def decode_blocks(
+    source: AudioSource, *, max_duration_s: float, warn: Callable[[tuple[str, ...]], None]
+) -> Iterator[NDArray[np.float32]]:
+    """As `voice_stack.utils.audio.decode.decode_blocks`; `warn` is told all that is not heard, block by block."""
     key = next(_keys)
     try:
-        block = _call(_open_blocks, key, source, max_duration_s)
+        block, warnings = _call(_open_blocks, key, source, max_duration_s)
+        warn(warnings)
         while block is not None:
             yield block
-            block = _call(_next_block, key)
+            block, warnings = _call(_next_block, key)
+            warn(warnings)
     finally:
         _process.submit(partial(_close_blocks, key), TIMEOUT_S)
 
@@ -69,17 +75,19 @@ def _call(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         raise invalid_audio(f"the file could not be decoded: {error.message}") from None
 
 
-def _open_blocks(key: int, source: AudioSource, max_duration_s: float) -> NDArray[np.float32] | None:
-    _opened[key] = decode.decode_blocks(source, max_duration_s=max_duration_s)
+def _open_blocks(key: int, source: AudioSource, max_duration_s: float) -> Blocks:
+    warnings = list[str]()
+    _opened[key] = decode.decode_blocks(source, max_duration_s=max_duration_s, warnings=warnings), warnings
     return _next_block(key)
 
 
-def _next_block(key: int) -> NDArray[np.float32] | None:
+def _next_block(key: int) -> Blocks:
     if key not in _opened:
         raise _GoneError("the process that had opened it is gone")
-    return next(_opened[key], None)
+    blocks, warnings = _opened[key]
+    return next(blocks, None), tuple(warnings)
 
 
 def _close_blocks(key: int) -> None:
-    if blocks := _opened.pop(key, None):
-        blocks.close()
+    if opened := _opened.pop(key, None):
+        opened[0].close()

@@ -230,11 +230,18 @@ class JobState:
         self.total_s = 0.0
         self.speech_s = 0.0
         self.fallbacks: tuple[str, ...] = ()
+        self.warnings: tuple[str, ...] = ()
 
     def miss_vad(self, reason: str) -> None:
         """Note that voice activity detection fails."""
         log_vad_failure(reason)
         self.fall_back(VAD_FALLBACK)
+
+    def warn(self, warnings: tuple[str, ...]) -> None:
+        """Note what of the file is not heard, all that is known so far; the log is told of each once."""
+        for warning in warnings[len(self.warnings) :]:
+            log_event(logger, logging.WARNING, "not all of the file is heard", warning=warning)
+        self.warnings = warnings
 
     def fall_back(self, what: str) -> None:
         """Note that something was done in the second-best way."""

@@ -117,7 +117,7 @@ class AsrWorkload(Workload):
             # A header may claim a year; what is longer than the limit is refused when that is reached.
             state.total_s = min(probe_duration_s(source) or 0.0, self._config.max_audio_s)
             yield Expected(job.id, state.total_s)
-        blocks = decode_blocks(source, max_duration_s=self._config.max_audio_s)
+        blocks = decode_blocks(source, max_duration_s=self._config.max_audio_s, warn=state.warn)
         counted, longest_s = _count(blocks, state), self._config.window_s
         for window in cut_windows(counted, vad=vad, max_window_s=longest_s, on_vad_failure=state.miss_vad):
             if window is None:
@@ -207,7 +207,9 @@ class AsrWorkload(Workload):
         parts = rescue(window, result, decode) if "redecode" in steps else [(window, result)]
         segments = tuple(chain.from_iterable(complete_window(*part, decode, steps) for part in parts))
         language, heard_s = state.language or result.language, window.to_file_s(window.duration_s, is_end=True)
-        return WindowText(segments, language, state.probability, heard_s, state.total_s, state.fallbacks)
+        return WindowText(
+            segments, language, state.probability, heard_s, state.total_s, state.fallbacks, state.warnings
+        )
 
     def finish(self, job: Job) -> TranscriptionSummary | None:
         if isinstance(job.request, DetectionRequest):
@@ -219,6 +221,7 @@ class AsrWorkload(Workload):
             language=state.language or "en",
             language_probability=state.probability,
             fallbacks=state.fallbacks,
+            warnings=state.warnings,
         )
 
     def forget(self, job: Job) -> None:

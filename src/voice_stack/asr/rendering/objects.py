@@ -118,12 +118,25 @@ def render_verbose(transcript: Transcript, processing: Processing) -> bytes:
     }
     if transcript.logprobs:
         body["logprobs"] = logprobs_field(transcript.logprobs)
+    if transcript.warnings:
+        body["warnings"] = list(transcript.warnings)
     times = {"queue_s": number(processing.queue_s, 3), "run_s": number(processing.run_s, 3)}
     return encode_json(body | usage_field(transcript) | {"processing": times})
 
 
 def _segment(index: int, segment: Segment) -> dict[str, object]:
     return segment_fields(index, segment) | {"words": [scored_word_fields(word) for word in segment.words]}
+
+
+MAX_HEADER_CHARS = 500
+
+
+def warnings_header(warnings: Sequence[str]) -> dict[str, str]:
+    """`x-warnings`: what of the file is not heard; none where all was."""
+    told = "; ".join(warnings)
+    return (
+        {"x-warnings": told if len(told) <= MAX_HEADER_CHARS else f"{told[: MAX_HEADER_CHARS - 4]} ..."} if told else {}
+    )
 
 
 def delta_event(text: str, tokens: Sequence[TokenLogprob] = ()) -> dict[str, object]:
@@ -139,4 +152,6 @@ def done_event(transcript: Transcript, *, shows_languages: bool = False) -> dict
         event["logprobs"] = logprobs_field(transcript.logprobs)
     if shows_languages:
         event["languages"] = languages_field(transcript)
+    if transcript.warnings:
+        event["warnings"] = list(transcript.warnings)
     return event | usage_field(transcript, tokens=True)

@@ -189,6 +189,7 @@ EXPOSED_HEADERS = (
     "x-ignored-fields",
     "x-fallback",
     "x-fallback-model",
+    "x-warnings",
     "x-cache",
     "x-captions",
     "x-left-out",

@@ -242,10 +242,12 @@ def load_reference(path: Path, needed_s: float = MIN_SPEECH_S) -> Reference:
         )
     if has_video(path):
         raise InvalidAudioError("The file is a video; send the sound alone, as WAV, FLAC, MP3, M4A or Ogg.")
-    samples, is_cut = _decode_start(path)
+    samples, is_cut, unheard = _decode_start(path)
     figures = measure(_resample(samples))
     cut = Finding("too_long", f"longer than {MAX_REFERENCE_S:.0f} s: only that much of it is used", refuses=False)
-    return Reference(figures, (*judge(figures, needed_s=needed_s), *([cut] if is_cut else [])), samples)
+    more = [cut] if is_cut else []
+    more += [Finding("unread", warning, refuses=False) for warning in unheard]
+    return Reference(figures, (*judge(figures, needed_s=needed_s), *more), samples)
 
 
 def encode_preview(path: Path, format_name: str) -> bytes:
@@ -254,11 +256,12 @@ def encode_preview(path: Path, format_name: str) -> bytes:
     return encode_whole([samples], format_name, REFERENCE_RATE)
 
 
-def _decode_start(path: Path) -> tuple[Samples, bool]:
-    """The first 30 s, and whether there is more."""
-    blocks = decode_blocks(path, sample_rate=REFERENCE_RATE, block_s=MAX_REFERENCE_S)
+def _decode_start(path: Path) -> tuple[Samples, bool, list[str]]:
+    """The first 30 s, whether there is more, and what of the file was passed over."""
+    warnings = list[str]()
+    blocks = decode_blocks(path, sample_rate=REFERENCE_RATE, block_s=MAX_REFERENCE_S, warnings=warnings)
     with closing(blocks):
-        return next(blocks), next(blocks, None) is not None
+        return next(blocks), next(blocks, None) is not None, warnings
 
 
 def _resample(samples: Samples) -> Samples:

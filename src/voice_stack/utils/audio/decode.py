@@ -9,7 +9,8 @@ import ctypes
 import errno
 import logging
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,149 +24,30 @@ from av.container import InputContainer
 from av.stream import Discard, Disposition
 from numpy.typing import NDArray
 
-from voice_stack.core.errors import AudioTooShortError
+from voice_stack.core.errors import AudioTooShortError, InvalidAudioError
+from voice_stack.utils.audio.joined import MAX_PARTS, Layout, Part, find_parts, trailing
 from voice_stack.utils.audio.sources import (
     MAX_ALLOCATION,
     MAX_STREAMS,
     PROBE_BYTES,
     PROBE_S,
+    TOO_LONG,
     AudioSource,
     StallWatch,
+    Timeline,
     audio_too_long,
-    check_changes,
-    check_shape,
     invalid_audio,
     pick_track,
+    resample_frames,
 )
 
 if TYPE_CHECKING:
     from av.packet import Packet
 
-MIN_GAP_S = 0.1
-"""Shorter ones are jitter, the rounding of a container or the delay of an encoder."""
-MAX_STEP_BACK_S = 1.0
-"""Sound may overlap by this much; timestamps that fall back further have started anew."""
-LONGEST_GAP_S = 3600.0
-"""For files that do not say how long they are: a longer gap is a broken timestamp."""
-
 CONTAINERS = frozenset(
     {"mov", "mp4", "m4a", "matroska", "webm", "mpegts", "mpeg", "ogg", "flv", "asf", "nut", "mxf", "wtv"}
 )
 """Those that store times. In the others times are counted from bytes or frames: a hole would be a miscount."""
-
-
-class Timeline:
-    """Follows the timestamps of consecutive pieces of sound. Pure: no file, no clock; all times in seconds.
-
-    Args:
-        start_s: Timestamp of the beginning of the file, which may be a picture's; None: that of the first sound.
-        duration_s: Length the file claims; None where it claims nothing. No gap leads beyond it.
-    """
-
-    def __init__(self, start_s: float | None, duration_s: float | None) -> None:
-        self._start_s = start_s
-        self._end_s = duration_s
-        self._position_s = 0.0
-
-    def place(self, time_s: float | None, duration_s: float) -> float:
-        """Add a piece of sound.
-
-        Args:
-            time_s: Its timestamp; None where it has none and follows what was before it.
-            duration_s: Its length.
-
-        Returns:
-            Seconds of silence that belong before it. Sound that overlaps gets none, and is kept.
-        """
-        gap_s = 0.0 if time_s is None else self._gap_s(time_s)
-        self._position_s += gap_s + duration_s
-        return gap_s
-
-    def _gap_s(self, time_s: float) -> float:
-        if self._start_s is None:
-            self._start_s = time_s
-        gap_s = time_s - self._start_s - self._position_s
-        longest_s = LONGEST_GAP_S if self._end_s is None else self._end_s - self._position_s
-        if not -MAX_STEP_BACK_S <= gap_s <= max(longest_s, MIN_GAP_S):
-            self._start_s = time_s - self._position_s
-            return 0.0
-        return gap_s if gap_s > MIN_GAP_S else 0.0
-
-
-# Resampling frame by frame costs twice the time of resampling a few seconds at once.
-_GROUP_SAMPLES = 131_072
-_GROUP_S = 8
-_S32_SCALE = np.float32(2.0**-31)
-
-
-def resample_frames(
-    frames: Iterable[AudioFrame], sample_rate: int, timeline: Timeline | None, max_duration_s: float | None = None
-) -> Iterator[NDArray[np.float32]]:
-    """Downmix and resample frames; a gap in their times becomes zeros.
-
-    Args:
-        frames: Decoded sound.
-        sample_rate: Rate of the result in Hz.
-        timeline: Finds the gaps; None: there are none.
-        max_duration_s: A longer gap is refused at once, and not filled with zeros until it is too long.
-
-    Raises:
-        InvalidAudioError: A sample rate or a number of channels that no recording has, or changes of them all the
-            time, or a gap that is too long.
-    """
-    changes, sound_s = 0, 0.0
-    shape: tuple[str, str, int, int] | None = None
-    converter: _MonoConverter | None = None
-    for frame in frames:
-        found = (frame.format.name, frame.layout.name, frame.layout.nb_channels, frame.sample_rate)
-        frame_s = frame.samples / max(frame.sample_rate, 1)
-        gap_s = timeline.place(frame.time, frame_s) if timeline else 0.0
-        changes, sound_s = changes + (found != shape), sound_s + frame_s
-        if converter is None or found != shape or gap_s:
-            if converter is not None:
-                yield from converter.finish()
-            check_shape(frame.sample_rate, frame.layout.nb_channels)
-            check_changes(changes, sound_s)
-            shape, converter = found, _MonoConverter(frame.sample_rate, sample_rate)
-        if max_duration_s is not None and gap_s > max_duration_s:
-            raise audio_too_long(max_duration_s)
-        yield from _silence(round(gap_s * sample_rate))
-        yield from converter.push(frame)
-    if converter is not None:
-        yield from converter.finish()
-
-
-class _MonoConverter:
-    """Resampling and downmix of frames that all have the same format, layout and rate."""
-
-    def __init__(self, source_rate: int, sample_rate: int) -> None:
-        # Integers, because only then FFmpeg scales the sum of the channels so that it cannot overflow.
-        self._resampler = av.AudioResampler(format="s32", layout="mono", rate=sample_rate)
-        self._fifo = av.AudioFifo()
-        self._group = min(_GROUP_SAMPLES, source_rate * _GROUP_S)
-
-    def push(self, frame: AudioFrame) -> Iterator[NDArray[np.float32]]:
-        frame.pts = None  # the FIFO refuses frames whose times do not follow each other
-        self._fifo.write(frame)
-        while self._fifo.samples >= self._group:
-            yield from self._convert(self._fifo.read(self._group))
-
-    def finish(self) -> Iterator[NDArray[np.float32]]:
-        rest = self._fifo.read()
-        if rest is not None:
-            yield from self._convert(rest)
-        yield from self._convert(None)
-
-    def _convert(self, frame: AudioFrame | None) -> Iterator[NDArray[np.float32]]:
-        for out in self._resampler.resample(frame):
-            # Where nothing is to be converted the resampler hands back what it got, None included.
-            if out is not None:
-                yield out.to_ndarray()[0] * _S32_SCALE
-
-
-def _silence(samples: int) -> Iterator[NDArray[np.float32]]:
-    for start in range(0, samples, _GROUP_SAMPLES):
-        yield np.zeros(min(_GROUP_SAMPLES, samples - start), np.float32)
 
 
 def regroup(chunks: Iterable[NDArray[np.float32]], size: int) -> Iterator[NDArray[np.float32]]:
@@ -225,18 +107,24 @@ def _is_audio_decoder(name: str) -> bool:
 
 
 def decode_blocks(
-    source: Path | AudioSource, *, sample_rate: int = 16_000, block_s: float = 20.0, max_duration_s: float | None = None
+    source: Path | AudioSource,
+    *,
+    sample_rate: int = 16_000,
+    block_s: float = 20.0,
+    max_duration_s: float | None = None,
+    warnings: list[str] | None = None,
 ) -> Generator[NDArray[np.float32], None, None]:
     """Decode one audio stream of a file, by default the best; nothing is opened before the first block is asked for.
 
-    Closing the iterator early closes the file. A late start of the sound and holes in its timestamps become zeros, so
-    that a sample's place is its time in the film.
+    Of files joined end to end all are read. Closing the iterator early closes the file. A late start of the sound and
+    holes in its timestamps become zeros, so that a sample's place is its time in the film.
 
     Args:
         source: A media file of any container and codec FFmpeg knows; any sample rate and number of channels.
         sample_rate: Rate of the result in Hz.
         block_s: Length of a block in seconds, 0.1 at least; only the last one is shorter.
         max_duration_s: Longest audio taken, in seconds of decoded sound, whatever the header says; None for no limit.
+        warnings: Is told what of the file is not heard, in short sentences of ASCII, as that is found out.
 
     Yields:
         One-dimensional float32 arrays in [-1, 1], mono.
@@ -248,15 +136,37 @@ def decode_blocks(
         OSError: The file is missing or may not be read.
     """
     total = 0
-    with _open_audio(_as_source(source)) as (container, stream):
-        frames = _decode(_read_packets(container, stream))
-        chunks = resample_frames(frames, sample_rate, _timeline(container), max_duration_s)
+    chunks = _decode_parts(_as_source(source), sample_rate, max_duration_s, [] if warnings is None else warnings)
+    with closing(chunks):
         for block in regroup(chunks, round(max(block_s, MIN_DURATION_S) * sample_rate)):
             total += block.size
             _check_length(total, sample_rate, max_duration_s)
             yield block
     if not total:
         raise invalid_audio("the file holds no audio that can be decoded")
+
+
+def _decode_parts(
+    source: AudioSource, sample_rate: int, max_duration_s: float | None, warnings: list[str]
+) -> Generator[NDArray[np.float32], None, None]:
+    layout = _find_parts(source)
+    warnings += [_tell_skipped(layout, *stretch) for stretch in layout.skipped if _counts(*stretch)]
+    for part in layout.parts:
+        reading = _Reading(layout, part)
+        try:
+            with _open_part(source, layout, part) as (container, stream):
+                _warn_of_tracks(container, source, warnings)
+                frames = _decode(_read_packets(container, stream, reading), reading)
+                yield from resample_frames(frames, sample_rate, _timeline(container), max_duration_s)
+        except InvalidAudioError as error:
+            if part is layout.parts[0] or error.code == TOO_LONG:
+                raise
+            left, reason = layout.size - part.start, error.message.partition("] (")[2].removesuffix(").")
+            raise invalid_audio(
+                f"several files are joined in it, and from byte {part.start} on, {_share(layout, left)} cannot be "
+                f"read: {reason}"
+            ) from None
+        warnings += reading.warnings(source)
 
 
 def probe_duration_s(source: Path | AudioSource) -> float | None:
@@ -267,10 +177,16 @@ def probe_duration_s(source: Path | AudioSource) -> float | None:
         UnsupportedValueError: It has no such track as `source` names.
         OSError: The file is missing or may not be read.
     """
-    with _open_audio(_as_source(source)) as (container, stream):
+    known = _as_source(source)
+    with _open_audio(known) as (container, stream):
+        stated_s = None if container.duration is None else container.duration / av.time_base
         if stream.duration is not None and stream.time_base is not None:
-            return float(stream.duration * stream.time_base)
-        return None if container.duration is None else container.duration / av.time_base
+            stated_s = float(stream.duration * stream.time_base)
+    layout = _find_parts(known)
+    if stated_s is None or len(layout.parts) == 1:
+        return stated_s
+    first = layout.parts[0]
+    return stated_s * (layout.size - first.start) / (first.end - first.start)  # as if all were alike
 
 
 def has_video(source: Path | AudioSource) -> bool:
@@ -311,13 +227,32 @@ def _as_source(source: Path | AudioSource) -> AudioSource:
     return source if isinstance(source, AudioSource) else AudioSource(source)
 
 
-@contextmanager
-def _open_audio(source: AudioSource) -> Iterator[tuple[InputContainer, AudioStream]]:
-    """Open the file and find its audio; the one place where FFmpeg's errors become ours."""
+def _open_audio(source: AudioSource) -> AbstractContextManager[tuple[InputContainer, AudioStream]]:
+    """Open the file, or the first of those that are joined in it."""
+    layout = _find_parts(source)
+    return _open_part(source, layout, layout.parts[0])
+
+
+def _find_parts(source: AudioSource) -> Layout:
     _require_content(source.path)
+    if source.demuxer is not None:
+        size = source.path.stat().st_size
+        return Layout(size, (Part(0, size),))
+    layout = find_parts(source.path)
+    if len(layout.parts) > MAX_PARTS:
+        raise invalid_audio(f"more than {MAX_PARTS} files are joined in it")
+    return layout
+
+
+@contextmanager
+def _open_part(source: AudioSource, layout: Layout, part: Part) -> Iterator[tuple[InputContainer, AudioStream]]:
+    """Open a part of the file and find its audio; the one place where FFmpeg's errors become ours."""
     try:
         # The protocol is written out because FFmpeg reads a name such as "concat:a|b" as an address.
         name, options = f"file:{source.path.absolute()}", {**_options(), **source.options}
+        if part.start or len(layout.parts) > 1:
+            name = f"subfile,,start,{part.start},end,{part.end},,:{name}"
+            options["protocol_whitelist"] += ",subfile"
         with av.open(name, format=source.demuxer, options=options, metadata_errors="replace") as container:
             stream = pick_track(container, source.track)
             if not isinstance(stream, AudioStream):
@@ -340,20 +275,91 @@ def _require_content(path: Path) -> None:
     raise invalid_audio("the file is empty")
 
 
-def _read_packets(container: InputContainer, stream: AudioStream) -> "Iterator[Packet[AudioStream]]":
+MIN_UNREAD_BYTES, MIN_UNREAD_SHARE = 64 * 1024, 0.01
+"""Less behind the last packet of a container whose end nobody knows is its index."""
+MIN_SKIPPED_BYTES, MIN_DAMAGED_BYTES = 64, 1024
+"""Less holds no sound; tags between MP3s count as packets."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """How the reading of a part goes; places are bytes of the file.
+
+    Attributes:
+        reached: Where the last packet ends.
+        broke_off: The container could not be followed to its end.
+        damaged: Packets that could not be decoded, and their bytes.
+    """
+
+    layout: Layout
+    part: Part
+    reached: int = 0
+    broke_off: bool = False
+    damaged: int = 0
+    damaged_bytes: int = 0
+
+    def note(self, packet: "Packet[AudioStream]") -> None:
+        if packet.pos is not None:
+            self.reached = max(self.reached, self.part.start + packet.pos + packet.size)
+
+    def skip(self, packet: "Packet[AudioStream]") -> None:
+        self.damaged, self.damaged_bytes = self.damaged + 1, self.damaged_bytes + packet.size
+
+    def warnings(self, source: AudioSource) -> list[str]:
+        """What was lost; tags at the end are no loss."""
+        told, size = [], self.layout.size
+        left = self.part.end - self.reached if self.reached else 0
+        if left and self.part.end == size:
+            left = min(left, trailing(source.path, self.reached))
+        is_much = not self.part.is_closed and left > max(MIN_UNREAD_BYTES, MIN_UNREAD_SHARE * size)
+        if (self.broke_off and left > MIN_SKIPPED_BYTES) or is_much:
+            told.append(f"damaged or not followed at byte {self.reached}: {_share(self.layout, left)} not read")
+        if self.damaged > 1 and self.damaged_bytes >= MIN_DAMAGED_BYTES:
+            told.append(f"{self.damaged} damaged packets skipped: {_share(self.layout, self.damaged_bytes)}")
+        return told
+
+
+def _share(layout: Layout, count: int) -> str:
+    return f"{count} byte{'s' * (count != 1)} ({100 * count / max(layout.size, 1):.2g} %)"
+
+
+def _counts(start: int, count: int) -> bool:
+    return start == 0 or count >= MIN_SKIPPED_BYTES
+
+
+def _tell_skipped(layout: Layout, start: int, count: int) -> str:
+    place = "in front of the sound" if not start else "at the end" if start + count == layout.size else "in the middle"
+    return f"{_share(layout, count)} {place} not read"
+
+
+def _warn_of_tracks(container: InputContainer, source: AudioSource, warnings: list[str]) -> None:
+    others = len(container.streams.audio) - 1
+    warning = f"{others} other audio track{'s' * (others > 1)} not read, audio_track chooses"
+    if others and source.track is None and warning not in warnings:
+        warnings.append(warning)
+
+
+def _read_packets(
+    container: InputContainer, stream: AudioStream, reading: _Reading | None = None
+) -> "Iterator[Packet[AudioStream]]":
     """Read to the end, or to the first place where the container cannot be followed any further."""
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all
     try:
-        yield from container.demux(stream)
+        for packet in container.demux(stream):
+            if reading:
+                reading.note(packet)
+            yield packet
     except IndexError:
         return  # tracks that come up later, as in MPEG-TS: PyAV stumbles over them when all is read
     except av.FFmpegError as error:
         logger.warning("The audio file is damaged and was read up to that place only: %s", error.strerror)
+        if reading:
+            reading.broke_off = True
 
 
-def _decode(packets: "Iterable[Packet[AudioStream]]") -> Iterator[AudioFrame]:
+def _decode(packets: "Iterable[Packet[AudioStream]]", reading: _Reading | None = None) -> Iterator[AudioFrame]:
     skipped, stall = 0, StallWatch()
     for packet in packets:
         stall.check()
@@ -362,6 +368,8 @@ def _decode(packets: "Iterable[Packet[AudioStream]]") -> Iterator[AudioFrame]:
         except av.FFmpegError as error:
             skipped += 1
             logger.debug("Skipped a damaged packet of the audio file: %s", error.strerror)
+            if reading:
+                reading.skip(packet)
             continue
         if frames:
             yield from frames

@@ -85,34 +85,85 @@ class VadOptions:
         return self.speech_pad_ms * SAMPLE_RATE // 1000
 
 
+QUIET_DBFS = -40.0
+"""Frames that are quieter, and have been for a while, are raised; speech at a usual level stays as it is."""
+MAX_GAIN_DB = 20.0
+RELEASE_DB_PER_S = 20.0
+"""How fast the gain comes: with these three a voice 30 dB below the one before it is found, and music and noise give no
+more speech at any level than without (the gain that finds one at -40 dB heard a voice in a swelling note)."""
+
+
+RAISED_TRUST = 0.7
+"""What is raised is speech from Silero's own threshold of 0.5 on: a swelling note would be one at 0.35."""
+_SLOPE = (np.arange(1, FRAME + 1, dtype=np.float32) / FRAME)[None]
+
+
+class QuietLeveller:
+    """Raises what is quiet before the network hears it: after a loud voice it is deaf to one 30 dB below."""
+
+    def __init__(self) -> None:
+        self._envelope_db, self._gain = QUIET_DBFS, 1.0
+        self.trust = np.zeros(0, np.float32)
+
+    def level(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Whole frames, shape (frames * 512,), as they are or louder; the gain changes within a frame, without a step.
+
+        It falls at once and rises slowly: an envelope that follows the level up, and sinks by 20 dB a second.
+        """
+        frames = samples.reshape(-1, FRAME)
+        levels_db = 10 * np.log10(np.einsum("ij,ij->i", frames, frames) / FRAME + 1e-12)
+        step_db, floor_db = RELEASE_DB_PER_S * FRAME / SAMPLE_RATE, QUIET_DBFS - MAX_GAIN_DB
+        gains = [self._gain]
+        for level_db in levels_db.tolist():
+            self._envelope_db = max(level_db, self._envelope_db - step_db, floor_db)
+            gains.append(10 ** (max(QUIET_DBFS - self._envelope_db, 0.0) / 20))
+        self._gain = gains[-1]
+        self.trust = np.where(np.array(gains[1:]) > 1, RAISED_TRUST, 1.0).astype(np.float32)
+        if max(gains) <= 1:
+            return samples
+        edges = np.array(gains, np.float32)
+        raised = np.multiply(np.diff(edges)[:, None], _SLOPE, dtype=np.float32)
+        raised += edges[:-1, None]
+        raised *= frames
+        return np.clip(raised, -1, 1, out=raised).reshape(-1)
+
+
 class StreamingVad:
     """The Silero v6 network over a stream of 16 kHz audio, state carried from call to call. One stream each.
+
+    Args:
+        levels: Whether what is quiet is raised first.
 
     Raises:
         ConfigurationError: The model file is not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, levels: bool = False) -> None:
         self._session = _load_session()
         self._h = np.zeros((1, 1, 128), np.float32)
         self._c = np.zeros((1, 1, 128), np.float32)
-        # The context of the next frame, then the samples that do not yet fill it.
-        self._pending = np.zeros(_CONTEXT, np.float32)
+        self._leveller = QuietLeveller() if levels else None
+        self._context = np.zeros(_CONTEXT, np.float32)  # of the next frame
+        self._pending = np.zeros(0, np.float32)  # samples that do not yet fill it
 
     def probabilities(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities of the frames completed by `block`, a 1-D array of any length; shape (frames,), 0 to 1."""
         samples = np.concatenate([self._pending, block])
-        frames = (samples.size - _CONTEXT) // FRAME
+        frames = samples.size // FRAME
         self._pending = samples[frames * FRAME :].copy()
         if not frames:
             return np.zeros(0, np.float32)
+        whole = samples[: frames * FRAME]
+        heard = np.concatenate([self._context, self._leveller.level(whole) if self._leveller else whole])
+        self._context = heard[-_CONTEXT:].copy()
         # Each row is one frame with the last samples of the frame before it.
-        rows = np.lib.stride_tricks.sliding_window_view(samples, _CONTEXT + FRAME)[::FRAME]
-        return np.concatenate([self._run(rows[i : i + _FRAMES_PER_RUN]) for i in range(0, frames, _FRAMES_PER_RUN)])
+        rows = np.lib.stride_tricks.sliding_window_view(heard, _CONTEXT + FRAME)[::FRAME]
+        found = np.concatenate([self._run(rows[i : i + _FRAMES_PER_RUN]) for i in range(0, frames, _FRAMES_PER_RUN)])
+        return found * self._leveller.trust if self._leveller else found
 
     def finish(self) -> NDArray[np.float32]:
         """Probability of the last, partial frame, filled up with silence; empty where no samples are left."""
-        rest = self._pending.size - _CONTEXT
+        rest = self._pending.size
         return self.probabilities(np.zeros(FRAME - rest, np.float32)) if rest else np.zeros(0, np.float32)
 
     def _run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -252,7 +303,7 @@ class ForgivingVad:
         self._samples = 0
         self._detector: StreamingVad | EverythingIsSpeech
         try:
-            self._detector = StreamingVad()
+            self._detector = StreamingVad(levels=True)
         except _failures() as error:
             self._give_up(error)
 
