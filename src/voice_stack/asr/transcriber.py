@@ -1,12 +1,20 @@
 """From a checked request to segments: submits the job and gathers what comes back."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from voice_stack.asr.listening.repetition import RepeatFilter
-from voice_stack.asr.request import TranscriptionRequest, TranscriptionSummary, WindowText
-from voice_stack.asr.transcript import Segment, Transcript
+from voice_stack.asr.request import (
+    AlignedText,
+    AlignedWords,
+    AlignmentRequest,
+    TranscriptionRequest,
+    TranscriptionSummary,
+    WindowText,
+)
+from voice_stack.asr.transcript import Segment, Transcript, Word
 from voice_stack.core.engine.handle import JobHandle
 
 
@@ -77,7 +85,7 @@ class Transcription:
 
     def log_fields(self) -> dict[str, object]:
         """What the request's log line says of the work."""
-        fields: dict[str, object] = {"queue_s": round(self.handle.queue_wait_s, 3), "task": self.request.decode.task}
+        fields: dict[str, object] = {"queue_s": round(self.handle.queue_wait_s, 3), "task": self.request.task}
         fields |= self.second_best()
         if isinstance(self.handle.summary, TranscriptionSummary):
             duration_s = self.summary.audio_in_s
@@ -87,3 +95,76 @@ class Transcription:
                 "language": self.summary.language,
             }
         return fields
+
+
+@dataclass(slots=True, kw_only=True)
+class Alignment(Transcription):
+    """An alignment under way: a transcription, then a job that lays the text beside it.
+
+    Args:
+        submit: Submits that job.
+        first: The closing statement of the transcription, when it is over.
+    """
+
+    submit: Callable[[AlignmentRequest], Awaitable[JobHandle]]
+    first: TranscriptionSummary | None = None
+
+    async def gather(self) -> Transcript:
+        """Wait for the text with its times: sentences in place of segments.
+
+        Raises:
+            VoiceStackError: A job failed.
+        """
+        heard = await Transcription.gather(self)
+        self.first, source, text = self.summary, self.request.source, self.request.text or ""
+        work = AlignmentRequest(source, text, heard.words, heard.language, heard.duration_s)
+        self.handle = await self.submit(work)
+        sentences, words = tuple[Segment, ...](), dict[int, Word]()
+        try:
+            async for output in self.handle.outputs():
+                match output:
+                    case AlignedText():
+                        sentences = output.sentences
+                    case AlignedWords():
+                        words |= dict(output.words)
+        finally:
+            self.handle.cancel()
+        timed = await asyncio.to_thread(_time_sentences, sentences, words, heard.duration_s)
+        return replace(heard, task=self.request.task, segments=timed)
+
+    @property
+    def summary(self) -> TranscriptionSummary:
+        """The engine's closing statement on what was heard."""
+        summary = self.first or self.handle.summary
+        assert isinstance(summary, TranscriptionSummary)
+        return summary
+
+    def second_best(self) -> dict[str, str]:
+        """As for a transcription, of both jobs."""
+        told = Transcription.second_best(self)
+        found = dict.fromkeys((*self.fallbacks, *filter(None, told.get("fallback", "").split(", "))))
+        return told | ({"fallback": ", ".join(found)} if found else {})
+
+
+def _time_sentences(sentences: Sequence[Segment], known: Mapping[int, Word], duration_s: float) -> tuple[Segment, ...]:
+    """The sentences with what more is known of their words, by number; times rise and stay within the audio."""
+    clock_s, first, timed = 0.0, 0, list[Segment]()
+    for sentence in sentences:
+        began_s, words = clock_s, list[Word]()
+        for word in (known.get(number, word) for number, word in enumerate(sentence.words, first)):
+            start_s, end_s = (min(max(time_s, clock_s), duration_s) for time_s in (word.start_s, word.end_s))
+            clock_s = end_s if word.is_heard else clock_s
+            words.append(replace(word, start_s=start_s, end_s=end_s) if word.is_heard else word)
+        first += len(words)
+        placed = tuple(_place_unheard(words, began_s))
+        start_s, end_s = (placed[0].start_s, placed[-1].end_s) if placed else (began_s, began_s)
+        timed.append(replace(sentence, words=placed, start_s=start_s, end_s=end_s))
+    return tuple(timed)
+
+
+def _place_unheard(words: Sequence[Word], clock_s: float) -> Iterator[Word]:
+    """The words of a sentence; one that was not heard lies where the one before it ends, else where the next begins."""
+    at_s = next((word.start_s for word in words if word.is_heard), clock_s)
+    for word in words:
+        yield word if word.is_heard else replace(word, start_s=at_s, end_s=at_s)
+        at_s = word.end_s if word.is_heard else at_s
