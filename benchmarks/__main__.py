@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import footprint, hallucinations, http_cost, real_speech, speaking, speed
+from benchmarks import alignment, footprint, hallucinations, http_cost, real_speech, speaking, speed
 from benchmarks.report import show
 from benchmarks.running import run_servers
 from voice_stack.bench.figures import Figure, describe_machine
@@ -24,6 +24,7 @@ def measure_all() -> list[Figure]:
         figures += speed.measure(servers, Path(folder), "base", is_default=True)
         figures += speed.measure(servers, Path(folder), "tiny.en", is_default=False)
         figures += real_speech.measure(servers, Path(folder), "base")
+        figures += alignment.measure(servers)
         return figures + hallucinations.measure(servers.urls["asr"], condition="words heard", bar=0.0)
 
 

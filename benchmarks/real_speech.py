@@ -30,7 +30,7 @@ _normalize = BasicTextNormalizer()
 
 def measure(servers: Servers, folder: Path, model: str) -> list[Figure]:
     """Words wrong in the clips, and in ten minutes made of them, each language found by whoever is measured."""
-    clips = _find_clips()
+    clips = find_clips()
     if not clips:
         return []
     library = WhisperModel(
@@ -44,7 +44,8 @@ def measure(servers: Servers, folder: Path, model: str) -> list[Figure]:
     ]
 
 
-def _find_clips() -> list[Clip]:
+def find_clips() -> list[Clip]:
+    """The recordings with their texts; none where the variable names no folder."""
     folder = os.environ.get(SPEECH_DIR)
     wavs = sorted(Path(folder).glob("*.wav")) if folder else []
     return [Clip(wav, wav.with_suffix(".txt").read_text("utf-8")) for wav in wavs if wav.with_suffix(".txt").is_file()]

@@ -26,6 +26,8 @@ from voice_stack.utils.text import sentence_ends
 
 SAID_PROBABILITY = 0.05
 """Of the words of a sentence in a gap, as the geometric mean. Measured with `base`: words said 0.4, others 0.003."""
+LEAST_PROBABILITY = 0.001
+"""Of each of these words."""
 PASSAGE_S = 20.0
 """Longest stretch of sound that is laid beside a text at once."""
 _CONTEXT = 4  # words before and after a gap that are heard with it
@@ -243,15 +245,22 @@ def _spelled_alike(own: Sequence[str], heard: Sequence[Word]) -> float:
     shorter, longer = sorted((one, other), key=len)
     if not shorter or len(longer) > _MOST_LETTERS:
         return 0.0
-    lasts_s = heard[-1].end_s - heard[0].start_s
-    is_number = any(map(str.isdecimal, one)) != any(map(str.isdecimal, other))
-    if is_number and len(longer) * _FASTEST_S <= lasts_s <= len(longer) * _SLOWEST_S * 2:
+    are_numbers = {_is_number(own), _is_number([word.text for word in heard])}
+    if len(are_numbers) > 1 and _is_sayable(longer, heard[-1].end_s - heard[0].start_s):
         return _GUESS
     letters = iter(longer)
     if shorter[0] == longer[0] and len(own) == len(heard) == 1 and all(letter in letters for letter in shorter):
         return max(_GUESS, len(shorter) / len(longer))
     ratio = SequenceMatcher(None, one, other, autojunk=False).ratio()
     return ratio if ratio >= _SAME_SPELLING else 0.0
+
+
+def _is_sayable(letters: str, lasts_s: float) -> bool:
+    return len(letters) * _FASTEST_S <= lasts_s <= len(letters) * _SLOWEST_S * 2 + _MARGIN_S
+
+
+def _is_number(words: Sequence[str]) -> bool:
+    return all(sum(map(str.isdecimal, word)) * 2 >= len(word_key(word)) for word in words)
 
 
 def run_alignment(units: Sequence[Unit], engine: AsrEngine) -> Iterator[RunResult]:
@@ -288,11 +297,12 @@ def _judge(passage: Passage, aligned: Sequence[Word], lead_s: float) -> AlignedW
         numbers = range(gap.first, gap.last)
         words = [_shift(by_number[number], passage.start_s, gap, lead_s) for number in numbers]
         mean = sum(math.log(max(word.probability, _LEAST)) for word in words) / len(words)
-        letters, lasts_s = sum(len(word.text) for word in words), words[-1].end_s - words[0].start_s
-        is_sayable = letters * _FASTEST_S <= lasts_s <= letters * _SLOWEST_S * 2 + _MARGIN_S
-        if mean < math.log(SAID_PROBABILITY) or not is_sayable:
-            words = [replace(w, is_heard=False, probability=min(w.probability, SAID_PROBABILITY)) for w in words]
-        told += zip(numbers, words, strict=True)
+        lasts_s = words[-1].end_s - words[0].start_s
+        is_said = mean >= math.log(SAID_PROBABILITY) and _is_sayable("".join(w.text for w in words), lasts_s)
+        for number, word in zip(numbers, words, strict=True):
+            is_heard = is_said and word.probability >= LEAST_PROBABILITY and word.start_s < word.end_s
+            score = word.probability if is_heard else min(word.probability, SAID_PROBABILITY)
+            told.append((number, replace(word, is_heard=is_heard, probability=score)))
     return AlignedWords(tuple(told))
 
 
