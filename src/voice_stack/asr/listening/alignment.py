@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from functools import cached_property
 from itertools import accumulate, groupby, pairwise
 
 import numpy as np
@@ -17,10 +18,12 @@ from numpy.typing import NDArray
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine
 from voice_stack.asr.listening.decoding import decode_blocks
 from voice_stack.asr.listening.matching import match_words, word_key
+from voice_stack.asr.listening.results import HEARD_PROBABILITY
 from voice_stack.asr.listening.windows import SampleTrack, describe_source
 from voice_stack.asr.request import AlignedText, AlignedWords, AlignmentRequest, DecodeOptions
 from voice_stack.asr.transcript import Segment, Word
 from voice_stack.core.jobs import PlanStep, RunResult, Unit
+from voice_stack.utils.audio.vad import FRAME, StreamingVad
 from voice_stack.utils.audio.word_alignment import cut_words
 from voice_stack.utils.text import sentence_ends
 
@@ -32,7 +35,7 @@ PASSAGE_S = 20.0
 """Longest stretch of sound that is laid beside a text at once."""
 _CONTEXT = 4  # words before and after a gap that are heard with it
 _MARGIN_S = 0.3
-_SAME_SPELLING = 0.6  # of the letters; "harbour" and "harbor" have 0.92
+_SAME_SPELLING = 0.5  # of the letters; "harbour" and "harbor" have 0.92, "guided" and "gated" 0.55
 _SLOWEST_S, _FASTEST_S = 0.12, 0.03  # for a letter
 _MOST_LETTERS = 60
 _GUESS = 0.5
@@ -92,7 +95,7 @@ class Layout:
     found: dict[int, Word]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Passage:
     """A unit's data: sound with gaps in what was recognised, and the words that may be said there.
 
@@ -114,6 +117,20 @@ class Passage:
     def duration_s(self) -> float:
         """Length of the sound."""
         return self.samples.size / SAMPLE_RATE
+
+    def has_speech(self, start_s: float, end_s: float) -> bool:
+        """Whether the voice detector hears speech most of the time between two times in the file.
+
+        A model finds thanks and music probable in any silence.
+        """
+        first, last = ((time_s - self.start_s) * SAMPLE_RATE / FRAME for time_s in (start_s, end_s))
+        part = self._probabilities[int(first) : math.ceil(last)]
+        return bool(part.size and np.median(part) >= HEARD_PROBABILITY)
+
+    @cached_property
+    def _probabilities(self) -> NDArray[np.float32]:
+        detector = StreamingVad()
+        return np.concatenate([detector.probabilities(self.samples), detector.finish()])
 
 
 def plan_alignment(
@@ -159,7 +176,8 @@ class _Text:
         self._sentence_of = [number for number, (_, words) in enumerate(self.sentences) for _ in words]
         self._places = dict(match_words(*([word_key(w) for w in own] for own in (self._words, self._heard_texts()))))
         self.found = {own: replace(self._heard[at], text=self._words[own]) for own, at in self._places.items()}
-        self._gaps = list(self._find_gaps())
+        # Where nothing was recognised there is nothing to lay a text beside.
+        self._gaps = list(self._find_gaps()) if self._heard else []
 
     def _heard_texts(self) -> list[str]:
         return [word.text for word in self._heard]
@@ -297,8 +315,9 @@ def _judge(passage: Passage, aligned: Sequence[Word], lead_s: float) -> AlignedW
         numbers = range(gap.first, gap.last)
         words = [_shift(by_number[number], passage.start_s, gap, lead_s) for number in numbers]
         mean = sum(math.log(max(word.probability, _LEAST)) for word in words) / len(words)
-        lasts_s = words[-1].end_s - words[0].start_s
-        is_said = mean >= math.log(SAID_PROBABILITY) and _is_sayable("".join(w.text for w in words), lasts_s)
+        start_s, end_s = words[0].start_s - lead_s, words[-1].end_s - lead_s
+        is_said = mean >= math.log(SAID_PROBABILITY) and _is_sayable("".join(w.text for w in words), end_s - start_s)
+        is_said = is_said and passage.has_speech(start_s, end_s)
         for number, word in zip(numbers, words, strict=True):
             is_heard = is_said and word.probability >= LEAST_PROBABILITY and word.start_s < word.end_s
             score = word.probability if is_heard else min(word.probability, SAID_PROBABILITY)
