@@ -1,7 +1,9 @@
 """`POST /v1/audio/alignments`: when a given text is said, and that nothing is made up for what is not."""
 
+import asyncio
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -9,6 +11,7 @@ import pytest
 
 from e2e.sound import tone, wrap_pcm
 from running_server import RunningServer, wait_until
+from voice_stack.client import Alignment, AsyncVoiceStackClient, VoiceStackClient
 
 Spoken = Callable[[str], bytes]
 Align = Callable[..., httpx2.Response]
@@ -111,6 +114,21 @@ def test_a_job_in_the_background(fake: Align, fake_asr: RunningServer) -> None:
         assert client.get(f"{path}/result?response_format=vtt").text.startswith("WEBVTT")
         assert client.get(f"{path}/result?response_format=text").text == f"{REST}\n"
     assert heard(body) == REST.split()
+
+
+def test_both_clients_align(fake_asr: RunningServer) -> None:
+    with VoiceStackClient(asr_url=fake_asr.url) as client:
+        alignment = client.align(tone(6.0), f"Something unsaid: {REST}", language="en")
+        with pytest.raises(TypeError, match="no such option: prompt"):
+            client.align(tone(6.0), REST, prompt="x")  # type: ignore[call-arg]
+    assert [word.text for word in alignment.words if word.start_s is None] == ["Something", "unsaid:"]
+    assert [part.end_s for part in alignment.sentences] == [6.0]
+
+    async def ask() -> Alignment:
+        async with AsyncVoiceStackClient(asr_url=fake_asr.url) as client:
+            return await client.align(tone(6.0), f"Something unsaid: {REST}", language="en")
+
+    assert replace(asyncio.run(ask()), request_id=None) == replace(alignment, request_id=None)
 
 
 @pytest.mark.parametrize(
