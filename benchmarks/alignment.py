@@ -77,9 +77,12 @@ def _heard(words: Sequence[_Word]) -> float:
 
 
 def _errors_ms(spoken: Sequence[_Word], told: Sequence[_Word]) -> list[float]:
-    pairs = [(one, other) for one, other in zip(spoken, told, strict=True) if other["start"] is not None]
-    times = [(one[edge], other[edge]) for one, other in pairs for edge in ("start", "end")]  # type: ignore[literal-required]
-    return [1000 * abs(other - one) for one, other in times]
+    errors_ms = []
+    for one, other in zip(spoken, told, strict=True):
+        for known, found in ((one["start"], other["start"]), (one["end"], other["end"])):
+            if known is not None and found is not None:
+                errors_ms.append(1000 * abs(found - known))
+    return errors_ms
 
 
 _FOREIGN = """\

@@ -224,6 +224,7 @@ class AlignmentForm(BaseModel):
     model: str = Field("whisper-1", max_length=200, description="`whisper-1` or any model of `GET /models`.")
     language: str | None = Field(None, description="Spoken language, as `en`; found from the audio if absent.")
     response_format: Literal["json", "srt", "vtt"] = Field("json", description="json, srt or vtt.")
+    vad_filter: bool | None = Field(None, description="Whether silence is left out; not for songs.")
     max_line_width: int | None = Field(None, ge=8, le=200, description="Characters of a subtitle line.")
     max_lines: int = Field(2, ge=1, le=10, description="Lines of a subtitle.")
     background: bool = Field(False, description="Answer 202 with a job at once; its result is fetched later.")

@@ -146,6 +146,7 @@ class AlignmentRequest:
         heard: The words that were recognised, in file time.
         language: Code of the spoken language.
         duration_s: Length of the audio, in seconds.
+        vad: How speech is told from silence.
     """
 
     source: AudioFile
@@ -153,6 +154,7 @@ class AlignmentRequest:
     heard: tuple[Word, ...]
     language: str
     duration_s: float
+    vad: VadChoice
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,8 +116,10 @@ class Alignment(Transcription):
             VoiceStackError: A job failed.
         """
         heard = await Transcription.gather(self)
-        self.first, source, text = self.summary, self.request.source, self.request.text or ""
-        work = AlignmentRequest(source, text, heard.words, heard.language, heard.duration_s)
+        self.first, asked = self.summary, self.request
+        work = AlignmentRequest(
+            asked.source, asked.text or "", heard.words, heard.language, heard.duration_s, asked.vad
+        )
         self.handle = await self.submit(work)
         sentences, words = tuple[Segment, ...](), dict[int, Word]()
         try:
@@ -130,7 +132,7 @@ class Alignment(Transcription):
         finally:
             self.handle.cancel()
         timed = await asyncio.to_thread(_time_sentences, sentences, words, heard.duration_s)
-        return replace(heard, task=self.request.task, segments=timed)
+        return replace(heard, task=asked.task, segments=timed)
 
     @property
     def summary(self) -> TranscriptionSummary:

@@ -22,7 +22,7 @@ from voice_stack.asr.listening.results import HEARD_PROBABILITY
 from voice_stack.asr.listening.windows import SampleTrack, describe_source
 from voice_stack.asr.request import AlignedText, AlignedWords, AlignmentRequest, DecodeOptions
 from voice_stack.asr.transcript import Segment, Word
-from voice_stack.core.jobs import PlanStep, RunResult, Unit
+from voice_stack.core.jobs import Job, PlanStep, RunResult, Unit
 from voice_stack.utils.audio.vad import FRAME, StreamingVad
 from voice_stack.utils.audio.word_alignment import cut_words
 from voice_stack.utils.text import sentence_ends
@@ -105,6 +105,7 @@ class Passage:
         words: Each with its number in the text; None: recognised, but none of the text's.
         gaps: The doubtful ones, cut at the ends of sentences.
         language: Code.
+        has_vad: Whether speech is told from silence.
     """
 
     samples: NDArray[np.float32]
@@ -112,6 +113,7 @@ class Passage:
     words: tuple[tuple[int | None, str], ...]
     gaps: tuple[Gap, ...]
     language: str
+    has_vad: bool
 
     @property
     def duration_s(self) -> float:
@@ -133,25 +135,25 @@ class Passage:
         return np.concatenate([detector.probabilities(self.samples), detector.finish()])
 
 
-def plan_alignment(
-    job_id: str, request: AlignmentRequest, *, can_align: bool, max_duration_s: float
-) -> Iterator[PlanStep]:
+def plan_alignment(job: Job, request: AlignmentRequest, *, can_align: bool, has_vad: bool) -> Iterator[PlanStep]:
     """Units of an alignment: the text as recognised, then each passage that holds something doubtful.
 
     Args:
-        job_id: The job they belong to.
+        job: They belong to it.
         request: What is asked for.
         can_align: Whether the engine can lay a text beside the sound.
-        max_duration_s: Longest audio.
+        has_vad: Whether speech is told from silence; if not, everything counts as speech.
     """
     text = _Text(request)
-    yield Unit(job_id, 0, _LAYOUT_COST_S, (Layout, job_id), Layout(text.sentences, text.found))
+    yield Unit(job.id, 0, _LAYOUT_COST_S, (Layout, job.id), Layout(text.sentences, text.found))
     if not can_align:
         return
     track, passages = SampleTrack(), text.find_passages()
-    blocks = decode_blocks(describe_source(request.source), max_duration_s=max_duration_s) if passages else iter(())
-    is_over = False
-    for index, (start_s, end_s, words, gaps) in enumerate(passages, 1):
+    blocks = (
+        decode_blocks(describe_source(request.source), max_duration_s=request.duration_s + 1) if passages else iter(())
+    )
+    index, is_over = 0, False
+    for start_s, end_s, words, gaps in passages:
         start, end = int(start_s * SAMPLE_RATE), int(end_s * SAMPLE_RATE)
         while track.end < end and not is_over:
             block = next(blocks, None)
@@ -162,8 +164,9 @@ def plan_alignment(
                 yield None
         samples = track.read(start, end).copy()
         if samples.size:
-            passage = Passage(samples, start / SAMPLE_RATE, words, gaps, request.language)
-            yield Unit(job_id, index, passage.duration_s, (Passage, request.language), passage)
+            index += 1
+            passage = Passage(samples, start / SAMPLE_RATE, words, gaps, request.language, has_vad)
+            yield Unit(job.id, index, passage.duration_s, (Passage, request.language), passage)
 
 
 class _Text:
@@ -317,7 +320,7 @@ def _judge(passage: Passage, aligned: Sequence[Word], lead_s: float) -> AlignedW
         mean = sum(math.log(max(word.probability, _LEAST)) for word in words) / len(words)
         start_s, end_s = words[0].start_s - lead_s, words[-1].end_s - lead_s
         is_said = mean >= math.log(SAID_PROBABILITY) and _is_sayable("".join(w.text for w in words), end_s - start_s)
-        is_said = is_said and passage.has_speech(start_s, end_s)
+        is_said = is_said and (not passage.has_vad or passage.has_speech(start_s, end_s))
         for number, word in zip(numbers, words, strict=True):
             is_heard = is_said and word.probability >= LEAST_PROBABILITY and word.start_s < word.end_s
             score = word.probability if is_heard else min(word.probability, SAID_PROBABILITY)

@@ -115,8 +115,8 @@ class AsrWorkload(Workload):
             vad = choose_vad(self._config, VadChoice())
             return _unless_gone(plan_detection(job.id, request, vad, self._config.window_s))
         if isinstance(request, AlignmentRequest):
-            can_align, longest_s = self._can_align, self._config.max_audio_s
-            return _unless_gone(plan_alignment(job.id, request, can_align=can_align, max_duration_s=longest_s))
+            has_vad = choose_vad(self._config, request.vad) is not None
+            return _unless_gone(plan_alignment(job, request, can_align=self._can_align, has_vad=has_vad))
         assert isinstance(request, TranscriptionRequest)
         state = self._jobs[job.id] = JobState(request, job.request_id)
         return _unless_gone(self._cut(job, request, state))
