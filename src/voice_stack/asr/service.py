@@ -95,9 +95,7 @@ class AsrService:
         async def submit(work: AlignmentRequest) -> JobHandle:
             """What was begun is brought to its end, however full the queue is, by the engine that began it."""
             engines = (handle.substitute,) if handle.substitute else replicas
-            submitted = await self.pool.submit(engines, work, handle.job.request_id)
-            submitted.substitute = handle.substitute
-            return submitted
+            return await self.pool.submit(engines, work, handle.job.request_id)
 
         return Alignment(fitted, handle, submit=submit)
 

@@ -70,28 +70,35 @@ class Transcription:
         )
 
     @property
+    def handles(self) -> tuple[JobHandle, ...]:
+        """Its jobs in the engine so far, the one that hears the file first."""
+        return (self.handle,)
+
+    @property
     def summary(self) -> TranscriptionSummary:
-        """The engine's closing statement."""
-        summary = self.handle.summary
+        """The engine's closing statement on what was heard."""
+        summary = self.handles[0].summary
         assert isinstance(summary, TranscriptionSummary)
         return summary
 
     def second_best(self) -> dict[str, str]:
         """What was done in the second-best way, as far as it is known by now: `fallback` and `fallback_model`."""
-        summary, substitute = self.handle.summary, self.handle.substitute
-        found = summary.fallbacks if isinstance(summary, TranscriptionSummary) else self.fallbacks
+        summaries = [handle.summary for handle in self.handles if isinstance(handle.summary, TranscriptionSummary)]
+        found = dict.fromkeys(chain(self.fallbacks, *(summary.fallbacks for summary in summaries)))
         told = {"fallback": ", ".join(found)} if found else {}
+        substitute = self.handles[0].substitute
         return told | ({"fallback_model": substitute.model} if substitute else {})
 
     def log_fields(self) -> dict[str, object]:
         """What the request's log line says of the work."""
-        fields: dict[str, object] = {"queue_s": round(self.handle.queue_wait_s, 3), "task": self.request.task}
+        first = self.handles[0]
+        fields: dict[str, object] = {"queue_s": round(first.queue_wait_s, 3), "task": self.request.task}
         fields |= self.second_best()
-        if isinstance(self.handle.summary, TranscriptionSummary):
-            duration_s = self.summary.audio_in_s
+        if isinstance(first.summary, TranscriptionSummary):
+            duration_s, run_s = self.summary.audio_in_s, sum(handle.run_s for handle in self.handles)
             fields |= {
                 "audio_s": round(duration_s, 2),
-                "rtf": round(self.handle.run_s / duration_s, 3) if duration_s else None,
+                "rtf": round(run_s / duration_s, 3) if duration_s else None,
                 "language": self.summary.language,
             }
         return fields
@@ -103,11 +110,11 @@ class Alignment(Transcription):
 
     Args:
         submit: Submits that job.
-        first: The closing statement of the transcription, when it is over.
+        first: The transcription, when it is over; `handle` is the second job then.
     """
 
     submit: Callable[[AlignmentRequest], Awaitable[JobHandle]]
-    first: TranscriptionSummary | None = None
+    first: JobHandle | None = None
 
     async def gather(self) -> Transcript:
         """Wait for the text with its times: sentences in place of segments.
@@ -116,11 +123,11 @@ class Alignment(Transcription):
             VoiceStackError: A job failed.
         """
         heard = await Transcription.gather(self)
-        self.first, asked = self.summary, self.request
+        first, asked = self.handle, self.request
         work = AlignmentRequest(
             asked.source, asked.text or "", heard.words, heard.language, heard.duration_s, asked.vad
         )
-        self.handle = await self.submit(work)
+        self.handle, self.first = await self.submit(work), first
         sentences, words = tuple[Segment, ...](), dict[int, Word]()
         try:
             async for output in self.handle.outputs():
@@ -135,17 +142,9 @@ class Alignment(Transcription):
         return replace(heard, task=asked.task, segments=timed)
 
     @property
-    def summary(self) -> TranscriptionSummary:
-        """The engine's closing statement on what was heard."""
-        summary = self.first or self.handle.summary
-        assert isinstance(summary, TranscriptionSummary)
-        return summary
-
-    def second_best(self) -> dict[str, str]:
-        """As for a transcription, of both jobs."""
-        told = Transcription.second_best(self)
-        found = dict.fromkeys((*self.fallbacks, *filter(None, told.get("fallback", "").split(", "))))
-        return told | ({"fallback": ", ".join(found)} if found else {})
+    def handles(self) -> tuple[JobHandle, ...]:
+        """The transcription, then the job that lays the text beside it."""
+        return (self.handle,) if self.first is None else (self.first, self.handle)
 
 
 def _time_sentences(sentences: Sequence[Segment], known: Mapping[int, Word], duration_s: float) -> tuple[Segment, ...]:

@@ -97,10 +97,13 @@ _UP, _LEFT, _CHAINED = 1, 2, 4
 def _match_table(own: NDArray[np.int32], heard: NDArray[np.int32], weights: NDArray[np.float32]) -> list[Pair]:
     """The pairs of greatest weight in all, of a text and what was heard; a byte for each two words is kept."""
     rows, columns = len(own), len(heard)
-    ways = np.zeros((rows, columns), np.uint8)
+    ways, known = np.full((rows, columns), _UP, np.uint8), set(heard.tolist())
     best = np.zeros(columns + 1, np.float32)
     matched = np.full(columns + 1, -np.inf, np.float32)
     for row in range(rows):
+        if int(own[row]) not in known:
+            matched[:] = -np.inf
+            continue
         chained = matched[:-1] + _IN_A_ROW
         agrees = np.where(heard == own[row], weights[row] + np.maximum(best[:-1], chained), -np.inf)
         here = np.maximum(best[1:], agrees)
