@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import footprint, hallucinations, http_cost, real_speech, speaking, speed, whole_files
+from benchmarks import alignment, footprint, hallucinations, http_cost, real_speech, speaking, speed, whole_files
 from benchmarks.report import Figure, describe_machine, show
 from benchmarks.running import run_servers
 
@@ -24,6 +24,7 @@ def measure_all() -> list[Figure]:
         figures += speed.measure(servers, Path(folder), "tiny.en", is_default=False)
         figures += real_speech.measure(servers, Path(folder), "base")
         figures += whole_files.measure(servers.urls["asr"])
+        figures += alignment.measure(servers)
         return figures + hallucinations.measure(servers.urls["asr"], condition="words heard", bar=0.0)
 
 

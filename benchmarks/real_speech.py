@@ -45,7 +45,7 @@ def measure(servers: Servers, folder: Path, model: str) -> list[Figure]:
 
 
 def find_clips() -> list[Clip]:
-    """The WAV files of the folder that have a text."""
+    """The recordings with their texts; none where the variable names no folder."""
     folder = os.environ.get(SPEECH_DIR)
     wavs = sorted(Path(folder).glob("*.wav")) if folder else []
     return [Clip(wav, wav.with_suffix(".txt").read_text("utf-8")) for wav in wavs if wav.with_suffix(".txt").is_file()]

@@ -82,6 +82,20 @@ class LanguageContract:
 class EngineContract(LanguageContract):
     """All of it."""
 
+    def test_a_text_is_aligned_if_it_says_so(self, engine: AsrEngine, spoken: tuple[Samples, Samples]) -> None:
+        texts = [["The", "train", "to", "the", "coast"], ["Open", "the", "window."]]
+        if not engine.capabilities.alignment:
+            with pytest.raises(EngineError, match="does not align"):
+                engine.align(spoken, texts, PLAIN)
+            return
+        aligned = engine.align(spoken, texts, PLAIN)
+        for words, text, window in zip(aligned, texts, spoken, strict=True):
+            assert [word.text for word in words] == text
+            edges = [edge for word in words for edge in (word.start_s, word.end_s)]
+            assert edges == sorted(edges)
+            assert 0 <= edges[0] < edges[-1] <= window.size / RATE
+            assert all(0 < word.probability <= 1 for word in words)
+
     def test_nothing_to_decode_gives_nothing(self, engine: AsrEngine) -> None:
         assert engine.decode([], PLAIN) == []
 

@@ -211,6 +211,29 @@ class TranscriptionForm(TranslationForm):
     known_speaker_references: tuple[str, ...] = Field((), description="Refused: speakers are not told apart here.")
 
 
+MAX_TEXT_CHARS = 200_000
+"""Some three hours of speech."""
+
+
+class AlignmentForm(BaseModel):
+    """Fields of `POST /audio/alignments`; a field that is empty counts as absent."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    text: str = Field(max_length=MAX_TEXT_CHARS, description="What is said; its sentences and short lines are timed.")
+    model: str = Field("whisper-1", max_length=200, description="`whisper-1` or any model of `GET /models`.")
+    language: str | None = Field(None, description="Spoken language, as `en`; found from the audio if absent.")
+    response_format: Literal["json", "srt", "vtt"] = Field("json", description="json, srt or vtt.")
+    vad_filter: bool | None = Field(None, description="Whether silence is left out; not for songs.")
+    max_line_width: int | None = Field(None, ge=8, le=200, description="Characters of a subtitle line.")
+    max_lines: int = Field(2, ge=1, le=10, description="Lines of a subtitle.")
+    background: bool = Field(False, description="Answer 202 with a job at once; its result is fetched later.")
+    webhook_url: str | None = Field(
+        None, max_length=2000, description="With `background`, told when the job is over; see transcriptions."
+    )
+    audio_track: str | None = Field(None, max_length=40, description="Which audio track, by number from 0 or language.")
+
+
 def form_body(schema: type[BaseModel]) -> dict[str, Any]:
     """The request body for the API docs: the schema's fields as they are sent, and the file."""
     fields = schema.model_json_schema(ref_template="#/components/schemas/{model}")

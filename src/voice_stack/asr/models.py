@@ -189,6 +189,7 @@ class AsrCapabilities:
         prompt: Whether it heeds a prompt.
         token_logprobs: Whether it tells how probable each token was.
         temperature: Whether a temperature above 0 gives another text; if not, a poor one is not decoded again.
+        alignment: Whether it tells when a given text is said; if not, only words that it recognises have times.
     """
 
     languages: tuple[str, ...] = NEWEST_LANGUAGES
@@ -197,6 +198,7 @@ class AsrCapabilities:
     prompt: bool = True
     token_logprobs: bool = True
     temperature: bool = True
+    alignment: bool = True
 
     @property
     def language_detection(self) -> bool:
@@ -210,9 +212,9 @@ class AsrCapabilities:
 
 CAPABILITIES: dict[str, AsrCapabilities] = {
     ENGINE: AsrCapabilities(),
-    TORCH_ENGINE: AsrCapabilities(token_logprobs=False),
+    TORCH_ENGINE: AsrCapabilities(token_logprobs=False, alignment=False),
     PARAKEET_ENGINE: AsrCapabilities(
-        PARAKEET_LANGUAGES, translate=False, prompt=False, token_logprobs=False, temperature=False
+        PARAKEET_LANGUAGES, translate=False, prompt=False, token_logprobs=False, temperature=False, alignment=False
     ),
     "fake": AsrCapabilities(),
 }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from voice_stack.asr.transcript import Segment
+from voice_stack.asr.transcript import Segment, Word
 from voice_stack.core.jobs import MeasuredWork
 
 STEPS = {
@@ -120,6 +120,7 @@ class TranscriptionRequest:
         candidate_languages: Codes that the search for the language is limited to; empty: all the model knows.
         vad: How speech is told from silence.
         suppress: Steps of hallucination suppression that are taken.
+        text: What is said, as the client has it: asked is when. None: that is what is asked.
     """
 
     source: AudioFile
@@ -127,6 +128,33 @@ class TranscriptionRequest:
     candidate_languages: tuple[str, ...] = ()
     vad: VadChoice = VadChoice()
     suppress: frozenset[str] = ALL_STEPS
+    text: str | None = None
+
+    @property
+    def task(self) -> str:
+        """What is asked for: `transcribe`, `translate` or `align`."""
+        return self.decode.task if self.text is None else "align"
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentRequest:
+    """When the words of a text are said, now that the file was transcribed.
+
+    Attributes:
+        source: The upload.
+        text: As the client sent it.
+        heard: The words that were recognised, in file time.
+        language: Code of the spoken language.
+        duration_s: Length of the audio, in seconds.
+        vad: How speech is told from silence.
+    """
+
+    source: AudioFile
+    text: str
+    heard: tuple[Word, ...]
+    language: str
+    duration_s: float
+    vad: VadChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +195,20 @@ class WindowText:
     total_s: float = 0.0
     fallbacks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedText:
+    """Output of an alignment, the first: the text, cut into sentences with their words; joined they are the text."""
+
+    sentences: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedWords:
+    """Output of an alignment: what more is known of words, by their number in the text."""
+
+    words: tuple[tuple[int, Word], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,17 @@
 """A checked transcription request: everything a client can get wrong in its fields is answered here."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import Message
 
-from voice_stack.asr.form import ChunkingStrategy, TranscriptionForm, TranslationForm, VadParameters, read_fields
+from voice_stack.asr.form import (
+    AlignmentForm,
+    ChunkingStrategy,
+    TranscriptionForm,
+    TranslationForm,
+    VadParameters,
+    read_fields,
+)
 from voice_stack.asr.rendering.formats import RenderOptions, require_transcript_format
 from voice_stack.asr.request import AudioFile, DecodeOptions, PcmFormat, TranscriptionRequest, VadChoice
 from voice_stack.asr.settings import AsrSettings
@@ -116,7 +123,13 @@ class Checked:
     ignored: tuple[str, ...] = ()
 
 
-_FORMS: dict[str, type[TranslationForm]] = {"transcribe": TranscriptionForm, "translate": TranslationForm}
+ALIGNMENT_BEAM_SIZE = 1
+"""The text is known: what is recognised only has to show where it is said."""
+_FORMS: dict[str, type[TranslationForm | AlignmentForm]] = {
+    "transcribe": TranscriptionForm,
+    "translate": TranslationForm,
+    "align": AlignmentForm,
+}
 
 
 def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool = False) -> Checked:
@@ -124,7 +137,7 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
 
     Args:
         form: As received.
-        task: `transcribe` or `translate`.
+        task: `transcribe`, `translate` or `align`.
         settings: What counts where the form says nothing.
         is_verbose: Everything will be shown, words included; `response_format` and `stream` mean nothing then.
 
@@ -133,6 +146,7 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
     """
     read = read_fields(_FORMS[task], form.fields, file_field=FILE_FIELD)
     # A translation takes fewer fields: the others have their defaults.
+    text = _require_text(read.values) if task == "align" else None
     fields = check_fields(TranscriptionForm, read.values)
     _refuse_speakers(fields)
     if is_verbose:
@@ -147,6 +161,8 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
     model = re.sub("%2f", "/", fields.model, flags=re.IGNORECASE)
     names_language = bool(languages) or (task == "transcribe" and fields.model == LANGUAGE_NAMING_MODEL)
     decode = _read_decode_options(fields, task, settings, shows_words="word" in granularities)
+    if text is not None:
+        decode = replace(decode, task="transcribe", word_timestamps=True, beam_size=ALIGNMENT_BEAM_SIZE)
     return options_from(
         Checked,
         fields,
@@ -157,6 +173,7 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
             decode,
             () if decode.language else languages,
             read_vad_choice(fields, fields.chunking_strategy),
+            text=text,
         ),
         render=options_from(
             RenderOptions,
@@ -184,6 +201,15 @@ def _read_decode_options(
         hotwords=", ".join(filter(None, (fields.hotwords, *fields.keywords))) or None,
         token_logprobs="logprobs" in fields.include,
     )
+
+
+def _require_text(values: dict[str, object]) -> str:
+    """The text to align; from then on the other fields are those of a transcription that leaves nothing out."""
+    checked = check_fields(AlignmentForm, values)
+    values |= {**checked.model_dump(exclude={"text"}, exclude_none=True), "sdh": True}
+    if not any(map(str.isalnum, checked.text)):
+        raise InvalidRequestError(f"text={checked.text[:40]!r} holds no word", param="text")
+    return checked.text
 
 
 def _read_track(track: str | None) -> int | str | None:

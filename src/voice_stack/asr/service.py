@@ -8,10 +8,18 @@ from dataclasses import dataclass, field, replace
 from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.jobs.record import Activity
 from voice_stack.asr.models import AsrCapabilities, capabilities_of, check_limits
-from voice_stack.asr.request import AudioFile, DetectionRequest, PcmFormat, TranscriptionRequest, parse_steps
+from voice_stack.asr.request import (
+    AlignmentRequest,
+    AudioFile,
+    DetectionRequest,
+    PcmFormat,
+    TranscriptionRequest,
+    parse_steps,
+)
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.asr.transcriber import Transcription
+from voice_stack.asr.transcriber import Alignment, Transcription
 from voice_stack.core.engine.admission import AdmissionDesk, Ticket
+from voice_stack.core.engine.handle import JobHandle
 from voice_stack.core.engine.pool import EnginePool, Substitute
 from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import UnsupportedValueError
@@ -81,7 +89,15 @@ class AsrService:
         handle = await self.pool.submit(replicas, fitted, request_id_var.get() or "", substitute, work_s=work_s)
         if ticket:
             ticket.close()
-        return Transcription(fitted, handle)
+        if request.text is None:
+            return Transcription(fitted, handle)
+
+        async def submit(work: AlignmentRequest) -> JobHandle:
+            """What was begun is brought to its end, however full the queue is, by the engine that began it."""
+            engines = (handle.substitute,) if handle.substitute else replicas
+            return await self.pool.submit(engines, work, handle.job.request_id)
+
+        return Alignment(fitted, handle, submit=submit)
 
     async def _admit(
         self, ticket: Ticket, request: TranscriptionRequest, replicas: Sequence[EngineSpec], guess_s: float

@@ -1,12 +1,20 @@
 """From a checked request to segments: submits the job and gathers what comes back."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from voice_stack.asr.listening.repetition import RepeatFilter
-from voice_stack.asr.request import TranscriptionRequest, TranscriptionSummary, WindowText
-from voice_stack.asr.transcript import Segment, Transcript
+from voice_stack.asr.request import (
+    AlignedText,
+    AlignedWords,
+    AlignmentRequest,
+    TranscriptionRequest,
+    TranscriptionSummary,
+    WindowText,
+)
+from voice_stack.asr.transcript import Segment, Transcript, Word
 from voice_stack.core.engine.handle import JobHandle
 
 
@@ -71,28 +79,102 @@ class Transcription:
         )
 
     @property
+    def handles(self) -> tuple[JobHandle, ...]:
+        """Its jobs in the engine so far, the one that hears the file first."""
+        return (self.handle,)
+
+    @property
     def summary(self) -> TranscriptionSummary:
-        """The engine's closing statement."""
-        summary = self.handle.summary
+        """The engine's closing statement on what was heard."""
+        summary = self.handles[0].summary
         assert isinstance(summary, TranscriptionSummary)
         return summary
 
     def second_best(self) -> dict[str, str]:
         """What was done in the second-best way, as far as it is known by now: `fallback` and `fallback_model`."""
-        summary, substitute = self.handle.summary, self.handle.substitute
-        found = summary.fallbacks if isinstance(summary, TranscriptionSummary) else self.fallbacks
+        summaries = [handle.summary for handle in self.handles if isinstance(handle.summary, TranscriptionSummary)]
+        found = dict.fromkeys(chain(self.fallbacks, *(summary.fallbacks for summary in summaries)))
         told = {"fallback": ", ".join(found)} if found else {}
+        substitute = self.handles[0].substitute
         return told | ({"fallback_model": substitute.model} if substitute else {})
 
     def log_fields(self) -> dict[str, object]:
         """What the request's log line says of the work."""
-        fields: dict[str, object] = {"queue_s": round(self.handle.queue_wait_s, 3), "task": self.request.decode.task}
+        first = self.handles[0]
+        fields: dict[str, object] = {"queue_s": round(first.queue_wait_s, 3), "task": self.request.task}
         fields |= self.second_best() | ({"warnings": "; ".join(self.warnings)} if self.warnings else {})
-        if isinstance(self.handle.summary, TranscriptionSummary):
-            duration_s = self.summary.audio_in_s
+        if isinstance(first.summary, TranscriptionSummary):
+            duration_s, run_s = self.summary.audio_in_s, sum(handle.run_s for handle in self.handles)
             fields |= {
                 "audio_s": round(duration_s, 2),
-                "rtf": round(self.handle.run_s / duration_s, 3) if duration_s else None,
+                "rtf": round(run_s / duration_s, 3) if duration_s else None,
                 "language": self.summary.language,
             }
         return fields
+
+
+@dataclass(slots=True, kw_only=True)
+class Alignment(Transcription):
+    """An alignment under way: a transcription, then a job that lays the text beside it.
+
+    Args:
+        submit: Submits that job.
+        first: The transcription, when it is over; `handle` is the second job then.
+    """
+
+    submit: Callable[[AlignmentRequest], Awaitable[JobHandle]]
+    first: JobHandle | None = None
+
+    async def gather(self) -> Transcript:
+        """Wait for the text with its times: sentences in place of segments.
+
+        Raises:
+            VoiceStackError: A job failed.
+        """
+        heard = await Transcription.gather(self)
+        first, asked = self.handle, self.request
+        work = AlignmentRequest(
+            asked.source, asked.text or "", heard.words, heard.language, heard.duration_s, asked.vad
+        )
+        self.handle, self.first = await self.submit(work), first
+        sentences, words = tuple[Segment, ...](), dict[int, Word]()
+        try:
+            async for output in self.handle.outputs():
+                match output:
+                    case AlignedText():
+                        sentences = output.sentences
+                    case AlignedWords():
+                        words |= dict(output.words)
+        finally:
+            self.handle.cancel()
+        timed = await asyncio.to_thread(_time_sentences, sentences, words, heard.duration_s)
+        return replace(heard, task=asked.task, segments=timed)
+
+    @property
+    def handles(self) -> tuple[JobHandle, ...]:
+        """The transcription, then the job that lays the text beside it."""
+        return (self.handle,) if self.first is None else (self.first, self.handle)
+
+
+def _time_sentences(sentences: Sequence[Segment], known: Mapping[int, Word], duration_s: float) -> tuple[Segment, ...]:
+    """The sentences with what more is known of their words, by number; times rise and stay within the audio."""
+    clock_s, first, timed = 0.0, 0, list[Segment]()
+    for sentence in sentences:
+        began_s, words = clock_s, list[Word]()
+        for word in (known.get(number, word) for number, word in enumerate(sentence.words, first)):
+            start_s, end_s = (min(max(time_s, clock_s), duration_s) for time_s in (word.start_s, word.end_s))
+            clock_s = end_s if word.is_heard else clock_s
+            words.append(replace(word, start_s=start_s, end_s=end_s) if word.is_heard else word)
+        first += len(words)
+        placed = tuple(_place_unheard(words, began_s))
+        start_s, end_s = (placed[0].start_s, placed[-1].end_s) if placed else (began_s, began_s)
+        timed.append(replace(sentence, words=placed, start_s=start_s, end_s=end_s))
+    return tuple(timed)
+
+
+def _place_unheard(words: Sequence[Word], clock_s: float) -> Iterator[Word]:
+    """The words of a sentence; one that was not heard lies where the one before it ends, else where the next begins."""
+    at_s = next((word.start_s for word in words if word.is_heard), clock_s)
+    for word in words:
+        yield word if word.is_heard else replace(word, start_s=at_s, end_s=at_s)
+        at_s = word.end_s if word.is_heard else at_s

@@ -12,12 +12,14 @@ class Word:
         text: Without surrounding space.
         start_s: Where it begins, in seconds; `end_s` is where it ends.
         probability: The model's confidence, 0 to 1.
+        is_heard: False for a word of a given text that is not in the sound: its times are a neighbour's.
     """
 
     text: str
     start_s: float
     end_s: float
     probability: float
+    is_heard: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Transcript:
     """The result of one request.
 
     Attributes:
-        task: `transcribe` or `translate`.
+        task: `transcribe`, `translate`, or `align`: segments are the sentences of a given text then.
         language: Code of the spoken language.
         language_probability: 0 to 1; 1 where the user named the language.
         duration_s: Length of the audio in seconds.

@@ -28,11 +28,13 @@ from voice_stack.client.errors import (
 from voice_stack.client.events import FileHead, SpeechChunk
 from voice_stack.client.jobs import Job, JobFailedError
 from voice_stack.client.options import AudioFormat, Server, TranscriptFormat
-from voice_stack.client.results import Health, Model, Segment, Transcript, Voice, Word
+from voice_stack.client.results import AlignedText, Alignment, Health, Model, Segment, Transcript, Voice, Word
 from voice_stack.client.sync_client import VoiceStackClient
 from voice_stack.client.upload import AudioFile
 
 __all__ = [
+    "AlignedText",
+    "Alignment",
     "ApiError",
     "AsyncVoiceStackClient",
     "AudioFile",

@@ -38,6 +38,7 @@ from voice_stack.client.jobs import (
 )
 from voice_stack.client.options import (
     SERVERS,
+    AlignmentOptions,
     AudioFormat,
     JobOptions,
     Server,
@@ -49,10 +50,12 @@ from voice_stack.client.options import (
     VoiceOptions,
 )
 from voice_stack.client.results import (
+    Alignment,
     Health,
     Model,
     Transcript,
     Voice,
+    parse_alignment,
     parse_health,
     parse_models,
     parse_transcript,
@@ -216,6 +219,17 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
         """
         known = TranslationOptions.__optional_keys__ | {"translate"}
         return await self._run(recognition(file, parse_transcript, known, translate=True, **options))
+
+    async def align(self, file: AudioFile, text: str, **options: Unpack[AlignmentOptions]) -> Alignment:
+        """Find out when each word and sentence of a text is said; what is not said has no times.
+
+        Args:
+            file: As for `transcribe`.
+            text: What is said.
+            **options: model, language, request_id.
+        """
+        form = {"response_format": "json", "text": text}
+        return await self._run(recognition(file, parse_alignment, AlignmentOptions.__optional_keys__, form, **options))
 
     async def synthesize(self, text: str, **options: Unpack[SpeechOptions]) -> bytes:
         """Turn text into the bytes of an audio file.

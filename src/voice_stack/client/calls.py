@@ -59,7 +59,8 @@ def recognition(
         file: What to listen to.
         parse: As in `Call`.
         known: Names of the options that the method has which was called.
-        form: Fields that are no options; `response_format` is `verbose_json` where it is not among them.
+        form: Fields that are no options; `response_format` is `verbose_json` where it is not among them; a `text` is
+            to be aligned.
         **options: As the method got them.
 
     Raises:
@@ -74,6 +75,7 @@ def recognition(
     if options.get("word_timestamps"):
         fields["timestamp_granularities[]"] = ["segment", "word"]
     path = "/audio/translations" if options.get("translate") else "/audio/transcriptions"
+    path = "/audio/alignments" if "text" in fields else path
     return Call("asr", path, parse, "POST", form=fields, file=file, request_id=options.get("request_id"))
 
 

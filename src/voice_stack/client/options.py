@@ -29,6 +29,14 @@ class TranscriptionOptions(TranslationOptions, total=False):
     """Spoken language, ISO 639-1 (`de`); detected when not given."""
 
 
+class AlignmentOptions(TypedDict, total=False):
+    """Of `align`: as for `transcribe`."""
+
+    model: str
+    language: str | None
+    request_id: str | None
+
+
 class TimedTranscriptionOptions(TranscriptionOptions, total=False):
     """Of `transcribe`."""
 

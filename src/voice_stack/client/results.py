@@ -53,6 +53,28 @@ class Transcript:
 
 
 @dataclass(frozen=True)
+class AlignedText:
+    """A word or a sentence of a given text; times in seconds, None where it is not in the sound; `score` is 0..1."""
+
+    text: str
+    start_s: float | None
+    end_s: float | None
+    score: float
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """When a given text is said; `score` is the mean of its words', `language` as in `Transcript`."""
+
+    language: str
+    duration_s: float
+    score: float
+    words: tuple[AlignedText, ...]
+    sentences: tuple[AlignedText, ...]
+    request_id: str | None = None
+
+
+@dataclass(frozen=True)
 class Voice:
     """A voice of the TTS server; `details` holds whatever else the server tells about it."""
 
@@ -176,6 +198,30 @@ def parse_transcript(response: httpx2.Response) -> Transcript:
             duration_s=number_of(data, "duration"),
             segments=_optional_items(data, "segments", _segment),
             words=_optional_items(data, "words", _word),
+            request_id=request_id_of(response),
+        ),
+    )
+
+
+def parse_alignment(response: httpx2.Response) -> Alignment:
+    """Read the body of an alignment.
+
+    Raises:
+        InvalidResponseError: It is not one.
+    """
+
+    def aligned(data: Mapping[str, object], key: str) -> AlignedText:
+        times = optional_number_of(data, "start"), optional_number_of(data, "end")
+        return AlignedText(text_of(data, key), *times, number_of(data, "score"))
+
+    return read_object(
+        response,
+        lambda data: Alignment(
+            language=text_of(data, "language"),
+            duration_s=number_of(data, "duration"),
+            score=number_of(data, "score"),
+            words=tuple(_items(data, "words", lambda word: aligned(word, "word"))),
+            sentences=tuple(_items(data, "sentences", lambda sentence: aligned(sentence, "text"))),
             request_id=request_id_of(response),
         ),
     )

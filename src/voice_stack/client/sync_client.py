@@ -39,6 +39,7 @@ from voice_stack.client.jobs import (
 )
 from voice_stack.client.options import (
     SERVERS,
+    AlignmentOptions,
     AudioFormat,
     JobOptions,
     Server,
@@ -50,10 +51,12 @@ from voice_stack.client.options import (
     VoiceOptions,
 )
 from voice_stack.client.results import (
+    Alignment,
     Health,
     Model,
     Transcript,
     Voice,
+    parse_alignment,
     parse_health,
     parse_models,
     parse_transcript,
@@ -211,6 +214,17 @@ class VoiceStackClient(Connection[httpx2.Client]):
         """
         known = TranslationOptions.__optional_keys__ | {"translate"}
         return self._run(recognition(file, parse_transcript, known, translate=True, **options))
+
+    def align(self, file: AudioFile, text: str, **options: Unpack[AlignmentOptions]) -> Alignment:
+        """Find out when each word and sentence of a text is said; what is not said has no times.
+
+        Args:
+            file: As for `transcribe`.
+            text: What is said.
+            **options: model, language, request_id.
+        """
+        form = {"response_format": "json", "text": text}
+        return self._run(recognition(file, parse_alignment, AlignmentOptions.__optional_keys__, form, **options))
 
     def synthesize(self, text: str, **options: Unpack[SpeechOptions]) -> bytes:
         """Turn text into the bytes of an audio file.

@@ -53,6 +53,37 @@ class TranscriptionObject(_Open):
     words: list[WordObject] | None = None
 
 
+class AlignedWordObject(BaseModel):
+    """A word of the text and when it is said, in seconds; null: it is not in the sound."""
+
+    word: str
+    start: float | None
+    end: float | None
+    score: float = Field(description="How sure the model is that it is said there, 0 to 1.")
+
+
+class AlignedSentenceObject(BaseModel):
+    """A sentence or a short line of the text; the score is the mean of its words'."""
+
+    text: str
+    start: float | None
+    end: float | None
+    score: float
+
+
+class AlignmentObject(_Open):
+    """When a text is said."""
+
+    task: Literal["align"]
+    language: str = Field(description="English name.")
+    duration: float = Field(description="Seconds.")
+    text: str
+    score: float = Field(description="Mean of all words' scores.")
+    words: list[AlignedWordObject]
+    sentences: list[AlignedSentenceObject]
+    usage: Usage
+
+
 class JobObject(_Open):
     """A background job, or a request that somebody waits for."""
 
@@ -61,7 +92,7 @@ class JobObject(_Open):
     background: bool
     status: Literal["queued", "running", "completed", "failed", "cancelled"]
     created_at: int
-    task: Literal["transcribe", "translate"]
+    task: Literal["transcribe", "translate", "align"]
     model: str
     response_format: str
     filename: str | None
@@ -111,6 +142,16 @@ TRANSCRIPT: Responses = {
     }
 }
 """For a transcript that is waited for."""
+
+ALIGNMENT: Responses = {
+    200: {
+        "model": AlignmentObject,
+        "description": "The text with its times.",
+        "content": texts([TRANSCRIPT_FORMATS["srt"].media_type]),
+        "headers": _HEADERS,
+    }
+}
+"""For an alignment that is waited for."""
 
 BACKGROUND: Responses = {202: {"model": JobObject, "description": "With `background`: the job that was begun."}}
 

@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from voice_stack.asr.api.documents import BACKGROUND, TRANSCRIPT, TRANSCRIPT_OR_EVENTS, TranscriptionObject
+from voice_stack.asr.api.documents import (
+    ALIGNMENT,
+    BACKGROUND,
+    TRANSCRIPT,
+    TRANSCRIPT_OR_EVENTS,
+    TranscriptionObject,
+)
 from voice_stack.asr.api.intake import receive_audio
-from voice_stack.asr.form import TranscriptionForm, TranslationForm, form_body
+from voice_stack.asr.form import AlignmentForm, TranscriptionForm, TranslationForm, form_body
 from voice_stack.asr.jobs.background import BackgroundJobs
 from voice_stack.asr.jobs.record import Asked
 from voice_stack.asr.rendering.formats import JSON_TYPE, TRANSCRIPT_FORMATS, render
@@ -91,6 +97,17 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
         async with _receive(service, request, "translate") as exchange:
             return await (exchange.put_in_line(jobs) if exchange.checked.background else exchange.answer())
 
+    @router.post(
+        "/audio/alignments",
+        openapi_extra=form_body(AlignmentForm),
+        response_class=Response,
+        responses=ALIGNMENT | BACKGROUND,
+    )
+    async def align(request: Request) -> Response:
+        """When each word and sentence of a given text is said: forced alignment."""
+        async with _receive(service, request, "align") as exchange:
+            return await (exchange.put_in_line(jobs) if exchange.checked.background else exchange.answer())
+
     return router
 
 
@@ -165,8 +182,7 @@ class _Exchange:
     async def _begin(self) -> Transcription:
         checked, file = self.checked, self.checked.file
         self.transcription = await self.service.begin(self._model, checked.request, self.ticket)
-        task = checked.request.decode.task
-        asked = Asked(task, checked.model, checked.response_format, file.filename, file.size)
+        asked = Asked(checked.request.task, checked.model, checked.response_format, file.filename, file.size)
         self.service.activity.add(asked, self.transcription)
         return self.transcription
 

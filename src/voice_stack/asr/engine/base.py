@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from voice_stack.asr.models import AsrCapabilities
 from voice_stack.asr.request import DecodeOptions, EngineOptions
-from voice_stack.asr.transcript import Segment
+from voice_stack.asr.transcript import Segment, Word
 from voice_stack.core.errors import EngineError
 
 SAMPLE_RATE = 16_000
@@ -59,6 +59,7 @@ class AsrEngine(ABC):
         solo_threads: If not 0, this instance puts so many threads on one call at a time, and that of `open_for_crowd`
             serves the lanes.
         capabilities: What the loaded model can do.
+        word_lead_s: How much earlier than they are said its words lie, at the median, in seconds.
 
     Raises:
         ModelLoadError: The model does not load.
@@ -70,6 +71,7 @@ class AsrEngine(ABC):
     has_express_lane: bool = False
     solo_threads: int = 0
     capabilities: AsrCapabilities
+    word_lead_s: float = 0.0
 
     def __init__(self, model_dir: Path, options: EngineOptions) -> None:
         self.model_dir, self.options = model_dir, options
@@ -97,6 +99,24 @@ class AsrEngine(ABC):
         Raises:
             EngineError: The model failed, or the window is no such array.
         """
+
+    def align(
+        self, windows: Sequence[NDArray[np.float32]], texts: Sequence[Sequence[str]], options: DecodeOptions
+    ) -> list[tuple[Word, ...]]:
+        """When each word of given texts is said, if it is, and how probable it is after those before it.
+
+        Args:
+            windows: As for `decode`.
+            texts: The words of each window.
+            options: Of them the language.
+
+        Returns:
+            As many words for each window, in order of time, in seconds from its start; what is not said has times, too.
+
+        Raises:
+            EngineError: The model failed, or it cannot: see `AsrCapabilities.alignment`.
+        """
+        raise EngineError(f"{type(self).__name__} does not align texts.")
 
 
 def check_window(window: NDArray[np.float32]) -> None:

@@ -19,10 +19,11 @@ UNHEARD_MEAN = -0.1
 
 
 class FakeEngine(AsrEngine):
-    """Obeys commands in the prompt, separated by spaces and carried out once for each window, and in its model's name.
+    """Obeys commands in the prompt or in a text to align, carried out once for each window, and in its model's name.
 
     The commands are those of `FAULTS`.
     A window of three seconds is heard as " window 3.0 s.", one that is to be translated as " translated 3.0 s.".
+    Of a text to align all is said but words with `unsaid` in them.
     Its language is English; German where the samples lie above zero on average; where they lie below, finding it fails.
     """
 
@@ -50,6 +51,16 @@ class FakeEngine(AsrEngine):
         heard_in = replace(options, language=options.language or "en")
         decode_language(heard_in, self.capabilities)
         return [_hear(window, heard_in) for window in windows]
+
+    def align(
+        self, windows: Sequence[NDArray[np.float32]], texts: Sequence[Sequence[str]], options: DecodeOptions
+    ) -> list[tuple[Word, ...]]:
+        """See `AsrEngine.align`."""
+        obey(word for words in texts for word in words)
+        timed = [_spread(words, window.size / SAMPLE_RATE) for window, words in zip(windows, texts, strict=True)]
+        return [
+            tuple(replace(word, probability=0.9 * ("unsaid" not in word.text)) for word in words) for words in timed
+        ]
 
 
 def _hear(window: NDArray[np.float32], options: DecodeOptions) -> WindowResult:

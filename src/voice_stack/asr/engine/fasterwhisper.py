@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import Protocol
 
@@ -35,12 +35,13 @@ from voice_stack.asr.engine.base import (
     split_at_timestamps,
 )
 from voice_stack.asr.engine.compute_plan import has_run_on, load_model, plan_compute
-from voice_stack.asr.engine.words import CLOSING_MARKS, OPENING_MARKS, alignable_segments, read_words
+from voice_stack.asr.engine.words import CLOSING_MARKS, OPENING_MARKS, WHISPER_LEAD_S, alignable_segments, read_words
 from voice_stack.asr.models import CAPABILITIES, ENGINE
 from voice_stack.asr.request import DecodeOptions, EngineOptions
-from voice_stack.asr.transcript import Segment, TokenLogprob
+from voice_stack.asr.transcript import Segment, TokenLogprob, Word
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.logging import log_event
+from voice_stack.utils.audio.word_alignment import writes_spaces
 
 
 class TextEncoder(Protocol):
@@ -167,6 +168,37 @@ def _add_words(
     return tuple(replace(segment, words=said) for segment, said in zip(segments, words, strict=True))
 
 
+def time_words(
+    model: WhisperModel,
+    tokenizer: Tokenizer,
+    texts: Sequence[Sequence[str]],
+    encoded: ctranslate2.StorageView,
+    durations_s: Sequence[float],
+) -> list[tuple[Word, ...]]:
+    """When the words of given texts are said; arguments as for `align_words`, with a text's words for each window."""
+    parts = [[tokenizer.encode(f" {word}" if writes_spaces(word) else word) for word in words] for words in texts]
+    # What is longer than the decoder's memory was not said in one window.
+    room = model.max_length - len(tokenizer.sot_sequence) - 2
+    tokens = [list(chain.from_iterable(part)) for part in parts]
+    tokens = [part if len(part) <= room else [] for part in tokens]
+    frames = [max(int(duration_s * model.frames_per_second), model.input_stride) for duration_s in durations_s]
+    aligned = model.model.align(encoded, tokenizer.sot_sequence, tokens, frames)
+    results = []
+    for words, part, known, result in zip(texts, parts, tokens, aligned, strict=True):
+        starts = dict(reversed(result.alignments))  # token -> its first frame
+        edges = [0, *accumulate(len(token_ids) for token_ids in part)]
+        last_frame = result.alignments[-1][1] if result.alignments else 0
+        times_s = [starts.get(edge, last_frame) / model.tokens_per_second for edge in edges]
+        odds = result.text_token_probs if known else [0.0] * edges[-1]
+        results.append(
+            tuple(
+                Word(word, times_s[n], times_s[n + 1], math.fsum(odds[edges[n] : edges[n + 1]]) / max(1, len(part[n])))
+                for n, word in enumerate(words)
+            )
+        )
+    return results
+
+
 def pick_rows(encoded: ctranslate2.StorageView, indexes: Sequence[int]) -> ctranslate2.StorageView:
     """The encoder's output for some windows of a batch."""
     if len(indexes) == encoded.shape[0]:
@@ -194,6 +226,8 @@ class _Encoding:
 
 class FasterWhisperEngine(AsrEngine):
     """Any Whisper model in CTranslate2's format; see `AsrEngine`."""
+
+    word_lead_s = WHISPER_LEAD_S
 
     def __init__(self, model_dir: Path, options: EngineOptions) -> None:
         super().__init__(model_dir, options)
@@ -256,6 +290,24 @@ class FasterWhisperEngine(AsrEngine):
         except RuntimeError as error:
             raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
         return [results[index] for index in range(len(windows))]
+
+    def align(
+        self, windows: Sequence[NDArray[np.float32]], texts: Sequence[Sequence[str]], options: DecodeOptions
+    ) -> list[tuple[Word, ...]]:
+        """See `AsrEngine.align`: by the cross-attention of the text, as for what was decoded."""
+        tokenizer = self._tokenizer(options)
+        found: dict[int, tuple[Word, ...]] = {}
+        try:
+            for frames, indexes in self._group_by_width(windows, options).items():
+                encoded = self._encode([windows[index] for index in indexes], frames)
+                wanted = [texts[index] for index in indexes]
+                durations_s = [windows[index].size / SAMPLE_RATE for index in indexes]
+                found |= dict(
+                    zip(indexes, time_words(self._model, tokenizer, wanted, encoded, durations_s), strict=True)
+                )
+        except RuntimeError as error:
+            raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
+        return [found[index] for index in range(len(windows))]
 
     def _group_by_width(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> dict[int, list[int]]:
         """Indexes of the windows by the frames they need: no text may depend on what shares its batch."""

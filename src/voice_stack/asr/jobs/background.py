@@ -92,7 +92,7 @@ class BackgroundJobs:
         record = JobRecord(
             id=new_job_id(),
             created_at=time.time(),
-            task=checked.request.decode.task,
+            task=checked.request.task,
             fields=form.fields,
             filename=checked.file.filename,
             content_type=checked.file.content_type,

@@ -42,7 +42,7 @@ class JobRecord:
     Attributes:
         id: As `new_job_id` makes them.
         created_at: When its upload was complete.
-        task: `transcribe` or `translate`.
+        task: `transcribe`, `translate` or `align`.
         fields: The form as it was sent, so that a restarted server reads it the way the first one did.
         filename: The upload's name as the client sent it; `content_type` and `size_bytes` are the upload's, too.
         request_id: The HTTP request it came with, for the logs.

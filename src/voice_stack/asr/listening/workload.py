@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, WindowResult, narrow_frames
+from voice_stack.asr.listening.alignment import Layout, Passage, plan_alignment, run_alignment
 from voice_stack.asr.listening.decoding import decode_blocks, probe_duration_s
 from voice_stack.asr.listening.detection import Excerpt, ask_language, plan_detection, run_detection
 from voice_stack.asr.listening.results import (
@@ -25,8 +26,9 @@ from voice_stack.asr.listening.results import (
 )
 from voice_stack.asr.listening.suppression import suppress
 from voice_stack.asr.listening.windows import Window, choose_vad, cut_windows, describe_source
-from voice_stack.asr.models import check_limits
+from voice_stack.asr.models import CAPABILITIES, check_limits
 from voice_stack.asr.request import (
+    AlignmentRequest,
     AsrWorkerConfig,
     DecodeOptions,
     DetectionRequest,
@@ -67,6 +69,8 @@ def complete_window(window: Window, result: WindowResult, decode: Decode, steps:
 TEMPERATURE_STEP = 0.2
 """The Whisper paper's (Radford et al. 2022, section 4.5)."""
 SMALL_FILE_BYTES = 512 * 1024
+ALIGNMENT_FALLBACK = "alignment"
+"""What the answer's `x-fallback` says: only words that were recognised have times."""
 TOLERATED_LOAD_CPUS = 0.5
 
 
@@ -101,11 +105,18 @@ class AsrWorkload(Workload):
         self.lanes, self.has_express_lane = engine.lanes, engine.has_express_lane
         self.max_batch, self.short_batch_s = engine.max_batch, engine.short_batch_s
 
+    @property
+    def _can_align(self) -> bool:
+        return CAPABILITIES[self._config.engine].alignment
+
     def plan(self, job: Job) -> Iterator[PlanStep]:
         request = job.request
         if isinstance(request, DetectionRequest):
             vad = choose_vad(self._config, VadChoice())
             return _unless_gone(plan_detection(job.id, request, vad, self._config.window_s))
+        if isinstance(request, AlignmentRequest):
+            has_vad = choose_vad(self._config, request.vad) is not None
+            return _unless_gone(plan_alignment(job, request, can_align=self._can_align, has_vad=has_vad))
         assert isinstance(request, TranscriptionRequest)
         state = self._jobs[job.id] = JobState(request, job.request_id)
         return _unless_gone(self._cut(job, request, state))
@@ -161,6 +172,9 @@ class AsrWorkload(Workload):
         if isinstance(units[0].data, Excerpt):
             yield from run_detection(units, engine)
             return
+        if isinstance(units[0].data, Layout | Passage):
+            yield from run_alignment(units, engine)
+            return
         attempts = [_attempt(unit) for unit in units]
         state = self._jobs[units[0].job_id]
         check_limits(state.request, self._engine.capabilities, model=self._config.model, engine=self._config.engine)
@@ -214,6 +228,11 @@ class AsrWorkload(Workload):
     def finish(self, job: Job) -> TranscriptionSummary | None:
         if isinstance(job.request, DetectionRequest):
             return None
+        if isinstance(job.request, AlignmentRequest):
+            fallbacks = () if self._can_align else (ALIGNMENT_FALLBACK,)
+            return TranscriptionSummary(
+                speech_s=0.0, language=job.request.language, language_probability=1.0, fallbacks=fallbacks
+            )
         state = self._jobs[job.id]
         return TranscriptionSummary(
             audio_in_s=state.heard_samples / SAMPLE_RATE,

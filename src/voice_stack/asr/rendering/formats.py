@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from voice_stack.asr.rendering.objects import (
+    alignment_fields,
     encode_json,
     languages_field,
     logprobs_field,
@@ -29,7 +30,9 @@ def cues_from(transcript: Transcript, options: CueOptions = _DEFAULT) -> list[Cu
         options: How the cues shall look; by default two lines of 42 columns.
     """
     stream = CueStream(transcript.language, task=transcript.task, options=options)
-    cues = [cue for segment in transcript.segments for cue in stream.push(segment)]
+    # A sentence of a given text of which no word is heard is not shown: nobody says it.
+    said = [part for part in transcript.segments if not part.words or any(word.is_heard for word in part.words)]
+    cues = [cue for segment in said for cue in stream.push(segment)]
     return cues + stream.flush(transcript.duration_s)
 
 
@@ -115,6 +118,8 @@ class TranscriptFormat:
 
 
 def _json(transcript: Transcript, options: RenderOptions) -> bytes:
+    if transcript.task == "align":
+        return encode_json(alignment_fields(transcript) | usage_field(transcript))
     body: dict[str, object] = {"text": transcript.text}
     if options.shows_languages:
         body["languages"] = languages_field(transcript)

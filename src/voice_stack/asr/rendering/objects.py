@@ -89,6 +89,24 @@ def logprobs_field(tokens: Iterable[TokenLogprob]) -> list[dict[str, object]]:
     return [{"token": token.text, "bytes": list(token.data), "logprob": number(token.logprob, 6)} for token in tokens]
 
 
+def alignment_fields(transcript: Transcript) -> dict[str, object]:
+    """The body of an alignment: the text, and when its words and sentences are said; null: not in the sound."""
+    words = [_aligned("word", word.text, [word]) for word in transcript.words]
+    sentences = [_aligned("text", sentence.text.strip(), sentence.words) for sentence in transcript.segments]
+    score = _mean_score(transcript.words)
+    return {**summary_fields(transcript), "score": score, "words": words, "sentences": sentences}
+
+
+def _aligned(name: str, text: str, words: Sequence[Word]) -> dict[str, object]:
+    heard = [word for word in words if word.is_heard]
+    start, end = (number(heard[0].start_s, 3), number(heard[-1].end_s, 3)) if heard else (None, None)
+    return {name: text, "start": start, "end": end, "score": _mean_score(words)}
+
+
+def _mean_score(words: Sequence[Word]) -> float:
+    return number(sum(word.probability for word in words) / len(words), 4) if words else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Processing:
     """How a transcript came to be.

@@ -111,6 +111,11 @@ def cut_words(text: str) -> list[str]:
     return [word for word in words if _is_spoken(word)]
 
 
+def writes_spaces(word: str) -> bool:
+    """Whether its script writes a space before it."""
+    return re.match(f"[{_UNSPACED}]", word) is None
+
+
 def align_words(words: Sequence[str], samples: Samples, sample_rate: int) -> list[tuple[float, float]]:
     """Estimate when each word is spoken.
 

@@ -1,0 +1,335 @@
+"""When the words of a text are said, in the engine process.
+
+First the text is laid beside the words that were recognised; those that agree have their times. What lies between them
+and does not agree (a name misheard, a number in digits, a heading that nobody read out) is laid beside the sound:
+the model says where it would be and how probable it is there. What is improbable was not said and gets no time.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from functools import cached_property
+from itertools import accumulate, groupby, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine
+from voice_stack.asr.listening.decoding import decode_blocks
+from voice_stack.asr.listening.matching import match_words, word_key
+from voice_stack.asr.listening.results import HEARD_PROBABILITY
+from voice_stack.asr.listening.windows import SampleTrack, describe_source
+from voice_stack.asr.request import AlignedText, AlignedWords, AlignmentRequest, DecodeOptions
+from voice_stack.asr.transcript import Segment, Word
+from voice_stack.core.jobs import Job, PlanStep, RunResult, Unit
+from voice_stack.utils.audio.vad import FRAME, StreamingVad
+from voice_stack.utils.audio.word_alignment import cut_words
+from voice_stack.utils.text import sentence_ends
+
+SAID_PROBABILITY = 0.05
+"""Of the words of a sentence in a gap, as the geometric mean. Measured with `base`: words said 0.4, others 0.003."""
+LEAST_PROBABILITY = 0.001
+"""Of each of these words."""
+PASSAGE_S = 20.0
+"""Longest stretch of sound that is laid beside a text at once."""
+_CONTEXT = 4  # words before and after a gap that are heard with it
+_MARGIN_S = 0.3
+_SAME_SPELLING = 0.5  # of the letters; "harbour" and "harbor" have 0.92, "guided" and "gated" 0.55
+_SLOWEST_S, _FASTEST_S = 0.12, 0.03  # for a letter
+_MOST_LETTERS = 60
+_GUESS = 0.5
+_SHORT_LINE = 50
+_LEAST = 1e-5
+_LAYOUT_COST_S = 0.1
+
+
+def cut_sentences(text: str) -> list[str]:
+    """A text in sentences; joined they are the text. A line that is short, as in lyrics, or a heading, is one, too."""
+    cuts, start, end = {0, len(text)}, 0, 0
+    for line in text.splitlines(keepends=True):
+        end += len(line)
+        if len(line.strip()) < _SHORT_LINE or end == len(text):
+            block = "".join(" " if letter.isspace() else letter for letter in text[start:end])
+            cuts |= {start + at for at in sentence_ends(block)} | {end}
+            start = end
+    sentences: list[str] = []
+    for a, b in pairwise(sorted(cuts)):
+        if sentences and not (any(map(str.isalnum, text[a:b])) and any(map(str.isalnum, sentences[-1]))):
+            sentences[-1] += text[a:b]
+        else:
+            sentences.append(text[a:b])
+    return sentences
+
+
+def _split_heard(heard: Sequence[Word]) -> list[Word]:
+    """The recognised words cut as those of the text are; the parts of one share its time by their letters."""
+    words: list[Word] = []
+    for word in heard:
+        words += _share(cut_words(word.text), word.start_s, word.end_s, word.probability)
+    return words
+
+
+def _share(texts: Sequence[str], start_s: float, end_s: float, probability: float) -> Iterator[Word]:
+    lengths = list(accumulate((len(text) for text in texts), initial=0))
+    edges_s = [start_s + (end_s - start_s) * length / max(1, lengths[-1]) for length in lengths]
+    for text, (a, b) in zip(texts, pairwise(edges_s), strict=True):
+        yield Word(text, a, b, probability)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Words of the text, from `first` to before `last`, that were not recognised, and when they can have been said."""
+
+    first: int
+    last: int
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A unit's data: the text as far as it was recognised. `found` has the words by their number in the text."""
+
+    sentences: tuple[tuple[str, tuple[str, ...]], ...]
+    found: dict[int, Word]
+
+
+@dataclass(frozen=True, eq=False)
+class Passage:
+    """A unit's data: sound with gaps in what was recognised, and the words that may be said there.
+
+    Attributes:
+        samples: Mono float32 at 16 kHz.
+        start_s: Where it lies in the file.
+        words: Each with its number in the text; None: recognised, but none of the text's.
+        gaps: The doubtful ones, cut at the ends of sentences.
+        language: Code.
+        has_vad: Whether speech is told from silence.
+    """
+
+    samples: NDArray[np.float32]
+    start_s: float
+    words: tuple[tuple[int | None, str], ...]
+    gaps: tuple[Gap, ...]
+    language: str
+    has_vad: bool
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the sound."""
+        return self.samples.size / SAMPLE_RATE
+
+    def has_speech(self, start_s: float, end_s: float) -> bool:
+        """Whether the voice detector hears speech most of the time between two times in the file.
+
+        A model finds thanks and music probable in any silence.
+        """
+        first, last = ((time_s - self.start_s) * SAMPLE_RATE / FRAME for time_s in (start_s, end_s))
+        part = self._probabilities[int(first) : math.ceil(last)]
+        return bool(part.size and np.median(part) >= HEARD_PROBABILITY)
+
+    @cached_property
+    def _probabilities(self) -> NDArray[np.float32]:
+        detector = StreamingVad()
+        return np.concatenate([detector.probabilities(self.samples), detector.finish()])
+
+
+def plan_alignment(job: Job, request: AlignmentRequest, *, can_align: bool, has_vad: bool) -> Iterator[PlanStep]:
+    """Units of an alignment: the text as recognised, then each passage that holds something doubtful.
+
+    Args:
+        job: They belong to it.
+        request: What is asked for.
+        can_align: Whether the engine can lay a text beside the sound.
+        has_vad: Whether speech is told from silence; if not, everything counts as speech.
+    """
+    text = _Text(request)
+    yield Unit(job.id, 0, _LAYOUT_COST_S, (Layout, job.id), Layout(text.sentences, text.found))
+    if not can_align:
+        return
+    track, passages = SampleTrack(), text.find_passages()
+    # What of the file is not heard was told when its speech was found.
+    source, most_s = describe_source(request.source), request.duration_s + 1
+    blocks = decode_blocks(source, max_duration_s=most_s, warn=lambda _: None) if passages else iter(())
+    index, is_over = 0, False
+    for start_s, end_s, words, gaps in passages:
+        start, end = int(start_s * SAMPLE_RATE), int(end_s * SAMPLE_RATE)
+        while track.end < end and not is_over:
+            block = next(blocks, None)
+            is_over = block is None
+            if block is not None:
+                track.append(block)
+                track.forget_before(start)
+                yield None
+        samples = track.read(start, end).copy()
+        if samples.size:
+            index += 1
+            passage = Passage(samples, start / SAMPLE_RATE, words, gaps, request.language, has_vad)
+            yield Unit(job.id, index, passage.duration_s, (Passage, request.language), passage)
+
+
+class _Text:
+    """A text beside what was recognised."""
+
+    def __init__(self, request: AlignmentRequest) -> None:
+        self._heard, self._duration_s = _split_heard(request.heard), request.duration_s
+        self.sentences = tuple((part, tuple(cut_words(part.strip()))) for part in cut_sentences(request.text))
+        self._words = [word for _, words in self.sentences for word in words]
+        self._sentence_of = [number for number, (_, words) in enumerate(self.sentences) for _ in words]
+        self._places = dict(match_words(*([word_key(w) for w in own] for own in (self._words, self._heard_texts()))))
+        self.found = {own: replace(self._heard[at], text=self._words[own]) for own, at in self._places.items()}
+        # Where nothing was recognised there is nothing to lay a text beside.
+        self._gaps = list(self._find_gaps()) if self._heard else []
+
+    def _heard_texts(self) -> list[str]:
+        return [word.text for word in self._heard]
+
+    def _find_gaps(self) -> Iterator[Gap]:
+        """What was not recognised, without what was, in another spelling, which is found from here on."""
+        ends = [(-1, -1), *self._places.items(), (len(self._words), len(self._heard))]
+        for (before, from_), (after, until) in pairwise(ends):
+            own, heard = self._words[before + 1 : after], self._heard[from_ + 1 : until]
+            if not own:
+                continue
+            if alike := _spelled_alike(own, heard):
+                score = alike * sum(word.probability for word in heard) / len(heard)
+                shared = _share(own, heard[0].start_s, heard[-1].end_s, score)
+                self.found |= dict(enumerate(shared, before + 1))
+                continue
+            room_s = _SLOWEST_S * sum(map(len, own)) + _MARGIN_S
+            end_s = self._heard[until].start_s if until < len(self._heard) else self._duration_s
+            start_s = self._heard[from_].end_s if from_ >= 0 else 0.0
+            if from_ < 0:
+                start_s = max(0.0, (heard[0].start_s - _MARGIN_S) if heard else end_s - room_s)
+            if until == len(self._heard):
+                end_s = min(end_s, (heard[-1].end_s + _MARGIN_S) if heard else start_s + room_s)
+            yield Gap(before + 1, after, start_s, max(start_s, end_s))
+
+    def find_passages(self) -> list[tuple[float, float, tuple[tuple[int | None, str], ...], tuple[Gap, ...]]]:
+        """Start, end, words and gaps of each passage; gaps near each other share one."""
+        groups: list[list[Gap]] = []
+        for gap in self._gaps:
+            letters = sum(map(len, self._words[gap.first : gap.last]))
+            if gap.end_s - gap.start_s < letters * _FASTEST_S or self._reach([gap]) > PASSAGE_S:
+                continue
+            if groups and self._reach([groups[-1][0], gap]) <= PASSAGE_S:
+                groups[-1].append(gap)
+            else:
+                groups.append([gap])
+        return [self._make_passage(group) for group in groups]
+
+    def _reach(self, gaps: Sequence[Gap]) -> float:
+        start_s, end_s = self._bounds(gaps)[2:]
+        return end_s - start_s
+
+    def _bounds(self, gaps: Sequence[Gap]) -> tuple[int, int, float, float]:
+        """First and last word with the context, start and end in the file."""
+        first, last, start_s, end_s = gaps[0].first, gaps[-1].last, gaps[0].start_s, gaps[-1].end_s
+        for _ in range(_CONTEXT):
+            before, after = self.found.get(first - 1), self.found.get(last)
+            if before and start_s - before.end_s < _MARGIN_S * 2:
+                first, start_s = first - 1, before.start_s
+            if after and after.start_s - end_s < _MARGIN_S * 2:
+                last, end_s = last + 1, after.end_s
+        return first, last, max(0.0, start_s - _MARGIN_S), min(end_s + _MARGIN_S, self._duration_s)
+
+    def _make_passage(
+        self, gaps: Sequence[Gap]
+    ) -> tuple[float, float, tuple[tuple[int | None, str], ...], tuple[Gap, ...]]:
+        first, last, start_s, end_s = self._bounds(gaps)
+        asked = {number for gap in gaps for number in range(gap.first, gap.last)}
+        words: list[tuple[int | None, str]] = []
+        for number in range(first, last):
+            at, previous = self._places.get(number), self._places.get(number - 1)
+            if at is not None and previous is not None and number > first:
+                words += [(None, word.text) for word in self._heard[previous + 1 : at]]
+            if number in asked or number in self.found:
+                words.append((number, self._words[number]))
+        parts = [
+            replace(gap, first=numbers[0], last=numbers[-1] + 1)
+            for gap in gaps
+            for numbers in (
+                list(group) for _, group in groupby(range(gap.first, gap.last), key=self._sentence_of.__getitem__)
+            )
+        ]
+        return start_s, end_s, tuple(words), tuple(parts)
+
+
+def _spelled_alike(own: Sequence[str], heard: Sequence[Word]) -> float:
+    """Share of the letters that words have in common, if it is most of them; else 0.
+
+    A number in digits is any number in words that takes as long, "Mr." may be "mister": the model writes them in one
+    way, and finds the other improbable.
+    """
+    one, other = "".join(map(word_key, own)), "".join(word_key(word.text) for word in heard)
+    shorter, longer = sorted((one, other), key=len)
+    if not shorter or len(longer) > _MOST_LETTERS:
+        return 0.0
+    are_numbers = {_is_number(own), _is_number([word.text for word in heard])}
+    if len(are_numbers) > 1 and _is_sayable(longer, heard[-1].end_s - heard[0].start_s):
+        return _GUESS
+    letters = iter(longer)
+    if shorter[0] == longer[0] and len(own) == len(heard) == 1 and all(letter in letters for letter in shorter):
+        return max(_GUESS, len(shorter) / len(longer))
+    ratio = SequenceMatcher(None, one, other, autojunk=False).ratio()
+    return ratio if ratio >= _SAME_SPELLING else 0.0
+
+
+def _is_sayable(letters: str, lasts_s: float) -> bool:
+    return len(letters) * _FASTEST_S <= lasts_s <= len(letters) * _SLOWEST_S * 2 + _MARGIN_S
+
+
+def _is_number(words: Sequence[str]) -> bool:
+    return all(sum(map(str.isdecimal, word)) * 2 >= len(word_key(word)) for word in words)
+
+
+def run_alignment(units: Sequence[Unit], engine: AsrEngine) -> Iterator[RunResult]:
+    """Tell the text, or lay passages beside their sound; see `Workload.run`."""
+    passages = [unit.data for unit in units if isinstance(unit.data, Passage)]
+    if not passages:
+        (unit,) = units
+        assert isinstance(unit.data, Layout)
+        yield from (unit.output(_tell(unit.data, engine.word_lead_s)), unit.done())
+        return
+    texts = [[text for _, text in passage.words] for passage in passages]
+    options = DecodeOptions(language=passages[0].language)
+    results = engine.align([passage.samples for passage in passages], texts, options)
+    for unit, passage, aligned in zip(units, passages, results, strict=True):
+        yield unit.output(_judge(passage, aligned, engine.word_lead_s))
+        yield unit.done()
+
+
+def _tell(layout: Layout, lead_s: float) -> AlignedText:
+    sentences, number = list[Segment](), 0
+    for text, own in layout.sentences:
+        words = [layout.found.get(n) or Word(word, 0.0, 0.0, 0.0, is_heard=False) for n, word in enumerate(own, number)]
+        number += len(own)
+        late = tuple(replace(word, start_s=word.start_s + lead_s, end_s=word.end_s + lead_s) for word in words)
+        sentences.append(Segment(text, 0.0, 0.0, (), 0.0, 0.0, 0.0, 0.0, words=late))
+    return AlignedText(tuple(sentences))
+
+
+def _judge(passage: Passage, aligned: Sequence[Word], lead_s: float) -> AlignedWords:
+    """The words of the gaps: with their times where they are said, else without."""
+    by_number = {number: word for (number, _), word in zip(passage.words, aligned, strict=True) if number is not None}
+    told: list[tuple[int, Word]] = []
+    for gap in passage.gaps:
+        numbers = range(gap.first, gap.last)
+        words = [_shift(by_number[number], passage.start_s, gap, lead_s) for number in numbers]
+        mean = sum(math.log(max(word.probability, _LEAST)) for word in words) / len(words)
+        start_s, end_s = words[0].start_s - lead_s, words[-1].end_s - lead_s
+        is_said = mean >= math.log(SAID_PROBABILITY) and _is_sayable("".join(w.text for w in words), end_s - start_s)
+        is_said = is_said and (not passage.has_vad or passage.has_speech(start_s, end_s))
+        for number, word in zip(numbers, words, strict=True):
+            is_heard = is_said and word.probability >= LEAST_PROBABILITY and word.start_s < word.end_s
+            score = word.probability if is_heard else min(word.probability, SAID_PROBABILITY)
+            told.append((number, replace(word, is_heard=is_heard, probability=score)))
+    return AlignedWords(tuple(told))
+
+
+def _shift(word: Word, offset_s: float, gap: Gap, lead_s: float) -> Word:
+    start_s, end_s = (
+        min(max(offset_s + time_s, gap.start_s), gap.end_s) + lead_s for time_s in (word.start_s, word.end_s)
+    )
+    return replace(word, start_s=start_s, end_s=end_s)
