@@ -61,8 +61,10 @@ class Grammar:
         regnal: How numerals of rulers are read: `{}` is the ordinal; empty: as a number.
         regnal_first: The word where only the first ruler of a name has an ordinal.
         regnal_limit: From which number on cardinals are used for rulers.
-        abbreviations: What they stand for. `#` behind one: only before a digit; `^`: only before a capital;
-            `~`: only behind the name of a street.
+        abbreviations: What they stand for. `#` behind one: only before a number; `^`: only before a capital;
+            `~`: only behind the name of a street; `<`: only behind a digit.
+        phrases: Patterns and what is said for them, before everything else. In what is said `{1}` is the first group
+            as it is written, `{1:n}` as a number, `{1:d}` digit by digit, `{1:RULES}` by a rule set.
         fractions: Readings of 1/2, 1/3, 2/3, 1/4, 3/4.
         fraction: How the others are read: `{n}` of `{d}`; empty: not at all.
         parts: Names of fifths to tenths; none: `{d}` is the number.
@@ -102,6 +104,7 @@ class Grammar:
     regnal_first: str = ""
     regnal_limit: int = 100
     abbreviations: Mapping[str, str] = field(default_factory=dict)
+    phrases: tuple[tuple[str, str], ...] = ()
     fractions: tuple[str, ...] = ()
     fraction: str = ""
     parts: tuple[str, ...] = ()

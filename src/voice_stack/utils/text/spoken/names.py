@@ -75,6 +75,7 @@ def read_roman(found: re.Match[str], grammar: Grammar) -> str | None:
     value = _roman_value(numeral)
     behind = re.match(r"\.? (\w+)", found.string[found.end() : found.end() + 40])
     before = word_before(found)
+    before = grammar.abbreviations.get(f"{before}#", before)
     if not value or numeral in ("I", "C", "L"):
         return "premier" if numeral == "I" and before in _RULERS and ending == "er" else None
     if behind and behind[1] in grammar.roman_followers:

@@ -32,27 +32,43 @@ _HALF_OF_THE_DAY = re.compile(r"\d ?[ap]\.?m\.?$", re.IGNORECASE)
 @functools.cache
 def abbreviation_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     """Any of the language's abbreviations; blanks inside them (`z. B.`) do not matter."""
-    names = sorted({key.rstrip("#^~") for key in grammar.abbreviations}, key=len, reverse=True)
+    names = sorted({key.rstrip(_CONDITIONS) for key in grammar.abbreviations}, key=len, reverse=True)
     if not names:
         return None
     spelled = "|".join(re.escape(name).replace(r"\.", r"\. ?").removesuffix(" ?") for name in names)
     return re.compile(rf"(?<![\w.])(?:{spelled})(?!\w)(?! ?\.\w)", re.IGNORECASE)
 
 
+_CONDITIONS = "#^~<"
+_BEHIND_NUMBER = re.compile(r"\d ?$")
+_NUMBER = re.compile(r" ?(?:\d|[IVXLC]+(?!\w))")
+_NAME = re.compile(r" ?([^\W\d_])(?:[\w'-]|\.)")
+# A letter behind a name is that of another name: "Thomas M. Dupont".
+_IS_INITIAL = re.compile(r"(?<![\w.])(?!(?:Et|Mais|Avec|Chez|Pour|Selon|Quand|Y|El|A|Con|Para|Pero)(?!\w))[^\W\d_a-z][\w'-]+ $")
+
+
 def read_abbreviation(found: re.Match[str], grammar: Grammar) -> str | None:
     """Say what an abbreviation stands for, where it may stand."""
-    behind = found.string[found.end() : found.end() + 3].lstrip(" ")[:1]
+    text, end = found.string, found.end()
     key = found[0].replace(". ", ".")
-    street = f"{key}~" if f"{key}~" in grammar.abbreviations and _is_street(found, behind) else ""
-    choices = (street, f"{key}#" if behind.isdecimal() else "", f"{key}^" if behind.isupper() else "", key)
+    name = _NAME.match(text, end)
+    is_before_name = name is not None and name[1].isupper()
+    is_number = _NUMBER.match(text, end) and (key.lower() != "no." or text[end : end + 2].strip()[:1].isdecimal())
+    if len(key) == 2 and key[0].isupper() and _IS_INITIAL.search(text[max(0, found.start() - 24) : found.start()]):
+        return None
+    conditions = [
+        "~" if _is_street(found, name[1] if name else "") else "",
+        "<" if _BEHIND_NUMBER.search(text[max(0, found.start() - 2) : found.start()]) else "",
+        "#" if is_number else "",
+        "^" if is_before_name else "",
+    ]
+    choices = [key + condition for condition in conditions if condition] + [key]
     said = next((grammar.abbreviations[name] for name in choices if name in grammar.abbreviations), None)
     if said is None and key[:1].isupper():
-        lower = key[:1].lower() + key[1:]
-        said = next(
-            (grammar.abbreviations[name] for name in (lower, f"{lower}#") if name in grammar.abbreviations), None
-        )
+        lower = (choice[:1].lower() + choice[1:] for choice in choices)
+        said = next((grammar.abbreviations[name] for name in lower if name in grammar.abbreviations), None)
         said = said and said[:1].upper() + said[1:]
-    ends = found[0].endswith(".") and found.end() == len(found.string.rstrip())
+    ends = found[0].endswith(".") and end == len(text.rstrip())
     return f"{said}." if said and ends else said
 
 
@@ -75,6 +91,41 @@ GERMAN_STREET = re.compile(r"(?<!\w)([^\W\d_]{2,40})str\.(?= |$)")
 def read_street(found: re.Match[str], _grammar: Grammar) -> str:
     """Read the name of a German street that `GERMAN_STREET` found (`Hauptstr.`)."""
     return f"{found[1]}straße" + ("" if found.string[found.end() :].strip() else ".")
+
+
+@functools.cache
+def phrase_pattern(grammar: Grammar) -> re.Pattern[str] | None:
+    """Any of the language's phrases."""
+    shapes = [f"(?P<phrase{n}>{shape})" for n, (shape, _) in enumerate(grammar.phrases)]
+    return re.compile("|".join(shapes)) if shapes else None
+
+
+@functools.cache
+def _phrases(grammar: Grammar) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(shape) for shape, _ in grammar.phrases)
+
+
+def read_phrase(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Say what the grammar has for a phrase that `phrase_pattern` found."""
+    number = int((found.lastgroup or "").removeprefix("phrase"))
+    # Matched again by itself, since its groups have numbers of their own.
+    phrase = _phrases(grammar)[number].match(found.string, found.start(), found.endpos)
+    if phrase is None:
+        return None
+
+    def fill(place: re.Match[str]) -> str:
+        written, rules = phrase[int(place[1])] or "", place[2]
+        if rules is None or not written:
+            return written
+        if rules == "n":
+            return spell_number(written, grammar)
+        digits = re.sub(r"\D", "", written)
+        return spell_digits(digits, grammar) if rules == "d" else spell_whole(digits, grammar, rules)
+
+    return _PLACE.sub(fill, grammar.phrases[number][1])
+
+
+_PLACE = re.compile(r"\{(\d)(?::([a-z-]+))?\}")
 
 
 @functools.cache
