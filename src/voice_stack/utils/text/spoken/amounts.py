@@ -59,11 +59,12 @@ WORDS = {"cs": {"s"}, "es": {"mi"}, "fr": {"sec"}, "it": {"mi"}, "pt": {"mi"}}
 
 
 _GROUP = r" (?=\d{3}(?!\d))"
+_ROUND_GROUP = r"(?<=\d) (?=000(?!\d))"  # in languages that do not write so: `10 000`
 
 
 def number_shape(grammar: Grammar) -> str:
     """A pattern of digits and the marks inside numbers; it always matches at a digit."""
-    return rf"\d++(?:(?:[.,'{THIN_BLANK}]{'|' + _GROUP if ' ' in grammar.groups else ''})\d++)*+"
+    return rf"\d++(?:(?:[.,'{THIN_BLANK}]|{_GROUP if ' ' in grammar.groups else _ROUND_GROUP})\d++)*+"
 
 
 def number_start(grammar: Grammar) -> str:
@@ -75,7 +76,7 @@ def number_start(grammar: Grammar) -> str:
 
 
 _SHOWN_DECIMALS = 3  # more are rounded off by Babel
-MINUS = r"(?<![\w)\]%°€$£])-"
+MINUS = r"(?:(?<![\w)\]%°€$£–-])-|(?<=[\s(])–)"
 
 
 def _alternatives(names: list[str]) -> str:

@@ -144,7 +144,8 @@ def scaled_pattern(grammar: Grammar) -> re.Pattern[str]:
 def read_scaled(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `scaled_pattern` found, unless it may well be a name, as `3M`, `4K` and `2B` are."""
     parts = split_number(found[1], grammar)
-    if parts is None or len(parts[0]) > MAX_DIGITS or not _is_scaled(*parts, found):
+    is_model = _MODEL.search(found.string[max(0, found.start() - 4) : found.start()])
+    if parts is None or len(parts[0]) > MAX_DIGITS or is_model or not _is_scaled(*parts, found):
         return None
     whole, decimals = parts
     if grammar.code == "en":
@@ -153,6 +154,9 @@ def read_scaled(found: re.Match[str], grammar: Grammar) -> str | None:
     value = Decimal(f"{whole}.{decimals or 0}") * SHORT_SCALES[found[2]]
     is_usual = found[2] not in {"B", "bn"} and value == int(value) and len(str(int(value))) <= MAX_DIGITS
     return spell_whole(str(int(value)), grammar) if is_usual else None
+
+
+_MODEL = re.compile(r"[^\W\d_]\d*-$")  # i7-12700K
 
 
 def _is_scaled(whole: str, decimals: str, found: re.Match[str]) -> bool:

@@ -107,18 +107,24 @@ def choose_form(forms: str, count: Decimal, grammar: Grammar) -> str:
 
 
 @functools.cache
-def _shapes(grammar: Grammar) -> tuple[re.Pattern[str], re.Pattern[str]]:
+def _shapes(grammar: Grammar) -> tuple[re.Pattern[str], ...]:
     """Of a number in groups of three, by this language's habits and by anybody's."""
     ours = rf"(\d{{1,3}}(?:[{re.escape(grammar.groups)}{THIN_BLANK}]\d{{3}})++)(?:{re.escape(grammar.decimal)}(\d++))?"
-    return re.compile(ours), re.compile(r"(\d{1,3}(?:([.,' ])\d{3})(?:\2\d{3})++)(?:[.,](\d++))?")
+    indian = r"(\d{1,2}(?:(,)\d{2}(?!\d))++,\d{3})(?:\.(\d++))?"
+    return (
+        re.compile(ours),
+        re.compile(r"(\d{1,3}(?:([.,' ])\d{3})(?:\2\d{3})++)(?:[.,](\d++))?"),
+        re.compile(r"(\d{1,3}([.,' ])\d{3})(?!\2)[.,](\d++)"),
+        re.compile(r"(\d{1,3}( )000)()"),
+        *([re.compile(indian)] if grammar.groups == "," else []),
+    )
 
 
 def split_number(written: str, grammar: Grammar) -> tuple[str, str] | None:
     """Digits before and behind the decimal mark, or None for what is no single number (`1.2.3`, `1,2,3`)."""
     if written.isdigit():
         return written, ""
-    ours, foreign = _shapes(grammar)
-    if grouped := ours.fullmatch(written) or foreign.fullmatch(written):
+    if grouped := next(filter(None, (shape.fullmatch(written) for shape in _shapes(grammar))), None):
         return re.sub(r"\D", "", grouped[1]), grouped[grouped.re.groups] or ""
     whole, mark, decimals = re.split(r"([.,])", written, maxsplit=1) if re.search("[.,]", written) else ("", "", "")
     is_decimal = whole.isdigit() and decimals.isdigit() and bool(mark)

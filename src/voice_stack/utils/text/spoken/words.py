@@ -3,7 +3,7 @@
 import functools
 import re
 
-from voice_stack.utils.text.spoken.amounts import number_shape, spell_attributive
+from voice_stack.utils.text.spoken.amounts import MINUS, number_shape, spell_attributive
 from voice_stack.utils.text.spoken.dates import read_year_ordinal, word_before
 from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar, words
 from voice_stack.utils.text.spoken.numbers import (
@@ -18,13 +18,29 @@ from voice_stack.utils.text.spoken.numbers import (
 
 # Seven digits are a number of a phone and no range where the last four begin with a zero, or one is asked to call.
 PHONE = re.compile(
-    r"(?<![\w.,/+-])(?:\+\d{1,3}(?:[ ./-]{0,2}\(?\d{1,5}\)?){2,7}|\(\d{2,5}\) ?\d{2,5}(?:[ -]\d{2,5}){0,4}"
-    r"|(?:1[-.])?\d{3}[-.]\d{3}[-.]\d{4}|\d{3}-0\d{3}"
-    r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone ))\d{3}-\d{4}|0\d{1,4}(?:[ /-]\d{2,8}){1,5})(?![\w/]|[.,-]\d)"
+    r"(?<![\w.,/+-])(?:\+1[ .-]?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}"
+    r"|\+\d{1,3}(?:[ ./-]{0,2}\(\d{1,5}\))?(?:[ ./-]{0,2}\d{1,5}){2,7}|\(\d{2,5}\) ?\d{2,5}(?:[ -]\d{2,5}){0,4}"
+    r"|(?:1[-.])?\d{3}[-. ]\d{3}[-. ]\d{4}|\d{3}-0\d{3}|(?:\d{4}[ -]){3}\d{4}|\d{4}[ -]\d{6}[ -]\d{5}"
+    r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone ))\d{3}-\d{4}|\d{1,7}(?:-\d{1,7}){2,6}"
+    r"|(?<!\d )0(?!00)\d{1,4}(?:(?:[ -]\d{2,8}){1,5}|/\d{4,8}(?:[ -]\d{2,8}){0,4}))(?![\w/]|[.,-]\d)"
 )
+_PHONE_DIGITS, _LISTED_DIGITS = 6, 9
+_IS_CHAIN = re.compile(r"[1-9]\d*(?:-\d+){2,}")  # `4-4-2`
 SIGN = re.compile(r" ?[-–+=×*:x] ?|&|[#§№] ?")
 _AFTER_AMOUNTS, _BEFORE_AMOUNTS = "%°€$£", "$€£"
 _SIGN_NAMES = {"-": "to", "–": "to", "=": "eq", "№": "#", "*": "×"}
+_AFTER_SUM, _BEFORE_SUM = re.compile(r"= ?[-–+]?[\d.,]+ ?$"), re.compile(r"[\d.,]+ ?=")
+_ONE_END = re.compile(r"[$€£¥₹]?(\d[\d.,':]*?)[.,:]?(%|°[CF]?|[€$£¥₹]|(?! )[^\W\d_]{1,5}[²³]?)?(?:-[^\W\d_].*)?")
+_TOKEN_AHEAD, _TOKEN_BEHIND = re.compile(r"[^\s(\[{\"'“„;]*$"), re.compile(r"[^\s)\]}\"'”;?!]*")
+_NO_UNITS = frozenset("ABDEGHIJLNOPQRSTUXYZ")  # capitals behind the numbers of models and rooms
+# Behind these a hyphen parts the numbers of one name.
+_ONE_NAME = re.compile(
+    r"(?<!\w)(?:fig(?:\.|ure|ura|uur)?|abb(?:\.|ildung)|art(?:\.|[ií]culo|icle|ikel|icolo|igo)|n[ºo°r]\.?|№|model\w*|flight|"
+    r"n[uú]m(?:\.|ero|ber|mer)|tab(?:\.|le|elle|la|ela)|form|room|exercise|рис\.|табл\.|статья|obr\.|rys\.) $",
+    re.IGNORECASE,
+)
+_MANY = re.compile(r"(?<!\w)(?:pages?|pp\.|lines?|from|between|years?|Seiten|von|zwischen|pages|de|páginas?|entre) $")
+_YEARS = range(1000, 2101)
 _HEXADECIMAL = re.compile(r"(?<!\d)0$")
 _HALF_OF_THE_DAY = re.compile(r"\d ?[ap]\.?m\.?$", re.IGNORECASE)
 
@@ -224,8 +240,11 @@ DECADE = re.compile(r"(?<![\w.,])'?((?:1\d|20)?\d0)'?s(?!\w)")
 def read_phone(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a phone number that `PHONE` found: digit by digit, with a breath between its groups."""
     groups = re.findall(r"\d+", found[0])
-    if sum(map(len, groups)) < 6:
+    count = sum(map(len, groups))
+    if count < _PHONE_DIGITS or (count < _LISTED_DIGITS and _IS_CHAIN.fullmatch(found[0])):
         return None
+    if grammar.code == "fr" and all(len(group) == 2 for group in groups):
+        return ", ".join(spell_whole(group, grammar) for group in groups)
     plus = grammar.signs["+"] + (" " if grammar.is_spaced else "") if found[0].startswith("+") else ""
     return plus + ", ".join(spell_digits(group, grammar) for group in groups)
 
@@ -233,15 +252,36 @@ def read_phone(found: re.Match[str], grammar: Grammar) -> str | None:
 @functools.cache
 def numeral_pattern(grammar: Grammar) -> re.Pattern[str]:
     """Any number, with a sign where it is no hyphen."""
-    return re.compile(rf"((?<![\w)\]%°€$£])[+-])?({number_shape(grammar)})")
+    return re.compile(rf"({MINUS}|(?<![\w)\]%°€$£+])\+)?({number_shape(grammar)})")
 
 
 def read_numeral(found: re.Match[str], grammar: Grammar) -> str:
     """Read any number, with its sign."""
     sign, number = found.groups()
-    spoken = spell_number(number, grammar)
+    spoken = _spell_version(number, found, grammar) or spell_number(number, grammar)
     blank = " " if grammar.is_spaced else ""
-    return f"{grammar.signs['minus' if sign == '-' else '+']}{blank}{spoken}" if sign else spoken
+    if sign and sign in "-–" and _BEHIND_NUMBER.search(found.string[max(0, found.start() - 2) : found.start()]):
+        return f"{sign}{spoken}"  # `10 -12` may be a range
+    return f"{grammar.signs['+' if sign == '+' else 'minus']}{blank}{spoken}" if sign else spoken
+
+
+# What has numbers with dots that are no decimals.
+_NUMBERED = re.compile(
+    r"(?:vers(?:i[oó]n|ão|ione|ie|ie)|wersj\w+|verz\w+|верси\w+|sürüm|v|release|kap(?:itel|\.)|abschnitt|ziffer|punkt|"
+    r"chapitre|chap\.|section|sect?\.|cap[ií]tulo|capitolo|cap\.|sec?ci[oó]n|seção|sezione|hoofdstuk|paragraaf|rozdzia\w+|"
+    r"kapitol\w+|раздел\w*|глав\w+|пункт\w*|п\.|fejezet|bölüm|tab(?:elle|\.)|abb(?:ildung|\.)|fig(?:ur\w*|\.)|figure|§)",
+    re.IGNORECASE,
+)
+_PRODUCT = re.compile(r"[^\W\d_]*[A-Z]{2,}[a-z]*|[a-z]+[A-Z]\w*|Python|Windows|Android|Bluetooth|Java|Ubuntu|Web")
+
+
+def _spell_version(number: str, found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read the point of a version or a section by its name, where decimals have a comma."""
+    before = word_before(found)
+    is_version = grammar.decimal == "," and re.fullmatch(r"\d{1,4}\.\d{1,2}", number)
+    if not is_version or not (_NUMBERED.fullmatch(before) or _PRODUCT.fullmatch(before)):
+        return None
+    return f" {grammar.signs['.']} ".join(spell_whole(part, grammar) for part in number.split("."))
 
 
 def read_sign(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -252,6 +292,10 @@ def read_sign(found: re.Match[str], grammar: Grammar) -> str | None:
     is_after_clock = _HALF_OF_THE_DAY.search(text[: found.start()][-7:]) is not None
     is_after_amount = is_after_clock or before.isdecimal() or before in _AFTER_AMOUNTS
     is_between = is_after_amount and (behind.isdecimal() or behind in _BEFORE_AMOUNTS)
+    if sign == "=":
+        return _read_equals(found, grammar)
+    if sign in "-–" and is_between:
+        return _read_dash(found, grammar)
     if sign == "&":
         is_said = before.isalnum() and behind.isalnum()
     elif sign in "#§№":
@@ -268,3 +312,66 @@ def read_sign(found: re.Match[str], grammar: Grammar) -> str | None:
     if not grammar.is_spaced:
         return named
     return f"{named} " if sign in "#§№" else f" {named} "
+
+
+_SIDE_OF_EQUALS = r"(?:[-–+]?\d[\d.,]*%?|[^\W\d_]|[^\W\d_]{1,3}\^\S{1,4}|[^\W\d_]{1,3}[²³]|[⁰-⁹²³]+)"
+_BEFORE_EQUALS = re.compile(rf"(?<![^\s(]){_SIDE_OF_EQUALS}$|\d[⁰-⁹²³]*$|[\d)]$")
+_BEHIND_EQUALS = re.compile(r"[-–+]?[\d(]|[^\W\d_](?![\w(.])|[^\W\d_]{1,3}(?:\^|[²³])")
+
+
+def _read_equals(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Name the sign between the sides of an equation: numbers, or letters that stand alone."""
+    text = found.string
+    is_equation = _BEFORE_EQUALS.search(text[max(0, found.start() - 12) : found.start()].rstrip(" ")) and _BEHIND_EQUALS.match(
+        text[found.end() : found.end() + 8]
+    )
+    blank = " " if grammar.is_spaced else ""
+    return f"{blank}{grammar.signs['eq']}{blank}" if is_equation else None
+
+
+def _read_dash(found: re.Match[str], grammar: Grammar) -> str | None:
+    """A dash between two numbers: a minus in a sum, else said where both are the ends of a range."""
+    text, dash = found.string, found[0]
+    before, behind = text[max(0, found.start() - 30) : found.start()], text[found.end() : found.end() + 30]
+    is_spaced = dash.startswith(" ") and dash.endswith(" ")
+    blank = " " if grammar.is_spaced else ""
+    if _BEFORE_SUM.match(behind) or _AFTER_SUM.search(before):
+        return f"{blank}{grammar.signs['minus']}{blank}"
+    ahead, after = _TOKEN_AHEAD.search(before), _TOKEN_BEHIND.match(behind)
+    named = grammar.signs.get("to", "-")
+    if ahead and after and _is_range(ahead[0], after[0], dash.strip(), before[: ahead.start()]) and not (
+        is_spaced and len(ahead[0]) > len(after[0].rstrip(".,:"))
+    ):
+        return named if named == "-" or not grammar.is_spaced else f" {named} "
+    return None if is_spaced else blank or dash
+
+
+def _is_range(first: str, second: str, dash: str, before: str) -> bool:
+    """Whether two tokens may be the ends of a range: the second is more, and neither is a part of a name."""
+    if _HALF_OF_THE_DAY.search(f"{first}"[-7:]) and second[:1].isdecimal():
+        return True
+    one, other = _ONE_END.fullmatch(first), _ONE_END.fullmatch(second.rstrip(".,:"))
+    if one is None or other is None or (one[2] or "") in _NO_UNITS or (other[2] or "") in _NO_UNITS:
+        return False
+    low, high = one[1], other[1]
+    if ":" in low and ":" in high:
+        return True
+    if any(len(end) > 1 and end[0] == "0" and end[1].isdecimal() for end in (low, high)):
+        return False
+    if dash == "-" and _ONE_NAME.search(before):
+        return False
+    low, high = re.sub("[.,']", "", low), re.sub("[.,']", "", high)
+    is_short_year = len(low) == 4 and len(high) == 2 and int(low) in _YEARS and int(high) > int(low) % 100
+    if one[1] == low and other[1] == high and not is_short_year:
+        if len(low) > 2 and len(high) > 3 and not _are_counts(low, high, before):
+            return False
+        return int(low) < int(high) or (dash == "–" and len(low) < 4)
+    return is_short_year or dash == "–" or float(one[1].replace(",", ".").replace("'", "").split(".")[0]) <= float(
+        other[1].replace(",", ".").replace("'", "").split(".")[0]
+    )
+
+
+def _are_counts(low: str, high: str, before: str) -> bool:
+    """Whether two long numbers are years, round, or pages, rather than parts of a phone number or the like."""
+    are_years = int(low) in _YEARS and int(high) in _YEARS
+    return are_years or (low[-1] == high[-1] == "0") or _MANY.search(before) is not None
