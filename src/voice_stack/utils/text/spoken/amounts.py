@@ -176,7 +176,7 @@ PERCENT_AHEAD = re.compile(r"(?<![\w%])% ?(\d{1,15}(?:[.,]\d{1,9})?)(?![\w%]|[.,
 def read_percent_ahead(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a percentage with its sign before it, as in Turkish."""
     parts = split_number(found[1], grammar)
-    return _read_unit(*parts, "%", grammar) if parts else None
+    return read_unit(*parts, "%", grammar) if parts else None
 
 
 def read_measure(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -186,11 +186,12 @@ def read_measure(found: re.Match[str], grammar: Grammar) -> str | None:
     parts = split_number(number, grammar)
     if parts is None or len(parts[0]) > MAX_DIGITS or (gap and unit in WORDS.get(grammar.code, ())):
         return None
-    spoken = _read_unit(*parts, unit, grammar)
+    spoken = read_unit(*parts, unit, grammar)
     return f"{grammar.signs['minus']}{_blank(grammar)}{spoken}" if minus and spoken else spoken
 
 
-def _read_unit(whole: str, decimals: str, unit: str, grammar: Grammar) -> str | None:
+def read_unit(whole: str, decimals: str, unit: str, grammar: Grammar) -> str | None:
+    """Read a number with a unit of `UNITS`; None where it has no name."""
     count = Decimal(f"{whole}.{decimals}") if decimals else Decimal(whole)
     ours = grammar.percent if unit == "%" else grammar.units.get(unit)
     if ours:

@@ -64,7 +64,9 @@ class Grammar:
         abbreviations: What they stand for. `#` behind one: only before a number; `^`: only before a capital;
             `~`: only behind the name of a street; `<`: only behind a digit.
         phrases: Patterns and what is said for them, before everything else. In what is said `{1}` is the first group
-            as it is written, `{1:n}` as a number, `{1:d}` digit by digit, `{1:RULES}` by a rule set.
+            as it is written, `{1:n}` as a number, `{1:d}` digit by digit, `{1:letters}` spelled, `{1:RULES}` by a rule set.
+        half: How a half is read behind a whole number.
+        powers: How `²`, `³` and other exponents (`{}`) are read.
         fractions: Readings of 1/2, 1/3, 2/3, 1/4, 3/4.
         fraction: How the others are read: `{n}` of `{d}`; empty: not at all.
         parts: Names of fifths to tenths; none: `{d}` is the number.
@@ -105,6 +107,8 @@ class Grammar:
     regnal_limit: int = 100
     abbreviations: Mapping[str, str] = field(default_factory=dict)
     phrases: tuple[tuple[str, str], ...] = ()
+    half: str = ""
+    powers: tuple[str, ...] = ()
     fractions: tuple[str, ...] = ()
     fraction: str = ""
     parts: tuple[str, ...] = ()

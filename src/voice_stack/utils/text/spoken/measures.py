@@ -8,10 +8,12 @@ from voice_stack.utils.text.spoken.amounts import (
     CURRENCY_SIGNS,
     ENGLISH_SCALES,
     SHORT_SCALES,
+    UNITS,
     money_pattern,
     number_shape,
     number_start,
     read_money,
+    read_unit,
     spell_attributive,
 )
 from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar, words
@@ -29,21 +31,50 @@ _SIGNS = {
     "½": "12", "⅓": "13", "⅔": "23", "¼": "14", "¾": "34", "⅕": "15", "⅖": "25", "⅗": "35", "⅘": "45", "⅙": "16",
     "⅚": "56", "⅛": "18", "⅜": "38", "⅝": "58", "⅞": "78",
 }  # fmt: skip
-FRACTION = re.compile(rf"(?<![\w.,/])([1-9])/([2-9]|10)(?![\w/]|[.,]\d)|([{''.join(_SIGNS)}])")
+_FRACTION_UNITS = {"tsp": "teaspoon", "tbsp": "tablespoon", "lb": "pound", "oz": "ounce", "mi": "mile", "in": "inch"}
+_SIGN_SET = "".join(_SIGNS)
+FRACTION = re.compile(
+    rf"(?<![\w.,/])(?:(?P<whole>\d{{1,4}})[ -])?(?P<count>[1-9]|1[1357])/(?P<parts>[2-9]|10|12|16|32)(?![\w/]|[.,]\d)"
+    rf"(?:(?P<inch>''|[\"″](?!\w))| (?P<unit>tsp|tbsp|lb|oz|mi)(?!\w)|-(?=[a-z]))?"
+    rf"|(?:(?<![\w.,/])(?P<ones>\d{{1,4}}) ?)?(?P<sign>[{_SIGN_SET}])"
+)
 _NAMED = ((1, 2), (1, 3), (2, 3), (1, 4), (3, 4))
-_FIRST_OF_PARTS = 5
+_FIRST_OF_PARTS, _LAST_OF_PARTS = 5, 10
 _BEFORE_DATES = words("on since until le du au el del il dal dia em am vom bis op w od do dne")
 
 
 def read_fraction(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `FRACTION` found, if it is less than one; behind `on` and the like it is a day."""
-    digits = _SIGNS[found[3]] if found[3] else found[1] + found[2]
+    digits = _SIGNS.get(found["sign"] or "", "")
+    count, parts = (int(digits[0]), int(digits[1:])) if digits else (int(found["count"]), int(found["parts"]))
     before = found.string[max(0, found.start() - 8) : found.start()]
-    if found[1] and before.rpartition(" ")[0].rpartition(" ")[2].lower() in _BEFORE_DATES:
+    whole = found["whole"] or found["ones"]
+    if not digits and not whole and before.rstrip(" ").rpartition(" ")[2].lower() in _BEFORE_DATES:
         return None
-    spoken = _spell_fraction(int(digits[0]), int(digits[1:]), grammar)
-    is_mixed = grammar.code == "en" and re.search(r"(?<![\w./])\d+ ?$", before[-6:])
-    return f"and {spoken}" if spoken and is_mixed else spoken
+    part = _spell_fraction(count, parts, grammar)
+    if part is None:
+        return None
+    spoken = _spell_mixed(whole, (count, parts), part, grammar) if whole else part
+    if spoken is None or grammar.code != "en" or not (found["inch"] or found["unit"]):
+        return spoken if grammar.code == "en" or spoken is None else spoken + (found["inch"] or _unit_behind(found))
+    unit = "inch" if found["inch"] else _FRACTION_UNITS[found["unit"]]
+    if whole:
+        return f"{spoken} {unit}{'es' if unit == 'inch' else 's'}"
+    return f"{spoken} of an inch" if unit == "inch" and (count, parts) != (1, 2) else f"{spoken} {unit}"
+
+
+def _unit_behind(found: re.Match[str]) -> str:
+    return f" {found['unit']}" if found["unit"] else ""
+
+
+def _spell_mixed(whole: str, fraction: tuple[int, int], part: str, grammar: Grammar) -> str | None:
+    """Read a whole number with a fraction behind it: `two and a half`."""
+    if fraction == (1, 2) and grammar.half:
+        rules = "spellout-cardinal-masculine" if grammar.code == "de" else "spellout-numbering"
+        return grammar.half.format(spell_whole(whole, grammar, rules))
+    joint = f" {grammar.signs['&']} " if grammar.half else " "
+    joint = joint if grammar.is_spaced else {"zh": "又", "ja": "と"}.get(grammar.code, "")
+    return f"{spell_whole(whole, grammar)}{joint}{part}"
 
 
 def _spell_fraction(count: int, parts: int, grammar: Grammar) -> str | None:
@@ -51,11 +82,52 @@ def _spell_fraction(count: int, parts: int, grammar: Grammar) -> str | None:
         return grammar.fractions[_NAMED.index((count, parts))]
     if parts < _FIRST_OF_PARTS or count >= parts or not grammar.fraction:
         return None
+    if parts > _LAST_OF_PARTS:
+        if grammar.code != "en" or count % 2 == 0:
+            return None
+        return f"{spell(count, 'en')} {spell(parts, 'en', 'spellout-ordinal')}{'s' if count > 1 else ''}"
     forms = grammar.parts[parts - _FIRST_OF_PARTS] if grammar.parts else spell(parts, grammar.code)
     number = spell(count, grammar.code, grammar.parts_counted)
     if grammar.code == "hu":
         number = spell_attributive(number)
     return grammar.fraction.format(n=number, d=choose_form(forms, Decimal(count), grammar))
+
+
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+POWER = re.compile(
+    r"(?<![\w^.,])(?:(\d{1,9}(?:[.,]\d{1,9})?)|([a-z]{1,2}|[A-Z]))(?:\^\{?(-?\d{1,3})\}?|([⁻⁰⁴-⁹][⁰¹²³⁴-⁹]{0,2}|[¹²³][⁰¹²³⁴-⁹]{1,2}|[²³]))(?!\w)"
+)
+_NOTED = 1000  # a raised 2 or 3 behind a larger number, such as a year, is that of a note
+
+
+def read_power(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read what `POWER` found: `10^6`, `x²`; single letters are those of a formula."""
+    number, letters, exponent, raised = found.groups()
+    power = int(exponent or raised.translate(_RAISED))
+    if not grammar.powers or (letters and raised and (letters in UNITS or len(letters) > 1)):
+        return None
+    if raised and number and power in (2, 3) and float(number.replace(",", ".")) >= _NOTED:
+        return None
+    base = spell_number(number, grammar) if number else " ".join(letters)
+    squared, cubed, other = grammar.powers
+    if power in (2, 3):
+        return f"{base} {squared if power == 2 else cubed}"
+    ordinal = grammar.code == "en" and power > 0
+    said = spell(abs(power), grammar.code, "spellout-ordinal" if ordinal else "spellout-numbering")
+    return f"{base} {other.format(said if power >= 0 else grammar.signs['minus'] + ' ' + said)}" if other else None
+
+
+ARC = re.compile(r"(?<![\w.,])(\d{1,3})° ?(\d{1,2})['′](?: ?(\d{1,2}(?:[.,]\d{1,4})?)(?:[\"″]|''))? ?(?:([NSEW])(?!\w))?")
+_WINDS = {"N": "north", "S": "south", "E": "east", "W": "west"}
+
+
+def read_arc(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read degrees with minutes and seconds that `ARC` found."""
+    read = [(found[1], "°"), (found[2], "min"), *([(found[3], "s")] if found[3] else [])]
+    said = [read_unit(*(split_number(number, grammar) or (number, "")), unit, grammar) for number, unit in read]
+    wind = found[4] and (_WINDS[found[4]] if grammar.code == "en" else found[4])
+    parts = [part for part in [*said, wind] if part]
+    return (" " if grammar.is_spaced else "").join(parts) if None not in said else None
 
 
 _FEET, _INCHES = "foot|feet", "inch|inches"

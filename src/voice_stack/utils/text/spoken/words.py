@@ -135,10 +135,12 @@ def read_phrase(found: re.Match[str], grammar: Grammar) -> str | None:
             return written
         if rules == "n":
             return spell_number(written, grammar)
+        if rules == "letters":
+            return " ".join(written.upper())
         digits = re.sub(r"\D", "", written)
         return spell_digits(digits, grammar) if rules == "d" else spell_whole(digits, grammar, rules)
 
-    return _PLACE.sub(fill, grammar.phrases[number][1])
+    return _PLACE.sub(fill, grammar.phrases[number][1]).rstrip(" ") + (" " if found[0].endswith(" ") else "")
 
 
 _PLACE = re.compile(r"\{(\d)(?::([a-z-]+))?\}")
