@@ -55,6 +55,8 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], MatchReader], ...]:
         (measures.scaled_pattern(grammar), measures.read_scaled),
         (measures.TIMES if grammar.code == "en" else None, measures.read_times),
         (names.ROMAN, names.read_roman),
+        (names.PAGE, names.read_page),
+        (names.ONE_SIGN, names.read_one_sign),
         (words.numeral_pattern(grammar), words.read_numeral),
         (words.SIGN, words.read_sign),
         (measures.AHEAD, measures.read_ahead),

@@ -41,6 +41,14 @@ def spell_genitive(number: int, code: str) -> str:
     return " ".join([*([spell(ahead, code)] if ahead else []), *last])
 
 
+def spell_nominative(number: int, code: str) -> str:
+    """The ordinal in the nominative, masculine: `piąty`, `drugi`, `třetí`."""
+    genitive = spell_genitive(number, code)
+    if code == "cs":
+        return genitive.replace("ého", "ý").replace("ího", "í")
+    return re.sub(r"(?<=[gc]i)ego\b", "", genitive).replace("ego", "y")
+
+
 def spell_polish_locative(year: int) -> str:
     """A year after "in": `tysiąc dziewięćset osiemdziesiątym czwartym`."""
     return re.sub(r"iego\b", "im", spell_genitive(year, "pl")).replace("ego", "ym")
