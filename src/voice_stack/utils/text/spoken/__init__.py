@@ -29,6 +29,7 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], MatchReader], ...]:
         (measures.ARC, measures.read_arc),
         (measures.POWER, measures.read_power),
         (measures.FRACTION, measures.read_fraction),
+        (measures.JOINED if grammar.code == "en" else None, measures.read_joined),
         (measures.FEET_AND_INCHES if grammar.code == "en" else None, measures.read_feet_and_inches),
         (measures.INCHES if grammar.code == "en" else None, measures.read_inches),
         (dates.ISO_DATE, dates.read_iso_date),

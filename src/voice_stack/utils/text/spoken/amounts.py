@@ -48,7 +48,7 @@ OTHER_SPELLINGS = {
     "км": "km", "м": "m", "см": "cm", "мм": "mm", "км²": "km²", "м²": "m²", "м³": "m³", "га": "ha", "л": "l",
     "мл": "ml", "кг": "kg", "мг": "mg", "км/ч": "km/h", "м/с": "m/s", "кВт": "kW", "Вт": "W", "Гц": "Hz", "ГБ": "GB",
     "МБ": "MB", "МБ/с": "MB/s", "Мбит/с": "Mbit/s", "kph": "km/h", "km2": "km²", "m2": "m²", "m3": "m³", "ft²": "sq ft",
-    "℃": "°C", "º C": "°C", "° C": "°C", "٪": "%", "saat": "h", "hr": "h", "hrs": "h", "мин": "min", "sec": "s",
+    "℃": "°C", "º C": "°C", "° C": "°C", "٪": "%", "saat": "h", "hr": "h", "hrs": "h", "мин": "min", "sec": "s", "sq. ft": "sq ft", "sq. ft.": "sq ft", "sq.ft.": "sq ft", "mins": "min",
     "secs": "s", "μm": "µm", "μg": "µg", "mcg": "µg", "μs": "µs", "kbps": "kbit/s", "Kbps": "kbit/s", "kb/s": "kbit/s",
     "Mbps": "Mbit/s", "Mb/s": "Mbit/s", "Gbps": "Gbit/s", "Gb/s": "Gbit/s",
 }  # fmt: skip
@@ -94,7 +94,8 @@ def measure_pattern(grammar: Grammar) -> re.Pattern[str]:
 
 
 _SYMBOLS = {
-    "US$": "USD", "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "￥": "CNY", "₹": "INR", "₩": "KRW",
+    "US$": "USD", "A$": "AUD", "AU$": "AUD", "C$": "CAD", "CA$": "CAD", "NZ$": "NZD", "HK$": "HKD", "S$": "SGD",
+    "NT$": "TWD", "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "￥": "CNY", "₹": "INR", "₩": "KRW",
     "₽": "RUB", "₺": "TRY", "R$": "BRL", "zł": "PLN", "Kč": "CZK",
     "Ft": "HUF", "руб.": "RUB", "元": "CNY", "円": "JPY", "원": "KRW",
 }  # fmt: skip
@@ -129,7 +130,19 @@ def read_money(found: re.Match[str], grammar: Grammar) -> str | None:
         return None
     code = "CNY" if sign == "¥" and grammar.code == "zh" else _CURRENCIES[sign]
     spoken = _read_price(parts, (gap or "") + (scale or ""), code, grammar)
+    if grammar.code == "en" and not parts[1] and _is_attribute(found):
+        spoken = re.sub(r"(?<=dollar|.pound|..euro|.rupee)s$", "", spoken)  # "a five million dollar deal"
     return f"{grammar.signs['minus']}{_blank(grammar)}{spoken}" if minus else spoken
+
+
+_NO_NOUN = frozenset(str.split("a an and as at be but by each for from if in is of off on or per than that the to was were when will with"))
+
+
+def _is_attribute(found: re.Match[str]) -> bool:
+    """Whether an English price stands between an article and a noun."""
+    behind = re.match(r" ([a-z]{3,})", found.string[found.end() : found.end() + 20])
+    ahead = found.string[max(0, found.start() - 8) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
+    return behind is not None and behind[1] not in _NO_NOUN and ahead in ("a", "an", "another", "every", "each", "this", "that")
 
 
 def _read_price(parts: tuple[str, str], scale: str, code: str, grammar: Grammar) -> str:

@@ -226,11 +226,17 @@ def read_day_of_month(found: re.Match[str], grammar: Grammar) -> str | None:
         return None
     day = read_day(numbers[0], found, grammar)
     if grammar.code == "en":
+        # "In May 20 people came": of a month, people say on which day.
+        if found[1] and word_before(found).lower() in _IN_MONTHS and re.match(r" [a-z]", found.string[found.end() :][:2]):
+            return None
         wide = get_month_names("wide", locale="en").values()
         month = next(name for name in wide if name.startswith(month.rstrip(".")))
         article = "" if word_before(found).lower() == "the" else "the "
         return f"{month} {day}" if found[1] else f"{article}{day} of {month}"
     return found[0].replace(found[0][: found.start(2) - found.start()], f"{day}{' de ' if ' de ' in found[0] else ' '}")
+
+
+_IN_MONTHS = frozenset(str.split("in this last next every during by of"))
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from decimal import Decimal
 from voice_stack.utils.text.spoken.amounts import (
     CURRENCY_SIGNS,
     ENGLISH_SCALES,
+    OTHER_SPELLINGS,
     SHORT_SCALES,
     UNITS,
     money_pattern,
@@ -165,8 +166,28 @@ def _read_length(number: str, unit: str, grammar: Grammar) -> str:
 
 
 CENTS = re.compile(r"(?<![\w.,-])(?:(\d{1,9}) ?¢|\$\.(\d\d)(?!\d))")
-PER = re.compile(r"(?:(?<=\d)|(?<=\d[kKM]))/(hr|hour|yr|year|mo|month|wk|week|day|night|person)(?!\w)")
-_PER = {"hr": "hour", "yr": "year", "mo": "month", "wk": "week"}
+PER = re.compile(
+    r"(?:(?<=\d)|(?<=\d[kKM]))/(hr|hour|yr|year|mo|month|wk|week|day|night|person|lb|kg|oz|gal|gallon|mile|sq ft|pound|unit|"
+    r"user|seat|min|minute|sec|second)(?!\w)"
+)
+_PER = {
+    "hr": "hour", "yr": "year", "mo": "month", "wk": "week", "lb": "pound", "kg": "kilogram", "oz": "ounce",
+    "gal": "gallon", "sq ft": "square foot", "min": "minute", "sec": "second",
+}  # fmt: skip
+# A measure before a noun, in English: "a 100-m race".
+JOINED = re.compile(r"(?<![\w.,-])(a )?(\d{1,4}(?:\.\d{1,2})?)-(m|km|cm|mm|kg|g|lb|oz|ft|mi|yd|mph|kW|MW|kHz|MHz|GHz|GB|TB|MB|min|hr|in)(?= [a-z])")
+_JOINED = {"in": "inch", "hr": "hour"}
+
+
+def read_joined(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read an English measure that `JOINED` found: its unit is singular, `a hundred-meter race`."""
+    unit = _JOINED.get(found[3]) or (read_unit("1", "", OTHER_SPELLINGS.get(found[3], found[3]), grammar) or "").removeprefix("one ")
+    number = spell_number(found[2], grammar)
+    if found[1]:
+        number = "a " + (number.removeprefix("one ") if found[2] in ("100", "1000") else number)
+    return f"{number}-{unit}" if unit else None
+
+
 
 
 @functools.cache

@@ -137,6 +137,8 @@ def read_phrase(found: re.Match[str], grammar: Grammar) -> str | None:
             return spell_number(written, grammar)
         if rules == "letters":
             return " ".join(written.upper())
+        if rules == "plain":
+            return spell(int(written), grammar.code)
         digits = re.sub(r"\D", "", written)
         return spell_digits(digits, grammar) if rules == "d" else spell_whole(digits, grammar, rules)
 
@@ -229,7 +231,8 @@ def read_year(found: re.Match[str], grammar: Grammar) -> str:
 
 def read_decade(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read an English decade that `DECADE` found: `1980s`, `'90s`, `her 30s`; `30s` may be seconds."""
-    if found[0][:-1].isdecimal() and len(found[1]) == 2 and word_before(found).lower() not in _BEFORE_DECADES:
+    is_sure = found[0][0] == "'" or (len(found[1]) == 4 and "'" not in found[0])
+    if not is_sure and word_before(found).lower().rpartition("-")[2] not in _BEFORE_DECADES:
         return None
     *ahead, last = spell_plain(found[1], grammar).split(" ")
     return " ".join([*ahead, last[:-1] + "ies" if last.endswith("y") else last + "s"])
@@ -260,11 +263,24 @@ def numeral_pattern(grammar: Grammar) -> re.Pattern[str]:
 def read_numeral(found: re.Match[str], grammar: Grammar) -> str:
     """Read any number, with its sign."""
     sign, number = found.groups()
-    spoken = _spell_version(number, found, grammar) or spell_number(number, grammar)
+    spoken = _spell_old_year(number, found, grammar) or _spell_version(number, found, grammar)
+    spoken = spoken or spell_number(number, grammar)
     blank = " " if grammar.is_spaced else ""
     if sign and sign in "-–" and _BEHIND_NUMBER.search(found.string[max(0, found.start() - 2) : found.start()]):
         return f"{sign}{spoken}"  # `10 -12` may be a range
     return f"{grammar.signs['+' if sign == '+' else 'minus']}{blank}{spoken}" if sign else spoken
+
+
+_BEFORE_YEARS = words("in since until till by from year around about before after ad circa")
+_BEHIND_OLD_YEAR = re.compile(r"(?:$|[,.;:!?)]| (?:a|an|the|he|she|it|they|we|his|her|their|and|to|by|when|at|in|as|AD|CE|[A-Z]\w*)(?!\w))")
+
+
+def _spell_old_year(number: str, found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read an English year before 1100 in pairs, where nothing is counted: `in 1066 they landed`."""
+    is_year = grammar.code == "en" and re.fullmatch(r"10(?!0)\d\d", number) and word_before(found).lower() in _BEFORE_YEARS
+    if not is_year or not _BEHIND_OLD_YEAR.match(found.string[found.end() : found.end() + 12]):
+        return None
+    return f"ten {spell_whole(number[2:], grammar)}"
 
 
 # What has numbers with dots that are no decimals.
