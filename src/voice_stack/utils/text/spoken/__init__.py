@@ -44,6 +44,7 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], MatchReader], ...]:
         (words.year_pattern(grammar), words.read_year),
         (words.DECADE if grammar.code == "en" else None, words.read_decade),
         (words.ordinal_pattern(grammar), words.read_ordinal),
+        (amounts.cased_pattern(grammar), amounts.read_cased),
         (amounts.PERCENT_AHEAD if grammar.code == "tr" else None, amounts.read_percent_ahead),
         (measures.price_range_pattern(grammar), measures.read_price_range),
         (measures.CENTS, measures.read_cents),

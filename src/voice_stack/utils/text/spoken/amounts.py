@@ -15,6 +15,7 @@ from voice_stack.utils.text.spoken.numbers import (
     MAX_DIGITS,
     THIN_BLANK,
     choose_form,
+    spell,
     spell_decimal,
     spell_whole,
     split_number,
@@ -132,7 +133,27 @@ def read_money(found: re.Match[str], grammar: Grammar) -> str | None:
     spoken = _read_price(parts, (gap or "") + (scale or ""), code, grammar)
     if grammar.code == "en" and not parts[1] and _is_attribute(found):
         spoken = re.sub(r"(?<=dollar|.pound|..euro|.rupee)s$", "", spoken)  # "a five million dollar deal"
+    spoken = decline_german(spoken, found) if grammar.code == "de" else spoken
     return f"{grammar.signs['minus']}{_blank(grammar)}{spoken}" if minus else spoken
+
+
+_ACCUSATIVE_AFTER = frozenset(str.split("für um durch ohne gegen kostet kosten kostete kosteten zahlt zahlte zahlen bezahlt"))
+_DATIVE_AFTER = frozenset(str.split("mit von zu bei nach seit aus ab"))
+_NEUTER = ("Pfund", "Kilo", "Gramm", "Milligramm", "Prozent", "Watt", "Megawatt", "Mega", "Giga", "Tera", "Volt", "Hertz")
+
+
+def decline_german(spoken: str, found: re.Match[str]) -> str:
+    """`einen Euro`, where the word before asks for another case than the nominative."""
+    article, _, unit = spoken.partition(" ")
+    before = found.string[max(0, found.start() - 12) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
+    if article == "eine":
+        return f"einer {unit}" if before in _DATIVE_AFTER else spoken
+    if article != "ein" or unit.startswith("halb"):
+        return spoken
+    if before in _DATIVE_AFTER:
+        return f"einem {unit}"
+    is_neuter = unit.startswith(_NEUTER) and not unit.startswith("Kilometer")
+    return f"einen {unit}" if before in _ACCUSATIVE_AFTER and not is_neuter else spoken
 
 
 _NO_NOUN = frozenset(str.split("a an and as at be but by each for from if in is of off on or per than that the to was were when will with"))
@@ -200,6 +221,7 @@ def read_measure(found: re.Match[str], grammar: Grammar) -> str | None:
     if parts is None or len(parts[0]) > MAX_DIGITS or (gap and unit in WORDS.get(grammar.code, ())):
         return None
     spoken = read_unit(*parts, unit, grammar)
+    spoken = decline_german(spoken, found) if spoken and grammar.code == "de" else spoken
     return f"{grammar.signs['minus']}{_blank(grammar)}{spoken}" if minus and spoken else spoken
 
 
@@ -253,3 +275,113 @@ def _blank(grammar: Grammar) -> str:
 
 def _join(grammar: Grammar, *parts: str) -> str:
     return _blank(grammar).join(part for part in parts if part)
+
+
+_WORD = r"[^\W\d_]"
+_MOST_IN_CASE = 1000
+_OBLIQUE = {
+    "pl": (("instrumental", r"(?:ami|źmi|ćmi)$"), ("dative", r"om$"), ("locative", r"(?<!d)ach$")),
+    "cs": (("instrumental", r"(?:(?:am|em|ím|ým|[^aeiouyáéíóúý]m)i|procenty|eury|lety|městy|slovy)$"), ("dative", r"ům$"), ("locative", r"(?:ách|ech|ích|ých)$")),
+    "ru": (("instrumental", r"(?:ами|ями|ьми)$"), ("dative", r"(?<=.{3})(?:ам|ям)$"), ("locative", r"(?<=.{3})(?:ах|ях)$")),
+}  # fmt: skip
+_GENITIVE_PLURAL = {
+    "pl": r"(?:[bcćdfghjklłmnńprsśtwzźż]|dni|tygodni|miesięcy|tysięcy|ludzi|ych|ich)$",
+    "cs": r"(?:ů|[bcčdďfghjklmnňprřsštťvzž]|lidí|dní|měsíců|procent)$",
+    "ru": r"(?:[бвгджзклмнпрстфхцчшщ]|ей|ий|[ьй])$",
+}
+
+
+@functools.cache
+def cased_pattern(grammar: Grammar) -> re.Pattern[str] | None:
+    """A number, or two with "and" between, whose preposition or noun asks for another case than the nominative."""
+    if not grammar.genitive_after:
+        return None
+    sign = _alternatives([*UNITS, *OTHER_SPELLINGS, *_CURRENCIES])
+    after = rf"(?<!\w)(?P<ahead>{grammar.genitive_after}) (?P<one>\d{{1,3}}(?:,\d{{1,2}})?)(?:(?P<dash> ?[-–] ?)(?P<other>\d{{1,3}}))?"
+    counted = rf"(?P<sign> ?(?:{sign}){WORD_EDGE_AFTER}(?![./]\w)|(?=[.,;:!?)]+(?:\s|$))|(?=[-–/])|(?<=,\d)|(?<=,\d\d))"
+    plain = (
+        rf"(?<![\w.,:/-])(?:(?P<before>{grammar.genitive_after}) )?(?<!\d )(?<!\d[.,] )(?P<first>\d{{1,3}})"
+        r"(?:(?P<joint> (?:a|až|i|и|или|czy|nebo) | ?[-–] ?)(?P<second>\d{1,3}))?(?![\w.,:/%–-])"
+    )
+    return re.compile(rf"{after}{counted}|{plain}", re.IGNORECASE)
+
+
+def read_cased(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read what `cased_pattern` found, or leave it as it is written where the form is not sure."""
+    ahead, one, joint, other = found.group("ahead", "one", "dash", "other")
+    if one is None:
+        ahead, one, joint, other = found.group("before", "first", "joint", "second")
+    numbers = [number for number in (one, other) if number]
+    noun = re.match(rf" ({_WORD}+)", found.string[found.end() : found.end() + 30])
+    symbol = (found["sign"] or "").strip()
+    word = noun[1] if noun and not symbol else ""
+    is_range = (joint or "").strip() in ("-", "–")
+    case = "genitive" if ahead else ""
+    case = next((name for name, ending in _OBLIQUE[grammar.code] if re.search(ending, word)), case)
+    if not case:
+        return _read_polish_range(one, other, word, grammar) if is_range else None
+    is_plain = not any("," in number or (len(number) > 1 and number[0] == "0") for number in numbers) and not is_range
+    if not is_plain or not _agrees(int(numbers[-1]), word, case, grammar):
+        return found[0]
+    said = [spell_case(int(number), case, word, grammar) for number in numbers]
+    unit = _genitive_plural(symbol, grammar) if symbol and int(numbers[-1]) > 1 else None
+    if None in said or (symbol and unit is None):
+        return found[0]
+    counted = (joint or "").join(filter(None, said))
+    preposition = (ahead or "").replace("ok.", "około").replace("Ok.", "Około")
+    return " ".join(part for part in (preposition, counted, unit) if part)
+
+
+def _read_polish_range(one: str, other: str, word: str, grammar: Grammar) -> str | None:
+    """`trzy do pięciu dni`, where the noun shows that it is a genitive."""
+    low, high = int(one), int(other)
+    is_known = grammar.code == "pl" and 2 < low < high and high > 4 and other[0] != "0"
+    if not is_known or not word or not re.search(_GENITIVE_PLURAL["pl"], word):
+        return None
+    return f"{spell_whole(one, grammar)} do {spell_case(high, 'genitive', word, grammar)}"
+
+
+def _agrees(number: int, noun: str, case: str, grammar: Grammar) -> bool:
+    """Whether a noun may stand behind a cardinal in a case; `до 5 класса` is an ordinal."""
+    if case != "genitive" or not noun or noun in _NO_NOUNS:
+        return number % 10 != 1 or number == 11 or (number == 1 and (not noun or noun in _NO_NOUNS))
+    return (number % 10 != 1 or number == 11) and re.search(_GENITIVE_PLURAL[grammar.code], noun) is not None
+
+
+_NO_NOUNS = frozenset(str.split("do до a i и az až po по nebo или czy"))
+_CZECH_CASES = {
+    "genitive": ("jednoho", "dvou", "tří", "čtyř"), "dative": ("jednomu", "dvěma", "třem", "čtyřem"),
+    "instrumental": ("jedním", "dvěma", "třemi", "čtyřmi"), "locative": ("jednom", "dvou", "třech", "čtyřech"),
+}  # fmt: skip
+_POLISH_WOMEN = frozenset(str.split("osobami kobietami minutami godzinami stronami książkami córkami siostrami rękami nogami"))
+_RUSSIAN_CASES = {"instrumental": "ablative", "locative": "genitive"}
+
+
+def spell_case(number: int, case: str, noun: str, grammar: Grammar) -> str | None:
+    """A Slavic cardinal in a case: `пяти`, `dwiema`, `padesáti`; None where it is not sure."""
+    if grammar.code == "cs":
+        if number >= _MOST_IN_CASE // 10:
+            return None
+        tens, units = (0, number) if number < 21 else (number // 10 * 10, number % 10)
+        said = [_spell_czech(part, case) for part in (tens, units) if part]
+        return " ".join(said)
+    gender = "feminine" if noun in _POLISH_WOMEN else "masculine"
+    name = _RUSSIAN_CASES.get(case, case) if grammar.code == "ru" else case
+    return spell_whole(str(number), grammar, f"spellout-cardinal-{gender}-{name}")
+
+
+def _spell_czech(number: int, case: str) -> str:
+    few = _CZECH_CASES[case]
+    if number <= len(few):
+        return few[number - 1]
+    plain = spell(number, "cs")
+    return {"devět": "devíti", "deset": "deseti"}.get(plain, plain.removesuffix("e") + "i" if not plain.endswith("t") else plain + "i")
+
+
+def _genitive_plural(symbol: str, grammar: Grammar) -> str | None:
+    code = _CURRENCIES.get(symbol)
+    if code:
+        return choose_form(grammar.currencies[code], Decimal(5), grammar) if code in grammar.currencies else None
+    said = read_unit("5", "", OTHER_SPELLINGS.get(symbol, symbol), grammar)
+    five = spell_whole("5", grammar)
+    return said.removeprefix(five).strip() if said and said.startswith(five) else None

@@ -31,6 +31,10 @@ def _engine(code: str) -> RbnfEngine:
     return RbnfEngine.for_language(code)
 
 
+# The rules write `е` where `ё` is said: четырёх, трёхсот, четвёртый.
+_STRESSED = re.compile(r"((?:четыр|тр)(?=ем(?!я)|ех)|четв(?=ерт))е(м|х|рт)")
+
+
 @functools.lru_cache(maxsize=4096)
 def spell(number: int, code: str, ruleset: str = CARDINAL) -> str:
     """Write a whole number in words.
@@ -43,6 +47,8 @@ def spell(number: int, code: str, ruleset: str = CARDINAL) -> str:
     engine = _engine(code)
     names = [ruleset if ruleset in engine.rulesets else CARDINAL]
     spelled = engine.format_number(number, ruleset_names=names).text.replace("〇", "零")
+    if code == "ru":
+        spelled = _STRESSED.sub(r"\1ё\2", spelled)
     return spelled.removeprefix("одна ") if number >= 1000 and spelled.startswith("одна тысяча ") else spelled
 
 

@@ -3,8 +3,8 @@
 import functools
 import re
 
-from voice_stack.utils.text.spoken.amounts import MINUS, number_shape, spell_attributive
-from voice_stack.utils.text.spoken.dates import read_year_ordinal, word_before
+from voice_stack.utils.text.spoken.amounts import MINUS, decline_german, number_shape, spell_attributive
+from voice_stack.utils.text.spoken.dates import read_year_ordinal, spell_polish_hour, word_before
 from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar, words
 from voice_stack.utils.text.spoken.numbers import (
     CARDINAL,
@@ -70,7 +70,7 @@ def read_abbreviation(found: re.Match[str], grammar: Grammar) -> str | None:
     name = _NAME.match(text, end)
     is_before_name = name is not None and name[1].isupper()
     is_number = _NUMBER.match(text, end) and (key.lower() != "no." or text[end : end + 2].strip()[:1].isdecimal())
-    if len(key) == 2 and key[0].isupper() and _IS_INITIAL.search(text[max(0, found.start() - 24) : found.start()]):
+    if len(key) == 2 and key[0].isupper() and key[1] == "." and _IS_INITIAL.search(text[max(0, found.start() - 24) : found.start()]):
         return None
     conditions = [
         "~" if _is_street(found, name[1] if name else "") else "",
@@ -137,6 +137,8 @@ def read_phrase(found: re.Match[str], grammar: Grammar) -> str | None:
             return spell_number(written, grammar)
         if rules == "letters":
             return " ".join(written.upper())
+        if rules == "hour":
+            return spell_polish_hour(int(written), "o") if 0 < int(written) <= 24 else written
         if rules == "plain":
             return spell(int(written), grammar.code)
         digits = re.sub(r"\D", "", written)
@@ -181,6 +183,12 @@ def read_counter(found: re.Match[str], grammar: Grammar) -> str | None:
     digits, rules = found[1], list(grammar.counters.values())[int((found.lastgroup or "")[1:])]
     if len(digits) == 4 and grammar.has_long_years:
         return None
+    noun = _NOUN.match(found.string, found.end())
+    if grammar.code == "de" and digits == "1" and noun and noun[0] in _GERMAN_MEN:
+        return decline_german(f"ein {noun[0]}", found).removesuffix(noun[0])
+    is_german = grammar.code == "de" and digits == "1" and not (noun and noun[0] in ("Uhr", "Mal", "Prozent"))
+    if rules == "leave" or (is_german and word_before(found).lower() in _GERMAN_PREPOSITIONS):  # a gender or a case that we do not know
+        return found[0] if digits[-1] in "12" and digits[-2:-1] != "1" else None
     if rules == "two":
         return "两" if digits == "2" else None
     if rules == "attributive":
@@ -188,6 +196,11 @@ def read_counter(found: re.Match[str], grammar: Grammar) -> str | None:
     if grammar.code == "ko":
         return spell_whole(digits, grammar, rules if int(digits) < 100 else CARDINAL) + " "
     return spell_whole(digits, grammar, rules) + found[0][len(digits) :]
+
+
+_NOUN = re.compile(r"[^\W\d_]+")
+_GERMAN_MEN = words("Euro Dollar Cent Meter Kilometer Liter Tag Monat Punkt Schritt Mann Platz Franken Teelöffel Esslöffel")
+_GERMAN_PREPOSITIONS = words("für um durch ohne gegen mit von zu bei nach seit aus ab in an auf vor über unter hinter neben")
 
 
 def _read_dotted(found: re.Match[str], grammar: Grammar) -> str | None:
