@@ -22,6 +22,7 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], MatchReader], ...]:
     """What is looked for, in order: what an earlier one has found is hidden from the later ones."""
     table: tuple[tuple[re.Pattern[str] | None, _GrammarReader], ...] = (
         (words.phrase_pattern(grammar), words.read_phrase),
+        (names.HEXADECIMAL, names.read_hexadecimal),
         (names.EMAIL, names.read_address),
         (names.WEB, names.read_address),
         (names.FILE, names.read_address),

@@ -12,8 +12,15 @@ _ENDINGS = (
     "ogg|opus|mkv|avi|mov|webm|jpe?g|png|gif|svg|webp|docx?|xlsx?|pptx?|odt|log|ini|cfg|conf|sql|iso|apk|dll|srt|vtt|epub"
 )
 FILE = re.compile(rf"(?<![\w@./-])[\w-]{{1,100}}(?:\.[\w-]{{1,30}}){{0,3}}\.(?:{_ENDINGS})(?![\w@/-]|\.\w)")
+# Hardware and network addresses: left to the engine, which spells them.
+HEXADECIMAL = re.compile(r"(?<![\w:])(?:[0-9A-Fa-f]{1,4}:){4,7}:?[0-9A-Fa-f]{1,4}(?![\w:])|(?<!\w)0x[0-9A-Fa-f]+(?!\w)")
 TAG = re.compile(r"(?<![\w@#&/.])([@#])([^\W\d_]\w{0,99})(?![\w@])")
 _WORD_IN_TAG = re.compile(r"_+|(?<=[a-z])(?=[A-Z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
+
+
+def read_hexadecimal(found: re.Match[str], _grammar: Grammar) -> str:
+    """Leave what `HEXADECIMAL` found as it is written."""
+    return found[0]
 
 
 def read_tag(found: re.Match[str], grammar: Grammar) -> str:
@@ -105,9 +112,8 @@ _LIVED = re.compile(
 )
 _GERMAN_CASES = {
     "n": frozenset(str.split("gegen für durch ohne um")),
-    "m": frozenset(str.split("mit von bei nach seit aus unter zu vor König Kaiser Papst Zar")),
+    "m": frozenset(str.split("mit von bei nach seit aus unter zu vor")),
 }
-_GERMAN_TITLES = frozenset(["König", "Kaiser", "Papst", "Zar", "Präsident"])
 # "I" is no pronoun behind these words and before these.
 _FIRST_AHEAD = frozenset(str.split("""
     War Act Scene Chapter Part Volume Vol Book Section Title Article Appendix Figure Canto Level Grade Stage Type Phase Class
@@ -253,8 +259,7 @@ _QUEENLY = ("Isabel", "Elisabetta", "Catalina", "Caterina", "Catarina", "Maria",
 def _read_german_ruler(value: int, found: re.Match[str]) -> str:
     """`der Zweite`, in the case that the preposition before the name asks for; `Ludwigs des Zweiten`."""
     ahead = found.string[max(0, found.start() - 50) : found.start()].split()
-    titles = [word for word in ahead[:-1] if word in _GERMAN_TITLES]
-    before = next((word for word in reversed(ahead[:-1]) if word not in titles), "").lower()
+    before = next((word for word in reversed(ahead[:-1]) if not word[:1].isupper()), "").lower()
     ordinal = spell(value, "de", "spellout-ordinal").capitalize()
     if ahead[-1].endswith("s") and ahead[-1] not in _RULERS:
         return f"des {ordinal}n"

@@ -121,7 +121,7 @@ def _shapes(grammar: Grammar) -> tuple[re.Pattern[str], ...]:
         re.compile(ours),
         re.compile(r"(\d{1,3}(?:([.,' ])\d{3})(?:\2\d{3})++)(?:[.,](\d++))?"),
         re.compile(r"(\d{1,3}([.,' ])\d{3})(?!\2)[.,](\d++)"),
-        re.compile(r"(\d{1,3}( )000)()"),
+        re.compile(r"(\d{1,3}([ ,])000)()" if grammar.decimal == "," else r"(\d{1,3}( )000)()"),
         *([re.compile(indian)] if grammar.groups == "," else []),
     )
 

@@ -181,8 +181,11 @@ def counter_pattern(grammar: Grammar) -> re.Pattern[str] | None:
 def read_counter(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `counter_pattern` found."""
     digits, rules = found[1], list(grammar.counters.values())[int((found.lastgroup or "")[1:])]
-    if len(digits) == 4 and grammar.has_long_years:
+    if len(digits) == _YEAR_DIGITS and (grammar.has_long_years or (grammar.code in _ROMANCE and digits[-1] == "1")):
         return None
+    before = word_before(found).lower()
+    if grammar.code in _ROMANCE and digits == "1" and len(before) > _SHORT_WORD and before not in _BEFORE_ONE:
+        return found[0]  # "figura 1 muestra": a label as well as a count
     noun = _NOUN.match(found.string, found.end())
     if grammar.code == "de" and digits == "1" and noun and noun[0] in _GERMAN_MEN:
         return decline_german(f"ein {noun[0]}", found).removesuffix(noun[0])
@@ -198,14 +201,22 @@ def read_counter(found: re.Match[str], grammar: Grammar) -> str | None:
     return spell_whole(digits, grammar, rules) + found[0][len(digits) :]
 
 
+_ROMANCE = frozenset(["es", "it", "pt", "fr"])
+_SHORT_WORD = 3
+_BEFORE_ONE = words("tiene tengo solo sólo cada durante otro apenas para desde hasta ogni dopo avec pour dans tinha fica dura")
 _NOUN = re.compile(r"[^\W\d_]+")
 _GERMAN_MEN = words("Euro Dollar Cent Meter Kilometer Liter Tag Monat Punkt Schritt Mann Platz Franken Teelöffel Esslöffel")
+_YEAR_DIGITS = 4
 _GERMAN_PREPOSITIONS = words("für um durch ohne gegen mit von zu bei nach seit aus ab in an auf vor über unter hinter neben")
 
 
 def _read_dotted(found: re.Match[str], grammar: Grammar) -> str | None:
     follower = re.match(r" (\w+)", found.string[found.end() : found.end() + 40])
     before = word_before(found)
+    if grammar.code == "de" and (before not in grammar.ordinal_contexts or found.start() == 0):
+        # An ordinal whose case we do not know, or the number of a point in a list.
+        is_noun = follower and (follower[1] in grammar.ordinal_followers or follower[1][0].islower())
+        return found[0] if is_noun and len(found[1]) < _YEAR_DIGITS - 1 else None
     is_ordinal = follower and (
         follower[1] in grammar.ordinal_followers or (follower[1][0].islower() and len(found[1]) < 3)
     )
@@ -296,21 +307,11 @@ def _spell_old_year(number: str, found: re.Match[str], grammar: Grammar) -> str 
     return f"ten {spell_whole(number[2:], grammar)}"
 
 
-# What has numbers with dots that are no decimals.
-_NUMBERED = re.compile(
-    r"(?:vers(?:i[oó]n|ão|ione|ie|ie)|wersj\w+|verz\w+|верси\w+|sürüm|v|release|kap(?:itel|\.)|abschnitt|ziffer|punkt|"
-    r"chapitre|chap\.|section|sect?\.|cap[ií]tulo|capitolo|cap\.|sec?ci[oó]n|seção|sezione|hoofdstuk|paragraaf|rozdzia\w+|"
-    r"kapitol\w+|раздел\w*|глав\w+|пункт\w*|п\.|fejezet|bölüm|tab(?:elle|\.)|abb(?:ildung|\.)|fig(?:ur\w*|\.)|figure|§)",
-    re.IGNORECASE,
-)
-_PRODUCT = re.compile(r"[^\W\d_]*[A-Z]{2,}[a-z]*|[a-z]+[A-Z]\w*|Python|Windows|Android|Bluetooth|Java|Ubuntu|Web")
-
-
 def _spell_version(number: str, found: re.Match[str], grammar: Grammar) -> str | None:
-    """Read the point of a version or a section by its name, where decimals have a comma."""
-    before = word_before(found)
-    is_version = grammar.decimal == "," and re.fullmatch(r"\d{1,4}\.\d{1,2}", number)
-    if not is_version or not (_NUMBERED.fullmatch(before) or _PRODUCT.fullmatch(before)):
+    """Read a point by its name where decimals have a comma: mostly it stands in a version, and it is what is written."""
+    behind = found.string[found.end() : found.end() + 16].split()
+    is_scaled = found.string[found.end() : found.end() + 1] == " " and behind and behind[0].rstrip(".,;") in grammar.scales
+    if grammar.decimal != "," or is_scaled or not re.fullmatch(r"\d{1,4}\.\d{1,2}", number):
         return None
     return f" {grammar.signs['.']} ".join(spell_whole(part, grammar) for part in number.split("."))
 
@@ -323,6 +324,8 @@ def read_sign(found: re.Match[str], grammar: Grammar) -> str | None:
     is_after_clock = _HALF_OF_THE_DAY.search(text[: found.start()][-7:]) is not None
     is_after_amount = is_after_clock or before.isdecimal() or before in _AFTER_AMOUNTS
     is_between = is_after_amount and (behind.isdecimal() or behind in _BEFORE_AMOUNTS)
+    if sign == ":" and len(found[0]) > 1:
+        return None
     if sign == "=":
         return _read_equals(found, grammar)
     if sign in "-–" and is_between:
@@ -387,7 +390,7 @@ def _is_range(first: str, second: str, dash: str, before: str) -> bool:
     low, high = one[1], other[1]
     if ":" in low and ":" in high:
         return True
-    if any(len(end) > 1 and end[0] == "0" and end[1].isdecimal() for end in (low, high)):
+    if ":" in low + high or any(len(end) > 1 and end[0] == "0" and end[1].isdecimal() for end in (low, high)):
         return False
     if dash == "-" and _ONE_NAME.search(before):
         return False
