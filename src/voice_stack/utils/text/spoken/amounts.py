@@ -47,7 +47,7 @@ UNITS = {
 
 OTHER_SPELLINGS = {
     "км": "km", "м": "m", "см": "cm", "мм": "mm", "км²": "km²", "м²": "m²", "м³": "m³", "га": "ha", "л": "l",
-    "мл": "ml", "кг": "kg", "мг": "mg", "км/ч": "km/h", "м/с": "m/s", "кВт": "kW", "Вт": "W", "Гц": "Hz", "ГБ": "GB",
+    "мл": "ml", "кг": "kg", "мг": "mg", "км/ч": "km/h", "м/с": "m/s", "кВт": "kW", "Вт": "W", "Гц": "Hz", "ГГц": "GHz", "МГц": "MHz", "кГц": "kHz", "В": "V", "ГБ": "GB",
     "МБ": "MB", "МБ/с": "MB/s", "Мбит/с": "Mbit/s", "kph": "km/h", "km2": "km²", "m2": "m²", "m3": "m³", "ft²": "sq ft",
     "℃": "°C", "º C": "°C", "° C": "°C", "٪": "%", "saat": "h", "hr": "h", "hrs": "h", "мин": "min", "sec": "s", "sq. ft": "sq ft", "sq. ft.": "sq ft", "sq.ft.": "sq ft", "mins": "min",
     "secs": "s", "μm": "µm", "μg": "µg", "mcg": "µg", "μs": "µs", "kbps": "kbit/s", "Kbps": "kbit/s", "kb/s": "kbit/s",
@@ -55,7 +55,7 @@ OTHER_SPELLINGS = {
 }  # fmt: skip
 """Other ways to write a symbol of `UNITS`."""
 
-WORDS = {"cs": {"s"}, "es": {"mi"}, "fr": {"sec"}, "it": {"mi"}, "pt": {"mi"}}
+WORDS = {"cs": {"s", "V"}, "ru": {"V"}, "es": {"mi"}, "fr": {"sec"}, "it": {"mi"}, "pt": {"mi"}}
 """Words of a language that look like units; they are none with a blank before them."""
 
 
@@ -278,10 +278,10 @@ def _join(grammar: Grammar, *parts: str) -> str:
 
 
 _WORD = r"[^\W\d_]"
-_MOST_IN_CASE = 1000
+_MOST_IN_CASE = 99  # of what is known here of Czech
 _OBLIQUE = {
     "pl": (("instrumental", r"(?:ami|źmi|ćmi)$"), ("dative", r"om$"), ("locative", r"(?<!d)ach$")),
-    "cs": (("instrumental", r"(?:(?:am|em|ím|ým|[^aeiouyáéíóúý]m)i|procenty|eury|lety|městy|slovy)$"), ("dative", r"ům$"), ("locative", r"(?:ách|ech|ích|ých)$")),
+    "cs": (("instrumental", r"(?:(?:am|em|ím|ým|[^aeiouyáéíóúý]m)i|procenty|eury|lety|městy|slovy)$"), ("dative", r"ům$"), ("locative", r"(?:ách|ech)$")),
     "ru": (("instrumental", r"(?:ами|ями|ьми)$"), ("dative", r"(?<=.{3})(?:ам|ям)$"), ("locative", r"(?<=.{3})(?:ах|ях)$")),
 }  # fmt: skip
 _GENITIVE_PLURAL = {
@@ -297,10 +297,10 @@ def cased_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     if not grammar.genitive_after:
         return None
     sign = _alternatives([*UNITS, *OTHER_SPELLINGS, *_CURRENCIES])
-    after = rf"(?<!\w)(?P<ahead>{grammar.genitive_after}) (?P<one>\d{{1,3}}(?:,\d{{1,2}})?)(?:(?P<dash> ?[-–] ?)(?P<other>\d{{1,3}}))?"
-    counted = rf"(?P<sign> ?(?:{sign}){WORD_EDGE_AFTER}(?![./]\w)|(?=[.,;:!?)]+(?:\s|$))|(?=[-–/])|(?<=,\d)|(?<=,\d\d))"
+    after = rf"(?<!\w)(?P<ahead>{grammar.genitive_after}) (?P<one>\d{{1,6}}(?:,\d{{1,2}}|(?: \d{{3}})+(?!\d))?)(?:(?P<dash> ?[-–] ?)(?P<other>\d{{1,3}}))?"
+    counted = rf"(?P<sign> ?(?:{sign}){WORD_EDGE_AFTER}(?![./]\w)|(?=[,;:!?)]+(?:\s|$))|(?=\.(?:$|[»\")]))|(?=[-–/])|(?<=,\d)|(?<=,\d\d))"
     plain = (
-        rf"(?<![\w.,:/-])(?:(?P<before>{grammar.genitive_after}) )?(?<!\d )(?<!\d[.,] )(?P<first>\d{{1,3}})"
+        rf"(?<![\w.,:/-])(?:(?P<before>{grammar.genitive_after}) )?(?<!\d )(?<!\d[.,] )(?P<first>\d{{1,3}}(?!\d)|\d{{5,6}}|\d{{2}}00)"
         r"(?:(?P<joint> (?:a|až|i|и|или|czy|nebo) | ?[-–] ?)(?P<second>\d{1,3}))?(?![\w.,:/%–-])"
     )
     return re.compile(rf"{after}{counted}|{plain}", re.IGNORECASE)
@@ -319,7 +319,10 @@ def read_cased(found: re.Match[str], grammar: Grammar) -> str | None:
     case = "genitive" if ahead else ""
     case = next((name for name, ending in _OBLIQUE[grammar.code] if re.search(ending, word)), case)
     if not case:
-        return _read_polish_range(one, other, word, grammar) if is_range else None
+        if is_range:
+            return _read_polish_range(one, other, word, grammar)
+        return found[0] if _is_in_doubt(found, word, grammar) else None
+    numbers = [number.replace(" ", "") for number in numbers]
     is_plain = not any("," in number or (len(number) > 1 and number[0] == "0") for number in numbers) and not is_range
     if not is_plain or not _agrees(int(numbers[-1]), word, case, grammar):
         return found[0]
@@ -330,6 +333,20 @@ def read_cased(found: re.Match[str], grammar: Grammar) -> str | None:
     counted = (joint or "").join(filter(None, said))
     preposition = (ahead or "").replace("ok.", "około").replace("Ok.", "Około")
     return " ".join(part for part in (preposition, counted, unit) if part)
+
+
+_OTHER_PREPOSITIONS = {
+    "pl": frozenset(str.split("w we po przy przed nad pod między ku z ze")),
+    "ru": frozenset(str.split("в во по с со к ко о об при под над перед между")),
+    "cs": frozenset(str.split("v ve po s se k ke při před nad pod mezi")),
+}
+
+
+def _is_in_doubt(found: re.Match[str], word: str, grammar: Grammar) -> bool:
+    """Whether a preposition before a number may ask for a case that nothing else shows."""
+    ahead = found.string[max(0, found.start() - 10) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
+    is_accusative = word and re.search(_GENITIVE_PLURAL[grammar.code], word) is not None
+    return ahead in _OTHER_PREPOSITIONS[grammar.code] and not is_accusative
 
 
 def _read_polish_range(one: str, other: str, word: str, grammar: Grammar) -> str | None:
@@ -360,7 +377,7 @@ _RUSSIAN_CASES = {"instrumental": "ablative", "locative": "genitive"}
 def spell_case(number: int, case: str, noun: str, grammar: Grammar) -> str | None:
     """A Slavic cardinal in a case: `пяти`, `dwiema`, `padesáti`; None where it is not sure."""
     if grammar.code == "cs":
-        if number >= _MOST_IN_CASE // 10:
+        if number > _MOST_IN_CASE:
             return None
         tens, units = (0, number) if number < 21 else (number // 10 * 10, number % 10)
         said = [_spell_czech(part, case) for part in (tens, units) if part]

@@ -236,7 +236,7 @@ def read_day_of_month(found: re.Match[str], grammar: Grammar) -> str | None:
     return found[0].replace(found[0][: found.start(2) - found.start()], f"{day}{' de ' if ' de ' in found[0] else ' '}")
 
 
-_IN_MONTHS = frozenset(str.split("in this last next every during by of"))
+_IN_MONTHS = frozenset(["in"])
 
 
 @functools.cache
@@ -285,7 +285,7 @@ _BOOKS = re.compile(
     r"Marcos|Lu[ck](?:as|e|\.)?|Luca|J(?:ohannes|oh\.|ean|uan|oão|ohn)|Giovanni|Jan|Janův|Ap(?:g|ostel\w*)|Acts|Actes|Hechos|"
     r"Atos|Atti|R[oö]m(?:er|ans|anos|ains|ani|\.)|[CK]or\w*|Gal\w*|Gál\w*|[EÉ]ph?\w*|Ef\w*|Phil\w*|Fil\w*|[CK]ol\w*|"
     r"T[hi]\w*|Tit\w*|H[eé]br\w*|Eb\w*|Ja[ck]\w*|Tiago|Santiago|Pierre|Pedro|Petr\w*|Jud[ea]s?|"
-    r"Apoc\w*|Offenbarung|Offb|Revelation|Coran|Corán|Quran|Sur[ea]|Surah|Ев\w*|Мф|Мк|Лк|Ин)\.?"
+    r"Dn|Ne|Jn|Mt|Mc|Lc|Rm|Gn|Lv|Nb|Dt|Jg|Ez|Ap|Ps|Is|Apoc\w*|Offenbarung|Offb|Revelation|Coran|Corán|Quran|Sur[ea]|Surah|Ев\w*|Мф|Мк|Лк|Ин)\.?"
 )
 
 

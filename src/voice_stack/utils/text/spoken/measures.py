@@ -238,7 +238,7 @@ def read_scaled(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `scaled_pattern` found, unless it may well be a name, as `3M`, `4K` and `2B` are."""
     parts = split_number(found[1], grammar)
     is_model = _MODEL.search(found.string[max(0, found.start() - 4) : found.start()])
-    if parts is None or len(parts[0]) > MAX_DIGITS or is_model or not _is_scaled(*parts, found):
+    if parts is None or len(parts[0]) > MAX_DIGITS or is_model or not _is_scaled(*parts, found, is_english=grammar.code == "en"):
         return None
     whole, decimals = parts
     if grammar.code == "en":
@@ -252,12 +252,12 @@ def read_scaled(found: re.Match[str], grammar: Grammar) -> str | None:
 _MODEL = re.compile(r"[^\W\d_]\d*-$")  # i7-12700K
 
 
-def _is_scaled(whole: str, decimals: str, found: re.Match[str]) -> bool:
+def _is_scaled(whole: str, decimals: str, found: re.Match[str], *, is_english: bool) -> bool:
     if decimals or found[2] in {"k", "bn"}:
         return True
     if found[2] == "K":
         return whole not in _NO_THOUSANDS
-    return found[2] == "M" and re.match(" [a-z]", found.string[found.end() : found.end() + 2]) is not None
+    return found[2] == "M" and is_english and re.match(" [a-z]", found.string[found.end() : found.end() + 2]) is not None
 
 
 def read_times(found: re.Match[str], grammar: Grammar) -> str:

@@ -38,7 +38,7 @@ _DOMAINS = (
 EMAIL = re.compile(r"(?<![\w.+%-])(?:mailto:)?[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 # The last character is none of those that end the sentence around the address.
 WEB = re.compile(
-    rf"(?<![\w@./-])(?:https?://|www\.)[^\s<>\"]*[\w/]|(?<![\w@./-])(?:[a-z0-9-]{{1,63}}\.){{1,4}}(?:{_DOMAINS})"
+    rf"(?<![\w@./-])(?:https?://|www\.)[^\s<>\"]*[\w/]|(?<![\w@./-])(?:[a-z0-9-]{{2,63}}\.|[a-z]\.(?=com?(?!\w))){{1,4}}(?:{_DOMAINS})"
     rf"(?![\w@])(?:/[^\s<>\"]*[\w/])?",
     re.IGNORECASE,
 )

@@ -21,11 +21,12 @@ PHONE = re.compile(
     r"(?<![\w.,/+-])(?:\+1[ .-]?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}"
     r"|\+\d{1,3}(?:[ ./-]{0,2}\(\d{1,5}\))?(?:[ ./-]{0,2}\d{1,5}){2,7}|\(\d{2,5}\) ?\d{2,5}(?:[ -]\d{2,5}){0,4}"
     r"|(?:1[-.])?\d{3}[-. ]\d{3}[-. ]\d{4}|\d{3}-0\d{3}|(?:\d{4}[ -]){3}\d{4}|\d{4}[ -]\d{6}[ -]\d{5}"
-    r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone ))\d{3}-\d{4}|\d{1,7}(?:-\d{1,7}){2,6}"
+    r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone ))\d{3}-\d{4}|\d{1,7}(?:-\d{1,7}){2,6}|\d{3}-\d\d-\d\d"
     r"|(?<!\d )0(?!00)\d{1,4}(?:(?:[ -]\d{2,8}){1,5}|/\d{4,8}(?:[ -]\d{2,8}){0,4}))(?![\w/]|[.,-]\d)"
 )
 _PHONE_DIGITS, _LISTED_DIGITS = 6, 9
 _IS_CHAIN = re.compile(r"[1-9]\d*(?:-\d+){2,}")  # `4-4-2`
+_LOCAL_PHONE = re.compile(r"\d{3}-\d\d-\d\d")
 SIGN = re.compile(r" ?[-–+=×*:x] ?|&|[#§№] ?")
 _AFTER_AMOUNTS, _BEFORE_AMOUNTS = "%°€$£", "$€£"
 _SIGN_NAMES = {"-": "to", "–": "to", "=": "eq", "№": "#", "*": "×"}
@@ -57,7 +58,7 @@ def abbreviation_pattern(grammar: Grammar) -> re.Pattern[str] | None:
 
 _CONDITIONS = "#^~<"
 _BEHIND_NUMBER = re.compile(r"\d ?$")
-_NUMBER = re.compile(r" ?(?:\d|[IVXLC]+(?!\w))")
+_NUMBER = re.compile(r":? ?(?:[+(]?\d|[IVXLC]+(?!\w))")
 _NAME = re.compile(r" ?([^\W\d_])(?:[\w'-]|\.)")
 # A letter behind a name is that of another name: "Thomas M. Dupont".
 _IS_INITIAL = re.compile(r"(?<![\w.])(?!(?:Et|Mais|Avec|Chez|Pour|Selon|Quand|Y|El|A|Con|Para|Pero)(?!\w))[^\W\d_a-z][\w'-]+ $")
@@ -270,7 +271,7 @@ def read_phone(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a phone number that `PHONE` found: digit by digit, with a breath between its groups."""
     groups = re.findall(r"\d+", found[0])
     count = sum(map(len, groups))
-    if count < _PHONE_DIGITS or (count < _LISTED_DIGITS and _IS_CHAIN.fullmatch(found[0])):
+    if count < _PHONE_DIGITS or (count < _LISTED_DIGITS and _IS_CHAIN.fullmatch(found[0]) and not _LOCAL_PHONE.fullmatch(found[0])):
         return None
     if grammar.code == "fr" and all(len(group) == 2 for group in groups):
         return ", ".join(spell_whole(group, grammar) for group in groups)
@@ -287,6 +288,8 @@ def numeral_pattern(grammar: Grammar) -> re.Pattern[str]:
 def read_numeral(found: re.Match[str], grammar: Grammar) -> str:
     """Read any number, with its sign."""
     sign, number = found.groups()
+    if _is_year_in_case(number, found, grammar):
+        return found[0]
     spoken = _spell_old_year(number, found, grammar) or _spell_version(number, found, grammar)
     spoken = spoken or spell_number(number, grammar)
     blank = " " if grammar.is_spaced else ""
@@ -297,6 +300,21 @@ def read_numeral(found: re.Match[str], grammar: Grammar) -> str:
 
 _BEFORE_YEARS = words("in since until till by from year around about before after ad circa")
 _BEHIND_OLD_YEAR = re.compile(r"(?:$|[,.;:!?)]| (?:a|an|the|he|she|it|they|we|his|her|their|and|to|by|when|at|in|as|AD|CE|[A-Z]\w*)(?!\w))")
+
+
+_COUNTED = re.compile(r" [^\W\d_]{3,}(?<![łаеиоуыюяaeiouyáéíóúý])(?!\w)")
+_BEFORE_SLAVIC_YEARS = words("w we od do po z rok roku roce v ve на в с со по до к от из года году lat latem zimą")
+
+
+def _is_year_in_case(number: str, found: re.Match[str], grammar: Grammar) -> bool:
+    """Whether a number may be a Slavic year, an ordinal whose case we do not know; in Czech, whose gender."""
+    if not re.fullmatch(r"1\d{3}|20\d\d", number) or number.endswith("00"):
+        return False
+    if grammar.code == "cs":
+        return number[-1] in "12" and number[-2] != "1"
+    if grammar.code not in ("pl", "ru"):
+        return False
+    return word_before(found).lower() in _BEFORE_SLAVIC_YEARS or not _COUNTED.match(found.string, found.end())
 
 
 def _spell_old_year(number: str, found: re.Match[str], grammar: Grammar) -> str | None:
