@@ -20,8 +20,9 @@ _BEFORE_NAMES = frozenset(str.split("""
     inż inz mgr ul np tzw tzn tj např resp tzv popř příp нап напр св św sw phdr mudr av ee проф ул им тов mio mrd tsd
 """))  # fmt: skip
 _BEFORE_NUMBERS = frozenset(str.split("""
-    no nos nr nro núm num nº vol vols fig figs abb afb abs art arts sec secs ch chap kap cap bd pp pg p pág págs pag pagg
-    eq al cf op ok approx apt ex godz str rozdz ust pkt poz ryc rys tab tel hfst blz kl č obr odst sv ziff rn par стр гл
+    no nos nr nro núm num nº vol vols fig figs abb afb abs art arts sec secs ch chap kap cap bd pp pg p pág págs pag
+    pagg eq al cf op ok approx apt ex godz str
+    rozdz ust pkt poz ryc rys tab tel hfst blz kl č obr odst sv ziff rn par стр гл
     рис ст табл разд
     jan feb mar apr jun jul aug sep sept oct okt nov dec dez
 """))  # fmt: skip
@@ -31,7 +32,7 @@ _STREET_DOCTOR = re.compile(r"(?<!\w)(?!(?:Dear|Hello|Hi|Oh|Sorry|Thanks?|The|Ye
 _NUMBER = re.compile(r"\d|[IVXLC]+(?!\w)")
 # Behind these a "no." is a word and ends the sentence, even before a number.
 _SAID_NO = re.compile(
-    r"(?:sa(?:id|ys?|ying)|answer(?:s|ed)?|replied|voted|thought|shouted|(?:answer|reply|vote) (?:is|was)|oh|or|a|que|"
+    r"(?:sa(?:id|ys?|ying)|answer(?:s|ed)?|replied|voted|thought|shouted|(?:answer|reply|vote) (?:is|was)|que|"
     r"dijo|disse)[,:]? [\"']?no$",
     re.IGNORECASE,
 )

@@ -9,7 +9,7 @@ from babel import Locale, localedata
 
 from voice_stack.utils.language import find_language, find_region
 from voice_stack.utils.text.pronunciation import MatchReader, Reading, ReadText, fill, read_out
-from voice_stack.utils.text.spoken import amounts, dates, measures, names, words
+from voice_stack.utils.text.spoken import amounts, dates, measures, names, numbers, words
 from voice_stack.utils.text.spoken.grammar import Grammar
 from voice_stack.utils.text.spoken.languages import GRAMMARS
 
@@ -61,7 +61,7 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], MatchReader], ...]:
         (names.PAGE, names.read_page),
         (names.ONE_SIGN, names.read_one_sign),
         (words.numeral_pattern(grammar), words.read_numeral),
-        (words.SIGN, words.read_sign),
+        (numbers.SIGN, numbers.read_sign),
         (measures.AHEAD, measures.read_ahead),
     )
     return tuple((pattern, _bind(reader, grammar)) for pattern, reader in table if pattern is not None)

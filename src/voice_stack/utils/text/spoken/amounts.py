@@ -15,7 +15,8 @@ from voice_stack.utils.text.spoken.numbers import (
     MAX_DIGITS,
     THIN_BLANK,
     choose_form,
-    spell,
+    decline_german,
+    spell_case,
     spell_decimal,
     spell_whole,
     split_number,
@@ -47,9 +48,11 @@ UNITS = {
 
 OTHER_SPELLINGS = {
     "км": "km", "м": "m", "см": "cm", "мм": "mm", "км²": "km²", "м²": "m²", "м³": "m³", "га": "ha", "л": "l",
-    "мл": "ml", "кг": "kg", "мг": "mg", "км/ч": "km/h", "м/с": "m/s", "кВт": "kW", "Вт": "W", "Гц": "Hz", "ГГц": "GHz", "МГц": "MHz", "кГц": "kHz", "В": "V", "ГБ": "GB",
+    "мл": "ml", "кг": "kg", "мг": "mg", "км/ч": "km/h", "м/с": "m/s", "кВт": "kW", "Вт": "W", "Гц": "Hz",
+    "ГГц": "GHz", "МГц": "MHz", "кГц": "kHz", "В": "V", "ГБ": "GB",
     "МБ": "MB", "МБ/с": "MB/s", "Мбит/с": "Mbit/s", "kph": "km/h", "km2": "km²", "m2": "m²", "m3": "m³", "ft²": "sq ft",
-    "℃": "°C", "º C": "°C", "° C": "°C", "٪": "%", "saat": "h", "hr": "h", "hrs": "h", "мин": "min", "sec": "s", "sq. ft": "sq ft", "sq. ft.": "sq ft", "sq.ft.": "sq ft", "mins": "min",
+    "℃": "°C", "º C": "°C", "° C": "°C", "٪": "%", "saat": "h", "hr": "h", "hrs": "h", "мин": "min", "sec": "s",
+    "sq. ft": "sq ft", "sq. ft.": "sq ft", "sq.ft.": "sq ft", "mins": "min",
     "secs": "s", "μm": "µm", "μg": "µg", "mcg": "µg", "μs": "µs", "kbps": "kbit/s", "Kbps": "kbit/s", "kb/s": "kbit/s",
     "Mbps": "Mbit/s", "Mb/s": "Mbit/s", "Gbps": "Gbit/s", "Gb/s": "Gbit/s",
 }  # fmt: skip
@@ -137,33 +140,22 @@ def read_money(found: re.Match[str], grammar: Grammar) -> str | None:
     return f"{grammar.signs['minus']}{_blank(grammar)}{spoken}" if minus else spoken
 
 
-_ACCUSATIVE_AFTER = frozenset(str.split("für um durch ohne gegen kostet kosten kostete kosteten zahlt zahlte zahlen bezahlt"))
-_DATIVE_AFTER = frozenset(str.split("mit von zu bei nach seit aus ab"))
-_NEUTER = ("Pfund", "Kilo", "Gramm", "Milligramm", "Prozent", "Watt", "Megawatt", "Mega", "Giga", "Tera", "Volt", "Hertz")
-
-
-def decline_german(spoken: str, found: re.Match[str]) -> str:
-    """`einen Euro`, where the word before asks for another case than the nominative."""
-    article, _, unit = spoken.partition(" ")
-    before = found.string[max(0, found.start() - 12) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
-    if article == "eine":
-        return f"einer {unit}" if before in _DATIVE_AFTER else spoken
-    if article != "ein" or unit.startswith("halb"):
-        return spoken
-    if before in _DATIVE_AFTER:
-        return f"einem {unit}"
-    is_neuter = unit.startswith(_NEUTER) and not unit.startswith("Kilometer")
-    return f"einen {unit}" if before in _ACCUSATIVE_AFTER and not is_neuter else spoken
-
-
-_NO_NOUN = frozenset(str.split("a an and as at be but by each for from if in is of off on or per than that the to was were when will with"))
+_NO_NOUN = frozenset(
+    str.split(
+        "a an and as at be but by each for from if in is of off on or per than that the to was were when will with"
+    )
+)
 
 
 def _is_attribute(found: re.Match[str]) -> bool:
     """Whether an English price stands between an article and a noun."""
     behind = re.match(r" ([a-z]{3,})", found.string[found.end() : found.end() + 20])
     ahead = found.string[max(0, found.start() - 8) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
-    return behind is not None and behind[1] not in _NO_NOUN and ahead in ("a", "an", "another", "every", "each", "this", "that")
+    return (
+        behind is not None
+        and behind[1] not in _NO_NOUN
+        and ahead in ("a", "an", "another", "every", "each", "this", "that")
+    )
 
 
 def _read_price(parts: tuple[str, str], scale: str, code: str, grammar: Grammar) -> str:
@@ -278,11 +270,16 @@ def _join(grammar: Grammar, *parts: str) -> str:
 
 
 _WORD = r"[^\W\d_]"
-_MOST_IN_CASE = 99  # of what is known here of Czech
 _OBLIQUE = {
     "pl": (("instrumental", r"(?:ami|źmi|ćmi)$"), ("dative", r"om$"), ("locative", r"(?<!d)ach$")),
-    "cs": (("instrumental", r"(?:(?:am|em|ím|ým|[^aeiouyáéíóúý]m)i|procenty|eury|lety|městy|slovy)$"), ("dative", r"ům$"), ("locative", r"(?:ách|ech)$")),
-    "ru": (("instrumental", r"(?:ами|ями|ьми)$"), ("dative", r"(?<=.{3})(?:ам|ям)$"), ("locative", r"(?<=.{3})(?:ах|ях)$")),
+    "cs": (
+        ("instrumental", r"(?:(?:am|em|ím|ým|[^aeiouyáéíóúý]m)i|procenty|eury|lety|městy|slovy)$"),
+        ("dative", r"ům$"), ("locative", r"(?:ách|ech)$"),
+    ),
+    "ru": (
+        ("instrumental", r"(?:ами|ями|ьми)$"), ("dative", r"(?<=.{3})(?:ам|ям)$"),
+        ("locative", r"(?<=.{3})(?:ах|ях)$"),
+    ),
 }  # fmt: skip
 _GENITIVE_PLURAL = {
     "pl": r"(?:[bcćdfghjklłmnńprsśtwzźż]|dni|tygodni|miesięcy|tysięcy|ludzi|ych|ich)$",
@@ -297,10 +294,17 @@ def cased_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     if not grammar.genitive_after:
         return None
     sign = _alternatives([*UNITS, *OTHER_SPELLINGS, *_CURRENCIES])
-    after = rf"(?<!\w)(?P<ahead>{grammar.genitive_after}) (?P<one>\d{{1,6}}(?:,\d{{1,2}}|(?: \d{{3}})+(?!\d))?)(?:(?P<dash> ?[-–] ?)(?P<other>\d{{1,3}}))?"
-    counted = rf"(?P<sign> ?(?:{sign}){WORD_EDGE_AFTER}(?![./]\w)|(?=[,;:!?)]+(?:\s|$))|(?=\.(?:$|[»\")]))|(?=[-–/])|(?<=,\d)|(?<=,\d\d))"
+    after = (
+        rf"(?<!\w)(?P<ahead>{grammar.genitive_after}) (?P<one>\d{{1,6}}(?:,\d{{1,2}}|(?: \d{{3}})+(?!\d))?)"
+        r"(?:(?P<dash> ?[-–] ?)(?P<other>\d{1,3}))?"
+    )
+    counted = (
+        rf"(?P<sign> ?(?:{sign}){WORD_EDGE_AFTER}(?![./]\w)|(?=[,;:!?)]+(?:\s|$))|(?=\.(?:$|[»\")]))|(?=[-–/])"
+        r"|(?<=,\d)|(?<=,\d\d))"
+    )
     plain = (
-        rf"(?<![\w.,:/-])(?:(?P<before>{grammar.genitive_after}) )?(?<!\d )(?<!\d[.,] )(?P<first>\d{{1,3}}(?!\d)|\d{{5,6}}|\d{{2}}00)"
+        rf"(?<![\w.,:/-])(?:(?P<before>{grammar.genitive_after}) )?(?<!\d )(?<!\d[.,] )"
+        r"(?P<first>\d{1,3}(?!\d)|\d{5,6}|\d{2}00)"
         r"(?:(?P<joint> (?:a|až|i|и|или|czy|nebo) | ?[-–] ?)(?P<second>\d{1,3}))?(?![\w.,:/%–-])"
     )
     return re.compile(rf"{after}{counted}|{plain}", re.IGNORECASE)
@@ -366,33 +370,6 @@ def _agrees(number: int, noun: str, case: str, grammar: Grammar) -> bool:
 
 
 _NO_NOUNS = frozenset(str.split("do до a i и az až po по nebo или czy"))
-_CZECH_CASES = {
-    "genitive": ("jednoho", "dvou", "tří", "čtyř"), "dative": ("jednomu", "dvěma", "třem", "čtyřem"),
-    "instrumental": ("jedním", "dvěma", "třemi", "čtyřmi"), "locative": ("jednom", "dvou", "třech", "čtyřech"),
-}  # fmt: skip
-_POLISH_WOMEN = frozenset(str.split("osobami kobietami minutami godzinami stronami książkami córkami siostrami rękami nogami"))
-_RUSSIAN_CASES = {"instrumental": "ablative", "locative": "genitive"}
-
-
-def spell_case(number: int, case: str, noun: str, grammar: Grammar) -> str | None:
-    """A Slavic cardinal in a case: `пяти`, `dwiema`, `padesáti`; None where it is not sure."""
-    if grammar.code == "cs":
-        if number > _MOST_IN_CASE:
-            return None
-        tens, units = (0, number) if number < 21 else (number // 10 * 10, number % 10)
-        said = [_spell_czech(part, case) for part in (tens, units) if part]
-        return " ".join(said)
-    gender = "feminine" if noun in _POLISH_WOMEN else "masculine"
-    name = _RUSSIAN_CASES.get(case, case) if grammar.code == "ru" else case
-    return spell_whole(str(number), grammar, f"spellout-cardinal-{gender}-{name}")
-
-
-def _spell_czech(number: int, case: str) -> str:
-    few = _CZECH_CASES[case]
-    if number <= len(few):
-        return few[number - 1]
-    plain = spell(number, "cs")
-    return {"devět": "devíti", "deset": "deseti"}.get(plain, plain.removesuffix("e") + "i" if not plain.endswith("t") else plain + "i")
 
 
 def _genitive_plural(symbol: str, grammar: Grammar) -> str | None:

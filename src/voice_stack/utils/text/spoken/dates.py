@@ -227,7 +227,11 @@ def read_day_of_month(found: re.Match[str], grammar: Grammar) -> str | None:
     day = read_day(numbers[0], found, grammar)
     if grammar.code == "en":
         # "In May 20 people came": of a month, people say on which day.
-        if found[1] and word_before(found).lower() in _IN_MONTHS and re.match(r" [a-z]", found.string[found.end() :][:2]):
+        if (
+            found[1]
+            and word_before(found).lower() in _IN_MONTHS
+            and re.match(r" [a-z]", found.string[found.end() :][:2])
+        ):
             return None
         wide = get_month_names("wide", locale="en").values()
         month = next(name for name in wide if name.startswith(month.rstrip(".")))

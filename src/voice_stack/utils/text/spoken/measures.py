@@ -118,7 +118,9 @@ def read_power(found: re.Match[str], grammar: Grammar) -> str | None:
     return f"{base} {other.format(said if power >= 0 else grammar.signs['minus'] + ' ' + said)}" if other else None
 
 
-ARC = re.compile(r"(?<![\w.,])(\d{1,3})° ?(\d{1,2})['′](?: ?(\d{1,2}(?:[.,]\d{1,4})?)(?:[\"″]|''))? ?(?:([NSEW])(?!\w))?")
+ARC = re.compile(
+    r"(?<![\w.,])(\d{1,3})° ?(\d{1,2})['′](?: ?(\d{1,2}(?:[.,]\d{1,4})?)(?:[\"″]|''))? ?(?:([NSEW])(?!\w))?"
+)
 _WINDS = {"N": "north", "S": "south", "E": "east", "W": "west"}
 
 
@@ -167,27 +169,30 @@ def _read_length(number: str, unit: str, grammar: Grammar) -> str:
 
 CENTS = re.compile(r"(?<![\w.,-])(?:(\d{1,9}) ?¢|\$\.(\d\d)(?!\d))")
 PER = re.compile(
-    r"(?:(?<=\d)|(?<=\d[kKM]))/(hr|hour|yr|year|mo|month|wk|week|day|night|person|lb|kg|oz|gal|gallon|mile|sq ft|pound|unit|"
-    r"user|seat|min|minute|sec|second)(?!\w)"
+    r"(?:(?<=\d)|(?<=\d[kKM]))/(hr|hour|yr|year|mo|month|wk|week|day|night|person|lb|kg|oz|gal|gallon|mile|sq ft|pound|"
+    r"unit|user|seat|min|minute|sec|second)(?!\w)"
 )
 _PER = {
     "hr": "hour", "yr": "year", "mo": "month", "wk": "week", "lb": "pound", "kg": "kilogram", "oz": "ounce",
     "gal": "gallon", "sq ft": "square foot", "min": "minute", "sec": "second",
 }  # fmt: skip
 # A measure before a noun, in English: "a 100-m race".
-JOINED = re.compile(r"(?<![\w.,-])(a )?(\d{1,4}(?:\.\d{1,2})?)-(m|km|cm|mm|kg|g|lb|oz|ft|mi|yd|mph|kW|MW|kHz|MHz|GHz|GB|TB|MB|min|hr|in)(?= [a-z])")
+JOINED = re.compile(
+    r"(?<![\w.,-])(a )?(\d{1,4}(?:\.\d{1,2})?)-"
+    r"(m|km|cm|mm|kg|g|lb|oz|ft|mi|yd|mph|kW|MW|kHz|MHz|GHz|GB|TB|MB|min|hr|in)(?= [a-z])"
+)
 _JOINED = {"in": "inch", "hr": "hour"}
 
 
 def read_joined(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read an English measure that `JOINED` found: its unit is singular, `a hundred-meter race`."""
-    unit = _JOINED.get(found[3]) or (read_unit("1", "", OTHER_SPELLINGS.get(found[3], found[3]), grammar) or "").removeprefix("one ")
+    unit = _JOINED.get(found[3]) or (
+        read_unit("1", "", OTHER_SPELLINGS.get(found[3], found[3]), grammar) or ""
+    ).removeprefix("one ")
     number = spell_number(found[2], grammar)
     if found[1]:
         number = "a " + (number.removeprefix("one ") if found[2] in ("100", "1000") else number)
     return f"{number}-{unit}" if unit else None
-
-
 
 
 @functools.cache
@@ -238,7 +243,12 @@ def read_scaled(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `scaled_pattern` found, unless it may well be a name, as `3M`, `4K` and `2B` are."""
     parts = split_number(found[1], grammar)
     is_model = _MODEL.search(found.string[max(0, found.start() - 4) : found.start()])
-    if parts is None or len(parts[0]) > MAX_DIGITS or is_model or not _is_scaled(*parts, found, is_english=grammar.code == "en"):
+    if (
+        parts is None
+        or len(parts[0]) > MAX_DIGITS
+        or is_model
+        or not _is_scaled(*parts, found, is_english=grammar.code == "en")
+    ):
         return None
     whole, decimals = parts
     if grammar.code == "en":
@@ -257,7 +267,9 @@ def _is_scaled(whole: str, decimals: str, found: re.Match[str], *, is_english: b
         return True
     if found[2] == "K":
         return whole not in _NO_THOUSANDS
-    return found[2] == "M" and is_english and re.match(" [a-z]", found.string[found.end() : found.end() + 2]) is not None
+    return (
+        found[2] == "M" and is_english and re.match(" [a-z]", found.string[found.end() : found.end() + 2]) is not None
+    )
 
 
 def read_times(found: re.Match[str], grammar: Grammar) -> str:

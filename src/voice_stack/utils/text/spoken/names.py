@@ -13,7 +13,9 @@ _ENDINGS = (
 )
 FILE = re.compile(rf"(?<![\w@./-])[\w-]{{1,100}}(?:\.[\w-]{{1,30}}){{0,3}}\.(?:{_ENDINGS})(?![\w@/-]|\.\w)")
 # Hardware and network addresses: left to the engine, which spells them.
-HEXADECIMAL = re.compile(r"(?<![\w:])(?:[0-9A-Fa-f]{1,4}:){4,7}:?[0-9A-Fa-f]{1,4}(?![\w:])|(?<!\w)0x[0-9A-Fa-f]+(?!\w)")
+HEXADECIMAL = re.compile(
+    r"(?<![\w:])(?=[\d:]{0,30}[A-Fa-f])(?:[0-9A-Fa-f]{1,4}:){4,7}:?[0-9A-Fa-f]{1,4}(?![\w:])|(?<!\w)0x[0-9A-Fa-f]+(?!\w)"
+)
 TAG = re.compile(r"(?<![\w@#&/.])([@#])([^\W\d_]\w{0,99})(?![\w@])")
 _WORD_IN_TAG = re.compile(r"_+|(?<=[a-z])(?=[A-Z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 
@@ -91,8 +93,8 @@ _GIVEN = frozenset(str.split("""
 _SLAVIC = {
     "pl": str.split("Jan Paweł Zygmunt Stanisław Władysław Kazimierz Benedykt Aleksander Mikołaj Karol Ludwik Henryk "
                     "Bolesław August Fryderyk Wilhelm Piotr Filip Napoleon Pius Leon Jerzy Edward Stefan Iwan"),
-    "cs": str.split("Karel Alexandr Jan Václav Rudolf Josef František Ludvík Jindřich Vladislav Ferdinand Leopold Mikuláš "
-                    "Pavel Pius Benedikt Napoleon Vilém Eduard Filip Otakar Maxmilián Zikmund Petr Jiří"),
+    "cs": str.split("Karel Alexandr Jan Václav Rudolf Josef František Ludvík Jindřich Vladislav Ferdinand Leopold "
+                    "Mikuláš Pavel Pius Benedikt Napoleon Vilém Eduard Filip Otakar Maxmilián Zikmund Petr Jiří"),
 }  # fmt: skip
 _SLAVIC_GENITIVES = {
     "pl": str.split("Jana Pawła Zygmunta Stanisława Władysława Kazimierza Benedykta Aleksandra Mikołaja Karola Ludwika "
@@ -107,8 +109,8 @@ _RUSSIAN_QUEENS = {
     "Екатерине": "-dative", "Елизавете": "-dative",
 }  # fmt: skip
 _LIVED = re.compile(
-    r" (?:sat|spoke|said|says|died|was born|married|told|asked|joined|served|lives|worked|ran|went|came|stood|walked|became|"
-    r"wrote|ruled|reigned|succeeded|inherited)(?!\w)"
+    r" (?:sat|spoke|said|says|died|was born|married|told|asked|joined|served|lives|worked|ran|went|came|stood|walked|"
+    r"became|wrote|ruled|reigned|succeeded|inherited)(?!\w)"
 )
 _GERMAN_CASES = {
     "n": frozenset(str.split("gegen für durch ohne um")),
@@ -116,8 +118,8 @@ _GERMAN_CASES = {
 }
 # "I" is no pronoun behind these words and before these.
 _FIRST_AHEAD = frozenset(str.split("""
-    War Act Scene Chapter Part Volume Vol Book Section Title Article Appendix Figure Canto Level Grade Stage Type Phase Class
-    Division Group Category Schedule
+    War Act Scene Chapter Part Volume Vol Book Section Title Article Appendix Figure Canto Level Grade Stage Type Phase
+    Class Division Group Category Schedule
 """))  # fmt: skip
 _FIRST_BEHIND = re.compile(r"\.?(?:$|[,;:.!?)]| (?:of|and|or|to|is|in|ended|began|broke|started|lasted)(?!\w)|[-–])")
 _TYPED = frozenset(["Type", "Phase", "Class", "Division", "Category", "War"])
@@ -131,7 +133,9 @@ def read_one_sign(found: re.Match[str], grammar: Grammar) -> str:
     return spell(int(unicodedata.numeric(found[0])), grammar.code) + blank
 
 
-_PAGES = frozenset(str.split("page pages p. pp. seite seiten s. página páginas pág. pagina pagine pag. pagina's blz. strana strany"))
+_PAGES = frozenset(
+    str.split("page pages p. pp. seite seiten s. página páginas pág. pagina pagine pag. pagina's blz. strana strany")
+)
 
 
 def read_page(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -161,12 +165,18 @@ def read_roman(found: re.Match[str], grammar: Grammar) -> str | None:
         return spell(value, "fr", "spellout-ordinal-masculine") if grammar.code == "fr" else None
     if before.lower() in grammar.roman_words:
         ordinal = grammar.code == "it" and before.lower() == "secolo"
-        return spell(value, grammar.code, "spellout-ordinal-masculine" if ordinal else "spellout-numbering") + _kept_dot(found)
+        return spell(
+            value, grammar.code, "spellout-ordinal-masculine" if ordinal else "spellout-numbering"
+        ) + _kept_dot(found)
     if len(numeral) < 2 or not set(numeral) <= set("IVX") or not before[:1].isupper():
         return None
     if grammar.code in ("pl", "cs", "ru"):
         return _read_slavic_ruler(value, before, found, grammar)
-    if before in _RULERS or _is_person(found, grammar) or (grammar.code == "de" and before.removesuffix("s") in _RULERS):
+    if (
+        before in _RULERS
+        or _is_person(found, grammar)
+        or (grammar.code == "de" and before.removesuffix("s") in _RULERS)
+    ):
         return _read_ruler(value, found, grammar)
     return spell(value, grammar.code) + _kept_dot(found) if not _may_be_person(found, numeral) else None
 
@@ -187,7 +197,9 @@ def _read_first(before: str, ending: str | None, found: re.Match[str], grammar: 
         return spell(1, grammar.code) + _kept_dot(found) if before.lower() in grammar.roman_words else None
     if is_ruler and re.match(r"(?:$|[,;:.!?)]| of(?!\w)| \()", rest):
         return _read_ruler(1, found, grammar)
-    is_numbered = before in _FIRST_AHEAD and (_FIRST_BEHIND.match(rest) or (before in _TYPED and not re.match(r" [a-z]+ed ", rest)))
+    is_numbered = before in _FIRST_AHEAD and (
+        _FIRST_BEHIND.match(rest) or (before in _TYPED and not re.match(r" [a-z]+ed ", rest))
+    )
     is_numbered = is_numbered and not re.match(r" (?:am|have|had|was|will|would|do|did|can|think|know)(?!\w)", rest)
     return spell(1, "en") + _kept_dot(found) if is_numbered else None
 
@@ -196,10 +208,17 @@ def _read_century(value: int, word: str, before: str, grammar: Grammar) -> str |
     """Read a Polish or Czech century, in the case that its word or the preposition shows."""
     genitive = spell_genitive(value, grammar.code)
     if grammar.code == "pl":
-        return {"wiek": spell_nominative(value, "pl"), "wieku": spell_polish_locative(value) if before.lower() in ("w", "we") else genitive}.get(word)
-    return {"v": re.sub("ého", "ém", genitive).replace("ího", "ím"), "do": genitive, "od": genitive, "z": genitive, "ze": genitive}.get(
-        before.lower()
-    )
+        return {
+            "wiek": spell_nominative(value, "pl"),
+            "wieku": spell_polish_locative(value) if before.lower() in ("w", "we") else genitive,
+        }.get(word)
+    return {
+        "v": re.sub("ého", "ém", genitive).replace("ího", "ím"),
+        "do": genitive,
+        "od": genitive,
+        "z": genitive,
+        "ze": genitive,
+    }.get(before.lower())
 
 
 def _read_slavic_ruler(value: int, before: str, found: re.Match[str], grammar: Grammar) -> str | None:
@@ -221,7 +240,10 @@ def _read_slavic_ruler(value: int, before: str, found: re.Match[str], grammar: G
 
 def _is_person(found: re.Match[str], grammar: Grammar) -> bool:
     """Whether an English name of two or more words stands before: of a person if the first is a given name."""
-    names = re.search(r"(?<!\w)([A-Z][\w'-]+) (?:[A-Z](?:[\w'-]+|\.) ){0,2}[A-Z][\w'-]+ $", found.string[max(0, found.start() - 50) : found.start()])
+    names = re.search(
+        r"(?<!\w)([A-Z][\w'-]+) (?:[A-Z](?:[\w'-]+|\.) ){0,2}[A-Z][\w'-]+ $",
+        found.string[max(0, found.start() - 50) : found.start()],
+    )
     if grammar.code != "en" or not names:
         return False
     return names[1] in _GIVEN or _LIVED.match(found.string, found.end()) is not None
@@ -230,8 +252,13 @@ def _is_person(found: re.Match[str], grammar: Grammar) -> bool:
 def _may_be_person(found: re.Match[str], numeral: str) -> bool:
     """Whether `II` or `III` may belong to a person's name as well as to a title, so that it is not for us to say."""
     before = found.string[max(0, found.start() - 50) : found.start()]
-    return numeral in ("II", "III") and re.search(r"[A-Z][\w'-]+ [A-Z][\w'-]+ $", before) is not None and not re.search(
-        r"(?:War|Act|Part|Type|Bowl|Class|Phase|Level|Mark|Division|Quest|Fantasy|Wars|Craft|Games?|Olympiad) $", before
+    return (
+        numeral in ("II", "III")
+        and re.search(r"[A-Z][\w'-]+ [A-Z][\w'-]+ $", before) is not None
+        and not re.search(
+            r"(?:War|Act|Part|Type|Bowl|Class|Phase|Level|Mark|Division|Quest|Fantasy|Wars|Craft|Games?|Olympiad) $",
+            before,
+        )
     )
 
 
@@ -250,7 +277,7 @@ def _read_ruler(value: int, found: re.Match[str], grammar: Grammar) -> str | Non
     has_gender = grammar.code in ("es", "it", "pt")
     gender = "-feminine" if word_before(found).endswith(_QUEENLY) else "-masculine"
     ordinal = spell(value, grammar.code, "spellout-ordinal" + (gender if has_gender else ""))
-    return grammar.regnal.format(ordinal[:1].upper() + ordinal[1:] if grammar.code == "en" else ordinal)+ dot
+    return grammar.regnal.format(ordinal[:1].upper() + ordinal[1:] if grammar.code == "en" else ordinal) + dot
 
 
 _QUEENLY = ("Isabel", "Elisabetta", "Catalina", "Caterina", "Catarina", "Maria", "María", "Juana", "Beatriz")

@@ -3,12 +3,13 @@
 import functools
 import re
 
-from voice_stack.utils.text.spoken.amounts import MINUS, decline_german, number_shape, spell_attributive
+from voice_stack.utils.text.spoken.amounts import MINUS, number_shape, spell_attributive
 from voice_stack.utils.text.spoken.dates import read_year_ordinal, spell_polish_hour, word_before
 from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar, words
 from voice_stack.utils.text.spoken.numbers import (
     CARDINAL,
     MAX_DIGITS,
+    decline_german,
     spell,
     spell_digits,
     spell_number,
@@ -18,32 +19,16 @@ from voice_stack.utils.text.spoken.numbers import (
 
 # Seven digits are a number of a phone and no range where the last four begin with a zero, or one is asked to call.
 PHONE = re.compile(
-    r"(?<![\w.,/+-])(?:\+1[ .-]?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}"
+    r"(?<![\w.,:/+-])(?:\+1[ .-]?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}"
     r"|\+\d{1,3}(?:[ ./-]{0,2}\(\d{1,5}\))?(?:[ ./-]{0,2}\d{1,5}){2,7}|\(\d{2,5}\) ?\d{2,5}(?:[ -]\d{2,5}){0,4}"
     r"|(?:1[-.])?\d{3}[-. ]\d{3}[-. ]\d{4}|\d{3}-0\d{3}|(?:\d{4}[ -]){3}\d{4}|\d{4}[ -]\d{6}[ -]\d{5}"
-    r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone ))\d{3}-\d{4}|\d{1,7}(?:-\d{1,7}){2,6}|\d{3}-\d\d-\d\d"
+    r"|(?<=[Tt]el\. )\d{4,9}|(?<=[Tt]el: )\d{4,9}|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone ))\d{3}-\d{4}"
+    r"|\d{1,7}(?:-\d{1,7}){2,6}|\d{3}-\d\d-\d\d"
     r"|(?<!\d )0(?!00)\d{1,4}(?:(?:[ -]\d{2,8}){1,5}|/\d{4,8}(?:[ -]\d{2,8}){0,4}))(?![\w/]|[.,-]\d)"
 )
 _PHONE_DIGITS, _LISTED_DIGITS = 6, 9
 _IS_CHAIN = re.compile(r"[1-9]\d*(?:-\d+){2,}")  # `4-4-2`
 _LOCAL_PHONE = re.compile(r"\d{3}-\d\d-\d\d")
-SIGN = re.compile(r" ?[-–+=×*:x] ?|&|[#§№] ?")
-_AFTER_AMOUNTS, _BEFORE_AMOUNTS = "%°€$£", "$€£"
-_SIGN_NAMES = {"-": "to", "–": "to", "=": "eq", "№": "#", "*": "×"}
-_AFTER_SUM, _BEFORE_SUM = re.compile(r"= ?[-–+]?[\d.,]+ ?$"), re.compile(r"[\d.,]+ ?=")
-_ONE_END = re.compile(r"[$€£¥₹]?(\d[\d.,':]*?)[.,:]?(%|°[CF]?|[€$£¥₹]|(?! )[^\W\d_]{1,5}[²³]?)?(?:-[^\W\d_].*)?")
-_TOKEN_AHEAD, _TOKEN_BEHIND = re.compile(r"[^\s(\[{\"'“„;]*$"), re.compile(r"[^\s)\]}\"'”;?!]*")
-_NO_UNITS = frozenset("ABDEGHIJLNOPQRSTUXYZ")  # capitals behind the numbers of models and rooms
-# Behind these a hyphen parts the numbers of one name.
-_ONE_NAME = re.compile(
-    r"(?<!\w)(?:fig(?:\.|ure|ura|uur)?|abb(?:\.|ildung)|art(?:\.|[ií]culo|icle|ikel|icolo|igo)|n[ºo°r]\.?|№|model\w*|flight|"
-    r"n[uú]m(?:\.|ero|ber|mer)|tab(?:\.|le|elle|la|ela)|form|room|exercise|рис\.|табл\.|статья|obr\.|rys\.) $",
-    re.IGNORECASE,
-)
-_MANY = re.compile(r"(?<!\w)(?:pages?|pp\.|lines?|from|between|years?|Seiten|von|zwischen|pages|de|páginas?|entre) $")
-_YEARS = range(1000, 2101)
-_HEXADECIMAL = re.compile(r"(?<!\d)0$")
-_HALF_OF_THE_DAY = re.compile(r"\d ?[ap]\.?m\.?$", re.IGNORECASE)
 
 
 @functools.cache
@@ -61,7 +46,9 @@ _BEHIND_NUMBER = re.compile(r"\d ?$")
 _NUMBER = re.compile(r":? ?(?:[+(]?\d|[IVXLC]+(?!\w))")
 _NAME = re.compile(r" ?([^\W\d_])(?:[\w'-]|\.)")
 # A letter behind a name is that of another name: "Thomas M. Dupont".
-_IS_INITIAL = re.compile(r"(?<![\w.])(?!(?:Et|Mais|Avec|Chez|Pour|Selon|Quand|Y|El|A|Con|Para|Pero)(?!\w))[^\W\d_a-z][\w'-]+ $")
+_IS_INITIAL = re.compile(
+    r"(?<![\w.])(?!(?:Et|Mais|Avec|Chez|Pour|Selon|Quand|Y|El|A|Con|Para|Pero)(?!\w))[^\W\d_a-z][\w'-]+ $"
+)
 
 
 def read_abbreviation(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -70,8 +57,15 @@ def read_abbreviation(found: re.Match[str], grammar: Grammar) -> str | None:
     key = found[0].replace(". ", ".")
     name = _NAME.match(text, end)
     is_before_name = name is not None and name[1].isupper()
-    is_number = _NUMBER.match(text, end) and (key.lower() != "no." or text[end : end + 2].strip()[:1].isdecimal())
-    if len(key) == 2 and key[0].isupper() and key[1] == "." and _IS_INITIAL.search(text[max(0, found.start() - 24) : found.start()]):
+    is_number = _NUMBER.match(text, end) is not None
+    if key.lower() in ("no.", "nos."):
+        is_number = text[end : end + 2].strip()[:1].isdecimal() and (key[0] == "N" or _is_number_sign(found))
+    if (
+        len(key) == 2
+        and key[0].isupper()
+        and key[1] == "."
+        and _IS_INITIAL.search(text[max(0, found.start() - 24) : found.start()])
+    ):
         return None
     conditions = [
         "~" if _is_street(found, name[1] if name else "") else "",
@@ -87,6 +81,22 @@ def read_abbreviation(found: re.Match[str], grammar: Grammar) -> str | None:
         said = said and said[:1].upper() + said[1:]
     ends = found[0].endswith(".") and end == len(text.rstrip())
     return f"{said}." if said and ends else said
+
+
+_BEFORE_NUMBERS = words(
+    "is was are the a his her its our my their at in to from ranked seed seeded as and or of on world house room "
+    "flight bus route item article track line platform gate lot issue player symphony concerto sonata opus model "
+    "serial case order see form exhibit amendment bill reactor unit"
+)
+_AHEAD_OF_NO_NOUN = re.compile(
+    r" ?\d+[A-Za-z]?(?:[.,;:)!?]|$| (?:in|on|of|for|to|at|and|or|is|was|by|with|from)(?!\w))"
+)
+
+
+def _is_number_sign(found: re.Match[str]) -> bool:
+    """Whether a small `no.` before a number is none of "He said no. 10 people left"."""
+    before = word_before(found).strip("(\"'").lower()
+    return not before or before in _BEFORE_NUMBERS or _AHEAD_OF_NO_NOUN.match(found.string, found.end()) is not None
 
 
 _NUMBERED_STREET = re.compile(r"(?<!\w)\d{1,5}[a-z]? (?:(?:[A-Z][\w'-]*|\d+(?:st|nd|rd|th)) ){1,3}$")
@@ -191,7 +201,9 @@ def read_counter(found: re.Match[str], grammar: Grammar) -> str | None:
     if grammar.code == "de" and digits == "1" and noun and noun[0] in _GERMAN_MEN:
         return decline_german(f"ein {noun[0]}", found).removesuffix(noun[0])
     is_german = grammar.code == "de" and digits == "1" and not (noun and noun[0] in ("Uhr", "Mal", "Prozent"))
-    if rules == "leave" or (is_german and word_before(found).lower() in _GERMAN_PREPOSITIONS):  # a gender or a case that we do not know
+    if rules == "leave" or (
+        is_german and word_before(found).lower() in _GERMAN_PREPOSITIONS
+    ):  # a gender or a case that we do not know
         return found[0] if digits[-1] in "12" and digits[-2:-1] != "1" else None
     if rules == "two":
         return "两" if digits == "2" else None
@@ -204,11 +216,17 @@ def read_counter(found: re.Match[str], grammar: Grammar) -> str | None:
 
 _ROMANCE = frozenset(["es", "it", "pt", "fr"])
 _SHORT_WORD = 3
-_BEFORE_ONE = words("tiene tengo solo sólo cada durante otro apenas para desde hasta ogni dopo avec pour dans tinha fica dura")
+_BEFORE_ONE = words(
+    "tiene tengo solo sólo cada durante otro apenas para desde hasta ogni dopo avec pour dans tinha fica dura"
+)
 _NOUN = re.compile(r"[^\W\d_]+")
-_GERMAN_MEN = words("Euro Dollar Cent Meter Kilometer Liter Tag Monat Punkt Schritt Mann Platz Franken Teelöffel Esslöffel")
+_GERMAN_MEN = words(
+    "Euro Dollar Cent Meter Kilometer Liter Tag Monat Punkt Schritt Mann Platz Franken Teelöffel Esslöffel"
+)
 _YEAR_DIGITS = 4
-_GERMAN_PREPOSITIONS = words("für um durch ohne gegen mit von zu bei nach seit aus ab in an auf vor über unter hinter neben")
+_GERMAN_PREPOSITIONS = words(
+    "für um durch ohne gegen mit von zu bei nach seit aus ab in an auf vor über unter hinter neben"
+)
 
 
 def _read_dotted(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -271,7 +289,9 @@ def read_phone(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a phone number that `PHONE` found: digit by digit, with a breath between its groups."""
     groups = re.findall(r"\d+", found[0])
     count = sum(map(len, groups))
-    if count < _PHONE_DIGITS or (count < _LISTED_DIGITS and _IS_CHAIN.fullmatch(found[0]) and not _LOCAL_PHONE.fullmatch(found[0])):
+    if count < _PHONE_DIGITS or (
+        count < _LISTED_DIGITS and _IS_CHAIN.fullmatch(found[0]) and not _LOCAL_PHONE.fullmatch(found[0])
+    ):
         return None
     if grammar.code == "fr" and all(len(group) == 2 for group in groups):
         return ", ".join(spell_whole(group, grammar) for group in groups)
@@ -299,7 +319,9 @@ def read_numeral(found: re.Match[str], grammar: Grammar) -> str:
 
 
 _BEFORE_YEARS = words("in since until till by from year around about before after ad circa")
-_BEHIND_OLD_YEAR = re.compile(r"(?:$|[,.;:!?)]| (?:a|an|the|he|she|it|they|we|his|her|their|and|to|by|when|at|in|as|AD|CE|[A-Z]\w*)(?!\w))")
+_BEHIND_OLD_YEAR = re.compile(
+    r"(?:$|[,.;:!?)]| (?:a|an|the|he|she|it|they|we|his|her|their|and|to|by|when|at|in|as|AD|CE|[A-Z]\w*)(?!\w))"
+)
 
 
 _COUNTED = re.compile(r" [^\W\d_]{3,}(?<![łаеиоуыюяaeiouyáéíóúý])(?!\w)")
@@ -319,111 +341,20 @@ def _is_year_in_case(number: str, found: re.Match[str], grammar: Grammar) -> boo
 
 def _spell_old_year(number: str, found: re.Match[str], grammar: Grammar) -> str | None:
     """Read an English year before 1100 in pairs, where nothing is counted: `in 1066 they landed`."""
-    is_year = grammar.code == "en" and re.fullmatch(r"10(?!0)\d\d", number) and word_before(found).lower() in _BEFORE_YEARS
+    is_year = (
+        grammar.code == "en" and re.fullmatch(r"10(?!0)\d\d", number) and word_before(found).lower() in _BEFORE_YEARS
+    )
     if not is_year or not _BEHIND_OLD_YEAR.match(found.string[found.end() : found.end() + 12]):
         return None
     return f"ten {spell_whole(number[2:], grammar)}"
 
 
 def _spell_version(number: str, found: re.Match[str], grammar: Grammar) -> str | None:
-    """Read a point by its name where decimals have a comma: mostly it stands in a version, and it is what is written."""
+    """Read a point by its name where decimals have a comma: it is what is written, and mostly in a version."""
     behind = found.string[found.end() : found.end() + 16].split()
-    is_scaled = found.string[found.end() : found.end() + 1] == " " and behind and behind[0].rstrip(".,;") in grammar.scales
+    is_scaled = (
+        found.string[found.end() : found.end() + 1] == " " and behind and behind[0].rstrip(".,;") in grammar.scales
+    )
     if grammar.decimal != "," or is_scaled or not re.fullmatch(r"\d{1,4}\.\d{1,2}", number):
         return None
     return f" {grammar.signs['.']} ".join(spell_whole(part, grammar) for part in number.split("."))
-
-
-def read_sign(found: re.Match[str], grammar: Grammar) -> str | None:
-    """Name a sign between two numbers or words, or before a number; hyphens of words are left."""
-    # Looked at here and not in the pattern, which sees nothing of what has been read on both sides.
-    text, sign = found.string, found[0].strip()
-    before, behind = text[: found.start()][-2:].rstrip(" ")[-1:], text[found.end() : found.end() + 2].lstrip(" ")[:1]
-    is_after_clock = _HALF_OF_THE_DAY.search(text[: found.start()][-7:]) is not None
-    is_after_amount = is_after_clock or before.isdecimal() or before in _AFTER_AMOUNTS
-    is_between = is_after_amount and (behind.isdecimal() or behind in _BEFORE_AMOUNTS)
-    if sign == ":" and len(found[0]) > 1:
-        return None
-    if sign == "=":
-        return _read_equals(found, grammar)
-    if sign in "-–" and is_between:
-        return _read_dash(found, grammar)
-    if sign == "&":
-        is_said = before.isalnum() and behind.isalnum()
-    elif sign in "#§№":
-        is_said = behind.isdecimal() and not text[: found.start()][-1:].isalnum()
-    else:
-        is_said = bool(before and behind) and is_between
-    if not is_said:
-        return None
-    if sign == "x" and (sign not in grammar.signs or _HEXADECIMAL.search(text[: found.start()][-2:])):
-        return None
-    named = grammar.signs.get(_SIGN_NAMES.get(sign, sign), "")
-    if named in ("", "-"):  # nothing is said of a colon; some languages put ranges side by side
-        return named or " "
-    if not grammar.is_spaced:
-        return named
-    return f"{named} " if sign in "#§№" else f" {named} "
-
-
-_SIDE_OF_EQUALS = r"(?:[-–+]?\d[\d.,]*%?|[^\W\d_]|[^\W\d_]{1,3}\^\S{1,4}|[^\W\d_]{1,3}[²³]|[⁰-⁹²³]+)"
-_BEFORE_EQUALS = re.compile(rf"(?<![^\s(]){_SIDE_OF_EQUALS}$|\d[⁰-⁹²³]*$|[\d)]$")
-_BEHIND_EQUALS = re.compile(r"[-–+]?[\d(]|[^\W\d_](?![\w(.])|[^\W\d_]{1,3}(?:\^|[²³])")
-
-
-def _read_equals(found: re.Match[str], grammar: Grammar) -> str | None:
-    """Name the sign between the sides of an equation: numbers, or letters that stand alone."""
-    text = found.string
-    is_equation = _BEFORE_EQUALS.search(text[max(0, found.start() - 12) : found.start()].rstrip(" ")) and _BEHIND_EQUALS.match(
-        text[found.end() : found.end() + 8]
-    )
-    blank = " " if grammar.is_spaced else ""
-    return f"{blank}{grammar.signs['eq']}{blank}" if is_equation else None
-
-
-def _read_dash(found: re.Match[str], grammar: Grammar) -> str | None:
-    """A dash between two numbers: a minus in a sum, else said where both are the ends of a range."""
-    text, dash = found.string, found[0]
-    before, behind = text[max(0, found.start() - 30) : found.start()], text[found.end() : found.end() + 30]
-    is_spaced = dash.startswith(" ") and dash.endswith(" ")
-    blank = " " if grammar.is_spaced else ""
-    if _BEFORE_SUM.match(behind) or _AFTER_SUM.search(before):
-        return f"{blank}{grammar.signs['minus']}{blank}"
-    ahead, after = _TOKEN_AHEAD.search(before), _TOKEN_BEHIND.match(behind)
-    named = grammar.signs.get("to", "-")
-    if ahead and after and _is_range(ahead[0], after[0], dash.strip(), before[: ahead.start()]) and not (
-        is_spaced and len(ahead[0]) > len(after[0].rstrip(".,:"))
-    ):
-        return named if named == "-" or not grammar.is_spaced else f" {named} "
-    return None if is_spaced else blank or dash
-
-
-def _is_range(first: str, second: str, dash: str, before: str) -> bool:
-    """Whether two tokens may be the ends of a range: the second is more, and neither is a part of a name."""
-    if _HALF_OF_THE_DAY.search(f"{first}"[-7:]) and second[:1].isdecimal():
-        return True
-    one, other = _ONE_END.fullmatch(first), _ONE_END.fullmatch(second.rstrip(".,:"))
-    if one is None or other is None or (one[2] or "") in _NO_UNITS or (other[2] or "") in _NO_UNITS:
-        return False
-    low, high = one[1], other[1]
-    if ":" in low and ":" in high:
-        return True
-    if ":" in low + high or any(len(end) > 1 and end[0] == "0" and end[1].isdecimal() for end in (low, high)):
-        return False
-    if dash == "-" and _ONE_NAME.search(before):
-        return False
-    low, high = re.sub("[.,']", "", low), re.sub("[.,']", "", high)
-    is_short_year = len(low) == 4 and len(high) == 2 and int(low) in _YEARS and int(high) > int(low) % 100
-    if one[1] == low and other[1] == high and not is_short_year:
-        if len(low) > 2 and len(high) > 3 and not _are_counts(low, high, before):
-            return False
-        return int(low) < int(high) or (dash == "–" and len(low) < 4)
-    return is_short_year or dash == "–" or float(one[1].replace(",", ".").replace("'", "").split(".")[0]) <= float(
-        other[1].replace(",", ".").replace("'", "").split(".")[0]
-    )
-
-
-def _are_counts(low: str, high: str, before: str) -> bool:
-    """Whether two long numbers are years, round, or pages, rather than parts of a phone number or the like."""
-    are_years = int(low) in _YEARS and int(high) in _YEARS
-    return are_years or (low[-1] == high[-1] == "0") or _MANY.search(before) is not None
