@@ -21,7 +21,7 @@ _BEFORE_NAMES = frozenset(str.split("""
 """))  # fmt: skip
 _BEFORE_NUMBERS = frozenset(str.split("""
     no nos nr nro núm num nº vol vols fig figs abb afb abs art arts sec secs ch chap kap cap bd pp pg p pág págs pag
-    pagg eq al cf op ok approx apt ex godz str
+    pagg eq al cf op ok approx apt est ex ext pop pt rm godz str
     rozdz ust pkt poz ryc rys tab tel hfst blz kl č obr odst sv ziff rn par стр гл
     рис ст табл разд
     jan feb mar apr jun jul aug sep sept oct okt nov dec dez

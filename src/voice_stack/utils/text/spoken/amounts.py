@@ -76,7 +76,9 @@ def number_start(grammar: Grammar) -> str:
 
     A search that fails behind a number would begin again at each of its digits else.
     """
-    return rf"(?<!\d)(?<!\d[.,'{THIN_BLANK}])" + (r"(?!(?<=\d )\d{3}(?!\d))" if " " in grammar.groups else "")
+    return rf"(?<!\d)(?<!\d[.,'{THIN_BLANK}])" + (
+        r"(?!(?<=\d )\d{3}(?!\d))" if " " in grammar.groups else r"(?!(?<=\d )000(?!\d))"
+    )
 
 
 _SHOWN_DECIMALS = 3  # more are rounded off by Babel
@@ -92,7 +94,7 @@ def measure_pattern(grammar: Grammar) -> re.Pattern[str]:
     """A number with a unit or a percent sign."""
     units = _alternatives([*UNITS, *OTHER_SPELLINGS])
     return re.compile(
-        rf"({MINUS})?{number_start(grammar)}({number_shape(grammar)})( ?)({units}){WORD_EDGE_AFTER}(?!['/]\w)"
+        rf"({MINUS})?(?<![^\W\d_]-){number_start(grammar)}({number_shape(grammar)})( ?)({units}){WORD_EDGE_AFTER}(?!['/]\w)"
         r"(?:(?<=[a-z])\.(?= [a-z]))?"  # the dot of an abbreviation, and no end of a sentence
     )
 

@@ -179,7 +179,7 @@ _PER = {
 # A measure before a noun, in English: "a 100-m race".
 JOINED = re.compile(
     r"(?<![\w.,-])(a )?(\d{1,4}(?:\.\d{1,2})?)-"
-    r"(m|km|cm|mm|kg|g|lb|oz|ft|mi|yd|mph|kW|MW|kHz|MHz|GHz|GB|TB|MB|min|hr|in)(?= [a-z])"
+    r"(m|km|cm|mm|kg|g|lb|oz|ft|mi|yd|mph|kW|MW|kHz|MHz|GHz|GB|TB|MB|min|hr|in\b)\.?(?= [a-z])"
 )
 _JOINED = {"in": "inch", "hr": "hour"}
 

@@ -61,7 +61,7 @@ def _read_part(part: str, grammar: Grammar) -> str:
     return f" {grammar.signs[part]} " if part in _SPOKEN_MARKS and part in grammar.signs else " "
 
 
-ROMAN = re.compile(r"(?<![\w.])([IVXLC]{1,7})\.?(er|e|ème)?(?![\w']|\.\w)")
+ROMAN = re.compile(r"(?<![\w.])([IVXLC]{1,7})\.?(er|e|ème)?(?!\w|'(?!s(?!\w))|\.\w)")
 PAGE = re.compile(r"(?<=[^\W\d_] )([ivxl]{1,6})(?![\w'-]|\.\w)")
 ONE_SIGN = re.compile("[\u2150-\u2188\u2460-\u2473\u2776-\u2793]")
 _ROMAN_SHAPE = re.compile(r"(?:C{1,3})?(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")

@@ -226,8 +226,8 @@ def decline_german(spoken: str, found: re.Match[str]) -> str:
 SIGN = re.compile(r" ?[-–+=×*:x] ?|&|[#§№] ?")
 _AFTER_AMOUNTS, _BEFORE_AMOUNTS = "%°€$£", "$€£"
 _SIGN_NAMES = {"-": "to", "–": "to", "=": "eq", "№": "#", "*": "×"}
-_AFTER_SUM, _BEFORE_SUM = re.compile(r"= ?[-–+]?[\d.,]+ ?$"), re.compile(r"[\d.,]+ ?=")
-_ONE_END = re.compile(r"[$€£¥₹]?(\d[\d.,':]*?)[.,:]?(%|°[CF]?|[€$£¥₹]|(?! )[^\W\d_]{1,5}[²³]?)?(?:-[^\W\d_].*)?")
+_AFTER_SUM, _BEFORE_SUM = re.compile(r"= ?[-–+]?[\w.,^²³]{1,9} ?$"), re.compile(r"[\d.,]+ ?=")
+_ONE_END = re.compile(r"[$€£¥₹]?(\d[\d.,':]*?)[.,:]?(%|°[CF]?|[€$£¥₹]|(?! )[^\W\d_]{1,5}[²³]?)?(?:-[a-zà-ÿа-я].*)?")
 _TOKEN_AHEAD, _TOKEN_BEHIND = re.compile(r"[^\s(\[{\"'“„;]*$"), re.compile(r"[^\s)\]}\"'”;?!]*")
 _NO_UNITS = frozenset("ABDEGHIJLNOPQRSTUXYZ")  # capitals behind the numbers of models and rooms
 # Behind these a hyphen parts the numbers of one name.
@@ -297,6 +297,8 @@ def _read_dash(found: re.Match[str], grammar: Grammar) -> str | None:
     blank = " " if grammar.is_spaced else ""
     if _BEFORE_SUM.match(behind) or _AFTER_SUM.search(before):
         return f"{blank}{grammar.signs['minus']}{blank}"
+    if _HALF_OF_THE_DAY.search(before[-7:]):
+        return f"{blank}{grammar.signs['to']}{blank}"
     ahead, after = _TOKEN_AHEAD.search(before), _TOKEN_BEHIND.match(behind)
     named = grammar.signs.get("to", "-")
     if (
@@ -311,8 +313,6 @@ def _read_dash(found: re.Match[str], grammar: Grammar) -> str | None:
 
 def _is_range(first: str, second: str, dash: str, before: str) -> bool:
     """Whether two tokens may be the ends of a range: the second is more, and neither is a part of a name."""
-    if _HALF_OF_THE_DAY.search(f"{first}"[-7:]) and second[:1].isdecimal():
-        return True
     one, other = _ONE_END.fullmatch(first), _ONE_END.fullmatch(second.rstrip(".,:"))
     if one is None or other is None or (one[2] or "") in _NO_UNITS or (other[2] or "") in _NO_UNITS:
         return False

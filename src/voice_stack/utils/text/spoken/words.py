@@ -89,14 +89,19 @@ _BEFORE_NUMBERS = words(
     "serial case order see form exhibit amendment bill reactor unit"
 )
 _AHEAD_OF_NO_NOUN = re.compile(
-    r" ?\d+[A-Za-z]?(?:[.,;:)!?]|$| (?:in|on|of|for|to|at|and|or|is|was|by|with|from)(?!\w))"
+    r" ?\d+[A-Za-z]?(?:[.,;:)!?]|$| \(| (?:in|on|of|for|to|at|and|or|is|was|by|with|from)(?!\w))"
 )
 
 
 def _is_number_sign(found: re.Match[str]) -> bool:
     """Whether a small `no.` before a number is none of "He said no. 10 people left"."""
     before = word_before(found).strip("(\"'").lower()
-    return not before or before in _BEFORE_NUMBERS or _AHEAD_OF_NO_NOUN.match(found.string, found.end()) is not None
+    return (
+        not before
+        or before[-1] == ","
+        or before in _BEFORE_NUMBERS
+        or _AHEAD_OF_NO_NOUN.match(found.string, found.end()) is not None
+    )
 
 
 _NUMBERED_STREET = re.compile(r"(?<!\w)\d{1,5}[a-z]? (?:(?:[A-Z][\w'-]*|\d+(?:st|nd|rd|th)) ){1,3}$")
