@@ -24,10 +24,11 @@ _BEFORE_NUMBERS = frozenset(str.split("""
     pagg eq al cf op ok approx apt est ex ext pop pt rm godz str
     rozdz ust pkt poz ryc rys tab tel hfst blz kl č obr odst sv ziff rn par стр гл
     рис ст табл разд
-    jan feb mar apr jun jul aug sep sept oct okt nov dec dez
+    janv févr juil ene abr ago dic jan feb mar apr jun jul aug sep sept oct okt nov dec dez
 """))  # fmt: skip
 _NEVER_LAST = frozenset(["e.g", "i.e", "a.k.a", "f.k.a", "w.r.t", "z.b", "d.h", "u.a", "p.ex", "t.e", "т.е"])
-_BEFORE_NAMES_OR_LAST = frozenset(["st", "ft", "hwy", "ave"])  # Saint or Street, Fort or feet
+_BEHIND_COUNTS = frozenset(["min", "std", "sek"])  # "20 Min. Pause"
+_ENDING_SOMETIMES = _BEHIND_COUNTS | {"st", "ft", "hwy", "ave", "dr"}  # Saint or Street, Fort or feet
 _STREET_DOCTOR = re.compile(r"(?<!\w)(?!(?:Dear|Hello|Hi|Oh|Sorry|Thanks?|The|Yes|No)(?!\w))[A-Z][\w'-]+ Dr$")
 _NUMBER = re.compile(r"\d|[IVXLC]+(?!\w)")
 # Behind these a "no." is a word and ends the sentence, even before a number.
@@ -46,29 +47,32 @@ _ENGLISH_STARTERS = re.compile(rf"(?:{_ENGLISH})(?![\w.])")
 
 def _ends_after_dot(line: str, dot: int, following: str) -> bool:
     """Whether the single dot at `line[dot]`, with a blank and then `following` after it, ends a sentence."""
-    word = line[max(0, dot - 24) : dot].rsplit(" ", 1)[-1].lstrip(_OPENERS)
-    last_part = word.rsplit("-", 1)[-1].casefold()  # Dipl.-Ing.
+    before = line[max(0, dot - 24) : dot]
+    word = before.rsplit(" ", 1)[-1].lstrip(_OPENERS)
+    rest = line[dot + 2 : dot + 24].lstrip(_OPENERS)
     if following.islower():
         return False
-    is_dotted = _DOTTED.fullmatch(word) is not None
-    rest = line[dot + 2 : dot + 24].lstrip(_OPENERS)
-    if last_part == "ex" and line[max(0, dot - 5) : dot - 2].casefold() in ("p.", " p.", "p. "):  # "p. ex."
+    last_part = word.rsplit("-", 1)[-1].casefold()  # Dipl.-Ing.
+    if last_part in _ENDING_SOMETIMES or _DOTTED.fullmatch(word):
+        return _ends_before(rest, word.casefold(), before)
+    if last_part in _BEFORE_NAMES or before[-5:].casefold() == "p. ex":
         return False
-    if (is_dotted and word.casefold() not in _NEVER_LAST) or last_part in _BEFORE_NAMES_OR_LAST:
-        return _ENGLISH_STARTERS.match(rest) is not None
-    if last_part == "dr":
-        return bool(_STREET_DOCTOR.search(line[max(0, dot - 24) : dot]) and _ENGLISH_STARTERS.match(rest))
-    if is_dotted or last_part in _BEFORE_NAMES:
-        return False
-    if len(word) == 1 and word.isupper():  # an initial, but "I" only at the very start
-        return dot > 1 and (word == "I" or _ENGLISH_STARTERS.match(rest) is not None)
+    if len(word) == 1 and word.isalpha():  # an initial, but "I" only at the very start
+        return word.isupper() and dot > 1 and (word == "I" or _ENGLISH_STARTERS.match(rest) is not None)
     if last_part == "no" and not following.isdigit():
         return True
     if last_part in _BEFORE_NUMBERS or last_part.endswith("str"):  # Hauptstr.
-        return not _NUMBER.match(rest) or _SAID_NO.search(line[max(0, dot - 24) : dot]) is not None
-    if len(word) == 1 and word.isalpha():
-        return False
+        return not _NUMBER.match(rest) or _SAID_NO.search(before) is not None
     return not (len(word) <= 2 and word.isdecimal())  # "1. Open the door", "am 3. Mai"
+
+
+def _ends_before(rest: str, word: str, before: str) -> bool:
+    """Whether an abbreviation that may stand at an end does so, by what follows it."""
+    if word in _NEVER_LAST or (word == "dr" and not _STREET_DOCTOR.search(before)):
+        return False
+    if word in _BEHIND_COUNTS:
+        return not before[: -len(word)].rstrip(" ")[-1:].isdigit() or _STARTERS.match(rest) is not None
+    return _ENGLISH_STARTERS.match(rest) is not None
 
 
 def _ends_sentence(line: str, stop: re.Match[str]) -> bool:
@@ -89,7 +93,7 @@ def _ends_sentence(line: str, stop: re.Match[str]) -> bool:
 
 _WORD_BEFORE = re.compile(r"(?:[^\W\d_][a-zà-ÿ]+|[^\W\d_]*[à-ÿ]|\d{3,9})$")
 _STARTERS = re.compile(
-    rf"(?:{_ENGLISH}|I|Er|Sie|Es|Wir|Ich|Der|Die|Das|Ein|Eine|Il|Elle|Je|Nous|Le|La|Les|Un|Une|El|"
+    rf"(?:{_ENGLISH}|I|Dann|Danach|Nun|Jetzt|Er|Sie|Es|Wir|Ich|Der|Die|Das|Ein|Eine|Il|Elle|Je|Nous|Le|La|Les|Un|Une|El|"
     r"Los|Las|Lo|Gli|Io|Hij|Zij|Het|De|Een|O|Os|As|Ela|Ele|Он|Она|Они|Это|Мы)(?= [^\W\d_]{2})"
 )
 

@@ -94,7 +94,8 @@ def measure_pattern(grammar: Grammar) -> re.Pattern[str]:
     """A number with a unit or a percent sign."""
     units = _alternatives([*UNITS, *OTHER_SPELLINGS])
     return re.compile(
-        rf"({MINUS})?(?<![^\W\d_]-){number_start(grammar)}({number_shape(grammar)})( ?)({units}){WORD_EDGE_AFTER}(?!['/]\w)"
+        rf"({MINUS})?(?<![^\W\d_]-){number_start(grammar)}({number_shape(grammar)})"
+        rf"( ?)({units}){WORD_EDGE_AFTER}(?!['/]\w)"
         r"(?:(?<=[a-z])\.(?= [a-z]))?"  # the dot of an abbreviation, and no end of a sentence
     )
 

@@ -69,7 +69,7 @@ ISO_DATE = re.compile(
     r"(?<![\w-])(\d{4})-(\d\d)-(\d\d)"
     r"(?:(?![\w-])|[T ](\d\d):([0-5]\d)(?::([0-5]\d)(?:[.,]\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?(?![\w:-]))"
 )
-NUMERIC_DATE = re.compile(r"(?<![\w./-])(\d{1,4})([./-])(\d{1,2})\2(\d{4}|\d{1,2})(?![\w/-]|\.\d)\.?(?! ?[$€£%])")
+NUMERIC_DATE = re.compile(r"(?<![\w./-])(\d{1,4})(\. ?|[/-])(\d{1,2})\2(\d{4}|\d{1,2})(?![\w/-]|\.\d)\.?(?! ?[$€£%])")
 ENGLISH_DAY = re.compile(r"(?<=(?<!\w)[Oo]n )(\d{1,2})/(\d{1,2})(?![\w/]|[.,]\d)")
 _EDGE = WORD_EDGE_BEFORE + r"(?<![.,:])"
 _LAST_MONTH, _LAST_DAY, _LAST_HOUR = 12, 31, 24
@@ -103,7 +103,7 @@ def read_numeric_date(found: re.Match[str], grammar: Grammar) -> str | None:
     A year of two digits (69 to 99 are of the last century, as POSIX has it) makes a date only behind slashes, or where
     day and month have two digits as well: `1.2.10` is a version.
     """
-    first, mark, second, third = found.groups()
+    first, mark, second, third = found[1], found[2][0], found[3], found[4]
     if len(first) == 4:
         return _read_date(int(first), int(second), int(third), found, grammar)
     is_short = len(third) == 2 and (mark == "/" or len(first) == len(second) == 2)

@@ -65,7 +65,7 @@ class Grammar:
             `~`: only behind the name of a street; `<`: only behind a digit.
         phrases: Patterns and what is said for them, before everything else. In what is said `{1}` is the first group
             as it is written, `{1:n}` as a number, `{1:plain}` without a zero ahead, `{1:d}` digit by digit,
-            `{1:letters}` spelled, `{1:hour}` as a Polish hour, `{1:RULES}` by a rule set; `{0}` is all of it as written.
+            `{1:letters}` spelled, `{1:hour}` as a Polish hour, `{1:RULES}` by a rule set; `{0}` is all of it.
         genitive_after: Words that a number stands behind in the genitive (pattern), in Slavic languages.
         half: How a half is read behind a whole number.
         powers: How `²`, `³` and other exponents (`{}`) are read.

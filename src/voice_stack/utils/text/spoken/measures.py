@@ -227,7 +227,7 @@ def read_per(found: re.Match[str], _grammar: Grammar) -> str:
 
 
 TIMES = re.compile(r"(?<![\w.,/-])(\d{1,4}(?:\.\d{1,2})?)x(?= [a-z])")
-AHEAD = re.compile(r"(?<!\w)[±~≈≥≤<>] ?")
+AHEAD = re.compile(r"(?<!\w)(?:[±~≈≥≤<>] ?|(?<!\+)\+)")
 _AMOUNT_STARTS = frozenset("0123456789$€£")
 _NO_THOUSANDS = frozenset({"2", "4", "5", "8"})  # 4K is a picture's width, 5K a run
 

@@ -283,15 +283,19 @@ def _read_ruler(value: int, found: re.Match[str], grammar: Grammar) -> str | Non
 _QUEENLY = ("Isabel", "Elisabetta", "Catalina", "Caterina", "Catarina", "Maria", "María", "Juana", "Beatriz")
 
 
+_PREPOSITION = re.compile(r"(?<!\w)([A-ZÄÖÜa-zäöü][a-zäöüß]*) (?:[A-ZÄÖÜ][\w-]+ ){1,4}$")
+
+
 def _read_german_ruler(value: int, found: re.Match[str]) -> str:
     """`der Zweite`, in the case that the preposition before the name asks for; `Ludwigs des Zweiten`."""
     ahead = found.string[max(0, found.start() - 50) : found.start()].split()
-    before = next((word for word in reversed(ahead[:-1]) if not word[:1].isupper()), "").lower()
+    names = _PREPOSITION.search(found.string[max(0, found.start() - 50) : found.start()])
+    before = names[1].lower() if names else ""
     ordinal = spell(value, "de", "spellout-ordinal").capitalize()
     if ahead[-1].endswith("s") and ahead[-1] not in _RULERS:
         return f"des {ordinal}n"
     if ahead[-1] in ("Elisabeth", "Katharina", "Beatrix", "Juliana", "Mary"):
-        return f"der {ordinal}{'n' if before in _GERMAN_CASES['m'] else ''}"
+        return f"der {ordinal}n" if before in _GERMAN_CASES["m"] else f"die {ordinal}"
     for article, prepositions in (("den", _GERMAN_CASES["n"]), ("dem", _GERMAN_CASES["m"])):
         if before in prepositions:
             return f"{article} {ordinal}n"

@@ -22,7 +22,8 @@ PHONE = re.compile(
     r"(?<![\w.,:/+-])(?:\+1[ .-]?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}"
     r"|\+\d{1,3}(?:[ ./-]{0,2}\(\d{1,5}\))?(?:[ ./-]{0,2}\d{1,5}){2,7}|\(\d{2,5}\) ?\d{2,5}(?:[ -]\d{2,5}){0,4}"
     r"|(?:1[-.])?\d{3}[-. ]\d{3}[-. ]\d{4}|\d{3}-0\d{3}|(?:\d{4}[ -]){3}\d{4}|\d{4}[ -]\d{6}[ -]\d{5}"
-    r"|(?<=[Tt]el\. )\d{4,9}|(?<=[Tt]el: )\d{4,9}|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone ))\d{3}-\d{4}"
+    r"|(?<=[Tt]el\. )\d(?:\d{3,8}|[\d ]{5,14}\d)|(?<=[Tt]el: )\d{4,9}"
+    r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone ))\d{3}-\d{4}"
     r"|\d{1,7}(?:-\d{1,7}){2,6}|\d{3}-\d\d-\d\d"
     r"|(?<!\d )0(?!00)\d{1,4}(?:(?:[ -]\d{2,8}){1,5}|/\d{4,8}(?:[ -]\d{2,8}){0,4}))(?![\w/]|[.,-]\d)"
 )
@@ -200,7 +201,13 @@ def read_counter(found: re.Match[str], grammar: Grammar) -> str | None:
     if len(digits) == _YEAR_DIGITS and (grammar.has_long_years or (grammar.code in _ROMANCE and digits[-1] == "1")):
         return None
     before = word_before(found).lower()
-    if grammar.code in _ROMANCE and digits == "1" and len(before) > _SHORT_WORD and before not in _BEFORE_ONE:
+    if (
+        grammar.code in _ROMANCE
+        and digits == "1"
+        and len(before) > _SHORT_WORD
+        and before[-1].isalpha()
+        and before not in _BEFORE_ONE
+    ):
         return found[0]  # "figura 1 muestra": a label as well as a count
     noun = _NOUN.match(found.string, found.end())
     if grammar.code == "de" and digits == "1" and noun and noun[0] in _GERMAN_MEN:
@@ -229,6 +236,10 @@ _GERMAN_MEN = words(
     "Euro Dollar Cent Meter Kilometer Liter Tag Monat Punkt Schritt Mann Platz Franken Teelöffel Esslöffel"
 )
 _YEAR_DIGITS = 4
+_GERMAN_STARTERS = words(
+    "Er Sie Es Ich Du Wir Ihr Der Die Das Den Dem Ein Eine Dann Danach Und Aber Auch Doch So Wer Wie Was Wo Hier Da "
+    "Dort Nun Heute"
+)
 _GERMAN_PREPOSITIONS = words(
     "für um durch ohne gegen mit von zu bei nach seit aus ab in an auf vor über unter hinter neben"
 )
@@ -238,9 +249,9 @@ def _read_dotted(found: re.Match[str], grammar: Grammar) -> str | None:
     follower = re.match(r" (\w+)", found.string[found.end() : found.end() + 40])
     before = word_before(found)
     if grammar.code == "de" and (before not in grammar.ordinal_contexts or found.start() == 0):
-        # An ordinal whose case we do not know, or the number of a point in a list.
-        is_noun = follower and (follower[1] in grammar.ordinal_followers or follower[1][0].islower())
-        return found[0] if is_noun and len(found[1]) < _YEAR_DIGITS - 1 else None
+        # An ordinal whose case we do not know, the number of a point in a list, or the end of a sentence.
+        ends = follower is None or follower[1] in _GERMAN_STARTERS
+        return found[0] if not ends and len(found[1]) < _YEAR_DIGITS - 1 else None
     is_ordinal = follower and (
         follower[1] in grammar.ordinal_followers or (follower[1][0].islower() and len(found[1]) < 3)
     )
