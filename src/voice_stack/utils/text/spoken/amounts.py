@@ -150,15 +150,14 @@ _NO_NOUN = frozenset(
 )
 
 
+_ARTICLES = frozenset(["a", "an", "the", "another", "every", "each", "this", "that"])
+
+
 def _is_attribute(found: re.Match[str]) -> bool:
     """Whether an English price stands between an article and a noun."""
-    behind = re.match(r" ([a-z]{3,})", found.string[found.end() : found.end() + 20])
+    behind = re.match(r" ((?:U\.S\.|[a-z]{3,}))", found.string[found.end() : found.end() + 20])
     ahead = found.string[max(0, found.start() - 8) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
-    return (
-        behind is not None
-        and behind[1] not in _NO_NOUN
-        and ahead in ("a", "an", "another", "every", "each", "this", "that")
-    )
+    return behind is not None and behind[1] not in _NO_NOUN and ahead in _ARTICLES
 
 
 def _read_price(parts: tuple[str, str], scale: str, code: str, grammar: Grammar) -> str:
@@ -298,7 +297,7 @@ def cased_pattern(grammar: Grammar) -> re.Pattern[str] | None:
         return None
     sign = _alternatives([*UNITS, *OTHER_SPELLINGS, *_CURRENCIES])
     after = (
-        rf"(?<!\w)(?P<ahead>{grammar.genitive_after}) (?P<one>\d{{1,6}}(?:,\d{{1,2}}|(?: \d{{3}})+(?!\d))?)"
+        rf"(?<!\w)(?P<ahead>{grammar.genitive_after}) (?P<one>\d{{1,6}}(?:,\d{{1,2}}|(?:[ .]\d{{3}})+(?!\d))?)"
         r"(?:(?P<dash> ?[-–] ?)(?P<other>\d{1,3}))?"
     )
     counted = (
@@ -307,7 +306,7 @@ def cased_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     )
     plain = (
         rf"(?<![\w.,:/-])(?:(?P<before>{grammar.genitive_after}) )?(?<!\d )(?<!\d[.,] )"
-        r"(?P<first>\d{1,3}(?!\d)|\d{5,6}|\d{2}00)"
+        r"(?P<first>\d{1,3}(?:[ .]\d{3})+(?!\d)|\d{1,6}(?!\d))"
         r"(?:(?P<joint> (?:a|až|i|и|или|czy|nebo) | ?[-–] ?)(?P<second>\d{1,3}))?(?![\w.,:/%–-])"
     )
     return re.compile(rf"{after}{counted}|{plain}", re.IGNORECASE)
@@ -325,11 +324,17 @@ def read_cased(found: re.Match[str], grammar: Grammar) -> str | None:
     is_range = (joint or "").strip() in ("-", "–")
     case = "genitive" if ahead else ""
     case = next((name for name, ending in _OBLIQUE[grammar.code] if re.search(ending, word)), case)
+    preceding = found.string[max(0, found.start() - 10) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
+    is_plural = re.search(_GENITIVE_PLURAL[grammar.code], word) is not None if word else False
+    if not case and grammar.code == "pl" and preceding in ("z", "ze") and is_plural:
+        case = "genitive"
+    if case and len(numbers[0]) == 4 and word.startswith(_YEARLY):
+        return found[0]
     if not case:
         if is_range:
             return _read_polish_range(one, other, word, grammar)
-        return found[0] if _is_in_doubt(found, word, grammar) else None
-    numbers = [number.replace(" ", "") for number in numbers]
+        return found[0] if _is_in_doubt(numbers, preceding, word, grammar) else None
+    numbers = [re.sub("[ .]", "", number) for number in numbers]
     is_plain = not any("," in number or (len(number) > 1 and number[0] == "0") for number in numbers) and not is_range
     if not is_plain or not _agrees(int(numbers[-1]), word, case, grammar):
         return found[0]
@@ -349,11 +354,19 @@ _OTHER_PREPOSITIONS = {
 }
 
 
-def _is_in_doubt(found: re.Match[str], word: str, grammar: Grammar) -> bool:
-    """Whether a preposition before a number may ask for a case that nothing else shows."""
-    ahead = found.string[max(0, found.start() - 10) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
-    is_accusative = word and re.search(_GENITIVE_PLURAL[grammar.code], word) is not None
-    return ahead in _OTHER_PREPOSITIONS[grammar.code] and not is_accusative
+_NEVER_ACCUSATIVE = frozenset(str.split("przy ku z ze s se k ke při při со ко к при"))
+_YEARLY = ("год", "лет", "rok", "lat", "let", "roc")
+
+
+def _is_in_doubt(numbers: list[str], preceding: str, word: str, grammar: Grammar) -> bool:
+    """Whether a preposition or an adjective behind a number asks for a case that nothing else shows."""
+    if grammar.code in ("pl", "cs") and numbers[-1] in ("2", "3", "4") and word.endswith(("ých", "ích", "ych", "ich")):
+        return True
+    if preceding not in _OTHER_PREPOSITIONS[grammar.code]:
+        return False
+    is_accusative = preceding not in _NEVER_ACCUSATIVE and bool(word)
+    is_thousand = grammar.code == "ru" and numbers[-1] == "1000"
+    return is_thousand or not (is_accusative and re.search(_GENITIVE_PLURAL[grammar.code], word))
 
 
 def _read_polish_range(one: str, other: str, word: str, grammar: Grammar) -> str | None:

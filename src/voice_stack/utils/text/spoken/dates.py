@@ -70,8 +70,9 @@ ISO_DATE = re.compile(
     r"(?:(?![\w-])|[T ](\d\d):([0-5]\d)(?::([0-5]\d)(?:[.,]\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?(?![\w:-]))"
 )
 NUMERIC_DATE = re.compile(r"(?<![\w./-])(\d{1,4})(\. ?|[/-])(\d{1,2})\2(\d{4}|\d{1,2})(?![\w/-]|\.\d)\.?(?! ?[$€£%])")
-ENGLISH_DAY = re.compile(r"(?<=(?<!\w)[Oo]n )(\d{1,2})/(\d{1,2})(?![\w/]|[.,]\d)")
+ENGLISH_DAY = re.compile(r"(?<=[\w,] )(\d{1,2})/(\d{1,2})(?![\w/]|[.,]\d)")
 _EDGE = WORD_EDGE_BEFORE + r"(?<![.,:])"
+_ON_DAYS = frozenset(["on", "mon", "tue", "wed", "thu", "fri", "sat", "sun"])
 _LAST_MONTH, _LAST_DAY, _LAST_HOUR = 12, 31, 24
 _FIRST_SHORT_YEAR = 69
 
@@ -133,6 +134,8 @@ def read_short_date(found: re.Match[str], grammar: Grammar) -> str | None:
 def read_english_day(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a day and a month that `ENGLISH_DAY` found, in the order of the country."""
     first, second = map(int, found.groups())
+    if word_before(found).lower().rstrip(",.")[:3] not in _ON_DAYS:
+        return None
     day, month = (second, first) if grammar.date_order == "mdy" else (first, second)
     if not (1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY):
         return None
@@ -263,7 +266,12 @@ def read_clock(found: re.Match[str], grammar: Grammar) -> str | None:
     before = word_before(found)
     if hour > _LAST_HOUR or (half and hour > _LAST_HALF_HOUR):
         return None
-    is_verse = not half and ":" in found[0] and not found[0].endswith(tuple("Uur时시時")) and _BOOKS.fullmatch(before)
+    is_verse = (
+        not half
+        and ":" in found[0]
+        and not found[0].endswith(tuple("Uur时시時"))
+        and _BOOKS.fullmatch(before.lstrip("(["))
+    )
     if is_verse and minute:
         joint = " " if grammar.is_spaced else ""
         return f"{spell(hour, grammar.code)}{joint}{spell(minute, grammar.code)}"

@@ -281,6 +281,8 @@ def read_ahead(found: re.Match[str], grammar: Grammar) -> str | None:
     """Name a sign before a number that `AHEAD` found, in languages that have names for it; between two it compares."""
     # Looked at here and not in the pattern, which sees nothing of what has been read on both sides.
     sign, text = found[0].strip(), found.string
+    if sign == "+" and not text[found.end() : found.end() + 1].isdecimal():
+        return None
     is_before_amount = text[found.end() : found.end() + 1] in _AMOUNT_STARTS
     if not is_before_amount or (sign != "±" and text[: found.start()][-2:].strip().isdecimal()):
         return None

@@ -236,6 +236,7 @@ _ONE_NAME = re.compile(
     r"n[uú]m(?:\.|ero|ber|mer)|tab(?:\.|le|elle|la|ela)|form|room|exercise|рис\.|табл\.|статья|obr\.|rys\.) $",
     re.IGNORECASE,
 )
+_SCORED = re.compile(r"(?<!\w)(?:were|was|went|stood|record|finished|won|lost|beat|led|trailed|score|scored) $")
 _MANY = re.compile(r"(?<!\w)(?:pages?|pp\.|lines?|from|between|years?|Seiten|von|zwischen|pages|de|páginas?|entre) $")
 _RANGE_YEARS = range(1000, 2101)
 _HEXADECIMAL = re.compile(r"(?<!\d)0$")
@@ -321,7 +322,7 @@ def _is_range(first: str, second: str, dash: str, before: str) -> bool:
         return True
     if ":" in low + high or any(len(end) > 1 and end[0] == "0" and end[1].isdecimal() for end in (low, high)):
         return False
-    if dash == "-" and _ONE_NAME.search(before):
+    if dash == "-" and (_ONE_NAME.search(before) or (_SCORED.search(before) and low.isdecimal() and not other[2])):
         return False
     is_plain = low.isdecimal() and high.isdecimal()
     if is_plain and len(low) == 4 and len(high) == 2:

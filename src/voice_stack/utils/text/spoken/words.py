@@ -290,6 +290,8 @@ def read_year(found: re.Match[str], grammar: Grammar) -> str:
 
 def read_decade(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read an English decade that `DECADE` found: `1980s`, `'90s`, `her 30s`; `30s` may be seconds."""
+    if len(found[1]) == 2 and found[0].endswith("'s") and word_before(found).lower() not in _BEFORE_DECADES:
+        return found[0]  # "a friday night 80's"
     is_sure = found[0][0] == "'" or (len(found[1]) == 4 and "'" not in found[0])
     if not is_sure and word_before(found).lower().rpartition("-")[2] not in _BEFORE_DECADES:
         return None
@@ -324,6 +326,13 @@ def numeral_pattern(grammar: Grammar) -> re.Pattern[str]:
 def read_numeral(found: re.Match[str], grammar: Grammar) -> str:
     """Read any number, with its sign."""
     sign, number = found.groups()
+    text, end = found.string, found.end()
+    is_slashed = (text[end : end + 1] == "/" and text[end + 1 : end + 2].isdecimal()) or (
+        text[max(0, found.start() - 2) : found.start()][-1:] == "/"
+        and text[max(0, found.start() - 2) : found.start()][:1].isdecimal()
+    )
+    if is_slashed and grammar.code in _DECLINING:
+        return found[0]
     if _is_year_in_case(number, found, grammar):
         return found[0]
     spoken = _spell_old_year(number, found, grammar) or _spell_version(number, found, grammar)
@@ -340,6 +349,7 @@ _BEHIND_OLD_YEAR = re.compile(
 )
 
 
+_DECLINING = frozenset(["cs", "de", "es", "fr", "it", "pl", "pt", "ru"])
 _COUNTED = re.compile(r" [^\W\d_]{3,}(?<![łаеиоуыюяaeiouyáéíóúý])(?!\w)")
 _BEFORE_SLAVIC_YEARS = words("w we od do po z rok roku roce v ve на в с со по до к от из года году lat latem zimą")
 
@@ -365,6 +375,13 @@ def _spell_old_year(number: str, found: re.Match[str], grammar: Grammar) -> str 
     return f"ten {spell_whole(number[2:], grammar)}"
 
 
+_VERSIONS = re.compile(
+    r"v(?:$|\.|ers|erz)|wers|верс|выпуск|release|kap|chap|cap[ií]|sect|secc|seç|sezion|раздел|глав|пункт|abschn|punkt|tab|abb|fig|"
+    r"jádr|ядр|kernel|§|rozdz|fejezet|bölüm|sürüm",
+    re.IGNORECASE,
+)
+
+
 def _spell_version(number: str, found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a point by its name where decimals have a comma: it is what is written, and mostly in a version."""
     behind = found.string[found.end() : found.end() + 16].split()
@@ -373,4 +390,8 @@ def _spell_version(number: str, found: re.Match[str], grammar: Grammar) -> str |
     )
     if grammar.decimal != "," or is_scaled or not re.fullmatch(r"\d{1,4}\.\d{1,2}", number):
         return None
+    before = word_before(found)
+    is_version = before[:1].isupper() or _VERSIONS.match(before)
+    if re.fullmatch(r"0\d\.\d\d", number) or (behind and behind[0][0].islower() and not is_version):
+        return number  # a time, or a decimal number of something
     return f" {grammar.signs['.']} ".join(spell_whole(part, grammar) for part in number.split("."))
