@@ -21,7 +21,7 @@ _BEFORE_NAMES = frozenset(str.split("""
 """))  # fmt: skip
 _BEFORE_NUMBERS = frozenset(str.split("""
     no nos nr nro núm num nº vol vols fig figs abb afb abs art arts sec secs ch chap kap cap bd pp pg p pág págs pag
-    pagg eq al cf op ok approx apt est ex ext pop pt rm godz str
+    pagg eq al cf op ok approx app apt est ex ref ext pop pt rm godz str
     rozdz ust pkt poz ryc rys tab tel hfst blz kl č obr odst sv ziff rn par стр гл
     рис ст табл разд
     janv févr juil ene abr ago dic jan feb mar apr jun jul aug sep sept oct okt nov dec dez
@@ -91,7 +91,7 @@ def _ends_sentence(line: str, stop: re.Match[str]) -> bool:
     return not following.islower() or not (closers or ellipsis)
 
 
-_WORD_BEFORE = re.compile(r"(?:[^\W\d_][a-zà-ÿ]+|[^\W\d_]*[à-ÿ]|\d{3,9})$")
+_WORD_BEFORE = re.compile(r"(?:[^\W\d_][a-zà-ÿ]+(?:'s)?|[^\W\d_]*[à-ÿ]|\d{3,9})$")
 _STARTERS = re.compile(
     rf"(?:{_ENGLISH}|I|Dann|Danach|Nun|Jetzt|Er|Sie|Es|Wir|Ich|Der|Die|Das|Ein|Eine|Il|Elle|Je|Nous|Le|La|Les|Un|Une|El|"
     r"Los|Las|Lo|Gli|Io|Hij|Zij|Het|De|Een|O|Os|As|Ela|Ele|Он|Она|Они|Это|Мы)(?= [^\W\d_]{2})"

@@ -17,10 +17,18 @@ _DAY_FIRST = replace(GRAMMARS["en"], date_order="dmy", date="the {day} of {month
 _GrammarReader = Callable[[re.Match[str], Grammar], str | None]
 
 
+_Row = tuple[re.Pattern[str] | None, _GrammarReader]
+
+
 @functools.cache
 def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], MatchReader], ...]:
     """What is looked for, in order: what an earlier one has found is hidden from the later ones."""
-    table: tuple[tuple[re.Pattern[str] | None, _GrammarReader], ...] = (
+    table = _names_and_dates(grammar) + _amounts_and_numbers(grammar)
+    return tuple((pattern, _bind(reader, grammar)) for pattern, reader in table if pattern is not None)
+
+
+def _names_and_dates(grammar: Grammar) -> tuple[_Row, ...]:
+    return (
         (words.phrase_pattern(grammar), words.read_phrase),
         (names.HEXADECIMAL, names.read_hexadecimal),
         (names.EMAIL, names.read_address),
@@ -43,8 +51,13 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], MatchReader], ...]:
         (dates.clock_pattern(grammar), dates.read_clock),
         (dates.day_of_month_pattern(grammar), dates.read_day_of_month),
         (words.year_pattern(grammar), words.read_year),
-        (words.DECADE if grammar.code == "en" else None, words.read_decade),
+        (dates.DECADE if grammar.code == "en" else None, dates.read_decade),
         (words.ordinal_pattern(grammar), words.read_ordinal),
+    )
+
+
+def _amounts_and_numbers(grammar: Grammar) -> tuple[_Row, ...]:
+    return (
         (amounts.cased_pattern(grammar), amounts.read_cased),
         (amounts.PERCENT_AHEAD if grammar.code == "tr" else None, amounts.read_percent_ahead),
         (measures.price_range_pattern(grammar), measures.read_price_range),
@@ -64,7 +77,6 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], MatchReader], ...]:
         (numbers.SIGN, numbers.read_sign),
         (measures.AHEAD, measures.read_ahead),
     )
-    return tuple((pattern, _bind(reader, grammar)) for pattern, reader in table if pattern is not None)
 
 
 def _bind(reader: _GrammarReader, grammar: Grammar) -> MatchReader:

@@ -7,8 +7,8 @@ from babel.dates import get_month_names
 
 from voice_stack.utils.text.spoken import dates as dates
 from voice_stack.utils.text.spoken.amounts import read_unit
-from voice_stack.utils.text.spoken.grammar import WORD_EDGE_BEFORE, Grammar
-from voice_stack.utils.text.spoken.numbers import CARDINAL, spell, spell_decimal, spell_year
+from voice_stack.utils.text.spoken.grammar import WORD_EDGE_BEFORE, Grammar, words
+from voice_stack.utils.text.spoken.numbers import CARDINAL, spell, spell_decimal, spell_plain, spell_year
 
 _POLISH = """
     pierwszego drugiego trzeciego czwartego piątego szóstego siódmego ósmego dziewiątego dziesiątego jedenastego
@@ -350,3 +350,21 @@ def _read_hour(hour: int, preposition: str, grammar: Grammar) -> str:
 def _kept_stop(found: re.Match[str]) -> str:
     """The full stop that an abbreviation at the end of a sentence shares with it."""
     return "." if found[0].endswith(".") and found.end() == len(found.string.rstrip()) else ""
+
+
+def read_decade(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read an English decade that `DECADE` found: `1980s`, `'90s`, `her 30s`; `30s` may be seconds."""
+    if len(found[1]) == 2 and found[0].endswith("'s") and word_before(found).lower() not in _BEFORE_DECADES:
+        return found[0]  # "a friday night 80's"
+    is_sure = found[0][0] == "'" or (len(found[1]) == 4 and "'" not in found[0])
+    if not is_sure and word_before(found).lower().rstrip("-").rpartition("-")[2] not in _BEFORE_DECADES:
+        is_noun = re.match(
+            r" (?!and|or|at|in|on|to|for|of|per|from|by|until|then)[a-z]{3,}", found.string[found.end() :][:16]
+        )
+        return found[0] if is_noun and len(found[1]) == 2 else None
+    *ahead, last = spell_plain(found[1], grammar).split(" ")
+    return " ".join([*ahead, last[:-1] + "ies" if last.endswith("y") else last + "s"])
+
+
+_BEFORE_DECADES = words("the my your his her its our their early mid late low high upper")
+DECADE = re.compile(r"(?<![\w.,])'?((?:1\d|20)?\d0)'?s(?!\w)")

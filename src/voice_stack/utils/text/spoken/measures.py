@@ -96,7 +96,7 @@ def _spell_fraction(count: int, parts: int, grammar: Grammar) -> str | None:
 
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 POWER = re.compile(
-    r"(?<![\w^.,])(?:(\d{1,9}(?:[.,]\d{1,9})?)|([a-z]{1,2}|[A-Z]))(?:\^\{?(-?\d{1,3})\}?|([⁻⁰⁴-⁹][⁰¹²³⁴-⁹]{0,2}|[¹²³][⁰¹²³⁴-⁹]{1,2}|[²³]))(?!\w)"
+    r"(?<![\w^.,])(?:(\d{1,9}(?:[.,]\d{1,9})?)|([a-z]{1,2}|[A-Z]))(?:\^\{?(-?\d{1,3}|[nkmtpqr])\}?|([⁻⁰⁴-⁹][⁰¹²³⁴-⁹]{0,2}|[¹²³][⁰¹²³⁴-⁹]{1,2}|[²³]))(?!\w)"
 )
 _NOTED = 1000  # a raised 2 or 3 behind a larger number, such as a year, is that of a note
 
@@ -104,12 +104,14 @@ _NOTED = 1000  # a raised 2 or 3 behind a larger number, such as a year, is that
 def read_power(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `POWER` found: `10^6`, `x²`; single letters are those of a formula."""
     number, letters, exponent, raised = found.groups()
+    base = spell_number(number, grammar) if number else " ".join(letters)
+    if exponent and exponent.isalpha():
+        return f"{base} {grammar.powers[2].format(exponent)}" if grammar.powers and grammar.powers[2] else None
     power = int(exponent or raised.translate(_RAISED))
     if not grammar.powers or (letters and raised and (letters in UNITS or len(letters) > 1)):
         return None
     if raised and number and power in (2, 3) and float(number.replace(",", ".")) >= _NOTED:
         return None
-    base = spell_number(number, grammar) if number else " ".join(letters)
     squared, cubed, other = grammar.powers
     if power in (2, 3):
         return f"{base} {squared if power == 2 else cubed}"

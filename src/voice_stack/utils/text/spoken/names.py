@@ -62,7 +62,7 @@ def _read_part(part: str, grammar: Grammar) -> str:
 
 
 ROMAN = re.compile(r"(?<![\w.])([IVXLC]{1,7})\.?(er|e|ème)?(?!\w|'(?!s(?!\w))|\.\w)")
-PAGE = re.compile(r"(?<=[^\W\d_] )([ivxl]{1,6})(?![\w'-]|\.\w)")
+PAGE = re.compile(r"(?<=[\w.] )([ivxl]{1,6})(?![\w'-]|\.\w)")
 ONE_SIGN = re.compile("[\u2150-\u2188\u2460-\u2473\u2776-\u2793]")
 _ROMAN_SHAPE = re.compile(r"(?:C{1,3})?(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
@@ -133,6 +133,7 @@ def read_one_sign(found: re.Match[str], grammar: Grammar) -> str:
     return spell(int(unicodedata.numeric(found[0])), grammar.code) + blank
 
 
+_PARTS = frozenset(["chapter", "part", "section", "volume", "book", "act", "scene", "article"])
 _PAGES = frozenset(
     str.split("page pages p. pp. seite seiten s. página páginas pág. pagina pagine pag. pagina's blz. strana strany")
 )
@@ -141,8 +142,10 @@ _PAGES = frozenset(
 def read_page(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a small Roman numeral that `PAGE` found, behind a word for a page."""
     value = _roman_value(found[1].upper())
+    before = word_before(found).lower()
     is_word = found[1] == "i" and grammar.code in ("it", "pl", "cs")
-    return spell(value, grammar.code) if value and not is_word and word_before(found).lower() in _PAGES else None
+    is_part = grammar.code == "en" and before in _PARTS and len(found[1]) > 1
+    return spell(value, grammar.code) if value and not is_word and (is_part or before in _PAGES) else None
 
 
 def read_roman(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -197,6 +200,7 @@ def _read_first(before: str, ending: str | None, found: re.Match[str], grammar: 
         return spell(1, grammar.code) + _kept_dot(found) if before.lower() in grammar.roman_words else None
     if is_ruler and re.match(r"(?:$|[,;:.!?)]| of(?!\w)| \()", rest):
         return _read_ruler(1, found, grammar)
+    before = before.rstrip(".").capitalize()
     is_numbered = before in _FIRST_AHEAD and (
         _FIRST_BEHIND.match(rest) or (before in _TYPED and not re.match(r" [a-z]+ed ", rest))
     )

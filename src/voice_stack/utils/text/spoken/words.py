@@ -13,7 +13,6 @@ from voice_stack.utils.text.spoken.numbers import (
     spell,
     spell_digits,
     spell_number,
-    spell_plain,
     spell_whole,
 )
 
@@ -45,6 +44,7 @@ def abbreviation_pattern(grammar: Grammar) -> re.Pattern[str] | None:
 _CONDITIONS = "#^~<"
 _BEHIND_NUMBER = re.compile(r"\d ?$")
 _NUMBER = re.compile(r":? ?(?:[+(]?\d|[IVXLC]+(?!\w))")
+_SMALL_ROMAN = re.compile(r" [ivxl]{1,6}(?![\w'])")
 _NAME = re.compile(r" ?([^\W\d_])(?:[\w'-]|\.)")
 # A letter behind a name is that of another name: "Thomas M. Dupont".
 _IS_INITIAL = re.compile(
@@ -58,7 +58,10 @@ def read_abbreviation(found: re.Match[str], grammar: Grammar) -> str | None:
     key = found[0].replace(". ", ".")
     name = _NAME.match(text, end)
     is_before_name = name is not None and name[1].isupper()
-    is_number = _NUMBER.match(text, end) is not None
+    before = text[max(0, found.start() - 60) : found.start()]
+    if key == "St." and is_before_name and _STREET.search(before) and not _NUMBERED_STREET.search(before):
+        return None  # a street or a saint
+    is_number = _NUMBER.match(text, end) is not None or (key.lower() in ("p.", "pp.") and _SMALL_ROMAN.match(text, end))
     if key.lower() in ("no.", "nos."):
         is_number = text[end : end + 2].strip()[:1].isdecimal() and (key[0] == "N" or _is_number_sign(found))
     if (
@@ -286,21 +289,6 @@ def read_year(found: re.Match[str], grammar: Grammar) -> str:
     year = read_year_ordinal(int(found[1]), rules, grammar)
     stop = "." if found[2] == "г." and found.end() == len(found.string.rstrip()) else ""
     return f"{year} {word or found[2]}{stop}"
-
-
-def read_decade(found: re.Match[str], grammar: Grammar) -> str | None:
-    """Read an English decade that `DECADE` found: `1980s`, `'90s`, `her 30s`; `30s` may be seconds."""
-    if len(found[1]) == 2 and found[0].endswith("'s") and word_before(found).lower() not in _BEFORE_DECADES:
-        return found[0]  # "a friday night 80's"
-    is_sure = found[0][0] == "'" or (len(found[1]) == 4 and "'" not in found[0])
-    if not is_sure and word_before(found).lower().rpartition("-")[2] not in _BEFORE_DECADES:
-        return None
-    *ahead, last = spell_plain(found[1], grammar).split(" ")
-    return " ".join([*ahead, last[:-1] + "ies" if last.endswith("y") else last + "s"])
-
-
-_BEFORE_DECADES = words("the my your his her its our their early mid late low high upper")
-DECADE = re.compile(r"(?<![\w.,])'?((?:1\d|20)?\d0)'?s(?!\w)")
 
 
 def read_phone(found: re.Match[str], grammar: Grammar) -> str | None:
