@@ -15,8 +15,8 @@ _FREE_STOPS = "。！？｡।॥؟۔։።፧។"  # end a sentence whatever fol
 _STOP = re.compile(rf"([.!?…．]++)([{CLOSERS}]*+(?: »)?)|[{_FREE_STOPS}]++[.!?…{_FREE_STOPS}{CLOSERS}]*+")
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")  # U.S, e.g, z.B, Ph.D
 _BEFORE_NAMES = frozenset(str.split("""
-    mr mrs ms mx drs prof ste mt gen col maj capt cmdr lt sgt cpl rev hon pres gov sen rep supt messrs mme mlle vs
-    hr hrn fr frl dipl ing bzw ca evtl ggf inkl vgl sog bspw usf sr sra srta dra ud uds sig sigg dott avv dhr mevr ir
+    mr mrs ms mx drs prof ste mt gen col maj capt cmdr lt sgt cpl rev hon pres gov sen rep supt messrs dña mme mlle vs
+    mm hr hrn fr frl dipl ing bzw ca evtl ggf inkl vgl sog bspw usf sr sra srta dra ud uds sig sigg dott avv dhr mevr ir
     inż inz mgr ul np tzw tzn tj např resp tzv popř příp нап напр св św sw phdr mudr av ee проф ул им тов mio mrd tsd
 """))  # fmt: skip
 _BEFORE_NUMBERS = frozenset(str.split("""
@@ -29,6 +29,7 @@ _BEFORE_NUMBERS = frozenset(str.split("""
 _NEVER_LAST = frozenset(["e.g", "i.e", "a.k.a", "f.k.a", "w.r.t", "z.b", "d.h", "u.a", "p.ex", "t.e", "т.е"])
 _BEHIND_COUNTS = frozenset(["min", "std", "sek"])  # "20 Min. Pause"
 _ENDING_SOMETIMES = _BEHIND_COUNTS | {"st", "ft", "hwy", "ave", "dr"}  # Saint or Street, Fort or feet
+_ORDINAL = re.compile(r"(?:\d{1,2}\.[-–/])?\d{1,2}")
 _STREET_DOCTOR = re.compile(r"(?<!\w)(?!(?:Dear|Hello|Hi|Oh|Sorry|Thanks?|The|Yes|No)(?!\w))[A-Z][\w'-]+ Dr$")
 _NUMBER = re.compile(r"\d|[IVXLC]+(?!\w)")
 # Behind these a "no." is a word and ends the sentence, even before a number.
@@ -52,7 +53,7 @@ def _ends_after_dot(line: str, dot: int, following: str) -> bool:
     rest = line[dot + 2 : dot + 24].lstrip(_OPENERS)
     if following.islower():
         return False
-    last_part = word.rsplit("-", 1)[-1].casefold()  # Dipl.-Ing.
+    last_part = word.rsplit("-", 1)[-1].rsplit("'", 1)[-1].casefold()  # Dipl.-Ing., l'art.
     if last_part in _ENDING_SOMETIMES or _DOTTED.fullmatch(word):
         return _ends_before(rest, word.casefold(), before)
     if last_part in _BEFORE_NAMES or before[-5:].casefold() == "p. ex":
@@ -63,7 +64,7 @@ def _ends_after_dot(line: str, dot: int, following: str) -> bool:
         return True
     if last_part in _BEFORE_NUMBERS or last_part.endswith("str"):  # Hauptstr.
         return not _NUMBER.match(rest) or _SAID_NO.search(before) is not None
-    return not (len(word) <= 2 and word.isdecimal())  # "1. Open the door", "am 3. Mai"
+    return _ORDINAL.fullmatch(word) is None  # "1. Open the door", "am 3. Mai"
 
 
 def _ends_before(rest: str, word: str, before: str) -> bool:

@@ -82,7 +82,7 @@ def number_start(grammar: Grammar) -> str:
 
 
 _SHOWN_DECIMALS = 3  # more are rounded off by Babel
-MINUS = r"(?:(?<![\w)\]%°€$£–-])-|(?<=[\s(])–)"
+MINUS = r"(?:(?<![\w)\]%°€$£.–-])-|(?<=[\s(])–)"
 
 
 def _alternatives(names: list[str]) -> str:
@@ -307,7 +307,7 @@ def cased_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     plain = (
         rf"(?<![\w.,:/-])(?:(?P<before>{grammar.genitive_after}) )?(?<!\d )(?<!\d[.,] )"
         r"(?P<first>\d{1,3}(?:[ .]\d{3})+(?!\d)|\d{1,6}(?!\d))"
-        r"(?:(?P<joint> (?:a|až|i|и|или|czy|nebo) | ?[-–] ?)(?P<second>\d{1,3}))?(?![\w.,:/%–-])"
+        r"(?:(?P<joint> (?:a|až|i|и|или|czy|nebo) | ?[-–] ?)(?P<second>\d{1,3}))?(?![\w/%–-]|[,:]\d|\.(?!\s*$))"
     )
     return re.compile(rf"{after}{counted}|{plain}", re.IGNORECASE)
 
@@ -327,6 +327,8 @@ def read_cased(found: re.Match[str], grammar: Grammar) -> str | None:
     preceding = found.string[max(0, found.start() - 10) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
     is_plural = re.search(_GENITIVE_PLURAL[grammar.code], word) is not None if word else False
     if not case and grammar.code == "pl" and preceding in ("z", "ze") and is_plural:
+        case = "genitive"
+    if not case and preceding in ("с", "со") and word == "до":
         case = "genitive"
     if case and len(numbers[0]) == 4 and word.startswith(_YEARLY):
         return found[0]
@@ -348,7 +350,7 @@ def read_cased(found: re.Match[str], grammar: Grammar) -> str | None:
 
 
 _OTHER_PREPOSITIONS = {
-    "pl": frozenset(str.split("w we po przy przed nad pod między ku z ze")),
+    "pl": frozenset(str.split("w we o po przy przed nad pod między ku z ze")),
     "ru": frozenset(str.split("в во по с со к ко о об при под над перед между")),
     "cs": frozenset(str.split("v ve po s se k ke při před nad pod mezi")),
 }

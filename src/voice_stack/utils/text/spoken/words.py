@@ -215,6 +215,8 @@ def read_counter(found: re.Match[str], grammar: Grammar) -> str | None:
     noun = _NOUN.match(found.string, found.end())
     if grammar.code == "de" and digits == "1" and noun and noun[0] in _GERMAN_MEN:
         return decline_german(f"ein {noun[0]}", found).removesuffix(noun[0])
+    if grammar.code == "de" and digits == "1" and ((noun and noun[0].isupper()) or before in _GERMAN_LABELS):
+        return None
     is_german = grammar.code == "de" and digits == "1" and not (noun and noun[0] in ("Uhr", "Mal", "Prozent"))
     if rules == "leave" or (
         is_german and word_before(found).lower() in _GERMAN_PREPOSITIONS
@@ -239,6 +241,9 @@ _GERMAN_MEN = words(
     "Euro Dollar Cent Meter Kilometer Liter Tag Monat Punkt Schritt Mann Platz Franken Teelöffel Esslöffel"
 )
 _YEAR_DIGITS = 4
+_GERMAN_LABELS = words(
+    "artikel art. absatz abs. nummer nr. kapitel kap. seite s. band bd. teil klasse stufe gleis zimmer version"
+)
 _GERMAN_STARTERS = words(
     "Er Sie Es Ich Du Wir Ihr Der Die Das Den Dem Ein Eine Dann Danach Und Aber Auch Doch So Wer Wie Was Wo Hier Da "
     "Dort Nun Heute"
