@@ -215,7 +215,7 @@ def read_counter(found: re.Match[str], grammar: Grammar) -> str | None:
     noun = _NOUN.match(found.string, found.end())
     if grammar.code == "de" and digits == "1" and noun and noun[0] in _GERMAN_MEN:
         return decline_german(f"ein {noun[0]}", found).removesuffix(noun[0])
-    if grammar.code == "de" and digits == "1" and ((noun and noun[0].isupper()) or before in _GERMAN_LABELS):
+    if grammar.code == "de" and digits == "1" and before in _GERMAN_LABELS:
         return None
     is_german = grammar.code == "de" and digits == "1" and not (noun and noun[0] in ("Uhr", "Mal", "Prozent"))
     if rules == "leave" or (
