@@ -2,6 +2,7 @@
 
 import time
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +22,14 @@ def test_text_is_plain_read_out_and_keeps_what_was_written() -> None:
         Clause("It costs a fiver in twenty twenty-four.", SENTENCE_PAUSE_S, "en", "It costs $5 in 2024."),
         Clause("koo ber net eez has three nodes.", 0.0, "en", "Kubernetes has 3 nodes."),
     ]
+
+
+READING = [line.split(" | ") for line in Path(__file__).with_name("reading.txt").read_text("utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(("language", "written", "spoken"), READING)
+def test_text_is_read_as_people_read_it_or_left_to_the_engine(language: str, written: str, spoken: str) -> None:
+    assert " / ".join(clause.text for clause in clauses(normalise(written), language)) == spoken
 
 
 def test_source_follows_the_cuts_of_a_long_sentence() -> None:

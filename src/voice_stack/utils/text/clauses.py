@@ -15,40 +15,65 @@ _FREE_STOPS = "。！？｡।॥؟۔։።፧។"  # end a sentence whatever fol
 _STOP = re.compile(rf"([.!?…．]++)([{CLOSERS}]*+(?: »)?)|[{_FREE_STOPS}]++[.!?…{_FREE_STOPS}{CLOSERS}]*+")
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")  # U.S, e.g, z.B, Ph.D
 _BEFORE_NAMES = frozenset(str.split("""
-    mr mrs ms mx dr drs prof st ste mt gen col maj capt cmdr lt sgt cpl rev hon pres gov sen rep supt messrs mme mlle vs
-    hr hrn fr frl dipl ing bzw ca evtl ggf inkl vgl sog bspw usf sr sra srta dra ud uds sig sigg dott avv dhr mevr ir
-    inż inz mgr ul św sw phdr mudr av ee проф ул им тов mio mrd tsd
+    mr mrs ms mx drs prof ste mt gen col maj capt cmdr lt sgt cpl rev hon pres gov sen rep supt messrs dña mme mlle vs
+    mm hr hrn fr frl dipl ing bzw ca evtl ggf inkl vgl sog bspw usf sr sra srta dra ud uds sig sigg dott avv dhr mevr ir
+    inż inz mgr ul np tzw tzn tj např resp tzv popř příp нап напр св św sw phdr mudr av ee проф ул им тов mio mrd tsd
 """))  # fmt: skip
 _BEFORE_NUMBERS = frozenset(str.split("""
-    no nos nr nro núm num vol fig figs abb abs art sec ch chap kap bd pp pg p pág pag eq al cf op approx godz str
-    rozdz tel hfst стр гл рис
-    jan feb mar apr jun jul aug sep sept oct okt nov dec dez
+    no nos nr nro núm num nº vol vols fig figs abb afb abs art arts sec secs ch chap kap cap bd pp pg p pág págs pag
+    pagg eq al cf op ok approx app apt est ex ref ext pop pt rm godz str
+    rozdz ust pkt poz ryc rys tab tel hfst blz kl č obr odst sv ziff rn par стр гл
+    рис ст табл разд
+    janv févr juil ene abr ago dic jan feb mar apr jun jul aug sep sept oct okt nov dec dez
 """))  # fmt: skip
 _NEVER_LAST = frozenset(["e.g", "i.e", "a.k.a", "f.k.a", "w.r.t", "z.b", "d.h", "u.a", "p.ex", "t.e", "т.е"])
-_BEFORE_NAMES_OR_LAST = frozenset(["st"])  # Saint, Street
-# Only what hardly ever is a name, nor follows a time of day inside a sentence ("At 5 a.m. I left").
-_ENGLISH_STARTERS = re.compile(
-    r"(?:He|She|It|They|We|You|The|A|An|This|That|These|Those|There|Then|But|And|So|If|When|What|Who|Why|How|Where|"
-    r"His|Her|Their|Our|Your|Its|My|Now|After|Before|Nobody|Everybody|Everyone)(?!\w)"
+_BEHIND_COUNTS = frozenset(["min", "std", "sek"])  # "20 Min. Pause"
+_ENDING_SOMETIMES = _BEHIND_COUNTS | {"st", "ft", "hwy", "ave", "dr"}  # Saint or Street, Fort or feet
+_ORDINAL = re.compile(r"(?:\d{1,2}\.[-–/])?\d{1,2}")
+_STREET_DOCTOR = re.compile(r"(?<!\w)(?!(?:Dear|Hello|Hi|Oh|Sorry|Thanks?|The|Yes|No)(?!\w))[A-Z][\w'-]+ Dr$")
+_NUMBER = re.compile(r"\d|[IVXLC]+(?!\w)")
+# Behind these a "no." is a word and ends the sentence, even before a number.
+_SAID_NO = re.compile(
+    r"(?:sa(?:id|ys?|ying)|answer(?:s|ed)?|replied|voted|thought|shouted|(?:answer|reply|vote) (?:is|was)|que|"
+    r"dijo|disse)[,:]? [\"']?no$",
+    re.IGNORECASE,
 )
+# Only what hardly ever is a name, nor follows a time of day inside a sentence ("At 5 a.m. I left").
+_ENGLISH = (
+    "He|She|It|They|We|You|The|A|An|This|That|These|Those|There|Then|But|And|So|If|When|What|Who|Why|How|Where|"
+    "His|Her|Their|Our|Your|Its|My|Now|After|Before|Nobody|Everybody|Everyone"
+)
+_ENGLISH_STARTERS = re.compile(rf"(?:{_ENGLISH})(?![\w.])")
 
 
 def _ends_after_dot(line: str, dot: int, following: str) -> bool:
     """Whether the single dot at `line[dot]`, with a blank and then `following` after it, ends a sentence."""
-    word = line[max(0, dot - 24) : dot].rsplit(" ", 1)[-1].lstrip(_OPENERS)
-    last_part = word.rsplit("-", 1)[-1].casefold()  # Dipl.-Ing.
+    before = line[max(0, dot - 24) : dot]
+    word = before.rsplit(" ", 1)[-1].lstrip(_OPENERS)
+    rest = line[dot + 2 : dot + 24].lstrip(_OPENERS)
     if following.islower():
         return False
-    is_dotted = _DOTTED.fullmatch(word) is not None
-    if (is_dotted and word.casefold() not in _NEVER_LAST) or last_part in _BEFORE_NAMES_OR_LAST:
-        return _ENGLISH_STARTERS.match(line[dot + 2 : dot + 24].lstrip(_OPENERS)) is not None
-    if is_dotted or last_part in _BEFORE_NAMES:
+    last_part = word.rsplit("-", 1)[-1].rsplit("'", 1)[-1].casefold()  # Dipl.-Ing., l'art.
+    if last_part in _ENDING_SOMETIMES or _DOTTED.fullmatch(word):
+        return _ends_before(rest, word.casefold(), before)
+    if last_part in _BEFORE_NAMES or before[-5:].casefold() == "p. ex":
         return False
+    if len(word) == 1 and word.isalpha():  # an initial, but "I" only at the very start
+        return word.isupper() and dot > 1 and (word == "I" or _ENGLISH_STARTERS.match(rest) is not None)
+    if last_part == "no" and not following.isdigit():
+        return True
     if last_part in _BEFORE_NUMBERS or last_part.endswith("str"):  # Hauptstr.
-        return not following.isdigit()
-    if len(word) == 1 and word.lower() != word.upper():  # an initial, but "I" only at the very start
-        return line[dot - 1] == "I" and dot > 1
-    return not (len(word) <= 2 and word.isdecimal())  # "1. Open the door", "am 3. Mai"
+        return not _NUMBER.match(rest) or _SAID_NO.search(before) is not None
+    return _ORDINAL.fullmatch(word) is None  # "1. Open the door", "am 3. Mai"
+
+
+def _ends_before(rest: str, word: str, before: str) -> bool:
+    """Whether an abbreviation that may stand at an end does so, by what follows it."""
+    if word in _NEVER_LAST or (word == "dr" and not _STREET_DOCTOR.search(before)):
+        return False
+    if word in _BEHIND_COUNTS:
+        return not before[: -len(word)].rstrip(" ")[-1:].isdigit() or _STARTERS.match(rest) is not None
+    return _ENGLISH_STARTERS.match(rest) is not None
 
 
 def _ends_sentence(line: str, stop: re.Match[str]) -> bool:
@@ -57,12 +82,28 @@ def _ends_sentence(line: str, stop: re.Match[str]) -> bool:
         return True
     ellipsis = marks != "." and not marks.strip(".…")
     if after != " ":
-        return "\u2e80" <= after < "\ufb00" and not ellipsis  # Chinese and Japanese write no blanks
+        if "\u2e80" <= after < "\ufb00":  # Chinese and Japanese write no blanks
+            return not ellipsis
+        return not closers and _lacks_blank(line, stop)
     following = line[stop.end() + 1 : stop.end() + 5].lstrip(_OPENERS + "-—– ")[:1]
     if marks == "." and not closers:
         return _ends_after_dot(line, stop.start(), following)
     # A question or a cry ends a sentence even before a small letter, unless it was quoted: "Really?" he asked.
     return not following.islower() or not (closers or ellipsis)
+
+
+_WORD_BEFORE = re.compile(r"(?:[^\W\d_][a-zà-ÿ]+(?:'s)?|[^\W\d_]*[à-ÿ]|\d{3,9})$")
+_STARTERS = re.compile(
+    rf"(?:{_ENGLISH}|I|Dann|Danach|Nun|Jetzt|Er|Sie|Es|Wir|Ich|Der|Die|Das|Ein|Eine|Il|Elle|Je|Nous|Le|La|Les|Un|Une|El|"
+    r"Los|Las|Lo|Gli|Io|Hij|Zij|Het|De|Een|O|Os|As|Ela|Ele|Он|Она|Они|Это|Мы)(?= [^\W\d_]{2})"
+)
+
+
+def _lacks_blank(line: str, stop: re.Match[str]) -> bool:
+    """Whether a blank was forgotten behind the end of a sentence (`hello.He said`), which no name of a file has."""
+    before, behind = line[max(0, stop.start() - 24) : stop.start()], line[stop.end() : stop.end() + 24]
+    word = before.rpartition(" ")[2]
+    return bool(_WORD_BEFORE.fullmatch(word.lstrip(_OPENERS)) and _STARTERS.match(behind))
 
 
 def sentence_ends(line: str) -> list[int]:

@@ -9,7 +9,7 @@ from babel import Locale, localedata
 
 from voice_stack.utils.language import find_language, find_region
 from voice_stack.utils.text.pronunciation import MatchReader, Reading, ReadText, fill, read_out
-from voice_stack.utils.text.spoken import amounts, dates, measures, names, words
+from voice_stack.utils.text.spoken import amounts, dates, measures, names, numbers, words
 from voice_stack.utils.text.spoken.grammar import Grammar
 from voice_stack.utils.text.spoken.languages import GRAMMARS
 
@@ -17,14 +17,28 @@ _DAY_FIRST = replace(GRAMMARS["en"], date_order="dmy", date="the {day} of {month
 _GrammarReader = Callable[[re.Match[str], Grammar], str | None]
 
 
+_Row = tuple[re.Pattern[str] | None, _GrammarReader]
+
+
 @functools.cache
 def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], MatchReader], ...]:
     """What is looked for, in order: what an earlier one has found is hidden from the later ones."""
-    table: tuple[tuple[re.Pattern[str] | None, _GrammarReader], ...] = (
+    table = _names_and_dates(grammar) + _amounts_and_numbers(grammar)
+    return tuple((pattern, _bind(reader, grammar)) for pattern, reader in table if pattern is not None)
+
+
+def _names_and_dates(grammar: Grammar) -> tuple[_Row, ...]:
+    return (
+        (words.phrase_pattern(grammar), words.read_phrase),
+        (names.HEXADECIMAL, names.read_hexadecimal),
         (names.EMAIL, names.read_address),
         (names.WEB, names.read_address),
         (names.FILE, names.read_address),
         (names.TAG, names.read_tag),
+        (measures.ARC, measures.read_arc),
+        (measures.POWER, measures.read_power),
+        (measures.FRACTION, measures.read_fraction),
+        (measures.JOINED if grammar.code == "en" else None, measures.read_joined),
         (measures.FEET_AND_INCHES if grammar.code == "en" else None, measures.read_feet_and_inches),
         (measures.INCHES if grammar.code == "en" else None, measures.read_inches),
         (dates.ISO_DATE, dates.read_iso_date),
@@ -32,11 +46,19 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], MatchReader], ...]:
         (dates.ENGLISH_DAY if grammar.code == "en" else None, dates.read_english_day),
         (dates.short_date_pattern(grammar), dates.read_short_date),
         (words.PHONE, words.read_phone),
+        (dates.LAP, dates.read_lap),
+        (dates.DURATION, dates.read_duration),
         (dates.clock_pattern(grammar), dates.read_clock),
         (dates.day_of_month_pattern(grammar), dates.read_day_of_month),
         (words.year_pattern(grammar), words.read_year),
-        (words.DECADE if grammar.code == "en" else None, words.read_decade),
+        (dates.DECADE if grammar.code == "en" else None, dates.read_decade),
         (words.ordinal_pattern(grammar), words.read_ordinal),
+    )
+
+
+def _amounts_and_numbers(grammar: Grammar) -> tuple[_Row, ...]:
+    return (
+        (amounts.cased_pattern(grammar), amounts.read_cased),
         (amounts.PERCENT_AHEAD if grammar.code == "tr" else None, amounts.read_percent_ahead),
         (measures.price_range_pattern(grammar), measures.read_price_range),
         (measures.CENTS, measures.read_cents),
@@ -46,15 +68,15 @@ def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], MatchReader], ...]:
         (words.abbreviation_pattern(grammar), words.read_abbreviation),
         (words.GERMAN_STREET if grammar.code == "de" else None, words.read_street),
         (words.counter_pattern(grammar), words.read_counter),
-        (measures.FRACTION, measures.read_fraction),
         (measures.scaled_pattern(grammar), measures.read_scaled),
         (measures.TIMES if grammar.code == "en" else None, measures.read_times),
         (names.ROMAN, names.read_roman),
+        (names.PAGE, names.read_page),
+        (names.ONE_SIGN, names.read_one_sign),
         (words.numeral_pattern(grammar), words.read_numeral),
-        (words.SIGN, words.read_sign),
+        (numbers.SIGN, numbers.read_sign),
         (measures.AHEAD, measures.read_ahead),
     )
-    return tuple((pattern, _bind(reader, grammar)) for pattern, reader in table if pattern is not None)
 
 
 def _bind(reader: _GrammarReader, grammar: Grammar) -> MatchReader:

@@ -15,6 +15,8 @@ from voice_stack.utils.text.spoken.numbers import (
     MAX_DIGITS,
     THIN_BLANK,
     choose_form,
+    decline_german,
+    spell_case,
     spell_decimal,
     spell_whole,
     split_number,
@@ -46,24 +48,27 @@ UNITS = {
 
 OTHER_SPELLINGS = {
     "км": "km", "м": "m", "см": "cm", "мм": "mm", "км²": "km²", "м²": "m²", "м³": "m³", "га": "ha", "л": "l",
-    "мл": "ml", "кг": "kg", "мг": "mg", "км/ч": "km/h", "м/с": "m/s", "кВт": "kW", "Вт": "W", "Гц": "Hz", "ГБ": "GB",
+    "мл": "ml", "кг": "kg", "мг": "mg", "км/ч": "km/h", "м/с": "m/s", "кВт": "kW", "Вт": "W", "Гц": "Hz",
+    "ГГц": "GHz", "МГц": "MHz", "кГц": "kHz", "В": "V", "ГБ": "GB",
     "МБ": "MB", "МБ/с": "MB/s", "Мбит/с": "Mbit/s", "kph": "km/h", "km2": "km²", "m2": "m²", "m3": "m³", "ft²": "sq ft",
     "℃": "°C", "º C": "°C", "° C": "°C", "٪": "%", "saat": "h", "hr": "h", "hrs": "h", "мин": "min", "sec": "s",
+    "sq. ft": "sq ft", "sq. ft.": "sq ft", "sq.ft.": "sq ft", "mins": "min",
     "secs": "s", "μm": "µm", "μg": "µg", "mcg": "µg", "μs": "µs", "kbps": "kbit/s", "Kbps": "kbit/s", "kb/s": "kbit/s",
     "Mbps": "Mbit/s", "Mb/s": "Mbit/s", "Gbps": "Gbit/s", "Gb/s": "Gbit/s",
 }  # fmt: skip
 """Other ways to write a symbol of `UNITS`."""
 
-WORDS = {"cs": {"s"}, "es": {"mi"}, "fr": {"sec"}, "it": {"mi"}, "pt": {"mi"}}
+WORDS = {"cs": {"s", "V"}, "ru": {"V"}, "es": {"mi"}, "fr": {"sec"}, "it": {"mi"}, "pt": {"mi"}}
 """Words of a language that look like units; they are none with a blank before them."""
 
 
 _GROUP = r" (?=\d{3}(?!\d))"
+_ROUND_GROUP = r"(?<=\d) (?=000(?!\d))"  # in languages that do not write so: `10 000`
 
 
 def number_shape(grammar: Grammar) -> str:
     """A pattern of digits and the marks inside numbers; it always matches at a digit."""
-    return rf"\d++(?:(?:[.,'{THIN_BLANK}]{'|' + _GROUP if ' ' in grammar.groups else ''})\d++)*+"
+    return rf"\d++(?:(?:[.,'{THIN_BLANK}]|{_GROUP if ' ' in grammar.groups else _ROUND_GROUP})\d++)*+"
 
 
 def number_start(grammar: Grammar) -> str:
@@ -71,11 +76,13 @@ def number_start(grammar: Grammar) -> str:
 
     A search that fails behind a number would begin again at each of its digits else.
     """
-    return rf"(?<!\d)(?<!\d[.,'{THIN_BLANK}])" + (r"(?!(?<=\d )\d{3}(?!\d))" if " " in grammar.groups else "")
+    return rf"(?<!\d)(?<!\d[.,'{THIN_BLANK}])" + (
+        r"(?!(?<=\d )\d{3}(?!\d))" if " " in grammar.groups else r"(?!(?<=\d )000(?!\d))"
+    )
 
 
 _SHOWN_DECIMALS = 3  # more are rounded off by Babel
-MINUS = r"(?<![\w)\]%°€$£])-"
+MINUS = r"(?:(?<![\w)\]%°€$£.–-])-|(?<=[\s(])–)"
 
 
 def _alternatives(names: list[str]) -> str:
@@ -87,13 +94,15 @@ def measure_pattern(grammar: Grammar) -> re.Pattern[str]:
     """A number with a unit or a percent sign."""
     units = _alternatives([*UNITS, *OTHER_SPELLINGS])
     return re.compile(
-        rf"({MINUS})?{number_start(grammar)}({number_shape(grammar)})( ?)({units}){WORD_EDGE_AFTER}(?!['/]\w)"
+        rf"({MINUS})?(?<![^\W\d_]-){number_start(grammar)}({number_shape(grammar)})"
+        rf"( ?)({units}){WORD_EDGE_AFTER}(?!['/]\w)"
         r"(?:(?<=[a-z])\.(?= [a-z]))?"  # the dot of an abbreviation, and no end of a sentence
     )
 
 
 _SYMBOLS = {
-    "US$": "USD", "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "￥": "CNY", "₹": "INR", "₩": "KRW",
+    "US$": "USD", "A$": "AUD", "AU$": "AUD", "C$": "CAD", "CA$": "CAD", "NZ$": "NZD", "HK$": "HKD", "S$": "SGD",
+    "NT$": "TWD", "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "￥": "CNY", "₹": "INR", "₩": "KRW",
     "₽": "RUB", "₺": "TRY", "R$": "BRL", "zł": "PLN", "Kč": "CZK",
     "Ft": "HUF", "руб.": "RUB", "元": "CNY", "円": "JPY", "원": "KRW",
 }  # fmt: skip
@@ -128,7 +137,27 @@ def read_money(found: re.Match[str], grammar: Grammar) -> str | None:
         return None
     code = "CNY" if sign == "¥" and grammar.code == "zh" else _CURRENCIES[sign]
     spoken = _read_price(parts, (gap or "") + (scale or ""), code, grammar)
+    if grammar.code == "en" and not parts[1] and _is_attribute(found):
+        spoken = re.sub(r"(?<=dollar|.pound|..euro|.rupee)s$", "", spoken)  # "a five million dollar deal"
+    spoken = decline_german(spoken, found) if grammar.code == "de" else spoken
     return f"{grammar.signs['minus']}{_blank(grammar)}{spoken}" if minus else spoken
+
+
+_NO_NOUN = frozenset(
+    str.split(
+        "a an and as at be but by each for from if in is of off on or per than that the to was were when will with"
+    )
+)
+
+
+_ARTICLES = frozenset(["a", "an", "the", "another", "every", "each", "this", "that"])
+
+
+def _is_attribute(found: re.Match[str]) -> bool:
+    """Whether an English price stands between an article and a noun."""
+    behind = re.match(r" ((?:U\.S\.|[a-z]{3,}))", found.string[found.end() : found.end() + 20])
+    ahead = found.string[max(0, found.start() - 8) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
+    return behind is not None and behind[1] not in _NO_NOUN and ahead in _ARTICLES
 
 
 def _read_price(parts: tuple[str, str], scale: str, code: str, grammar: Grammar) -> str:
@@ -175,7 +204,7 @@ PERCENT_AHEAD = re.compile(r"(?<![\w%])% ?(\d{1,15}(?:[.,]\d{1,9})?)(?![\w%]|[.,
 def read_percent_ahead(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a percentage with its sign before it, as in Turkish."""
     parts = split_number(found[1], grammar)
-    return _read_unit(*parts, "%", grammar) if parts else None
+    return read_unit(*parts, "%", grammar) if parts else None
 
 
 def read_measure(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -185,11 +214,13 @@ def read_measure(found: re.Match[str], grammar: Grammar) -> str | None:
     parts = split_number(number, grammar)
     if parts is None or len(parts[0]) > MAX_DIGITS or (gap and unit in WORDS.get(grammar.code, ())):
         return None
-    spoken = _read_unit(*parts, unit, grammar)
+    spoken = read_unit(*parts, unit, grammar)
+    spoken = decline_german(spoken, found) if spoken and grammar.code == "de" else spoken
     return f"{grammar.signs['minus']}{_blank(grammar)}{spoken}" if minus and spoken else spoken
 
 
-def _read_unit(whole: str, decimals: str, unit: str, grammar: Grammar) -> str | None:
+def read_unit(whole: str, decimals: str, unit: str, grammar: Grammar) -> str | None:
+    """Read a number with a unit of `UNITS`; None where it has no name."""
     count = Decimal(f"{whole}.{decimals}") if decimals else Decimal(whole)
     ours = grammar.percent if unit == "%" else grammar.units.get(unit)
     if ours:
@@ -238,3 +269,131 @@ def _blank(grammar: Grammar) -> str:
 
 def _join(grammar: Grammar, *parts: str) -> str:
     return _blank(grammar).join(part for part in parts if part)
+
+
+_WORD = r"[^\W\d_]"
+_OBLIQUE = {
+    "pl": (("instrumental", r"(?:ami|źmi|ćmi)$"), ("dative", r"om$"), ("locative", r"(?<!d)ach$")),
+    "cs": (
+        ("instrumental", r"(?:(?:am|em|ím|ým|[^aeiouyáéíóúý]m)i|procenty|eury|lety|městy|slovy)$"),
+        ("dative", r"ům$"), ("locative", r"(?:ách|ech)$"),
+    ),
+    "ru": (
+        ("instrumental", r"(?:ами|ями|ьми)$"), ("dative", r"(?<=.{3})(?:ам|ям)$"),
+        ("locative", r"(?<=.{3})(?:ах|ях)$"),
+    ),
+}  # fmt: skip
+_GENITIVE_PLURAL = {
+    "pl": r"(?:[bcćdfghjklłmnńprsśtwzźż]|dni|tygodni|miesięcy|tysięcy|ludzi|ych|ich)$",
+    "cs": r"(?:ů|[bcčdďfghjklmnňprřsštťvzž]|lidí|dní|měsíců|procent)$",
+    "ru": r"(?:[бвгджзклмнпрстфхцчшщ]|ей|ий|[ьй])$",
+}
+
+
+@functools.cache
+def cased_pattern(grammar: Grammar) -> re.Pattern[str] | None:
+    """A number, or two with "and" between, whose preposition or noun asks for another case than the nominative."""
+    if not grammar.genitive_after:
+        return None
+    sign = _alternatives([*UNITS, *OTHER_SPELLINGS, *_CURRENCIES])
+    after = (
+        rf"(?<!\w)(?P<ahead>{grammar.genitive_after}) (?P<one>\d{{1,6}}(?:,\d{{1,2}}|(?:[ .]\d{{3}})+(?!\d))?)"
+        r"(?:(?P<dash> ?[-–] ?)(?P<other>\d{1,3}))?"
+    )
+    counted = (
+        rf"(?P<sign> ?(?:{sign}){WORD_EDGE_AFTER}(?![./]\w)|(?=[,;:!?)]+(?:\s|$))|(?=\.(?:$|[»\")]))|(?=[-–/])"
+        r"|(?<=,\d)|(?<=,\d\d))"
+    )
+    plain = (
+        rf"(?<![\w.,:/-])(?:(?P<before>{grammar.genitive_after}) )?(?<!\d )(?<!\d[.,] )"
+        r"(?P<first>\d{1,3}(?:[ .]\d{3})+(?!\d)|\d{1,6}(?!\d))"
+        r"(?:(?P<joint> (?:a|až|i|и|или|czy|nebo) | ?[-–] ?)(?P<second>\d{1,3}))?(?![\w/%–-]|[,:]\d|\.(?!\s*$))"
+    )
+    return re.compile(rf"{after}{counted}|{plain}", re.IGNORECASE)
+
+
+def read_cased(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read what `cased_pattern` found, or leave it as it is written where the form is not sure."""
+    ahead, one, joint, other = found.group("ahead", "one", "dash", "other")
+    if one is None:
+        ahead, one, joint, other = found.group("before", "first", "joint", "second")
+    numbers = [number for number in (one, other) if number]
+    noun = re.match(rf" ({_WORD}+)", found.string[found.end() : found.end() + 30])
+    symbol = (found["sign"] or "").strip()
+    word = noun[1] if noun and not symbol else ""
+    is_range = (joint or "").strip() in ("-", "–")
+    case = "genitive" if ahead else ""
+    case = next((name for name, ending in _OBLIQUE[grammar.code] if re.search(ending, word)), case)
+    preceding = found.string[max(0, found.start() - 10) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
+    is_plural = re.search(_GENITIVE_PLURAL[grammar.code], word) is not None if word else False
+    if not case and grammar.code == "pl" and preceding in ("z", "ze") and is_plural:
+        case = "genitive"
+    if not case and preceding in ("с", "со") and word == "до":
+        case = "genitive"
+    if case and len(numbers[0]) == 4 and word.startswith(_YEARLY):
+        return found[0]
+    if not case:
+        if is_range:
+            return _read_polish_range(one, other, word, grammar)
+        return found[0] if _is_in_doubt(numbers, preceding, word, grammar) else None
+    numbers = [re.sub("[ .]", "", number) for number in numbers]
+    is_plain = not any("," in number or (len(number) > 1 and number[0] == "0") for number in numbers) and not is_range
+    if not is_plain or not _agrees(int(numbers[-1]), word, case, grammar):
+        return found[0]
+    said = [spell_case(int(number), case, word, grammar) for number in numbers]
+    unit = _genitive_plural(symbol, grammar) if symbol and int(numbers[-1]) > 1 else None
+    if None in said or (symbol and unit is None):
+        return found[0]
+    counted = (joint or "").join(filter(None, said))
+    preposition = (ahead or "").replace("ok.", "około").replace("Ok.", "Około")
+    return " ".join(part for part in (preposition, counted, unit) if part)
+
+
+_OTHER_PREPOSITIONS = {
+    "pl": frozenset(str.split("w we o po przy przed nad pod między ku z ze")),
+    "ru": frozenset(str.split("в во по с со к ко о об при под над перед между")),
+    "cs": frozenset(str.split("v ve po s se k ke při před nad pod mezi")),
+}
+
+
+_NEVER_ACCUSATIVE = frozenset(str.split("przy ku z ze s se k ke při při со ко к при"))
+_YEARLY = ("год", "лет", "rok", "lat", "let", "roc")
+
+
+def _is_in_doubt(numbers: list[str], preceding: str, word: str, grammar: Grammar) -> bool:
+    """Whether a preposition or an adjective behind a number asks for a case that nothing else shows."""
+    if grammar.code in ("pl", "cs") and numbers[-1] in ("2", "3", "4") and word.endswith(("ých", "ích", "ych", "ich")):
+        return True
+    if preceding not in _OTHER_PREPOSITIONS[grammar.code]:
+        return False
+    is_accusative = preceding not in _NEVER_ACCUSATIVE and bool(word)
+    is_thousand = grammar.code == "ru" and numbers[-1] == "1000"
+    return is_thousand or not (is_accusative and re.search(_GENITIVE_PLURAL[grammar.code], word))
+
+
+def _read_polish_range(one: str, other: str, word: str, grammar: Grammar) -> str | None:
+    """`trzy do pięciu dni`, where the noun shows that it is a genitive."""
+    low, high = int(one), int(other)
+    is_known = grammar.code == "pl" and 2 < low < high and high > 4 and other[0] != "0"
+    if not is_known or not word or not re.search(_GENITIVE_PLURAL["pl"], word):
+        return None
+    return f"{spell_whole(one, grammar)} do {spell_case(high, 'genitive', word, grammar)}"
+
+
+def _agrees(number: int, noun: str, case: str, grammar: Grammar) -> bool:
+    """Whether a noun may stand behind a cardinal in a case; `до 5 класса` is an ordinal."""
+    if case != "genitive" or not noun or noun in _NO_NOUNS:
+        return number % 10 != 1 or number == 11 or (number == 1 and (not noun or noun in _NO_NOUNS))
+    return (number % 10 != 1 or number == 11) and re.search(_GENITIVE_PLURAL[grammar.code], noun) is not None
+
+
+_NO_NOUNS = frozenset(str.split("do до a i и az až po по nebo или czy"))
+
+
+def _genitive_plural(symbol: str, grammar: Grammar) -> str | None:
+    code = _CURRENCIES.get(symbol)
+    if code:
+        return choose_form(grammar.currencies[code], Decimal(5), grammar) if code in grammar.currencies else None
+    said = read_unit("5", "", OTHER_SPELLINGS.get(symbol, symbol), grammar)
+    five = spell_whole("5", grammar)
+    return said.removeprefix(five).strip() if said and said.startswith(five) else None

@@ -6,8 +6,9 @@ import re
 from babel.dates import get_month_names
 
 from voice_stack.utils.text.spoken import dates as dates
-from voice_stack.utils.text.spoken.grammar import WORD_EDGE_BEFORE, Grammar
-from voice_stack.utils.text.spoken.numbers import CARDINAL, spell, spell_year
+from voice_stack.utils.text.spoken.amounts import read_unit
+from voice_stack.utils.text.spoken.grammar import WORD_EDGE_BEFORE, Grammar, words
+from voice_stack.utils.text.spoken.numbers import CARDINAL, spell, spell_decimal, spell_plain, spell_year
 
 _POLISH = """
     pierwszego drugiego trzeciego czwartego piątego szóstego siódmego ósmego dziewiątego dziesiątego jedenastego
@@ -40,6 +41,14 @@ def spell_genitive(number: int, code: str) -> str:
     return " ".join([*([spell(ahead, code)] if ahead else []), *last])
 
 
+def spell_nominative(number: int, code: str) -> str:
+    """The ordinal in the nominative, masculine: `piąty`, `drugi`, `třetí`."""
+    genitive = spell_genitive(number, code)
+    if code == "cs":
+        return genitive.replace("ého", "ý").replace("ího", "í")
+    return re.sub(r"(?<=[gc]i)ego\b", "", genitive).replace("ego", "y")
+
+
 def spell_polish_locative(year: int) -> str:
     """A year after "in": `tysiąc dziewięćset osiemdziesiątym czwartym`."""
     return re.sub(r"iego\b", "im", spell_genitive(year, "pl")).replace("ego", "ym")
@@ -56,18 +65,37 @@ def spell_polish_hour(hour: int, preposition: str) -> str:
     return re.sub(r"(?:(?<=g)a|a)\b", "ej", feminine).replace("gej", "giej")
 
 
-ISO_DATE = re.compile(r"(?<![\w-])(\d{4})-(\d\d)-(\d\d)(?![\w-])")
-NUMERIC_DATE = re.compile(r"(?<![\w./-])(\d{1,4})([./-])(\d{1,2})\2(\d{4}|\d{1,2})(?![\w/-]|\.\d)\.?(?! ?[$€£%])")
-ENGLISH_DAY = re.compile(r"(?<=(?<!\w)[Oo]n )(\d{1,2})/(\d{1,2})(?![\w/]|[.,]\d)")
+ISO_DATE = re.compile(
+    r"(?<![\w-])(\d{4})-(\d\d)-(\d\d)"
+    r"(?:(?![\w-])|[T ](\d\d):([0-5]\d)(?::([0-5]\d)(?:[.,]\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?(?![\w:-]))"
+)
+NUMERIC_DATE = re.compile(r"(?<![\w./-])(\d{1,4})(\. ?|[/-])(\d{1,2})\2(\d{4}|\d{1,2})(?![\w/-]|\.\d)\.?(?! ?[$€£%])")
+ENGLISH_DAY = re.compile(r"(?<=[\w,] )(\d{1,2})/(\d{1,2})(?![\w/]|[.,]\d)")
 _EDGE = WORD_EDGE_BEFORE + r"(?<![.,:])"
-_LAST_MONTH, _LAST_DAY = 12, 31
+_ON_DAYS = frozenset(["on", "mon", "tue", "wed", "thu", "fri", "sat", "sun"])
+_LAST_MONTH, _LAST_DAY, _LAST_HOUR = 12, 31, 24
 _FIRST_SHORT_YEAR = 69
 
 
 def read_iso_date(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a date that `ISO_DATE` found."""
-    year, month, day = map(int, found.groups())
-    return _read_date(year, month, day, found, grammar)
+    year, month, day = map(int, found.group(1, 2, 3))
+    date = _read_date(year, month, day, found, grammar)
+    if date is None or found[4] is None:
+        return date
+    time = _read_time(int(found[4]), int(found[5]), "", "", grammar) if int(found[4]) <= _LAST_HOUR else ""
+    if not time or (found[7] or "Z") != "Z":
+        return None
+    seconds = _read_seconds(found[6], grammar) if found[6] not in (None, "00") else ""
+    utc = ("U T C" if grammar.is_spaced else "UTC") if found[7] else ""
+    comma = f"{date}, {time}" if grammar.is_spaced else f"{date}{time}"
+    return (" " if grammar.is_spaced else "").join(part for part in (comma, seconds, utc) if part)
+
+
+def _read_seconds(seconds: str, grammar: Grammar) -> str:
+    """`and one second`, with the and only where there is a blank around it."""
+    said = read_unit(str(int(seconds)), "", "s", grammar) or spell(int(seconds), grammar.code)
+    return f"{grammar.signs['&']} {said}" if grammar.is_spaced else said
 
 
 def read_numeric_date(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -76,7 +104,7 @@ def read_numeric_date(found: re.Match[str], grammar: Grammar) -> str | None:
     A year of two digits (69 to 99 are of the last century, as POSIX has it) makes a date only behind slashes, or where
     day and month have two digits as well: `1.2.10` is a version.
     """
-    first, mark, second, third = found.groups()
+    first, mark, second, third = found[1], found[2][0], found[3], found[4]
     if len(first) == 4:
         return _read_date(int(first), int(second), int(third), found, grammar)
     is_short = len(third) == 2 and (mark == "/" or len(first) == len(second) == 2)
@@ -106,6 +134,8 @@ def read_short_date(found: re.Match[str], grammar: Grammar) -> str | None:
 def read_english_day(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a day and a month that `ENGLISH_DAY` found, in the order of the country."""
     first, second = map(int, found.groups())
+    if word_before(found).lower().rstrip(",.")[:3] not in _ON_DAYS:
+        return None
     day, month = (second, first) if grammar.date_order == "mdy" else (first, second)
     if not (1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY):
         return None
@@ -199,11 +229,21 @@ def read_day_of_month(found: re.Match[str], grammar: Grammar) -> str | None:
         return None
     day = read_day(numbers[0], found, grammar)
     if grammar.code == "en":
+        # "In May 20 people came": of a month, people say on which day.
+        if (
+            found[1]
+            and word_before(found).lower() in _IN_MONTHS
+            and re.match(r" [a-z]", found.string[found.end() :][:2])
+        ):
+            return None
         wide = get_month_names("wide", locale="en").values()
         month = next(name for name in wide if name.startswith(month.rstrip(".")))
         article = "" if word_before(found).lower() == "the" else "the "
         return f"{month} {day}" if found[1] else f"{article}{day} of {month}"
     return found[0].replace(found[0][: found.start(2) - found.start()], f"{day}{' de ' if ' de ' in found[0] else ' '}")
+
+
+_IN_MONTHS = frozenset(["in"])
 
 
 @functools.cache
@@ -212,7 +252,7 @@ def clock_pattern(grammar: Grammar) -> re.Pattern[str]:
     mark = grammar.clock.get("mark")
     marked = rf"|{_EDGE}(\d{{1,2}}) ?{mark} ?([0-5]\d)?(?!\w)" if mark else r"|(?!)()()"
     half = r"(?: ?([ap])\.?m\b\.?)" if "half" in grammar.clock else "(?!)()"
-    halved = rf"|{_EDGE}(\d{{1,2}}){half}"
+    halved = rf"|{_EDGE}(\d{{1,2}})(?:\.([0-5]\d))?{half}"
     behind = rf"(?:(?:{grammar.after_clock})(?!\w))" if grammar.after_clock else "(?!)"
     dotted = rf"|{_EDGE}(\d{{1,2}})\.([0-5]\d){behind}" if grammar.after_clock else r"|(?!)()()"
     usual = rf"{_EDGE}(\d{{1,2}}):([0-5]\d)(?::([0-5]\d))?(?![\d:]|[.,]\d)(?:{half}|{behind})?"
@@ -221,13 +261,65 @@ def clock_pattern(grammar: Grammar) -> re.Pattern[str]:
 
 def read_clock(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a time that `clock_pattern` found."""
-    h1, m1, seconds, half1, h2, m2, h3, half3, h4, m4 = found.groups()
-    hour, minute, half = int(h1 or h2 or h3 or h4), int(m1 or m2 or m4 or 0), half1 or half3 or ""
-    if hour > 24 or (half and hour > 12):
+    h1, m1, seconds, half1, h2, m2, h3, m3, half3, h4, m4 = found.groups()
+    hour, minute, half = int(h1 or h2 or h3 or h4), int(m1 or m2 or m3 or m4 or 0), half1 or half3 or ""
+    before = word_before(found)
+    if hour > _LAST_HOUR or (half and hour > _LAST_HALF_HOUR):
         return None
-    spoken = _read_time(hour, minute, half.lower(), word_before(found).lower(), grammar)
-    behind = spell(int(seconds), grammar.code) if seconds else ""
-    return f"{spoken} {behind}".strip() + _kept_stop(found)
+    is_verse = (
+        not half
+        and ":" in found[0]
+        and not found[0].endswith(tuple("Uur时시時"))
+        and _BOOKS.fullmatch(before.lstrip("(["))
+    )
+    if is_verse and minute:
+        joint = " " if grammar.is_spaced else ""
+        return f"{spell(hour, grammar.code)}{joint}{spell(minute, grammar.code)}"
+    if seconds and not (half or before.lower() in _AT or found[0][-1].isalpha()):
+        # The time that something took is as likely.
+        pair = _read_time(hour, minute, "", "", grammar) if grammar.code == "en" and minute else None
+        return pair and f"{pair} {'oh ' if int(seconds) < _TWO_DIGITS else ''}{spell(int(seconds), 'en')}"
+    if half and grammar.code == "en" and minute and seconds not in (None, "00"):
+        said = _read_time(hour, minute, "", before.lower(), grammar)
+        return f"{said} {_read_seconds(seconds, grammar)} {grammar.clock[half.lower() + 'm']}" + _kept_stop(found)
+    spoken = _read_time(hour, minute, half.lower(), before.lower(), grammar)
+    behind = f" {_read_seconds(seconds, grammar)}" if seconds not in (None, "00") else ""
+    return f"{spoken}{behind}" + _kept_stop(found)
+
+
+_LAST_HALF_HOUR, _TWO_DIGITS = 12, 10
+_AT = frozenset(str.split("at by until um bis ab las a à alle ore às o v ve в om kl. klo"))
+_BOOKS = re.compile(
+    r"[1-3]?(?:Gen[eè]se?|Génesis|Genesis|Exod[ue]s?|Éxodo|L[eé]v[ií]ti\w*|Num(?:eri|bers)|Nombres|Números|D[eé]ut\w+|"
+    r"Jos[hu]\w*|Juges|Judges|Richter|Ruth|Sam\w*|Rois|Kings|Könige|Reyes|Chron\w*|Job|Hiob|Ps(?:\.|alm\w*|aume\w*)|"
+    r"Salm[oi]s?|Prov\w*|Sprüche|[EÉ]ccl\w*|[EÉI]sa[ïijíy]\w*|Jes(?:aja|\.)|J[eé]r[eé]m\w*|Ger[ei]m\w*|[EÉ]z[eé][ck]\w*|"
+    r"Daniel\w?|Os[eé]\w*|Joel|Amos|Jonas?|Mi[cq]\w*|Mal(?:achi|eachi|aquías)|Mat[th]\w*|Mateo|Mateus|Matteo|Mar[ck]\w{0,2}|"
+    r"Marcos|Lu[ck](?:as|e|\.)?|Luca|J(?:ohannes|oh\.|ean|uan|oão|ohn)|Giovanni|Jan|Janův|Ap(?:g|ostel\w*)|Acts|Actes|Hechos|"
+    r"Atos|Atti|R[oö]m(?:er|ans|anos|ains|ani|\.)|[CK]or\w*|Gal\w*|Gál\w*|[EÉ]ph?\w*|Ef\w*|Phil\w*|Fil\w*|[CK]ol\w*|"
+    r"T[hi]\w*|Tit\w*|H[eé]br\w*|Eb\w*|Ja[ck]\w*|Tiago|Santiago|Pierre|Pedro|Petr\w*|Jud[ea]s?|"
+    r"Dn|Ne|Jn|Mt|Mc|Lc|Rm|Gn|Lv|Nb|Dt|Jg|Ez|Ap|Ps|Is|Apoc\w*|Offenbarung|Offb|Revelation|Coran|Corán|Quran|Sur[ea]|Surah|Ев\w*|Мф|Мк|Лк|Ин)\.?"
+)
+
+
+LAP = re.compile(r"(?<![\w.,:])(\d{1,2}):([0-5]\d)[.,](\d{1,3})(?![\w:]|[.,]\d)")
+DURATION = re.compile(r"(?<![\w.,:])(?:(\d{1,3})h ?)?(?:(\d{1,3})m(?:in)?(?: ?(\d{1,3})s)?)(?!\w)")
+
+
+def read_lap(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read minutes and seconds with decimals that `LAP` found."""
+    minutes = read_unit(str(int(found[1])), "", "min", grammar)
+    blank = " " if grammar.is_spaced else ""
+    return minutes and f"{minutes}{blank}{spell_decimal(str(int(found[2])), found[3], grammar)}"
+
+
+def read_duration(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read hours, minutes and seconds that `DURATION` found; minutes alone may be meters."""
+    hours, minutes, seconds = found.groups()
+    if not hours and not seconds:
+        return None
+    parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
+    said = [read_unit(str(int(number)), "", unit, grammar) for number, unit in parts if number]
+    return None if None in said else (" " if grammar.is_spaced else "").join(filter(None, said))
 
 
 def _read_time(hour: int, minute: int, half: str, preposition: str, grammar: Grammar) -> str:
@@ -239,6 +331,8 @@ def _read_time(hour: int, minute: int, half: str, preposition: str, grammar: Gra
     few = "full_few" if hour % 10 in (2, 3, 4) and hour not in (12, 13, 14) else "full"
     one = hour == 1 or (hour == 21 and grammar.code == "ru")
     if not minute:
+        if not hour and "midnight" in shapes:
+            return shapes["midnight"]
         return (shapes.get("full_one" if one else few) or shapes["full"]).format(h=h)
     usual = shapes.get("one", shapes["time"]) if one else shapes["time"]
     return (shapes.get("oh", usual) if minute < 10 else usual).format(h=h, m=m)
@@ -256,3 +350,21 @@ def _read_hour(hour: int, preposition: str, grammar: Grammar) -> str:
 def _kept_stop(found: re.Match[str]) -> str:
     """The full stop that an abbreviation at the end of a sentence shares with it."""
     return "." if found[0].endswith(".") and found.end() == len(found.string.rstrip()) else ""
+
+
+def read_decade(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read an English decade that `DECADE` found: `1980s`, `'90s`, `her 30s`; `30s` may be seconds."""
+    if len(found[1]) == 2 and found[0].endswith("'s") and word_before(found).lower() not in _BEFORE_DECADES:
+        return found[0]  # "a friday night 80's"
+    is_sure = found[0][0] == "'" or (len(found[1]) == 4 and "'" not in found[0])
+    if not is_sure and word_before(found).lower().rstrip("-").rpartition("-")[2] not in _BEFORE_DECADES:
+        is_noun = re.match(
+            r" (?!and|or|at|in|on|to|for|of|per|from|by|until|then)[a-z]{3,}", found.string[found.end() :][:16]
+        )
+        return found[0] if is_noun and len(found[1]) == 2 else None
+    *ahead, last = spell_plain(found[1], grammar).split(" ")
+    return " ".join([*ahead, last[:-1] + "ies" if last.endswith("y") else last + "s"])
+
+
+_BEFORE_DECADES = words("the my your his her its our their early mid late low high upper")
+DECADE = re.compile(r"(?<![\w.,])'?((?:1\d|20)?\d0)'?s(?!\w)")

@@ -61,8 +61,14 @@ class Grammar:
         regnal: How numerals of rulers are read: `{}` is the ordinal; empty: as a number.
         regnal_first: The word where only the first ruler of a name has an ordinal.
         regnal_limit: From which number on cardinals are used for rulers.
-        abbreviations: What they stand for. `#` behind one: only before a digit; `^`: only before a capital;
-            `~`: only behind the name of a street.
+        abbreviations: What they stand for. `#` behind one: only before a number; `^`: only before a capital;
+            `~`: only behind the name of a street; `<`: only behind a digit.
+        phrases: Patterns and what is said for them, before everything else. In what is said `{1}` is the first group
+            as it is written, `{1:n}` as a number, `{1:plain}` without a zero ahead, `{1:d}` digit by digit,
+            `{1:letters}` spelled, `{1:hour}` as a Polish hour, `{1:RULES}` by a rule set; `{0}` is all of it.
+        genitive_after: Words that a number stands behind in the genitive (pattern), in Slavic languages.
+        half: How a half is read behind a whole number.
+        powers: How `²`, `³` and other exponents (`{}`) are read.
         fractions: Readings of 1/2, 1/3, 2/3, 1/4, 3/4.
         fraction: How the others are read: `{n}` of `{d}`; empty: not at all.
         parts: Names of fifths to tenths; none: `{d}` is the number.
@@ -102,6 +108,10 @@ class Grammar:
     regnal_first: str = ""
     regnal_limit: int = 100
     abbreviations: Mapping[str, str] = field(default_factory=dict)
+    phrases: tuple[tuple[str, str], ...] = ()
+    genitive_after: str = ""
+    half: str = ""
+    powers: tuple[str, ...] = ()
     fractions: tuple[str, ...] = ()
     fraction: str = ""
     parts: tuple[str, ...] = ()

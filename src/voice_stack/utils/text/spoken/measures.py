@@ -7,11 +7,14 @@ from decimal import Decimal
 from voice_stack.utils.text.spoken.amounts import (
     CURRENCY_SIGNS,
     ENGLISH_SCALES,
+    OTHER_SPELLINGS,
     SHORT_SCALES,
+    UNITS,
     money_pattern,
     number_shape,
     number_start,
     read_money,
+    read_unit,
     spell_attributive,
 )
 from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar, words
@@ -29,21 +32,50 @@ _SIGNS = {
     "½": "12", "⅓": "13", "⅔": "23", "¼": "14", "¾": "34", "⅕": "15", "⅖": "25", "⅗": "35", "⅘": "45", "⅙": "16",
     "⅚": "56", "⅛": "18", "⅜": "38", "⅝": "58", "⅞": "78",
 }  # fmt: skip
-FRACTION = re.compile(rf"(?<![\w.,/])([1-9])/([2-9]|10)(?![\w/]|[.,]\d)|([{''.join(_SIGNS)}])")
+_FRACTION_UNITS = {"tsp": "teaspoon", "tbsp": "tablespoon", "lb": "pound", "oz": "ounce", "mi": "mile", "in": "inch"}
+_SIGN_SET = "".join(_SIGNS)
+FRACTION = re.compile(
+    rf"(?<![\w.,/])(?:(?P<whole>\d{{1,4}})[ -])?(?P<count>[1-9]|1[1357])/(?P<parts>[2-9]|10|12|16|32)(?![\w/]|[.,]\d)"
+    rf"(?:(?P<inch>''|[\"″](?!\w))| (?P<unit>tsp|tbsp|lb|oz|mi)(?!\w)|-(?=[a-z]))?"
+    rf"|(?:(?<![\w.,/])(?P<ones>\d{{1,4}}) ?)?(?P<sign>[{_SIGN_SET}])"
+)
 _NAMED = ((1, 2), (1, 3), (2, 3), (1, 4), (3, 4))
-_FIRST_OF_PARTS = 5
+_FIRST_OF_PARTS, _LAST_OF_PARTS = 5, 10
 _BEFORE_DATES = words("on since until le du au el del il dal dia em am vom bis op w od do dne")
 
 
 def read_fraction(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `FRACTION` found, if it is less than one; behind `on` and the like it is a day."""
-    digits = _SIGNS[found[3]] if found[3] else found[1] + found[2]
+    digits = _SIGNS.get(found["sign"] or "", "")
+    count, parts = (int(digits[0]), int(digits[1:])) if digits else (int(found["count"]), int(found["parts"]))
     before = found.string[max(0, found.start() - 8) : found.start()]
-    if found[1] and before.rpartition(" ")[0].rpartition(" ")[2].lower() in _BEFORE_DATES:
+    whole = found["whole"] or found["ones"]
+    if not digits and not whole and before.rstrip(" ").rpartition(" ")[2].lower() in _BEFORE_DATES:
         return None
-    spoken = _spell_fraction(int(digits[0]), int(digits[1:]), grammar)
-    is_mixed = grammar.code == "en" and re.search(r"(?<![\w./])\d+ ?$", before[-6:])
-    return f"and {spoken}" if spoken and is_mixed else spoken
+    part = _spell_fraction(count, parts, grammar)
+    if part is None:
+        return None
+    spoken = _spell_mixed(whole, (count, parts), part, grammar) if whole else part
+    if spoken is None or grammar.code != "en" or not (found["inch"] or found["unit"]):
+        return spoken if grammar.code == "en" or spoken is None else spoken + (found["inch"] or _unit_behind(found))
+    unit = "inch" if found["inch"] else _FRACTION_UNITS[found["unit"]]
+    if whole:
+        return f"{spoken} {unit}{'es' if unit == 'inch' else 's'}"
+    return f"{spoken} of an inch" if unit == "inch" and (count, parts) != (1, 2) else f"{spoken} {unit}"
+
+
+def _unit_behind(found: re.Match[str]) -> str:
+    return f" {found['unit']}" if found["unit"] else ""
+
+
+def _spell_mixed(whole: str, fraction: tuple[int, int], part: str, grammar: Grammar) -> str | None:
+    """Read a whole number with a fraction behind it: `two and a half`."""
+    if fraction == (1, 2) and grammar.half:
+        rules = "spellout-cardinal-masculine" if grammar.code == "de" else "spellout-numbering"
+        return grammar.half.format(spell_whole(whole, grammar, rules))
+    joint = f" {grammar.signs['&']} " if grammar.half else " "
+    joint = joint if grammar.is_spaced else {"zh": "又", "ja": "と"}.get(grammar.code, "")
+    return f"{spell_whole(whole, grammar)}{joint}{part}"
 
 
 def _spell_fraction(count: int, parts: int, grammar: Grammar) -> str | None:
@@ -51,11 +83,56 @@ def _spell_fraction(count: int, parts: int, grammar: Grammar) -> str | None:
         return grammar.fractions[_NAMED.index((count, parts))]
     if parts < _FIRST_OF_PARTS or count >= parts or not grammar.fraction:
         return None
+    if parts > _LAST_OF_PARTS:
+        if grammar.code != "en" or count % 2 == 0:
+            return None
+        return f"{spell(count, 'en')} {spell(parts, 'en', 'spellout-ordinal')}{'s' if count > 1 else ''}"
     forms = grammar.parts[parts - _FIRST_OF_PARTS] if grammar.parts else spell(parts, grammar.code)
     number = spell(count, grammar.code, grammar.parts_counted)
     if grammar.code == "hu":
         number = spell_attributive(number)
     return grammar.fraction.format(n=number, d=choose_form(forms, Decimal(count), grammar))
+
+
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+POWER = re.compile(
+    r"(?<![\w^.,])(?:(\d{1,9}(?:[.,]\d{1,9})?)|([a-z]{1,2}|[A-Z]))(?:\^\{?(-?\d{1,3}|[nkmtpqr])\}?|([⁻⁰⁴-⁹][⁰¹²³⁴-⁹]{0,2}|[¹²³][⁰¹²³⁴-⁹]{1,2}|[²³]))(?!\w)"
+)
+_NOTED = 1000  # a raised 2 or 3 behind a larger number, such as a year, is that of a note
+
+
+def read_power(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read what `POWER` found: `10^6`, `x²`; single letters are those of a formula."""
+    number, letters, exponent, raised = found.groups()
+    base = spell_number(number, grammar) if number else " ".join(letters)
+    if exponent and exponent.isalpha():
+        return f"{base} {grammar.powers[2].format(exponent)}" if grammar.powers and grammar.powers[2] else None
+    power = int(exponent or raised.translate(_RAISED))
+    if not grammar.powers or (letters and raised and (letters in UNITS or len(letters) > 1)):
+        return None
+    if raised and number and power in (2, 3) and float(number.replace(",", ".")) >= _NOTED:
+        return None
+    squared, cubed, other = grammar.powers
+    if power in (2, 3):
+        return f"{base} {squared if power == 2 else cubed}"
+    ordinal = grammar.code == "en" and power > 0
+    said = spell(abs(power), grammar.code, "spellout-ordinal" if ordinal else "spellout-numbering")
+    return f"{base} {other.format(said if power >= 0 else grammar.signs['minus'] + ' ' + said)}" if other else None
+
+
+ARC = re.compile(
+    r"(?<![\w.,])(\d{1,3})° ?(\d{1,2})['′](?: ?(\d{1,2}(?:[.,]\d{1,4})?)(?:[\"″]|''))? ?(?:([NSEW])(?!\w))?"
+)
+_WINDS = {"N": "north", "S": "south", "E": "east", "W": "west"}
+
+
+def read_arc(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read degrees with minutes and seconds that `ARC` found."""
+    read = [(found[1], "°"), (found[2], "min"), *([(found[3], "s")] if found[3] else [])]
+    said = [read_unit(*(split_number(number, grammar) or (number, "")), unit, grammar) for number, unit in read]
+    wind = found[4] and (_WINDS[found[4]] if grammar.code == "en" else found[4])
+    parts = [part for part in [*said, wind] if part]
+    return (" " if grammar.is_spaced else "").join(parts) if None not in said else None
 
 
 _FEET, _INCHES = "foot|feet", "inch|inches"
@@ -93,8 +170,31 @@ def _read_length(number: str, unit: str, grammar: Grammar) -> str:
 
 
 CENTS = re.compile(r"(?<![\w.,-])(?:(\d{1,9}) ?¢|\$\.(\d\d)(?!\d))")
-PER = re.compile(r"(?:(?<=\d)|(?<=\d[kKM]))/(hr|hour|yr|year|mo|month|wk|week|day|night|person)(?!\w)")
-_PER = {"hr": "hour", "yr": "year", "mo": "month", "wk": "week"}
+PER = re.compile(
+    r"(?:(?<=\d)|(?<=\d[kKM]))/(hr|hour|yr|year|mo|month|wk|week|day|night|person|lb|kg|oz|gal|gallon|mile|sq ft|pound|"
+    r"unit|user|seat|min|minute|sec|second)(?!\w)"
+)
+_PER = {
+    "hr": "hour", "yr": "year", "mo": "month", "wk": "week", "lb": "pound", "kg": "kilogram", "oz": "ounce",
+    "gal": "gallon", "sq ft": "square foot", "min": "minute", "sec": "second",
+}  # fmt: skip
+# A measure before a noun, in English: "a 100-m race".
+JOINED = re.compile(
+    r"(?<![\w.,-])(a )?(\d{1,4}(?:\.\d{1,2})?)-"
+    r"(m|km|cm|mm|kg|g|lb|oz|ft|mi|yd|mph|kW|MW|kHz|MHz|GHz|GB|TB|MB|min|hr|in\b)\.?(?= [a-z])"
+)
+_JOINED = {"in": "inch", "hr": "hour"}
+
+
+def read_joined(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read an English measure that `JOINED` found: its unit is singular, `a hundred-meter race`."""
+    unit = _JOINED.get(found[3]) or (
+        read_unit("1", "", OTHER_SPELLINGS.get(found[3], found[3]), grammar) or ""
+    ).removeprefix("one ")
+    number = spell_number(found[2], grammar)
+    if found[1]:
+        number = "a " + (number.removeprefix("one ") if found[2] in ("100", "1000") else number)
+    return f"{number}-{unit}" if unit else None
 
 
 @functools.cache
@@ -129,7 +229,7 @@ def read_per(found: re.Match[str], _grammar: Grammar) -> str:
 
 
 TIMES = re.compile(r"(?<![\w.,/-])(\d{1,4}(?:\.\d{1,2})?)x(?= [a-z])")
-AHEAD = re.compile(r"(?<!\w)[±~≈≥≤<>] ?")
+AHEAD = re.compile(r"(?<!\w)(?:[±~≈≥≤<>] ?|(?<!\+)\+)")
 _AMOUNT_STARTS = frozenset("0123456789$€£")
 _NO_THOUSANDS = frozenset({"2", "4", "5", "8"})  # 4K is a picture's width, 5K a run
 
@@ -144,7 +244,13 @@ def scaled_pattern(grammar: Grammar) -> re.Pattern[str]:
 def read_scaled(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `scaled_pattern` found, unless it may well be a name, as `3M`, `4K` and `2B` are."""
     parts = split_number(found[1], grammar)
-    if parts is None or len(parts[0]) > MAX_DIGITS or not _is_scaled(*parts, found):
+    is_model = _MODEL.search(found.string[max(0, found.start() - 4) : found.start()])
+    if (
+        parts is None
+        or len(parts[0]) > MAX_DIGITS
+        or is_model
+        or not _is_scaled(*parts, found, is_english=grammar.code == "en")
+    ):
         return None
     whole, decimals = parts
     if grammar.code == "en":
@@ -155,12 +261,17 @@ def read_scaled(found: re.Match[str], grammar: Grammar) -> str | None:
     return spell_whole(str(int(value)), grammar) if is_usual else None
 
 
-def _is_scaled(whole: str, decimals: str, found: re.Match[str]) -> bool:
+_MODEL = re.compile(r"[^\W\d_]\d*-$")  # i7-12700K
+
+
+def _is_scaled(whole: str, decimals: str, found: re.Match[str], *, is_english: bool) -> bool:
     if decimals or found[2] in {"k", "bn"}:
         return True
     if found[2] == "K":
         return whole not in _NO_THOUSANDS
-    return found[2] == "M" and re.match(" [a-z]", found.string[found.end() : found.end() + 2]) is not None
+    return (
+        found[2] == "M" and is_english and re.match(" [a-z]", found.string[found.end() : found.end() + 2]) is not None
+    )
 
 
 def read_times(found: re.Match[str], grammar: Grammar) -> str:
@@ -172,6 +283,8 @@ def read_ahead(found: re.Match[str], grammar: Grammar) -> str | None:
     """Name a sign before a number that `AHEAD` found, in languages that have names for it; between two it compares."""
     # Looked at here and not in the pattern, which sees nothing of what has been read on both sides.
     sign, text = found[0].strip(), found.string
+    if sign == "+" and not text[found.end() : found.end() + 1].isdecimal():
+        return None
     is_before_amount = text[found.end() : found.end() + 1] in _AMOUNT_STARTS
     if not is_before_amount or (sign != "±" and text[: found.start()][-2:].strip().isdecimal()):
         return None

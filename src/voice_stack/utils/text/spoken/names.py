@@ -1,8 +1,9 @@
 """Names of files and users, addresses, Roman numerals."""
 
 import re
+import unicodedata
 
-from voice_stack.utils.text.spoken.dates import word_before
+from voice_stack.utils.text.spoken.dates import spell_genitive, spell_nominative, spell_polish_locative, word_before
 from voice_stack.utils.text.spoken.grammar import Grammar
 from voice_stack.utils.text.spoken.numbers import spell, spell_whole
 
@@ -11,8 +12,17 @@ _ENDINGS = (
     "ogg|opus|mkv|avi|mov|webm|jpe?g|png|gif|svg|webp|docx?|xlsx?|pptx?|odt|log|ini|cfg|conf|sql|iso|apk|dll|srt|vtt|epub"
 )
 FILE = re.compile(rf"(?<![\w@./-])[\w-]{{1,100}}(?:\.[\w-]{{1,30}}){{0,3}}\.(?:{_ENDINGS})(?![\w@/-]|\.\w)")
+# Hardware and network addresses: left to the engine, which spells them.
+HEXADECIMAL = re.compile(
+    r"(?<![\w:])(?=[\d:]{0,30}[A-Fa-f])(?:[0-9A-Fa-f]{1,4}:){4,7}:?[0-9A-Fa-f]{1,4}(?![\w:])|(?<!\w)0x[0-9A-Fa-f]+(?!\w)"
+)
 TAG = re.compile(r"(?<![\w@#&/.])([@#])([^\W\d_]\w{0,99})(?![\w@])")
 _WORD_IN_TAG = re.compile(r"_+|(?<=[a-z])(?=[A-Z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
+
+
+def read_hexadecimal(found: re.Match[str], _grammar: Grammar) -> str:
+    """Leave what `HEXADECIMAL` found as it is written."""
+    return found[0]
 
 
 def read_tag(found: re.Match[str], grammar: Grammar) -> str:
@@ -30,7 +40,7 @@ _DOMAINS = (
 EMAIL = re.compile(r"(?<![\w.+%-])(?:mailto:)?[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 # The last character is none of those that end the sentence around the address.
 WEB = re.compile(
-    rf"(?<![\w@./-])(?:https?://|www\.)[^\s<>\"]*[\w/]|(?<![\w@./-])(?:[a-z0-9-]{{1,63}}\.){{1,4}}(?:{_DOMAINS})"
+    rf"(?<![\w@./-])(?:https?://|www\.)[^\s<>\"]*[\w/]|(?<![\w@./-])(?:[a-z0-9-]{{2,63}}\.|[a-z]\.(?=com?(?!\w))){{1,4}}(?:{_DOMAINS})"
     rf"(?![\w@])(?:/[^\s<>\"]*[\w/])?",
     re.IGNORECASE,
 )
@@ -51,7 +61,9 @@ def _read_part(part: str, grammar: Grammar) -> str:
     return f" {grammar.signs[part]} " if part in _SPOKEN_MARKS and part in grammar.signs else " "
 
 
-ROMAN = re.compile(r"(?<![\w.])([IVXLC]{1,7})\.?(er|e|ème)?(?![\w']|\.\w)")
+ROMAN = re.compile(r"(?<![\w.])([IVXLC]{1,7})\.?(er|e|ème)?(?!\w|'(?!s(?!\w))|\.\w)")
+PAGE = re.compile(r"(?<=[\w.] )([ivxl]{1,6})(?![\w'-]|\.\w)")
+ONE_SIGN = re.compile("[\u2150-\u2188\u2460-\u2473\u2776-\u2793]")
 _ROMAN_SHAPE = re.compile(r"(?:C{1,3})?(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _RULERS = frozenset(str.split("""
@@ -63,29 +75,195 @@ _RULERS = frozenset(str.split("""
     Bento Leo Léon León Leone Leão Gregory Gregor Grégoire Gregorio Clement Innocent Alexander Alexandre Alejandro
     Alessandro Nicholas Nikolaus Nicolas Nicolás Nicola Catherine Katharina Catalina Caterina Peter Pierre Pedro Pietro
     Otto Napoleon Napoléon Napoleón Napoleone Joseph Josef José Leopold Maximilian Gustav Christian Harald Haakon Olav
-    Alfonso Fernando Ferdinand Umberto Vittorio Emanuele Manuel Victor Stephen Ramses Rama Abdullah Mehmed Murad
-    Людовик Генрих Георг Карл Эдуард Ричард Вильгельм Яков Елизавета Филипп Франциск Фридрих Иоанн Павел Пий Бенедикт
-    Лев Григорий Александр Николай Екатерина Пётр Петр Наполеон Иван Фёдор Людовика Карла Николая Петра Екатерины
+    Alfonso Fernando Ferdinand Umberto Vittorio Emanuele Manuel Victor Stephen Ramses Rama Abdullah Mehmed Murad Bush
+    Beatrix Juliana Constantine Theodosius Justinian Xerxes Darius Ptolemy Alfonso Sancho Albert Baudouin Carol
+    Людовик Генрих Георг Карл Эдуард Ричард Вильгельм Яков Филипп Франциск Фридрих Иоанн Павел Пий Бенедикт
+    Лев Григорий Александр Николай Пётр Петр Наполеон Иван Фёдор
 """))  # fmt: skip
+_GIVEN = frozenset(str.split("""
+    John James Robert Michael William David Richard Joseph Thomas Charles Christopher Daniel Matthew Anthony Mark Donald
+    Steven Paul Andrew Joshua Kenneth Kevin Brian George Timothy Ronald Edward Jason Jeffrey Ryan Jacob Gary Nicholas
+    Eric Jonathan Stephen Larry Justin Scott Brandon Benjamin Samuel Gregory Alexander Patrick Frank Raymond Jack
+    Dennis Jerry Tyler Aaron Jose Adam Nathan Henry Zachary Douglas Peter Kyle Noah Ethan Jeremy Walter Christian Keith
+    Roger Terry Austin Sean Gerald Carl Harold Dylan Arthur Lawrence Jordan Jesse Bryan Billy Bruce Gabriel Joe Logan
+    Alan Juan Albert Willie Elijah Wayne Randy Vincent Mason Roy Ralph Bobby Russell Bradley Philip Eugene Harry Adlai
+    Sammy Martin Howard Fred Francis Louis Earl Hugh Clarence Ernest Calvin Leonard Theodore Kelvin Robert Cornelius
+"""))  # fmt: skip
+# Of men of a Slavic name: the word itself, and its genitive.
+_SLAVIC = {
+    "pl": str.split("Jan Paweł Zygmunt Stanisław Władysław Kazimierz Benedykt Aleksander Mikołaj Karol Ludwik Henryk "
+                    "Bolesław August Fryderyk Wilhelm Piotr Filip Napoleon Pius Leon Jerzy Edward Stefan Iwan"),
+    "cs": str.split("Karel Alexandr Jan Václav Rudolf Josef František Ludvík Jindřich Vladislav Ferdinand Leopold "
+                    "Mikuláš Pavel Pius Benedikt Napoleon Vilém Eduard Filip Otakar Maxmilián Zikmund Petr Jiří"),
+}  # fmt: skip
+_SLAVIC_GENITIVES = {
+    "pl": str.split("Jana Pawła Zygmunta Stanisława Władysława Kazimierza Benedykta Aleksandra Mikołaja Karola Ludwika "
+                    "Henryka Bolesława Augusta Fryderyka Wilhelma Piotra Filipa Napoleona Piusa Leona Jerzego Edwarda"),
+    "cs": str.split("Karla Alexandra Václava Rudolfa Josefa Františka Ludvíka Jindřicha Vladislava Ferdinanda Leopolda "
+                    "Mikuláše Pavla Benedikta Napoleona Viléma Eduarda Filipa Otakara Maxmiliána Zikmunda Jiřího"),
+    "ru": str.split("Людовика Генриха Георга Карла Эдуарда Ричарда Вильгельма Якова Филиппа Франциска Фридриха Иоанна "
+                    "Павла Пия Бенедикта Льва Григория Александра Николая Петра Наполеона Ивана Фёдора"),
+}  # fmt: skip
+_RUSSIAN_QUEENS = {
+    "Екатерина": "", "Елизавета": "", "Мария": "", "Екатерины": "-genitive", "Елизаветы": "-genitive",
+    "Екатерине": "-dative", "Елизавете": "-dative",
+}  # fmt: skip
+_LIVED = re.compile(
+    r" (?:sat|spoke|said|says|died|was born|married|told|asked|joined|served|lives|worked|ran|went|came|stood|walked|"
+    r"became|wrote|ruled|reigned|succeeded|inherited)(?!\w)"
+)
+_GERMAN_CASES = {
+    "n": frozenset(str.split("gegen für durch ohne um")),
+    "m": frozenset(str.split("mit von bei nach seit aus unter zu vor")),
+}
+# "I" is no pronoun behind these words and before these.
+_FIRST_AHEAD = frozenset(str.split("""
+    War Act Scene Chapter Part Volume Vol Book Section Title Article Appendix Figure Canto Level Grade Stage Type Phase
+    Class Division Group Category Schedule
+"""))  # fmt: skip
+_FIRST_BEHIND = re.compile(r"\.?(?:$|[,;:.!?)]| (?:of|and|or|to|is|in|ended|began|broke|started|lasted)(?!\w)|[-–])")
+_TYPED = frozenset(["Type", "Phase", "Class", "Division", "Category", "War"])
+
+
+def read_one_sign(found: re.Match[str], grammar: Grammar) -> str:
+    """Read a numeral that is one character and `ONE_SIGN` found: `Ⅳ`, `①`."""
+    blank = " " if grammar.is_spaced and found.string[found.end() : found.end() + 1].isalnum() else ""
+    behind = found.string[found.end() : found.end() + 1]
+    blank = " " if grammar.is_spaced and ONE_SIGN.match(behind) else blank
+    return spell(int(unicodedata.numeric(found[0])), grammar.code) + blank
+
+
+_PARTS = frozenset(["chapter", "part", "section", "volume", "book", "act", "scene", "article"])
+_PAGES = frozenset(
+    str.split("page pages p. pp. seite seiten s. página páginas pág. pagina pagine pag. pagina's blz. strana strany")
+)
+
+
+def read_page(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read a small Roman numeral that `PAGE` found, behind a word for a page."""
+    value = _roman_value(found[1].upper())
+    before = word_before(found).lower()
+    is_word = found[1] == "i" and grammar.code in ("it", "pl", "cs")
+    is_part = grammar.code == "en" and before in _PARTS and len(found[1]) > 1
+    return spell(value, grammar.code) if value and not is_word and (is_part or before in _PAGES) else None
 
 
 def read_roman(found: re.Match[str], grammar: Grammar) -> str | None:
-    """Read a Roman numeral, where the words around it leave no doubt that it is one; `I` never is."""
+    """Read a Roman numeral, where the words around it leave no doubt that it is one."""
     numeral, ending = found.groups()
     value = _roman_value(numeral)
     behind = re.match(r"\.? (\w+)", found.string[found.end() : found.end() + 40])
     before = word_before(found)
-    if not value or numeral in ("I", "C", "L"):
-        return "premier" if numeral == "I" and before in _RULERS and ending == "er" else None
+    before = grammar.abbreviations.get(f"{before}#", before)
+    if not value or numeral in ("C", "L"):
+        return None
+    if numeral == "I":
+        return _read_first(before, ending, found, grammar)
     if behind and behind[1] in grammar.roman_followers:
-        return spell(value, grammar.code, grammar.roman_followers[behind[1]])
+        rules = grammar.roman_followers[behind[1]]
+        if grammar.code in ("pl", "cs"):
+            return _read_century(value, behind[1], before, grammar)
+        return spell(value, grammar.code, rules)
     if ending in ("e", "ème"):
         return spell(value, "fr", "spellout-ordinal-masculine") if grammar.code == "fr" else None
     if before.lower() in grammar.roman_words:
-        return spell(value, grammar.code) + _kept_dot(found)
+        ordinal = grammar.code == "it" and before.lower() == "secolo"
+        return spell(
+            value, grammar.code, "spellout-ordinal-masculine" if ordinal else "spellout-numbering"
+        ) + _kept_dot(found)
     if len(numeral) < 2 or not set(numeral) <= set("IVX") or not before[:1].isupper():
         return None
-    return _read_ruler(value, found, grammar) if before in _RULERS else spell(value, grammar.code) + _kept_dot(found)
+    if grammar.code in ("pl", "cs", "ru"):
+        return _read_slavic_ruler(value, before, found, grammar)
+    if (
+        before in _RULERS
+        or _is_person(found, grammar)
+        or (grammar.code == "de" and before.removesuffix("s") in _RULERS)
+    ):
+        return _read_ruler(value, found, grammar)
+    return spell(value, grammar.code) + _kept_dot(found) if not _may_be_person(found, numeral) else None
+
+
+def _read_first(before: str, ending: str | None, found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read an `I`: in English a numeral only where it can be no pronoun."""
+    is_ruler = before in _RULERS
+    if ending == "er":
+        return "premier" if is_ruler else None
+    if ending:
+        return None
+    rest = found.string[found.start() + 1 : found.start() + 24]
+    if grammar.code != "en":
+        if grammar.code in ("pl", "cs", "ru"):
+            return _read_slavic_ruler(1, before, found, grammar)
+        if is_ruler:
+            return grammar.regnal_first + _kept_dot(found) if grammar.regnal_first else _read_ruler(1, found, grammar)
+        return spell(1, grammar.code) + _kept_dot(found) if before.lower() in grammar.roman_words else None
+    if is_ruler and re.match(r"(?:$|[,;:.!?)]| of(?!\w)| \()", rest):
+        return _read_ruler(1, found, grammar)
+    before = before.rstrip(".").capitalize()
+    is_numbered = before in _FIRST_AHEAD and (
+        _FIRST_BEHIND.match(rest) or (before in _TYPED and not re.match(r" [a-z]+ed ", rest))
+    )
+    is_numbered = is_numbered and not re.match(r" (?:am|have|had|was|will|would|do|did|can|think|know)(?!\w)", rest)
+    return spell(1, "en") + _kept_dot(found) if is_numbered else None
+
+
+def _read_century(value: int, word: str, before: str, grammar: Grammar) -> str | None:
+    """Read a Polish or Czech century, in the case that its word or the preposition shows."""
+    genitive = spell_genitive(value, grammar.code)
+    if grammar.code == "pl":
+        return {
+            "wiek": spell_nominative(value, "pl"),
+            "wieku": spell_polish_locative(value) if before.lower() in ("w", "we") else genitive,
+        }.get(word)
+    return {
+        "v": re.sub("ého", "ém", genitive).replace("ího", "ím"),
+        "do": genitive,
+        "od": genitive,
+        "z": genitive,
+        "ze": genitive,
+    }.get(before.lower())
+
+
+def _read_slavic_ruler(value: int, before: str, found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read the numeral of a ruler whose name is known, in the case of the name."""
+    code = grammar.code
+    is_genitive = before in _SLAVIC_GENITIVES[code]
+    dot = _kept_dot(found) if code != "cs" or not found.string[found.end() :].strip() else ""
+    if code == "ru":
+        if before in _RUSSIAN_QUEENS:
+            return spell(value, code, f"spellout-ordinal-feminine{_RUSSIAN_QUEENS[before]}") + dot
+        if is_genitive or before in _RULERS:
+            return spell(value, code, f"spellout-ordinal-masculine{'-genitive' if is_genitive else ''}") + dot
+    elif is_genitive:
+        return spell_genitive(value, code) + dot
+    elif before in _SLAVIC[code]:
+        return spell_nominative(value, code) + dot
+    return spell(value, code) + _kept_dot(found) if before.lower() in grammar.roman_words else None
+
+
+def _is_person(found: re.Match[str], grammar: Grammar) -> bool:
+    """Whether an English name of two or more words stands before: of a person if the first is a given name."""
+    names = re.search(
+        r"(?<!\w)([A-Z][\w'-]+) (?:[A-Z](?:[\w'-]+|\.) ){0,2}[A-Z][\w'-]+ $",
+        found.string[max(0, found.start() - 50) : found.start()],
+    )
+    if grammar.code != "en" or not names:
+        return False
+    return names[1] in _GIVEN or _LIVED.match(found.string, found.end()) is not None
+
+
+def _may_be_person(found: re.Match[str], numeral: str) -> bool:
+    """Whether `II` or `III` may belong to a person's name as well as to a title, so that it is not for us to say."""
+    before = found.string[max(0, found.start() - 50) : found.start()]
+    return (
+        numeral in ("II", "III")
+        and re.search(r"[A-Z][\w'-]+ [A-Z][\w'-]+ $", before) is not None
+        and not re.search(
+            r"(?:War|Act|Part|Type|Bowl|Class|Phase|Level|Mark|Division|Quest|Fantasy|Wars|Craft|Games?|Olympiad) $",
+            before,
+        )
+    )
 
 
 def _kept_dot(found: re.Match[str]) -> str:
@@ -93,15 +271,39 @@ def _kept_dot(found: re.Match[str]) -> str:
     return "." if found[0].endswith(".") else ""
 
 
-def _read_ruler(value: int, found: re.Match[str], grammar: Grammar) -> str:
+def _read_ruler(value: int, found: re.Match[str], grammar: Grammar) -> str | None:
     # German writes ordinals with a dot, in the middle of a sentence as well.
     dot = "" if grammar.code == "de" and found.string[found.end() :].strip() else _kept_dot(found)
     if not grammar.regnal or value >= grammar.regnal_limit:
         return spell(value, grammar.code) + dot
-    has_gender = grammar.code in ("es", "it", "pt", "ru")
-    gender = "-feminine" if word_before(found)[-1] in "aа" else "-masculine"
+    if grammar.code == "de":
+        return _read_german_ruler(value, found) + dot
+    has_gender = grammar.code in ("es", "it", "pt")
+    gender = "-feminine" if word_before(found).endswith(_QUEENLY) else "-masculine"
     ordinal = spell(value, grammar.code, "spellout-ordinal" + (gender if has_gender else ""))
-    return grammar.regnal.format(ordinal[:1].upper() + ordinal[1:] if grammar.code in ("en", "de") else ordinal) + dot
+    return grammar.regnal.format(ordinal[:1].upper() + ordinal[1:] if grammar.code == "en" else ordinal) + dot
+
+
+_QUEENLY = ("Isabel", "Elisabetta", "Catalina", "Caterina", "Catarina", "Maria", "María", "Juana", "Beatriz")
+
+
+_PREPOSITION = re.compile(r"(?<!\w)([A-ZÄÖÜa-zäöü][a-zäöüß]*) (?:[A-ZÄÖÜ][\w-]+ ){1,4}$")
+
+
+def _read_german_ruler(value: int, found: re.Match[str]) -> str:
+    """`der Zweite`, in the case that the preposition before the name asks for; `Ludwigs des Zweiten`."""
+    ahead = found.string[max(0, found.start() - 50) : found.start()].split()
+    names = _PREPOSITION.search(found.string[max(0, found.start() - 50) : found.start()])
+    before = names[1].lower() if names else ""
+    ordinal = spell(value, "de", "spellout-ordinal").capitalize()
+    if ahead[-1].endswith("s") and ahead[-1] not in _RULERS:
+        return f"des {ordinal}n"
+    if ahead[-1] in ("Elisabeth", "Katharina", "Beatrix", "Juliana", "Mary"):
+        return f"der {ordinal}n" if before in _GERMAN_CASES["m"] else f"die {ordinal}"
+    for article, prepositions in (("den", _GERMAN_CASES["n"]), ("dem", _GERMAN_CASES["m"])):
+        if before in prepositions:
+            return f"{article} {ordinal}n"
+    return f"der {ordinal}"
 
 
 def _roman_value(numeral: str) -> int:

@@ -3,57 +3,109 @@
 import functools
 import re
 
-from voice_stack.utils.text.spoken.amounts import number_shape, spell_attributive
-from voice_stack.utils.text.spoken.dates import read_year_ordinal, word_before
+from voice_stack.utils.text.spoken.amounts import MINUS, number_shape, spell_attributive
+from voice_stack.utils.text.spoken.dates import read_year_ordinal, spell_polish_hour, word_before
 from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar, words
 from voice_stack.utils.text.spoken.numbers import (
     CARDINAL,
     MAX_DIGITS,
+    decline_german,
     spell,
     spell_digits,
     spell_number,
-    spell_plain,
     spell_whole,
 )
 
 # Seven digits are a number of a phone and no range where the last four begin with a zero, or one is asked to call.
 PHONE = re.compile(
-    r"(?<![\w.,/+-])(?:\+\d{1,3}(?:[ ./-]{0,2}\(?\d{1,5}\)?){2,7}|\(\d{2,5}\) ?\d{2,5}(?:[ -]\d{2,5}){0,4}"
-    r"|(?:1[-.])?\d{3}[-.]\d{3}[-.]\d{4}|\d{3}-0\d{3}"
-    r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone ))\d{3}-\d{4}|0\d{1,4}(?:[ /-]\d{2,8}){1,5})(?![\w/]|[.,-]\d)"
+    r"(?<![\w.,:/+-])(?:\+1[ .-]?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}"
+    r"|\+\d{1,3}(?:[ ./-]{0,2}\(\d{1,5}\))?(?:[ ./-]{0,2}\d{1,5}){2,7}|\(\d{2,5}\) ?\d{2,5}(?:[ -]\d{2,5}){0,4}"
+    r"|(?:1[-.])?\d{3}[-. ]\d{3}[-. ]\d{4}|\d{3}-0\d{3}|(?:\d{4}[ -]){3}\d{4}|\d{4}[ -]\d{6}[ -]\d{5}"
+    r"|(?<=[Tt]el\. )\d(?:\d{3,8}|[\d ]{5,14}\d)|(?<=[Tt]el: )\d{4,9}"
+    r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone ))\d{3}-\d{4}"
+    r"|\d{1,7}(?:-\d{1,7}){2,6}|\d{3}-\d\d-\d\d"
+    r"|(?<!\d )0(?!00)\d{1,4}(?:(?:[ -]\d{2,8}){1,5}|/\d{4,8}(?:[ -]\d{2,8}){0,4}))(?![\w/]|[.,-]\d)"
 )
-SIGN = re.compile(r" ?[-–+=×*:x] ?|&|[#§№] ?")
-_AFTER_AMOUNTS, _BEFORE_AMOUNTS = "%°€$£", "$€£"
-_SIGN_NAMES = {"-": "to", "–": "to", "=": "eq", "№": "#", "*": "×"}
-_HEXADECIMAL = re.compile(r"(?<!\d)0$")
-_HALF_OF_THE_DAY = re.compile(r"\d ?[ap]\.?m\.?$", re.IGNORECASE)
+_PHONE_DIGITS, _LISTED_DIGITS = 6, 9
+_IS_CHAIN = re.compile(r"[1-9]\d*(?:-\d+){2,}")  # `4-4-2`
+_LOCAL_PHONE = re.compile(r"\d{3}-\d\d-\d\d")
 
 
 @functools.cache
 def abbreviation_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     """Any of the language's abbreviations; blanks inside them (`z. B.`) do not matter."""
-    names = sorted({key.rstrip("#^~") for key in grammar.abbreviations}, key=len, reverse=True)
+    names = sorted({key.rstrip(_CONDITIONS) for key in grammar.abbreviations}, key=len, reverse=True)
     if not names:
         return None
     spelled = "|".join(re.escape(name).replace(r"\.", r"\. ?").removesuffix(" ?") for name in names)
     return re.compile(rf"(?<![\w.])(?:{spelled})(?!\w)(?! ?\.\w)", re.IGNORECASE)
 
 
+_CONDITIONS = "#^~<"
+_BEHIND_NUMBER = re.compile(r"\d ?$")
+_NUMBER = re.compile(r":? ?(?:[+(]?\d|[IVXLC]+(?!\w))")
+_SMALL_ROMAN = re.compile(r" [ivxl]{1,6}(?![\w'])")
+_NAME = re.compile(r" ?([^\W\d_])(?:[\w'-]|\.)")
+# A letter behind a name is that of another name: "Thomas M. Dupont".
+_IS_INITIAL = re.compile(
+    r"(?<![\w.])(?!(?:Et|Mais|Avec|Chez|Pour|Selon|Quand|Y|El|A|Con|Para|Pero)(?!\w))[^\W\d_a-z][\w'-]+ $"
+)
+
+
 def read_abbreviation(found: re.Match[str], grammar: Grammar) -> str | None:
     """Say what an abbreviation stands for, where it may stand."""
-    behind = found.string[found.end() : found.end() + 3].lstrip(" ")[:1]
+    text, end = found.string, found.end()
     key = found[0].replace(". ", ".")
-    street = f"{key}~" if f"{key}~" in grammar.abbreviations and _is_street(found, behind) else ""
-    choices = (street, f"{key}#" if behind.isdecimal() else "", f"{key}^" if behind.isupper() else "", key)
+    name = _NAME.match(text, end)
+    is_before_name = name is not None and name[1].isupper()
+    before = text[max(0, found.start() - 60) : found.start()]
+    if key == "St." and is_before_name and _STREET.search(before) and not _NUMBERED_STREET.search(before):
+        return None  # a street or a saint
+    is_number = _NUMBER.match(text, end) is not None or (key.lower() in ("p.", "pp.") and _SMALL_ROMAN.match(text, end))
+    if key.lower() in ("no.", "nos."):
+        is_number = text[end : end + 2].strip()[:1].isdecimal() and (key[0] == "N" or _is_number_sign(found))
+    if (
+        len(key) == 2
+        and key[0].isupper()
+        and key[1] == "."
+        and _IS_INITIAL.search(text[max(0, found.start() - 24) : found.start()])
+    ):
+        return None
+    conditions = [
+        "~" if _is_street(found, name[1] if name else "") else "",
+        "<" if _BEHIND_NUMBER.search(text[max(0, found.start() - 2) : found.start()]) else "",
+        "#" if is_number else "",
+        "^" if is_before_name else "",
+    ]
+    choices = [key + condition for condition in conditions if condition] + [key]
     said = next((grammar.abbreviations[name] for name in choices if name in grammar.abbreviations), None)
     if said is None and key[:1].isupper():
-        lower = key[:1].lower() + key[1:]
-        said = next(
-            (grammar.abbreviations[name] for name in (lower, f"{lower}#") if name in grammar.abbreviations), None
-        )
+        lower = (choice[:1].lower() + choice[1:] for choice in choices)
+        said = next((grammar.abbreviations[name] for name in lower if name in grammar.abbreviations), None)
         said = said and said[:1].upper() + said[1:]
-    ends = found[0].endswith(".") and found.end() == len(found.string.rstrip())
+    ends = found[0].endswith(".") and end == len(text.rstrip())
     return f"{said}." if said and ends else said
+
+
+_BEFORE_NUMBERS = words(
+    "is was are the a his her its our my their at in to from ranked seed seeded as and or of on world house room "
+    "flight bus route item article track line platform gate lot issue player symphony concerto sonata opus model "
+    "serial case order see form exhibit amendment bill reactor unit"
+)
+_AHEAD_OF_NO_NOUN = re.compile(
+    r" ?\d+[A-Za-z]?(?:[.,;:)!?]|$| \(| (?:in|on|of|for|to|at|and|or|is|was|by|with|from)(?!\w))"
+)
+
+
+def _is_number_sign(found: re.Match[str]) -> bool:
+    """Whether a small `no.` before a number is none of "He said no. 10 people left"."""
+    before = word_before(found).strip("(\"'").lower()
+    return (
+        not before
+        or before[-1] == ","
+        or before in _BEFORE_NUMBERS
+        or _AHEAD_OF_NO_NOUN.match(found.string, found.end()) is not None
+    )
 
 
 _NUMBERED_STREET = re.compile(r"(?<!\w)\d{1,5}[a-z]? (?:(?:[A-Z][\w'-]*|\d+(?:st|nd|rd|th)) ){1,3}$")
@@ -75,6 +127,47 @@ GERMAN_STREET = re.compile(r"(?<!\w)([^\W\d_]{2,40})str\.(?= |$)")
 def read_street(found: re.Match[str], _grammar: Grammar) -> str:
     """Read the name of a German street that `GERMAN_STREET` found (`Hauptstr.`)."""
     return f"{found[1]}straße" + ("" if found.string[found.end() :].strip() else ".")
+
+
+@functools.cache
+def phrase_pattern(grammar: Grammar) -> re.Pattern[str] | None:
+    """Any of the language's phrases."""
+    shapes = [f"(?P<phrase{n}>{shape})" for n, (shape, _) in enumerate(grammar.phrases)]
+    return re.compile("|".join(shapes)) if shapes else None
+
+
+@functools.cache
+def _phrases(grammar: Grammar) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(shape) for shape, _ in grammar.phrases)
+
+
+def read_phrase(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Say what the grammar has for a phrase that `phrase_pattern` found."""
+    number = int((found.lastgroup or "").removeprefix("phrase"))
+    # Matched again by itself, since its groups have numbers of their own.
+    phrase = _phrases(grammar)[number].match(found.string, found.start(), found.endpos)
+    if phrase is None:
+        return None
+
+    def fill(place: re.Match[str]) -> str:
+        written, rules = phrase[int(place[1])] or "", place[2]
+        if rules is None or not written:
+            return written
+        if rules == "n":
+            return spell_number(written, grammar)
+        if rules == "letters":
+            return " ".join(written.upper())
+        if rules == "hour":
+            return spell_polish_hour(int(written), "o") if 0 < int(written) <= 24 else written
+        if rules == "plain":
+            return spell(int(written), grammar.code)
+        digits = re.sub(r"\D", "", written)
+        return spell_digits(digits, grammar) if rules == "d" else spell_whole(digits, grammar, rules)
+
+    return _PLACE.sub(fill, grammar.phrases[number][1]).rstrip(" ") + (" " if found[0].endswith(" ") else "")
+
+
+_PLACE = re.compile(r"\{(\d)(?::([a-z-]+))?\}")
 
 
 @functools.cache
@@ -108,8 +201,27 @@ def counter_pattern(grammar: Grammar) -> re.Pattern[str] | None:
 def read_counter(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `counter_pattern` found."""
     digits, rules = found[1], list(grammar.counters.values())[int((found.lastgroup or "")[1:])]
-    if len(digits) == 4 and grammar.has_long_years:
+    if len(digits) == _YEAR_DIGITS and (grammar.has_long_years or (grammar.code in _ROMANCE and digits[-1] == "1")):
         return None
+    before = word_before(found).lower()
+    if (
+        grammar.code in _ROMANCE
+        and digits == "1"
+        and len(before) > _SHORT_WORD
+        and before[-1].isalpha()
+        and before not in _BEFORE_ONE
+    ):
+        return found[0]  # "figura 1 muestra": a label as well as a count
+    noun = _NOUN.match(found.string, found.end())
+    if grammar.code == "de" and digits == "1" and noun and noun[0] in _GERMAN_MEN:
+        return decline_german(f"ein {noun[0]}", found).removesuffix(noun[0])
+    if grammar.code == "de" and digits == "1" and before in _GERMAN_LABELS:
+        return None
+    is_german = grammar.code == "de" and digits == "1" and not (noun and noun[0] in ("Uhr", "Mal", "Prozent"))
+    if rules == "leave" or (
+        is_german and word_before(found).lower() in _GERMAN_PREPOSITIONS
+    ):  # a gender or a case that we do not know
+        return found[0] if digits[-1] in "12" and digits[-2:-1] != "1" else None
     if rules == "two":
         return "两" if digits == "2" else None
     if rules == "attributive":
@@ -119,9 +231,35 @@ def read_counter(found: re.Match[str], grammar: Grammar) -> str | None:
     return spell_whole(digits, grammar, rules) + found[0][len(digits) :]
 
 
+_ROMANCE = frozenset(["es", "it", "pt", "fr"])
+_SHORT_WORD = 3
+_BEFORE_ONE = words(
+    "tiene tengo solo sólo cada durante otro apenas para desde hasta ogni dopo avec pour dans tinha fica dura"
+)
+_NOUN = re.compile(r"[^\W\d_]+")
+_GERMAN_MEN = words(
+    "Euro Dollar Cent Meter Kilometer Liter Tag Monat Punkt Schritt Mann Platz Franken Teelöffel Esslöffel"
+)
+_YEAR_DIGITS = 4
+_GERMAN_LABELS = words(
+    "artikel art. absatz abs. nummer nr. kapitel kap. seite s. band bd. teil klasse stufe gleis zimmer version"
+)
+_GERMAN_STARTERS = words(
+    "Er Sie Es Ich Du Wir Ihr Der Die Das Den Dem Ein Eine Dann Danach Und Aber Auch Doch So Wer Wie Was Wo Hier Da "
+    "Dort Nun Heute"
+)
+_GERMAN_PREPOSITIONS = words(
+    "für um durch ohne gegen mit von zu bei nach seit aus ab in an auf vor über unter hinter neben"
+)
+
+
 def _read_dotted(found: re.Match[str], grammar: Grammar) -> str | None:
     follower = re.match(r" (\w+)", found.string[found.end() : found.end() + 40])
     before = word_before(found)
+    if grammar.code == "de" and (before not in grammar.ordinal_contexts or found.start() == 0):
+        # An ordinal whose case we do not know, the number of a point in a list, or the end of a sentence.
+        ends = follower is None or follower[1] in _GERMAN_STARTERS
+        return found[0] if not ends and len(found[1]) < _YEAR_DIGITS - 1 else None
     is_ordinal = follower and (
         follower[1] in grammar.ordinal_followers or (follower[1][0].islower() and len(found[1]) < 3)
     )
@@ -158,23 +296,16 @@ def read_year(found: re.Match[str], grammar: Grammar) -> str:
     return f"{year} {word or found[2]}{stop}"
 
 
-def read_decade(found: re.Match[str], grammar: Grammar) -> str | None:
-    """Read an English decade that `DECADE` found: `1980s`, `'90s`, `her 30s`; `30s` may be seconds."""
-    if found[0][:-1].isdecimal() and len(found[1]) == 2 and word_before(found).lower() not in _BEFORE_DECADES:
-        return None
-    *ahead, last = spell_plain(found[1], grammar).split(" ")
-    return " ".join([*ahead, last[:-1] + "ies" if last.endswith("y") else last + "s"])
-
-
-_BEFORE_DECADES = words("the my your his her its our their early mid late low high upper")
-DECADE = re.compile(r"(?<![\w.,])'?((?:1\d|20)?\d0)'?s(?!\w)")
-
-
 def read_phone(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a phone number that `PHONE` found: digit by digit, with a breath between its groups."""
     groups = re.findall(r"\d+", found[0])
-    if sum(map(len, groups)) < 6:
+    count = sum(map(len, groups))
+    if count < _PHONE_DIGITS or (
+        count < _LISTED_DIGITS and _IS_CHAIN.fullmatch(found[0]) and not _LOCAL_PHONE.fullmatch(found[0])
+    ):
         return None
+    if grammar.code == "fr" and all(len(group) == 2 for group in groups):
+        return ", ".join(spell_whole(group, grammar) for group in groups)
     plus = grammar.signs["+"] + (" " if grammar.is_spaced else "") if found[0].startswith("+") else ""
     return plus + ", ".join(spell_digits(group, grammar) for group in groups)
 
@@ -182,38 +313,78 @@ def read_phone(found: re.Match[str], grammar: Grammar) -> str | None:
 @functools.cache
 def numeral_pattern(grammar: Grammar) -> re.Pattern[str]:
     """Any number, with a sign where it is no hyphen."""
-    return re.compile(rf"((?<![\w)\]%°€$£])[+-])?({number_shape(grammar)})")
+    return re.compile(rf"({MINUS}|(?<![\w)\]%°€$£+])\+)?({number_shape(grammar)})")
 
 
 def read_numeral(found: re.Match[str], grammar: Grammar) -> str:
     """Read any number, with its sign."""
     sign, number = found.groups()
-    spoken = spell_number(number, grammar)
+    text, end = found.string, found.end()
+    is_slashed = (text[end : end + 1] == "/" and text[end + 1 : end + 2].isdecimal()) or (
+        text[max(0, found.start() - 2) : found.start()][-1:] == "/"
+        and text[max(0, found.start() - 2) : found.start()][:1].isdecimal()
+    )
+    if is_slashed and grammar.code in _DECLINING:
+        return found[0]
+    if _is_year_in_case(number, found, grammar):
+        return found[0]
+    spoken = _spell_old_year(number, found, grammar) or _spell_version(number, found, grammar)
+    spoken = spoken or spell_number(number, grammar)
     blank = " " if grammar.is_spaced else ""
-    return f"{grammar.signs['minus' if sign == '-' else '+']}{blank}{spoken}" if sign else spoken
+    if sign and sign in "-–" and _BEHIND_NUMBER.search(found.string[max(0, found.start() - 2) : found.start()]):
+        return f"{sign}{spoken}"  # `10 -12` may be a range
+    return f"{grammar.signs['+' if sign == '+' else 'minus']}{blank}{spoken}" if sign else spoken
 
 
-def read_sign(found: re.Match[str], grammar: Grammar) -> str | None:
-    """Name a sign between two numbers or words, or before a number; hyphens of words are left."""
-    # Looked at here and not in the pattern, which sees nothing of what has been read on both sides.
-    text, sign = found.string, found[0].strip()
-    before, behind = text[: found.start()][-2:].rstrip(" ")[-1:], text[found.end() : found.end() + 2].lstrip(" ")[:1]
-    is_after_clock = _HALF_OF_THE_DAY.search(text[: found.start()][-7:]) is not None
-    is_after_amount = is_after_clock or before.isdecimal() or before in _AFTER_AMOUNTS
-    is_between = is_after_amount and (behind.isdecimal() or behind in _BEFORE_AMOUNTS)
-    if sign == "&":
-        is_said = before.isalnum() and behind.isalnum()
-    elif sign in "#§№":
-        is_said = behind.isdecimal() and not text[: found.start()][-1:].isalnum()
-    else:
-        is_said = bool(before and behind) and is_between
-    if not is_said:
+_BEFORE_YEARS = words("in since until till by from year around about before after ad circa")
+_BEHIND_OLD_YEAR = re.compile(
+    r"(?:$|[,.;:!?)]| (?:a|an|the|he|she|it|they|we|his|her|their|and|to|by|when|at|in|as|AD|CE|[A-Z]\w*)(?!\w))"
+)
+
+
+_DECLINING = frozenset(["cs", "de", "es", "fr", "it", "pl", "pt", "ru"])
+_COUNTED = re.compile(r" [^\W\d_]{3,}(?<![łаеиоуыюяaeiouyáéíóúý])(?!\w)")
+_BEFORE_SLAVIC_YEARS = words("w we od do po z rok roku roce v ve на в с со по до к от из года году lat latem zimą")
+
+
+def _is_year_in_case(number: str, found: re.Match[str], grammar: Grammar) -> bool:
+    """Whether a number may be a Slavic year, an ordinal whose case we do not know; in Czech, whose gender."""
+    if not re.fullmatch(r"1\d{3}|20\d\d", number) or number.endswith("00"):
+        return False
+    if grammar.code == "cs":
+        return number[-1] in "12" and number[-2] != "1"
+    if grammar.code not in ("pl", "ru"):
+        return False
+    return word_before(found).lower() in _BEFORE_SLAVIC_YEARS or not _COUNTED.match(found.string, found.end())
+
+
+def _spell_old_year(number: str, found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read an English year before 1100 in pairs, where nothing is counted: `in 1066 they landed`."""
+    is_year = (
+        grammar.code == "en" and re.fullmatch(r"10(?!0)\d\d", number) and word_before(found).lower() in _BEFORE_YEARS
+    )
+    if not is_year or not _BEHIND_OLD_YEAR.match(found.string[found.end() : found.end() + 12]):
         return None
-    if sign == "x" and (sign not in grammar.signs or _HEXADECIMAL.search(text[: found.start()][-2:])):
+    return f"ten {spell_whole(number[2:], grammar)}"
+
+
+_VERSIONS = re.compile(
+    r"v(?:$|\.|ers|erz)|wers|верс|выпуск|release|kap|chap|cap[ií]|sect|secc|seç|sezion|раздел|глав|пункт|abschn|punkt|tab|abb|fig|"
+    r"jádr|ядр|kernel|§|rozdz|fejezet|bölüm|sürüm",
+    re.IGNORECASE,
+)
+
+
+def _spell_version(number: str, found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read a point by its name where decimals have a comma: it is what is written, and mostly in a version."""
+    behind = found.string[found.end() : found.end() + 16].split()
+    is_scaled = (
+        found.string[found.end() : found.end() + 1] == " " and behind and behind[0].rstrip(".,;") in grammar.scales
+    )
+    if grammar.decimal != "," or is_scaled or not re.fullmatch(r"\d{1,4}\.\d{1,2}", number):
         return None
-    named = grammar.signs.get(_SIGN_NAMES.get(sign, sign), "")
-    if named in ("", "-"):  # nothing is said of a colon; some languages put ranges side by side
-        return named or " "
-    if not grammar.is_spaced:
-        return named
-    return f"{named} " if sign in "#§№" else f" {named} "
+    before = word_before(found)
+    is_version = before[:1].isupper() or _VERSIONS.match(before)
+    if re.fullmatch(r"0\d\.\d\d", number) or (behind and behind[0][0].islower() and not is_version):
+        return number  # a time, or a decimal number of something
+    return f" {grammar.signs['.']} ".join(spell_whole(part, grammar) for part in number.split("."))
