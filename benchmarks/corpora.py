@@ -14,7 +14,8 @@ CACHE = Path.home() / ".cache" / "voice-stack" / "corpora"
 MIN_WORDS, MAX_CHARS, MAX_NUMBERS = 6, 1500, 12
 """A paragraph with fewer words is a heading; one with more numbers is a table."""
 _REPEATED = re.compile("Heise Telepolis:|Copyright ©")
-_ENGLISH = re.compile(r"\b(?:the|of|and)\b")  # two of them: not translated
+_ENGLISH = re.compile(r"(?i)\b(?:the|of|and|you|your|with|this|press|click on|than|from|that|named|other)\b")  # two of them: not translated
+_CHAT = re.compile(r"<[@+ ]?[^<>\n]{1,20}>|\[?\d\d:\d\d(?::\d\d)?\]? *<|#[a-z]\w+|\w@\w")
 _FOREIGN = frozenset(["klasik-sk"])  # Slovak among Czech
 
 
@@ -123,8 +124,11 @@ def _read_text(text: str) -> Iterator[str]:
 
 
 def _read_sayings(text: str) -> Iterator[str]:
+    """Sayings and jokes, without what was said in chat rooms and their names."""
     for saying in re.split(r"\n%+\n", text):
-        for part in re.split(r"\n\s*\n|\n(?=\s*--)", saying):
+        if _CHAT.search(saying):
+            continue
+        for part in re.split(r"\n\s*\n|\n(?=\s*--)", re.sub(r"\(str\.[^)]*\)", "", saying)):
             yield " ".join(part.split())
 
 
