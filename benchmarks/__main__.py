@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import footprint, hallucinations, http_cost, real_speech, speaking, speed
+from benchmarks import footprint, hallucinations, http_cost, reading, real_speech, speaking, speed
 from benchmarks.report import show
 from benchmarks.running import run_servers
 from voice_stack.bench.figures import Figure, describe_machine
@@ -17,7 +17,7 @@ RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 def measure_all() -> list[Figure]:
     """Every benchmark, one after the other."""
-    figures = footprint.measure()
+    figures = footprint.measure() + reading.measure()
     with run_servers() as servers, tempfile.TemporaryDirectory() as folder:
         figures += http_cost.measure(servers, Path(folder))
         figures += speaking.measure(servers)

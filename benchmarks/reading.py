@@ -14,19 +14,17 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from pathlib import Path
 
 import click
 
-from benchmarks.corpora import CORPORA, Paragraph, read_paragraphs
+from benchmarks.corpora import CORPORA, TABLES, Paragraph, read_paragraphs
 from benchmarks.report import show
 from voice_stack.bench.figures import Figure
 from voice_stack.utils.text import normalise, sentence_ends
 from voice_stack.utils.text.pipeline import clauses
 
-VERDICTS = Path(__file__).parent / "readings"
 BARS = {"en": 10.0, "de": 30.0, "fr": 30.0, "es": 30.0, "it": 30.0, "pt": 30.0, "pl": 80.0, "ru": 80.0, "cs": 80.0}
 """Wrong changes in a thousand."""
 CUT_BAR = 15.0
@@ -36,19 +34,8 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 _STOP = re.compile(r"[.!?…]+[\"')\]»”]*(?= \S)")
 _UNCUT, _CUT = "goes on", "ends"
 WRONG, DOUBTFUL, RIGHT = "wrong", "doubtful", "right"
+_OPPOSITES = {WRONG: RIGHT, RIGHT: WRONG, DOUBTFUL: DOUBTFUL}
 
-QUOTAS = {
-    "en": {"brown": 125, "speeches": 125, "mail": 125, "prose": 40},
-    "de": {"prose": 195, "sayings": 155, "history": 60},
-    "fr": {"prose": 290, "history": 60, "manual": 60},
-    "es": {"prose": 160, "sayings": 130, "history": 60, "manual": 60},
-    "it": {"prose": 60, "sayings": 240, "history": 60, "manual": 60},
-    "pt": {"prose": 240, "sayings": 80, "history": 60, "manual": 40},
-    "pl": {"prose": 160, "sayings": 225, "manual": 60},
-    "ru": {"sayings": 275, "history": 70, "manual": 70},
-    "cs": {"prose": 180, "sayings": 190, "manual": 60},
-}
-"""Changes of each kind of text in the sample."""
 CUTS = {"en": 200}
 CUTS_OF_OTHERS = 100
 
@@ -145,7 +132,7 @@ def take_sample(language: str, ends: dict[str, str]) -> Sample:
     seconds = 0.0
     counts: Counter[str] = Counter()
     for paragraph in read_paragraphs(language):
-        if not _is_sampled(paragraph, ends, counts, QUOTAS[language][paragraph.kind]):
+        if not _is_sampled(paragraph, ends, counts, CORPORA.languages[language][paragraph.kind].changes):
             continue
         text = normalise(paragraph.text)
         started = time.perf_counter()
@@ -191,7 +178,7 @@ class Verdicts:
     def read(cls, language: str) -> "Verdicts":
         """Those in the folder `readings`; none if there is no file."""
         verdicts = cls(language, {}, {})
-        path = VERDICTS / f"{language}.tsv"
+        path = TABLES / f"{language}.tsv"
         for line in path.read_text("utf-8").splitlines() if path.exists() else []:
             verdict, digest, written, *read = line.split("\t")
             if verdict == "end":
@@ -206,16 +193,27 @@ class Verdicts:
         judged = [
             f"{verdict}\t{change.paragraph}\t{change.written}\t{change.read}" for change, verdict in self.of.items()
         ]
-        VERDICTS.mkdir(exist_ok=True)
-        (VERDICTS / f"{self.language}.tsv").write_text("\n".join([*ends, *sorted(judged)]) + "\n", "utf-8")
+        (TABLES / f"{self.language}.tsv").write_text("\n".join([*ends, *sorted(judged)]) + "\n", "utf-8")
+
+    def find(self, change: Change) -> str:
+        """The verdict on a change; empty if there is none. A sentence's end that was wrong is right the other way."""
+        if found := self.of.get(change):
+            return found
+        other = replace(change, read=_CUT if change.read == _UNCUT else _UNCUT)
+        return _OPPOSITES.get(self.of.get(other, ""), "") if change.read in (_CUT, _UNCUT) else ""
 
     def count(self, changes: Iterable[Change]) -> Counter[str]:
         """How many have each verdict; under "" those that have none."""
-        return Counter(self.of.get(change, "") for change in changes)
+        return Counter(self.find(change) for change in changes)
+
+    def count_unread(self, sample: Sample) -> int:
+        """How many pieces were changed when they were judged, and now are left as they are written."""
+        changed = {(change.paragraph, change.written) for change in sample.changes + sample.stops}
+        return sum((change.paragraph, change.written) not in changed for change in self.of)
 
 
-def measure(languages: Iterable[str] = BARS) -> list[Figure]:
-    """The figures of each language whose texts are to be had."""
+def measure(languages: Iterable[str] = BARS, *, with_details: bool = False) -> list[Figure]:
+    """The figures of each language whose texts are to be had, or those alone that have a bar."""
     figures: list[Figure] = []
     for language in languages:
         verdicts = Verdicts.read(language)
@@ -224,7 +222,8 @@ def measure(languages: Iterable[str] = BARS) -> list[Figure]:
         except OSError as error:
             click.echo(f"reading, {language}: left out, {error}", err=True)
             continue
-        figures += _figures_of(language, sample, verdicts)
+        found = _figures_of(language, sample, verdicts)
+        figures += [figure for figure in found if with_details or figure.bar is not None]
     return figures
 
 
@@ -232,20 +231,25 @@ def _figures_of(language: str, sample: Sample, verdicts: Verdicts) -> Iterator[F
     found, cuts = verdicts.count(sample.changes), verdicts.count(sample.stops)
     judged = max(1, len(sample.changes) - found[""])
     share = len(sample.changes) / sample.words
-    name = f"reading, {language}:"
-    yield Figure(f"{name} changes in 1000 words", "", (1000 * share,))
-    yield Figure(f"{name} wrong in 1000 changes", "", (1000 * found[WRONG] / judged,), bar=BARS[language])
-    yield Figure(f"{name} doubtful in 1000 changes", "", (1000 * found[DOUBTFUL] / judged,))
-    bar = 2.0 if language == "en" else None
-    yield Figure(f"{name} wrong in 10,000 words", "", (10_000 * share * found[WRONG] / judged,), bar=bar)
-    cut_share = 1000 * cuts[WRONG] / max(1, len(sample.stops) - cuts[""])
-    yield Figure(f"{name} wrong sentence cuts in 1000 stops", "", (cut_share,), bar=CUT_BAR)
-    yield Figure(f"{name} to be judged, of {len(sample.changes) + len(sample.stops)}", "", (found[""] + cuts[""],))
-    yield Figure(f"{name} time", "µs/character", (1e6 * sample.seconds / sample.chars,))
+    wrong = found[WRONG] / judged
+    cut_share = cuts[WRONG] / max(1, len(sample.stops) - cuts[""])
+    words_bar = 2.0 if language == "en" else None
+    for name, unit, value, bar in (
+        ("wrong, of 1000 changes", "wrong", 1000 * wrong, BARS[language]),
+        ("wrong, of 10,000 words", "wrong", 10_000 * share * wrong, words_bar),
+        ("wrong sentence ends, of 1000 stops", "wrong", 1000 * cut_share, CUT_BAR),
+        ("doubtful, of 1000 changes", "doubtful", 1000 * found[DOUBTFUL] / judged, None),
+        ("changes in 1000 words", "changes", 1000 * share, None),
+        ("changes in the sample", "changes", len(sample.changes), None),
+        ("without a verdict", "of them", found[""] + cuts[""], None),
+        ("judged, and now left as written", "of them", verdicts.count_unread(sample), None),
+        ("time", "µs a character", 1e6 * sample.seconds / sample.chars, None),
+    ):
+        yield Figure(f"reading, {language}: {name}", unit, (value,), bar=bar)
 
 
 def _to_judge(sample: Sample, verdicts: Verdicts) -> list[Change]:
-    return [change for change in dict.fromkeys(sample.changes + sample.stops) if change not in verdicts.of]
+    return [change for change in dict.fromkeys(sample.changes + sample.stops) if not verdicts.find(change)]
 
 
 @click.group(invoke_without_command=True)
@@ -254,11 +258,11 @@ def _to_judge(sample: Sample, verdicts: Verdicts) -> list[Change]:
 def main(context: click.Context, markdown: bool) -> None:
     """Measure how much of what is changed in real texts is wrong."""
     if context.invoked_subcommand is None:
-        show(measure(), markdown=markdown)
+        show(measure(with_details=True), markdown=markdown)
 
 
 @main.command()
-@click.option("--language", required=True, type=click.Choice(list(CORPORA)))
+@click.option("--language", required=True, type=click.Choice(list(CORPORA.languages)))
 def judge(language: str) -> None:
     """List what has no verdict yet, with its neighbours and how it is read."""
     verdicts = Verdicts.read(language)
@@ -271,7 +275,7 @@ def _numbers(_context: click.Context, _option: click.Parameter, value: str) -> f
 
 
 @main.command()
-@click.option("--language", required=True, type=click.Choice(list(CORPORA)))
+@click.option("--language", required=True, type=click.Choice(list(CORPORA.languages)))
 @click.option("--until", default=1_000_000, help="Number in the list before which everything is judged.")
 @click.option("--wrong", default="", callback=_numbers, help="Numbers in the list, separated by commas.")
 @click.option("--doubtful", default="", callback=_numbers, help="The same; all others are right.")
