@@ -12,7 +12,7 @@ when it was judged keeps its verdict, and only the others are to be judged again
 import difflib
 import re
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -62,6 +62,7 @@ class Sample:
     """What a language's sample holds, with the code as it is.
 
     Attributes:
+        paragraphs: Digests of all of them, changed or not.
         changes: In the order of the paragraphs.
         stops: Where a sentence may end.
         words: In the texts as written.
@@ -69,6 +70,7 @@ class Sample:
         seconds: That the pipeline took for them.
     """
 
+    paragraphs: set[str]
     changes: list[Change]
     stops: list[Change]
     words: int
@@ -126,6 +128,7 @@ def take_sample(language: str, ends: dict[str, str]) -> Sample:
         language: Its code.
         ends: Digest of the last paragraph of each kind; of a kind that is not there yet it is found and put there.
     """
+    paragraphs: set[str] = set()
     changes: list[Change] = []
     stops: list[Change] = []
     words = chars = 0
@@ -134,6 +137,7 @@ def take_sample(language: str, ends: dict[str, str]) -> Sample:
     for paragraph in read_paragraphs(language):
         if not _is_sampled(paragraph, ends, counts, CORPORA.languages[language][paragraph.kind].changes):
             continue
+        paragraphs.add(paragraph.digest)
         text = normalise(paragraph.text)
         started = time.perf_counter()
         read = list(clauses(text, language))
@@ -144,7 +148,8 @@ def take_sample(language: str, ends: dict[str, str]) -> Sample:
         changes += found
         counts[paragraph.kind] += len(found)
         stops += _find_stop(text, paragraph.digest)
-    return Sample(changes, _thin(stops, CUTS.get(language, CUTS_OF_OTHERS)), words, chars, seconds)
+    stops = _thin(stops, CUTS.get(language, CUTS_OF_OTHERS))
+    return Sample(paragraphs, changes, stops, words, chars, seconds)
 
 
 def _is_sampled(paragraph: Paragraph, ends: dict[str, str], counts: Counter[str], quota: int) -> bool:
@@ -206,10 +211,16 @@ class Verdicts:
         """How many have each verdict; under "" those that have none."""
         return Counter(self.find(change) for change in changes)
 
-    def count_unread(self, sample: Sample) -> int:
-        """How many pieces were changed when they were judged, and now are left as they are written."""
-        changed = {(change.paragraph, change.written) for change in sample.changes + sample.stops}
-        return sum((change.paragraph, change.written) not in changed for change in self.of)
+    def count_unread(self, sample: Sample) -> Counter[str]:
+        """What was changed when it was judged, and is now left as it is written, by its verdict."""
+        changed: defaultdict[str, set[str]] = defaultdict(set)
+        for change in sample.changes + sample.stops:
+            changed[change.paragraph].update(_TOKEN.findall(change.written))
+        return Counter(
+            verdict
+            for change, verdict in self.of.items()
+            if not changed[change.paragraph].intersection(_TOKEN.findall(change.written))
+        )
 
 
 def measure(languages: Iterable[str] = BARS, *, with_details: bool = False) -> list[Figure]:
@@ -232,6 +243,7 @@ def _figures_of(language: str, sample: Sample, verdicts: Verdicts) -> Iterator[F
     judged = max(1, len(sample.changes) - found[""])
     share = len(sample.changes) / sample.words
     wrong = found[WRONG] / judged
+    unread = verdicts.count_unread(sample)
     cut_share = cuts[WRONG] / max(1, len(sample.stops) - cuts[""])
     words_bar = 2.0 if language == "en" else None
     for name, unit, value, bar in (
@@ -242,7 +254,8 @@ def _figures_of(language: str, sample: Sample, verdicts: Verdicts) -> Iterator[F
         ("changes in 1000 words", "changes", 1000 * share, None),
         ("changes in the sample", "changes", len(sample.changes), None),
         ("without a verdict", "of them", found[""] + cuts[""], None),
-        ("judged, and now left as written", "of them", verdicts.count_unread(sample), None),
+        ("was right, now left as written", "of them", unread[RIGHT], None),
+        ("was wrong, now left as written", "of them", unread[WRONG], None),
         ("time", "µs a character", 1e6 * sample.seconds / sample.chars, None),
     ):
         yield Figure(f"reading, {language}: {name}", unit, (value,), bar=bar)
@@ -283,8 +296,8 @@ def add(language: str, until: int, wrong: frozenset[int], doubtful: frozenset[in
     """Write down the verdicts on what `judge` lists, and forget those on what is no longer sampled."""
     verdicts = Verdicts.read(language)
     sample = take_sample(language, verdicts.ends)
-    sampled = {change.paragraph for change in sample.changes + sample.stops}
-    verdicts = Verdicts(language, verdicts.ends, {c: v for c, v in verdicts.of.items() if c.paragraph in sampled})
+    of = {change: verdict for change, verdict in verdicts.of.items() if change.paragraph in sample.paragraphs}
+    verdicts = Verdicts(language, verdicts.ends, of)
     for number, change in enumerate(_to_judge(sample, verdicts)[:until]):
         verdicts.of[change] = WRONG if number in wrong else DOUBTFUL if number in doubtful else RIGHT
     verdicts.write()
