@@ -46,7 +46,7 @@ class Change:
 
     Attributes:
         paragraph: Digest of the paragraph.
-        written: The piece; for a stop, what stands around it.
+        written: The piece; for a stop, the words before and after it.
         read: How it is read; for a stop, whether a sentence ends there.
         context: The piece among its neighbours, for the judge; not kept.
     """
@@ -117,8 +117,9 @@ def _find_stop(text: str, digest: str) -> Iterator[Change]:
     """One of the places of a paragraph where a sentence may end, chosen by its digest."""
     if stops := list(_STOP.finditer(text)):
         end = stops[int(digest, 16) % len(stops)].end()
-        around = f"{text[max(0, end - _CUT_CONTEXT_CHARS) : end]}|{text[end : end + _CUT_CONTEXT_CHARS]}"
-        yield Change(digest, around, _CUT if end in sentence_ends(text) else _UNCUT, around)
+        before, after = text[max(0, end - _CUT_CONTEXT_CHARS) : end], text[end : end + _CUT_CONTEXT_CHARS]
+        written = f"{before.rsplit(' ', 1)[-1]}|{' '.join(after.split(' ')[:2])}"
+        yield Change(digest, written, _CUT if end in sentence_ends(text) else _UNCUT, f"{before}|{after}")
 
 
 def take_sample(language: str, ends: dict[str, str]) -> Sample:
