@@ -7,7 +7,17 @@ from pathlib import Path
 
 import click
 
-from benchmarks import alignment, footprint, hallucinations, http_cost, real_speech, speaking, speed, whole_files
+from benchmarks import (
+    alignment,
+    footprint,
+    hallucinations,
+    http_cost,
+    reading,
+    real_speech,
+    speaking,
+    speed,
+    whole_files,
+)
 from benchmarks.report import Figure, describe_machine, show
 from benchmarks.running import run_servers
 
@@ -16,7 +26,7 @@ RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 def measure_all() -> list[Figure]:
     """Every benchmark, one after the other."""
-    figures = footprint.measure()
+    figures = footprint.measure() + reading.measure()
     with run_servers() as servers, tempfile.TemporaryDirectory() as folder:
         figures += http_cost.measure(servers, Path(folder))
         figures += speaking.measure(servers)
