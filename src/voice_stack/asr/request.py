@@ -120,6 +120,8 @@ class TranscriptionRequest:
         candidate_languages: Codes that the search for the language is limited to; empty: all the model knows.
         vad: How speech is told from silence.
         suppress: Steps of hallucination suppression that are taken.
+        characters: How Chinese is written, as `listening.writing.find_characters` names it; None: as heard.
+        multilingual: Whether a file whose language has to be found may change it; None: as in the settings.
     """
 
     source: AudioFile
@@ -127,6 +129,8 @@ class TranscriptionRequest:
     candidate_languages: tuple[str, ...] = ()
     vad: VadChoice = VadChoice()
     suppress: frozenset[str] = ALL_STEPS
+    characters: str | None = None
+    multilingual: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

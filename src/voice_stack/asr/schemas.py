@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from email.message import Message
 
 from voice_stack.asr.form import ChunkingStrategy, TranscriptionForm, TranslationForm, VadParameters, read_fields
+from voice_stack.asr.listening.writing import find_characters
 from voice_stack.asr.rendering.formats import RenderOptions, require_transcript_format
 from voice_stack.asr.request import AudioFile, DecodeOptions, PcmFormat, TranscriptionRequest, VadChoice
 from voice_stack.asr.settings import AsrSettings
@@ -141,7 +142,8 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
         _check_companions(fields)
     if fields.webhook_url and not fields.background:
         raise InvalidRequestError("webhook_url is for background jobs: add background=true", param="webhook_url")
-    languages = tuple(dict.fromkeys(require_language(name, param="languages").code for name in fields.languages))
+    named = [name for value in fields.languages for name in value.split(",") if name.strip()]
+    languages = tuple(dict.fromkeys(require_language(name, param="languages").code for name in named))
     granularities = fields.timestamp_granularities | ({"word"} if fields.word_timestamps else set())
     model = re.sub("%2f", "/", fields.model, flags=re.IGNORECASE)
     names_language = bool(languages) or (task == "transcribe" and fields.model == LANGUAGE_NAMING_MODEL)
@@ -156,6 +158,8 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
             decode,
             () if decode.language else languages,
             read_vad_choice(fields, fields.chunking_strategy),
+            characters=find_characters(fields.language, *named),
+            multilingual=fields.multilingual,
         ),
         render=options_from(
             RenderOptions,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.jobs.record import Activity
+from voice_stack.asr.listening.writing import find_characters
 from voice_stack.asr.models import AsrCapabilities, capabilities_of, check_limits
 from voice_stack.asr.request import AudioFile, DetectionRequest, PcmFormat, TranscriptionRequest, parse_steps
 from voice_stack.asr.settings import AsrSettings
@@ -134,7 +135,7 @@ class AsrService:
         can, decode, candidates = self.capabilities(model), request.decode, request.candidate_languages
         asked = (decode.language,) if decode.language else candidates
         # The candidates of a request say more than the default of the server.
-        default = self.settings.language if decode.task == "transcribe" and not candidates else ""
+        default = self.settings.language_code if decode.task == "transcribe" and not candidates else ""
         language = decode.language or default or None
         # The weights of some English-only models have all the language tokens, which then mislead.
         if not can.language_detection and (not asked or can.languages[0] in asked):
@@ -144,6 +145,8 @@ class AsrService:
             decode=replace(decode, language=language),
             candidate_languages=() if language else candidates,
             suppress=parse_steps(self.settings.suppress),
+            characters=request.characters or find_characters(self.settings.language),
+            multilingual=self.settings.multilingual if request.multilingual is None else request.multilingual,
         )
         check_limits(fitted, can, model=model, engine=self.settings.engine)
         return fitted

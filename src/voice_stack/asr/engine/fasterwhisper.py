@@ -24,9 +24,11 @@ from faster_whisper.transcribe import get_compression_ratio, get_suppressed_toke
 from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import (
+    FRAME_S,
     FULL_FRAMES,
     SAMPLE_RATE,
     AsrEngine,
+    TimeSpan,
     WindowResult,
     check_window,
     decode_language,
@@ -169,11 +171,18 @@ def _add_words(
 
 def pick_rows(encoded: ctranslate2.StorageView, indexes: Sequence[int]) -> ctranslate2.StorageView:
     """The encoder's output for some windows of a batch."""
-    if len(indexes) == encoded.shape[0]:
+    if list(indexes) == list(range(encoded.shape[0])):
         return encoded
+    return ctranslate2.StorageView.from_array(np.ascontiguousarray(_as_array(encoded)[list(indexes)]))
+
+
+def _as_array(encoded: ctranslate2.StorageView) -> NDArray[np.float32]:
     on_cpu = encoded if encoded.device == "cpu" else encoded.to_device(ctranslate2.Device.cpu)
-    rows = np.array(on_cpu.to(ctranslate2.DataType.float32))
-    return ctranslate2.StorageView.from_array(np.ascontiguousarray(rows[list(indexes)]))
+    return np.array(on_cpu.to(ctranslate2.DataType.float32))
+
+
+def _read_languages(found: Sequence[tuple[str, float]]) -> dict[str, float]:
+    return {token[2:-2]: float(probability) for token, probability in found}
 
 
 _LATEST_FIRST_TIMESTAMP = 50  # in timestamps: text begins within the first second of the window
@@ -183,13 +192,36 @@ _FILES = ("config.json", "model.bin", "tokenizer.json")  # the library looks for
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Encoding:
-    """The encoder's output for one window, kept between finding the language and decoding."""
+    """The encoder's output for windows of one width, kept between finding languages and decoding; each is used once."""
 
-    window: NDArray[np.float32]
+    windows: list[NDArray[np.float32] | None]
     frames: int
     encoded: ctranslate2.StorageView
+
+    def take(self, windows: Sequence[NDArray[np.float32]], frames: int) -> ctranslate2.StorageView | None:
+        """The output for these windows, if all of them are here."""
+        rows = [next((n for n, kept in enumerate(self.windows) if kept is window), -1) for window in windows]
+        if frames != self.frames or -1 in rows:
+            return None
+        self.windows = [None if n in rows else kept for n, kept in enumerate(self.windows)]
+        return pick_rows(self.encoded, rows)
+
+
+_STRETCH_FRAMES = 100
+"""Of the encoder's 250 in 5 s: every other one tells the language about as well."""
+
+
+def pick_frames(encoded: ctranslate2.StorageView, stretches: Sequence[Sequence[TimeSpan]]) -> ctranslate2.StorageView:
+    """The encoder's output for all stretches of all windows, in equal numbers of frames."""
+    rows, per_s = _as_array(encoded), 1 / (2 * FRAME_S)
+    picked = [
+        row[np.linspace(start_s * per_s, end_s * per_s - 1, _STRETCH_FRAMES).astype(int).clip(0, len(row) - 1)]
+        for row, spans in zip(rows, stretches, strict=True)
+        for start_s, end_s in spans
+    ]
+    return ctranslate2.StorageView.from_array(np.stack(picked))
 
 
 class FasterWhisperEngine(AsrEngine):
@@ -238,8 +270,26 @@ class FasterWhisperEngine(AsrEngine):
             found = self._model.model.detect_language(encoded)[0]
         except RuntimeError as error:
             raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
-        self._kept.encoding = _Encoding(window, frames, encoded)
-        return {token[2:-2]: float(probability) for token, probability in found}
+        self._kept.encoding = _Encoding([window], frames, encoded)
+        return _read_languages(found)
+
+    def detect_languages(
+        self, windows: Sequence[NDArray[np.float32]], stretches: Sequence[Sequence[TimeSpan]]
+    ) -> list[list[dict[str, float]]]:
+        """See `AsrEngine.detect_languages`; windows of one width are encoded once."""
+        for window in windows:
+            check_window(window)
+        spans = [span for part in stretches for span in part]
+        if not spans or not self.capabilities.language_detection:
+            return [[] for _ in windows]
+        frames = narrow_frames(max(window.size for window in windows))
+        try:
+            encoded = self._encode(windows, frames)
+            found = iter(self._model.model.detect_language(pick_frames(encoded, stretches)))
+        except RuntimeError as error:
+            raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
+        self._kept.encoding = _Encoding(list(windows), frames, encoded)
+        return [[_read_languages(opinion) for opinion in islice(found, len(part))] for part in stretches]
 
     def decode(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> list[WindowResult]:
         """See `AsrEngine.decode`."""
@@ -302,17 +352,19 @@ class FasterWhisperEngine(AsrEngine):
 
     def _encode(self, windows: Sequence[NDArray[np.float32]], frames: int) -> ctranslate2.StorageView:
         kept: _Encoding | None = getattr(self._kept, "encoding", None)
-        self._kept.encoding = None
-        if kept is not None and len(windows) == 1 and kept.window is windows[0] and kept.frames == frames:
-            return kept.encoded
+        encoded = kept.take(windows, frames) if kept else None
+        if encoded is None or (kept and not any(window is not None for window in kept.windows)):
+            self._kept.encoding = None
+        if encoded is not None:
+            return encoded
         features = [self._features(window, frames) for window in windows]
         if not self._encodes_one_by_one:
             return self._model.encode(np.stack(features))
         # On a CPU a batch of encodings takes longer than one after the other: it no longer fits the caches.
-        encoded = [self._model.encode(feature) for feature in features]
-        if len(encoded) == 1:
-            return encoded[0]
-        return ctranslate2.StorageView.from_array(np.concatenate([np.array(view) for view in encoded]))
+        one_by_one = [self._model.encode(feature) for feature in features]
+        if len(one_by_one) == 1:
+            return one_by_one[0]
+        return ctranslate2.StorageView.from_array(np.concatenate([np.array(view) for view in one_by_one]))
 
     def _features(self, window: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
         """Log-mel features of a window and the silence after it, of shape (mels, frames)."""

@@ -225,11 +225,28 @@ class JobState:
         self.language = request.decode.language
         self.probability = 1.0 if self.language else 0.0
         self.is_settled = self.language is not None
+        self.may_change = request.multilingual is not False and self.language is None
+        self.speech_by_language: dict[str, float] = {}
         self.votes: list[dict[str, float]] = []
         self.heard_samples = 0
         self.total_s = 0.0
         self.speech_s = 0.0
         self.fallbacks: tuple[str, ...] = ()
+
+    @property
+    def main(self) -> str:
+        """The language of the file as known by now; empty for a model that needs none."""
+        return self.language or ""
+
+    @property
+    def most_spoken(self) -> str | None:
+        """The language of the most speech so far."""
+        spoken = self.speech_by_language
+        return max(spoken, key=lambda code: spoken[code]) if spoken else self.language
+
+    def count(self, language: str, speech_s: float) -> None:
+        """Note in which language a window was heard."""
+        self.speech_by_language[language] = self.speech_by_language.get(language, 0.0) + speech_s
 
     def miss_vad(self, reason: str) -> None:
         """Note that voice activity detection fails."""
@@ -276,7 +293,7 @@ def rescue(window: Window, result: WindowResult, decode: Decode) -> list[tuple[W
     if window.duration_s < SHORTEST_S or not is_lost(window, result):
         return [(window, result)]
     cut = find_cut(window)
-    halves = [(half, _decode_half(half, decode)) for half in (before(window, cut), after(window, cut))]
+    halves = [(half, decode_patiently(half, decode)) for half in (before(window, cut), after(window, cut))]
     is_better = any(not is_poor(half) and not is_silence(half) for _, half in halves)
     log_event(
         logger,
@@ -297,12 +314,19 @@ def is_lost(window: Window, result: WindowResult) -> bool:
 
 def find_cut(window: Window) -> int:
     """The sample in the middle third of the window around which a fifth of a second is quietest."""
-    third = window.samples.size // 3 // _STEP
-    middle = window.samples[third * _STEP : 2 * third * _STEP].reshape(-1, _STEP)
-    energy = np.convolve(np.mean(middle**2, axis=1), np.ones(_QUIET_STEPS), mode="valid")
-    return (third + int(energy.argmin()) + _QUIET_STEPS // 2) * _STEP
+    third = window.samples.size // 3
+    return find_quiet(window, third, 2 * third)
 
 
-def _decode_half(half: Window, decode: Decode) -> WindowResult:
-    result = decode(half, 0.0)
-    return better(result, decode(half, _SECOND_TEMPERATURE)) if is_poor(result) else result
+def find_quiet(window: Window, start: int, end: int) -> int:
+    """The sample between two others, a fifth of a second apart at least, around which so much is quietest."""
+    first, last = start // _STEP, end // _STEP
+    frames = window.samples[first * _STEP : last * _STEP].reshape(-1, _STEP)
+    energy = np.convolve(np.mean(frames**2, axis=1), np.ones(_QUIET_STEPS), mode="valid")
+    return (first + int(energy.argmin()) + _QUIET_STEPS // 2) * _STEP
+
+
+def decode_patiently(window: Window, decode: Decode, temperature: float = 0.0) -> WindowResult:
+    """The text of a window; where it is poor, the better of two."""
+    result = decode(window, temperature)
+    return better(result, decode(window, max(temperature, _SECOND_TEMPERATURE))) if is_poor(result) else result
