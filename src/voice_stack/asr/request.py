@@ -10,6 +10,7 @@ STEPS = {
     "silence": "text over digital silence is dropped, times are drawn back to what can be heard",
     "no_speech": "text without a word in it, or that neither the model nor the voice detector stands by, is dropped",
     "boilerplate": "sign-offs and subtitle credits are dropped where nobody seems to speak",
+    "labels": "names of sounds (`[Music]`) are dropped there as well, unless a request asks for `sdh`",
     "words": "segments of nothing but absurd words are dropped",
     "repetition": "what is said over and over by a model in doubt is kept once",
     "redecode": "a window that would be lost is decoded again in halves",

@@ -7,7 +7,7 @@ from email.message import Message
 from voice_stack.asr.form import ChunkingStrategy, TranscriptionForm, TranslationForm, VadParameters, read_fields
 from voice_stack.asr.listening.writing import find_characters
 from voice_stack.asr.rendering.formats import RenderOptions, require_transcript_format
-from voice_stack.asr.request import AudioFile, DecodeOptions, PcmFormat, TranscriptionRequest, VadChoice
+from voice_stack.asr.request import ALL_STEPS, AudioFile, DecodeOptions, PcmFormat, TranscriptionRequest, VadChoice
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, UnsupportedValueError
 from voice_stack.core.http.form import Form, SpooledFile, check_fields
@@ -158,6 +158,7 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
             decode,
             () if decode.language else languages,
             read_vad_choice(fields, fields.chunking_strategy),
+            suppress=ALL_STEPS - {"labels"} if fields.sdh else ALL_STEPS,
             characters=find_characters(fields.language, *named),
             multilingual=fields.multilingual,
         ),

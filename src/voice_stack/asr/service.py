@@ -144,7 +144,7 @@ class AsrService:
             request,
             decode=replace(decode, language=language),
             candidate_languages=() if language else candidates,
-            suppress=parse_steps(self.settings.suppress),
+            suppress=request.suppress & parse_steps(self.settings.suppress),
             characters=request.characters or find_characters(self.settings.language),
             multilingual=self.settings.multilingual if request.multilingual is None else request.multilingual,
         )
