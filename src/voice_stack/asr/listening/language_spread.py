@@ -157,6 +157,6 @@ def _join_short_runs(codes: Sequence[str], lengths_s: Sequence[float], main: str
 def _sure_code(opinion: Mapping[str, float], main: str, named: Collection[str]) -> str | None:
     best = max(opinion, key=lambda code: opinion[code])
     is_likely = best in named or not (best in _SELDOM_RIGHT or any({best, main} <= group for group in _ALIKE))
-    if best == main or not is_likely:
+    if best == main:
         return main
-    return best if opinion[best] >= SURE_STRETCH and opinion.get(main, 0.0) <= MOST_DOUBT else None
+    return best if is_likely and opinion[best] >= SURE_STRETCH and opinion.get(main, 0.0) <= MOST_DOUBT else None
