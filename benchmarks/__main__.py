@@ -24,6 +24,7 @@ def measure_all() -> list[Figure]:
         figures += speed.measure(servers, Path(folder), "base", is_default=True)
         figures += speed.measure(servers, Path(folder), "tiny.en", is_default=False)
         figures += real_speech.measure(servers, Path(folder), "base")
+        figures += real_speech.measure_languages(servers, "base")
         return figures + hallucinations.measure(servers.urls["asr"], condition="words heard", bar=0.0)
 
 

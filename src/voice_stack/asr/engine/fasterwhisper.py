@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,6 @@ from faster_whisper.transcribe import get_compression_ratio, get_suppressed_toke
 from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import (
-    FRAME_S,
     FULL_FRAMES,
     SAMPLE_RATE,
     AsrEngine,
@@ -36,7 +35,7 @@ from voice_stack.asr.engine.base import (
     narrow_frames,
     split_at_timestamps,
 )
-from voice_stack.asr.engine.compute_plan import has_run_on, load_model, plan_compute
+from voice_stack.asr.engine.compute_plan import Encodings, has_run_on, load_model, pick_frames, pick_rows, plan_compute
 from voice_stack.asr.engine.words import CLOSING_MARKS, OPENING_MARKS, alignable_segments, read_words
 from voice_stack.asr.models import CAPABILITIES, ENGINE
 from voice_stack.asr.request import DecodeOptions, EngineOptions
@@ -169,18 +168,6 @@ def _add_words(
     return tuple(replace(segment, words=said) for segment, said in zip(segments, words, strict=True))
 
 
-def pick_rows(encoded: ctranslate2.StorageView, indexes: Sequence[int]) -> ctranslate2.StorageView:
-    """The encoder's output for some windows of a batch."""
-    if list(indexes) == list(range(encoded.shape[0])):
-        return encoded
-    return ctranslate2.StorageView.from_array(np.ascontiguousarray(_as_array(encoded)[list(indexes)]))
-
-
-def _as_array(encoded: ctranslate2.StorageView) -> NDArray[np.float32]:
-    on_cpu = encoded if encoded.device == "cpu" else encoded.to_device(ctranslate2.Device.cpu)
-    return np.array(on_cpu.to(ctranslate2.DataType.float32))
-
-
 def _read_languages(found: Sequence[tuple[str, float]]) -> dict[str, float]:
     return {token[2:-2]: float(probability) for token, probability in found}
 
@@ -190,38 +177,6 @@ _DRAWN = 5  # texts above temperature 0, the most probable is kept
 _FILES = ("config.json", "model.bin", "tokenizer.json")  # the library looks for a missing tokenizer on the hub
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True, eq=False)
-class _Encoding:
-    """The encoder's output for windows of one width, kept between finding languages and decoding; each is used once."""
-
-    windows: list[NDArray[np.float32] | None]
-    frames: int
-    encoded: ctranslate2.StorageView
-
-    def take(self, windows: Sequence[NDArray[np.float32]], frames: int) -> ctranslate2.StorageView | None:
-        """The output for these windows, if all of them are here."""
-        rows = [next((n for n, kept in enumerate(self.windows) if kept is window), -1) for window in windows]
-        if frames != self.frames or -1 in rows:
-            return None
-        self.windows = [None if n in rows else kept for n, kept in enumerate(self.windows)]
-        return pick_rows(self.encoded, rows)
-
-
-_STRETCH_FRAMES = 100
-"""Of the encoder's 250 in 5 s: every other one tells the language about as well."""
-
-
-def pick_frames(encoded: ctranslate2.StorageView, stretches: Sequence[Sequence[TimeSpan]]) -> ctranslate2.StorageView:
-    """The encoder's output for all stretches of all windows, in equal numbers of frames."""
-    rows, per_s = _as_array(encoded), 1 / (2 * FRAME_S)
-    picked = [
-        row[np.linspace(start_s * per_s, end_s * per_s - 1, _STRETCH_FRAMES).astype(int).clip(0, len(row) - 1)]
-        for row, spans in zip(rows, stretches, strict=True)
-        for start_s, end_s in spans
-    ]
-    return ctranslate2.StorageView.from_array(np.stack(picked))
 
 
 class FasterWhisperEngine(AsrEngine):
@@ -270,7 +225,7 @@ class FasterWhisperEngine(AsrEngine):
             found = self._model.model.detect_language(encoded)[0]
         except RuntimeError as error:
             raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
-        self._kept.encoding = _Encoding([window], frames, encoded)
+        self._encodings.keep([window], frames, encoded)
         return _read_languages(found)
 
     def detect_languages(
@@ -288,7 +243,7 @@ class FasterWhisperEngine(AsrEngine):
             found = iter(self._model.model.detect_language(pick_frames(encoded, stretches)))
         except RuntimeError as error:
             raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
-        self._kept.encoding = _Encoding(list(windows), frames, encoded)
+        self._encodings.keep(windows, frames, encoded)
         return [[_read_languages(opinion) for opinion in islice(found, len(part))] for part in stretches]
 
     def decode(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> list[WindowResult]:
@@ -350,21 +305,25 @@ class FasterWhisperEngine(AsrEngine):
             self._tokenizers[key] = Tokenizer(self._model.hf_tokenizer, multilingual, options.task, language)
         return self._tokenizers[key]
 
+    @property
+    def _encodings(self) -> Encodings:
+        """Those of this thread."""
+        if not hasattr(self._kept, "encodings"):
+            self._kept.encodings = Encodings()
+        encodings: Encodings = self._kept.encodings
+        return encodings
+
     def _encode(self, windows: Sequence[NDArray[np.float32]], frames: int) -> ctranslate2.StorageView:
-        kept: _Encoding | None = getattr(self._kept, "encoding", None)
-        encoded = kept.take(windows, frames) if kept else None
-        if encoded is None or (kept and not any(window is not None for window in kept.windows)):
-            self._kept.encoding = None
-        if encoded is not None:
-            return encoded
+        if (kept := self._encodings.take(windows, frames)) is not None:
+            return kept
         features = [self._features(window, frames) for window in windows]
         if not self._encodes_one_by_one:
             return self._model.encode(np.stack(features))
         # On a CPU a batch of encodings takes longer than one after the other: it no longer fits the caches.
-        one_by_one = [self._model.encode(feature) for feature in features]
-        if len(one_by_one) == 1:
-            return one_by_one[0]
-        return ctranslate2.StorageView.from_array(np.concatenate([np.array(view) for view in one_by_one]))
+        encoded = [self._model.encode(feature) for feature in features]
+        if len(encoded) == 1:
+            return encoded[0]
+        return ctranslate2.StorageView.from_array(np.concatenate([np.array(view) for view in encoded]))
 
     def _features(self, window: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
         """Log-mel features of a window and the silence after it, of shape (mels, frames)."""
