@@ -121,7 +121,7 @@ class TranscriptionRequest:
         candidate_languages: Codes that the search for the language is limited to; empty: all the model knows.
         vad: How speech is told from silence.
         suppress: Steps of hallucination suppression that are taken.
-        characters: How Chinese is written, as `listening.writing.find_characters` names it; None: as heard.
+        characters: How Chinese is written, as `find_characters` names it; None: as heard.
         multilingual: Whether a file whose language has to be found may change it; None: as in the settings.
     """
 

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from email.message import Message
 
 from voice_stack.asr.form import ChunkingStrategy, TranscriptionForm, TranslationForm, VadParameters, read_fields
-from voice_stack.asr.listening.writing import find_characters
 from voice_stack.asr.rendering.formats import RenderOptions, require_transcript_format
 from voice_stack.asr.request import ALL_STEPS, AudioFile, DecodeOptions, PcmFormat, TranscriptionRequest, VadChoice
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, UnsupportedValueError
 from voice_stack.core.http.form import Form, SpooledFile, check_fields
 from voice_stack.core.jobs import options_from
-from voice_stack.utils.language import require_language
+from voice_stack.utils.language import find_characters, require_language
 
 _BIG_ENDIAN = {"audio/pcm": False, "audio/x-pcm": False, "audio/l16": True}
 _RATES = range(4_000, 384_001)

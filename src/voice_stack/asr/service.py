@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.jobs.record import Activity
-from voice_stack.asr.listening.writing import find_characters
 from voice_stack.asr.models import AsrCapabilities, capabilities_of, check_limits
 from voice_stack.asr.request import AudioFile, DetectionRequest, PcmFormat, TranscriptionRequest, parse_steps
 from voice_stack.asr.settings import AsrSettings
@@ -20,6 +19,7 @@ from voice_stack.core.logging import request_id_var
 from voice_stack.core.models.names import ModelNames
 from voice_stack.core.models.store import ModelStore
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
+from voice_stack.utils.language import find_characters
 
 USUAL_BYTES_PER_S = 32_000.0
 """WAV at 16 kHz, 16 bit, mono: more than speech in MP3, less than a film with its pictures."""

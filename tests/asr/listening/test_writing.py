@@ -2,8 +2,9 @@
 
 import pytest
 
-from voice_stack.asr.listening.writing import find_characters, rewrite
+from voice_stack.asr.listening.results import rewrite
 from voice_stack.asr.transcript import Segment, Word
+from voice_stack.utils.language import find_characters
 
 
 def heard(text: str, *words: str) -> Segment:

@@ -1,12 +1,14 @@
-"""How good a window's text is, where it lies in the file, and what is done for windows that would be lost.
+"""How good a window's text is, where it lies in the file, how it is written, and how lost windows are rescued.
 
 Two halves are two other beginnings: mostly one of them is understood, and a loop ends where its half does.
 """
 
 import logging
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import import_module
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +18,7 @@ from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
 from voice_stack.asr.listening.repetition import MAX_COMPRESSION_RATIO, MIN_NO_SPEECH_PROB
 from voice_stack.asr.listening.windows import Window, WindowPiece
 from voice_stack.asr.request import TranscriptionRequest
-from voice_stack.asr.transcript import Segment
+from voice_stack.asr.transcript import Segment, Word
 from voice_stack.core.logging import log_event
 from voice_stack.utils.audio.vad import FRAME, StreamingVad, log_vad_failure
 
@@ -207,6 +209,56 @@ def after(window: Window, cut: int) -> Window:
         if piece.window_start + piece.length > cut
     )
     return Window(window.samples[cut:], pieces, window.index)
+
+
+_CHINESE = frozenset({"zh", "yue"})
+_BETWEEN = "[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]"
+"""Kana, Han and the marks of their width."""
+_STRAY_BLANKS = re.compile(rf"(?:(?<={_BETWEEN})|^)\s+(?={_BETWEEN})")
+
+
+class NoConverterError(Exception):
+    """OpenCC is not installed."""
+
+
+def rewrite(segment: Segment, language: str, characters: str | None) -> Segment:
+    """The segment as it is to be written; its tokens stay.
+
+    Args:
+        segment: As heard.
+        language: Code of its language.
+        characters: What `find_characters` gave; None: Chinese stays as the model wrote it.
+
+    Raises:
+        NoConverterError: The characters cannot be converted here.
+    """
+    if language == "ja":
+        words = tuple(replace(word, text=_STRAY_BLANKS.sub("", word.text)) for word in segment.words)
+        return replace(segment, text=_STRAY_BLANKS.sub("", segment.text), words=words)
+    if language not in _CHINESE or characters is None:
+        return segment
+    convert = _converter(characters)
+    text = convert(segment.text)
+    return replace(segment, text=text, words=_words(segment, text, convert))
+
+
+def _words(segment: Segment, text: str, convert: Callable[[str], str]) -> tuple[Word, ...]:
+    """The words as the converted text has them: what a character becomes depends on those beside it."""
+    words, at = list[Word](), 0
+    for word in segment.words:
+        found = segment.text.find(word.text, at) if len(text) == len(segment.text) else -1
+        at = found + len(word.text) if found >= 0 else at
+        words.append(replace(word, text=text[found:at] if found >= 0 else convert(word.text)))
+    return tuple(words)
+
+
+@cache
+def _converter(characters: str) -> Callable[[str], str]:
+    try:
+        convert: Callable[[str], str] = import_module("opencc").OpenCC(characters).convert
+    except ImportError as error:
+        raise NoConverterError from error
+    return convert
 
 
 SURE_LANGUAGE = 0.5

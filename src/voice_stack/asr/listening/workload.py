@@ -23,17 +23,18 @@ from voice_stack.asr.listening.detection import (
 from voice_stack.asr.listening.results import (
     Decode,
     JobState,
+    NoConverterError,
     better,
     decode_patiently,
     in_file_time,
     is_poor,
     lost_tail,
     rescue,
+    rewrite,
     until_complete,
 )
 from voice_stack.asr.listening.suppression import suppress
 from voice_stack.asr.listening.windows import Window, choose_vad, cut_windows, describe_source
-from voice_stack.asr.listening.writing import NoConverterError, rewrite
 from voice_stack.asr.models import check_limits
 from voice_stack.asr.request import (
     AsrWorkerConfig,
