@@ -13,14 +13,13 @@ from voice_stack.asr.listening.decoding import decode_excerpt, probe_duration_s
 from voice_stack.asr.listening.language_spread import (
     EXCERPT_S,
     LEAST_SPEECH_S,
-    STRETCH_S,
+    MOST_DOUBT,
     cut_stretches,
     excerpt_starts,
     name_stretches,
 )
 from voice_stack.asr.listening.results import (
     LANGUAGE_FALLBACK,
-    SURE_LANGUAGE,
     JobState,
     after,
     among_candidates,
@@ -106,8 +105,8 @@ def ask_language(state: JobState, engine: AsrEngine, window: NDArray[np.float32]
         log_event(logger, logging.WARNING, "language cannot be found: it is assumed", **fields)
 
 
-SEARCH_S = STRETCH_S / 2
-"""Around the border between two stretches: so far off the change may lie in speech without a pause."""
+LEAST_CONFIRMED = 0.3
+"""What the model must think of a part as a whole: its kin, as Italian for Spanish, may take some of it."""
 WindowPart = tuple[Window, str]
 """A window, or a part of one, and the code of the language that is spoken in it."""
 
@@ -135,8 +134,9 @@ def tell_languages(
         log_event(
             logger, logging.WARNING, "languages cannot be told apart: the file's is assumed", reason=error.message
         )
-        for state in states:
-            state.fall_back(LANGUAGE_FALLBACK)
+        for state, cuts in zip(states, stretches, strict=True):
+            if cuts:
+                state.fall_back(LANGUAGE_FALLBACK)
         return [((window, state.main),) for window, state in zip(windows, states, strict=True)]
 
 
@@ -173,7 +173,7 @@ def _tell_parts(
     rest, cut = window, 0
     for n, code in enumerate(codes):
         if n + 1 < len(codes) and codes[n + 1] != code:
-            at = _find_border(window, stretches[n][1], stretches[n + 1][0])
+            at = _find_border(window, stretches[n], stretches[n + 1])
             parts.append((before(rest, at - cut), code))
             rest, cut = after(rest, at - cut), at
         elif n + 1 == len(codes):
@@ -187,21 +187,21 @@ def _tell_parts(
     return told
 
 
-def _find_border(window: Window, end_s: float, start_s: float) -> int:
-    """The sample between two stretches: the seam between pieces, else the quietest moment nearby."""
-    seams = [piece.window_start for piece in window.pieces]
-    at = int(start_s * SAMPLE_RATE)
-    nearest = min(seams, key=lambda seam: abs(seam - at))
-    if nearest > 0 and int(end_s * SAMPLE_RATE) - 1 <= nearest <= at + 1:
-        return nearest
-    return find_quiet(window, at - int(SEARCH_S * SAMPLE_RATE), at + int(SEARCH_S * SAMPLE_RATE))
+def _find_border(window: Window, left: TimeSpan, right: TimeSpan) -> int:
+    """The sample that parts two stretches: the seam between pieces, else the quietest moment between their middles."""
+    at = int(right[0] * SAMPLE_RATE)
+    seam = min((piece.window_start for piece in window.pieces), key=lambda start: abs(start - at))
+    if seam > 0 and abs(seam - at) <= 1:
+        return seam
+    return find_quiet(window, *(int(SAMPLE_RATE * (start_s + end_s) / 2) for start_s, end_s in (left, right)))
 
 
 def _is_spoken(engine: AsrEngine, part: Window, code: str, state: JobState) -> bool:
     if code == state.main:
         return True
     heard = among_candidates(engine.detect_language(part.samples), state.request.candidate_languages)
-    return heard.get(code, 0.0) >= SURE_LANGUAGE
+    found = state.probabilities[code] = heard.get(code, 0.0)
+    return found >= LEAST_CONFIRMED and heard.get(state.main, 0.0) <= MOST_DOUBT
 
 
 def run_detection(units: Sequence[Unit], engine: AsrEngine) -> Iterator[RunResult]:

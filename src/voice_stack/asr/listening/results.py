@@ -277,8 +277,11 @@ class JobState:
         self.language = request.decode.language
         self.probability = 1.0 if self.language else 0.0
         self.is_settled = self.language is not None
-        self.may_change = request.multilingual is not False and self.language is None
+        # One candidate is as good as a language that is named.
+        is_open = self.language is None and len(request.candidate_languages) != 1
+        self.may_change = is_open and request.multilingual is not False
         self.speech_by_language: dict[str, float] = {}
+        self.probabilities: dict[str, float] = {}
         self.votes: list[dict[str, float]] = []
         self.heard_samples = 0
         self.total_s = 0.0

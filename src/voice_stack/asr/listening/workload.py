@@ -263,8 +263,8 @@ class AsrWorkload(Workload):
         return TranscriptionSummary(
             audio_in_s=state.heard_samples / SAMPLE_RATE,
             speech_s=state.speech_s,
-            language=state.most_spoken or "en",
-            language_probability=state.probability,
+            language=(language := state.most_spoken or "en"),
+            language_probability=state.probabilities.get(language, state.probability),
             fallbacks=state.fallbacks,
         )
 
