@@ -19,6 +19,7 @@ BOSNIAN = {"bs": 0.9, "hr": 0.05}
         ([DOUBT, DOUBT], "en", "en en"),
         ([{"fr": 0.7, "en": 0.2}] * 3, "en", "en en en"),
         ([{"fr": 0.85, "en": 0.15}] * 3, "en", "en en en"),
+        ([{"es": 0.6, "it": 0.38}] * 2, "en", "es es"),
         ([WELSH] * 3, "en", "en en en"),
         ([BOSNIAN] * 3, "hr", "hr hr hr"),
     ],

@@ -16,6 +16,7 @@ from voice_stack.asr.listening.language_spread import (
     MOST_DOUBT,
     cut_stretches,
     excerpt_starts,
+    is_in_doubt,
     name_stretches,
 )
 from voice_stack.asr.listening.results import (
@@ -165,7 +166,11 @@ def _tell_parts(
     lengths_s = [end_s - start_s for start_s, end_s in stretches]
     if _is_short(window):
         candidates, lengths_s = tuple(state.speech_by_language), [LEAST_SPEECH_S for _ in stretches]
-    likely = [among_candidates(opinion, candidates) for opinion in opinions]
+    heard = [
+        _hear_again(engine, window, span) if is_in_doubt(among_candidates(opinion, candidates), main) else opinion
+        for span, opinion in zip(stretches, opinions, strict=True)
+    ]
+    likely = [among_candidates(opinion, candidates) for opinion in heard]
     codes = name_stretches(lengths_s, likely, main, candidates)
     if set(codes) <= {main}:
         return ((window, main),)
@@ -185,6 +190,12 @@ def _tell_parts(
     fields = {"start_s": round(window.start_s, 2), "end_s": round(window.end_s, 2), "file": main}
     log_event(logger, logging.INFO, "another language", found=", ".join(code for _, code in told), **fields)
     return told
+
+
+def _hear_again(engine: AsrEngine, window: Window, span: TimeSpan) -> Mapping[str, float]:
+    """What the model says of a stretch alone: where the rest of the window leaves it in doubt."""
+    start, end = (int(time_s * SAMPLE_RATE) for time_s in span)
+    return engine.detect_language(window.samples[start:end])
 
 
 def _find_border(window: Window, left: TimeSpan, right: TimeSpan) -> int:

@@ -95,6 +95,8 @@ LEAST_STRETCH_S = 1.5
 """A shorter piece is told together with the next."""
 SURE_STRETCH, MOST_DOUBT = 0.8, 0.1
 """What another language than the file's must reach, and what may be left of the file's own."""
+_SURE = ((SURE_STRETCH, MOST_DOUBT), (0.5, 0.02))
+"""What its kin take, as Italian of Spanish, is no sign of the file's language."""
 _ALIKE = tuple(
     frozenset(group.split())
     for group in ("no nn da", "hr bs sr", "ms id", "zh yue", "hi ur", "cs sk", "pt gl", "bg mk", "nl af lb")
@@ -154,9 +156,16 @@ def _join_short_runs(codes: Sequence[str], lengths_s: Sequence[float], main: str
     return joined
 
 
+def is_in_doubt(opinion: Mapping[str, float], main: str) -> bool:
+    """Whether another language than the file's is the likeliest, but not sure."""
+    best = max(opinion, key=lambda code: opinion[code])
+    return best != main and opinion[best] < SURE_STRETCH
+
+
 def _sure_code(opinion: Mapping[str, float], main: str, named: Collection[str]) -> str | None:
     best = max(opinion, key=lambda code: opinion[code])
     is_likely = best in named or not (best in _SELDOM_RIGHT or any({best, main} <= group for group in _ALIKE))
     if best == main:
         return main
-    return best if is_likely and opinion[best] >= SURE_STRETCH and opinion.get(main, 0.0) <= MOST_DOUBT else None
+    is_sure = any(opinion[best] >= least and opinion.get(main, 0.0) <= most for least, most in _SURE)
+    return best if is_likely and is_sure else None
