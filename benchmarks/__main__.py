@@ -35,6 +35,7 @@ def measure_all() -> list[Figure]:
         figures += real_speech.measure(servers, Path(folder), "base")
         figures += whole_files.measure(servers.urls["asr"])
         figures += alignment.measure(servers)
+        figures += real_speech.measure_languages(servers, "base")
         return figures + hallucinations.measure(servers.urls["asr"], condition="words heard", bar=0.0)
 
 

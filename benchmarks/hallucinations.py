@@ -22,7 +22,7 @@ def measure(asr_url: str, minutes: float = MINUTES, *, condition: str, bar: floa
     figures, started = list[Figure](), time.perf_counter()
     with httpx2.Client(base_url=asr_url, trust_env=False, timeout=TIMEOUT_S) as client:
         for name, make in SOUNDS.items():
-            words = _count_words(client, _wave_file(make(60 * minutes)))
+            words = _count_words(client, wave_file(make(60 * minutes)))
             figures.append(Figure(f"{name}, {minutes:g} min, {condition}", "words", (float(words),), bar=bar))
     taken_s = time.perf_counter() - started
     return [*figures, Figure(f"all sounds, {minutes:g} min each, {condition}", "s", (taken_s,))]
@@ -34,7 +34,8 @@ def _count_words(client: httpx2.Client, sound: bytes) -> int:
     return len(answer.json()["text"].split())
 
 
-def _wave_file(samples: NDArray[np.float32]) -> bytes:
+def wave_file(samples: NDArray[np.float32]) -> bytes:
+    """A WAV file of samples at 16 kHz, in -1 to 1."""
     memory = io.BytesIO()
     with wave.open(memory, "wb") as file:
         file.setnchannels(1)

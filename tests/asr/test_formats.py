@@ -69,6 +69,7 @@ def test_verbose_json_has_openai_s_fields() -> None:
         "language": "german",
         "duration": 8.47,
         "text": "Schönes Wetter. Ja.",
+        "languages": [{"code": "de"}],
         "segments": [fields, fields | {"id": 1, "start": 3661.25, "end": 3662.0, "text": " Ja."}],
         "usage": {"type": "duration", "seconds": 9},
     }
@@ -89,6 +90,16 @@ def test_granularities_choose_the_lists(asked: set[str], given_: set[str]) -> No
     if "words" in given_:
         assert body["words"][1] == {"word": "Wetter.", "start": 0.75, "end": 1.5}
         assert len(body["words"]) == 3
+
+
+def test_segments_and_words_name_their_language() -> None:
+    mixed = replace(TWO, segments=(replace(TWO.segments[0], language="fr"), replace(TWO.segments[1], language="de")))
+    body = json.loads(render(mixed, "verbose_json", RenderOptions(granularities=frozenset({"word", "segment"}))))
+    assert body["languages"] == [{"code": "de"}, {"code": "fr"}]
+    assert [segment["language"] for segment in body["segments"]] == ["fr", "de"]
+    assert [word["language"] for word in body["words"]] == ["fr", "fr", "de"]
+    lines = render(mixed, "jsonl", NOTHING).decode().splitlines()
+    assert [json.loads(line)["language"] for line in lines] == ["fr", "de"]
 
 
 def test_a_translation_is_english() -> None:

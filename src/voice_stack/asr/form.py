@@ -178,6 +178,9 @@ class TranslationForm(BaseModel):
     max_line_width: int | None = Field(None, ge=8, le=200, description="Extension: characters of a subtitle line.")
     max_lines: int = Field(2, ge=1, le=10, description="Extension: lines of a subtitle.")
     sdh: bool = Field(False, description="Extension: subtitles keep sound labels such as `[Music]`.")
+    multilingual: bool | None = Field(
+        None, description="Extension: false holds a file whose language has to be found to one language."
+    )
     background: bool = Field(
         False, description="Extension: answer 202 with a job at once; its result is fetched later."
     )

@@ -10,6 +10,7 @@ STEPS = {
     "silence": "text over digital silence is dropped, times are drawn back to what can be heard",
     "no_speech": "text without a word in it, or that neither the model nor the voice detector stands by, is dropped",
     "boilerplate": "sign-offs and subtitle credits are dropped where nobody seems to speak",
+    "labels": "names of sounds (`[Music]`) are dropped there as well, unless a request asks for `sdh`",
     "words": "segments of nothing but absurd words are dropped",
     "repetition": "what is said over and over by a model in doubt is kept once",
     "redecode": "a window that would be lost is decoded again in halves",
@@ -120,6 +121,8 @@ class TranscriptionRequest:
         candidate_languages: Codes that the search for the language is limited to; empty: all the model knows.
         vad: How speech is told from silence.
         suppress: Steps of hallucination suppression that are taken.
+        characters: How Chinese is written, as `find_characters` names it; None: as heard.
+        multilingual: Whether a file whose language has to be found may change it; None: as in the settings.
         text: What is said, as the client has it: asked is when. None: that is what is asked.
     """
 
@@ -128,6 +131,8 @@ class TranscriptionRequest:
     candidate_languages: tuple[str, ...] = ()
     vad: VadChoice = VadChoice()
     suppress: frozenset[str] = ALL_STEPS
+    characters: str | None = None
+    multilingual: bool | None = None
     text: str | None = None
 
     @property

@@ -13,12 +13,12 @@ from voice_stack.asr.form import (
     read_fields,
 )
 from voice_stack.asr.rendering.formats import RenderOptions, require_transcript_format
-from voice_stack.asr.request import AudioFile, DecodeOptions, PcmFormat, TranscriptionRequest, VadChoice
+from voice_stack.asr.request import ALL_STEPS, AudioFile, DecodeOptions, PcmFormat, TranscriptionRequest, VadChoice
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, UnsupportedValueError
 from voice_stack.core.http.form import Form, SpooledFile, check_fields
 from voice_stack.core.jobs import options_from
-from voice_stack.utils.language import read_language
+from voice_stack.utils.language import find_characters, read_language
 
 _BIG_ENDIAN = {"audio/pcm": False, "audio/x-pcm": False, "audio/l16": True}
 _RATES = range(4_000, 384_001)
@@ -155,8 +155,9 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
         _check_companions(fields)
     if fields.webhook_url and not fields.background:
         raise InvalidRequestError("webhook_url is for background jobs: add background=true", param="webhook_url")
-    named = (read_language(name, param="languages") for name in fields.languages)
-    languages = tuple(dict.fromkeys(language.code for language in named if language))
+    named = [name for value in fields.languages for name in value.split(",")]
+    found = (read_language(name, param="languages") for name in named)
+    languages = tuple(dict.fromkeys(language.code for language in found if language))
     granularities = fields.timestamp_granularities | ({"word"} if fields.word_timestamps else set())
     model = re.sub("%2f", "/", fields.model, flags=re.IGNORECASE)
     names_language = bool(languages) or (task == "transcribe" and fields.model == LANGUAGE_NAMING_MODEL)
@@ -173,6 +174,9 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
             decode,
             () if decode.language else languages,
             read_vad_choice(fields, fields.chunking_strategy),
+            suppress=ALL_STEPS - {"labels"} if fields.sdh else ALL_STEPS,
+            characters=find_characters(fields.language, *named),
+            multilingual=fields.multilingual,
             text=text,
         ),
         render=options_from(

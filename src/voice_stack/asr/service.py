@@ -27,6 +27,7 @@ from voice_stack.core.logging import request_id_var
 from voice_stack.core.models.names import ModelNames
 from voice_stack.core.models.store import ModelStore
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
+from voice_stack.utils.language import find_characters
 
 USUAL_BYTES_PER_S = 32_000.0
 """WAV at 16 kHz, 16 bit, mono: more than speech in MP3, less than a film with its pictures."""
@@ -150,7 +151,7 @@ class AsrService:
         can, decode, candidates = self.capabilities(model), request.decode, request.candidate_languages
         asked = (decode.language,) if decode.language else candidates
         # The candidates of a request say more than the default of the server.
-        default = self.settings.language if decode.task == "transcribe" and not candidates else ""
+        default = self.settings.language_code if decode.task == "transcribe" and not candidates else ""
         language = decode.language or default or None
         # The weights of some English-only models have all the language tokens, which then mislead.
         if not can.language_detection and (not asked or can.languages[0] in asked):
@@ -159,7 +160,9 @@ class AsrService:
             request,
             decode=replace(decode, language=language),
             candidate_languages=() if language else candidates,
-            suppress=parse_steps(self.settings.suppress),
+            suppress=request.suppress & parse_steps(self.settings.suppress),
+            characters=request.characters or find_characters(self.settings.language),
+            multilingual=self.settings.multilingual if request.multilingual is None else request.multilingual,
         )
         check_limits(fitted, can, model=model, engine=self.settings.engine)
         return fitted

@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from voice_stack.asr.request import STEPS, parse_steps
 from voice_stack.core.settings import CommaSeparated, EngineSettings, NetworkList, user_folder
+from voice_stack.utils.language import find_language
 
 
 class AsrSettings(EngineSettings):
@@ -40,7 +41,14 @@ class AsrSettings(EngineSettings):
     max_batch: int = Field(
         0, ge=0, le=256, description="Most windows of speech decoded as one batch; 0: chosen for the device."
     )
-    language: str = Field("", description="Language of all audio where a request names none; empty: found per file.")
+    language: str = Field(
+        "", description="Language of all audio where a request names none, as `en` or `zh-TW`; empty: found per file."
+    )
+    multilingual: bool = Field(
+        True,
+        description="Where no language is named: speech that is surely in another language than the rest of its file "
+        "goes by its own; `false`: a file has one language.",
+    )
     fallback_language: str = Field(
         "en", description="Language of audio whose language cannot be found because finding it fails."
     )
@@ -105,6 +113,12 @@ class AsrSettings(EngineSettings):
     result_cache_mb: int = Field(
         64, ge=0, description="Memory for finished results of Bazarr's films, in MiB; 0: none."
     )
+
+    @property
+    def language_code(self) -> str:
+        """Whisper's code of `language`, which may have a region; as it is if Whisper has none of that name."""
+        known = find_language(self.language)
+        return known.code if known else self.language
 
     @field_validator("suppress")
     @classmethod

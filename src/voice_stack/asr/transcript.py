@@ -55,6 +55,7 @@ class Segment:
         seek: Start of the window it was decoded in, in frames of 10 ms.
         words: Empty unless word times were asked for.
         logprobs: Empty unless token log-probabilities were asked for; the tokens of the text, without timestamps.
+        language: Code of the language spoken in it.
     """
 
     text: str
@@ -68,6 +69,7 @@ class Segment:
     seek: int = 0
     words: tuple[Word, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Transcript:
 
     Attributes:
         task: `transcribe`, `translate`, or `align`: segments are the sentences of a given text then.
-        language: Code of the spoken language.
+        language: Code of the spoken language; of several that of which there is most.
         language_probability: 0 to 1; 1 where the user named the language.
         duration_s: Length of the audio in seconds.
         segments: In order of time.
@@ -94,6 +96,14 @@ class Transcript:
     def text(self) -> str:
         """All that was said."""
         return "".join(segment.text for segment in self.segments).strip()
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Codes of the languages spoken, that of which there is most first; none where nobody speaks."""
+        if not self.segments:
+            return ()
+        found = dict.fromkeys(segment.language or self.language for segment in self.segments)
+        return tuple(sorted(found, key=lambda code: code != self.language))
 
     @property
     def words(self) -> tuple[Word, ...]:

@@ -184,6 +184,41 @@ def read_language(text: str | None, *, param: str = "language") -> Language | No
     return None if text is None or is_to_be_found(text) else require_language(text, param=param)
 
 
+_SIMPLIFIED, _TRADITIONAL = "t2s", "s2t"
+_CHARACTERS_BY_REGION = {
+    "cn": _SIMPLIFIED,
+    "sg": _SIMPLIFIED,
+    "my": _SIMPLIFIED,
+    "tw": "s2tw",
+    "hk": "s2hk",
+    "mo": "s2hk",
+}
+_CHARACTERS_BY_SCRIPT = {"hans": _SIMPLIFIED, "hant": _TRADITIONAL}
+_CHINESE_NAMES = frozenset({"zh", "zho", "chi", "cmn", "yue", "chinese", "mandarin", "cantonese"})
+
+
+def find_characters(*languages: str | None) -> str | None:
+    """Which characters the first Chinese among some languages asks for, by OpenCC's name of the way to them.
+
+    `zh-CN`, `zh-SG` and `zh-Hans` mean simplified ones, `zh-TW`, `zh-HK` and `zh-Hant` traditional ones as written
+    there.
+
+    Returns:
+        None where no Chinese is named, or nothing is said of its characters.
+    """
+    for language in languages:
+        name, *subtags = re.split(r"[\s_.@-]+", (language or "").strip().casefold())
+        if name not in _CHINESE_NAMES:
+            continue
+        if "hans" in subtags:
+            return _SIMPLIFIED
+        ways = [
+            table[tag] for table in (_CHARACTERS_BY_REGION, _CHARACTERS_BY_SCRIPT) for tag in subtags if tag in table
+        ]
+        return next(iter(ways), None)
+    return None
+
+
 def require_language(text: str, *, param: str = "language") -> Language:
     """Find the language a user means, or refuse.
 

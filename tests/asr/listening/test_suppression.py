@@ -9,7 +9,14 @@ from benchmarks.sounds import make_applause, make_white_noise
 from numpy.typing import NDArray
 
 from piper_speech import speak
-from voice_stack.asr.listening.suppression import CREDITS, SIGN_OFFS, is_boilerplate, suppress
+from voice_stack.asr.listening.suppression import (
+    COURTESIES,
+    CREDITS,
+    SIGN_OFFS,
+    is_boilerplate,
+    is_courtesy,
+    suppress,
+)
 from voice_stack.asr.listening.windows import Window, WindowPiece
 from voice_stack.asr.request import ALL_STEPS, STEPS, parse_steps
 from voice_stack.asr.transcript import Segment, Word
@@ -117,6 +124,22 @@ def test_text_without_a_word_is_dropped(speech: NDArray[np.float32], text: str) 
         "ご視聴ありがとうございました。",
         "시청해 주셔서 감사합니다.",
         "Редактор субтитров А.Семкин",
+        "Продолжение следует...",
+        "¡Gracias por ver el vídeo!",
+        "Дякую за перегляд!",
+        "Titulky vytvořil JohnyX",
+        "Napisy stworzone przez społeczność Amara.org",
+        "Legendas pela comunidade Amara.org",
+        "Sottotitoli e revisione a cura di QTSS",
+        "Ondertitels ingediend door de Amara.org gemeenschap",
+        "Altyazı M.K.",
+        "ترجمة نانسي قنقر",
+        "字幕由 Amara.org 社群提供",
+        "MBC 뉴스 이덕영입니다.",
+        "Thank you. Bye. See you next time.",
+        "[BLANK_AUDIO]",
+        " (music)",
+        "*applause*",
     ],
 )
 def test_boilerplate_is_dropped_only_without_speech(speech: NDArray[np.float32], text: str) -> None:
@@ -124,16 +147,36 @@ def test_boilerplate_is_dropped_only_without_speech(speech: NDArray[np.float32],
     assert [s.text for s in suppress((said,), window(speech), ALL_STEPS)] == [text]
     assert suppress((said,), window(make_white_noise(3)), ALL_STEPS) == ()
     assert suppress((replace(said, no_speech_prob=0.5),), window(speech), ALL_STEPS) == ()
-    assert suppress((said,), window(make_white_noise(3)), ALL_STEPS - {"boilerplate"}) != ()
+    assert suppress((said,), window(make_white_noise(3)), ALL_STEPS - {"boilerplate", "labels"}) != ()
 
 
-@pytest.mark.parametrize("text", ["", "Thank you for the soup.", "He watched the subtitles.", "You know what?"])
+def test_a_courtesy_is_dropped_only_where_no_voice_is_heard(speech: NDArray[np.float32]) -> None:
+    said = replace(SURE, text=" Danke.", no_speech_prob=0.5, avg_logprob=-0.9)
+    assert [s.text for s in suppress((said,), window(speech), ALL_STEPS)] == [said.text]
+    assert suppress((said,), window(make_white_noise(3)), ALL_STEPS) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Thank you for the soup.",
+        "He watched the subtitles.",
+        "You know what?",
+        "Untertitel sind heute selten.",
+        "字幕が出ません。",
+        "Copyright law is hard.",
+        "The music was too loud.",
+        "byebyebyebyebyebyebyebyebyebyebyebyebyebyebyebye love",
+    ],
+)
 def test_other_text_is_no_boilerplate(text: str) -> None:
     assert not is_boilerplate(text)
 
 
 def test_every_phrase_of_the_tables_is_found() -> None:
     assert all(is_boilerplate(f" {text}.") for texts in SIGN_OFFS.values() for text in texts)
+    assert all(is_courtesy(f" {text}.") for texts in COURTESIES.values() for text in texts)
     assert all(is_boilerplate(f"{text} XY 2019") for texts in CREDITS.values() for text in texts)
 
 

@@ -92,7 +92,7 @@ class BazarrJobs:
             DecodeOptions,
             query,
             service.settings,
-            language=query.language or (service.settings.language if is_transcription else "") or None,
+            language=query.language or (service.settings.language_code if is_transcription else "") or None,
             prompt=query.initial_prompt,
             word_timestamps=query.word_timestamps or (query.output in SUBTITLES and is_transcription),
         )

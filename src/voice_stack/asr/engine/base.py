@@ -16,6 +16,8 @@ from voice_stack.core.errors import EngineError
 
 SAMPLE_RATE = 16_000
 MAX_WINDOW_S = 30.0
+TimeSpan = tuple[float, float]
+"""Where a part of a window begins and ends, in seconds from the window's start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,20 @@ class AsrEngine(ABC):
             EngineError: The model failed, or it cannot: see `AsrCapabilities.alignment`.
         """
         raise EngineError(f"{type(self).__name__} does not align texts.")
+
+    def detect_languages(
+        self, windows: Sequence[NDArray[np.float32]], stretches: Sequence[Sequence[TimeSpan]]
+    ) -> list[list[dict[str, float]]]:
+        """Probability of each language in stretches of windows; none where it is only known of whole windows.
+
+        Args:
+            windows: As for `decode`; decoding the same arrays right afterwards does not encode them again.
+            stretches: For each window, in its time.
+
+        Raises:
+            EngineError: The model failed, or a window is no such array.
+        """
+        return [[] for _ in windows]
 
 
 def check_window(window: NDArray[np.float32]) -> None:

@@ -1,18 +1,23 @@
 """How a Whisper model uses a machine: device, number format, threads, lanes, and the width of its encoder.
 
 The encoder's cost grows faster than its width, and most windows are far shorter than 30 s. Too little silence after the
-speech makes a model run on or repeat itself; such a text is recognised here and decoded again at full width.
+speech makes a model run on or repeat itself; such a text is recognised here and decoded again at full width. What the
+encoder has computed serves twice: to tell languages, and to decode.
 """
 
 import math
+from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import ctranslate2
+import numpy as np
 from faster_whisper import WhisperModel
+from numpy.typing import NDArray
 
-from voice_stack.asr.engine.base import WindowResult
+from voice_stack.asr.engine.base import FRAME_S, TimeSpan, WindowResult
 from voice_stack.asr.request import EngineOptions
 from voice_stack.core.system.cpus import take_cpus, yield_cpu
 from voice_stack.core.system.device import choose_device
@@ -170,3 +175,72 @@ def _load(model_dir: Path, plan: ComputePlan) -> WhisperModel:
         num_workers=plan.workers,
         local_files_only=True,
     )
+
+
+def pick_rows(encoded: ctranslate2.StorageView, indexes: Sequence[int]) -> ctranslate2.StorageView:
+    """The encoder's output for some windows of a batch."""
+    if list(indexes) == list(range(encoded.shape[0])):
+        return encoded
+    return ctranslate2.StorageView.from_array(np.ascontiguousarray(_as_array(encoded)[list(indexes)]))
+
+
+def _as_array(encoded: ctranslate2.StorageView) -> NDArray[np.float32]:
+    on_cpu = encoded if encoded.device == "cpu" else encoded.to_device(ctranslate2.Device.cpu)
+    return np.array(on_cpu.to(ctranslate2.DataType.float32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Encoding:
+    """The encoder's output for windows of one width; None in the place of a window that was taken."""
+
+    windows: list[NDArray[np.float32] | None]
+    frames: int
+    encoded: ctranslate2.StorageView
+
+    def find(self, window: NDArray[np.float32], frames: int) -> int | None:
+        """The row of this very array, if it is here."""
+        rows = (n for n, kept in enumerate(self.windows) if kept is window)
+        return next(rows, None) if frames == self.frames else None
+
+
+class Encodings:
+    """What the encoder gave, kept between finding languages and decoding; each is used once, and few are kept."""
+
+    def __init__(self) -> None:
+        self._kept: deque[_Encoding] = deque(maxlen=_MAX_KEPT)
+
+    def keep(self, windows: Sequence[NDArray[np.float32]], frames: int, encoded: ctranslate2.StorageView) -> None:
+        """Add the output for windows, in the order of its rows."""
+        self._kept.append(_Encoding(list(windows), frames, encoded))
+
+    def take(self, windows: Sequence[NDArray[np.float32]], frames: int) -> ctranslate2.StorageView | None:
+        """The output for these windows; None unless all of them are here."""
+        found = []
+        for window in windows:
+            rows = ((one, row) for one in self._kept if (row := one.find(window, frames)) is not None)
+            if (place := next(rows, None)) is None:
+                return None
+            found.append(place)
+        for one, row in found:
+            one.windows[row] = None
+        self._kept = deque((one for one in self._kept if any(kept is not None for kept in one.windows)), _MAX_KEPT)
+        if all(one is found[0][0] for one, _ in found):
+            return pick_rows(found[0][0].encoded, [row for _, row in found])
+        parts = [np.array(pick_rows(one.encoded, [row])) for one, row in found]
+        return ctranslate2.StorageView.from_array(np.concatenate(parts))
+
+
+_MAX_KEPT = 8
+_STRETCH_FRAMES = 100
+"""Of the encoder's 250 in 5 s: every other one tells the language about as well."""
+
+
+def pick_frames(encoded: ctranslate2.StorageView, stretches: Sequence[Sequence[TimeSpan]]) -> ctranslate2.StorageView:
+    """The encoder's output for all stretches of all windows, in equal numbers of frames."""
+    rows, per_s = _as_array(encoded), 1 / (2 * FRAME_S)
+    picked = [
+        row[np.linspace(start_s * per_s, end_s * per_s - 1, _STRETCH_FRAMES).astype(int).clip(0, len(row) - 1)]
+        for row, spans in zip(rows, stretches, strict=True)
+        for start_s, end_s in spans
+    ]
+    return ctranslate2.StorageView.from_array(np.stack(picked))

@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from itertools import accumulate, chain, islice
 from pathlib import Path
@@ -27,6 +27,7 @@ from voice_stack.asr.engine.base import (
     FULL_FRAMES,
     SAMPLE_RATE,
     AsrEngine,
+    TimeSpan,
     WindowResult,
     check_window,
     decode_language,
@@ -34,7 +35,7 @@ from voice_stack.asr.engine.base import (
     narrow_frames,
     split_at_timestamps,
 )
-from voice_stack.asr.engine.compute_plan import has_run_on, load_model, plan_compute
+from voice_stack.asr.engine.compute_plan import Encodings, has_run_on, load_model, pick_frames, pick_rows, plan_compute
 from voice_stack.asr.engine.words import CLOSING_MARKS, OPENING_MARKS, WHISPER_LEAD_S, alignable_segments, read_words
 from voice_stack.asr.models import CAPABILITIES, ENGINE
 from voice_stack.asr.request import DecodeOptions, EngineOptions
@@ -199,13 +200,8 @@ def time_words(
     return results
 
 
-def pick_rows(encoded: ctranslate2.StorageView, indexes: Sequence[int]) -> ctranslate2.StorageView:
-    """The encoder's output for some windows of a batch."""
-    if len(indexes) == encoded.shape[0]:
-        return encoded
-    on_cpu = encoded if encoded.device == "cpu" else encoded.to_device(ctranslate2.Device.cpu)
-    rows = np.array(on_cpu.to(ctranslate2.DataType.float32))
-    return ctranslate2.StorageView.from_array(np.ascontiguousarray(rows[list(indexes)]))
+def _read_languages(found: Sequence[tuple[str, float]]) -> dict[str, float]:
+    return {token[2:-2]: float(probability) for token, probability in found}
 
 
 _LATEST_FIRST_TIMESTAMP = 50  # in timestamps: text begins within the first second of the window
@@ -213,15 +209,6 @@ _DRAWN = 5  # texts above temperature 0, the most probable is kept
 _FILES = ("config.json", "model.bin", "tokenizer.json")  # the library looks for a missing tokenizer on the hub
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Encoding:
-    """The encoder's output for one window, kept between finding the language and decoding."""
-
-    window: NDArray[np.float32]
-    frames: int
-    encoded: ctranslate2.StorageView
 
 
 class FasterWhisperEngine(AsrEngine):
@@ -272,8 +259,26 @@ class FasterWhisperEngine(AsrEngine):
             found = self._model.model.detect_language(encoded)[0]
         except RuntimeError as error:
             raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
-        self._kept.encoding = _Encoding(window, frames, encoded)
-        return {token[2:-2]: float(probability) for token, probability in found}
+        self._encodings.keep([window], frames, encoded)
+        return _read_languages(found)
+
+    def detect_languages(
+        self, windows: Sequence[NDArray[np.float32]], stretches: Sequence[Sequence[TimeSpan]]
+    ) -> list[list[dict[str, float]]]:
+        """See `AsrEngine.detect_languages`; windows of one width are encoded once."""
+        for window in windows:
+            check_window(window)
+        spans = [span for part in stretches for span in part]
+        if not spans or not self.capabilities.language_detection:
+            return [[] for _ in windows]
+        frames = narrow_frames(max(window.size for window in windows))
+        try:
+            encoded = self._encode(windows, frames)
+            found = iter(self._model.model.detect_language(pick_frames(encoded, stretches)))
+        except RuntimeError as error:
+            raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
+        self._encodings.keep(windows, frames, encoded)
+        return [[_read_languages(opinion) for opinion in islice(found, len(part))] for part in stretches]
 
     def decode(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> list[WindowResult]:
         """See `AsrEngine.decode`."""
@@ -352,11 +357,17 @@ class FasterWhisperEngine(AsrEngine):
             self._tokenizers[key] = Tokenizer(self._model.hf_tokenizer, multilingual, options.task, language)
         return self._tokenizers[key]
 
+    @property
+    def _encodings(self) -> Encodings:
+        """Those of this thread."""
+        if not hasattr(self._kept, "encodings"):
+            self._kept.encodings = Encodings()
+        encodings: Encodings = self._kept.encodings
+        return encodings
+
     def _encode(self, windows: Sequence[NDArray[np.float32]], frames: int) -> ctranslate2.StorageView:
-        kept: _Encoding | None = getattr(self._kept, "encoding", None)
-        self._kept.encoding = None
-        if kept is not None and len(windows) == 1 and kept.window is windows[0] and kept.frames == frames:
-            return kept.encoded
+        if (kept := self._encodings.take(windows, frames)) is not None:
+            return kept
         features = [self._features(window, frames) for window in windows]
         if not self._encodes_one_by_one:
             return self._model.encode(np.stack(features))

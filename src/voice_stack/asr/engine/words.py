@@ -4,6 +4,8 @@ faster-whisper and openai-whisper share the shape of the dictionaries and the ma
 """
 
 import math
+import re
+import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -49,19 +51,73 @@ def alignable_segments(segments: Sequence[Segment]) -> list[AlignableSegment]:
 def read_words(aligned: Sequence[AlignableSegment], duration_s: float) -> list[tuple[Word, ...]]:
     """The words of each segment, in order of time and inside the window; libraries keep to neither.
 
+    A word is what the text writes between two blanks (`$43,000`, `don't`, `3.5%`, `mother-in-law`), in scripts without
+    blanks what the library takes for one. A mark that stands alone belongs to a word beside it.
+
     Args:
         aligned: Segments of one window with their words.
         duration_s: Length of the window; no word ends later.
     """
     words, earliest_s = list[tuple[Word, ...]](), 0.0
     for segment in aligned:
-        clamped = []
+        groups, ends_blank = list[_Group](), True
         for word in segment["words"]:
             start_s = min(max(float(word["start"]), earliest_s), duration_s)
             earliest_s = min(max(float(word["end"]), start_s), duration_s)
-            clamped.append(Word(word["word"].strip(), start_s, earliest_s, float(word["probability"])))
-        words.append(tuple(word for word in clamped if word.text))
+            written, text = word["word"], word["word"].strip()
+            if text:
+                blank = " " if ends_blank or written[0].isspace() else ""
+                part = Word(text, start_s, earliest_s, float(word["probability"]))
+                if groups and groups[-1].takes(text, blank):
+                    groups[-1].add(part, blank)
+                else:
+                    groups.append(_Group(text, [part]))
+            ends_blank = bool(written) and written[-1].isspace()
+        if len(groups) > 1 and _is_mark(groups[-1].text):
+            last = groups.pop()
+            groups[-1].text += f" {last.text}"
+        words.append(tuple(group.word for group in groups))
     return words
+
+
+_SPOKEN_SIGNS = frozenset("&@#*/+=×÷<>~^|\\")
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
+"""Thai, Lao, Burmese, Khmer, kana, Han and their marks: scripts that write no blanks between words."""
+
+
+def _is_mark(text: str) -> bool:
+    """Whether nobody says it: marks and currencies, but not `&` or `+`."""
+    return not any(char.isalnum() or char in _SPOKEN_SIGNS for char in text)
+
+
+@dataclass(slots=True)
+class _Group:
+    """One word: what libraries have in several parts."""
+
+    text: str
+    parts: list[Word]
+
+    def takes(self, text: str, blank: str) -> bool:
+        """Whether what follows belongs to this word."""
+        if _is_mark(self.text):
+            return True
+        kind = unicodedata.category(text[-1])
+        opens = kind in {"Ps", "Pi"} or (kind == "Sc" and not self.text[-1].isdigit())
+        if _is_mark(text) and not opens:
+            return True
+        return not blank and not _UNSPACED.match(self.text[-1]) and not _UNSPACED.match(text[0])
+
+    def add(self, part: Word, blank: str) -> None:
+        """Take a further part; marks change no times."""
+        self.text += blank + part.text
+        self.parts.append(part)
+
+    @property
+    def word(self) -> Word:
+        """The word, from where its first part begins to where the last ends, as probable as they are on average."""
+        said = [part for part in self.parts if not _is_mark(part.text)] or self.parts
+        probability = sum(part.probability for part in said) / len(said)
+        return Word(self.text, said[0].start_s, said[-1].end_s, probability)
 
 
 LONGEST_TOKEN_S = 0.32

@@ -1,12 +1,14 @@
-"""How good a window's text is, where it lies in the file, and what is done for windows that would be lost.
+"""How good a window's text is, where it lies in the file, how it is written, and how lost windows are rescued.
 
 Two halves are two other beginnings: mostly one of them is understood, and a loop ends where its half does.
 """
 
 import logging
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import import_module
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +18,7 @@ from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
 from voice_stack.asr.listening.repetition import MAX_COMPRESSION_RATIO, MIN_NO_SPEECH_PROB
 from voice_stack.asr.listening.windows import Window, WindowPiece
 from voice_stack.asr.request import TranscriptionRequest
-from voice_stack.asr.transcript import Segment
+from voice_stack.asr.transcript import Segment, Word
 from voice_stack.core.logging import log_event
 from voice_stack.utils.audio.vad import FRAME, StreamingVad, log_vad_failure
 
@@ -209,6 +211,56 @@ def after(window: Window, cut: int) -> Window:
     return Window(window.samples[cut:], pieces, window.index)
 
 
+_CHINESE = frozenset({"zh", "yue"})
+_BETWEEN = "[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]"
+"""Kana, Han and the marks of their width."""
+_STRAY_BLANKS = re.compile(rf"(?:(?<={_BETWEEN})|^)\s+(?={_BETWEEN})")
+
+
+class NoConverterError(Exception):
+    """OpenCC is not installed."""
+
+
+def rewrite(segment: Segment, language: str, characters: str | None) -> Segment:
+    """The segment as it is to be written; its tokens stay.
+
+    Args:
+        segment: As heard.
+        language: Code of its language.
+        characters: What `find_characters` gave; None: Chinese stays as the model wrote it.
+
+    Raises:
+        NoConverterError: The characters cannot be converted here.
+    """
+    if language == "ja":
+        words = tuple(replace(word, text=_STRAY_BLANKS.sub("", word.text)) for word in segment.words)
+        return replace(segment, text=_STRAY_BLANKS.sub("", segment.text), words=words)
+    if language not in _CHINESE or characters is None:
+        return segment
+    convert = _converter(characters)
+    text = convert(segment.text)
+    return replace(segment, text=text, words=_words(segment, text, convert))
+
+
+def _words(segment: Segment, text: str, convert: Callable[[str], str]) -> tuple[Word, ...]:
+    """The words as the converted text has them: what a character becomes depends on those beside it."""
+    words, at = list[Word](), 0
+    for word in segment.words:
+        found = segment.text.find(word.text, at) if len(text) == len(segment.text) else -1
+        at = found + len(word.text) if found >= 0 else at
+        words.append(replace(word, text=text[found:at] if found >= 0 else convert(word.text)))
+    return tuple(words)
+
+
+@cache
+def _converter(characters: str) -> Callable[[str], str]:
+    try:
+        convert: Callable[[str], str] = import_module("opencc").OpenCC(characters).convert
+    except ImportError as error:
+        raise NoConverterError from error
+    return convert
+
+
 SURE_LANGUAGE = 0.5
 """Mean probability from which the language of a file is settled."""
 VAD_FALLBACK, LANGUAGE_FALLBACK = "vad", "language"
@@ -225,12 +277,32 @@ class JobState:
         self.language = request.decode.language
         self.probability = 1.0 if self.language else 0.0
         self.is_settled = self.language is not None
+        # One candidate is as good as a language that is named.
+        is_open = self.language is None and len(request.candidate_languages) != 1
+        self.may_change = is_open and request.multilingual is not False
+        self.speech_by_language: dict[str, float] = {}
+        self.probabilities: dict[str, float] = {}
         self.votes: list[dict[str, float]] = []
         self.heard_samples = 0
         self.total_s = 0.0
         self.speech_s = 0.0
         self.fallbacks: tuple[str, ...] = ()
         self.warnings: tuple[str, ...] = ()
+
+    @property
+    def main(self) -> str:
+        """The language of the file as known by now; empty for a model that needs none."""
+        return self.language or ""
+
+    @property
+    def most_spoken(self) -> str | None:
+        """The language of the most speech so far."""
+        spoken = self.speech_by_language
+        return max(spoken, key=lambda code: spoken[code]) if spoken else self.language
+
+    def count(self, language: str, speech_s: float) -> None:
+        """Note in which language a window was heard."""
+        self.speech_by_language[language] = self.speech_by_language.get(language, 0.0) + speech_s
 
     def miss_vad(self, reason: str) -> None:
         """Note that voice activity detection fails."""
@@ -283,7 +355,7 @@ def rescue(window: Window, result: WindowResult, decode: Decode) -> list[tuple[W
     if window.duration_s < SHORTEST_S or not is_lost(window, result):
         return [(window, result)]
     cut = find_cut(window)
-    halves = [(half, _decode_half(half, decode)) for half in (before(window, cut), after(window, cut))]
+    halves = [(half, decode_patiently(half, decode)) for half in (before(window, cut), after(window, cut))]
     is_better = any(not is_poor(half) and not is_silence(half) for _, half in halves)
     log_event(
         logger,
@@ -304,12 +376,19 @@ def is_lost(window: Window, result: WindowResult) -> bool:
 
 def find_cut(window: Window) -> int:
     """The sample in the middle third of the window around which a fifth of a second is quietest."""
-    third = window.samples.size // 3 // _STEP
-    middle = window.samples[third * _STEP : 2 * third * _STEP].reshape(-1, _STEP)
-    energy = np.convolve(np.mean(middle**2, axis=1), np.ones(_QUIET_STEPS), mode="valid")
-    return (third + int(energy.argmin()) + _QUIET_STEPS // 2) * _STEP
+    third = window.samples.size // 3
+    return find_quiet(window, third, 2 * third)
 
 
-def _decode_half(half: Window, decode: Decode) -> WindowResult:
-    result = decode(half, 0.0)
-    return better(result, decode(half, _SECOND_TEMPERATURE)) if is_poor(result) else result
+def find_quiet(window: Window, start: int, end: int) -> int:
+    """The sample between two others, a fifth of a second apart at least, around which so much is quietest."""
+    first, last = start // _STEP, end // _STEP
+    frames = window.samples[first * _STEP : last * _STEP].reshape(-1, _STEP)
+    energy = np.convolve(np.mean(frames**2, axis=1), np.ones(_QUIET_STEPS), mode="valid")
+    return (first + int(energy.argmin()) + _QUIET_STEPS // 2) * _STEP
+
+
+def decode_patiently(window: Window, decode: Decode, temperature: float = 0.0) -> WindowResult:
+    """The text of a window; where it is poor, the better of two."""
+    result = decode(window, temperature)
+    return better(result, decode(window, max(temperature, _SECOND_TEMPERATURE))) if is_poor(result) else result

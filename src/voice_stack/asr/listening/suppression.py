@@ -7,9 +7,12 @@ where the voice detector hears nothing, and what the detector hears stays where 
 """
 
 import logging
+import re
+import tomllib
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from voice_stack.asr.listening.repetition import collapse_loops, is_doubtful, may_be_stuck
 from voice_stack.asr.listening.results import MARGIN_S, Stretch, WindowSound, is_silence
@@ -17,121 +20,56 @@ from voice_stack.asr.listening.windows import Window
 from voice_stack.asr.transcript import Segment, Word
 from voice_stack.core.logging import log_event
 
-SIGN_OFFS: dict[str, tuple[str, ...]] = {
-    "ar": ("شكرا للمشاهدة", "اشتركوا في القناة", "لا تنسوا الاشتراك في القناة"),
-    "cs": ("Děkuji za pozornost", "Děkujeme za sledování"),
-    "da": ("Tak fordi du så med", "Tak for at I så med"),
-    "de": ("Vielen Dank", "Vielen Dank fürs Zuschauen", "Danke fürs Zuschauen", "Bis zum nächsten Mal", "Tschüss"),
-    "el": ("Ευχαριστώ για την παρακολούθηση", "Ευχαριστούμε που παρακολουθήσατε"),
-    "en": (
-        "You",
-        "Thank you",
-        "Thank you very much",
-        "Thank you so much for watching",
-        "Thank you for watching",
-        "Thank you for listening",
-        "Thanks for watching",
-        "Thanks for watching and see you next time",
-        "Please subscribe",
-        "Please subscribe to my channel",
-        "Please like and subscribe",
-        "Don't forget to like and subscribe",
-        "I'll see you next time",
-        "I'll see you in the next video",
-        "See you in the next video",
-        "See you next time",
-        "Bye",
-        "Bye bye",
-    ),
-    "es": ("Gracias", "Gracias por ver el video", "Gracias por ver", "Suscríbete", "Suscríbete al canal"),
-    "fa": ("ممنون از تماشای شما", "با تشکر از تماشای شما"),
-    "fi": ("Kiitos kun katsoit", "Kiitos katsomisesta"),
-    "fr": ("Merci", "Merci d'avoir regardé", "Merci d'avoir regardé cette vidéo", "Abonnez-vous", "À bientôt"),
-    "he": ("תודה רבה", "תודה על הצפייה"),
-    "hi": ("धन्यवाद", "देखने के लिए धन्यवाद"),
-    "hu": ("Köszönöm a figyelmet", "Köszönöm, hogy megnézted", "Köszönjük a figyelmet"),
-    "id": ("Terima kasih", "Terima kasih telah menonton", "Terima kasih sudah menonton"),
-    "it": ("Grazie", "Grazie a tutti", "Grazie per la visione", "Grazie per aver guardato il video"),
-    "ja": (
-        "ご視聴ありがとうございました",
-        "ご清聴ありがとうございました",
-        "最後までご視聴いただきありがとうございました",
-        "ありがとうございました",
-        "チャンネル登録お願いします",
-        "チャンネル登録をお願いいたします",
-        "おやすみなさい",
-    ),
-    "ko": ("감사합니다", "시청해주셔서 감사합니다", "시청해 주셔서 고맙습니다", "구독과 좋아요 부탁드립니다"),
-    "nl": ("Bedankt voor het kijken", "Dank u voor het kijken", "Tot de volgende keer"),
-    "no": ("Takk for at du så på", "Takk for at dere så på", "Takk for meg"),
-    "pl": ("Dziękuję", "Dziękuję za uwagę", "Dziękuję za oglądanie", "Dzięki za oglądanie"),
-    "pt": ("Obrigado", "Obrigado por assistir", "Inscreva-se no canal", "Até a próxima"),
-    "ro": ("Vă mulțumesc", "Vă mulțumim pentru vizionare", "Mulțumesc pentru vizionare"),
-    "ru": ("Спасибо за просмотр", "Спасибо за внимание", "Продолжение следует", "Подписывайтесь на канал"),
-    "sv": ("Tack för att ni tittade", "Tack för att du tittade", "Tack för mig"),
-    "th": ("ขอบคุณที่รับชม", "ขอบคุณครับ"),
-    "tr": ("Teşekkürler", "İzlediğiniz için teşekkür ederim", "İzlediğiniz için teşekkürler", "Abone olmayı unutmayın"),
-    "uk": ("Дякую за перегляд", "Дякую за увагу"),
-    "vi": ("Cảm ơn các bạn đã theo dõi", "Cảm ơn các bạn đã xem video", "Hẹn gặp lại các bạn"),
-    "zh": ("谢谢观看", "謝謝觀看", "谢谢大家", "感谢观看", "下期再见", "请订阅我的频道"),
-}
-"""Whole texts of a segment, by language."""
-
-CREDITS: dict[str, tuple[str, ...]] = {
-    "ar": ("ترجمة نانسي قنقر",),
-    "ca": ("Subtítols realitzats per la comunitat d'Amara.org",),
-    "cs": ("Titulky vytvořil",),
-    "da": ("Danske tekster af", "Undertekster af"),
-    "de": (
-        "Untertitel der Amara.org",
-        "Untertitel im Auftrag des ZDF",
-        "Untertitelung",
-        "Untertitel von",
-        "Copyright WDR",
-    ),
-    "el": ("Υπότιτλοι AUTHORWAVE",),
-    "en": ("Subtitles by", "Subtitled by", "Captions by", "Captioned by", "Transcription by", "Transcribed by"),
-    "es": ("Subtítulos realizados por", "Subtítulos por la comunidad de Amara.org"),
-    "fi": ("Suomentanut", "Tekstitys"),
-    "fr": ("Sous-titrage", "Sous-titres réalisés par", "Sous-titres par la communauté d'Amara.org"),
-    "hr": ("Titlovi",),
-    "hu": ("Feliratot készítette", "Az Amara.org közösség által készített feliratok"),
-    "it": ("Sottotitoli creati dalla comunità Amara.org", "Sottotitoli e revisione a cura di", "Sottotitoli a cura di"),
-    "ja": ("字幕作成者", "字幕視聴ありがとうございました"),
-    "ko": ("한글자막", "자막 제공", "MBC 뉴스"),
-    "nl": ("Ondertitels ingediend door", "Ondertiteld door", "Ondertiteling"),
-    "no": ("Teksting av", "Tekstet av", "Undertekster av"),
-    "pl": ("Napisy stworzone przez", "Napisy"),
-    "pt": ("Legendas pela comunidade", "Legendado por", "Legenda por"),
-    "ro": ("Subtitrarea", "Subtitrare"),
-    "ru": ("Субтитры", "Редактор субтитров"),
-    "sv": ("Undertexter från Amara.org", "Svensktextning.nu", "Översättning och undertextning"),
-    "tr": ("Altyazı",),
-    "uk": ("Субтитри",),
-    "vi": ("Phụ đề bởi", "Hãy subscribe cho kênh"),
-    "zh": ("字幕由", "字幕by", "字幕志愿者", "中文字幕", "请不吝点赞", "請不吝點贊"),
-}
-"""Beginnings of a segment that is somebody's credit, by language: what follows is a name or a year."""
+_LISTS: dict[str, dict[str, list[str]]] = tomllib.loads(
+    Path(__file__).with_name("boilerplate.toml").read_text(encoding="utf-8")
+)
+SIGN_OFFS, COURTESIES, CREDITS, LABELS, NAMES = (
+    _LISTS[name] for name in ("sign_offs", "courtesies", "credits", "labels", "names")
+)
+"""Texts by language; `boilerplate.toml` says what each list holds."""
 
 
 def _letters(text: str) -> str:
-    """What remains for comparison: no case, no spaces, no punctuation."""
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
+    """What remains for comparison: no case, no accents, no blanks, no marks."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", text).casefold()))
 
 
-_SIGN_OFFS = frozenset(_letters(text) for texts in SIGN_OFFS.values() for text in texts)
-_CREDITS = tuple(_letters(text) for texts in CREDITS.values() for text in texts)
+def _all_letters(*lists: dict[str, list[str]]) -> tuple[str, ...]:
+    return tuple({_letters(text) for texts in lists for some in texts.values() for text in some})
+
+
+_SIGN_OFF_LETTERS, _COURTESY_LETTERS = _all_letters(SIGN_OFFS), _all_letters(SIGN_OFFS, COURTESIES)
+_CREDIT_LETTERS, _NAME_LETTERS, _LABEL_LETTERS = _all_letters(CREDITS), _all_letters(NAMES), _all_letters(LABELS)
+_LABEL = re.compile(r"\s*[\[(（【*♪♫]+[^\])）】*♪♫]*[\])）】*♪♫]+[\s.]*")
+
+
+def _consists_of(letters: str, texts: tuple[str, ...]) -> bool:
+    """Whether it is one of the texts or several in a row."""
+    ends = {0}
+    for at in range(len(letters)):
+        if at in ends:
+            ends |= {at + len(text) for text in texts if letters.startswith(text, at)}
+    return bool(letters) and len(letters) in ends
 
 
 def is_boilerplate(text: str) -> bool:
-    """Whether a segment's text is a sign-off or a credit, once or several times, in any language.
+    """Whether a segment's text is a credit, or nothing but sign-offs, in any language.
 
     The language of the transcription does not matter: over noise Whisper changes into another one.
     """
     letters = _letters(text)
-    return letters.startswith(_CREDITS) or any(
-        letters and letters == text * (len(letters) // len(text)) for text in _SIGN_OFFS
-    )
+    is_credit = letters.startswith(_CREDIT_LETTERS) or any(name in letters for name in _NAME_LETTERS)
+    return is_credit or _consists_of(letters, _SIGN_OFF_LETTERS)
+
+
+def is_courtesy(text: str) -> bool:
+    """Whether it is nothing but sign-offs and what people say every day."""
+    return _consists_of(_letters(text), _COURTESY_LETTERS)
+
+
+def is_label(text: str) -> bool:
+    """Whether it is nothing but names of sounds, as `[BLANK_AUDIO]` or `(music)`."""
+    return _LABEL.fullmatch(text) is not None or _letters(text) in _LABEL_LETTERS
 
 
 logger = logging.getLogger(__name__)
@@ -211,9 +149,8 @@ def _is_in_silence(segment: Segment, sound: WindowSound) -> bool:
     return sound.is_silent(span) and (is_doubtful(segment) or not sound.has_speech(span))
 
 
-def _is_idle_sign_off(segment: Segment, sound: WindowSound) -> bool:
-    if not is_boilerplate(segment.text):
-        return False
+def _is_idle(segment: Segment, sound: WindowSound) -> bool:
+    """Whether the model or the detector doubts that somebody speaks: enough where a text is often invented."""
     is_doubted = segment.no_speech_prob > BOILERPLATE_NO_SPEECH_PROB or segment.avg_logprob < BOILERPLATE_LOGPROB
     return is_doubted or not sound.has_speech(_span(segment))
 
@@ -222,7 +159,19 @@ _RULES = (
     _Rule("silence", "digital silence", _is_in_silence),
     _Rule("no_speech", "the model hears no speech", lambda segment, _: is_silence(segment)),
     _Rule("no_speech", "no word in it", lambda segment, _: not any(map(str.isalnum, segment.text))),
-    _Rule("boilerplate", "boilerplate without speech", _is_idle_sign_off),
+    _Rule(
+        "boilerplate",
+        "boilerplate without speech",
+        lambda segment, sound: is_boilerplate(segment.text) and _is_idle(segment, sound),
+    ),
+    _Rule(
+        "boilerplate",
+        "a courtesy without speech",
+        lambda segment, sound: is_courtesy(segment.text) and not sound.has_speech(_span(segment)),
+    ),
+    _Rule(
+        "labels", "a label without speech", lambda segment, sound: is_label(segment.text) and _is_idle(segment, sound)
+    ),
     _Rule(
         "no_speech",
         "doubtful text, no speech detected",

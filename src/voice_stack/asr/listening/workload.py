@@ -3,7 +3,7 @@
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -13,15 +13,25 @@ from numpy.typing import NDArray
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, WindowResult, narrow_frames
 from voice_stack.asr.listening.alignment import Layout, Passage, plan_alignment, run_alignment
 from voice_stack.asr.listening.decoding import decode_blocks, probe_duration_s
-from voice_stack.asr.listening.detection import Excerpt, ask_language, plan_detection, run_detection
+from voice_stack.asr.listening.detection import (
+    Excerpt,
+    WindowPart,
+    ask_language,
+    plan_detection,
+    run_detection,
+    tell_languages,
+)
 from voice_stack.asr.listening.results import (
     Decode,
     JobState,
+    NoConverterError,
     better,
+    decode_patiently,
     in_file_time,
     is_poor,
     lost_tail,
     rescue,
+    rewrite,
     until_complete,
 )
 from voice_stack.asr.listening.suppression import suppress
@@ -68,6 +78,7 @@ def complete_window(window: Window, result: WindowResult, decode: Decode, steps:
 
 TEMPERATURE_STEP = 0.2
 """The Whisper paper's (Radford et al. 2022, section 4.5)."""
+CHARACTERS_FALLBACK = "chinese-characters"
 SMALL_FILE_BYTES = 512 * 1024
 ALIGNMENT_FALLBACK = "alignment"
 """What the answer's `x-fallback` says: only words that were recognised have times."""
@@ -76,10 +87,11 @@ TOLERATED_LOAD_CPUS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """A unit's data: the window, the temperature to decode it at, and the best text so far."""
+    """A unit's data: the window, the temperature to decode it at, its language once told, and the best text so far."""
 
     window: Window
     temperature: float
+    language: str | None = None
     best: WindowResult | None = None
 
 
@@ -144,7 +156,10 @@ class AsrWorkload(Workload):
         return self._options(state, attempt), narrow_frames(attempt.window.samples.size)
 
     def _options(self, state: JobState, attempt: _Attempt) -> DecodeOptions:
-        return replace(state.request.decode, language=state.language, temperature=attempt.temperature)
+        decode, language = state.request.decode, attempt.language or state.language
+        # A prompt in the language of the file would draw the text into it.
+        prompt = decode.prompt if language == state.language else None
+        return replace(decode, language=language, temperature=attempt.temperature, prompt=prompt)
 
     def _engine_for(self, urgency: Urgency) -> AsrEngine:
         """The copy of the model for a batch; the one for the crowd is loaded when there is one."""
@@ -180,15 +195,48 @@ class AsrWorkload(Workload):
         check_limits(state.request, self._engine.capabilities, model=self._config.model, engine=self._config.engine)
         if not state.is_settled and attempts[0].best is None:
             ask_language(state, engine, attempts[0].window.samples, self._config.fallback_language)
-        options = self._options(state, attempts[0])
-        results = engine.decode([attempt.window.samples for attempt in attempts], options)
-        for unit, attempt, result in zip(units, attempts, results, strict=True):
+        told, mixed = self._tell_languages(engine, units, attempts)
+        for members in told:
+            options = self._options(self._jobs[members[0][0].job_id], members[0][1])
+            results = engine.decode([attempt.window.samples for _, attempt in members], options)
+            for (unit, attempt), result in zip(members, results, strict=True):
+                state = self._jobs[unit.job_id]
+                with logged_for([state.request_id]):
+                    tried = replace(attempt, best=better(attempt.best, result))
+                    outcome = self._settle(engine, state, unit, tried, result, options)
+                yield from outcome
+        for unit, window, parts in mixed:
             state = self._jobs[unit.job_id]
             with logged_for([state.request_id]):
-                outcome = self._settle(
-                    engine, state, unit, replace(attempt, best=better(attempt.best, result)), result, options
-                )
-            yield from outcome
+                texts = [self._decode_part(engine, state, part, code) for part, code in parts]
+            yield unit.output(_window_text(state, window, chain.from_iterable(texts)))
+            yield unit.done()
+
+    def _tell_languages(
+        self, engine: AsrEngine, units: Sequence[Unit], attempts: Sequence[_Attempt]
+    ) -> tuple[list[list[tuple[Unit, _Attempt]]], list[tuple[Unit, Window, tuple[WindowPart, ...]]]]:
+        """Units of one language each, by language; and those in which it changes, with their parts."""
+        by_language: dict[str, list[tuple[Unit, _Attempt]]] = {}
+        fresh, mixed = [], []
+        for unit, attempt in zip(units, attempts, strict=True):
+            if attempt.language:
+                by_language.setdefault(attempt.language, []).append((unit, attempt))
+            else:
+                fresh.append((unit, attempt))
+        windows, states = [attempt.window for _, attempt in fresh], [self._jobs[unit.job_id] for unit, _ in fresh]
+        for (unit, attempt), parts in zip(fresh, tell_languages(engine, windows, states), strict=True):
+            if len(parts) > 1:
+                mixed.append((unit, attempt.window, parts))
+                continue
+            ((_, code),) = parts
+            by_language.setdefault(code, []).append((unit, replace(attempt, language=code)))
+        return list(by_language.values()), mixed
+
+    def _decode_part(self, engine: AsrEngine, state: JobState, part: Window, code: str) -> tuple[Segment, ...]:
+        """The text of a part of a window, in a language of its own."""
+        options = self._options(state, _Attempt(part, state.request.decode.temperature, code))
+        decode = _decoder(engine, options)
+        return self._text(engine, state, part, decode_patiently(part, decode, options.temperature), options)
 
     def _settle(
         self,
@@ -207,23 +255,20 @@ class AsrWorkload(Workload):
             key = self._batch_key(state, again)
             return (Again(replace(unit, data=again, batch_key=key, is_sequential=False)),)
         assert tried.best is not None
-        return unit.output(self._text(engine, state, tried.window, tried.best, options)), unit.done()
+        segments = self._text(engine, state, tried.window, tried.best, options)
+        return unit.output(_window_text(state, tried.window, segments)), unit.done()
 
     def _text(
         self, engine: AsrEngine, state: JobState, window: Window, result: WindowResult, options: DecodeOptions
-    ) -> WindowText:
+    ) -> tuple[Segment, ...]:
         """What was said in a window: the rescue of lost windows first, what the model left out, then suppression."""
-        steps = state.request.suppress
-
-        def decode(part: Window, temperature: float) -> WindowResult:
-            return engine.decode([part.samples], replace(options, temperature=temperature))[0]
-
+        steps, decode, language = state.request.suppress, _decoder(engine, options), options.language or result.language
         parts = rescue(window, result, decode) if "redecode" in steps else [(window, result)]
-        segments = tuple(chain.from_iterable(complete_window(*part, decode, steps) for part in parts))
-        language, heard_s = state.language or result.language, window.to_file_s(window.duration_s, is_end=True)
-        return WindowText(
-            segments, language, state.probability, heard_s, state.total_s, state.fallbacks, state.warnings
-        )
+        segments = chain.from_iterable(complete_window(*part, decode, steps) for part in parts)
+        told = tuple(_write(segment, language, state) for segment in segments)
+        if told:
+            state.count(language, window.duration_s)
+        return told
 
     def finish(self, job: Job) -> TranscriptionSummary | None:
         if isinstance(job.request, DetectionRequest):
@@ -237,14 +282,38 @@ class AsrWorkload(Workload):
         return TranscriptionSummary(
             audio_in_s=state.heard_samples / SAMPLE_RATE,
             speech_s=state.speech_s,
-            language=state.language or "en",
-            language_probability=state.probability,
+            language=(language := state.most_spoken or "en"),
+            language_probability=state.probabilities.get(language, state.probability),
             fallbacks=state.fallbacks,
             warnings=state.warnings,
         )
 
     def forget(self, job: Job) -> None:
         self._jobs.pop(job.id, None)
+
+
+def _decoder(engine: AsrEngine, options: DecodeOptions) -> Decode:
+    def decode(part: Window, temperature: float) -> WindowResult:
+        return engine.decode([part.samples], replace(options, temperature=temperature))[0]
+
+    return decode
+
+
+def _write(segment: Segment, language: str, state: JobState) -> Segment:
+    try:
+        written = rewrite(segment, language, state.request.characters)
+    except NoConverterError:
+        state.fall_back(CHARACTERS_FALLBACK)
+        written = segment
+    return replace(written, language=language)
+
+
+def _window_text(state: JobState, window: Window, segments: Iterable[Segment]) -> WindowText:
+    heard_s = window.to_file_s(window.duration_s, is_end=True)
+    language = state.language or ""
+    return WindowText(
+        tuple(segments), language, state.probability, heard_s, state.total_s, state.fallbacks, state.warnings
+    )
 
 
 def _unless_gone(steps: Iterator[PlanStep]) -> Iterator[PlanStep]:

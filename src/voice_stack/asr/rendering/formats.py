@@ -8,11 +8,10 @@ from voice_stack.asr.rendering.objects import (
     encode_json,
     languages_field,
     logprobs_field,
-    scored_word_fields,
     segment_fields,
     summary_fields,
     usage_field,
-    word_fields,
+    words_field,
 )
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import UnsupportedValueError
@@ -52,7 +51,7 @@ def to_jsonl(transcript: Transcript) -> bytes:
     for index, segment in enumerate(transcript.segments):
         fields = segment_fields(index, segment)
         if segment.words:
-            fields["words"] = [scored_word_fields(word) for word in segment.words]
+            fields["words"] = words_field((segment,), scored=True)
         lines.append(encode_json(fields) + b"\n")
     return b"".join(lines)
 
@@ -133,7 +132,7 @@ def _verbose_json(transcript: Transcript, options: RenderOptions) -> bytes:
     if "segment" in options.granularities or "word" not in options.granularities:
         body["segments"] = [segment_fields(n, segment) for n, segment in enumerate(transcript.segments)]
     if "word" in options.granularities:
-        body["words"] = [word_fields(word) for word in transcript.words]
+        body["words"] = words_field(transcript.segments)
     return encode_json(body | usage_field(transcript))
 
 

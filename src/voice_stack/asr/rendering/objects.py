@@ -43,18 +43,22 @@ def usage_field(transcript: Transcript, *, tokens: bool = False) -> dict[str, ob
 
 
 def summary_fields(transcript: Transcript, *, names_language: bool = True) -> dict[str, object]:
-    """How verbose_json begins; the language is that of the text, by its English name or its code."""
+    """How verbose_json begins; the language is that of the text, by its English name or its code.
+
+    `languages` are those spoken.
+    """
     code = "en" if transcript.task == "translate" else transcript.language
     return {
         "task": transcript.task,
         "language": LANGUAGES[code].name if names_language and code in LANGUAGES else code,
         "duration": number(transcript.duration_s, 3),
         "text": transcript.text,
+        "languages": languages_field(transcript),
     }
 
 
 def segment_fields(index: int, segment: Segment) -> dict[str, object]:
-    """A segment with OpenAI's ten fields."""
+    """A segment with OpenAI's ten fields, and the language spoken in it."""
     return {
         "id": index,
         "seek": segment.seek,
@@ -66,7 +70,11 @@ def segment_fields(index: int, segment: Segment) -> dict[str, object]:
         "avg_logprob": number(segment.avg_logprob, 4),
         "compression_ratio": number(segment.compression_ratio, 4),
         "no_speech_prob": number(segment.no_speech_prob, 4),
-    }
+    } | _language_field(segment)
+
+
+def _language_field(segment: Segment) -> dict[str, object]:
+    return {"language": segment.language} if segment.language else {}
 
 
 def word_fields(word: Word) -> dict[str, object]:
@@ -74,14 +82,18 @@ def word_fields(word: Word) -> dict[str, object]:
     return {"word": word.text.strip(), "start": number(word.start_s, 3), "end": number(word.end_s, 3)}
 
 
-def scored_word_fields(word: Word) -> dict[str, object]:
-    """A word with its probability: an extension."""
-    return {**word_fields(word), "probability": number(word.probability, 4)}
+def words_field(segments: Iterable[Segment], *, scored: bool = False) -> list[dict[str, object]]:
+    """The words of segments, each with the language of its segment; `scored`: with its probability, an extension."""
+    return [
+        word_fields(word) | ({"probability": number(word.probability, 4)} if scored else {}) | _language_field(segment)
+        for segment in segments
+        for word in segment.words
+    ]
 
 
 def languages_field(transcript: Transcript) -> list[dict[str, str]]:
-    """The language that was found; none where nobody spoke."""
-    return [{"code": transcript.language}] if transcript.segments else []
+    """The languages that were found, the main one first; none where nobody spoke."""
+    return [{"code": code} for code in transcript.languages]
 
 
 def logprobs_field(tokens: Iterable[TokenLogprob]) -> list[dict[str, object]]:
@@ -132,7 +144,7 @@ def render_verbose(transcript: Transcript, processing: Processing) -> bytes:
         "speech_duration": number(processing.speech_s, 3),
         "model": processing.model,
         "segments": [_segment(index, segment) for index, segment in enumerate(transcript.segments)],
-        "words": [scored_word_fields(word) for word in transcript.words],
+        "words": words_field(transcript.segments, scored=True),
     }
     if transcript.logprobs:
         body["logprobs"] = logprobs_field(transcript.logprobs)
@@ -143,7 +155,7 @@ def render_verbose(transcript: Transcript, processing: Processing) -> bytes:
 
 
 def _segment(index: int, segment: Segment) -> dict[str, object]:
-    return segment_fields(index, segment) | {"words": [scored_word_fields(word) for word in segment.words]}
+    return segment_fields(index, segment) | {"words": words_field((segment,), scored=True)}
 
 
 MAX_HEADER_CHARS = 500
