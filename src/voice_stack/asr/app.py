@@ -18,8 +18,8 @@ from voice_stack.core.engine.memory import open_budget
 from voice_stack.core.engine.pool import EnginePool
 from voice_stack.core.http.access import Exemption
 from voice_stack.core.http.app import VERSION, build_named, create_server
-from voice_stack.core.models.names import ModelNames
 from voice_stack.core.models.repair import remove_partial_models, require_models
+from voice_stack.core.models.store import ModelNames
 from voice_stack.core.system.addresses import ANYBODY, parse_networks
 from voice_stack.core.system.side_process import SideProcess
 

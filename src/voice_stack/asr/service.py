@@ -24,10 +24,9 @@ from voice_stack.core.engine.pool import EnginePool, Substitute
 from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.logging import request_id_var
-from voice_stack.core.models.names import ModelNames
-from voice_stack.core.models.store import ModelStore
+from voice_stack.core.models.store import ModelNames, ModelStore
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
-from voice_stack.utils.language import find_characters
+from voice_stack.utils.language import find_characters, find_code
 
 USUAL_BYTES_PER_S = 32_000.0
 """WAV at 16 kHz, 16 bit, mono: more than speech in MP3, less than a film with its pictures."""
@@ -151,7 +150,7 @@ class AsrService:
         can, decode, candidates = self.capabilities(model), request.decode, request.candidate_languages
         asked = (decode.language,) if decode.language else candidates
         # The candidates of a request say more than the default of the server.
-        default = self.settings.language_code if decode.task == "transcribe" and not candidates else ""
+        default = find_code(self.settings.language) if decode.task == "transcribe" and not candidates else ""
         language = decode.language or default or None
         # The weights of some English-only models have all the language tokens, which then mislead.
         if not can.language_detection and (not asked or can.languages[0] in asked):

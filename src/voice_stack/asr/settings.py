@@ -8,7 +8,6 @@ from pydantic_settings import SettingsConfigDict
 
 from voice_stack.asr.request import STEPS, parse_steps
 from voice_stack.core.settings import CommaSeparated, EngineSettings, NetworkList, user_folder
-from voice_stack.utils.language import find_language
 
 
 class AsrSettings(EngineSettings):
@@ -113,12 +112,6 @@ class AsrSettings(EngineSettings):
     result_cache_mb: int = Field(
         64, ge=0, description="Memory for finished results of Bazarr's films, in MiB; 0: none."
     )
-
-    @property
-    def language_code(self) -> str:
-        """Whisper's code of `language`, which may have a region; as it is if Whisper has none of that name."""
-        known = find_language(self.language)
-        return known.code if known else self.language
 
     @field_validator("suppress")
     @classmethod

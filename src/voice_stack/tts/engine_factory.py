@@ -9,7 +9,7 @@ from voice_stack.core.jobs import options_from
 from voice_stack.core.models.hub import forbid_downloads
 from voice_stack.core.models.repair import load_model
 from voice_stack.core.models.store import ModelStore
-from voice_stack.core.telemetry.traces import label_model
+from voice_stack.core.telemetry.registry import label_model
 from voice_stack.tts.models import CAPABILITIES, TTS_CATALOGUE, TTS_MODELS, check_licence
 from voice_stack.tts.request import TtsWorkerConfig
 from voice_stack.tts.settings import TtsSettings

@@ -18,9 +18,8 @@ from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import ConfigurationError, InvalidAudioError, InvalidRequestError, UnsupportedValueError
 from voice_stack.core.logging import log_event, request_id_var
 from voice_stack.core.models.files import ModelSpec
-from voice_stack.core.models.names import ModelNames
 from voice_stack.core.models.repair import require_models
-from voice_stack.core.models.store import ModelStore
+from voice_stack.core.models.store import ModelNames, ModelStore
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
 from voice_stack.tts.cache.recording import SpeechReader
 from voice_stack.tts.cache.speech_cache import Outcome, SpeechCache, SpeechStore

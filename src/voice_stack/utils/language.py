@@ -161,6 +161,12 @@ def find_language(text: str) -> Language | None:
     return _BY_KEY.get(regional[1]) if regional else None
 
 
+def find_code(text: str) -> str:
+    """Whisper's code of a language, which may have a region; the text itself if Whisper has none of that name."""
+    known = find_language(text)
+    return known.code if known else text
+
+
 def find_region(text: str) -> str:
     """The country in a language tag (`GB` in `en-GB` or `en_GB.UTF-8`), in capitals; empty if it has none."""
     key = _key(text)

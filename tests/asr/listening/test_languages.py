@@ -2,7 +2,7 @@
 
 import pytest
 
-from voice_stack.asr.listening.language_spread import cut_stretches, name_stretches
+from voice_stack.asr.listening.languages import cut_stretches, name_stretches
 
 EN, FR, WELSH = {"en": 0.99, "fr": 0.01}, {"en": 0.02, "fr": 0.97}, {"cy": 0.95, "en": 0.01}
 DOUBT = {"haw": 0.4, "fr": 0.3, "en": 0.2}

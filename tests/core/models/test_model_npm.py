@@ -11,8 +11,7 @@ import pytest
 from npm_registry import NpmRegistry, pack_archive, serve_npm
 from voice_stack.core.errors import ModelLoadError, ModelNotFoundError
 from voice_stack.core.models.files import Catalogue, ModelPack, ModelSpec, NpmPackage, PackFile
-from voice_stack.core.models.names import ModelNames
-from voice_stack.core.models.store import ModelStore
+from voice_stack.core.models.store import ModelNames, ModelStore
 
 VOICE = bytes(range(256)) * 20
 CONFIG = "data/en_US-joe-medium.onnx.json"

@@ -28,6 +28,7 @@ from voice_stack.core.errors import EngineError, UnsupportedValueError
 from voice_stack.core.http.form import SpooledFile
 from voice_stack.core.jobs import options_from
 from voice_stack.core.logging import log_event, request_id_var
+from voice_stack.utils.language import find_code
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class BazarrJobs:
             DecodeOptions,
             query,
             service.settings,
-            language=query.language or (service.settings.language_code if is_transcription else "") or None,
+            language=query.language or (find_code(service.settings.language) if is_transcription else "") or None,
             prompt=query.initial_prompt,
             word_timestamps=query.word_timestamps or (query.output in SUBTITLES and is_transcription),
         )

@@ -1,9 +1,8 @@
 """Where to listen for languages, and what several opinions say together. Pure: no audio, no model."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from voice_stack.asr.request import LanguageVote
 
@@ -85,87 +84,3 @@ def combine(votes: Sequence[LanguageVote]) -> DetectedLanguage:
     best = max(sorted(means), key=lambda code: means[code])
     share = math.exp(means[best]) / math.fsum(math.exp(mean) for mean in means.values())
     return DetectedLanguage(best, share if heard else min(share, MAX_GUESS_CONFIDENCE), len(heard))
-
-
-STRETCH_S = 5.0
-"""Speech whose language the model tells as well as that of half a minute."""
-LEAST_SPEECH_S = 3.0
-"""Less has no language of its own: it may be a name, or words on loan."""
-LEAST_STRETCH_S = 1.5
-"""A shorter piece is told together with the next."""
-SURE_STRETCH, MOST_DOUBT = 0.8, 0.1
-"""What another language than the file's must reach, and what may be left of the file's own."""
-_SURE = ((SURE_STRETCH, MOST_DOUBT), (0.5, 0.02))
-"""What its kin take, as Italian of Spanish, is no sign of the file's language."""
-_ALIKE = tuple(
-    frozenset(group.split())
-    for group in ("no nn da", "hr bs sr", "ms id", "zh yue", "hi ur", "cs sk", "pt gl", "bg mk", "nl af lb")
-)
-"""Languages that Whisper mistakes for each other, though a file hardly changes between them."""
-_SELDOM_RIGHT = frozenset(
-    ("br", "cy", "fo", "haw", "jw", "la", "ln", "mg", "mi", "nn", "oc", "sa", "sd", "sn", "so", "su", "tk", "yi", "yo")
-)
-"""What Whisper hears in accents, songs and noise, and hardly anywhere else."""
-
-
-def cut_stretches(pieces: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Stretches of about 5 s, cut in pauses where that is possible; speech too short for one is in none.
-
-    Args:
-        pieces: Begin and end in seconds of what is said without a pause, one after another.
-    """
-    stretches = list[tuple[float, float]]()
-    begin: float | None = None
-    for start_s, end_s in pieces:
-        begin = start_s if begin is None else begin
-        if end_s - begin < LEAST_STRETCH_S:
-            continue
-        count = max(1, round((end_s - begin) / STRETCH_S))
-        step_s = (end_s - begin) / count
-        stretches += [(begin + n * step_s, begin + (n + 1) * step_s) for n in range(count)]
-        begin = None
-    return stretches
-
-
-def name_stretches(
-    lengths_s: Sequence[float], opinions: Sequence[Mapping[str, float]], main: str, named: Collection[str]
-) -> list[str]:
-    """The language that each stretch of a window goes by.
-
-    Args:
-        lengths_s: How long each is.
-        opinions: What the model says of each.
-        main: The language of the file, which doubt speaks for.
-        named: Languages that the request asks for: these need not be common ones.
-    """
-    sure = [_sure_code(opinion, main, named) for opinion in opinions]
-    codes = list[str]()
-    for n, opinion in enumerate(opinions):
-        beside = {*codes[-1:], *filter(None, sure[n + 1 : n + 2]), main}
-        codes.append(sure[n] or max(sorted(beside), key=lambda code: opinion.get(code, 0.0)))
-    return _join_short_runs(codes, lengths_s, main)
-
-
-def _join_short_runs(codes: Sequence[str], lengths_s: Sequence[float], main: str) -> list[str]:
-    """Too short a run in another language goes with what is before it, at the beginning with the file."""
-    joined = list[str]()
-    for code, group in groupby(zip(codes, lengths_s, strict=True), key=lambda pair: pair[0]):
-        lengths = [length_s for _, length_s in group]
-        is_own = code == main or sum(lengths) >= LEAST_SPEECH_S
-        joined += [code if is_own else joined[-1] if joined else main] * len(lengths)
-    return joined
-
-
-def is_in_doubt(opinion: Mapping[str, float], main: str) -> bool:
-    """Whether another language than the file's is the likeliest, but not sure."""
-    best = max(opinion, key=lambda code: opinion[code])
-    return best != main and opinion[best] < SURE_STRETCH
-
-
-def _sure_code(opinion: Mapping[str, float], main: str, named: Collection[str]) -> str | None:
-    best = max(opinion, key=lambda code: opinion[code])
-    is_likely = best in named or not (best in _SELDOM_RIGHT or any({best, main} <= group for group in _ALIKE))
-    if best == main:
-        return main
-    is_sure = any(opinion[best] >= least and opinion.get(main, 0.0) <= most for least, most in _SURE)
-    return best if is_likely and is_sure else None

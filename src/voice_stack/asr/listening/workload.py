@@ -13,14 +13,8 @@ from numpy.typing import NDArray
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, WindowResult, narrow_frames
 from voice_stack.asr.listening.alignment import Layout, Passage, plan_alignment, run_alignment
 from voice_stack.asr.listening.decoding import decode_blocks, probe_duration_s
-from voice_stack.asr.listening.detection import (
-    Excerpt,
-    WindowPart,
-    ask_language,
-    plan_detection,
-    run_detection,
-    tell_languages,
-)
+from voice_stack.asr.listening.detection import Excerpt, plan_detection, run_detection
+from voice_stack.asr.listening.languages import WindowPart, ask_language, tell_languages
 from voice_stack.asr.listening.results import (
     Decode,
     JobState,

@@ -15,8 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_stack.core.errors import ShuttingDownError, VoiceStackError
 from voice_stack.core.logging import log_event, request_id_var
-from voice_stack.core.telemetry.registry import count_error
-from voice_stack.core.telemetry.traces import CLIENT_CLOSED_REQUEST
+from voice_stack.core.telemetry.registry import CLIENT_CLOSED_REQUEST, count_error
 
 HEALTH_PATHS = frozenset({"/health", "/healthz", "/healthcheck", "/ready"})
 DOCS_PATHS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})

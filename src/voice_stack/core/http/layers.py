@@ -29,7 +29,7 @@ from voice_stack.core.http.limits import Allowance, RequestLimits, UploadTimes
 from voice_stack.core.http.serving import StopGate, Stopping
 from voice_stack.core.settings import ServerSettings
 from voice_stack.core.system.addresses import HostName, Networks, parse_address, parse_networks
-from voice_stack.core.telemetry.requests import RequestTelemetry
+from voice_stack.core.telemetry.traces import RequestTelemetry
 
 _SECURE = {("http", "https"): "https", ("http", "http"): "http", ("websocket", "https"): "wss"}
 _SECURE |= {("websocket", "http"): "ws", ("websocket", "wss"): "wss", ("websocket", "ws"): "ws"}

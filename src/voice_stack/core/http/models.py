@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from voice_stack.core.models.names import ModelNames
+from voice_stack.core.models.store import ModelNames
 
 
 def add_model_routes(router: APIRouter, models: ModelNames) -> None:

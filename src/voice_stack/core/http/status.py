@@ -15,8 +15,7 @@ from prometheus_client.registry import Collector
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from voice_stack.core.settings import LimitSettings, ServerSettings
-from voice_stack.core.telemetry.registry import ENGINE, REGISTRY
-from voice_stack.core.telemetry.traces import find_engine_labels
+from voice_stack.core.telemetry.registry import ENGINE, REGISTRY, find_engine_labels
 
 BYTES_PER_MB = 1 << 20
 

@@ -1,92 +1,37 @@
-"""How work is named in metrics and traces, and traces for a collector, when one is named.
+"""The measures and the span of every request, and what measures from a server's start to its stop.
 
-OpenTelemetry's own variables are its settings: `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`,
+OpenTelemetry's own variables are the settings of traces: `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`,
 `OTEL_TRACES_SAMPLER`, `OTEL_EXPORTER_OTLP_HEADERS` and so on.
 """
 
+import asyncio
 import os
-import re
-from collections.abc import Collection, Mapping
+import platform
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from logging import getLogger
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from starlette.types import Scope
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from voice_stack.core.telemetry import registry
+from voice_stack.core.telemetry.registry import (
+    BUILD,
+    CLIENT_CLOSED_REQUEST,
+    LOOP_LAG,
+    label_code,
+    label_method,
+    label_route,
+    label_status,
+)
 
 if TYPE_CHECKING:
     from voice_stack.core.telemetry.otel import OtelTraces
 
 Attributes = Mapping[str, str | int | float | bool]
 """What is told of a span."""
-
-CLIENT_CLOSED_REQUEST = 499
-"""The status that nginx made customary for a request whose client left before an answer; it is never sent."""
-OTHER = "other"
-UNMATCHED = "unmatched"
-"""Route of a request that no route took: unknown paths, and what was refused on the way."""
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_CONVERTER = re.compile(r":\w+}")
-_CODE = re.compile(r"[a-z0-9_]{1,60}")
-
-
-def label_model(model: str, listed: Collection[str], chosen: Collection[str]) -> str:
-    """The label of a model: its name if the catalogue lists it or the operator chose it, else `other`.
-
-    Args:
-        model: Name or path.
-        listed: Names of the catalogue.
-        chosen: Names and paths in the settings; of a path only the last part is shown.
-    """
-    if model in listed:
-        return model
-    return PurePath(model).name or OTHER if model in chosen else OTHER
-
-
-def label_method(method: str) -> str:
-    """The method of a request; `other` for one that HTTP does not name."""
-    return method if method in _METHODS else OTHER
-
-
-def label_status(status: int) -> str:
-    """The class of a status, as `2xx`; a client that left before it is told apart."""
-    return str(status) if status == 499 else f"{status // 100}xx"
-
-
-def label_code(code: object, status: int) -> str:
-    """The code of an error; for one without, its status as `http_404`."""
-    return code if isinstance(code, str) and _CODE.fullmatch(code) else f"http_{status}"
-
-
-def label_route(scope: Scope) -> str:
-    """The template of the route that took a request, as `/v1/models/{name}`; never the path itself."""
-    template = getattr(scope.get("route"), "path", None)
-    if not isinstance(template, str):
-        return UNMATCHED
-    prefix = _find_prefix(scope, template, scope.get("path_params", {}))
-    return prefix + _CONVERTER.sub("}", template)
-
-
-def _find_prefix(scope: Scope, template: str, parameters: Mapping[str, object]) -> str:
-    """What stands before the route's own path: the prefixes under which its routers are included."""
-    own = _CONVERTER.sub("}", template)
-    for name, value in parameters.items():
-        own = own.replace(f"{{{name}}}", str(value))
-    path = str(scope["path"]).removeprefix(scope.get("root_path", ""))
-    return path[: -len(own)] if own and path.endswith(own) else ""
-
-
-_engine_labels: dict[str, tuple[str, str]] = {}
-
-
-def note_engine(name: str, labels: tuple[str, str]) -> None:
-    """From now on the engine with this name, as people read it, has these labels: engine and model."""
-    _engine_labels[name] = labels
-
-
-def find_engine_labels(name: str) -> tuple[str, str]:
-    """The labels of an engine that was noted before."""
-    return _engine_labels.get(name, (OTHER, OTHER))
-
 
 logger = getLogger(__name__)
 
@@ -136,3 +81,101 @@ def is_wanted(environment: Mapping[str, str]) -> bool:
     if environment.get("OTEL_TRACES_EXPORTER", "otlp") not in {"", "otlp"}:
         return False
     return any(environment.get(name) for name in ENDPOINT_VARIABLES)
+
+
+class RequestTelemetry:
+    """ASGI middleware, the outermost: counts, times and traces every request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see the ASGI specification."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        traces = active_traces()
+        answer = _Answer(send)
+        registry.IN_PROGRESS.inc()
+        try:
+            if traces is None:
+                await self.app(scope, receive, answer.send)
+            else:
+                await traces.serve(self.app, scope, receive, answer.send)
+        finally:
+            registry.IN_PROGRESS.dec()
+            answer.observe(scope)
+
+
+class _Answer:
+    """An answer on its way out."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._began_at = time.perf_counter()
+        self._first_byte_s: float | None = None
+        self._status = CLIENT_CLOSED_REQUEST
+        self._is_complete = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            _count_fallbacks(Headers(raw=message.get("headers", [])))
+        elif message["type"] == "http.response.body":
+            if message.get("body") and self._first_byte_s is None:
+                self._first_byte_s = time.perf_counter() - self._began_at
+            self._is_complete = not message.get("more_body", False)
+        await self._send(message)
+
+    def observe(self, scope: Scope) -> None:
+        route, method = label_route(scope), label_method(scope["method"])
+        trace_id = scope.get("state", {}).get("log_fields", {}).get("trace_id")
+        exemplar = {"trace_id": trace_id} if trace_id else None
+        registry.REQUESTS.labels(method, route, label_status(self._status)).inc(exemplar=exemplar)
+        duration_s = time.perf_counter() - self._began_at
+        registry.DURATION.labels(method, route).observe(duration_s, exemplar)
+        if self._first_byte_s is not None:
+            registry.FIRST_BYTE.labels(route).observe(self._first_byte_s)
+        # Whichever layer refused has noted what it told.
+        error_type, code = scope.get("state", {}).get("error", (None, None))
+        code = label_code(code, self._status)
+        if error_type and self._status >= 400:
+            registry.ERRORS.labels(error_type, code).inc()
+        if not self._is_complete:
+            registry.ABORTED.labels(route).inc()
+
+
+def _count_fallbacks(headers: Headers) -> None:
+    kinds = headers.get("x-fallback", "").split(", ") + ["model"] * ("x-fallback-model" in headers)
+    for kind in filter(None, kinds):
+        registry.FALLBACKS.labels(kind).inc()
+
+
+INTERVAL_S = 0.5
+
+
+async def watch_event_loop() -> None:
+    """Measure until cancelled: two wake-ups a second, some ten microseconds each."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due_at = loop.time() + INTERVAL_S
+        await asyncio.sleep(INTERVAL_S)
+        LOOP_LAG.observe(max(0.0, loop.time() - due_at))
+
+
+@asynccontextmanager
+async def measuring(server: str, version: str) -> AsyncIterator[None]:
+    """What measures from a server's start to its stop.
+
+    Args:
+        server: Its name.
+        version: Of the package.
+    """
+    BUILD.info({"server": server, "version": version, "python": platform.python_version()})
+    start_traces(server, version)
+    lag = asyncio.create_task(watch_event_loop())
+    try:
+        yield
+    finally:
+        lag.cancel()
+        await asyncio.to_thread(stop_traces)

@@ -16,8 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from voice_stack.core.errors import ModelNotFoundError, UnsupportedValueError
-from voice_stack.core.models.names import ModelNames
-from voice_stack.core.models.store import ModelStore
+from voice_stack.core.models.store import ModelNames, ModelStore
 from voice_stack.tts.engine.base import EngineVoice
 from voice_stack.tts.models import (
     CAPABILITIES,
