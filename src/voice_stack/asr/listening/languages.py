@@ -24,8 +24,9 @@ logger = logging.getLogger(__name__)
 
 STRETCH_S = 5.0
 """Speech whose language the model tells as well as that of half a minute."""
-LEAST_SPEECH_S = 3.0
-"""Less has no language of its own: it may be a name, or words on loan."""
+LEAST_SPEECH_S, USUAL_SPEECH_S = 1.5, 3.0
+"""Less than the first has no language of its own: it may be a name, or words on loan; less than the second must be
+clear, heard alone."""
 LEAST_STRETCH_S = 1.5
 """A shorter piece is told together with the next."""
 SURE_STRETCH, MOST_DOUBT = 0.8, 0.1
@@ -43,6 +44,8 @@ _SELDOM_RIGHT = frozenset(
 """What Whisper hears in accents, songs and noise, and hardly anywhere else."""
 LEAST_CONFIRMED = 0.3
 """What the model must think of a part as a whole: its kin, as Italian for Spanish, may take some of it."""
+CLEAR, LEAST_DOUBT = 0.9, 0.02
+"""The same of a short part, and what it may leave of the file's language."""
 WindowPart = tuple[Window, str]
 """A window, or a part of one, and the code of the language that is spoken in it."""
 
@@ -157,7 +160,9 @@ def _is_spoken(engine: AsrEngine, part: Window, code: str, state: JobState) -> b
         return True
     heard = among_candidates(engine.detect_language(part.samples), state.request.candidate_languages)
     found = state.probabilities[code] = heard.get(code, 0.0)
-    return found >= LEAST_CONFIRMED and heard.get(state.main, 0.0) <= MOST_DOUBT
+    is_short = part.speech_s < USUAL_SPEECH_S
+    least, most = (CLEAR, LEAST_DOUBT) if is_short else (LEAST_CONFIRMED, MOST_DOUBT)
+    return found >= least and heard.get(state.main, 0.0) <= most
 
 
 def cut_stretches(pieces: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -188,27 +188,26 @@ def lost_tail(window: Window, result: WindowResult) -> Window | None:
 
 def before(window: Window, cut: int) -> Window:
     """The part of a window in front of a sample, which lies inside the window."""
-    pieces = tuple(
-        replace(piece, length=min(piece.length, cut - piece.window_start))
-        for piece in window.pieces
-        if piece.window_start < cut
-    )
-    return Window(window.samples[:cut], pieces, window.index)
+    pieces = (_clip(piece, piece.window_start, cut) for piece in window.pieces if piece.window_start < cut)
+    return Window(window.samples[:cut], tuple(pieces), window.index)
 
 
 def after(window: Window, cut: int) -> Window:
     """The part of a window from a sample on, which lies inside the window."""
-    pieces = tuple(
-        replace(
-            piece,
-            file_start=piece.file_start + (skip := max(0, cut - piece.window_start)),
-            window_start=max(0, piece.window_start - cut),
-            length=piece.length - skip,
-        )
-        for piece in window.pieces
-        if piece.window_start + piece.length > cut
-    )
+    kept = (piece for piece in window.pieces if piece.window_start + piece.length > cut)
+    clipped = (_clip(piece, cut, piece.window_start + piece.length) for piece in kept)
+    pieces = tuple(replace(piece, window_start=piece.window_start - cut) for piece in clipped)
     return Window(window.samples[cut:], pieces, window.index)
+
+
+def _clip(piece: WindowPiece, start: int, end: int) -> WindowPiece:
+    """What of a piece lies between two samples of its window."""
+    start, end = max(start, piece.window_start), min(end, piece.window_start + piece.length)
+    to_file = piece.file_start - piece.window_start
+    speech_start, speech_end = (
+        min(max(at, start + to_file), end + to_file) for at in (piece.speech_start, piece.speech_end)
+    )
+    return WindowPiece(start + to_file, start, end - start, speech_start, speech_end)
 
 
 _CHINESE = frozenset({"zh", "yue"})
