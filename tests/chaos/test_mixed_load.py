@@ -15,6 +15,8 @@ from chaos.speaking import FAKE_TTS, Speaking, ask, says
 from e2e.sound import duration_s
 from running_server import RunningServer
 
+pytestmark = pytest.mark.alone
+
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 SENTENCE = "The kettle is boiling in the kitchen."
 WORDS = ("kettle", "boiling", "kitchen")

@@ -5,9 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
 import psutil
+import pytest
 
 from chaos.speaking import FAKE_TTS, URL, ask
 from running_server import RunningServer, wait_until
+
+pytestmark = pytest.mark.alone
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 FORMATS = ("wav", "mp3", "opus", "aac", "flac", "pcm")

@@ -26,6 +26,8 @@ from e2e.sound import tone
 from running_server import RunningServer, wait_until
 from voice_stack.core.http.connections import BoundedProtocol, ConnectionBounds, bounded_by
 
+pytestmark = pytest.mark.alone
+
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 ATTACKERS = 10
 MAX_MIB = 5.0

@@ -16,6 +16,8 @@ from chaos.listening import check_windows
 from e2e.sound import tone
 from running_server import RunningServer
 
+pytestmark = pytest.mark.alone
+
 URL = "/v1/audio/transcriptions"
 MIB = 1 << 20
 HEALTH_BOUND_S = 0.25

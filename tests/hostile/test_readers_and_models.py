@@ -21,6 +21,8 @@ from core.http.limits.raw_client import connect
 from e2e.sound import tone
 from running_server import RunningServer, wait_until
 
+pytestmark = pytest.mark.alone
+
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 READER_TIMEOUT_S = 5.0
 READERS = 10

@@ -28,6 +28,8 @@ from voice_stack.asr.jobs.webhooks import check_webhook_url
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.http.keys import KeyFile, KeyRing, make_key
 
+pytestmark = pytest.mark.alone
+
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 SECRET = b"a key of thirty-two bytes, no less"
 TOLERANCE_S = 300
