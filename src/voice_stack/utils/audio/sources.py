@@ -4,7 +4,7 @@ Memory never depends on the length; these bounds keep the time within reason.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,9 @@ from voice_stack.utils.audio.channels import ChannelMix
 from voice_stack.utils.language import find_language
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from av.packet import Packet
     from av.stream import Stream
 
 _EBML, _FTYP = b"\x1a\x45\xdf\xa3", b"ftyp"
@@ -176,6 +178,92 @@ class StallWatch:
         """
         if time.monotonic() - self._since > STALL_S:
             raise invalid_audio(f"no sound was found in it for {STALL_S:g} s")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One container: bytes `start` up to, not including, `end`; whether its end is known, and not only the file's."""
+
+    start: int
+    end: int
+    is_closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a file consists of.
+
+    Attributes:
+        size: In bytes.
+        parts: Its containers, in order, at least one.
+        skipped: Stretches that belong to none, as first byte and length, without tags and padding.
+    """
+
+    size: int
+    parts: tuple[Part, ...]
+    skipped: tuple[tuple[int, int], ...] = ()
+
+    def share(self, count: int) -> str:
+        """A number of bytes in words."""
+        return f"{count} byte{'s' * (count != 1)} ({100 * count / max(self.size, 1):.2g} %)"
+
+
+MIN_UNREAD_BYTES, MIN_UNREAD_SHARE = 64 * 1024, 0.01
+"""Less behind the last packet of a container whose end nobody knows is its index."""
+MIN_UNREAD_WITHOUT_INDEX = {
+    **dict.fromkeys(("mp3", "aac", "ac3", "eac3", "flac", "amr", "tta", "wv"), 1024),
+    "mpegts": 8192,  # a packet is spread over more bytes than it has
+}
+MIN_SKIPPED_BYTES, MIN_DAMAGED_BYTES = 64, 1024
+"""Less holds no sound; tags between MP3s count as packets."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """How the reading of a part goes; places are bytes of the file.
+
+    Attributes:
+        format: FFmpeg's name of the container, if that holds nothing but sound.
+        reached: Where the last packet ends.
+        broke_off: The container could not be followed to its end.
+        damaged: Packets that could not be decoded, and their bytes.
+    """
+
+    layout: Layout
+    part: Part
+    format: str = ""
+    reached: int = 0
+    broke_off: bool = False
+    damaged: int = 0
+    damaged_bytes: int = 0
+
+    def note(self, packet: "Packet[AudioStream]") -> None:
+        if packet.pos is not None:
+            self.reached = max(self.reached, self.part.start + packet.pos + packet.size)
+
+    def skip(self, packet: "Packet[AudioStream]", decoded: int = 0) -> None:
+        """A packet that cannot be decoded, or more than `decoded` bytes of it not."""
+        lost = len(bytes(packet).rstrip(b"\0")) - decoded
+        if lost > 0:
+            self.damaged, self.damaged_bytes = self.damaged + 1, self.damaged_bytes + lost
+
+    def weigh(self, packet: "Packet[AudioStream]", frames: list[AudioFrame]) -> None:
+        """A FLAC packet that is much larger than its samples has something else behind it."""
+        if self.format == "flac" and frames:
+            sound_bytes = sum(frame.samples * frame.layout.nb_channels * frame.format.bytes for frame in frames)
+            self.skip(packet, sound_bytes + MIN_DAMAGED_BYTES)
+
+    def warnings(self, path: Path, trailing: Callable[[Path, int, int], int]) -> list[str]:
+        """What was lost; what `trailing` leaves out behind a place is no loss."""
+        told, size = [], self.layout.size
+        left = trailing(path, self.reached, self.part.end) if self.reached else 0
+        most = MIN_UNREAD_WITHOUT_INDEX.get(self.format) or max(MIN_UNREAD_BYTES, MIN_UNREAD_SHARE * size)
+        if left > (MIN_SKIPPED_BYTES if self.broke_off else self.part.end if self.part.is_closed else most):
+            told.append(f"damaged or not followed at byte {self.reached}: {self.layout.share(left)} not read")
+        if self.damaged_bytes >= MIN_DAMAGED_BYTES:
+            packets = f"{self.damaged} damaged packet{'s' * (self.damaged > 1)}"
+            told.append(f"{packets} skipped: {self.layout.share(self.damaged_bytes)}")
+        return told
 
 
 MIN_GAP_S = 0.1
