@@ -65,9 +65,9 @@ class ChannelMix:
 
     def push(self, frame: AudioFrame | None) -> AudioFrame | None:
         """Take a frame, None at the end, and give the one before it, as it is or with other levels; None if none is."""
-        before, self._held = self._held, frame and self._look_at(frame)
+        before, self._held = self._held, self._look_at(frame) if frame else None
         if before is None or not before.planes.size:
-            return before and before.frame
+            return before.frame if before else None
         gains = before.balance * self._raised(before.levels_db)
         first = np.ones(gains.shape[1]) if self._gain is None else self._gain
         # The slopes lie beside the blocks that need it, as far as these are known.
@@ -176,7 +176,7 @@ def _scaled(frame: AudioFrame, planes: NDArray[np.generic], slopes: NDArray[np.f
     centre = 128 if planes.dtype == np.uint8 else 0
     scaled = (planes.astype(np.float64) - centre) * slopes
     if planes.dtype.kind in "iu":
-        limits = np.iinfo(planes.dtype)
+        limits = np.iinfo(planes.dtype.str)
         scaled = np.clip(np.rint(scaled) + centre, limits.min, limits.max)
     packed = scaled.astype(planes.dtype)
     if not frame.format.is_planar:
