@@ -63,3 +63,18 @@ def test_only_the_beginning_of_a_long_recording_is_used(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(wav(np.tile(speech(), 4)))
     assert load_reference(path).samples.size == 30 * RATE
+
+
+@pytest.mark.parametrize("before", [np.zeros(35 * RATE, np.float32), music(35)], ids=["silence", "music"])
+def test_a_voice_that_begins_late_is_found(tmp_path: Path, before: Samples) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav(np.concatenate([before, speech()])))
+    reference = load_reference(path)
+    assert [finding.message for finding in reference.findings] == [
+        "longer than 30 s: only that much of it is used, from 35 s on"
+    ]
+    assert reference.figures.speech_s == pytest.approx(load_reference(BIRCH).figures.speech_s, abs=0.3)
+
+
+def test_where_nobody_speaks_the_loudest_part_is_judged(tmp_path: Path) -> None:
+    assert findings(tmp_path / "a.wav", np.pad(noise(20, 0.1), (40 * RATE, 0)))["no_speech"]

@@ -83,6 +83,53 @@ def test_tags_and_padding_at_the_end_are_no_loss(tmp_path: Path, tag: str) -> No
     assert heard_s(tmp_path, WAV + TAGS[tag] + WAV) == (1.0, [])
 
 
+@pytest.mark.parametrize("tags", [TAGS["ID3v2"] * 2 + TAGS["APE"] + TAGS["ID3v1"], TAGS["APE"] + TAGS["ID3v1"]])
+@pytest.mark.parametrize("zeros", [0, 100_000])
+def test_tags_of_songs_are_no_loss_in_front_between_and_at_the_end(tmp_path: Path, tags: bytes, zeros: int) -> None:
+    picture = b"ID3\3\0\0\0\1\0\0" + np.random.default_rng(2).bytes(1 << 14)
+    song = picture + transcode_tone("mp3", "libmp3lame", 0.5) + tags + bytes(zeros)
+    once, said = heard_s(tmp_path, song)
+    assert said == []
+    assert heard_s(tmp_path, song * 3) == (pytest.approx(3 * once, abs=0.1), [])
+    assert heard_s(tmp_path, picture + WAV) == (0.5, [])
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return name + len(content).to_bytes(4, "little") + content
+
+
+def test_samples_in_a_second_chunk_are_said(tmp_path: Path) -> None:
+    length_s, said = heard_s(tmp_path, WAV + _chunk(b"LIST", b"INFO") + _chunk(b"data", WAV[44:]))
+    assert (length_s, len(said)) == (0.5, 1)
+    assert said[0].endswith("at the end not read")
+
+
+@pytest.mark.parametrize(("container", "codec"), [("webm", "libopus"), ("matroska", "aac")])
+def test_live_recordings_end_where_they_end(tmp_path: Path, container: str, codec: str) -> None:
+    live = bytearray(transcode_tone(container, codec, 0.5))
+    for name in (b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"):
+        place = live.index(name) + 4
+        size_bytes = 9 - live[place].bit_length()
+        live[place : place + size_bytes] = ((1 << 7 * size_bytes + 1) - 1).to_bytes(size_bytes, "big")
+    once, said = heard_s(tmp_path, bytes(live))
+    assert said == []
+    song = transcode_tone("mp3", "libmp3lame", 0.5)
+    song = song[bytes(song).index(b"\xff\xf3") :]
+    assert heard_s(tmp_path, bytes(live) + song) == (pytest.approx(once + 0.5, abs=0.1), [])
+    assert heard_s(tmp_path, bytes(live) * 2 + b"words " * 20)[1] == [
+        f"120 bytes ({12000 / (2 * len(live) + 120):.2g} %) at the end not read"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"), [("mp3", "libmp3lame"), ("adts", "aac"), ("flac", "flac"), ("mpegts", "mp2")]
+)
+def test_what_follows_a_stream_without_an_end_is_said(tmp_path: Path, container: str, codec: str) -> None:
+    junk = b"junk" + np.random.default_rng(1).bytes(29_996)
+    _, said = heard_s(tmp_path, transcode_tone(container, codec, 0.5) + junk)
+    assert said
+
+
 def test_what_follows_and_is_no_sound_is_said(tmp_path: Path) -> None:
     junk = b"junk" + np.random.default_rng(1).bytes(3996)
     length_s, said = heard_s(tmp_path, WAV + junk)

@@ -89,3 +89,53 @@ def test_usual_stereo_is_the_mean_to_the_bit(tmp_path: Path, voice: Samples, kin
     stereo = np.stack([voice, STEREO[kind](voice)]) + rng.normal(0, 0.001, (2, voice.size))
     path = encode(tmp_path / "a.wav", stereo.astype(np.float32), RATE, "pcm_s16le", "stereo")
     assert np.array_equal(decode(path), _mean(path))
+
+
+def _two_people(voice: Samples, below_db: float, *, overlap_s: float = 0.0) -> Samples:
+    """One speaks, then the other on another channel; and noise."""
+    other = np.concatenate([np.zeros(voice.size - round(overlap_s * RATE), np.float32), voice])
+    first = np.pad(voice, (0, other.size - voice.size))
+    rng = np.random.default_rng(3)
+    stereo = np.stack([first, other * np.float32(10 ** (-below_db / 20))])
+    return np.asarray(stereo + rng.normal(0, [[1e-3], [1e-5]], stereo.shape), np.float32)
+
+
+@pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_f32le", "pcm_u8"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_quiet_person_on_a_channel_of_their_own_is_raised(
+    tmp_path: Path, voice: Samples, codec: str, first: int
+) -> None:
+    below_db = 20.0 if codec == "pcm_u8" else 30.0
+    stereo = _two_people(voice, below_db)
+    mixed = decode(encode(tmp_path / "a.wav", stereo[:: 1 - 2 * first], RATE, codec, "stereo"))
+    loud, quiet = mixed[: voice.size], mixed[voice.size :]
+    assert level_db(quiet) == pytest.approx(level_db(loud) - 15, abs=2.5)
+    assert np.abs(loud - voice / 2).max() < 0.02
+    assert np.corrcoef(quiet, voice[: quiet.size])[0, 1] > (0.9 if codec == "pcm_u8" else 0.95)
+
+
+def test_a_quiet_person_is_not_raised_into_the_words_of_another(tmp_path: Path, voice: Samples) -> None:
+    stereo = _two_people(voice, 30, overlap_s=1.5)
+    path = encode(tmp_path / "a.wav", stereo, RATE, "pcm_s16le", "stereo")
+    mixed, mean = decode(path), _mean(path)
+    loud = level_db(mean[: voice.size - 2 * RATE])
+    blocks = [slice(at, at + RATE // 10) for at in range(0, mixed.size - RATE, RATE // 10)]
+    raised = [block for block in blocks if not np.array_equal(mixed[block], mean[block])]
+    assert raised
+    assert all(level_db(stereo[0, block]) < loud for block in raised)
+
+
+PEOPLE = {
+    "as loud": lambda voice: _two_people(voice, 0),
+    "a little quieter": lambda voice: _two_people(voice, 12),
+    "a quiet microphone in the same room": lambda voice: np.stack([voice, 0.05 * late(voice, 100)]),
+    "an echo": lambda voice: np.stack([voice, 0.05 * late(voice, RATE // 5)]),
+    "an empty channel": lambda voice: np.stack([voice, np.random.default_rng(4).normal(0, 3e-3, voice.size)]),
+}
+
+
+@pytest.mark.parametrize("kind", PEOPLE)
+def test_other_stereo_is_the_mean_to_the_bit(tmp_path: Path, voice: Samples, kind: str) -> None:
+    stereo = np.asarray(PEOPLE[kind](voice), np.float32)
+    path = encode(tmp_path / "a.wav", stereo, RATE, "pcm_s16le", "stereo")
+    assert np.array_equal(decode(path), _mean(path))

@@ -7,6 +7,7 @@ narrow bands were added in known amounts.
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ SPARSE_SHARE = 0.3
 """Least share of speech in a recording that is not mostly something else."""
 
 _SPEECH_PROBABILITY = 0.5  # Silero's own threshold: here only clear speech counts
+_ONSET_S = 0.2
 _NEAR_PEAK = 0.9
 _NOISE_PERCENTILE = 5
 _BANDWIDTH_DROP_DB = 50.0
@@ -172,6 +174,8 @@ MAX_REFERENCE_S = 30.0
 """What engines use of one recording; the rest is never decoded."""
 MAX_STATED_S = 600.0
 """Longest recording taken, by what its header says: more is a mistake, or a lie."""
+BUSY_BLOCK_S = 32 * 0.512
+"""Whole frames, in which speech is looked for at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -243,9 +247,11 @@ def load_reference(path: Path, needed_s: float = MIN_SPEECH_S) -> Reference:
     if has_video(path):
         raise InvalidAudioError("The file is a video; send the sound alone, as WAV, FLAC, MP3, M4A or Ogg.")
     samples, is_cut, unheard = _decode_start(path)
-    figures = measure(_resample(samples))
-    cut = Finding("too_long", f"longer than {MAX_REFERENCE_S:.0f} s: only that much of it is used", refuses=False)
-    more = [cut] if is_cut else []
+    figures, cut = measure(_resample(samples)), f"longer than {MAX_REFERENCE_S:.0f} s: only that much of it is used"
+    if is_cut and figures.speech_s < needed_s and (start_s := _find_busiest(path)):
+        samples = _decode_from(path, start_s)
+        figures, cut = measure(_resample(samples)), f"{cut}, from {start_s} s on"
+    more = [Finding("too_long", cut, refuses=False)] if is_cut else []
     more += [Finding("unread", warning, refuses=False) for warning in unheard]
     return Reference(figures, (*judge(figures, needed_s=needed_s), *more), samples)
 
@@ -262,6 +268,26 @@ def _decode_start(path: Path) -> tuple[Samples, bool, list[str]]:
     blocks = decode_blocks(path, sample_rate=REFERENCE_RATE, block_s=MAX_REFERENCE_S, warnings=warnings)
     with closing(blocks):
         return next(blocks), next(blocks, None) is not None, warnings
+
+
+def _find_busiest(path: Path) -> int:
+    """The second from which on there is most speech, or most sound where nobody speaks."""
+    is_speech, power = list[NDArray[np.bool_]](), list[NDArray[np.float64]]()
+    with closing(decode_blocks(path, block_s=BUSY_BLOCK_S)) as blocks:
+        for block in islice(blocks, int(MAX_STATED_S / BUSY_BLOCK_S)):
+            frames = block[: block.size // FRAME * FRAME].reshape(-1, FRAME).astype(np.float64)
+            power.append(np.mean(frames**2, axis=1))
+            is_speech.append(_find_speech(block, power[-1]))
+    found = np.concatenate(is_speech)
+    counted = np.concatenate([[0.0], np.cumsum(found if found.any() else np.concatenate(power))])
+    reach = min(int(MAX_REFERENCE_S * SAMPLE_RATE / FRAME), found.size)
+    first = int(np.argmax(counted[reach:] - counted[:-reach]))
+    return int(max((first + int(np.argmax(found[first:]))) * FRAME / SAMPLE_RATE - _ONSET_S, 0))
+
+
+def _decode_from(path: Path, start_s: int) -> Samples:
+    with closing(decode_blocks(path, sample_rate=REFERENCE_RATE, block_s=1.0)) as blocks:
+        return np.concatenate([*islice(blocks, start_s, start_s + int(MAX_REFERENCE_S))])
 
 
 def _resample(samples: Samples) -> Samples:

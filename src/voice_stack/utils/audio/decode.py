@@ -10,7 +10,6 @@ import errno
 import logging
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,14 +24,18 @@ from av.stream import Discard, Disposition
 from numpy.typing import NDArray
 
 from voice_stack.core.errors import AudioTooShortError, InvalidAudioError
-from voice_stack.utils.audio.joined import MAX_PARTS, Layout, Part, find_parts, trailing
+from voice_stack.utils.audio.joined import MAX_PARTS, find_parts, trailing
 from voice_stack.utils.audio.sources import (
     MAX_ALLOCATION,
     MAX_STREAMS,
+    MIN_SKIPPED_BYTES,
     PROBE_BYTES,
     PROBE_S,
     TOO_LONG,
     AudioSource,
+    Layout,
+    Part,
+    Reading,
     StallWatch,
     Timeline,
     audio_too_long,
@@ -152,9 +155,10 @@ def _decode_parts(
     layout = _find_parts(source)
     warnings += [_tell_skipped(layout, *stretch) for stretch in layout.skipped if _counts(*stretch)]
     for part in layout.parts:
-        reading = _Reading(layout, part)
+        reading = Reading(layout, part)
         try:
             with _open_part(source, layout, part) as (container, stream):
+                reading.format = "" if _has_pictures(container) else container.format.name
                 _warn_of_tracks(container, source, warnings)
                 frames = _decode(_read_packets(container, stream, reading), reading)
                 yield from resample_frames(frames, sample_rate, _timeline(container), max_duration_s)
@@ -163,10 +167,10 @@ def _decode_parts(
                 raise
             left, reason = layout.size - part.start, error.message.partition("] (")[2].removesuffix(").")
             raise invalid_audio(
-                f"several files are joined in it, and from byte {part.start} on, {_share(layout, left)} cannot be "
+                f"several files are joined in it, and from byte {part.start} on, {layout.share(left)} cannot be "
                 f"read: {reason}"
             ) from None
-        warnings += reading.warnings(source)
+        warnings += reading.warnings(source.path, trailing)
 
 
 def probe_duration_s(source: Path | AudioSource) -> float | None:
@@ -197,7 +201,11 @@ def has_video(source: Path | AudioSource) -> bool:
         OSError: The file is missing or may not be read.
     """
     with _open_audio(_as_source(source)) as (container, _):
-        return any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video)
+        return _has_pictures(container)
+
+
+def _has_pictures(container: InputContainer) -> bool:
+    return any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video)
 
 
 def decode_excerpt(source: Path | AudioSource, start_s: float, duration_s: float) -> NDArray[np.float32]:
@@ -250,7 +258,7 @@ def _open_part(source: AudioSource, layout: Layout, part: Part) -> Iterator[tupl
     try:
         # The protocol is written out because FFmpeg reads a name such as "concat:a|b" as an address.
         name, options = f"file:{source.path.absolute()}", {**_options(), **source.options}
-        if part.start or len(layout.parts) > 1:
+        if part.start or part.end < layout.size:
             name = f"subfile,,start,{part.start},end,{part.end},,:{name}"
             options["protocol_whitelist"] += ",subfile"
         with av.open(name, format=source.demuxer, options=options, metadata_errors="replace") as container:
@@ -275,61 +283,13 @@ def _require_content(path: Path) -> None:
     raise invalid_audio("the file is empty")
 
 
-MIN_UNREAD_BYTES, MIN_UNREAD_SHARE = 64 * 1024, 0.01
-"""Less behind the last packet of a container whose end nobody knows is its index."""
-MIN_SKIPPED_BYTES, MIN_DAMAGED_BYTES = 64, 1024
-"""Less holds no sound; tags between MP3s count as packets."""
-
-
-@dataclass(slots=True)
-class _Reading:
-    """How the reading of a part goes; places are bytes of the file.
-
-    Attributes:
-        reached: Where the last packet ends.
-        broke_off: The container could not be followed to its end.
-        damaged: Packets that could not be decoded, and their bytes.
-    """
-
-    layout: Layout
-    part: Part
-    reached: int = 0
-    broke_off: bool = False
-    damaged: int = 0
-    damaged_bytes: int = 0
-
-    def note(self, packet: "Packet[AudioStream]") -> None:
-        if packet.pos is not None:
-            self.reached = max(self.reached, self.part.start + packet.pos + packet.size)
-
-    def skip(self, packet: "Packet[AudioStream]") -> None:
-        self.damaged, self.damaged_bytes = self.damaged + 1, self.damaged_bytes + packet.size
-
-    def warnings(self, source: AudioSource) -> list[str]:
-        """What was lost; tags at the end are no loss."""
-        told, size = [], self.layout.size
-        left = self.part.end - self.reached if self.reached else 0
-        if left and self.part.end == size:
-            left = min(left, trailing(source.path, self.reached))
-        is_much = not self.part.is_closed and left > max(MIN_UNREAD_BYTES, MIN_UNREAD_SHARE * size)
-        if (self.broke_off and left > MIN_SKIPPED_BYTES) or is_much:
-            told.append(f"damaged or not followed at byte {self.reached}: {_share(self.layout, left)} not read")
-        if self.damaged > 1 and self.damaged_bytes >= MIN_DAMAGED_BYTES:
-            told.append(f"{self.damaged} damaged packets skipped: {_share(self.layout, self.damaged_bytes)}")
-        return told
-
-
-def _share(layout: Layout, count: int) -> str:
-    return f"{count} byte{'s' * (count != 1)} ({100 * count / max(layout.size, 1):.2g} %)"
-
-
 def _counts(start: int, count: int) -> bool:
     return start == 0 or count >= MIN_SKIPPED_BYTES
 
 
 def _tell_skipped(layout: Layout, start: int, count: int) -> str:
     place = "in front of the sound" if not start else "at the end" if start + count == layout.size else "in the middle"
-    return f"{_share(layout, count)} {place} not read"
+    return f"{layout.share(count)} {place} not read"
 
 
 def _warn_of_tracks(container: InputContainer, source: AudioSource, warnings: list[str]) -> None:
@@ -340,7 +300,7 @@ def _warn_of_tracks(container: InputContainer, source: AudioSource, warnings: li
 
 
 def _read_packets(
-    container: InputContainer, stream: AudioStream, reading: _Reading | None = None
+    container: InputContainer, stream: AudioStream, reading: Reading | None = None
 ) -> "Iterator[Packet[AudioStream]]":
     """Read to the end, or to the first place where the container cannot be followed any further."""
     for other in container.streams:
@@ -359,7 +319,7 @@ def _read_packets(
             reading.broke_off = True
 
 
-def _decode(packets: "Iterable[Packet[AudioStream]]", reading: _Reading | None = None) -> Iterator[AudioFrame]:
+def _decode(packets: "Iterable[Packet[AudioStream]]", reading: Reading | None = None) -> Iterator[AudioFrame]:
     skipped, stall = 0, StallWatch()
     for packet in packets:
         stall.check()
@@ -372,6 +332,8 @@ def _decode(packets: "Iterable[Packet[AudioStream]]", reading: _Reading | None =
                 reading.skip(packet)
             continue
         if frames:
+            if reading:
+                reading.weigh(packet, frames)
             yield from frames
             stall.restart()
     if skipped:

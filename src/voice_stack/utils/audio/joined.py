@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from voice_stack.utils.audio.sources import Layout, Part
+
 MAX_PARTS = 5000
 LEAD_BYTES = 4096
 """In front of the first container, where a broken tool left zeros or a header of its own."""
@@ -25,37 +27,13 @@ _UNKNOWN_SIZES = {0, 0xFFFFFFFF}
 """What a recorder writes that does not know yet how long it will be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One container: bytes `start` up to, not including, `end`; whether its end is known, and not only the file's."""
-
-    start: int
-    end: int
-    is_closed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What a file consists of.
-
-    Attributes:
-        size: In bytes.
-        parts: Its containers, in order, at least one.
-        skipped: Stretches that belong to none, as first byte and length, without tags and padding.
-    """
-
-    size: int
-    parts: tuple[Part, ...]
-    skipped: tuple[tuple[int, int], ...] = ()
-
-
 class _Bytes:
     """A file, read at any place; beyond its end there is nothing."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, end: int | None = None) -> None:
         self._file = file
         self._left = _MAX_STEPS
-        self.size = file.seek(0, 2)
+        self.size = file.seek(0, 2) if end is None else end
 
     def steps(self) -> Iterator[None]:
         while self._left > 0:
@@ -66,7 +44,7 @@ class _Bytes:
         if place >= self.size:
             return b""
         self._file.seek(place)
-        return self._file.read(count)
+        return self._file.read(min(count, self.size - place))
 
     def number(self, place: int, count: int, *, big: bool = True) -> int:
         return int.from_bytes(self.at(place, count), "big" if big else "little")
@@ -98,10 +76,7 @@ def _is_name(name: bytes) -> bool:
 def _riff_end(file: _Bytes, start: int) -> int | None:
     big, kind, place = file.at(start, 4) == b"RIFX", file.at(start + 8, 4), start + 12
     if kind != b"WAVE":
-        end = start + 8 + file.number(start + 4, 4, big=big)
-        while file.at(end, 4) == b"RIFF" and file.at(end + 8, 4) == b"AVIX":
-            end += 8 + file.number(end + 4, 4, big=False)
-        return None if end in {start + 8, start + 7 + (1 << 32)} else end
+        return _avi_end(file, start)
     long_bytes, has_data = 0, False
     for _ in file.steps():
         name, size = file.at(place, 4), file.number(place + 4, 4, big=big)
@@ -110,6 +85,8 @@ def _riff_end(file: _Bytes, start: int) -> int | None:
         if name == b"ds64":
             long_bytes = file.number(place + 16, 8, big=False)
         if name == b"data":
+            if has_data:
+                return place  # FFmpeg reads the first
             has_data = True
             size = long_bytes if size in _UNKNOWN_SIZES and long_bytes else size
             # One that was cut off says more than it holds: its samples go on with the next file's header.
@@ -125,6 +102,13 @@ def _riff_end(file: _Bytes, start: int) -> int | None:
     return None
 
 
+def _avi_end(file: _Bytes, start: int) -> int | None:
+    end = start + 8 + file.number(start + 4, 4, big=False)
+    while file.at(end, 4) == b"RIFF" and file.at(end + 8, 4) == b"AVIX":
+        end += 8 + file.number(end + 4, 4, big=False)
+    return None if end in {start + 8, start + 7 + (1 << 32)} else end
+
+
 def _form_end(file: _Bytes, start: int) -> int | None:
     size = file.number(start + 4, 4)
     return start + 8 + size + size % 2 if size else None
@@ -136,13 +120,14 @@ def _au_end(file: _Bytes, start: int) -> int | None:
 
 
 def _caf_end(file: _Bytes, start: int) -> int | None:
-    place = start + 8
+    place, has_data = start + 8, False
     for _ in file.steps():
         name, size = file.at(place, 4), file.number(place + 4, 8)
-        if not _is_name(name) or _kind_at(file, place):
+        if not _is_name(name) or _kind_at(file, place) or (has_data and place + 12 + size > file.size):
             return place
         if size >= 1 << 63:
             return None
+        has_data |= name == b"data"
         place += 12 + size
     return None
 
@@ -179,31 +164,35 @@ def _element(file: _Bytes, place: int) -> tuple[bytes, int | None, int]:
     return head[:id_bytes], size if is_known else None, place + id_bytes + size_bytes
 
 
-_EBML, _SEGMENT, _VOID = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\xec"
+_EBML, _SEGMENT, _CLUSTER = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
+_ELEMENTS = frozenset(
+    bytes.fromhex(name)
+    for name in (
+        *("ec", "bf", "e7", "a7", "ab", "a3", "a0", "1a45dfa3", "18538067", "114d9b74", "1549a966", "1654ae6b"),
+        *("1f43b675", "1c53bb6b", "1254c367", "1043a770", "1941a469"),
+    )
+)
+"""What stands outside, in a segment and in a cluster: these two have no size in what is recorded live."""
 
 
 def _matroska_end(file: _Bytes, start: int) -> int | None:
     place = start
     for _ in file.steps():
         name, size, content = _element(file, place)
-        if name not in {_EBML, _SEGMENT, _VOID} or (name == _EBML and place > start):
+        if name not in _ELEMENTS or (name == _EBML and place > start):
             return place
-        if size is None:
+        if size is None and name not in {_SEGMENT, _CLUSTER}:
             return None
-        place = content + size
+        place = content + (size or 0)
     return None
 
 
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
-_ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
-_ASF_OBJECTS = {
-    _ASF,
-    _ASF_DATA,
-    bytes.fromhex("90080033b1e5cf1189f400a0c90349cb"),  # simple index
-    bytes.fromhex("d329e2d6da35d1119034 00a0c90349be"),  # index
-    bytes.fromhex("f803b1fead12644c840f2a1d2f7ad48c"),  # media object index
-    bytes.fromhex("d03fb73c4a0c034895 3dedf7b6228f0c"),  # timecode index
-}
+_ASF_OBJECTS = {_ASF, *map(bytes.fromhex, (
+    "3626b2758e66cf11a6d900aa0062ce6c", "90080033b1e5cf1189f400a0c90349cb", "d329e2d6da35d111903400a0c90349be",
+    "f803b1fead12644c840f2a1d2f7ad48c", "d03fb73c4a0c0348953dedf7b6228f0c",
+))}  # fmt: skip
+"""The header, the data, and indexes: simple, by time, of media objects, by timecode."""
 
 
 def _asf_end(file: _Bytes, start: int) -> int | None:
@@ -224,7 +213,11 @@ def _ogg_end(file: _Bytes, start: int) -> int | None:
     for _ in file.steps():
         head = file.at(place, 27 + 255)
         if not head.startswith(b"OggS\0") or len(head) < 28:
-            if _kind_at(file, place) or (found := next(file.find((b"OggS\0",), place + 1, file.size), None)) is None:
+            if (
+                _kind_at(file, place)
+                or _kind_at(file, file.skip_zeros(place))
+                or (found := next(file.find((b"OggS\0",), place + 1, file.size), None)) is None
+            ):
                 return place
             place = found  # a hole, over which FFmpeg jumps
             continue
@@ -295,7 +288,7 @@ def _is_plain_stream(file: _Bytes, place: int) -> bool:
     is_mpeg = head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[2] & 0xF0 != 0xF0 and head[1] & 0x18 != 0x08
     is_ts = head[0] == 0x47 and file.at(place + 188, 1) == b"\x47" == file.at(place + 376, 1)
     # A tag at the end of a file belongs to what is in front of it.
-    is_tag = head[:3] == b"ID3" and (not place or _skip_id3(file, place) < file.size)
+    is_tag = head[:3] == b"ID3" and (not place or _begins(file, _skip_id3(file, place)))
     return is_mpeg or is_ts or is_tag or head[:2] == b"\x0b\x77" or head == b"\0\0\1\xba"
 
 
@@ -308,10 +301,15 @@ def _is_archive(file: _Bytes) -> bool:
     return file.at(0, 8).startswith(_ARCHIVES) or file.at(257, 5) == b"ustar"
 
 
+_TAGS = (b"ID3\2\0", b"ID3\3\0", b"ID3\4\0")
+
+
 def _find_kind(file: _Bytes, start: int, end: int) -> int | None:
     """Where the next container begins."""
-    found = file.find(tuple(kind.literal for kind in _KINDS), start, end)
+    found = file.find((*(kind.literal for kind in _KINDS), *_TAGS), start, end)
     for place, _ in zip(found, file.steps(), strict=False):
+        if file.at(place, 5) in _TAGS and place + 10 < (behind := _skip_id3(file, place)) and _begins(file, behind):
+            return place
         for at in (place, place - 4):
             if at >= start and (kind := _kind_at(file, at)) and at + kind.offset == place:
                 return at
@@ -319,11 +317,13 @@ def _find_kind(file: _Bytes, start: int, end: int) -> int | None:
 
 
 def _skip_id3(file: _Bytes, place: int) -> int:
-    head = file.at(place, 10)
-    if head[:3] != b"ID3" or len(head) < 10:
-        return place
-    size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-    return place + 10 + size
+    """What lies behind the tags at a place, one or several."""
+    for _ in file.steps():
+        head = file.at(place, 10)
+        if head[:3] != b"ID3" or len(head) < 10:
+            break
+        place += 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    return place
 
 
 def _skip_trailer(file: _Bytes, place: int) -> int:
@@ -333,7 +333,7 @@ def _skip_trailer(file: _Bytes, place: int) -> int:
         if found := [at for at in range(max(place - 3, start), place) if _begins(file, at)]:
             return found[0]  # MP4 and MPEG-PS begin with zeros of their own
         head = file.at(place, 32)
-        if head[:3] == b"TAG" and (file.size <= place + _TAG_BYTES or _begins(file, place + _TAG_BYTES)):
+        if head[:3] == b"TAG":
             place += _TAG_BYTES
         elif head[:3] == b"ID3":
             place = _skip_id3(file, place)
@@ -349,8 +349,8 @@ def _skip_trailer(file: _Bytes, place: int) -> int:
 def _part_at(file: _Bytes, start: int) -> Part:
     inner = _skip_id3(file, start)
     kind = _kind_at(file, inner)
-    if kind and start:
-        start = inner  # FFmpeg passes over a tag of a file's own only
+    if kind:
+        start = inner  # FFmpeg does not pass over a tag in front of each
     if kind is None and file.size > _MOST_SEARCHED and file.at(inner, 4)[:1] in {b"\0", b"\x47"}:
         return Part(start, file.size)
     end = kind.end(file, inner) if kind and kind.end else None
@@ -361,15 +361,14 @@ def _part_at(file: _Bytes, start: int) -> Part:
     return Part(start, file.size if found is None else found)
 
 
-def trailing(path: Path, place: int) -> int:
-    """Bytes of a file from a place on, without padding and tags.
+def trailing(path: Path, start: int, end: int) -> int:
+    """Bytes between two places of a file, without padding and tags at their beginning.
 
     Raises:
         OSError: It cannot be read.
     """
     with path.open("rb") as opened:
-        file = _Bytes(opened)
-        return file.size - _skip_trailer(file, min(place, file.size))
+        return max(end - _skip_trailer(_Bytes(opened, end), start), 0)
 
 
 def find_parts(path: Path) -> Layout:

@@ -1,12 +1,10 @@
-"""What of a file is heard, what a file may ask of the decoder, and how its channels become one.
+"""What of a file is heard, what a file may ask of the decoder, and how its sound becomes one stream of samples.
 
-Memory never depends on the length; these bounds keep the time within reason. The mean of all channels is the mix, as
-FFmpeg makes it, bit for bit, unless channels cancel each other: a balanced line may have the same voice on both, once
-upside down, and their mean is silence. Then the second of the two counts a third: nothing is cancelled, or missed.
+Memory never depends on the length; these bounds keep the time within reason.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +15,13 @@ from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
 from voice_stack.core.errors import InvalidAudioError, UnsupportedValueError
+from voice_stack.utils.audio.channels import ChannelMix
 from voice_stack.utils.language import find_language
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from av.packet import Packet
     from av.stream import Stream
 
 _EBML, _FTYP = b"\x1a\x45\xdf\xa3", b"ftyp"
@@ -179,6 +180,92 @@ class StallWatch:
             raise invalid_audio(f"no sound was found in it for {STALL_S:g} s")
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One container: bytes `start` up to, not including, `end`; whether its end is known, and not only the file's."""
+
+    start: int
+    end: int
+    is_closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a file consists of.
+
+    Attributes:
+        size: In bytes.
+        parts: Its containers, in order, at least one.
+        skipped: Stretches that belong to none, as first byte and length, without tags and padding.
+    """
+
+    size: int
+    parts: tuple[Part, ...]
+    skipped: tuple[tuple[int, int], ...] = ()
+
+    def share(self, count: int) -> str:
+        """A number of bytes in words."""
+        return f"{count} byte{'s' * (count != 1)} ({100 * count / max(self.size, 1):.2g} %)"
+
+
+MIN_UNREAD_BYTES, MIN_UNREAD_SHARE = 64 * 1024, 0.01
+"""Less behind the last packet of a container whose end nobody knows is its index."""
+MIN_UNREAD_WITHOUT_INDEX = {
+    **dict.fromkeys(("mp3", "aac", "ac3", "eac3", "flac", "amr", "tta", "wv"), 1024),
+    "mpegts": 8192,  # a packet is spread over more bytes than it has
+}
+MIN_SKIPPED_BYTES, MIN_DAMAGED_BYTES = 64, 1024
+"""Less holds no sound; tags between MP3s count as packets."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """How the reading of a part goes; places are bytes of the file.
+
+    Attributes:
+        format: FFmpeg's name of the container, if that holds nothing but sound.
+        reached: Where the last packet ends.
+        broke_off: The container could not be followed to its end.
+        damaged: Packets that could not be decoded, and their bytes.
+    """
+
+    layout: Layout
+    part: Part
+    format: str = ""
+    reached: int = 0
+    broke_off: bool = False
+    damaged: int = 0
+    damaged_bytes: int = 0
+
+    def note(self, packet: "Packet[AudioStream]") -> None:
+        if packet.pos is not None:
+            self.reached = max(self.reached, self.part.start + packet.pos + packet.size)
+
+    def skip(self, packet: "Packet[AudioStream]", decoded: int = 0) -> None:
+        """A packet that cannot be decoded, or more than `decoded` bytes of it not."""
+        lost = len(bytes(packet).rstrip(b"\0")) - decoded
+        if lost > 0:
+            self.damaged, self.damaged_bytes = self.damaged + 1, self.damaged_bytes + lost
+
+    def weigh(self, packet: "Packet[AudioStream]", frames: list[AudioFrame]) -> None:
+        """A FLAC packet that is much larger than its samples has something else behind it."""
+        if self.format == "flac" and frames:
+            sound_bytes = sum(frame.samples * frame.layout.nb_channels * frame.format.bytes for frame in frames)
+            self.skip(packet, sound_bytes + MIN_DAMAGED_BYTES)
+
+    def warnings(self, path: Path, trailing: Callable[[Path, int, int], int]) -> list[str]:
+        """What was lost; what `trailing` leaves out behind a place is no loss."""
+        told, size = [], self.layout.size
+        left = trailing(path, self.reached, self.part.end) if self.reached else 0
+        most = MIN_UNREAD_WITHOUT_INDEX.get(self.format) or max(MIN_UNREAD_BYTES, MIN_UNREAD_SHARE * size)
+        if left > (MIN_SKIPPED_BYTES if self.broke_off else self.part.end if self.part.is_closed else most):
+            told.append(f"damaged or not followed at byte {self.reached}: {self.layout.share(left)} not read")
+        if self.damaged_bytes >= MIN_DAMAGED_BYTES:
+            packets = f"{self.damaged} damaged packet{'s' * (self.damaged > 1)}"
+            told.append(f"{packets} skipped: {self.layout.share(self.damaged_bytes)}")
+        return told
+
+
 MIN_GAP_S = 0.1
 """Shorter ones are jitter, the rounding of a container or the delay of an encoder."""
 MAX_STEP_BACK_S = 1.0
@@ -249,6 +336,7 @@ def resample_frames(
     changes, sound_s = 0, 0.0
     shape: tuple[str, str, int, int] | None = None
     converter: _MonoConverter | None = None
+    mix: ChannelMix | None = None
     for frame in frames:
         found = (frame.format.name, frame.layout.name, frame.layout.nb_channels, frame.sample_rate)
         frame_s = frame.samples / max(frame.sample_rate, 1)
@@ -259,7 +347,9 @@ def resample_frames(
                 yield from converter.finish()
             check_shape(frame.sample_rate, frame.layout.nb_channels)
             check_changes(changes, sound_s)
-            shape, converter = found, _MonoConverter(frame.sample_rate, sample_rate)
+            if found != shape:
+                mix = ChannelMix(frame.sample_rate) if frame.layout.nb_channels > 1 else None
+            shape, converter = found, _MonoConverter(frame.sample_rate, sample_rate, mix)
         if max_duration_s is not None and gap_s > max_duration_s:
             raise audio_too_long(max_duration_s)
         yield from _silence(round(gap_s * sample_rate))
@@ -271,12 +361,12 @@ def resample_frames(
 class _MonoConverter:
     """Resampling and downmix of frames that all have the same format, layout and rate."""
 
-    def __init__(self, source_rate: int, sample_rate: int) -> None:
+    def __init__(self, source_rate: int, sample_rate: int, mix: ChannelMix | None) -> None:
         # Integers, because only then FFmpeg scales the sum of the channels so that it cannot overflow.
         self._resampler = av.AudioResampler(format="s32", layout="mono", rate=sample_rate)
         self._fifo = av.AudioFifo()
         self._group = min(_GROUP_SAMPLES, source_rate * _GROUP_S)
-        self._balance = _Balance(source_rate)
+        self._mix = mix
 
     def push(self, frame: AudioFrame) -> Iterator[NDArray[np.float32]]:
         frame.pts = None  # the FIFO refuses frames whose times do not follow each other
@@ -288,11 +378,16 @@ class _MonoConverter:
         rest = self._fifo.read()
         if rest is not None:
             yield from self._convert(rest)
-        yield from self._convert(None)
+        if self._mix:
+            yield from self._convert(None)
+        yield from self._resample(None)
 
     def _convert(self, frame: AudioFrame | None) -> Iterator[NDArray[np.float32]]:
-        if frame is not None and frame.layout.nb_channels > 1:
-            frame = self._balance.apply(frame)
+        mixed = self._mix.push(frame) if self._mix else frame
+        if mixed is not None:
+            yield from self._resample(mixed)
+
+    def _resample(self, frame: AudioFrame | None) -> Iterator[NDArray[np.float32]]:
         for out in self._resampler.resample(frame):
             # Where nothing is to be converted the resampler hands back what it got, None included.
             if out is not None:
@@ -302,96 +397,3 @@ class _MonoConverter:
 def _silence(samples: int) -> Iterator[NDArray[np.float32]]:
     for start in range(0, samples, _GROUP_SAMPLES):
         yield np.zeros(min(_GROUP_SAMPLES, samples - start), np.float32)
-
-
-_BLOCKS_PER_S = 10
-_OPPOSED, _AROUND_BLOCKS = -0.5, 5
-"""Correlation of two channels over a second from which their mean is 3 dB below that of two strangers: a room's two
-microphones stay above -0.3 for so long."""
-_INVERTED = -0.85
-"""The same over 0.3 s, so that it is known at once."""
-_OPPOSED_HIGH = -0.2
-"""What the high frequencies must show as well: between two microphones a vowel's low ones are opposed by chance."""
-_REDUCED = 1 / 3
-_LOUDER = 4.0
-"""Power by which the second channel must exceed the first to be the one that counts in full."""
-_ENOUGH = 1e-12
-_DTYPES = {"u8", "u8p", "s16", "s16p", "s32", "s32p", "flt", "fltp", "dbl", "dblp"}
-
-
-class _Balance:
-    """Finds channels that cancel each other, in blocks of 0.1 s, and takes one of them back; one for each stream."""
-
-    def __init__(self, rate: int) -> None:
-        self._block = max(rate // _BLOCKS_PER_S, 1)
-        self._past: NDArray[np.float64] | None = None
-        self._gain: NDArray[np.float64] | None = None
-
-    def apply(self, frame: AudioFrame) -> AudioFrame:
-        """The frame itself, or one like it in which the channels no longer cancel each other."""
-        if frame.format.name not in _DTYPES:
-            return frame
-        channels = frame.layout.nb_channels
-        found = frame.to_ndarray()
-        planes = found if frame.format.is_planar else found.reshape(-1, channels).T
-        gains = self._gains(planes.astype(np.float32) - (128 if planes.dtype == np.uint8 else 0))
-        before = np.ones(channels) if self._gain is None else self._gain
-        # The slopes lie beside the blocks that need it, as far as these are known.
-        edges = np.concatenate([before[None], np.minimum(gains, np.concatenate([gains[1:], gains[-1:]]))])
-        self._gain = edges[-1]
-        if edges.min() >= 1:
-            return frame
-        knots = np.arange(len(edges)) * self._block
-        at = np.arange(planes.shape[1])
-        slopes = np.stack([np.interp(at, knots, edges[:, channel]) for channel in range(channels)])
-        return _scaled(frame, planes, slopes)
-
-    def _gains(self, planes: NDArray[np.float32]) -> NDArray[np.float64]:
-        """For each block and channel what of it counts; shape (blocks, channels)."""
-        channels, samples = planes.shape
-        blocks = -(-samples // self._block)
-        padded = np.pad(planes, ((0, 0), (0, blocks * self._block - samples)))
-        cut = padded.reshape(channels, blocks, self._block).transpose(1, 0, 2)
-        powers = np.stack([_products(cut - cut.mean(axis=2, keepdims=True)), _products(np.diff(cut, axis=2))], axis=1)
-        past = np.zeros((_AROUND_BLOCKS, *powers.shape[1:])) if self._past is None else self._past
-        known = np.concatenate([past, powers])
-        self._past = known[-_AROUND_BLOCKS:]
-        around, near = _sum_around(known, _AROUND_BLOCKS), _sum_around(known, 1)
-        opposed = (_correlation(around[:, 0]) < _OPPOSED) & (_correlation(around[:, 1]) < _OPPOSED_HIGH)
-        opposed |= (_correlation(near[:, 0]) < _INVERTED) & (_correlation(near[:, 1]) < _OPPOSED_HIGH)
-        own = np.diagonal(around[:, 0], axis1=1, axis2=2)
-        is_second_louder = own[:, None, :] > _LOUDER * own[:, :, None]
-        pairs = np.triu(np.ones((channels, channels), bool), 1) & opposed
-        reduced = (pairs & ~is_second_louder).any(axis=1) | (pairs & is_second_louder).any(axis=2)
-        return np.where(reduced, _REDUCED, 1.0)[_AROUND_BLOCKS:]
-
-
-def _products(blocks: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.asarray(np.matmul(blocks, blocks.transpose(0, 2, 1)), np.float64)
-
-
-def _sum_around(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
-    """At each place the sum of the values up to `reach` places away."""
-    sums = np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, axis=0)])
-    last = len(values)
-    places = np.arange(last)
-    return np.asarray(sums[np.minimum(places + reach + 1, last)] - sums[np.maximum(places - reach, 0)])
-
-
-def _correlation(powers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Twice the product over the sum of both powers: 1 for equal channels, -1 for inverted ones."""
-    own = np.diagonal(powers, axis1=1, axis2=2)
-    return np.asarray(2 * powers / (own[:, :, None] + own[:, None, :] + _ENOUGH))
-
-
-def _scaled(frame: AudioFrame, planes: NDArray[np.generic], slopes: NDArray[np.float64]) -> AudioFrame:
-    centre = 128 if planes.dtype == np.uint8 else 0
-    scaled = (planes.astype(np.float64) - centre) * slopes
-    if planes.dtype.kind in "iu":
-        scaled = np.rint(scaled) + centre
-    packed = scaled.astype(planes.dtype)
-    if not frame.format.is_planar:
-        packed = packed.T.reshape(1, -1)
-    made = AudioFrame.from_ndarray(np.ascontiguousarray(packed), frame.format.name, frame.layout.name)
-    made.sample_rate = frame.sample_rate
-    return made
