@@ -6,12 +6,17 @@ faster-whisper and openai-whisper share the shape of the dictionaries and the ma
 import math
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TypedDict
 
-from voice_stack.asr.engine.base import WindowResult
+import numpy as np
+from numpy.typing import NDArray
+
+from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
 from voice_stack.asr.request import DecodeOptions
 from voice_stack.asr.transcript import Segment, Word
+from voice_stack.utils.audio.word_alignment import find_pauses
 
 OPENING_MARKS = "\"'“¿([{-"
 CLOSING_MARKS = "\"'.。,，!！?？:：”)]}、"
@@ -46,22 +51,71 @@ def alignable_segments(segments: Sequence[Segment]) -> list[AlignableSegment]:
     ]
 
 
-def read_words(aligned: Sequence[AlignableSegment], duration_s: float) -> list[tuple[Word, ...]]:
-    """The words of each segment, in order of time and inside the window; libraries keep to neither.
+def read_words(aligned: Sequence[AlignableSegment], window: NDArray[np.float32]) -> list[tuple[Word, ...]]:
+    """The words of each segment, where they are said: see `settle_words`.
 
     Args:
         aligned: Segments of one window with their words.
-        duration_s: Length of the window; no word ends later.
+        window: Its sound.
     """
-    words, earliest_s = list[tuple[Word, ...]](), 0.0
-    for segment in aligned:
-        clamped = []
-        for word in segment["words"]:
-            start_s = min(max(float(word["start"]), earliest_s), duration_s)
-            earliest_s = min(max(float(word["end"]), start_s), duration_s)
-            clamped.append(Word(word["word"].strip(), start_s, earliest_s, float(word["probability"])))
-        words.append(tuple(word for word in clamped if word.text))
-    return words
+    read = [
+        [
+            Word(text, float(word["start"]), float(word["end"]), float(word["probability"]))
+            for word in segment["words"]
+            if (text := word["word"].strip())
+        ]
+        for segment in aligned
+    ]
+    settled = iter(settle_words([word for words in read for word in words], window))
+    return [tuple(islice(settled, len(words))) for words in read]
+
+
+_BEFORE_S, _AFTER_S = 0.15, 0.35
+"""A border is taken to a pause that ends so long before it, or begins so long after it, at most."""
+_FARTHER, _LEAST_PAUSE_S = 0.5, 0.05
+"""The farther it is, the longer the pause must be: a stop within a word is silent for a moment, too."""
+_LEAST_WORD_S = 0.03
+
+
+def settle_words(words: Sequence[Word], window: NDArray[np.float32]) -> tuple[Word, ...]:
+    """The words of a window as the attention has them, moved to where they are said.
+
+    They come later by `WHISPER_LEAD_S`; a border near a pause is taken apart, so that one word ends where the pause
+    begins and the next begins where it ends. All is in order of time and inside the window; libraries keep to neither.
+    """
+    duration_s, pauses = window.size / SAMPLE_RATE, find_pauses(window, SAMPLE_RATE)
+    settled: list[Word] = []
+    earliest_s = 0.0
+    for word in words:
+        start_s, end_s = (min(time_s + WHISPER_LEAD_S, duration_s) for time_s in (word.start_s, word.end_s))
+        start_s = max(start_s, earliest_s)
+        end_s = max(end_s, start_s)
+        last = settled[-1] if settled else None
+        pause = _nearest_pause(pauses, last, start_s, end_s)
+        if pause is not None:
+            if last is not None:
+                settled[-1] = replace(last, end_s=pause[0])
+            start_s = pause[1]
+        settled.append(replace(word, start_s=start_s, end_s=end_s))
+        earliest_s = end_s
+    if settled and (pause := _nearest_pause(pauses, settled[-1], earliest_s, math.inf)) is not None:
+        settled[-1] = replace(settled[-1], end_s=min(pause[0], earliest_s))
+    return tuple(settled)
+
+
+def _nearest_pause(
+    pauses: Sequence[tuple[float, float]], last: Word | None, start_s: float, end_s: float
+) -> tuple[float, float] | None:
+    """The pause between a word and the one that starts and ends then, if there is one."""
+    ended_s, earliest_s = (last.end_s, last.start_s + _LEAST_WORD_S) if last else (0.0, -1.0)
+    best, least_s = None, _LEAST_PAUSE_S
+    for from_s, to_s in pauses:
+        is_near = ended_s - _BEFORE_S <= to_s and from_s <= start_s + _AFTER_S
+        if is_near and earliest_s <= from_s and to_s <= end_s - _LEAST_WORD_S:
+            worth_s = to_s - from_s - _FARTHER * max(0.0, from_s - start_s, ended_s - to_s)
+            if worth_s >= least_s:
+                best, least_s = (from_s, to_s), worth_s
+    return best
 
 
 LONGEST_TOKEN_S = 0.32

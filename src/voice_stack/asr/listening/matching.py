@@ -8,7 +8,7 @@ that agree outweigh those between them that do not.
 import math
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -38,15 +38,17 @@ def weigh(key: str) -> float:
     return min(len(key) + (not key.isascii()), _HEAVIEST_LETTERS) / 4
 
 
-def match_words(own: Sequence[str], heard: Sequence[str]) -> list[Pair]:
+Matching = Generator[None, None, list[Pair]]
+"""Work in short steps, that other work can be done between; returns the pairs, both numbers rising."""
+_ROWS_A_STEP = 256
+
+
+def match_words(own: Sequence[str], heard: Sequence[str]) -> Matching:
     """The words of a text that were recognised.
 
     Args:
         own: Keys of the words of the text, see `word_key`.
         heard: Keys of the recognised words.
-
-    Returns:
-        Pairs, both numbers rising.
     """
     numbers = {key: number for number, key in enumerate(dict.fromkeys((*own, *heard)))}
     own_ids = np.array([numbers[key] for key in own], np.int32)
@@ -54,6 +56,7 @@ def match_words(own: Sequence[str], heard: Sequence[str]) -> list[Pair]:
     weights = np.array([weigh(key) for key in own], np.float32)
     cuts, whole = [(0, 0)], (len(own), len(heard))
     if len(own) * len(heard) > MAX_CELLS:
+        yield
         cuts += _find_seeds(own_ids.tolist(), heard_ids.tolist())
     pairs: list[Pair] = []
     for (a, c), (b, d) in pairwise([*cuts, whole]):
@@ -61,7 +64,9 @@ def match_words(own: Sequence[str], heard: Sequence[str]) -> list[Pair]:
         parts = math.ceil(math.sqrt((b - a) * (d - c) / MAX_CELLS)) or 1
         edges = [(a + (b - a) * part // parts, c + (d - c) * part // parts) for part in range(parts + 1)]
         for (i, j), (k, n) in pairwise(edges):
-            pairs += [(i + row, j + column) for row, column in _match_table(own_ids[i:k], heard_ids[j:n], weights[i:k])]
+            found = yield from _match_table(own_ids[i:k], heard_ids[j:n], weights[i:k])
+            pairs += [(i + row, j + column) for row, column in found]
+            yield
     return _keep_supported(pairs, weights)
 
 
@@ -94,13 +99,15 @@ def _unique_rows(ids: Sequence[int]) -> dict[tuple[int, ...], int]:
 _UP, _LEFT, _CHAINED = 1, 2, 4
 
 
-def _match_table(own: NDArray[np.int32], heard: NDArray[np.int32], weights: NDArray[np.float32]) -> list[Pair]:
+def _match_table(own: NDArray[np.int32], heard: NDArray[np.int32], weights: NDArray[np.float32]) -> Matching:
     """The pairs of greatest weight in all, of a text and what was heard; a byte for each two words is kept."""
     rows, columns = len(own), len(heard)
     ways, known = np.full((rows, columns), _UP, np.uint8), set(heard.tolist())
     best = np.zeros(columns + 1, np.float32)
     matched = np.full(columns + 1, -np.inf, np.float32)
     for row in range(rows):
+        if row % _ROWS_A_STEP == 0:
+            yield
         if int(own[row]) not in known:
             matched[:] = -np.inf
             continue

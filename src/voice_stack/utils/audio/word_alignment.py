@@ -161,13 +161,24 @@ def _letter_weight(letter: str) -> float:
     return _IDEOGRAPH_WEIGHT if unicodedata.east_asian_width(letter) == "W" else 1.0
 
 
+def find_pauses(samples: Samples, sample_rate: int) -> list[tuple[float, float]]:
+    """Start and end, in seconds, of each silence that is longer than a consonant's."""
+    frame = max(round(_FRAME_S * sample_rate), 1)
+    runs = _long_runs(measure_levels(samples, frame)) if len(samples) else []
+    return [(start * frame / sample_rate, end * frame / sample_rate) for start, end in runs]
+
+
+def _long_runs(levels: NDArray[np.float64]) -> list[tuple[int, int]]:
+    quiet = levels < np.quantile(levels, 0.9) * 10 ** (_PAUSE_DB / 20)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]]))).tolist()
+    return [run for run in zip(edges[::2], edges[1::2], strict=True) if run[1] - run[0] >= _PAUSE_FRAMES]
+
+
 def _pauses(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which frames lie in a silence that is longer than a consonant's."""
-    quiet = levels < np.quantile(levels, 0.9) * 10 ** (_PAUSE_DB / 20)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]])))
     pauses: NDArray[np.bool_] = np.zeros(len(levels), np.bool_)
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
-        pauses[start:end] = end - start >= _PAUSE_FRAMES
+    for start, end in _long_runs(levels):
+        pauses[start:end] = True
     return pauses
 
 
