@@ -50,6 +50,10 @@ def test_a_single_word_is_heard_where_it_is_all_the_text() -> None:
     assert paired("Hello!", "hello") == [("Hello!", "hello")]
 
 
+def test_other_work_can_be_done_while_a_text_of_one_word_is_matched() -> None:
+    assert sum(1 for _ in match_words(["the"] * 50_000, ["the"] * 50)) > 100
+
+
 @pytest.mark.parametrize("is_loop", [False, True], ids=["a book", "a loop"])
 def test_hours_are_paired_in_parts(is_loop: bool) -> None:
     draw = random.Random(1)

@@ -9,7 +9,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import accumulate, pairwise
 
@@ -166,6 +166,15 @@ def find_pauses(samples: Samples, sample_rate: int) -> list[tuple[float, float]]
     frame = max(round(_FRAME_S * sample_rate), 1)
     runs = _long_runs(measure_levels(samples, frame)) if len(samples) else []
     return [(start * frame / sample_rate, end * frame / sample_rate) for start, end in runs]
+
+
+def end_at_pauses(words: Sequence[WordTime], samples: Samples, sample_rate: int) -> tuple[WordTime, ...]:
+    """The words without the silence that the length of a last phoneme has in it, before a pause."""
+    pauses = find_pauses(samples, sample_rate)
+    return tuple(
+        replace(word, end_s=next((a for a, b in pauses if word.start_s + _FRAME_S < a < word.end_s <= b), word.end_s))
+        for word in words
+    )
 
 
 def _long_runs(levels: NDArray[np.float64]) -> list[tuple[int, int]]:
