@@ -183,5 +183,5 @@ def _place_unheard(words: Sequence[Word], clock_s: float) -> Iterator[Word]:
     """The words of a sentence; one that was not heard lies where the one before it ends, else where the next begins."""
     at_s = next((word.start_s for word in words if word.is_heard), clock_s)
     for word in words:
-        yield word if word.is_heard else replace(word, start_s=at_s, end_s=at_s)
+        yield word if word.is_heard else Word(word.text, at_s, at_s, word.probability, is_heard=False)
         at_s = word.end_s if word.is_heard else at_s

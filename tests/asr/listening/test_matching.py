@@ -36,6 +36,11 @@ def test_what_agrees_is_paired_whatever_stands_around_it() -> None:
     assert [one for one, _ in paired(own, heard)] == WAKES.split()
 
 
+def test_a_heading_that_nobody_reads_shares_no_words_with_what_is_said_in_its_place() -> None:
+    own, heard = f"Chapter 5 The keeper of lost clocks {WAKES}", f"Read by the friends of our library {WAKES}"
+    assert [one for one, _ in paired(own, heard)] == WAKES.split()
+
+
 def test_a_chorus_is_paired_each_time() -> None:
     song = f"{WAKES} {CHORUS} {SHIPS} {CHORUS}"
     assert match(keys(song), keys(song)) == [(n, n) for n in range(len(song.split()))]

@@ -26,6 +26,7 @@ _MOST_BETWEEN = 6
 _COST_BETWEEN = 0.4
 _SUPPORT = 3.0
 _HEAVIEST_LETTERS = 6
+_MOST_WEAK = 4
 
 
 def word_key(word: str) -> str:
@@ -142,8 +143,29 @@ def _keep_supported(pairs: Sequence[Pair], weights: NDArray[np.float32]) -> list
     for pair in pairs:
         between = max(pair[0] - run[-1][0], pair[1] - run[-1][1]) - 1 if run else 0
         if between > _MOST_BETWEEN:
-            kept += run if support >= needed else []
+            kept += _without_ends(run, weights) if support >= needed else []
             run, support, between = [], 0.0, 0
         support += float(weights[pair[0]]) - _COST_BETWEEN * between
         run.append(pair)
-    return kept + (run if support >= needed else [])
+    return kept + (_without_ends(run, weights) if support >= needed else [])
+
+
+def _without_ends(run: Sequence[Pair], weights: NDArray[np.float32]) -> list[Pair]:
+    """A run without a "the" and an "of" of what is near it; if they are its own the sound will tell."""
+    if weights.sum() < 2 * _SUPPORT:
+        return list(run)
+    last = len(run) - _count_weak(run[::-1], weights)
+    return list(run[_count_weak(run, weights) : last])
+
+
+def _count_weak(run: Sequence[Pair], weights: NDArray[np.float32]) -> int:
+    """How many pairs at the beginning weigh little against what lies between them and the others."""
+    weak, support = 0, 0.0
+    for number, (one, other) in enumerate(pairwise(run[: _MOST_WEAK + 1]), 1):
+        between = max(abs(other[0] - one[0]), abs(other[1] - one[1])) - 1
+        support += float(weights[one[0]]) - _COST_BETWEEN * between
+        if between and support < _SUPPORT / 3:
+            weak, support = number, 0.0
+        elif support >= _SUPPORT:
+            break
+    return weak
