@@ -56,7 +56,13 @@ def test_a_single_word_is_heard_where_it_is_all_the_text() -> None:
 
 
 def test_other_work_can_be_done_while_a_text_of_one_word_is_matched() -> None:
-    assert sum(1 for _ in match_words(["the"] * 50_000, ["the"] * 50)) > 100
+    assert sum(1 for _ in match_words(["the"] * 50_000, ["the"] * 15_000)) > 50
+
+
+def test_a_chapter_is_found_in_the_whole_book() -> None:
+    draw = random.Random(2)
+    book = [f"{draw.choice('abcdefgh')}{draw.randrange(90)}" for _ in range(3000)]
+    assert match(book, book[1500:1600]) == [(1500 + n, n) for n in range(100)]
 
 
 @pytest.mark.parametrize("is_loop", [False, True], ids=["a book", "a loop"])

@@ -197,15 +197,19 @@ class _Text:
 
     def read(self) -> Iterator[None]:
         """Find its words among those that were recognised, in short steps."""
-        for number, part in enumerate(cut_sentences(self._text)):
+        parts = cut_sentences(self._text)
+        yield
+        for number, part in enumerate(parts):
             words = tuple(cut_words(part.strip()))
             self.sentences.append((part, words))
             self._words += words
             self._sentence_of += [number] * len(words)
             if number % _WORDS_A_STEP == 0:
                 yield
-        own = [word_key(word) for word in self._words]
-        yield
+        own = list[str]()
+        for at in range(0, len(self._words), _WORDS_A_STEP):
+            own += map(word_key, self._words[at : at + _WORDS_A_STEP])
+            yield
         pairs = yield from match_words(own, [word_key(word.text) for word in self._heard])
         self._places = dict(pairs)
         self.found = {number: replace(self._heard[at], text=self._words[number]) for number, at in pairs}

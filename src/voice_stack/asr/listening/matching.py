@@ -27,6 +27,7 @@ _COST_BETWEEN = 0.4
 _SUPPORT = 3.0
 _HEAVIEST_LETTERS = 6
 _MOST_WEAK = 4
+_FAR_LONGER = 4
 
 
 def word_key(word: str) -> str:
@@ -65,8 +66,12 @@ def match_words(own: Sequence[str], heard: Sequence[str]) -> Matching:
         parts = math.ceil(math.sqrt((b - a) * (d - c) / MAX_CELLS)) or 1
         edges = [(a + (b - a) * part // parts, c + (d - c) * part // parts) for part in range(parts + 1)]
         for (i, j), (k, n) in pairwise(edges):
-            found = yield from _match_table(own_ids[i:k], heard_ids[j:n], weights[i:k])
-            pairs += [(i + row, j + column) for row, column in found]
+            one, other = own_ids[i:k], heard_ids[j:n]
+            if is_long := k - i > _FAR_LONGER * (n - j):  # most of it was not said; a row takes longer than its columns
+                found = yield from _match_table(other, one, np.array([weigh(key) for key in heard[j:n]], np.float32))
+            else:
+                found = yield from _match_table(one, other, weights[i:k])
+            pairs += [(i + b, j + a) if is_long else (i + a, j + b) for a, b in found]
             yield
     return _keep_supported(pairs, weights)
 
