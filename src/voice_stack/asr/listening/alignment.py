@@ -155,11 +155,10 @@ def plan_alignment(job: Job, request: AlignmentRequest, *, can_align: bool, has_
     yield from text.find_gaps()
     passages = list(text.find_passages()) if can_align else []
     yield Expected(job.id, _LAYOUT_COST_S + sum(end_s - start_s for start_s, end_s, _, _ in passages))
-    index = 0
     outputs: list[AlignedText | AlignedWords] = [AlignedText(tuple(text.sentences)), *text.tell_found()]
-    for told in outputs:
+    for index, told in enumerate(outputs):
         yield Unit(job.id, index, _LAYOUT_COST_S, (Layout, job.id, index), Layout(told))
-        index += 1
+    index = len(outputs)
     track = SampleTrack()
     # What of the file is not heard was told when its speech was found.
     source, most_s = describe_source(request.source), request.duration_s + 1
@@ -227,9 +226,9 @@ class _Text:
         ends = [(-1, -1), *self._places.items(), (len(self._words), len(self._heard))]
         for (before, from_), (after, until) in pairwise(ends):
             own, heard = self._words[before + 1 : after], self._heard[from_ + 1 : until]
+            yield
             if not own:
                 continue
-            yield
             if alike := _spelled_alike(own, heard):
                 score = alike * sum(word.probability for word in heard) / len(heard)
                 shared = _share(own, heard[0].start_s, heard[-1].end_s, score)
@@ -245,10 +244,7 @@ class _Text:
             self._gaps += yield from self._cut_gap(Gap(before + 1, after, start_s, max(start_s, end_s)), heard)
 
     def _cut_gap(self, gap: Gap, heard: Sequence[Word]) -> Generator[None, None, list[Gap]]:
-        """A gap in pieces that are short enough to be laid beside the sound, cut where the letters agree.
-
-        A piece that is still too long has speech in it that is no part of the text, before its words or after them.
-        """
+        """A gap in pieces that are short enough to be laid beside the sound, cut where the letters agree."""
         if gap.end_s - gap.start_s <= PASSAGE_S or not heard:
             return [gap]
         words = self._words[gap.first : gap.last]
