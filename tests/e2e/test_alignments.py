@@ -116,6 +116,18 @@ def test_a_job_in_the_background(fake: Align, fake_asr: RunningServer) -> None:
     assert heard(body) == REST.split()
 
 
+def test_the_second_look_is_progress_and_can_be_cancelled(fake: Align, fake_asr: RunningServer) -> None:
+    with tempfile.TemporaryDirectory() as folder, fake_asr.http() as client:
+        gate = Path(folder) / "x"
+        job = fake(f"until={gate} {REST}", background="true").json()
+        path = f"/v1/jobs/{job['id']}"
+        wait_until(lambda: (client.get(path).json()["percent"] or 0) >= 75, 30, "the first look is over")
+        assert client.get(path).json()["status"] == "running"
+        assert client.delete(path).json()["status"] == "cancelled"
+        gate.touch()
+        wait_until(lambda: fake_asr.count_jobs() == (0, 0), 30, "the engine lets go")
+
+
 def test_both_clients_align(fake_asr: RunningServer) -> None:
     with VoiceStackClient(asr_url=fake_asr.url) as client:
         alignment = client.align(tone(6.0), f"Something unsaid: {REST}", language="en")

@@ -204,16 +204,21 @@ class WindowText:
 
 @dataclass(frozen=True, slots=True)
 class AlignedText:
-    """Output of an alignment, the first: the text, cut into sentences with their words; joined they are the text."""
+    """Output of an alignment, the first: the text, cut into sentences, and their words; joined they are the text."""
 
-    sentences: tuple[Segment, ...]
+    sentences: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AlignedWords:
-    """Output of an alignment: what more is known of words, by their number in the text."""
+    """Output of an alignment: what is known of words, by their number in the text.
+
+    `heard_s` is how far into the file it looked, of `total_s`, in seconds.
+    """
 
     words: tuple[tuple[int, Word], ...]
+    heard_s: float
+    total_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import ClassVar
 
 from voice_stack.asr.listening.repetition import RepeatFilter
 from voice_stack.asr.request import (
@@ -25,7 +26,7 @@ class Transcription:
     Args:
         request: What was asked for.
         handle: The job in the engine.
-        heard_s: How far into the file its text goes, in seconds.
+        heard_s: How far into the file its text goes, in seconds; less where there is more to do then.
         total_s: The length the file says it has, in seconds; 0 while not known.
         fallbacks: What was done in the second-best way so far.
         warnings: What of the file is not heard, as far as it is known by now.
@@ -33,6 +34,7 @@ class Transcription:
 
     request: TranscriptionRequest
     handle: JobHandle
+    share: ClassVar[float] = 1.0
     heard_s: float = 0.0
     total_s: float = 0.0
     fallbacks: tuple[str, ...] = ()
@@ -48,8 +50,8 @@ class Transcription:
             repeats = RepeatFilter(is_active="repetition" in self.request.suppress)
             async for output in self.handle.outputs():
                 if isinstance(output, WindowText):
-                    self.heard_s, self.total_s, self.fallbacks = output.heard_s, output.total_s, output.fallbacks
-                    self.warnings = output.warnings
+                    self.heard_s, self.total_s = output.heard_s * self.share, output.total_s
+                    self.fallbacks, self.warnings = output.fallbacks, output.warnings
                     for segment in chain.from_iterable(map(repeats.push, output.segments)):
                         yield segment
             for segment in repeats.finish():
@@ -122,6 +124,7 @@ class Alignment(Transcription):
         first: The transcription, when it is over; `handle` is the second job then.
     """
 
+    share: ClassVar[float] = 0.75
     submit: Callable[[AlignmentRequest], Awaitable[JobHandle]]
     first: JobHandle | None = None
 
@@ -137,14 +140,16 @@ class Alignment(Transcription):
             asked.source, asked.text or "", heard.words, heard.language, heard.duration_s, asked.vad
         )
         self.handle, self.first = await self.submit(work), first
-        sentences, words = tuple[Segment, ...](), dict[int, Word]()
+        self.total_s = heard.duration_s
+        sentences, words = tuple[tuple[str, tuple[str, ...]], ...](), dict[int, Word]()
         try:
             async for output in self.handle.outputs():
                 match output:
                     case AlignedText():
                         sentences = output.sentences
                     case AlignedWords():
-                        words |= dict(output.words)
+                        words |= {n: word for n, word in output.words if word.is_heard or n not in words}
+                        self.heard_s = output.heard_s * (1 - self.share) + heard.duration_s * self.share
         finally:
             self.handle.cancel()
         timed = await asyncio.to_thread(_time_sentences, sentences, words, heard.duration_s)
@@ -156,19 +161,21 @@ class Alignment(Transcription):
         return (self.handle,) if self.first is None else (self.first, self.handle)
 
 
-def _time_sentences(sentences: Sequence[Segment], known: Mapping[int, Word], duration_s: float) -> tuple[Segment, ...]:
-    """The sentences with what more is known of their words, by number; times rise and stay within the audio."""
+def _time_sentences(
+    sentences: Sequence[tuple[str, Sequence[str]]], known: Mapping[int, Word], duration_s: float
+) -> tuple[Segment, ...]:
+    """The sentences with what is known of their words, by number; times rise and stay within the audio."""
     clock_s, first, timed = 0.0, 0, list[Segment]()
-    for sentence in sentences:
+    for text, own in sentences:
         began_s, words = clock_s, list[Word]()
-        for word in (known.get(number, word) for number, word in enumerate(sentence.words, first)):
+        for word in (known.get(n) or Word(part, 0.0, 0.0, 0.0, is_heard=False) for n, part in enumerate(own, first)):
             start_s, end_s = (min(max(time_s, clock_s), duration_s) for time_s in (word.start_s, word.end_s))
             clock_s = end_s if word.is_heard else clock_s
             words.append(replace(word, start_s=start_s, end_s=end_s) if word.is_heard else word)
         first += len(words)
         placed = tuple(_place_unheard(words, began_s))
         start_s, end_s = (placed[0].start_s, placed[-1].end_s) if placed else (began_s, began_s)
-        timed.append(replace(sentence, words=placed, start_s=start_s, end_s=end_s))
+        timed.append(Segment(text, start_s, end_s, (), 0.0, 0.0, 0.0, 0.0, words=placed))
     return tuple(timed)
 
 
@@ -176,5 +183,5 @@ def _place_unheard(words: Sequence[Word], clock_s: float) -> Iterator[Word]:
     """The words of a sentence; one that was not heard lies where the one before it ends, else where the next begins."""
     at_s = next((word.start_s for word in words if word.is_heard), clock_s)
     for word in words:
-        yield word if word.is_heard else replace(word, start_s=at_s, end_s=at_s)
+        yield word if word.is_heard else Word(word.text, at_s, at_s, word.probability, is_heard=False)
         at_s = word.end_s if word.is_heard else at_s

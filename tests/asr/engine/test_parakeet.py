@@ -136,6 +136,9 @@ def test_a_server_with_parakeet_transcribes_and_refuses_what_it_cannot(
             audio.transcriptions.create(model="whisper-1", file=file, language="ja")
         with server.http() as client:
             answer = client.post("/asr?task=translate", files={"audio_file": file})
+            aligned = client.post("/v1/audio/alignments", data={"text": heard.text}, files={"file": file})
+        assert aligned.headers["x-fallback"] == "alignment"
+        assert any(word["start"] is not None for word in aligned.json()["words"])
         told = answer.json()["error"]
         assert (answer.status_code, told["param"], told["code"]) == (400, "task", "unsupported_value")
         assert "No other model on this machine can" in told["message"]

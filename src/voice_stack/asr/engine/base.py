@@ -61,7 +61,6 @@ class AsrEngine(ABC):
         solo_threads: If not 0, this instance puts so many threads on one call at a time, and that of `open_for_crowd`
             serves the lanes.
         capabilities: What the loaded model can do.
-        word_lead_s: How much earlier than they are said its words lie, at the median, in seconds.
 
     Raises:
         ModelLoadError: The model does not load.
@@ -73,7 +72,6 @@ class AsrEngine(ABC):
     has_express_lane: bool = False
     solo_threads: int = 0
     capabilities: AsrCapabilities
-    word_lead_s: float = 0.0
 
     def __init__(self, model_dir: Path, options: EngineOptions) -> None:
         self.model_dir, self.options = model_dir, options

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from itertools import accumulate, chain, islice
+from itertools import accumulate, chain, islice, pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -36,7 +36,7 @@ from voice_stack.asr.engine.base import (
     split_at_timestamps,
 )
 from voice_stack.asr.engine.compute_plan import Encodings, has_run_on, load_model, pick_frames, pick_rows, plan_compute
-from voice_stack.asr.engine.words import CLOSING_MARKS, OPENING_MARKS, WHISPER_LEAD_S, alignable_segments, read_words
+from voice_stack.asr.engine.words import CLOSING_MARKS, OPENING_MARKS, alignable_segments, read_words, settle_words
 from voice_stack.asr.models import CAPABILITIES, ENGINE
 from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.asr.transcript import Segment, TokenLogprob, Word
@@ -137,7 +137,7 @@ def align_words(
     tokenizer: Tokenizer,
     windows: Sequence[Sequence[Segment]],
     encoded: ctranslate2.StorageView,
-    durations_s: Sequence[float],
+    sounds: Sequence[NDArray[np.float32]],
 ) -> list[tuple[Segment, ...]]:
     """Give the segments of a batch of windows their words.
 
@@ -146,26 +146,30 @@ def align_words(
         tokenizer: For the language of the text.
         windows: The segments of each window as decoded, in window time.
         encoded: The encoder's output for these windows.
-        durations_s: Length of each window; no word ends later.
+        sounds: The windows themselves.
     """
     texts = [
         [token for segment in segments for token in segment.tokens if token < tokenizer.eot] for segments in windows
     ]
-    frames = [max(int(duration_s * model.frames_per_second), model.input_stride) for duration_s in durations_s]
+    frames = _count_frames(model, sounds)
     alignments = model.find_alignment(tokenizer, texts, encoded, frames)
     return [
-        _add_words(_MadeAlignments(model, alignment), tokenizer, segments, duration_s)
-        for segments, alignment, duration_s in zip(windows, alignments, durations_s, strict=True)
+        _add_words(_MadeAlignments(model, alignment), tokenizer, segments, sound)
+        for segments, alignment, sound in zip(windows, alignments, sounds, strict=True)
     ]
 
 
+def _count_frames(model: WhisperModel, sounds: Sequence[NDArray[np.float32]]) -> list[int]:
+    return [max(int(sound.size / SAMPLE_RATE * model.frames_per_second), model.input_stride) for sound in sounds]
+
+
 def _add_words(
-    made: _MadeAlignments, tokenizer: Tokenizer, segments: Sequence[Segment], duration_s: float
+    made: _MadeAlignments, tokenizer: Tokenizer, segments: Sequence[Segment], sound: NDArray[np.float32]
 ) -> tuple[Segment, ...]:
     found = alignable_segments(segments)
     if found:
         WhisperModel.add_word_timestamps(made, [found], tokenizer, None, 0, OPENING_MARKS, CLOSING_MARKS, 0.0)
-    words = read_words(found, duration_s)
+    words = read_words(found, sound)
     return tuple(replace(segment, words=said) for segment, said in zip(segments, words, strict=True))
 
 
@@ -174,7 +178,7 @@ def time_words(
     tokenizer: Tokenizer,
     texts: Sequence[Sequence[str]],
     encoded: ctranslate2.StorageView,
-    durations_s: Sequence[float],
+    sounds: Sequence[NDArray[np.float32]],
 ) -> list[tuple[Word, ...]]:
     """When the words of given texts are said; arguments as for `align_words`, with a text's words for each window."""
     parts = [[tokenizer.encode(f" {word}" if writes_spaces(word) else word) for word in words] for words in texts]
@@ -182,19 +186,21 @@ def time_words(
     room = model.max_length - len(tokenizer.sot_sequence) - 2
     tokens = [list(chain.from_iterable(part)) for part in parts]
     tokens = [part if len(part) <= room else [] for part in tokens]
-    frames = [max(int(duration_s * model.frames_per_second), model.input_stride) for duration_s in durations_s]
-    aligned = model.model.align(encoded, tokenizer.sot_sequence, tokens, frames)
+    aligned = model.model.align(encoded, tokenizer.sot_sequence, tokens, _count_frames(model, sounds))
     results = []
-    for words, part, known, result in zip(texts, parts, tokens, aligned, strict=True):
+    for words, part, known, result, sound in zip(texts, parts, tokens, aligned, sounds, strict=True):
         starts = dict(reversed(result.alignments))  # token -> its first frame
         edges = [0, *accumulate(len(token_ids) for token_ids in part)]
         last_frame = result.alignments[-1][1] if result.alignments else 0
         times_s = [starts.get(edge, last_frame) / model.tokens_per_second for edge in edges]
         odds = result.text_token_probs if known else [0.0] * edges[-1]
         results.append(
-            tuple(
-                Word(word, times_s[n], times_s[n + 1], math.fsum(odds[edges[n] : edges[n + 1]]) / max(1, len(part[n])))
-                for n, word in enumerate(words)
+            settle_words(
+                [
+                    Word(word, times_s[n], times_s[n + 1], math.fsum(odds[first:end]) / max(1, end - first))
+                    for n, (word, (first, end)) in enumerate(zip(words, pairwise(edges), strict=True))
+                ],
+                sound,
             )
         )
     return results
@@ -213,8 +219,6 @@ logger = logging.getLogger(__name__)
 
 class FasterWhisperEngine(AsrEngine):
     """Any Whisper model in CTranslate2's format; see `AsrEngine`."""
-
-    word_lead_s = WHISPER_LEAD_S
 
     def __init__(self, model_dir: Path, options: EngineOptions) -> None:
         super().__init__(model_dir, options)
@@ -305,11 +309,9 @@ class FasterWhisperEngine(AsrEngine):
         try:
             for frames, indexes in self._group_by_width(windows, options).items():
                 encoded = self._encode([windows[index] for index in indexes], frames)
-                wanted = [texts[index] for index in indexes]
-                durations_s = [windows[index].size / SAMPLE_RATE for index in indexes]
-                found |= dict(
-                    zip(indexes, time_words(self._model, tokenizer, wanted, encoded, durations_s), strict=True)
-                )
+                wanted, sounds = [texts[index] for index in indexes], [windows[index] for index in indexes]
+                timed = time_words(self._model, tokenizer, wanted, encoded, sounds)
+                found |= dict(zip(indexes, timed, strict=True))
         except RuntimeError as error:
             raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
         return [found[index] for index in range(len(windows))]
@@ -339,8 +341,8 @@ class FasterWhisperEngine(AsrEngine):
         heard = [index for index in results if index not in failed]
         if options.word_timestamps and heard:
             texts = [results[index].segments for index in heard]
-            durations_s = [windows[index].size / SAMPLE_RATE for index in heard]
-            timed = align_words(self._model, tokenizer, texts, pick_rows(encoded, heard), durations_s)
+            sounds = [windows[index] for index in heard]
+            timed = align_words(self._model, tokenizer, texts, pick_rows(encoded, heard), sounds)
             for index, segments in zip(heard, timed, strict=True):
                 results[index] = replace(results[index], segments=segments)
         for index in heard if options.token_logprobs else ():

@@ -26,7 +26,7 @@ from voice_stack.asr.engine.base import (
     last_timestamp_s,
     split_at_timestamps,
 )
-from voice_stack.asr.engine.words import CLOSING_MARKS, OPENING_MARKS, WHISPER_LEAD_S, alignable_segments, read_words
+from voice_stack.asr.engine.words import CLOSING_MARKS, OPENING_MARKS, alignable_segments, read_words
 from voice_stack.asr.models import CAPABILITIES, TORCH_ENGINE
 from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.asr.transcript import Segment
@@ -167,8 +167,6 @@ class _BatchTask(DecodingTask):
 class WhisperEngine(AsrEngine):
     """Any Whisper checkpoint for PyTorch; see `AsrEngine`. Always computes 30 s: its encoder takes no less."""
 
-    word_lead_s = WHISPER_LEAD_S
-
     def __init__(self, model_dir: Path, options: EngineOptions) -> None:
         super().__init__(model_dir, options)
         try:
@@ -272,7 +270,7 @@ class WhisperEngine(AsrEngine):
             append_punctuations=CLOSING_MARKS,
             last_speech_timestamp=0.0,
         )
-        words = zip(segments, read_words(found, duration_s), strict=True)
+        words = zip(segments, read_words(found, window), strict=True)
         return tuple(replace(segment, words=said) for segment, said in words)
 
 

@@ -8,12 +8,17 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TypedDict
 
-from voice_stack.asr.engine.base import WindowResult
+import numpy as np
+from numpy.typing import NDArray
+
+from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
 from voice_stack.asr.request import DecodeOptions
 from voice_stack.asr.transcript import Segment, Word
+from voice_stack.utils.audio.word_alignment import find_pauses
 
 OPENING_MARKS = "\"'“¿([{-"
 CLOSING_MARKS = "\"'.。,，!！?？:：”)]}、"
@@ -48,36 +53,86 @@ def alignable_segments(segments: Sequence[Segment]) -> list[AlignableSegment]:
     ]
 
 
-def read_words(aligned: Sequence[AlignableSegment], duration_s: float) -> list[tuple[Word, ...]]:
-    """The words of each segment, in order of time and inside the window; libraries keep to neither.
+def read_words(aligned: Sequence[AlignableSegment], window: NDArray[np.float32]) -> list[tuple[Word, ...]]:
+    """The words of each segment, where they are said: see `settle_words`.
 
     A word is what the text writes between two blanks (`$43,000`, `don't`, `3.5%`, `mother-in-law`), in scripts without
     blanks what the library takes for one. A mark that stands alone belongs to a word beside it.
 
     Args:
         aligned: Segments of one window with their words.
-        duration_s: Length of the window; no word ends later.
+        window: Its sound.
     """
-    words, earliest_s = list[tuple[Word, ...]](), 0.0
-    for segment in aligned:
-        groups, ends_blank = list[_Group](), True
-        for word in segment["words"]:
-            start_s = min(max(float(word["start"]), earliest_s), duration_s)
-            earliest_s = min(max(float(word["end"]), start_s), duration_s)
-            written, text = word["word"], word["word"].strip()
-            if text:
-                blank = " " if ends_blank or written[0].isspace() else ""
-                part = Word(text, start_s, earliest_s, float(word["probability"]))
-                if groups and groups[-1].takes(text, blank):
-                    groups[-1].add(part, blank)
-                else:
-                    groups.append(_Group(text, [part]))
-            ends_blank = bool(written) and written[-1].isspace()
-        if len(groups) > 1 and _is_mark(groups[-1].text):
-            last = groups.pop()
-            groups[-1].text += f" {last.text}"
-        words.append(tuple(group.word for group in groups))
-    return words
+    read = [_join(segment["words"]) for segment in aligned]
+    settled = iter(settle_words([word for words in read for word in words], window))
+    return [tuple(islice(settled, len(words))) for words in read]
+
+
+def _join(aligned: Sequence[AlignedWord]) -> list[Word]:
+    """The words of a segment, as the text writes them, at the times that the library has."""
+    groups, ends_blank = list[_Group](), True
+    for word in aligned:
+        written, text = word["word"], word["word"].strip()
+        if text:
+            blank = " " if ends_blank or written[0].isspace() else ""
+            part = Word(text, float(word["start"]), float(word["end"]), float(word["probability"]))
+            if groups and groups[-1].takes(text, blank):
+                groups[-1].add(part, blank)
+            else:
+                groups.append(_Group(text, [part]))
+        ends_blank = bool(written) and written[-1].isspace()
+    if len(groups) > 1 and _is_mark(groups[-1].text):
+        last = groups.pop()
+        groups[-1].text += f" {last.text}"
+    return [group.word for group in groups]
+
+
+_BEFORE_S, _AFTER_S = 0.15, 0.35
+"""A border is taken to a pause that ends so long before it, or begins so long after it, at most."""
+_FARTHER, _LEAST_PAUSE_S = 0.5, 0.05
+"""The farther it is, the longer the pause must be: a stop within a word is silent for a moment, too."""
+_LEAST_WORD_S = 0.03
+
+
+def settle_words(words: Sequence[Word], window: NDArray[np.float32]) -> tuple[Word, ...]:
+    """The words of a window as the attention has them, moved to where they are said.
+
+    They come later by `WHISPER_LEAD_S`; a border near a pause is taken apart, so that one word ends where the pause
+    begins and the next begins where it ends. All is in order of time and inside the window; libraries keep to neither.
+    """
+    duration_s, pauses = window.size / SAMPLE_RATE, find_pauses(window, SAMPLE_RATE)
+    settled: list[Word] = []
+    earliest_s = 0.0
+    for word in words:
+        start_s, end_s = (min(time_s + WHISPER_LEAD_S, duration_s) for time_s in (word.start_s, word.end_s))
+        start_s = max(start_s, earliest_s)
+        end_s = max(end_s, start_s)
+        last = settled[-1] if settled else None
+        pause = _nearest_pause(pauses, last, start_s, end_s)
+        if pause is not None:
+            if last is not None:
+                settled[-1] = replace(last, end_s=pause[0])
+            start_s = pause[1]
+        settled.append(replace(word, start_s=start_s, end_s=end_s))
+        earliest_s = end_s
+    if settled and (pause := _nearest_pause(pauses, settled[-1], earliest_s, math.inf)) is not None:
+        settled[-1] = replace(settled[-1], end_s=min(pause[0], earliest_s))
+    return tuple(settled)
+
+
+def _nearest_pause(
+    pauses: Sequence[tuple[float, float]], last: Word | None, start_s: float, end_s: float
+) -> tuple[float, float] | None:
+    """The pause between a word and the one that starts and ends then, if there is one."""
+    ended_s, earliest_s = (last.end_s, last.start_s + _LEAST_WORD_S) if last else (0.0, -1.0)
+    best, least_s = None, _LEAST_PAUSE_S
+    for from_s, to_s in pauses:
+        is_near = ended_s - _BEFORE_S <= to_s and from_s <= start_s + _AFTER_S
+        if is_near and earliest_s <= from_s and to_s <= end_s - _LEAST_WORD_S:
+            worth_s = to_s - from_s - _FARTHER * max(0.0, from_s - start_s, ended_s - to_s)
+            if worth_s >= least_s:
+                best, least_s = (from_s, to_s), worth_s
+    return best
 
 
 _SPOKEN_SIGNS = frozenset("&@#*/+=×÷<>~^|\\")

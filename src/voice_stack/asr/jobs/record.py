@@ -159,7 +159,8 @@ def progress_of(transcription: Transcription | None) -> JobProgress:
     if total_s <= 0:
         return JobProgress(done_s)
     share = min(transcription.heard_s / total_s, _ALMOST / 100)
-    eta_s = round(transcription.handle.run_s * (1 - share) / share, 1) if share > 0 else None
+    run_s = sum(handle.run_s for handle in transcription.handles)
+    eta_s = round(run_s * (1 - share) / share, 1) if share > 0 else None
     return JobProgress(done_s, round(total_s, 2), round(100 * share, 1), eta_s)
 
 

@@ -6,7 +6,9 @@ the model says where it would be and how probable it is there. What is improbabl
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import cached_property
@@ -21,8 +23,8 @@ from voice_stack.asr.listening.matching import match_words, word_key
 from voice_stack.asr.listening.results import HEARD_PROBABILITY
 from voice_stack.asr.listening.windows import SampleTrack, describe_source
 from voice_stack.asr.request import AlignedText, AlignedWords, AlignmentRequest, DecodeOptions
-from voice_stack.asr.transcript import Segment, Word
-from voice_stack.core.jobs import Job, PlanStep, RunResult, Unit
+from voice_stack.asr.transcript import Word
+from voice_stack.core.jobs import Expected, Job, PlanStep, RunResult, Unit
 from voice_stack.utils.audio.vad import FRAME, StreamingVad
 from voice_stack.utils.audio.word_alignment import cut_words
 from voice_stack.utils.text import sentence_ends
@@ -42,6 +44,9 @@ _GUESS = 0.5
 _SHORT_LINE = 50
 _LEAST = 1e-5
 _LAYOUT_COST_S = 0.1
+_WORDS_A_STEP = 2000
+_PIECE_S = 12.0
+_SAME_LETTERS = 0.6  # of a word and what was heard, for a place to cut at
 
 
 def cut_sentences(text: str) -> list[str]:
@@ -89,10 +94,9 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A unit's data: the text as far as it was recognised. `found` has the words by their number in the text."""
+    """A unit's data: what its output tells; there is nothing to run."""
 
-    sentences: tuple[tuple[str, tuple[str, ...]], ...]
-    found: dict[int, Word]
+    told: AlignedText | AlignedWords
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +109,7 @@ class Passage:
         words: Each with its number in the text; None: recognised, but none of the text's.
         gaps: The doubtful ones, cut at the ends of sentences.
         language: Code.
+        total_s: Length of the file.
         has_vad: Whether speech is told from silence.
     """
 
@@ -113,6 +118,7 @@ class Passage:
     words: tuple[tuple[int | None, str], ...]
     gaps: tuple[Gap, ...]
     language: str
+    total_s: float
     has_vad: bool
 
     @property
@@ -145,14 +151,19 @@ def plan_alignment(job: Job, request: AlignmentRequest, *, can_align: bool, has_
         has_vad: Whether speech is told from silence; if not, everything counts as speech.
     """
     text = _Text(request)
-    yield Unit(job.id, 0, _LAYOUT_COST_S, (Layout, job.id), Layout(text.sentences, text.found))
-    if not can_align:
-        return
-    track, passages = SampleTrack(), text.find_passages()
+    yield from text.read()
+    yield from text.find_gaps()
+    passages = list(text.find_passages()) if can_align else []
+    yield Expected(job.id, _LAYOUT_COST_S + sum(end_s - start_s for start_s, end_s, _, _ in passages))
+    outputs: list[AlignedText | AlignedWords] = [AlignedText(tuple(text.sentences)), *text.tell_found()]
+    for index, told in enumerate(outputs):
+        yield Unit(job.id, index, _LAYOUT_COST_S, (Layout, job.id, index), Layout(told))
+    index = len(outputs)
+    track = SampleTrack()
     # What of the file is not heard was told when its speech was found.
     source, most_s = describe_source(request.source), request.duration_s + 1
     blocks = decode_blocks(source, max_duration_s=most_s, warn=lambda _: None) if passages else iter(())
-    index, is_over = 0, False
+    is_over = False
     for start_s, end_s, words, gaps in passages:
         start, end = int(start_s * SAMPLE_RATE), int(end_s * SAMPLE_RATE)
         while track.end < end and not is_over:
@@ -164,32 +175,58 @@ def plan_alignment(job: Job, request: AlignmentRequest, *, can_align: bool, has_
                 yield None
         samples = track.read(start, end).copy()
         if samples.size:
-            index += 1
-            passage = Passage(samples, start / SAMPLE_RATE, words, gaps, request.language, has_vad)
+            length_s = request.duration_s
+            passage = Passage(samples, start / SAMPLE_RATE, words, gaps, request.language, length_s, has_vad)
             yield Unit(job.id, index, passage.duration_s, (Passage, request.language), passage)
+            index += 1
 
 
 class _Text:
     """A text beside what was recognised."""
 
     def __init__(self, request: AlignmentRequest) -> None:
-        self._heard, self._duration_s = _split_heard(request.heard), request.duration_s
-        self.sentences = tuple((part, tuple(cut_words(part.strip()))) for part in cut_sentences(request.text))
-        self._words = [word for _, words in self.sentences for word in words]
-        self._sentence_of = [number for number, (_, words) in enumerate(self.sentences) for _ in words]
-        self._places = dict(match_words(*([word_key(w) for w in own] for own in (self._words, self._heard_texts()))))
-        self.found = {own: replace(self._heard[at], text=self._words[own]) for own, at in self._places.items()}
-        # Where nothing was recognised there is nothing to lay a text beside.
-        self._gaps = list(self._find_gaps()) if self._heard else []
+        self._text, self._duration_s = request.text, request.duration_s
+        self._heard = _split_heard(request.heard)
+        self.sentences: list[tuple[str, tuple[str, ...]]] = []
+        self._words: list[str] = []
+        self._sentence_of: list[int] = []
+        self._places: dict[int, int] = {}
+        self._gaps: list[Gap] = []
+        self.found: dict[int, Word] = {}
 
-    def _heard_texts(self) -> list[str]:
-        return [word.text for word in self._heard]
+    def read(self) -> Iterator[None]:
+        """Find its words among those that were recognised, in short steps."""
+        parts = cut_sentences(self._text)
+        yield
+        for number, part in enumerate(parts):
+            words = tuple(cut_words(part.strip()))
+            self.sentences.append((part, words))
+            self._words += words
+            self._sentence_of += [number] * len(words)
+            if number % _WORDS_A_STEP == 0:
+                yield
+        own = list[str]()
+        for at in range(0, len(self._words), _WORDS_A_STEP):
+            own += map(word_key, self._words[at : at + _WORDS_A_STEP])
+            yield
+        pairs = yield from match_words(own, [word_key(word.text) for word in self._heard])
+        self._places = dict(pairs)
+        self.found = {number: replace(self._heard[at], text=self._words[number]) for number, at in pairs}
 
-    def _find_gaps(self) -> Iterator[Gap]:
+    def tell_found(self) -> Iterator[AlignedWords]:
+        """The words that need no second look."""
+        found = list(self.found.items())
+        for at in range(0, len(found), _WORDS_A_STEP):
+            yield AlignedWords(tuple(found[at : at + _WORDS_A_STEP]), 0.0, self._duration_s)
+
+    def find_gaps(self) -> Iterator[None]:
         """What was not recognised, without what was, in another spelling, which is found from here on."""
+        if not self._heard:  # there is nothing to lay a text beside
+            return
         ends = [(-1, -1), *self._places.items(), (len(self._words), len(self._heard))]
         for (before, from_), (after, until) in pairwise(ends):
             own, heard = self._words[before + 1 : after], self._heard[from_ + 1 : until]
+            yield
             if not own:
                 continue
             if alike := _spelled_alike(own, heard):
@@ -204,20 +241,52 @@ class _Text:
                 start_s = max(0.0, (heard[0].start_s - _MARGIN_S) if heard else end_s - room_s)
             if until == len(self._heard):
                 end_s = min(end_s, (heard[-1].end_s + _MARGIN_S) if heard else start_s + room_s)
-            yield Gap(before + 1, after, start_s, max(start_s, end_s))
+            self._gaps += yield from self._cut_gap(Gap(before + 1, after, start_s, max(start_s, end_s)), heard)
 
-    def find_passages(self) -> list[tuple[float, float, tuple[tuple[int | None, str], ...], tuple[Gap, ...]]]:
+    def _cut_gap(self, gap: Gap, heard: Sequence[Word]) -> Generator[None, None, list[Gap]]:
+        """A gap in pieces that are short enough to be laid beside the sound, cut where the letters agree."""
+        if gap.end_s - gap.start_s <= PASSAGE_S or not heard:
+            return [gap]
+        words = self._words[gap.first : gap.last]
+        own, own_of = _spell(words)
+        other, other_of = _spell([word.text for word in heard])
+        pairs = yield from match_words(own, other)
+        shared = Counter((own_of[i], other_of[j]) for i, j in pairs)
+        pieces, first, start_s = list[Gap](), gap.first, gap.start_s
+        for (number, at), count in shared.items():
+            word = heard[at]
+            is_same = count >= _SAME_LETTERS * max(len(word_key(words[number])), len(word_key(word.text)))
+            if is_same and gap.first + number > first and word.start_s - start_s >= _PIECE_S:
+                pieces.append(Gap(first, gap.first + number, start_s, word.start_s))
+                first, start_s = gap.first + number, word.start_s
+        pieces.append(Gap(first, gap.last, start_s, gap.end_s))
+        return [part for piece in pieces for part in self._take_ends(piece, heard)]
+
+    def _take_ends(self, gap: Gap, heard: Sequence[Word]) -> list[Gap]:
+        """The gap, or where its words may be in one that is too long: at its beginning, or at its end."""
+        if gap.end_s - gap.start_s <= PASSAGE_S:
+            return [gap]
+        letters = sum(map(len, self._words[gap.first : gap.last]))
+        inside = [word for word in heard if gap.start_s <= word.start_s < gap.end_s]
+        lengths = list(accumulate(len(word.text) for word in inside))
+        if not inside or lengths[-1] < letters * 2:
+            return [gap]
+        head = inside[bisect_left(lengths, letters)]
+        tail = inside[max(0, bisect_right(lengths, lengths[-1] - letters) - 1)]
+        return [replace(gap, end_s=head.end_s + _MARGIN_S), replace(gap, start_s=tail.start_s - _MARGIN_S)]
+
+    def find_passages(self) -> Iterator[tuple[float, float, tuple[tuple[int | None, str], ...], tuple[Gap, ...]]]:
         """Start, end, words and gaps of each passage; gaps near each other share one."""
         groups: list[list[Gap]] = []
         for gap in self._gaps:
             letters = sum(map(len, self._words[gap.first : gap.last]))
-            if gap.end_s - gap.start_s < letters * _FASTEST_S or self._reach([gap]) > PASSAGE_S:
+            if not letters * _FASTEST_S <= gap.end_s - gap.start_s <= PASSAGE_S:
                 continue
             if groups and self._reach([groups[-1][0], gap]) <= PASSAGE_S:
                 groups[-1].append(gap)
             else:
                 groups.append([gap])
-        return [self._make_passage(group) for group in groups]
+        return map(self._make_passage, groups)
 
     def _reach(self, gaps: Sequence[Gap]) -> float:
         start_s, end_s = self._bounds(gaps)[2:]
@@ -228,6 +297,8 @@ class _Text:
         first, last, start_s, end_s = gaps[0].first, gaps[-1].last, gaps[0].start_s, gaps[-1].end_s
         for _ in range(_CONTEXT):
             before, after = self.found.get(first - 1), self.found.get(last)
+            if end_s - start_s > PASSAGE_S:
+                break
             if before and start_s - before.end_s < _MARGIN_S * 2:
                 first, start_s = first - 1, before.start_s
             if after and after.start_s - end_s < _MARGIN_S * 2:
@@ -254,6 +325,12 @@ class _Text:
             )
         ]
         return start_s, end_s, tuple(words), tuple(parts)
+
+
+def _spell(words: Sequence[str]) -> tuple[list[str], list[int]]:
+    """The letters of words, and the number of the word of each."""
+    spelled = [(letter, number) for number, word in enumerate(words) for letter in word_key(word)]
+    return [letter for letter, _ in spelled], [number for _, number in spelled]
 
 
 def _spelled_alike(own: Sequence[str], heard: Sequence[Word]) -> float:
@@ -290,46 +367,34 @@ def run_alignment(units: Sequence[Unit], engine: AsrEngine) -> Iterator[RunResul
     if not passages:
         (unit,) = units
         assert isinstance(unit.data, Layout)
-        yield from (unit.output(_tell(unit.data, engine.word_lead_s)), unit.done())
+        yield from (unit.output(unit.data.told), unit.done())
         return
     texts = [[text for _, text in passage.words] for passage in passages]
     options = DecodeOptions(language=passages[0].language)
     results = engine.align([passage.samples for passage in passages], texts, options)
     for unit, passage, aligned in zip(units, passages, results, strict=True):
-        yield unit.output(_judge(passage, aligned, engine.word_lead_s))
+        yield unit.output(_judge(passage, aligned))
         yield unit.done()
 
 
-def _tell(layout: Layout, lead_s: float) -> AlignedText:
-    sentences, number = list[Segment](), 0
-    for text, own in layout.sentences:
-        words = [layout.found.get(n) or Word(word, 0.0, 0.0, 0.0, is_heard=False) for n, word in enumerate(own, number)]
-        number += len(own)
-        late = tuple(replace(word, start_s=word.start_s + lead_s, end_s=word.end_s + lead_s) for word in words)
-        sentences.append(Segment(text, 0.0, 0.0, (), 0.0, 0.0, 0.0, 0.0, words=late))
-    return AlignedText(tuple(sentences))
-
-
-def _judge(passage: Passage, aligned: Sequence[Word], lead_s: float) -> AlignedWords:
+def _judge(passage: Passage, aligned: Sequence[Word]) -> AlignedWords:
     """The words of the gaps: with their times where they are said, else without."""
     by_number = {number: word for (number, _), word in zip(passage.words, aligned, strict=True) if number is not None}
     told: list[tuple[int, Word]] = []
     for gap in passage.gaps:
         numbers = range(gap.first, gap.last)
-        words = [_shift(by_number[number], passage.start_s, gap, lead_s) for number in numbers]
+        words = [_shift(by_number[number], passage.start_s, gap) for number in numbers]
         mean = sum(math.log(max(word.probability, _LEAST)) for word in words) / len(words)
-        start_s, end_s = words[0].start_s - lead_s, words[-1].end_s - lead_s
+        start_s, end_s = words[0].start_s, words[-1].end_s
         is_said = mean >= math.log(SAID_PROBABILITY) and _is_sayable("".join(w.text for w in words), end_s - start_s)
         is_said = is_said and (not passage.has_vad or passage.has_speech(start_s, end_s))
         for number, word in zip(numbers, words, strict=True):
             is_heard = is_said and word.probability >= LEAST_PROBABILITY and word.start_s < word.end_s
             score = word.probability if is_heard else min(word.probability, SAID_PROBABILITY)
             told.append((number, replace(word, is_heard=is_heard, probability=score)))
-    return AlignedWords(tuple(told))
+    return AlignedWords(tuple(told), passage.start_s + passage.duration_s, passage.total_s)
 
 
-def _shift(word: Word, offset_s: float, gap: Gap, lead_s: float) -> Word:
-    start_s, end_s = (
-        min(max(offset_s + time_s, gap.start_s), gap.end_s) + lead_s for time_s in (word.start_s, word.end_s)
-    )
+def _shift(word: Word, offset_s: float, gap: Gap) -> Word:
+    start_s, end_s = (min(max(offset_s + time_s, gap.start_s), gap.end_s) for time_s in (word.start_s, word.end_s))
     return replace(word, start_s=start_s, end_s=end_s)

@@ -8,7 +8,7 @@ that agree outweigh those between them that do not.
 import math
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -26,6 +26,8 @@ _MOST_BETWEEN = 6
 _COST_BETWEEN = 0.4
 _SUPPORT = 3.0
 _HEAVIEST_LETTERS = 6
+_MOST_WEAK = 4
+_FAR_LONGER = 4
 
 
 def word_key(word: str) -> str:
@@ -38,15 +40,17 @@ def weigh(key: str) -> float:
     return min(len(key) + (not key.isascii()), _HEAVIEST_LETTERS) / 4
 
 
-def match_words(own: Sequence[str], heard: Sequence[str]) -> list[Pair]:
+Matching = Generator[None, None, list[Pair]]
+"""Work in short steps, that other work can be done between; returns the pairs, both numbers rising."""
+_ROWS_A_STEP = 256
+
+
+def match_words(own: Sequence[str], heard: Sequence[str]) -> Matching:
     """The words of a text that were recognised.
 
     Args:
         own: Keys of the words of the text, see `word_key`.
         heard: Keys of the recognised words.
-
-    Returns:
-        Pairs, both numbers rising.
     """
     numbers = {key: number for number, key in enumerate(dict.fromkeys((*own, *heard)))}
     own_ids = np.array([numbers[key] for key in own], np.int32)
@@ -54,6 +58,7 @@ def match_words(own: Sequence[str], heard: Sequence[str]) -> list[Pair]:
     weights = np.array([weigh(key) for key in own], np.float32)
     cuts, whole = [(0, 0)], (len(own), len(heard))
     if len(own) * len(heard) > MAX_CELLS:
+        yield
         cuts += _find_seeds(own_ids.tolist(), heard_ids.tolist())
     pairs: list[Pair] = []
     for (a, c), (b, d) in pairwise([*cuts, whole]):
@@ -61,7 +66,13 @@ def match_words(own: Sequence[str], heard: Sequence[str]) -> list[Pair]:
         parts = math.ceil(math.sqrt((b - a) * (d - c) / MAX_CELLS)) or 1
         edges = [(a + (b - a) * part // parts, c + (d - c) * part // parts) for part in range(parts + 1)]
         for (i, j), (k, n) in pairwise(edges):
-            pairs += [(i + row, j + column) for row, column in _match_table(own_ids[i:k], heard_ids[j:n], weights[i:k])]
+            one, other = own_ids[i:k], heard_ids[j:n]
+            if is_long := k - i > _FAR_LONGER * (n - j):  # most of it was not said; a row takes longer than its columns
+                found = yield from _match_table(other, one, np.array([weigh(key) for key in heard[j:n]], np.float32))
+            else:
+                found = yield from _match_table(one, other, weights[i:k])
+            pairs += [(i + b, j + a) if is_long else (i + a, j + b) for a, b in found]
+            yield
     return _keep_supported(pairs, weights)
 
 
@@ -94,13 +105,15 @@ def _unique_rows(ids: Sequence[int]) -> dict[tuple[int, ...], int]:
 _UP, _LEFT, _CHAINED = 1, 2, 4
 
 
-def _match_table(own: NDArray[np.int32], heard: NDArray[np.int32], weights: NDArray[np.float32]) -> list[Pair]:
+def _match_table(own: NDArray[np.int32], heard: NDArray[np.int32], weights: NDArray[np.float32]) -> Matching:
     """The pairs of greatest weight in all, of a text and what was heard; a byte for each two words is kept."""
     rows, columns = len(own), len(heard)
     ways, known = np.full((rows, columns), _UP, np.uint8), set(heard.tolist())
     best = np.zeros(columns + 1, np.float32)
     matched = np.full(columns + 1, -np.inf, np.float32)
     for row in range(rows):
+        if row % _ROWS_A_STEP == 0:
+            yield
         if int(own[row]) not in known:
             matched[:] = -np.inf
             continue
@@ -135,8 +148,29 @@ def _keep_supported(pairs: Sequence[Pair], weights: NDArray[np.float32]) -> list
     for pair in pairs:
         between = max(pair[0] - run[-1][0], pair[1] - run[-1][1]) - 1 if run else 0
         if between > _MOST_BETWEEN:
-            kept += run if support >= needed else []
+            kept += _without_ends(run, weights) if support >= needed else []
             run, support, between = [], 0.0, 0
         support += float(weights[pair[0]]) - _COST_BETWEEN * between
         run.append(pair)
-    return kept + (run if support >= needed else [])
+    return kept + (_without_ends(run, weights) if support >= needed else [])
+
+
+def _without_ends(run: Sequence[Pair], weights: NDArray[np.float32]) -> list[Pair]:
+    """A run without a "the" and an "of" of what is near it; if they are its own the sound will tell."""
+    if weights.sum() < 2 * _SUPPORT:
+        return list(run)
+    last = len(run) - _count_weak(run[::-1], weights)
+    return list(run[_count_weak(run, weights) : last])
+
+
+def _count_weak(run: Sequence[Pair], weights: NDArray[np.float32]) -> int:
+    """How many pairs at the beginning weigh little against what lies between them and the others."""
+    weak, support = 0, 0.0
+    for number, (one, other) in enumerate(pairwise(run[: _MOST_WEAK + 1]), 1):
+        between = max(abs(other[0] - one[0]), abs(other[1] - one[1])) - 1
+        support += float(weights[one[0]]) - _COST_BETWEEN * between
+        if between and support < _SUPPORT / 3:
+            weak, support = number, 0.0
+        elif support >= _SUPPORT:
+            break
+    return weak

@@ -25,7 +25,7 @@ from voice_stack.tts.engine.kokoro_asian import (
 )
 from voice_stack.tts.engine.onnx import expose_tensor, open_session
 from voice_stack.tts.models import LANGUAGES, SPOKEN_LANGUAGES
-from voice_stack.utils.audio.word_alignment import TimedPhoneme, cut_words, time_words
+from voice_stack.utils.audio.word_alignment import TimedPhoneme, cut_words, end_at_pauses, time_words
 from voice_stack.utils.onnx import ONNX_ERRORS
 
 ESPEAK_VOICES = {"en": "en-us", "es": "es", "fr": "fr-fr", "hi": "hi", "it": "it", "pt": "pt-br"}
@@ -134,8 +134,9 @@ class KokoroEngine(TtsEngine):
             if lengths is not None:
                 phonemes += _time_phonemes(batch, _round_frames(lengths))
                 paces.append(_round_frames(lengths * options.speed).sum() / _round_frames(lengths).sum())
-        times = time_words(words, alone, phonemes, SAMPLE_RATE)
-        yield Spoken(np.concatenate(sounds), times, float(np.mean(paces)) if paces else None)
+        sound = np.concatenate(sounds)
+        times = end_at_pauses(time_words(words, alone, phonemes, SAMPLE_RATE), sound, SAMPLE_RATE)
+        yield Spoken(sound, times, float(np.mean(paces)) if paces else None)
 
     def _pronounce(self, text: str, words: list[str], options: VoiceOptions) -> tuple[str, list[list[str]]]:
         """The phonemes of the whole text, and those of each word."""

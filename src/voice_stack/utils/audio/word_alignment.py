@@ -9,7 +9,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import accumulate, pairwise
 
@@ -161,13 +161,33 @@ def _letter_weight(letter: str) -> float:
     return _IDEOGRAPH_WEIGHT if unicodedata.east_asian_width(letter) == "W" else 1.0
 
 
+def find_pauses(samples: Samples, sample_rate: int) -> list[tuple[float, float]]:
+    """Start and end, in seconds, of each silence that is longer than a consonant's."""
+    frame = max(round(_FRAME_S * sample_rate), 1)
+    runs = _long_runs(measure_levels(samples, frame)) if len(samples) else []
+    return [(start * frame / sample_rate, end * frame / sample_rate) for start, end in runs]
+
+
+def end_at_pauses(words: Sequence[WordTime], samples: Samples, sample_rate: int) -> tuple[WordTime, ...]:
+    """The words without the silence that the length of a last phoneme has in it, before a pause."""
+    pauses = find_pauses(samples, sample_rate)
+    return tuple(
+        replace(word, end_s=next((a for a, b in pauses if word.start_s + _FRAME_S < a < word.end_s <= b), word.end_s))
+        for word in words
+    )
+
+
+def _long_runs(levels: NDArray[np.float64]) -> list[tuple[int, int]]:
+    quiet = levels < np.quantile(levels, 0.9) * 10 ** (_PAUSE_DB / 20)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]]))).tolist()
+    return [run for run in zip(edges[::2], edges[1::2], strict=True) if run[1] - run[0] >= _PAUSE_FRAMES]
+
+
 def _pauses(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which frames lie in a silence that is longer than a consonant's."""
-    quiet = levels < np.quantile(levels, 0.9) * 10 ** (_PAUSE_DB / 20)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]])))
     pauses: NDArray[np.bool_] = np.zeros(len(levels), np.bool_)
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
-        pauses[start:end] = end - start >= _PAUSE_FRAMES
+    for start, end in _long_runs(levels):
+        pauses[start:end] = True
     return pauses
 
 
