@@ -156,6 +156,8 @@ _ARTICLES = frozenset(["a", "an", "the", "another", "every", "each", "this", "th
 def _is_attribute(found: re.Match[str]) -> bool:
     """Whether an English price stands between an article and a noun."""
     behind = re.match(r" ((?:U\.S\.|[a-z]{3,}))", found.string[found.end() : found.end() + 20])
+    if re.match(r"-(?:an?|per)-[a-z]", found.string[found.end() : found.end() + 8]):
+        return True
     ahead = found.string[max(0, found.start() - 8) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
     return behind is not None and behind[1] not in _NO_NOUN and ahead in _ARTICLES
 

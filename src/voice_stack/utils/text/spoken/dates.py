@@ -126,9 +126,13 @@ def short_date_pattern(grammar: Grammar) -> re.Pattern[str] | None:
 def read_short_date(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `short_date_pattern` found, where the word before it goes with a date."""
     day, month = map(int, found.groups())
-    if word_before(found) not in grammar.ordinal_contexts or not (1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY):
+    before = word_before(found)
+    if (before not in grammar.ordinal_contexts and not _GERMAN_WEEKDAY.fullmatch(before)) or not (1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY):
         return None
     return f"{read_day(day, found, grammar)} {get_month_names('wide', locale='de')[month]}" + _kept_stop(found)
+
+
+_GERMAN_WEEKDAY = re.compile(r"\(?(?:(?:Mo|Di|Mi|Do|Fr|Sa|So)\.,?|(?:Mon|Diens|Donners|Frei|Sams|Sonn)tag,|Mittwoch,)")
 
 
 def read_english_day(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -305,8 +309,13 @@ LAP = re.compile(r"(?<![\w.,:])(\d{1,2}):([0-5]\d)[.,](\d{1,3})(?![\w:]|[.,]\d)"
 DURATION = re.compile(r"(?<![\w.,:])(?:(\d{1,3})h ?)?(?:(\d{1,3})m(?:in)?(?: ?(\d{1,3})s)?)(?!\w)")
 
 
+_GROUP_DIGITS = 3
+
+
 def read_lap(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read minutes and seconds with decimals that `LAP` found."""
+    if len(found[3]) == _GROUP_DIGITS and found[0][-1 - _GROUP_DIGITS] in grammar.groups:
+        return None  # a scale, 1:25.000
     minutes = read_unit(str(int(found[1])), "", "min", grammar)
     blank = " " if grammar.is_spaced else ""
     return minutes and f"{minutes}{blank}{spell_decimal(str(int(found[2])), found[3], grammar)}"

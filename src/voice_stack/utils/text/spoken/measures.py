@@ -17,6 +17,7 @@ from voice_stack.utils.text.spoken.amounts import (
     read_unit,
     spell_attributive,
 )
+from voice_stack.utils.text.spoken.dates import word_before
 from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar, words
 from voice_stack.utils.text.spoken.numbers import (
     MAX_DIGITS,
@@ -141,12 +142,15 @@ FEET_AND_INCHES = re.compile(
 )
 INCHES = re.compile(r"(?<![\w.,/'])(\d{1,3}(?:\.\d{1,3})?)(?:([\"″])(?![\w\"])| ?in\.(?= [a-z]))")
 _QUOTATION_CHARS = 300
+_BEFORE_HEIGHTS = words("a an the this that his her my your our their")
 _NOUN_BEHIND = re.compile(r" (?!(?:and|at|by|deep|from|high|in|long|of|or|tall|thick|to|wide|with)(?!\w))[a-z]")
 
 
 def read_feet_and_inches(found: re.Match[str], grammar: Grammar) -> str:
     """Read a height that `FEET_AND_INCHES` found: `5'10"`, `5 ft 10 in`."""
     feet, inches = found[1], found[2] or found[3]
+    if word_before(found).lower() in _BEFORE_HEIGHTS and _NOUN_BEHIND.match(found.string, found.end()):
+        return f"{spell_number(feet, grammar)} foot {spell_number(inches, grammar)} inch"
     return f"{_read_length(feet, _FEET, grammar)} {_read_length(inches, _INCHES, grammar)}"
 
 
@@ -203,8 +207,10 @@ def price_range_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     if not grammar.is_spaced or not grammar.signs.get("to"):
         return None
     number = number_shape(grammar)
+    scale = "(?:[kKMBm]|bn|(?: (?:million|billion|trillion)))?" if grammar.code == "en" else ""
     return re.compile(
-        rf"{WORD_EDGE_BEFORE}(?<![-–])(?P<sign>[{CURRENCY_SIGNS}])({number})[-–](?P=sign)?({number})(?![\w%-])"
+        rf"{WORD_EDGE_BEFORE}(?<![-–])(?P<sign>[{CURRENCY_SIGNS}])({number}{scale})"
+        rf"[-–](?P=sign)?({number}{scale})(?![\w%-])"
     )
 
 
@@ -212,6 +218,10 @@ def read_price_range(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `price_range_pattern` found: the currency is named once, at the end."""
     price = money_pattern(grammar).fullmatch(found["sign"] + found[3])
     last = read_money(price, grammar) if price else None
+    if found[2][-1].isalpha():  # "$1M-$2M"
+        price = money_pattern(grammar).fullmatch(found["sign"] + found[2])
+        first = read_money(price, grammar) if price else None
+        return f"{first.rpartition(' ')[0]} {grammar.signs['to']} {last}" if first and last else None
     return f"{spell_number(found[2], grammar)} {grammar.signs['to']} {last}" if last else None
 
 

@@ -233,7 +233,7 @@ _NO_UNITS = frozenset("ABDEGHIJLNOPQRSTUXYZ")  # capitals behind the numbers of 
 # Behind these a hyphen parts the numbers of one name.
 _ONE_NAME = re.compile(
     r"(?<!\w)(?:fig(?:\.|ure|ura|uur)?|abb(?:\.|ildung)|art(?:\.|[ií]culo|icle|ikel|icolo|igo)|n[ºo°r]\.?|№|model\w*|flight|"
-    r"n[uú]m(?:\.|ero|ber|mer)|tab(?:\.|le|elle|la|ela)|form|room|exercise|рис\.|табл\.|статья|obr\.|rys\.) $",
+    r"n[uú]m(?:\.|ero|ber|mer)|tab(?:\.|le|elle|la|ela)|form|room|exercise|boeing|airbus|рис\.|табл\.|статья|obr\.|rys\.) $",
     re.IGNORECASE,
 )
 _SCORED = re.compile(r"(?<!\w)(?:were|was|went|stood|record|finished|won|lost|beat|led|trailed|score|scored) $")
@@ -320,6 +320,8 @@ def _is_range(first: str, second: str, dash: str, before: str) -> bool:
     low, high = one[1], other[1]
     if ":" in low and ":" in high:
         return True
+    if ":" in low and high.isdecimal() and low.rpartition(":")[2].isdecimal():
+        return int(low.rpartition(":")[2]) < int(high)  # verses, 8:28-30
     if ":" in low + high or any(len(end) > 1 and end[0] == "0" and end[1].isdecimal() for end in (low, high)):
         return False
     if dash == "-" and (_ONE_NAME.search(before) or (_SCORED.search(before) and low.isdecimal() and not other[2])):

@@ -242,7 +242,16 @@ _GERMAN_MEN = words(
 )
 _YEAR_DIGITS = 4
 _GERMAN_LABELS = words(
-    "artikel art. absatz abs. nummer nr. kapitel kap. seite s. band bd. teil klasse stufe gleis zimmer version"
+    "artikel art. absatz abs. nummer nr. kapitel kap. seite s. band bd. teil klasse stufe gleis zimmer version satz "
+    "halbsatz ziffer ziff. buchstabe tabelle tab. abbildung abb. figur spalte zeile runde phase punkt frage aufgabe "
+    "übung lektion szene akt gruppe linie block haus ebene platz rang saal halle terminal ausgang tor spur station "
+    "folge staffel schritt nr windows variante option typ fall beispiel kanal raum liga level quartal"
+    " abschnitt anlage anhang formel bild modell"
+)
+_GERMAN_WOMEN = re.compile(
+    r"[A-ZÄÖÜ]\w*(?:ung|heit|keit|schaft|ion|tät|enz|anz|ie|ik|ur)|Liga|Staffel|Nacht|Frau|Stadt|[A-ZÄÖÜ]\w*"
+    r"(?:minute|klasse|runde|woche|etage|auflage|ausgabe|stunde|sekunde|seite|stelle|reihe|folge|stufe|liga)",
+    re.IGNORECASE,
 )
 _GERMAN_STARTERS = words(
     "Er Sie Es Ich Du Wir Ihr Der Die Das Den Dem Ein Eine Dann Danach Und Aber Auch Doch So Wer Wie Was Wo Hier Da "
@@ -265,6 +274,8 @@ def _read_dotted(found: re.Match[str], grammar: Grammar) -> str | None:
     )
     if not is_ordinal and before not in grammar.ordinal_contexts:
         return None
+    if grammar.code == "de" and before.lower() == "der" and follower and _GERMAN_WOMEN.fullmatch(follower[1]):
+        return spell(int(found[1]), "de", "spellout-ordinal-n")  # "der 10. Klasse": a genitive or a dative
     default = "spellout-ordinal-s" if follower and follower[1].startswith(("Jahr", "Kap", "Stockw", "Mal")) else ""
     default = default or grammar.day if grammar.code == "de" else "spellout-ordinal"
     return spell(int(found[1]), grammar.code, grammar.ordinal_contexts.get(before, default))
