@@ -121,7 +121,7 @@ def money_pattern(grammar: Grammar) -> re.Pattern[str]:
     signs = _alternatives(list(_CURRENCIES))
     codes = _alternatives(_CODES)
     scales = _alternatives([*grammar.scales, *SHORT_SCALES])
-    scale = rf"(?:( ?)({scales}){WORD_EDGE_AFTER})?"
+    scale = rf"(?:({'[ -]?' if grammar.code == 'en' else ' ?'})({scales}){WORD_EDGE_AFTER})?"
     ahead = rf"{WORD_EDGE_BEFORE}({signs}) ?{number}{scale}(?: ?(?:{codes}){WORD_EDGE_AFTER})?"
     behind = rf"{number}{scale} ?({signs}){WORD_EDGE_AFTER}"
     return re.compile(f"({MINUS})?(?:{ahead}|{behind})")
@@ -155,6 +155,8 @@ _ARTICLES = frozenset(["a", "an", "the", "another", "every", "each", "this", "th
 
 def _is_attribute(found: re.Match[str]) -> bool:
     """Whether an English price stands between an article and a noun."""
+    if "-" in (found[4] or ""):
+        return True  # "$10-million deal"
     behind = re.match(r" ((?:U\.S\.|[a-z]{3,}))", found.string[found.end() : found.end() + 20])
     if re.match(r"-(?:an?|per)-[a-z]", found.string[found.end() : found.end() + 8]):
         return True
@@ -164,6 +166,7 @@ def _is_attribute(found: re.Match[str]) -> bool:
 
 def _read_price(parts: tuple[str, str], scale: str, code: str, grammar: Grammar) -> str:
     whole, decimals = parts
+    scale = scale.removeprefix("-")
     word = ENGLISH_SCALES.get(scale.strip(), scale.strip()) if grammar.code == "en" else scale.strip()
     if word in grammar.scales:
         behind = grammar.scales[word]

@@ -214,7 +214,11 @@ def day_of_month_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     if grammar.code == "en":
         names += r"|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?"
         day = r"(\d{1,2})(?:st|nd|rd|th)?(?![\w.,:%]\d|\w)"
-        return re.compile(rf"(?<!\w)({names}) {day}|{_EDGE}(\d{{1,2}})(?:st|nd|rd|th)? (?:of )?({names})(?!\w)")
+        until = r"(?:[-–](?P<until>\d{1,2})(?:st|nd|rd|th)?(?![\w%–-]|[.,:]\d))?"
+        since = r"(?:(?P<since>\d{1,2})(?:st|nd|rd|th)?[-–])?"
+        return re.compile(
+            rf"(?<!\w)({names}) {day}{until}|{_EDGE}{since}(\d{{1,2}})(?:st|nd|rd|th)? (?:of )?({names})(?!\w)"
+        )
     if grammar.day == "hungarian":
         return re.compile(rf"(?:{_EDGE}(\d{{4}})\. )?(?<!\w)({names}) (\d{{1,2}})(?:\.|-(\w{{1,4}}))(?!\w)")
     after = " de " if grammar.date.startswith("{day} de") else " "
@@ -243,6 +247,11 @@ def read_day_of_month(found: re.Match[str], grammar: Grammar) -> str | None:
         wide = get_month_names("wide", locale="en").values()
         month = next(name for name in wide if name.startswith(month.rstrip(".")))
         article = "" if word_before(found).lower() == "the" else "the "
+        if until := found["until"]:
+            return f"{month} {day} to {read_day(int(until), found, grammar)}" if numbers[0] < int(until) <= _LAST_DAY else None
+        if since := found["since"]:
+            last = read_day(numbers[1], found, grammar)
+            return f"{article}{day} to the {last} of {month}" if int(since) < numbers[1] <= _LAST_DAY else None
         return f"{month} {day}" if found[1] else f"{article}{day} of {month}"
     return found[0].replace(found[0][: found.start(2) - found.start()], f"{day}{' de ' if ' de ' in found[0] else ' '}")
 
@@ -305,7 +314,7 @@ _BOOKS = re.compile(
 )
 
 
-LAP = re.compile(r"(?<![\w.,:])(\d{1,2}):([0-5]\d)[.,](\d{1,3})(?![\w:]|[.,]\d)")
+LAP = re.compile(r"(?<![\w.,:])(\d{1,2}):([0-5]\d)[.,](\d{1,3})(?![\w:]|[.,]\d| ?[Mm]in)")
 DURATION = re.compile(r"(?<![\w.,:])(?:(\d{1,3})h ?)?(?:(\d{1,3})m(?:in)?(?: ?(\d{1,3})s)?)(?!\w)")
 
 
@@ -337,6 +346,8 @@ def _read_time(hour: int, minute: int, half: str, preposition: str, grammar: Gra
     if half:
         shape = shapes["half"] if minute else shapes["full_half"]
         return shape.format(h=h, m=f"oh {m}" if minute < 10 else m, half=shapes[f"{half}m"])
+    if grammar.code == "en" and hour > _LAST_HALF_HOUR and not minute:
+        return f"{h} hundred"
     few = "full_few" if hour % 10 in (2, 3, 4) and hour not in (12, 13, 14) else "full"
     one = hour == 1 or (hour == 21 and grammar.code == "ru")
     if not minute:

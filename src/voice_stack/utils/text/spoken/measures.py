@@ -176,7 +176,7 @@ def _read_length(number: str, unit: str, grammar: Grammar) -> str:
 CENTS = re.compile(r"(?<![\w.,-])(?:(\d{1,9}) ?¢|\$\.(\d\d)(?!\d))")
 PER = re.compile(
     r"(?:(?<=\d)|(?<=\d[kKM]))/(hr|hour|yr|year|mo|month|wk|week|day|night|person|lb|kg|oz|gal|gallon|mile|sq ft|pound|"
-    r"unit|user|seat|min|minute|sec|second)(?!\w)"
+    r"unit|user|seat|min|minute|sec|second|GB|MB|TB|kWh|share|barrel|acre|ton|tonne|litre|liter|pint|dozen|head)(?!\w)"
 )
 _PER = {
     "hr": "hour", "yr": "year", "mo": "month", "wk": "week", "lb": "pound", "kg": "kilogram", "oz": "ounce",

@@ -240,6 +240,7 @@ _SCORED = re.compile(r"(?<!\w)(?:were|was|went|stood|record|finished|won|lost|be
 _MANY = re.compile(r"(?<!\w)(?:pages?|pp\.|lines?|from|between|years?|Seiten|von|zwischen|pages|de|páginas?|entre) $")
 _RANGE_YEARS = range(1000, 2101)
 _HEXADECIMAL = re.compile(r"(?<!\d)0$")
+_HALVED = re.compile(r"\d{1,2}(?:[:.]\d\d)? ?[ap]\.?m(?!\w)", re.IGNORECASE)
 _HALF_OF_THE_DAY = re.compile(r"\d ?[ap]\.?m\.?$", re.IGNORECASE)
 
 
@@ -298,7 +299,7 @@ def _read_dash(found: re.Match[str], grammar: Grammar) -> str | None:
     blank = " " if grammar.is_spaced else ""
     if _BEFORE_SUM.match(behind) or _AFTER_SUM.search(before):
         return f"{blank}{grammar.signs['minus']}{blank}"
-    if _HALF_OF_THE_DAY.search(before[-7:]):
+    if _HALF_OF_THE_DAY.search(before[-7:]) or (":" in before[-5:] and _HALVED.match(behind)):
         return f"{blank}{grammar.signs['to']}{blank}"
     ahead, after = _TOKEN_AHEAD.search(before), _TOKEN_BEHIND.match(behind)
     named = grammar.signs.get("to", "-")

@@ -21,7 +21,7 @@ PHONE = re.compile(
     r"(?<![\w.,:/+-])(?:\+1[ .-]?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}"
     r"|\+\d{1,3}(?:[ ./-]{0,2}\(\d{1,5}\))?(?:[ ./-]{0,2}\d{1,5}){2,7}|\(\d{2,5}\) ?\d{2,5}(?:[ -]\d{2,5}){0,4}"
     r"|(?:1[-.])?\d{3}[-. ]\d{3}[-. ]\d{4}|\d{3}-0\d{3}|(?:\d{4}[ -]){3}\d{4}|\d{4}[ -]\d{6}[ -]\d{5}"
-    r"|(?<=[Tt]el\. )\d(?:\d{3,8}|[\d ]{5,14}\d)|(?<=[Tt]el: )\d{4,9}"
+    r"|(?<=[Tt]el\. )\d(?:\d{3,8}|[\d ]{5,14}\d)|(?<=[Tt]el: )\d{4,9}(?![ -]?\d)"
     r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone ))\d{3}-\d{4}"
     r"|\d{1,7}(?:-\d{1,7}){2,6}|\d{3}-\d\d-\d\d"
     r"|(?<!\d )0(?!00)\d{1,4}(?:(?:[ -]\d{2,8}){1,5}|/\d{4,8}(?:[ -]\d{2,8}){0,4}))(?![\w/]|[.,-]\d)"
@@ -249,8 +249,9 @@ _GERMAN_LABELS = words(
     " abschnitt anlage anhang formel bild modell"
 )
 _GERMAN_WOMEN = re.compile(
-    r"[A-ZÄÖÜ]\w*(?:ung|heit|keit|schaft|ion|tät|enz|anz|ie|ik|ur)|Liga|Staffel|Nacht|Frau|Stadt|[A-ZÄÖÜ]\w*"
-    r"(?:minute|klasse|runde|woche|etage|auflage|ausgabe|stunde|sekunde|seite|stelle|reihe|folge|stufe|liga)",
+    r"\w*(?:ung|heit|keit|schaft|ion|tät|enz|anz|ie|ik|ur|staffel|nacht|frau|stadt|liga|halbzeit|kammer|armee|hälfte|"
+    r"minute|klasse|runde|woche|etage|auflage|ausgabe|stunde|sekunde|seite|stelle|reihe|folge|stufe|strophe|periode|"
+    r"phase|etappe|ehe|welle|linie|zeile|spalte|ebene|person|straße|zeile|nummer|legislatur)",
     re.IGNORECASE,
 )
 _GERMAN_STARTERS = words(
@@ -276,6 +277,8 @@ def _read_dotted(found: re.Match[str], grammar: Grammar) -> str | None:
         return None
     if grammar.code == "de" and before.lower() == "der" and follower and _GERMAN_WOMEN.fullmatch(follower[1]):
         return spell(int(found[1]), "de", "spellout-ordinal-n")  # "der 10. Klasse": a genitive or a dative
+    if grammar.code == "de" and before.lower() == "der" and follower and follower[1] in ("und", "bis", "oder"):
+        return found[0]
     default = "spellout-ordinal-s" if follower and follower[1].startswith(("Jahr", "Kap", "Stockw", "Mal")) else ""
     default = default or grammar.day if grammar.code == "de" else "spellout-ordinal"
     return spell(int(found[1]), grammar.code, grammar.ordinal_contexts.get(before, default))
