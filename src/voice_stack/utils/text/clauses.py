@@ -24,7 +24,7 @@ _BEFORE_NUMBERS = frozenset(str.split("""
     pagg eq al cf op ok approx app apt est ex ref ext pop pt rm godz str
     rozdz ust pkt poz ryc rys tab tel hfst blz kl č obr odst sv ziff rn par стр гл
     рис ст табл разд
-    ss para paras geb gest az bj zzgl abzgl exkl bzgl rn anm sch reg regs max ll supp cl ps cor matt rom thess tim heb eph gal eq eqs arts chron sam pet
+    ss para paras tues thurs thur wed mon fri sat sun geb gest az bj zzgl abzgl exkl bzgl rn anm sch reg regs max ll supp cl ps cor matt rom thess tim heb eph gal eq eqs arts chron sam pet
     janv févr juil ene abr ago dic jan feb mar apr jun jul aug sep sept oct okt nov dec dez
 """))  # fmt: skip
 _NEVER_LAST = frozenset(["e.g", "i.e", "a.k.a", "f.k.a", "w.r.t", "z.b", "d.h", "u.a", "p.ex", "t.e", "т.е"])

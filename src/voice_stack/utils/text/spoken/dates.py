@@ -346,8 +346,6 @@ def _read_time(hour: int, minute: int, half: str, preposition: str, grammar: Gra
     if half:
         shape = shapes["half"] if minute else shapes["full_half"]
         return shape.format(h=h, m=f"oh {m}" if minute < 10 else m, half=shapes[f"{half}m"])
-    if grammar.code == "en" and hour > _LAST_HALF_HOUR and not minute:
-        return f"{h} hundred"
     few = "full_few" if hour % 10 in (2, 3, 4) and hour not in (12, 13, 14) else "full"
     one = hour == 1 or (hour == 21 and grammar.code == "ru")
     if not minute:

@@ -244,10 +244,15 @@ _GERMAN_MEN = words(
 _YEAR_DIGITS = 4
 _GERMAN_LABELS = words(
     "artikel art. absatz abs. nummer nr. kapitel kap. seite s. band bd. teil klasse stufe gleis zimmer version satz "
-    "halbsatz ziffer ziff. buchstabe tabelle tab. abbildung abb. figur spalte zeile runde phase punkt frage aufgabe "
+    "fig. figur halbsatz ziffer ziff. buchstabe tabelle tab. abbildung abb. figur spalte zeile runde phase punkt frage aufgabe "
     "übung lektion szene akt gruppe linie block haus ebene platz rang saal halle terminal ausgang tor spur station "
     "folge staffel schritt nr windows variante option typ fall beispiel kanal raum liga level quartal"
     " abschnitt anlage anhang formel bild modell"
+)
+_GERMAN_THINGS = re.compile(
+    r"\w*(?:jahr|gehalt|kind|tor|spiel|buch|album|haus|semester|jubiläum|bier|leben|treffen|auto|bild|stück|konzert|opfer|"
+    r"ziel|mitglied|quartal|mal|kapitel|stockwerk|gebot|foto|video|lied|rennen|wort|tier|bein|glas|land|gesetz)",
+    re.IGNORECASE,
 )
 _GERMAN_WOMEN = re.compile(
     r"\w*(?:ung|heit|keit|schaft|ion|tät|enz|anz|ie|ik|ur|staffel|nacht|frau|stadt|liga|halbzeit|kammer|armee|hälfte|"
@@ -282,7 +287,10 @@ def _read_dotted(found: re.Match[str], grammar: Grammar) -> str | None:
         return found[0]
     default = "spellout-ordinal-s" if follower and follower[1].startswith(("Jahr", "Kap", "Stockw", "Mal")) else ""
     default = default or grammar.day if grammar.code == "de" else "spellout-ordinal"
-    return spell(int(found[1]), grammar.code, grammar.ordinal_contexts.get(before, default))
+    rules = grammar.ordinal_contexts.get(before, default)
+    if rules == "spellout-ordinal-r" and follower and _GERMAN_THINGS.fullmatch(follower[1]):
+        rules = "spellout-ordinal-s"  # "sein 13. Monatsgehalt"
+    return spell(int(found[1]), grammar.code, rules)
 
 
 @functools.cache
