@@ -55,6 +55,7 @@ OTHER_SPELLINGS = {
     "sq. ft": "sq ft", "sq. ft.": "sq ft", "sq.ft.": "sq ft", "mins": "min",
     "secs": "s", "μm": "µm", "μg": "µg", "mcg": "µg", "μs": "µs", "kbps": "kbit/s", "Kbps": "kbit/s", "kb/s": "kbit/s",
     "Mbps": "Mbit/s", "Mb/s": "Mbit/s", "Gbps": "Gbit/s", "Gb/s": "Gbit/s",
+    "Mhz": "MHz", "mhz": "MHz", "Ghz": "GHz", "ghz": "GHz", "Khz": "kHz", "khz": "kHz", "KHz": "kHz",
 }  # fmt: skip
 """Other ways to write a symbol of `UNITS`."""
 
@@ -145,7 +146,10 @@ def read_money(found: re.Match[str], grammar: Grammar) -> str | None:
 
 _NO_NOUN = frozenset(
     str.split(
-        "a an and as at be but by each for from if in is of off on or per than that the to was were when will with"
+        "a an and as at be but by each for from if in is of off on or per than that the to was were when will with "
+        "he she it they we you i his her its their our my who which he's she's they're we're i'm would could should has "
+        "had have do did does paid left out not more less each also only still now then after before during until since this these "
+        "those next last today tomorrow worth annually apiece here there over down against because so such though"
     )
 )
 
@@ -161,7 +165,7 @@ def _is_attribute(found: re.Match[str]) -> bool:
     if re.match(r"-(?:an?|per)-[a-z]", found.string[found.end() : found.end() + 8]):
         return True
     ahead = found.string[max(0, found.start() - 8) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
-    return behind is not None and behind[1] not in _NO_NOUN and ahead in _ARTICLES
+    return behind is not None and behind[1] not in _NO_NOUN and behind[1][-2:] != "ly" and ahead in _ARTICLES
 
 
 def _read_price(parts: tuple[str, str], scale: str, code: str, grammar: Grammar) -> str:

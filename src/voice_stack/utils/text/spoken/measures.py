@@ -238,10 +238,14 @@ def read_per(found: re.Match[str], _grammar: Grammar) -> str:
     return f" per {_PER.get(found[1], found[1])}"
 
 
-TIMES = re.compile(r"(?<![\w.,/-])(\d{1,4}(?:\.\d{1,2})?)x(?= [a-z])")
+TIMES = re.compile(
+    r"(?<![\w.,/-])(\d{1,4}(?:\.\d{1,2})?)x(?= [a-z])"
+    r"(?!(?<=\.\dx) (?:and|or|is|are|was|series|kernels?|versions?|releases?|branch)(?!\w))"
+)
 AHEAD = re.compile(r"(?<!\w)(?:[±~≈≥≤<>] ?|(?<!\+)\+)")
 _AMOUNT_STARTS = frozenset("0123456789$€£")
 _NO_THOUSANDS = frozenset({"2", "4", "5", "8"})  # 4K is a picture's width, 5K a run
+_MEMORIES = frozenset({"16", "32", "56", "64", "128", "256", "512", "640"})  # 64K of memory, a 56K modem
 
 
 @functools.cache
@@ -275,6 +279,8 @@ _MODEL = re.compile(r"[^\W\d_]\d*-$")  # i7-12700K
 
 
 def _is_scaled(whole: str, decimals: str, found: re.Match[str], *, is_english: bool) -> bool:
+    if is_english and whole in _MEMORIES and found[2] in {"k", "K"}:
+        return False
     if decimals or found[2] in {"k", "bn"}:
         return True
     if found[2] == "K":

@@ -22,7 +22,7 @@ THIN_BLANK = "\u202f"
 _CATEGORIES = ("zero", "one", "two", "few", "many", "other")
 _MANY_IS_OTHER = frozenset(["es", "fr", "it", "pt"])
 """Languages whose nouns have one plural: CLDR's "many" is for the preposition after millions."""
-_YEARS = range(1100, 2100)
+_YEARS = range(1100, 2101)
 _OLD_CENTURIES = range(1100, 2000)  # English alone reads 2010 and later in pairs as well
 
 
