@@ -107,7 +107,8 @@ def read_numeric_date(found: re.Match[str], grammar: Grammar) -> str | None:
     first, mark, second, third = found[1], found[2][0], found[3], found[4]
     if len(first) == 4:
         return _read_date(int(first), int(second), int(third), found, grammar)
-    is_short = len(third) == 2 and (mark == "/" or len(first) == len(second) == 2)
+    is_dated = grammar.code == "de" and word_before(found).lower() in _GERMAN_DATED
+    is_short = len(third) == 2 and (mark == "/" or len(first) == len(second) == 2 or is_dated)
     if not (len(third) == 4 or is_short) or len(first) == 3 or grammar.date_order == "ymd":
         return None
     day, month, year = int(first), int(second), int(third)
@@ -120,18 +121,21 @@ def read_numeric_date(found: re.Match[str], grammar: Grammar) -> str | None:
 
 def short_date_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     """A date without its year (`am 24.12.`), in German."""
-    return re.compile(rf"{_EDGE}(\d{{1,2}})\.(\d{{1,2}})\.(?!\w)") if grammar.code == "de" else None
+    return re.compile(rf"{_EDGE}(\d{{1,2}})\.(\d{{1,2}})(?:\.(?!\w)|(?=[,;)]|$))") if grammar.code == "de" else None
 
 
 def read_short_date(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `short_date_pattern` found, where the word before it goes with a date."""
     day, month = map(int, found.groups())
     before = word_before(found)
+    if not found[0].endswith(".") and before.lower() not in _GERMAN_DATED:
+        return None
     if (before not in grammar.ordinal_contexts and not _GERMAN_WEEKDAY.fullmatch(before)) or not (1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY):
         return None
     return f"{read_day(day, found, grammar)} {get_month_names('wide', locale='de')[month]}" + _kept_stop(found)
 
 
+_GERMAN_DATED = words("am vom zum bis seit ab dem")
 _GERMAN_WEEKDAY = re.compile(r"\(?(?:(?:Mo|Di|Mi|Do|Fr|Sa|So)\.,?|(?:Mon|Diens|Donners|Frei|Sams|Sonn)tag,|Mittwoch,)")
 
 

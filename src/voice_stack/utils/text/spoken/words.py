@@ -180,7 +180,7 @@ def ordinal_pattern(grammar: Grammar) -> re.Pattern[str] | None:
 
 
 def _numbers_before(shapes: list[str]) -> re.Pattern[str] | None:
-    start = rf"{WORD_EDGE_BEFORE}(?<![.,/:-])(?<!\d )(\d{{1,{MAX_DIGITS}}}+)(?!\d)"
+    start = rf"{WORD_EDGE_BEFORE}(?<![.,/:-])(?<!\d[ '])(\d{{1,{MAX_DIGITS}}}+)(?!\d)"
     return re.compile(rf"{start}(?:{'|'.join(shapes)})") if shapes else None
 
 
