@@ -64,6 +64,8 @@ def test_blocks_of_code_are_left_out_and_code_in_a_line_is_read(text: str, spoke
     [
         ("The sky is blue [1], water is wet [2][3].", "The sky is blue, water is wet."),
         ("Cats sleep a lot[1][2]. Dogs[4] do not.[3]", "Cats sleep a lot. | Dogs do not."),
+        ("Link[1] Discuss[2] (Thanks!)", "Link Discuss (Thanks!)"),
+        ("It boils at 100 °C[1][2] and cools.[3]", "It boils at one hundred degrees Celsius and cools."),
         ("By the data[1], it rose [2]. Print data[1].", "By the data, it rose. | Print data."),
         ("Print data[1] or the results[2].", "Print data[one] or the results[two]."),
         ("It is so 【4:0†a.pdf】 and so \ue200cite\ue202turn0search1\ue201.", "It is so and so."),

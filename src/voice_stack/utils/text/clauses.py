@@ -17,14 +17,16 @@ _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")  # U.S, e.g, z.B, Ph.
 _BEFORE_NAMES = frozenset(str.split("""
     mr mrs ms mx drs prof ste mt gen col maj capt cmdr lt sgt cpl rev hon pres gov sen rep supt messrs dña mme mlle vs
     mm hr hrn fr frl dipl ing bzw ca evtl ggf inkl vgl sog bspw usf sr sra srta dra ud uds sig sigg dott avv dhr mevr ir
-    inż inz mgr ul np tzw tzn tj např resp tzv popř příp нап напр св św sw def cir fa inh pk pck bgbl frl med phil jur mult habil urt beschl lit phdr mudr av ee проф ул им тов mio mrd tsd
+    inż inz mgr ul np tzw tzn tj např resp tzv popř příp нап напр св św sw phdr mudr av ee проф ул им тов mio mrd tsd
+    def cir fa inh pk pck bgbl frl med phil jur mult habil urt beschl lit
 """))  # fmt: skip
 _BEFORE_NUMBERS = frozenset(str.split("""
     no nos nr nro núm num nº vol vols fig figs abb afb abs art arts sec secs ch chap kap cap bd pp pg p pág págs pag
     pagg eq al cf op ok approx app apt est ex ref ext pop pt rm godz str
     rozdz ust pkt poz ryc rys tab tel hfst blz kl č obr odst sv ziff rn par стр гл
     рис ст табл разд
-    ss para paras tues thurs thur wed mon fri sat sun geb gest az bj zzgl abzgl exkl bzgl rn anm sch reg regs max ll supp cl ps cor matt rom thess tim heb eph gal eq eqs arts chron sam pet
+    ss para paras tues thurs thur wed mon fri sat sun geb gest az bj zzgl abzgl exkl bzgl rn anm sch reg regs max ll
+    supp cl ps cor matt rom thess tim heb eph gal eq eqs arts chron sam pet
     janv févr juil ene abr ago dic jan feb mar apr jun jul aug sep sept oct okt nov dec dez
 """))  # fmt: skip
 _NEVER_LAST = frozenset(["e.g", "i.e", "a.k.a", "f.k.a", "w.r.t", "z.b", "d.h", "u.a", "p.ex", "t.e", "т.е"])
@@ -40,7 +42,8 @@ _SAID_NO = re.compile(
     re.IGNORECASE,
 )
 _GERMAN_ORDINAL = re.compile(
-    r"(?<!\w)(?:[Dd](?:er|ie|as|es|em|en)|[Ii]m|[Zz]u[mr]|[Vv]om|[Bb]eim|[Aa]m|[Ss]ein(?:en)?|[Ii]hren?) (?:\d{3}|[IVX]+)$"
+    r"(?<!\w)(?:[Dd](?:er|ie|as|es|em|en)|[Ii]m|[Zz]u[mr]|[Vv]om|[Bb]eim|[Aa]m|[Ss]ein(?:en)?|[Ii]hren?) "
+    r"(?:\d{3}|[IVX]+)$"
 )
 _COMPANY = re.compile(r"(?:KG|KGaA|OHG|Ltd|Inc)(?!\w)")
 _BEFORE_LAST_NUMBER = re.compile(r"(?:[^\W_]|[A-Z]\.[A-Z]\.),? $")

@@ -130,7 +130,9 @@ def read_short_date(found: re.Match[str], grammar: Grammar) -> str | None:
     before = word_before(found)
     if not found[0].endswith(".") and before.lower() not in _GERMAN_DATED:
         return None
-    if (before not in grammar.ordinal_contexts and not _GERMAN_WEEKDAY.fullmatch(before)) or not (1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY):
+    if before not in grammar.ordinal_contexts and not _GERMAN_WEEKDAY.fullmatch(before):
+        return None
+    if not (1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY):
         return None
     return f"{read_day(day, found, grammar)} {get_month_names('wide', locale='de')[month]}" + _kept_stop(found)
 
@@ -252,7 +254,8 @@ def read_day_of_month(found: re.Match[str], grammar: Grammar) -> str | None:
         month = next(name for name in wide if name.startswith(month.rstrip(".")))
         article = "" if word_before(found).lower() == "the" else "the "
         if until := found["until"]:
-            return f"{month} {day} to {read_day(int(until), found, grammar)}" if numbers[0] < int(until) <= _LAST_DAY else None
+            last = read_day(int(until), found, grammar)
+            return f"{month} {day} to {last}" if numbers[0] < int(until) <= _LAST_DAY else None
         if since := found["since"]:
             last = read_day(numbers[1], found, grammar)
             return f"{article}{day} to the {last} of {month}" if int(since) < numbers[1] <= _LAST_DAY else None

@@ -157,8 +157,13 @@ def read_roman(found: re.Match[str], grammar: Grammar) -> str | None:
     before = grammar.abbreviations.get(f"{before}#", before)
     if not value or numeral in ("C", "L"):
         return None
-    if numeral == "I":
-        return _read_first(before, ending, found, grammar)
+    is_german = grammar.code == "de" and found[0].endswith(".") and behind and before in grammar.ordinal_contexts
+    if numeral == "I" or is_german:  # "das II. Vatikanische Konzil"
+        return (
+            spell(value, "de", grammar.ordinal_contexts[before])
+            if is_german
+            else _read_first(before, ending, found, grammar)
+        )
     if behind and behind[1] in grammar.roman_followers:
         rules = grammar.roman_followers[behind[1]]
         if grammar.code in ("pl", "cs"):

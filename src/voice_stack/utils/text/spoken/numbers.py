@@ -189,6 +189,17 @@ def _spell_czech(number: int, case: str) -> str:
     )
 
 
+_GERMAN_NEUTER = re.compile(
+    r"\w*(?:jahr|gehalt|kind|tor|spiel|buch|album|haus|semester|jubiläum|bier|leben|treffen|auto|bild|stück|konzert|opfer|"
+    r"ziel|mitglied|quartal|mal|kapitel|stockwerk|gebot|foto|video|lied|rennen|wort|tier|bein|glas|land|gesetz)",
+    re.IGNORECASE,
+)
+_GERMAN_FEMININE = re.compile(
+    r"\w*(?:ung|heit|keit|schaft|ion|tät|enz|anz|ie|ik|ur|staffel|nacht|frau|stadt|liga|halbzeit|kammer|armee|hälfte|"
+    r"minute|klasse|runde|woche|etage|auflage|ausgabe|stunde|sekunde|seite|stelle|reihe|folge|stufe|strophe|periode|"
+    r"phase|etappe|ehe|welle|linie|zeile|spalte|ebene|person|straße|zeile|nummer|legislatur)",
+    re.IGNORECASE,
+)
 _ACCUSATIVE_AFTER = frozenset(
     str.split("für um durch ohne gegen kostet kosten kostete kosteten zahlt zahlte zahlen bezahlt")
 )
@@ -223,6 +234,23 @@ def decline_german(spoken: str, found: re.Match[str]) -> str:
     return f"einen {unit}" if before in _ACCUSATIVE_AFTER and not is_neuter else spoken
 
 
+def agree_in_german(rules: str, before: str, noun: str) -> str:
+    """The rule set of an ordinal that goes with its noun: `sein 13. Monatsgehalt`, `der 10. Klasse`.
+
+    Args:
+        rules: What the word before it asks for.
+        before: That word.
+        noun: The word behind the ordinal.
+
+    Returns:
+        Empty where the case is not known.
+    """
+    if before in ("der", "Der"):  # with a feminine noun a genitive or a dative
+        is_open = noun in ("und", "bis", "oder")
+        return "" if is_open else "spellout-ordinal-n" if _GERMAN_FEMININE.fullmatch(noun) else rules
+    return "spellout-ordinal-s" if rules == "spellout-ordinal-r" and _GERMAN_NEUTER.fullmatch(noun) else rules
+
+
 SIGN = re.compile(r" ?[-–+=×*:x] ?|&|[#§№] ?")
 _AFTER_AMOUNTS, _BEFORE_AMOUNTS = "%°€$£", "$€£"
 _SIGN_NAMES = {"-": "to", "–": "to", "=": "eq", "№": "#", "*": "×"}
@@ -233,7 +261,8 @@ _NO_UNITS = frozenset("ABDEGHIJLNOPQRSTUXYZ")  # capitals behind the numbers of 
 # Behind these a hyphen parts the numbers of one name.
 _ONE_NAME = re.compile(
     r"(?<!\w)(?:fig(?:\.|ure|ura|uur)?|abb(?:\.|ildung)|art(?:\.|[ií]culo|icle|ikel|icolo|igo)|n[ºo°r]\.?|№|model\w*|flight|"
-    r"n[uú]m(?:\.|ero|ber|mer)|tab(?:\.|le|elle|la|ela)|form|room|exercise|boeing|airbus|рис\.|табл\.|статья|obr\.|rys\.) $",
+    r"n[uú]m(?:\.|ero|ber|mer)|tab(?:\.|le|elle|la|ela)|form|room|exercise|boeing|airbus|"
+    r"рис\.|табл\.|статья|obr\.|rys\.) $",
     re.IGNORECASE,
 )
 _SCORED = re.compile(r"(?<!\w)(?:were|was|went|stood|record|finished|won|lost|beat|led|trailed|score|scored) $")

@@ -9,6 +9,7 @@ from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEF
 from voice_stack.utils.text.spoken.numbers import (
     CARDINAL,
     MAX_DIGITS,
+    agree_in_german,
     decline_german,
     spell,
     spell_digits,
@@ -22,9 +23,9 @@ PHONE = re.compile(
     r"|\+\d{1,3}(?:[ ./-]{0,2}\(\d{1,5}\))?(?:[ ./-]{0,2}\d{1,5}){2,7}|\(\d{2,5}\) ?\d{2,5}(?:[ -]\d{2,5}){0,4}"
     r"|(?:1[-.])?\d{3}[-. ]\d{3}[-. ]\d{4}|\d{3}-0\d{3}|(?:\d{4}[ -]){3}\d{4}|\d{4}[ -]\d{6}[ -]\d{5}"
     r"|(?<=[Tt]el\. )\d(?:\d{3,8}|[\d ]{5,14}\d)|(?<=[Tt]el: )\d{4,9}(?![ -]?\d)"
-    r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone )|(?<=# is )|(?<=umber is )|(?<=umber: )|(?<=[Tt]el )|(?<=[Tt]el\. )|(?<=[Ff]ax ))\d{3}-\d{4}"
-    r"|555-\d{4}"
-    r"|\d{1,7}(?:-\d{1,7}){2,6}|\d{3}-\d\d-\d\d"
+    r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone )"
+    r"|(?<=# is )|(?<=umber is )|(?<=umber: )|(?<=[Tt]el )|(?<=[Tt]el\. )|(?<=[Ff]ax ))\d{3}-\d{4}"
+    r"|555-\d{4}|\d{1,7}(?:-\d{1,7}){2,6}|\d{3}-\d\d-\d\d"
     r"|(?<!\d )0(?!00)\d{1,4}(?:(?:[ -]\d{2,8}){1,5}|/\d{4,8}(?:[ -]\d{2,8}){0,4}))(?![\w/]|[.,-]\d)"
 )
 _PHONE_DIGITS, _LISTED_DIGITS = 6, 9
@@ -219,9 +220,7 @@ def read_counter(found: re.Match[str], grammar: Grammar) -> str | None:
     if grammar.code == "de" and digits == "1" and before in _GERMAN_LABELS:
         return None
     is_german = grammar.code == "de" and digits == "1" and not (noun and noun[0] in ("Uhr", "Mal", "Prozent"))
-    if rules == "leave" or (
-        is_german and word_before(found).lower() in _GERMAN_PREPOSITIONS
-    ):  # a gender or a case that we do not know
+    if rules == "leave" or (is_german and before in _GERMAN_PREPOSITIONS):  # a gender or a case that we do not know
         return found[0] if digits[-1] in "12" and digits[-2:-1] != "1" else None
     if rules == "two":
         return "两" if digits == "2" else None
@@ -243,22 +242,11 @@ _GERMAN_MEN = words(
 )
 _YEAR_DIGITS = 4
 _GERMAN_LABELS = words(
-    "artikel art. absatz abs. nummer nr. kapitel kap. seite s. band bd. teil klasse stufe gleis zimmer version satz "
-    "fig. figur halbsatz ziffer ziff. buchstabe tabelle tab. abbildung abb. figur spalte zeile runde phase punkt frage aufgabe "
-    "übung lektion szene akt gruppe linie block haus ebene platz rang saal halle terminal ausgang tor spur station "
-    "folge staffel schritt nr windows variante option typ fall beispiel kanal raum liga level quartal"
-    " abschnitt anlage anhang formel bild modell"
-)
-_GERMAN_THINGS = re.compile(
-    r"\w*(?:jahr|gehalt|kind|tor|spiel|buch|album|haus|semester|jubiläum|bier|leben|treffen|auto|bild|stück|konzert|opfer|"
-    r"ziel|mitglied|quartal|mal|kapitel|stockwerk|gebot|foto|video|lied|rennen|wort|tier|bein|glas|land|gesetz)",
-    re.IGNORECASE,
-)
-_GERMAN_WOMEN = re.compile(
-    r"\w*(?:ung|heit|keit|schaft|ion|tät|enz|anz|ie|ik|ur|staffel|nacht|frau|stadt|liga|halbzeit|kammer|armee|hälfte|"
-    r"minute|klasse|runde|woche|etage|auflage|ausgabe|stunde|sekunde|seite|stelle|reihe|folge|stufe|strophe|periode|"
-    r"phase|etappe|ehe|welle|linie|zeile|spalte|ebene|person|straße|zeile|nummer|legislatur)",
-    re.IGNORECASE,
+    "abb. abbildung abs. absatz abschnitt akt anhang anlage art. artikel aufgabe ausgang band bd. beispiel bild block "
+    "buchstabe ebene fall fig. figur folge formel frage gleis gruppe halbsatz halle haus kanal kap. kapitel klasse "
+    "lektion level liga linie modell nr nr. nummer option phase platz punkt quartal rang raum runde s. saal satz "
+    "schritt seite spalte spur staffel station stufe szene tab. tabelle teil terminal tor typ variante version "
+    "windows zeile ziff. ziffer zimmer übung"
 )
 _GERMAN_STARTERS = words(
     "Er Sie Es Ich Du Wir Ihr Der Die Das Den Dem Ein Eine Dann Danach Und Aber Auch Doch So Wer Wie Was Wo Hier Da "
@@ -281,16 +269,11 @@ def _read_dotted(found: re.Match[str], grammar: Grammar) -> str | None:
     )
     if not is_ordinal and before not in grammar.ordinal_contexts:
         return None
-    if grammar.code == "de" and before.lower() == "der" and follower and _GERMAN_WOMEN.fullmatch(follower[1]):
-        return spell(int(found[1]), "de", "spellout-ordinal-n")  # "der 10. Klasse": a genitive or a dative
-    if grammar.code == "de" and before.lower() == "der" and follower and follower[1] in ("und", "bis", "oder"):
-        return found[0]
     default = "spellout-ordinal-s" if follower and follower[1].startswith(("Jahr", "Kap", "Stockw", "Mal")) else ""
     default = default or grammar.day if grammar.code == "de" else "spellout-ordinal"
     rules = grammar.ordinal_contexts.get(before, default)
-    if rules == "spellout-ordinal-r" and follower and _GERMAN_THINGS.fullmatch(follower[1]):
-        rules = "spellout-ordinal-s"  # "sein 13. Monatsgehalt"
-    return spell(int(found[1]), grammar.code, rules)
+    rules = agree_in_german(rules, before, follower[1]) if grammar.code == "de" and follower else rules
+    return spell(int(found[1]), grammar.code, rules) if rules else found[0]
 
 
 @functools.cache
