@@ -61,7 +61,6 @@ OTHER_SPELLINGS = {
 WORDS = {"cs": {"s", "V"}, "ru": {"V"}, "es": {"mi"}, "fr": {"sec"}, "it": {"mi"}, "pt": {"mi"}}
 """Words of a language that look like units; they are none with a blank before them."""
 
-
 _GROUP = r" (?=\d{3}(?!\d))"
 _ROUND_GROUP = r"(?<=\d) (?=000(?!\d))"  # in languages that do not write so: `10 000`
 

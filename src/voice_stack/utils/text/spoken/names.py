@@ -44,11 +44,14 @@ WEB = re.compile(
     rf"(?![\w@])(?:/[^\s<>\"]*[\w/])?",
     re.IGNORECASE,
 )
+_FORGOTTEN_BLANK = re.compile(r"[\w-]*[a-z]\.[A-Z][a-z]")
 _SPOKEN_MARKS = "./-_@&="
 
 
 def read_address(found: re.Match[str], grammar: Grammar) -> str:
     """Read an address that `EMAIL` or `WEB` found: the marks by name, without `https` and what follows a `?`."""
+    if _FORGOTTEN_BLANK.fullmatch(found[0]):
+        return found[0]  # "a big cut.At the same time"
     text = re.sub(r"(?i)^(?:https?://|mailto:)", "", found[0])
     text = re.split(r"[?#]", text, maxsplit=1)[0].rstrip("/") or text
     text = re.sub(r"(?i)^www\.", "w w w.", text)
@@ -205,9 +208,10 @@ def _read_first(before: str, ending: str | None, found: re.Match[str], grammar: 
         return spell(1, grammar.code) + _kept_dot(found) if before.lower() in grammar.roman_words else None
     if is_ruler and re.match(r"(?:$|[,;:.!?)]| of(?!\w)| \()", rest):
         return _read_ruler(1, found, grammar)
+    is_typed = before.rstrip(".") in _TYPED  # "in this category I list"
     before = before.rstrip(".").capitalize()
     is_numbered = before in _FIRST_AHEAD and (
-        _FIRST_BEHIND.match(rest) or (before in _TYPED and not re.match(r" [a-z]+ed ", rest))
+        _FIRST_BEHIND.match(rest) or (is_typed and not re.match(r" [a-z]+ed ", rest))
     )
     is_numbered = is_numbered and not re.match(r" (?:am|have|had|was|will|would|do|did|can|think|know)(?!\w)", rest)
     return spell(1, "en") + _kept_dot(found) if is_numbered else None
