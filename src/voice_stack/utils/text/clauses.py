@@ -18,26 +18,35 @@ _BEFORE_NAMES = frozenset(str.split("""
     mr mrs ms mx drs prof ste mt gen col maj capt cmdr lt sgt cpl rev hon pres gov sen rep supt messrs dña mme mlle vs
     mm hr hrn fr frl dipl ing bzw ca evtl ggf inkl vgl sog bspw usf sr sra srta dra ud uds sig sigg dott avv dhr mevr ir
     inż inz mgr ul np tzw tzn tj např resp tzv popř příp нап напр св św sw phdr mudr av ee проф ул им тов mio mrd tsd
+    def cir fa inh pk pck bgbl frl med phil jur mult habil urt beschl lit
 """))  # fmt: skip
 _BEFORE_NUMBERS = frozenset(str.split("""
     no nos nr nro núm num nº vol vols fig figs abb afb abs art arts sec secs ch chap kap cap bd pp pg p pág págs pag
     pagg eq al cf op ok approx app apt est ex ref ext pop pt rm godz str
     rozdz ust pkt poz ryc rys tab tel hfst blz kl č obr odst sv ziff rn par стр гл
     рис ст табл разд
+    ss para paras tues thurs thur wed mon fri sat sun geb gest az bj zzgl abzgl exkl bzgl rn anm sch reg regs max ll
+    supp cl ps cor matt rom thess tim heb eph gal eq eqs arts chron sam pet
     janv févr juil ene abr ago dic jan feb mar apr jun jul aug sep sept oct okt nov dec dez
 """))  # fmt: skip
 _NEVER_LAST = frozenset(["e.g", "i.e", "a.k.a", "f.k.a", "w.r.t", "z.b", "d.h", "u.a", "p.ex", "t.e", "т.е"])
-_BEHIND_COUNTS = frozenset(["min", "std", "sek"])  # "20 Min. Pause"
+_BEHIND_COUNTS = frozenset(["min", "std", "sek", "ff"])  # "20 Min. Pause"
 _ENDING_SOMETIMES = _BEHIND_COUNTS | {"st", "ft", "hwy", "ave", "dr"}  # Saint or Street, Fort or feet
 _ORDINAL = re.compile(r"(?:\d{1,2}\.[-–/])?\d{1,2}")
 _STREET_DOCTOR = re.compile(r"(?<!\w)(?!(?:Dear|Hello|Hi|Oh|Sorry|Thanks?|The|Yes|No)(?!\w))[A-Z][\w'-]+ Dr$")
-_NUMBER = re.compile(r"\d|[IVXLC]+(?!\w)")
+_NUMBER = re.compile(r"[$€£~#]?\d|[A-Z]{1,2}\d|[IVXLC]+(?!\w)")
 # Behind these a "no." is a word and ends the sentence, even before a number.
 _SAID_NO = re.compile(
     r"(?:sa(?:id|ys?|ying)|answer(?:s|ed)?|replied|voted|thought|shouted|(?:answer|reply|vote) (?:is|was)|que|"
-    r"dijo|disse)[,:]? [\"']?no$",
+    r"dijo|disse)[,:]? [\"']?(?-i:no)$",
     re.IGNORECASE,
 )
+_GERMAN_ORDINAL = re.compile(
+    r"(?<!\w)(?:[Dd](?:er|ie|as|es|em|en)|[Ii]m|[Zz]u[mr]|[Vv]om|[Bb]eim|[Aa]m|[Ss]ein(?:en)?|[Ii]hren?) "
+    r"(?:\d{3}|[IVX]+)$"
+)
+_COMPANY = re.compile(r"(?:KG|KGaA|OHG|Ltd|Inc)(?!\w)")
+_BEFORE_LAST_NUMBER = re.compile(r"(?:[^\W_]|[A-Z]\.[A-Z]\.),? $")
 # Only what hardly ever is a name, nor follows a time of day inside a sentence ("At 5 a.m. I left").
 _ENGLISH = (
     "He|She|It|They|We|You|The|A|An|This|That|These|Those|There|Then|But|And|So|If|When|What|Who|Why|How|Where|"
@@ -51,7 +60,7 @@ def _ends_after_dot(line: str, dot: int, following: str) -> bool:
     before = line[max(0, dot - 24) : dot]
     word = before.rsplit(" ", 1)[-1].lstrip(_OPENERS)
     rest = line[dot + 2 : dot + 24].lstrip(_OPENERS)
-    if following.islower():
+    if following.islower() or (_GERMAN_ORDINAL.search(before) and not _STARTERS.match(rest)):
         return False
     last_part = word.rsplit("-", 1)[-1].rsplit("'", 1)[-1].casefold()  # Dipl.-Ing., l'art.
     if last_part in _ENDING_SOMETIMES or _DOTTED.fullmatch(word):
@@ -62,9 +71,14 @@ def _ends_after_dot(line: str, dot: int, following: str) -> bool:
         return word.isupper() and dot > 1 and (word == "I" or _ENGLISH_STARTERS.match(rest) is not None)
     if last_part == "no" and not following.isdigit():
         return True
-    if last_part in _BEFORE_NUMBERS or last_part.endswith("str"):  # Hauptstr.
+    if last_part in _BEFORE_NUMBERS or last_part.endswith(("str", "nr")):  # Hauptstr., Kto.-Nr.
         return not _NUMBER.match(rest) or _SAID_NO.search(before) is not None
-    return _ORDINAL.fullmatch(word) is None  # "1. Open the door", "am 3. Mai"
+    if last_part == "co" and _COMPANY.match(rest):
+        return False
+    # "1. Open the door", "am 3. Mai", but "in section 3. The court"
+    return _ORDINAL.fullmatch(word) is None or (
+        _STARTERS.match(rest) is not None and _BEFORE_LAST_NUMBER.search(before[: len(before) - len(word)]) is not None
+    )
 
 
 def _ends_before(rest: str, word: str, before: str) -> bool:

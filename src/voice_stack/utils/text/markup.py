@@ -102,12 +102,14 @@ _NO_WORD = re.compile(r"[^\w.]+")
 _BEGINS_ENTRY = re.compile(r"\s*(?:[-*+•>|]\s*|\d{1,3}[.)]\s*)*")
 _PREPOSITIONS = frozenset(str.split("in by of from von aus bei dans par de en por"))
 _CODE_WORD = re.compile(r"\w|\w*[_\d]\w*|[a-z]+[A-Z]\w*|[\w.]+\.\w+|arr|args?|argv|cols?|vec|buf|dict|str|nums?")
+_MEASURED = re.compile(r"(?:°[CF]|\d (?:[mgshlLKVWA]|[kcm]m))$")
 _ARRAY_WORD = re.compile(
     r"array|list|data|items?|values?|rows?|matrix|vector|buffer|map|text|results?|numbers|names?|lines|tokens|words|parts|"
-    r"input|output|elements?|entries|keys|users?|fruits|colou?rs"
+    r"input|output|tables?|elements?|entries|keys|users?|fruits|colou?rs"
 )
 _SURELY_CITED = re.compile(
     r"[^\W\d_][)\"'”*]{0,3}(?:[.,!?]\[\d{1,3}\]| \[\d{1,3}\](?=[.,\n]|$)|\[\d{1,3}\]\[\d{1,3}\]\.)"
+    r"|(?<!\w)[A-Z][a-z]{2,20}\[\d{1,3}\] [A-Z][a-z]{2,20}\[\d{1,3}\]"
 )
 """A source where an index cannot stand: whoever cites so once does it elsewhere."""
 
@@ -468,7 +470,7 @@ def _is_citation(mark: str, line: str, behind: str, *, cites: bool) -> bool:
         return line[-1] in ".,;:!?)\"'”’»*_%"
     is_stopped = behind[:1] in {"", *_STOPS}
     is_likely = cites or ((is_stopped or "][" in mark) and not _ARRAY_WORD.fullmatch(word))
-    return is_likely and not _CODE_WORD.fullmatch(word)
+    return is_likely and (_MEASURED.search(line) is not None or not _CODE_WORD.fullmatch(word))
 
 
 _READERS: Mapping[str, Callable[[_Reader, re.Match[str]], tuple[str, int] | None]] = {

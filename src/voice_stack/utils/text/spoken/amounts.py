@@ -54,13 +54,12 @@ OTHER_SPELLINGS = {
     "℃": "°C", "º C": "°C", "° C": "°C", "٪": "%", "saat": "h", "hr": "h", "hrs": "h", "мин": "min", "sec": "s",
     "sq. ft": "sq ft", "sq. ft.": "sq ft", "sq.ft.": "sq ft", "mins": "min",
     "secs": "s", "μm": "µm", "μg": "µg", "mcg": "µg", "μs": "µs", "kbps": "kbit/s", "Kbps": "kbit/s", "kb/s": "kbit/s",
-    "Mbps": "Mbit/s", "Mb/s": "Mbit/s", "Gbps": "Gbit/s", "Gb/s": "Gbit/s",
+    "Mbps": "Mbit/s", "Mb/s": "Mbit/s", "Gbps": "Gbit/s", "Gb/s": "Gbit/s", "Mhz": "MHz", "Ghz": "GHz",
 }  # fmt: skip
 """Other ways to write a symbol of `UNITS`."""
 
 WORDS = {"cs": {"s", "V"}, "ru": {"V"}, "es": {"mi"}, "fr": {"sec"}, "it": {"mi"}, "pt": {"mi"}}
 """Words of a language that look like units; they are none with a blank before them."""
-
 
 _GROUP = r" (?=\d{3}(?!\d))"
 _ROUND_GROUP = r"(?<=\d) (?=000(?!\d))"  # in languages that do not write so: `10 000`
@@ -121,7 +120,7 @@ def money_pattern(grammar: Grammar) -> re.Pattern[str]:
     signs = _alternatives(list(_CURRENCIES))
     codes = _alternatives(_CODES)
     scales = _alternatives([*grammar.scales, *SHORT_SCALES])
-    scale = rf"(?:( ?)({scales}){WORD_EDGE_AFTER})?"
+    scale = rf"(?:({'[ -]?' if grammar.code == 'en' else ' ?'})({scales}){WORD_EDGE_AFTER})?"
     ahead = rf"{WORD_EDGE_BEFORE}({signs}) ?{number}{scale}(?: ?(?:{codes}){WORD_EDGE_AFTER})?"
     behind = rf"{number}{scale} ?({signs}){WORD_EDGE_AFTER}"
     return re.compile(f"({MINUS})?(?:{ahead}|{behind})")
@@ -143,26 +142,28 @@ def read_money(found: re.Match[str], grammar: Grammar) -> str | None:
     return f"{grammar.signs['minus']}{_blank(grammar)}{spoken}" if minus else spoken
 
 
-_NO_NOUN = frozenset(
-    str.split(
-        "a an and as at be but by each for from if in is of off on or per than that the to was were when will with"
-    )
-)
-
-
+_NO_NOUN = frozenset(str.split("""
+    a an and as at be but by each for from if in is of off on or per than that the to was were when will with he she it
+    they we you i his her its their our my who which he's she's they're we're i'm would could should has had have do did
+    does paid left out not more less also only still now then after before during until since this these those next last
+    today tomorrow worth annually apiece here there over down against because so such though
+"""))  # fmt: skip
 _ARTICLES = frozenset(["a", "an", "the", "another", "every", "each", "this", "that"])
 
 
 def _is_attribute(found: re.Match[str]) -> bool:
     """Whether an English price stands between an article and a noun."""
     behind = re.match(r" ((?:U\.S\.|[a-z]{3,}))", found.string[found.end() : found.end() + 20])
+    if "-" in (found[4] or "") or re.match(r"-(?:an?|per)-[a-z]", found.string[found.end() : found.end() + 8]):
+        return True  # "$10-million deal", "$25-a-plate dinner"
     ahead = found.string[max(0, found.start() - 8) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
-    return behind is not None and behind[1] not in _NO_NOUN and ahead in _ARTICLES
+    return behind is not None and behind[1] not in _NO_NOUN and behind[1][-2:] != "ly" and ahead in _ARTICLES
 
 
 def _read_price(parts: tuple[str, str], scale: str, code: str, grammar: Grammar) -> str:
     whole, decimals = parts
-    word = ENGLISH_SCALES.get(scale.strip(), scale.strip()) if grammar.code == "en" else scale.strip()
+    word = scale.strip(" -")
+    word = ENGLISH_SCALES.get(word, word) if grammar.code == "en" else word
     if word in grammar.scales:
         behind = grammar.scales[word]
         amount = spell_decimal(whole, decimals, grammar) if decimals else spell_whole(whole, grammar)

@@ -107,7 +107,8 @@ def read_numeric_date(found: re.Match[str], grammar: Grammar) -> str | None:
     first, mark, second, third = found[1], found[2][0], found[3], found[4]
     if len(first) == 4:
         return _read_date(int(first), int(second), int(third), found, grammar)
-    is_short = len(third) == 2 and (mark == "/" or len(first) == len(second) == 2)
+    is_dated = grammar.code == "de" and word_before(found).lower() in _GERMAN_DATED
+    is_short = len(third) == 2 and (mark == "/" or len(first) == len(second) == 2 or is_dated)
     if not (len(third) == 4 or is_short) or len(first) == 3 or grammar.date_order == "ymd":
         return None
     day, month, year = int(first), int(second), int(third)
@@ -120,15 +121,24 @@ def read_numeric_date(found: re.Match[str], grammar: Grammar) -> str | None:
 
 def short_date_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     """A date without its year (`am 24.12.`), in German."""
-    return re.compile(rf"{_EDGE}(\d{{1,2}})\.(\d{{1,2}})\.(?!\w)") if grammar.code == "de" else None
+    return re.compile(rf"{_EDGE}(\d{{1,2}})\.(\d{{1,2}})(?:\.(?!\w)|(?=[,;)]|$))") if grammar.code == "de" else None
 
 
 def read_short_date(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `short_date_pattern` found, where the word before it goes with a date."""
     day, month = map(int, found.groups())
-    if word_before(found) not in grammar.ordinal_contexts or not (1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY):
+    before = word_before(found)
+    if not found[0].endswith(".") and before.lower() not in _GERMAN_DATED:
+        return None
+    if before not in grammar.ordinal_contexts and not _GERMAN_WEEKDAY.fullmatch(before):
+        return None
+    if not (1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY):
         return None
     return f"{read_day(day, found, grammar)} {get_month_names('wide', locale='de')[month]}" + _kept_stop(found)
+
+
+_GERMAN_DATED = words("am vom zum bis seit ab dem")
+_GERMAN_WEEKDAY = re.compile(r"\(?(?:(?:Mo|Di|Mi|Do|Fr|Sa|So)\.,?|(?:Mon|Diens|Donners|Frei|Sams|Sonn)tag,|Mittwoch,)")
 
 
 def read_english_day(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -210,7 +220,11 @@ def day_of_month_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     if grammar.code == "en":
         names += r"|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?"
         day = r"(\d{1,2})(?:st|nd|rd|th)?(?![\w.,:%]\d|\w)"
-        return re.compile(rf"(?<!\w)({names}) {day}|{_EDGE}(\d{{1,2}})(?:st|nd|rd|th)? (?:of )?({names})(?!\w)")
+        until = r"(?:[-–](?P<until>\d{1,2})(?:st|nd|rd|th)?(?![\w%–-]|[.,:]\d))?"
+        since = r"(?:(?P<since>\d{1,2})(?:st|nd|rd|th)?[-–])?"
+        return re.compile(
+            rf"(?<!\w)({names}) {day}{until}|{_EDGE}{since}(\d{{1,2}})(?:st|nd|rd|th)? (?:of )?({names})(?!\w)"
+        )
     if grammar.day == "hungarian":
         return re.compile(rf"(?:{_EDGE}(\d{{4}})\. )?(?<!\w)({names}) (\d{{1,2}})(?:\.|-(\w{{1,4}}))(?!\w)")
     after = " de " if grammar.date.startswith("{day} de") else " "
@@ -239,6 +253,12 @@ def read_day_of_month(found: re.Match[str], grammar: Grammar) -> str | None:
         wide = get_month_names("wide", locale="en").values()
         month = next(name for name in wide if name.startswith(month.rstrip(".")))
         article = "" if word_before(found).lower() == "the" else "the "
+        if until := found["until"]:
+            last = read_day(int(until), found, grammar)
+            return f"{month} {day} to {last}" if numbers[0] < int(until) <= _LAST_DAY else None
+        if since := found["since"]:
+            last = read_day(numbers[1], found, grammar)
+            return f"{article}{day} to the {last} of {month}" if int(since) < numbers[1] <= _LAST_DAY else None
         return f"{month} {day}" if found[1] else f"{article}{day} of {month}"
     return found[0].replace(found[0][: found.start(2) - found.start()], f"{day}{' de ' if ' de ' in found[0] else ' '}")
 
@@ -301,12 +321,17 @@ _BOOKS = re.compile(
 )
 
 
-LAP = re.compile(r"(?<![\w.,:])(\d{1,2}):([0-5]\d)[.,](\d{1,3})(?![\w:]|[.,]\d)")
+LAP = re.compile(r"(?<![\w.,:])(\d{1,2}):([0-5]\d)[.,](\d{1,3})(?![\w:]|[.,]\d| ?[Mm]in)")
 DURATION = re.compile(r"(?<![\w.,:])(?:(\d{1,3})h ?)?(?:(\d{1,3})m(?:in)?(?: ?(\d{1,3})s)?)(?!\w)")
+
+
+_GROUP_DIGITS = 3
 
 
 def read_lap(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read minutes and seconds with decimals that `LAP` found."""
+    if len(found[3]) == _GROUP_DIGITS and found[0][-1 - _GROUP_DIGITS] in grammar.groups:
+        return None  # a scale, 1:25.000
     minutes = read_unit(str(int(found[1])), "", "min", grammar)
     blank = " " if grammar.is_spaced else ""
     return minutes and f"{minutes}{blank}{spell_decimal(str(int(found[2])), found[3], grammar)}"

@@ -17,6 +17,7 @@ from voice_stack.utils.text.spoken.amounts import (
     read_unit,
     spell_attributive,
 )
+from voice_stack.utils.text.spoken.dates import word_before
 from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar, words
 from voice_stack.utils.text.spoken.numbers import (
     MAX_DIGITS,
@@ -141,12 +142,15 @@ FEET_AND_INCHES = re.compile(
 )
 INCHES = re.compile(r"(?<![\w.,/'])(\d{1,3}(?:\.\d{1,3})?)(?:([\"″])(?![\w\"])| ?in\.(?= [a-z]))")
 _QUOTATION_CHARS = 300
+_BEFORE_HEIGHTS = words("a an the this that his her my your our their")
 _NOUN_BEHIND = re.compile(r" (?!(?:and|at|by|deep|from|high|in|long|of|or|tall|thick|to|wide|with)(?!\w))[a-z]")
 
 
 def read_feet_and_inches(found: re.Match[str], grammar: Grammar) -> str:
     """Read a height that `FEET_AND_INCHES` found: `5'10"`, `5 ft 10 in`."""
     feet, inches = found[1], found[2] or found[3]
+    if word_before(found).lower() in _BEFORE_HEIGHTS and _NOUN_BEHIND.match(found.string, found.end()):
+        return f"{spell_number(feet, grammar)} foot {spell_number(inches, grammar)} inch"
     return f"{_read_length(feet, _FEET, grammar)} {_read_length(inches, _INCHES, grammar)}"
 
 
@@ -172,7 +176,7 @@ def _read_length(number: str, unit: str, grammar: Grammar) -> str:
 CENTS = re.compile(r"(?<![\w.,-])(?:(\d{1,9}) ?¢|\$\.(\d\d)(?!\d))")
 PER = re.compile(
     r"(?:(?<=\d)|(?<=\d[kKM]))/(hr|hour|yr|year|mo|month|wk|week|day|night|person|lb|kg|oz|gal|gallon|mile|sq ft|pound|"
-    r"unit|user|seat|min|minute|sec|second)(?!\w)"
+    r"unit|user|seat|min|minute|sec|second|GB|MB|TB|kWh|share|barrel|acre|ton|tonne|litre|liter|pint|dozen|head)(?!\w)"
 )
 _PER = {
     "hr": "hour", "yr": "year", "mo": "month", "wk": "week", "lb": "pound", "kg": "kilogram", "oz": "ounce",
@@ -203,8 +207,10 @@ def price_range_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     if not grammar.is_spaced or not grammar.signs.get("to"):
         return None
     number = number_shape(grammar)
+    scale = "(?:[kKMBm]|bn|(?: (?:million|billion|trillion)))?" if grammar.code == "en" else ""
     return re.compile(
-        rf"{WORD_EDGE_BEFORE}(?<![-–])(?P<sign>[{CURRENCY_SIGNS}])({number})[-–](?P=sign)?({number})(?![\w%-])"
+        rf"{WORD_EDGE_BEFORE}(?<![-–])(?P<sign>[{CURRENCY_SIGNS}])({number}{scale})"
+        rf"[-–](?P=sign)?({number}{scale})(?![\w%-])"
     )
 
 
@@ -212,6 +218,10 @@ def read_price_range(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `price_range_pattern` found: the currency is named once, at the end."""
     price = money_pattern(grammar).fullmatch(found["sign"] + found[3])
     last = read_money(price, grammar) if price else None
+    if found[2][-1].isalpha():  # "$1M-$2M"
+        price = money_pattern(grammar).fullmatch(found["sign"] + found[2])
+        first = read_money(price, grammar) if price else None
+        return f"{first.rpartition(' ')[0]} {grammar.signs['to']} {last}" if first and last else None
     return f"{spell_number(found[2], grammar)} {grammar.signs['to']} {last}" if last else None
 
 
@@ -228,10 +238,14 @@ def read_per(found: re.Match[str], _grammar: Grammar) -> str:
     return f" per {_PER.get(found[1], found[1])}"
 
 
-TIMES = re.compile(r"(?<![\w.,/-])(\d{1,4}(?:\.\d{1,2})?)x(?= [a-z])")
+TIMES = re.compile(
+    r"(?<![\w.,/-])(\d{1,4}(?:\.\d{1,2})?)x(?= [a-z])"
+    r"(?!(?<=\.\dx) (?:and|or|is|are|was|series|kernels?|versions?|releases?|branch)(?!\w))"
+)
 AHEAD = re.compile(r"(?<!\w)(?:[±~≈≥≤<>] ?|(?<!\+)\+)")
 _AMOUNT_STARTS = frozenset("0123456789$€£")
 _NO_THOUSANDS = frozenset({"2", "4", "5", "8"})  # 4K is a picture's width, 5K a run
+_MEMORIES = frozenset({"16", "32", "56", "64", "128", "256", "512", "640"})  # 64K of memory, a 56K modem
 
 
 @functools.cache
@@ -265,6 +279,8 @@ _MODEL = re.compile(r"[^\W\d_]\d*-$")  # i7-12700K
 
 
 def _is_scaled(whole: str, decimals: str, found: re.Match[str], *, is_english: bool) -> bool:
+    if is_english and whole in _MEMORIES and found[2] in {"k", "K"}:
+        return False
     if decimals or found[2] in {"k", "bn"}:
         return True
     if found[2] == "K":

@@ -44,11 +44,14 @@ WEB = re.compile(
     rf"(?![\w@])(?:/[^\s<>\"]*[\w/])?",
     re.IGNORECASE,
 )
+_FORGOTTEN_BLANK = re.compile(r"[\w-]*[a-z]\.[A-Z][a-z]")
 _SPOKEN_MARKS = "./-_@&="
 
 
 def read_address(found: re.Match[str], grammar: Grammar) -> str:
     """Read an address that `EMAIL` or `WEB` found: the marks by name, without `https` and what follows a `?`."""
+    if _FORGOTTEN_BLANK.fullmatch(found[0]):
+        return found[0]  # "a big cut.At the same time"
     text = re.sub(r"(?i)^(?:https?://|mailto:)", "", found[0])
     text = re.split(r"[?#]", text, maxsplit=1)[0].rstrip("/") or text
     text = re.sub(r"(?i)^www\.", "w w w.", text)
@@ -157,8 +160,13 @@ def read_roman(found: re.Match[str], grammar: Grammar) -> str | None:
     before = grammar.abbreviations.get(f"{before}#", before)
     if not value or numeral in ("C", "L"):
         return None
-    if numeral == "I":
-        return _read_first(before, ending, found, grammar)
+    is_german = grammar.code == "de" and found[0].endswith(".") and behind and before in grammar.ordinal_contexts
+    if numeral == "I" or is_german:  # "das II. Vatikanische Konzil"
+        return (
+            spell(value, "de", grammar.ordinal_contexts[before])
+            if is_german
+            else _read_first(before, ending, found, grammar)
+        )
     if behind and behind[1] in grammar.roman_followers:
         rules = grammar.roman_followers[behind[1]]
         if grammar.code in ("pl", "cs"):
@@ -200,9 +208,10 @@ def _read_first(before: str, ending: str | None, found: re.Match[str], grammar: 
         return spell(1, grammar.code) + _kept_dot(found) if before.lower() in grammar.roman_words else None
     if is_ruler and re.match(r"(?:$|[,;:.!?)]| of(?!\w)| \()", rest):
         return _read_ruler(1, found, grammar)
+    is_typed = before.rstrip(".") in _TYPED  # "in this category I list"
     before = before.rstrip(".").capitalize()
     is_numbered = before in _FIRST_AHEAD and (
-        _FIRST_BEHIND.match(rest) or (before in _TYPED and not re.match(r" [a-z]+ed ", rest))
+        _FIRST_BEHIND.match(rest) or (is_typed and not re.match(r" [a-z]+ed ", rest))
     )
     is_numbered = is_numbered and not re.match(r" (?:am|have|had|was|will|would|do|did|can|think|know)(?!\w)", rest)
     return spell(1, "en") + _kept_dot(found) if is_numbered else None

@@ -22,7 +22,7 @@ THIN_BLANK = "\u202f"
 _CATEGORIES = ("zero", "one", "two", "few", "many", "other")
 _MANY_IS_OTHER = frozenset(["es", "fr", "it", "pt"])
 """Languages whose nouns have one plural: CLDR's "many" is for the preposition after millions."""
-_YEARS = range(1100, 2100)
+_YEARS = range(1100, 2101)
 _OLD_CENTURIES = range(1100, 2000)  # English alone reads 2010 and later in pairs as well
 
 
@@ -189,6 +189,17 @@ def _spell_czech(number: int, case: str) -> str:
     )
 
 
+_GERMAN_NEUTER = re.compile(
+    r"\w*(?:jahr|gehalt|kind|tor|spiel|buch|album|haus|semester|jubiläum|bier|leben|treffen|auto|bild|stück|konzert|opfer|"
+    r"ziel|mitglied|quartal|mal|kapitel|stockwerk|gebot|foto|video|lied|rennen|wort|tier|bein|glas|land|gesetz)",
+    re.IGNORECASE,
+)
+_GERMAN_FEMININE = re.compile(
+    r"\w*(?:ung|heit|keit|schaft|ion|tät|enz|anz|ie|ik|ur|staffel|nacht|frau|stadt|liga|halbzeit|kammer|armee|hälfte|"
+    r"minute|klasse|runde|woche|etage|auflage|ausgabe|stunde|sekunde|seite|stelle|reihe|folge|stufe|strophe|periode|"
+    r"phase|etappe|ehe|welle|linie|zeile|spalte|ebene|person|straße|zeile|nummer|legislatur)",
+    re.IGNORECASE,
+)
 _ACCUSATIVE_AFTER = frozenset(
     str.split("für um durch ohne gegen kostet kosten kostete kosteten zahlt zahlte zahlen bezahlt")
 )
@@ -223,6 +234,23 @@ def decline_german(spoken: str, found: re.Match[str]) -> str:
     return f"einen {unit}" if before in _ACCUSATIVE_AFTER and not is_neuter else spoken
 
 
+def agree_in_german(rules: str, before: str, noun: str) -> str:
+    """The rule set of an ordinal that goes with its noun: `sein 13. Monatsgehalt`, `der 10. Klasse`.
+
+    Args:
+        rules: What the word before it asks for.
+        before: That word.
+        noun: The word behind the ordinal.
+
+    Returns:
+        Empty where the case is not known.
+    """
+    if before in ("der", "Der"):  # with a feminine noun a genitive or a dative
+        is_open = noun in ("und", "bis", "oder")
+        return "" if is_open else "spellout-ordinal-n" if _GERMAN_FEMININE.fullmatch(noun) else rules
+    return "spellout-ordinal-s" if rules == "spellout-ordinal-r" and _GERMAN_NEUTER.fullmatch(noun) else rules
+
+
 SIGN = re.compile(r" ?[-–+=×*:x] ?|&|[#§№] ?")
 _AFTER_AMOUNTS, _BEFORE_AMOUNTS = "%°€$£", "$€£"
 _SIGN_NAMES = {"-": "to", "–": "to", "=": "eq", "№": "#", "*": "×"}
@@ -233,13 +261,15 @@ _NO_UNITS = frozenset("ABDEGHIJLNOPQRSTUXYZ")  # capitals behind the numbers of 
 # Behind these a hyphen parts the numbers of one name.
 _ONE_NAME = re.compile(
     r"(?<!\w)(?:fig(?:\.|ure|ura|uur)?|abb(?:\.|ildung)|art(?:\.|[ií]culo|icle|ikel|icolo|igo)|n[ºo°r]\.?|№|model\w*|flight|"
-    r"n[uú]m(?:\.|ero|ber|mer)|tab(?:\.|le|elle|la|ela)|form|room|exercise|рис\.|табл\.|статья|obr\.|rys\.) $",
+    r"n[uú]m(?:\.|ero|ber|mer)|tab(?:\.|le|elle|la|ela)|form|room|exercise|boeing|airbus|"
+    r"рис\.|табл\.|статья|obr\.|rys\.) $",
     re.IGNORECASE,
 )
 _SCORED = re.compile(r"(?<!\w)(?:were|was|went|stood|record|finished|won|lost|beat|led|trailed|score|scored) $")
 _MANY = re.compile(r"(?<!\w)(?:pages?|pp\.|lines?|from|between|years?|Seiten|von|zwischen|pages|de|páginas?|entre) $")
 _RANGE_YEARS = range(1000, 2101)
 _HEXADECIMAL = re.compile(r"(?<!\d)0$")
+_HALVED = re.compile(r"\d{1,2}(?:[:.]\d\d)? ?[ap]\.?m(?!\w)", re.IGNORECASE)
 _HALF_OF_THE_DAY = re.compile(r"\d ?[ap]\.?m\.?$", re.IGNORECASE)
 
 
@@ -298,7 +328,7 @@ def _read_dash(found: re.Match[str], grammar: Grammar) -> str | None:
     blank = " " if grammar.is_spaced else ""
     if _BEFORE_SUM.match(behind) or _AFTER_SUM.search(before):
         return f"{blank}{grammar.signs['minus']}{blank}"
-    if _HALF_OF_THE_DAY.search(before[-7:]):
+    if _HALF_OF_THE_DAY.search(before[-7:]) or (":" in before[-5:] and _HALVED.match(behind)):
         return f"{blank}{grammar.signs['to']}{blank}"
     ahead, after = _TOKEN_AHEAD.search(before), _TOKEN_BEHIND.match(behind)
     named = grammar.signs.get("to", "-")
@@ -320,6 +350,8 @@ def _is_range(first: str, second: str, dash: str, before: str) -> bool:
     low, high = one[1], other[1]
     if ":" in low and ":" in high:
         return True
+    if ":" in low and high.isdecimal() and low.rpartition(":")[2].isdecimal():
+        return int(low.rpartition(":")[2]) < int(high)  # verses, 8:28-30
     if ":" in low + high or any(len(end) > 1 and end[0] == "0" and end[1].isdecimal() for end in (low, high)):
         return False
     if dash == "-" and (_ONE_NAME.search(before) or (_SCORED.search(before) and low.isdecimal() and not other[2])):

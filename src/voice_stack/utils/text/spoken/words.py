@@ -9,6 +9,7 @@ from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEF
 from voice_stack.utils.text.spoken.numbers import (
     CARDINAL,
     MAX_DIGITS,
+    agree_in_german,
     decline_german,
     spell,
     spell_digits,
@@ -21,9 +22,10 @@ PHONE = re.compile(
     r"(?<![\w.,:/+-])(?:\+1[ .-]?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}"
     r"|\+\d{1,3}(?:[ ./-]{0,2}\(\d{1,5}\))?(?:[ ./-]{0,2}\d{1,5}){2,7}|\(\d{2,5}\) ?\d{2,5}(?:[ -]\d{2,5}){0,4}"
     r"|(?:1[-.])?\d{3}[-. ]\d{3}[-. ]\d{4}|\d{3}-0\d{3}|(?:\d{4}[ -]){3}\d{4}|\d{4}[ -]\d{6}[ -]\d{5}"
-    r"|(?<=[Tt]el\. )\d(?:\d{3,8}|[\d ]{5,14}\d)|(?<=[Tt]el: )\d{4,9}"
-    r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone ))\d{3}-\d{4}"
-    r"|\d{1,7}(?:-\d{1,7}){2,6}|\d{3}-\d\d-\d\d"
+    r"|(?<=[Tt]el\. )\d(?:\d{3,8}|[\d ]{5,14}\d)|(?<=[Tt]el: )\d{4,9}(?![ -]?\d)"
+    r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone )"
+    r"|(?<=# is )|(?<=umber is )|(?<=umber: )|(?<=[Tt]el )|(?<=[Tt]el\. )|(?<=[Ff]ax ))\d{3}-\d{4}"
+    r"|555-\d{4}|\d{1,7}(?:-\d{1,7}){2,6}|\d{3}-\d\d-\d\d"
     r"|(?<!\d )0(?!00)\d{1,4}(?:(?:[ -]\d{2,8}){1,5}|/\d{4,8}(?:[ -]\d{2,8}){0,4}))(?![\w/]|[.,-]\d)"
 )
 _PHONE_DIGITS, _LISTED_DIGITS = 6, 9
@@ -179,7 +181,7 @@ def ordinal_pattern(grammar: Grammar) -> re.Pattern[str] | None:
 
 
 def _numbers_before(shapes: list[str]) -> re.Pattern[str] | None:
-    start = rf"{WORD_EDGE_BEFORE}(?<![.,/:-])(?<!\d )(\d{{1,{MAX_DIGITS}}}+)(?!\d)"
+    start = rf"{WORD_EDGE_BEFORE}(?<![.,/:-])(?<!\d[ '])(\d{{1,{MAX_DIGITS}}}+)(?!\d)"
     return re.compile(rf"{start}(?:{'|'.join(shapes)})") if shapes else None
 
 
@@ -218,9 +220,7 @@ def read_counter(found: re.Match[str], grammar: Grammar) -> str | None:
     if grammar.code == "de" and digits == "1" and before in _GERMAN_LABELS:
         return None
     is_german = grammar.code == "de" and digits == "1" and not (noun and noun[0] in ("Uhr", "Mal", "Prozent"))
-    if rules == "leave" or (
-        is_german and word_before(found).lower() in _GERMAN_PREPOSITIONS
-    ):  # a gender or a case that we do not know
+    if rules == "leave" or (is_german and before in _GERMAN_PREPOSITIONS):  # a gender or a case that we do not know
         return found[0] if digits[-1] in "12" and digits[-2:-1] != "1" else None
     if rules == "two":
         return "两" if digits == "2" else None
@@ -242,7 +242,11 @@ _GERMAN_MEN = words(
 )
 _YEAR_DIGITS = 4
 _GERMAN_LABELS = words(
-    "artikel art. absatz abs. nummer nr. kapitel kap. seite s. band bd. teil klasse stufe gleis zimmer version"
+    "abb. abbildung abs. absatz abschnitt akt anhang anlage art. artikel aufgabe ausgang band bd. beispiel bild block "
+    "buchstabe ebene fall fig. figur folge formel frage gleis gruppe halbsatz halle haus kanal kap. kapitel klasse "
+    "lektion level liga linie modell nr nr. nummer option phase platz punkt quartal rang raum runde s. saal satz "
+    "schritt seite spalte spur staffel station stufe szene tab. tabelle teil terminal tor typ variante version "
+    "windows zeile ziff. ziffer zimmer übung"
 )
 _GERMAN_STARTERS = words(
     "Er Sie Es Ich Du Wir Ihr Der Die Das Den Dem Ein Eine Dann Danach Und Aber Auch Doch So Wer Wie Was Wo Hier Da "
@@ -267,7 +271,9 @@ def _read_dotted(found: re.Match[str], grammar: Grammar) -> str | None:
         return None
     default = "spellout-ordinal-s" if follower and follower[1].startswith(("Jahr", "Kap", "Stockw", "Mal")) else ""
     default = default or grammar.day if grammar.code == "de" else "spellout-ordinal"
-    return spell(int(found[1]), grammar.code, grammar.ordinal_contexts.get(before, default))
+    rules = grammar.ordinal_contexts.get(before, default)
+    rules = agree_in_german(rules, before, follower[1]) if grammar.code == "de" and follower else rules
+    return spell(int(found[1]), grammar.code, rules) if rules else found[0]
 
 
 @functools.cache
