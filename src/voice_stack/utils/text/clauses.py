@@ -36,7 +36,7 @@ _BEFORE_NUMBERS = frozenset(str.split("""
     pagg eq al cf op ok approx app apt est ex ref ext pop pt rm godz str
     rozdz ust pkt poz ryc rys tab tel hfst blz kl č obr odst sv ziff rn par стр гл
     рис ст табл разд
-    th al réf env séc sécs núms nºs arts artt lett nn incs inc tab máx mín max aprox apto dpto ap apdo tlf nrs
+    th al réf env séc sécs núms nºs arts artt lett nn incs inc tab máx mín max aprox apto dpto ap apdo cell tlf nrs
     janv févr juil ene abr ago dic jan feb mar apr jun jul aug sep sept oct okt nov dec dez
 """))  # fmt: skip
 _NEVER_LAST = frozenset(
@@ -122,7 +122,8 @@ def _ends_before(rest: str, word: str, before: str) -> bool:
     if word in _NEVER_LAST or (word == "dr" and not _STREET_DOCTOR.search(before)):
         return False
     if word in _BEHIND_COUNTS:
-        return not before[: -len(word)].rstrip(" ")[-1:].isdigit() or _STARTERS.match(rest) is not None
+        is_unit = before[: -len(word)].rstrip(" ")[-1:].isdigit()
+        return not rest[:1].isdigit() if not is_unit else _STARTERS.match(rest) is not None
     return bool(_ENGLISH_STARTERS.match(rest) or ("." in word and _ROMANCE_STARTERS.match(rest)))
 
 
