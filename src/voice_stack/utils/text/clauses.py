@@ -12,7 +12,7 @@ from voice_stack.utils.text.script import is_speakable
 CLOSERS = r"\"'”’»›)\]}」』】）〉》"
 _OPENERS = "\"'“‘„«‹([{「『【（〈《¿¡"
 _FREE_STOPS = "。！？｡।॥؟۔։።፧។"  # end a sentence whatever follows
-_STOP = re.compile(rf"([.!?…．]++)([{CLOSERS}]*+(?: »)?)|[{_FREE_STOPS}]++[.!?…{_FREE_STOPS}{CLOSERS}]*+")
+_STOP = re.compile(rf"([.!?…．]++)([{CLOSERS}]*+(?: »(?!\w))?)|[{_FREE_STOPS}]++[.!?…{_FREE_STOPS}{CLOSERS}]*+")
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")  # U.S, e.g, z.B, Ph.D
 _BEFORE_NAMES = frozenset(str.split("""
     mr mrs ms mx drs prof ste mt gen col maj capt cmdr lt sgt cpl rev hon pres gov sen rep supt messrs dña mme mlle vs
@@ -23,13 +23,9 @@ _BEFORE_NAMES = frozenset(str.split("""
 """))  # fmt: skip
 _TITLES = frozenset(["Av", "Cap", "Cel", "Eng", "Pe", "Sta", "Sto", "Ten"])  # words, if small
 _SMALL_WORDS = {
-    "av": ("sv", "da", "no"),
-    "ir": ("es", "pt"),
-    "mio": ("it",),
-    "hon": ("sv",),
-    "dra": ("sv",),
-    "sen": ("sv",),
-}
+    "av": "sv da no", "ir": "es pt", "mio": "it", "hon": "sv", "dra": "sv", "sen": "sv", "maj": "sv da no pl",
+    "sig": "sv da no", "i": "sv da no", "é": "pt",
+}  # fmt: skip
 """Spelled like an abbreviation, but words in these languages."""
 _BEFORE_NUMBERS = frozenset(str.split("""
     no nos nr nro núm num nº vol vols fig figs abb afb abs art arts sec secs ch chap kap cap bd pp pg p pág págs pag
@@ -66,6 +62,7 @@ _ENGLISH = (
 )
 _ENGLISH_STARTERS = re.compile(rf"(?:{_ENGLISH})(?![\w.])")
 _ROMANCE = "Il|Elle|Je|Nous|Le|La|Les|Un|Une|El|Los|Las|Lo|Gli|Io|O|Os|As|Ela|Ele"
+_NORTHERN_STARTERS = re.compile(r"(?:Det|Den|Han|Hon|Hun|Vi|Jag|Jeg|Hij|Zij|Wij|Het)(?= )")
 _ROMANCE_STARTERS = re.compile(rf"(?:{_ROMANCE})(?= [^\W\d_]{{2}})")
 
 
@@ -85,7 +82,9 @@ def _ends_after_dot(line: str, dot: int, following: str, language: str) -> bool:
         return word == "J.-C" and _ROMANCE_STARTERS.match(rest) is not None
     if _is_before_name(word, last_part, rest, language) or before[-5:].casefold() == "p. ex":
         return False
-    if len(word) == 1 and word.isalpha():  # an initial, but "I" only at the very start
+    if (
+        len(word) == 1 and word.isalpha() and not _is_small_word(last_part, language)
+    ):  # an initial, but "I" only at the very start
         return word.isupper() and dot > 1 and (word == "I" or _ENGLISH_STARTERS.match(rest) is not None)
     if last_part == "no" and not following.isdigit():
         return True
@@ -98,17 +97,22 @@ def _is_before_name(word: str, last_part: str, rest: str, language: str) -> bool
     """Whether a word is an abbreviation that a name or the like follows, so that its dot ends nothing."""
     if word in _TITLES or word in _PLURAL_LETTERS or (word in ("CC", "AA") and rest[2:3] == "."):  # CC. OO.
         return True
-    if language in _SMALL_WORDS.get(last_part, ()) or word == "mm":  # millimeters
+    if _is_small_word(last_part, language) or word == "mm":  # millimeters
         return False
     is_acronym = len(word) > 1 and word.isupper() and word != "MM" and not rest[:2].isupper()
     return last_part in _BEFORE_NAMES and not is_acronym
+
+
+def _is_small_word(word: str, language: str) -> bool:
+    return bool(language) and language in _SMALL_WORDS.get(word, "").split()
 
 
 def _ends_after_number(ahead: str, number: str, rest: str, language: str) -> bool:
     """Whether the dot behind a number ends a sentence: "am 3. Mai" and "1. Open the door" go on."""
     if not number.isdecimal():
         return False
-    if language not in _WITHOUT_DOTTED_ORDINALS and (language or not _ROMANCE_STARTERS.match(rest)):
+    starters = _NORTHERN_STARTERS if language in ("da", "no") else None if language else _ROMANCE_STARTERS
+    if language not in _WITHOUT_DOTTED_ORDINALS and not (starters and starters.match(rest)):
         return False
     ahead = ahead[: -len(number)].rstrip(" " + _OPENERS)
     is_listed = (
@@ -124,7 +128,10 @@ def _ends_before(rest: str, word: str, before: str) -> bool:
     if word in _BEHIND_COUNTS:
         is_unit = before[: -len(word)].rstrip(" ")[-1:].isdigit()
         return not rest[:1].isdigit() if not is_unit else _STARTERS.match(rest) is not None
-    return bool(_ENGLISH_STARTERS.match(rest) or ("." in word and _ROMANCE_STARTERS.match(rest)))
+    return bool(
+        _ENGLISH_STARTERS.match(rest)
+        or ("." in word and (_ROMANCE_STARTERS.match(rest) or _NORTHERN_STARTERS.match(rest)))
+    )
 
 
 def _ends_sentence(line: str, stop: re.Match[str], language: str) -> bool:

@@ -232,7 +232,7 @@ _TOKEN_AHEAD, _TOKEN_BEHIND = re.compile(r"[^\s(\[{\"'“„;]*$"), re.compile(r
 _NO_UNITS = frozenset("ABDEGHIJLNOPQRSTUXYZ")  # capitals behind the numbers of models and rooms
 # Behind these a hyphen parts the numbers of one name.
 _ONE_NAME = re.compile(
-    r"(?<!\w)(?:fig(?:\.|ure|ura|uur)?|abb(?:\.|ildung)|art(?:\.|[ií]culo|icle|ikel|icolo|igo)|n[ºo°r]\.?|№|model\w*|flight|"
+    r"(?<!\w)(?:fig(?:\.|ure|ura|uur)?|abb(?:\.|ildung)|art(?:\.|[ií]culo|icle|ikel|icolo|igo)|ap[eé]n\w+|ann?exo?|n[ºo°r]\.?|№|model\w*|flight|"
     r"n[uú]m(?:\.|ero|ber|mer)|tab(?:\.|le|elle|la|ela)|form|room|exercise|рис\.|табл\.|статья|obr\.|rys\.) $",
     re.IGNORECASE,
 )
