@@ -18,10 +18,12 @@ _BEFORE_NAMES = frozenset(str.split("""
     mr mrs ms mx drs prof ste mt gen col maj capt cmdr lt sgt cpl rev hon pres gov sen rep supt messrs dña mme mlle vs
     mm hr hrn fr frl dipl ing bzw ca evtl ggf inkl vgl sog bspw usf sr sra srta dra ud uds sig sigg dott avv dhr mevr ir
     inż inz mgr ul np tzw tzn tj např resp tzv popř příp нап напр св św sw phdr mudr av ee проф ул им тов mio mrd tsd
-    pr bd blvd boul ets ph excmo excma ilmo ilma lic arq gral cnel cdte tte fdo vd vds edif geom arch egr cav exmo exma
-    profa profª dvs pga mht jf jfr ekskl exkl bijv bv zgn verr evt
+    cf cfr pr bd blvd boul ets ph excmo excma ilmo ilma lic arq gral cnel cdte tte fdo vd vds edif geom arch egr cav
+    exmo exma profa profª dvs pga mht jf jfr ekskl exkl bijv bv zgn verr evt
 """))  # fmt: skip
-_TITLES = frozenset(["Av", "Cap", "Cel", "Eng", "Pe", "Sta", "Sto", "Ten"])  # words, if small
+_TITLES = frozenset(
+    ["Av", "Bs", "Cap", "Cel", "Del", "Depto", "Dpto", "Dep", "Des", "Mons", "Proff", "Eng", "Pe", "Sta", "Sto", "Ten"]
+)  # words, if small
 _SMALL_WORDS = {
     "av": "sv da no", "ir": "es pt", "mio": "it", "hon": "sv", "dra": "sv", "sen": "sv", "maj": "sv da no pl",
     "sig": "sv da no", "i": "sv da no", "é": "pt",
@@ -32,7 +34,8 @@ _BEFORE_NUMBERS = frozenset(str.split("""
     pagg eq al cf op ok approx app apt est ex ref ext pop pt rm godz str
     rozdz ust pkt poz ryc rys tab tel hfst blz kl č obr odst sv ziff rn par стр гл
     рис ст табл разд
-    th al réf env séc sécs núms nºs arts artt lett nn incs inc tab máx mín max aprox apto dpto ap apdo cell tlf nrs
+    th al réf env séc sécs núms nºs arts artt lett nn incs inc tab máx mín max aprox apto dpto ap apdo cell tlf nrs hab
+    civ crim ab sett ott lug giu fev
     janv févr juil ene abr ago dic jan feb mar apr jun jul aug sep sept oct okt nov dec dez
 """))  # fmt: skip
 _NEVER_LAST = frozenset(
