@@ -48,6 +48,11 @@ _WITHOUT_DOTTED_ORDINALS = frozenset(["ca", "es", "fr", "gl", "it", "nl", "pt", 
 _HYPHENED_INITIALS = re.compile(r"(?:[^\W\d_]\.-)+[^\W\d_]")  # J.-P
 _PLURAL_LETTERS = frozenset(["EE", "FF", "HH", "JJ", "PP", "RR", "SS"])  # EE. UU., HH. Senadores
 _SMALL_NAME = re.compile(r"[a-z]{1,3}[A-Z]")  # sRGB
+_LETTERED = re.compile(r" \([a-z]\) ")  # "(a) here. (b) there."
+_LAST_LETTER = re.compile(
+    r"(?:[+=]|(?<!\w)(?:[aà]ll?a|vitamin\w|tipo|type|gruppo|groupe|grupo|plan|piano|plano|clase|classe|letra|lettera|"
+    r"lettre|s[eé]rie)) [A-Z]$"
+)
 _SHORT_WORD = 3
 _SENTENCE_END = re.compile(r"[^\W\d_]{4}[.)]$")
 _STREET_DOCTOR = re.compile(r"(?<!\w)(?!(?:Dear|Hello|Hi|Oh|Sorry|Thanks?|The|Yes|No)(?!\w))[A-Z][\w'-]+ Dr$")
@@ -75,7 +80,8 @@ def _ends_after_dot(line: str, dot: int, following: str, language: str) -> bool:
     word = before.rsplit(" ", 1)[-1].lstrip(_OPENERS)
     rest = line[dot + 2 : dot + 24].lstrip(_OPENERS)
     if following.islower():
-        return len(word) > _SHORT_WORD and word.isalpha() and _SMALL_NAME.match(rest) is not None
+        is_start = _SMALL_NAME.match(rest) or _LETTERED.match(line, dot + 1)
+        return is_start is not None and len(word) > _SHORT_WORD and word.isalpha()
     if following in (":", ";", ","):
         return False
     last_part = word.rsplit("-", 1)[-1].rsplit("'", 1)[-1].casefold()  # Dipl.-Ing., l'art.
@@ -88,7 +94,8 @@ def _ends_after_dot(line: str, dot: int, following: str, language: str) -> bool:
     if (
         len(word) == 1 and word.isalpha() and not _is_small_word(last_part, language)
     ):  # an initial, but "I" only at the very start
-        return word.isupper() and dot > 1 and (word == "I" or _ENGLISH_STARTERS.match(rest) is not None)
+        is_last = _ENGLISH_STARTERS.match(rest) or _LAST_LETTER.search(before)
+        return word.isupper() and dot > 1 and (word == "I" or is_last is not None)
     if last_part == "no" and not following.isdigit():
         return True
     if last_part in _BEFORE_NUMBERS or last_part.endswith("str"):  # Hauptstr.

@@ -238,7 +238,7 @@ _SHORT_WORD = 3
 _ROMANCE_LABELS = words(
     "artículo página figura número capítulo tabla carretera ruta línea versión canal sala aula puerta ley anexo punto "
     "articolo pagina numero capitolo tabella statale strada linea versione canale legge allegato "
-    "artigo tabela rodovia linha versão lei article page numéro chapitre figure ligne"
+    "artigo tabela rodovia linha versão lei article page numéro chapitre figure ligne nº n° n.º núm. no."
 )
 _BEFORE_ONE = words(
     "tiene tengo solo sólo cada durante otro apenas para desde hasta ogni dopo avec pour dans tinha fica dura"
