@@ -76,7 +76,7 @@ def test_blocks_of_code_are_left_out_and_code_in_a_line_is_read(text: str, spoke
         ("Take arr[1], m[1][2] and list[2].append(x).", "Take arr[one], m[one][two] and list[two].append(x)."),
         ("Press [1] now. The list is [1, 2].", "Press [one] now. | The list is [one, two]."),
         ("x in [0, 1], as in [2] we saw.", "x in [zero, one], as in [two] we saw."),
-        ("They won [3-1]. See table [4].", "They won [three to one]. | See table [four]."),
+        ("They won [3-1]. See table [4].", "They won [three one]. | See table [four]."),
         ("[1] Smith wrote it.", "[one] Smith wrote it."),
     ],
 )

@@ -95,6 +95,8 @@ def _ends_after_dot(line: str, dot: int, following: str, language: str) -> bool:
         len(word) == 1 and word.isalpha() and not _is_small_word(last_part, language)
     ):  # an initial, but "I" only at the very start
         is_last = _ENGLISH_STARTERS.match(rest) or _LAST_LETTER.search(before)
+        if word in "hmgls" and before[-3:-2].isdigit():  # a unit
+            return following.isupper()
         return word.isupper() and dot > 1 and (word == "I" or is_last is not None)
     if last_part == "no" and not following.isdigit():
         return True
