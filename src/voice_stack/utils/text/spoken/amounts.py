@@ -20,6 +20,7 @@ from voice_stack.utils.text.spoken.numbers import (
     spell_decimal,
     spell_whole,
     split_number,
+    with_preposition,
 )
 
 UNITS = {
@@ -179,24 +180,13 @@ def _read_price(parts: tuple[str, str], scale: str, code: str, grammar: Grammar)
     if len(decimals) == 2 and grammar.money and code in grammar.cents:
         return _read_parts(int(whole), int(decimals), code, grammar)
     unit = _currency(code, Decimal(f"{whole}.{decimals or 0}") if decimals else Decimal(whole), grammar)
-    return _join(grammar, *_with_preposition(_spell(whole, decimals, unit, grammar), unit, grammar))
-
-
-def _with_preposition(amount: str, unit: str, grammar: Grammar) -> tuple[str, str, str]:
-    """An amount and its unit, with what stands between them behind round millions: `trois millions d'euros`."""
-    preposition = grammar.scales.get(amount.rpartition(" ")[2], "")
-    if grammar.code == "fr" and preposition and unit[:1] in "aeiouh":
-        return amount, "", f"d'{unit}"
-    return amount, preposition if preposition in _PREPOSITIONS else "", unit
-
-
-_PREPOSITIONS = frozenset(["de", "di"])
+    return _join(grammar, *with_preposition(_spell(whole, decimals, unit, grammar), unit, grammar))
 
 
 def _read_parts(whole: int, hundredths: int, code: str, grammar: Grammar) -> str:
     unit = _currency(code, Decimal(whole), grammar)
     cents_unit = choose_form(grammar.cents[code], Decimal(hundredths), grammar)
-    main = _join(grammar, *_with_preposition(_spell(str(whole), "", unit, grammar), unit, grammar))
+    main = _join(grammar, *with_preposition(_spell(str(whole), "", unit, grammar), unit, grammar))
     alone = f"{_spell(str(hundredths), '', cents_unit, grammar)} {cents_unit}"
     if not hundredths:
         return main
@@ -250,7 +240,7 @@ def read_unit(whole: str, decimals: str, unit: str, grammar: Grammar) -> str | N
     ):  # what Babel gives where CLDR has no long name
         return None
     name = said.replace(digits, "").strip()
-    amount, preposition, _ = _with_preposition(_spell(whole, decimals, name, grammar), name, grammar)
+    amount, preposition, _ = with_preposition(_spell(whole, decimals, name, grammar), name, grammar)
     spoken = said.replace(digits, f"{amount} {preposition}".strip()).replace("\xa0", " ")
     if grammar.code == "it":
         spoken = re.sub(r"(?<!\w)una (?=or[ae]|oncia)", "un'", spoken)
