@@ -112,13 +112,13 @@ def _cut(text: str, tokens: list[re.Match[str]], start: int, end: int) -> str:
     return text[chosen[0].start() : chosen[-1].end()] if chosen else ""
 
 
-def _find_stop(text: str, digest: str) -> Iterator[Change]:
+def _find_stop(text: str, digest: str, language: str) -> Iterator[Change]:
     """One of the places of a paragraph where a sentence may end, chosen by its digest."""
     if stops := list(_STOP.finditer(text)):
         end = stops[int(digest, 16) % len(stops)].end()
         before, after = text[max(0, end - _CUT_CONTEXT_CHARS) : end], text[end : end + _CUT_CONTEXT_CHARS]
         written = f"{before.rsplit(' ', 1)[-1]}|{' '.join(after.split(' ')[:2])}"
-        yield Change(digest, written, _CUT if end in sentence_ends(text) else _UNCUT, f"{before}|{after}")
+        yield Change(digest, written, _CUT if end in sentence_ends(text, language) else _UNCUT, f"{before}|{after}")
 
 
 def take_sample(language: str, ends: dict[str, str]) -> Sample:
@@ -147,7 +147,7 @@ def take_sample(language: str, ends: dict[str, str]) -> Sample:
         found = list(find_changes(text, " ".join(clause.text for clause in read), paragraph.digest))
         changes += found
         counts[paragraph.kind] += len(found)
-        stops += _find_stop(text, paragraph.digest)
+        stops += _find_stop(text, paragraph.digest, language)
     stops = _thin(stops, CUTS.get(language, CUTS_OF_OTHERS))
     return Sample(paragraphs, changes, stops, words, chars, seconds)
 

@@ -12,14 +12,24 @@ from voice_stack.utils.text.script import is_speakable
 CLOSERS = r"\"'”’»›)\]}」』】）〉》"
 _OPENERS = "\"'“‘„«‹([{「『【（〈《¿¡"
 _FREE_STOPS = "。！？｡।॥؟۔։።፧។"  # end a sentence whatever follows
-_STOP = re.compile(rf"([.!?…．]++)([{CLOSERS}]*+(?: »)?)|[{_FREE_STOPS}]++[.!?…{_FREE_STOPS}{CLOSERS}]*+")
+_STOP = re.compile(rf"([.!?…．]++)([{CLOSERS}]*+(?: »(?!\w))?)|[{_FREE_STOPS}]++[.!?…{_FREE_STOPS}{CLOSERS}]*+")
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")  # U.S, e.g, z.B, Ph.D
 _BEFORE_NAMES = frozenset(str.split("""
     mr mrs ms mx drs prof ste mt gen col maj capt cmdr lt sgt cpl rev hon pres gov sen rep supt messrs dña mme mlle vs
     mm hr hrn fr frl dipl ing bzw ca evtl ggf inkl vgl sog bspw usf sr sra srta dra ud uds sig sigg dott avv dhr mevr ir
     inż inz mgr ul np tzw tzn tj např resp tzv popř příp нап напр св św sw phdr mudr av ee проф ул им тов mio mrd tsd
     def cir fa inh pk pck bgbl frl med phil jur mult habil urt beschl lit
+    cf cfr pr bd blvd boul ets ph excmo excma ilmo ilma lic arq gral cnel cdte tte fdo vd vds edif geom arch egr cav
+    exmo exma profa profª dvs pga mht jf jfr ekskl exkl bijv bv zgn verr evt
 """))  # fmt: skip
+_TITLES = frozenset(
+    ["Av", "Bs", "Cap", "Cel", "Del", "Depto", "Dpto", "Dep", "Des", "Mons", "Proff", "Eng", "Pe", "Sta", "Sto", "Ten"]
+)  # words, if small
+_SMALL_WORDS = {
+    "av": "sv da no", "ir": "es pt", "mio": "it", "hon": "sv", "dra": "sv", "sen": "sv", "maj": "sv da no pl",
+    "sig": "sv da no", "i": "sv da no", "é": "pt",
+}  # fmt: skip
+"""Spelled like an abbreviation, but words in these languages."""
 _BEFORE_NUMBERS = frozenset(str.split("""
     no nos nr nro núm num nº vol vols fig figs abb afb abs art arts sec secs ch chap kap cap bd pp pg p pág págs pag
     pagg eq al cf op ok approx app apt est ex ref ext pop pt rm godz str
@@ -28,11 +38,26 @@ _BEFORE_NUMBERS = frozenset(str.split("""
     ss para paras tues thurs thur wed mon fri sat sun geb gest az bj zzgl abzgl exkl bzgl rn anm sch reg regs max ll
     supp cl ps cor matt rom thess tim heb eph gal eq eqs arts chron sam pet
     janv févr juil ene abr ago dic jan feb mar apr jun jul aug sep sept oct okt nov dec dez
+    th al réf env séc sécs núms nºs arts artt lett nn incs inc tab máx mín max aprox apto dpto ap apdo cell tlf nrs hab
+    civ crim ab sett ott lug giu fev
 """))  # fmt: skip
-_NEVER_LAST = frozenset(["e.g", "i.e", "a.k.a", "f.k.a", "w.r.t", "z.b", "d.h", "u.a", "p.ex", "t.e", "т.е"])
+_NEVER_LAST = frozenset(
+    ["e.g", "i.e", "a.k.a", "f.k.a", "w.r.t", "z.b", "d.h", "u.a", "p.ex", "t.e", "т.е", "f.eks", "d.lgs"]
+)
 _BEHIND_COUNTS = frozenset(["min", "std", "sek", "ff"])  # "20 Min. Pause"
 _ENDING_SOMETIMES = _BEHIND_COUNTS | {"st", "ft", "hwy", "ave", "dr"}  # Saint or Street, Fort or feet
 _ORDINAL = re.compile(r"(?:\d{1,2}\.[-–/])?\d{1,2}")
+_WITHOUT_DOTTED_ORDINALS = frozenset(["ca", "es", "fr", "gl", "it", "nl", "pt", "ro", "sv"])
+_HYPHENED_INITIALS = re.compile(r"(?:[^\W\d_]\.-)+[^\W\d_]")  # J.-P
+_PLURAL_LETTERS = frozenset(["EE", "FF", "HH", "JJ", "PP", "RR", "SS"])  # EE. UU., HH. Senadores
+_SMALL_NAME = re.compile(r"[a-z]{1,3}[A-Z]")  # sRGB
+_LETTERED = re.compile(r" \([a-z]\) ")  # "(a) here. (b) there."
+_LAST_LETTER = re.compile(
+    r"(?:[+=]|(?<!\w)(?:[aà]ll?a|vitamin\w|tipo|type|gruppo|groupe|grupo|plan|piano|plano|clase|classe|letra|lettera|"
+    r"lettre|s[eé]rie)) [A-Z]$"
+)
+_SHORT_WORD = 3
+_SENTENCE_END = re.compile(r"[^\W\d_]{4}[.)]$")
 _STREET_DOCTOR = re.compile(r"(?<!\w)(?!(?:Dear|Hello|Hi|Oh|Sorry|Thanks?|The|Yes|No)(?!\w))[A-Z][\w'-]+ Dr$")
 _NUMBER = re.compile(r"[$€£~#]?\d|[A-Z]{1,2}\d|[IVXLC]+(?!\w)")
 # Behind these a "no." is a word and ends the sentence, even before a number.
@@ -53,32 +78,74 @@ _ENGLISH = (
     "His|Her|Their|Our|Your|Its|My|Now|After|Before|Nobody|Everybody|Everyone"
 )
 _ENGLISH_STARTERS = re.compile(rf"(?:{_ENGLISH})(?![\w.])")
+_ROMANCE = "Il|Elle|Je|Nous|Le|La|Les|Un|Une|El|Los|Las|Lo|Gli|Io|O|Os|As|Ela|Ele"
+_NORTHERN_STARTERS = re.compile(r"(?:Det|Den|Han|Hon|Hun|Vi|Jag|Jeg|Hij|Zij|Wij|Het)(?= )")
+_ROMANCE_STARTERS = re.compile(rf"(?:{_ROMANCE})(?= [^\W\d_]{{2}})")
 
 
-def _ends_after_dot(line: str, dot: int, following: str) -> bool:
+def _ends_after_dot(line: str, dot: int, following: str, language: str) -> bool:
     """Whether the single dot at `line[dot]`, with a blank and then `following` after it, ends a sentence."""
     before = line[max(0, dot - 24) : dot]
     word = before.rsplit(" ", 1)[-1].lstrip(_OPENERS)
     rest = line[dot + 2 : dot + 24].lstrip(_OPENERS)
-    if following.islower() or (_GERMAN_ORDINAL.search(before) and not _STARTERS.match(rest)):
+    if following.islower():
+        is_start = _SMALL_NAME.match(rest) or _LETTERED.match(line, dot + 1)
+        return is_start is not None and len(word) > _SHORT_WORD and word.isalpha()
+    if following in (":", ";", ",") or (_GERMAN_ORDINAL.search(before) and not _STARTERS.match(rest)):
         return False
     last_part = word.rsplit("-", 1)[-1].rsplit("'", 1)[-1].casefold()  # Dipl.-Ing., l'art.
-    if last_part in _ENDING_SOMETIMES or _DOTTED.fullmatch(word):
+    if last_part in _ENDING_SOMETIMES or _DOTTED.fullmatch(word) or word.casefold() in _NEVER_LAST:
         return _ends_before(rest, word.casefold(), before)
-    if last_part in _BEFORE_NAMES or before[-5:].casefold() == "p. ex":
+    if _HYPHENED_INITIALS.fullmatch(word):
+        return word == "J.-C" and _ROMANCE_STARTERS.match(rest) is not None
+    if _is_before_name(word, last_part, rest, language) or before[-5:].casefold() == "p. ex":
         return False
-    if len(word) == 1 and word.isalpha():  # an initial, but "I" only at the very start
-        return word.isupper() and dot > 1 and (word == "I" or _ENGLISH_STARTERS.match(rest) is not None)
+    if len(word) == 1 and word.isalpha() and not _is_small_word(last_part, language):
+        return _ends_after_letter(word, before, rest, is_first=dot <= 1)
     if last_part == "no" and not following.isdigit():
         return True
     if last_part in _BEFORE_NUMBERS or last_part.endswith(("str", "nr")):  # Hauptstr., Kto.-Nr.
         return not _NUMBER.match(rest) or _SAID_NO.search(before) is not None
-    if last_part == "co" and _COMPANY.match(rest):
+    if last_part == "co" or _ORDINAL.fullmatch(word) is None:
+        return last_part != "co" or not _COMPANY.match(rest)
+    is_last = _STARTERS.match(rest) and _BEFORE_LAST_NUMBER.search(before[: len(before) - len(word)])
+    return is_last is not None or _ends_after_number(line[max(0, dot - 200) : dot], word, rest, language)
+
+
+def _ends_after_letter(letter: str, before: str, rest: str, *, is_first: bool) -> bool:
+    """Whether the dot behind a letter ends a sentence: behind an initial it does not, behind a unit it may."""
+    if letter in "hmgls" and before[-3:-2].isdigit():
+        return rest[:1].isupper()
+    is_last = letter == "I" or _ENGLISH_STARTERS.match(rest) or _LAST_LETTER.search(before)
+    return letter.isupper() and not is_first and bool(is_last)
+
+
+def _is_before_name(word: str, last_part: str, rest: str, language: str) -> bool:
+    """Whether a word is an abbreviation that a name or the like follows, so that its dot ends nothing."""
+    if word in _TITLES or word in _PLURAL_LETTERS or (word in ("CC", "AA") and rest[2:3] == "."):  # CC. OO.
+        return True
+    if _is_small_word(last_part, language) or word == "mm":  # millimeters
         return False
-    # "1. Open the door", "am 3. Mai", but "in section 3. The court"
-    return _ORDINAL.fullmatch(word) is None or (
-        _STARTERS.match(rest) is not None and _BEFORE_LAST_NUMBER.search(before[: len(before) - len(word)]) is not None
+    is_acronym = len(word) > 1 and word.isupper() and word != "MM" and not rest[:2].isupper()
+    return last_part in _BEFORE_NAMES and not is_acronym
+
+
+def _is_small_word(word: str, language: str) -> bool:
+    return bool(language) and language in _SMALL_WORDS.get(word, "").split()
+
+
+def _ends_after_number(ahead: str, number: str, rest: str, language: str) -> bool:
+    """Whether the dot behind a number ends a sentence: "am 3. Mai" and "1. Open the door" go on."""
+    if not number.isdecimal():
+        return False
+    starters = _NORTHERN_STARTERS if language in ("da", "no") else None if language else _ROMANCE_STARTERS
+    if language not in _WITHOUT_DOTTED_ORDINALS and not (starters and starters.match(rest)):
+        return False
+    ahead = ahead[: -len(number)].rstrip(" " + _OPENERS)
+    is_listed = (
+        not ahead or ahead[-1] in ":;!?" or _SENTENCE_END.search(ahead) or f" {int(number) - 1}. " in f" {ahead}"
     )
+    return not is_listed
 
 
 def _ends_before(rest: str, word: str, before: str) -> bool:
@@ -86,11 +153,15 @@ def _ends_before(rest: str, word: str, before: str) -> bool:
     if word in _NEVER_LAST or (word == "dr" and not _STREET_DOCTOR.search(before)):
         return False
     if word in _BEHIND_COUNTS:
-        return not before[: -len(word)].rstrip(" ")[-1:].isdigit() or _STARTERS.match(rest) is not None
-    return _ENGLISH_STARTERS.match(rest) is not None
+        is_unit = before[: -len(word)].rstrip(" ")[-1:].isdigit()
+        return not rest[:1].isdigit() if not is_unit else _STARTERS.match(rest) is not None
+    return bool(
+        _ENGLISH_STARTERS.match(rest)
+        or ("." in word and (_ROMANCE_STARTERS.match(rest) or _NORTHERN_STARTERS.match(rest)))
+    )
 
 
-def _ends_sentence(line: str, stop: re.Match[str]) -> bool:
+def _ends_sentence(line: str, stop: re.Match[str], language: str) -> bool:
     marks, closers, after = stop[1], stop[2], line[stop.end() : stop.end() + 1]
     if marks is None or not after or after in "¿¡":
         return True
@@ -101,15 +172,15 @@ def _ends_sentence(line: str, stop: re.Match[str]) -> bool:
         return not closers and _lacks_blank(line, stop)
     following = line[stop.end() + 1 : stop.end() + 5].lstrip(_OPENERS + "-—– ")[:1]
     if marks == "." and not closers:
-        return _ends_after_dot(line, stop.start(), following)
+        return _ends_after_dot(line, stop.start(), following, language)
     # A question or a cry ends a sentence even before a small letter, unless it was quoted: "Really?" he asked.
     return not following.islower() or not (closers or ellipsis)
 
 
 _WORD_BEFORE = re.compile(r"(?:[^\W\d_][a-zà-ÿ]+(?:'s)?|[^\W\d_]*[à-ÿ]|\d{3,9})$")
 _STARTERS = re.compile(
-    rf"(?:{_ENGLISH}|I|Dann|Danach|Nun|Jetzt|Er|Sie|Es|Wir|Ich|Der|Die|Das|Ein|Eine|Il|Elle|Je|Nous|Le|La|Les|Un|Une|El|"
-    r"Los|Las|Lo|Gli|Io|Hij|Zij|Het|De|Een|O|Os|As|Ela|Ele|Он|Она|Они|Это|Мы)(?= [^\W\d_]{2})"
+    rf"(?:{_ENGLISH}|I|Dann|Danach|Nun|Jetzt|Er|Sie|Es|Wir|Ich|Der|Die|Das|Ein|Eine|{_ROMANCE}|"
+    r"Hij|Zij|Het|De|Een|Он|Она|Они|Это|Мы)(?= [^\W\d_]{2})"
 )
 
 
@@ -120,14 +191,19 @@ def _lacks_blank(line: str, stop: re.Match[str]) -> bool:
     return bool(_WORD_BEFORE.fullmatch(word.lstrip(_OPENERS)) and _STARTERS.match(behind))
 
 
-def sentence_ends(line: str) -> list[int]:
-    """Offsets after the marks that end a sentence, which the dots of abbreviations, initials and dates do not."""
-    return [stop.end() for stop in _STOP.finditer(line) if _ends_sentence(line, stop)]
+def sentence_ends(line: str, language: str = "") -> list[int]:
+    """Offsets after the marks that end a sentence, which the dots of abbreviations, initials and dates do not.
+
+    Args:
+        line: Normalised text.
+        language: Its code, if it is known: some words of one language are abbreviations in another.
+    """
+    return [stop.end() for stop in _STOP.finditer(line) if _ends_sentence(line, stop, language)]
 
 
-def split_sentences(line: str) -> list[str]:
+def split_sentences(line: str, language: str = "") -> list[str]:
     """Cut a line of normalised text into its sentences, without the blanks between them."""
-    cuts = [0, *sentence_ends(line), len(line)]
+    cuts = [0, *sentence_ends(line, language), len(line)]
     return [sentence for start, end in pairwise(cuts) if (sentence := line[start:end].strip())]
 
 

@@ -161,7 +161,7 @@ class _BlockReader:
         for line in block.strip().split("\n"):
             if clauses and not line:
                 clauses[-1] = replace(clauses[-1], pause_s=PARAGRAPH_PAUSE_S)
-            for sentence in split_sentences(line):
+            for sentence in split_sentences(line, _code_of(self.language)):
                 clauses += self._read_sentence(sentence, is_first=is_first and not clauses)
         longest = max((self.limits.of(clause.language) for clause in clauses), default=1)
         spoken = [clause for clause in attach_unspeakable(clauses, longest) if is_speakable(clause.text)]

@@ -20,6 +20,7 @@ from voice_stack.utils.text.spoken.numbers import (
     spell_decimal,
     spell_whole,
     split_number,
+    with_preposition,
 )
 
 UNITS = {
@@ -31,7 +32,8 @@ UNITS = {
     "gal": "volume-gallon", "tsp": "volume-teaspoon", "tbsp": "volume-tablespoon", "kg": "mass-kilogram",
     "g": "mass-gram", "mg": "mass-milligram", "µg": "mass-microgram", "t": "mass-tonne", "lb": "mass-pound",
     "lbs": "mass-pound", "oz": "mass-ounce", "km/h": "speed-kilometer-per-hour", "mph": "speed-mile-per-hour",
-    "m/s": "speed-meter-per-second", "mpg": "consumption-mile-per-gallon", "°C": "temperature-celsius",
+    "m/s": "speed-meter-per-second", "m/s²": "acceleration-meter-per-square-second",
+    "mpg": "consumption-mile-per-gallon", "°C": "temperature-celsius",
     "°F": "temperature-fahrenheit", "°": "angle-degree", "h": "duration-hour", "min": "duration-minute",
     "s": "duration-second", "ms": "duration-millisecond", "µs": "duration-microsecond", "W": "power-watt",
     "kW": "power-kilowatt", "MW": "power-megawatt", "GW": "power-gigawatt", "kWh": "energy-kilowatt-hour",
@@ -50,8 +52,10 @@ OTHER_SPELLINGS = {
     "км": "km", "м": "m", "см": "cm", "мм": "mm", "км²": "km²", "м²": "m²", "м³": "m³", "га": "ha", "л": "l",
     "мл": "ml", "кг": "kg", "мг": "mg", "км/ч": "km/h", "м/с": "m/s", "кВт": "kW", "Вт": "W", "Гц": "Hz",
     "ГГц": "GHz", "МГц": "MHz", "кГц": "kHz", "В": "V", "ГБ": "GB",
-    "МБ": "MB", "МБ/с": "MB/s", "Мбит/с": "Mbit/s", "kph": "km/h", "km2": "km²", "m2": "m²", "m3": "m³", "ft²": "sq ft",
-    "℃": "°C", "º C": "°C", "° C": "°C", "٪": "%", "saat": "h", "hr": "h", "hrs": "h", "мин": "min", "sec": "s",
+    "МБ": "MB", "МБ/с": "MB/s", "Мбит/с": "Mbit/s", "kph": "km/h", "Km/h": "km/h", "Km": "km",
+    "Kg": "kg", "m/s2": "m/s²", "km2": "km²", "m2": "m²", "m3": "m³", "ft²": "sq ft",
+    "℃": "°C", "ºC": "°C", "º C": "°C", "° C": "°C", "٪": "%", "saat": "h",
+    "hr": "h", "hrs": "h", "мин": "min", "sec": "s",
     "sq. ft": "sq ft", "sq. ft.": "sq ft", "sq.ft.": "sq ft", "mins": "min",
     "secs": "s", "μm": "µm", "μg": "µg", "mcg": "µg", "μs": "µs", "kbps": "kbit/s", "Kbps": "kbit/s", "kb/s": "kbit/s",
     "Mbps": "Mbit/s", "Mb/s": "Mbit/s", "Gbps": "Gbit/s", "Gb/s": "Gbit/s", "Mhz": "MHz", "Ghz": "GHz",
@@ -95,7 +99,7 @@ def measure_pattern(grammar: Grammar) -> re.Pattern[str]:
     return re.compile(
         rf"({MINUS})?(?<![^\W\d_]-){number_start(grammar)}({number_shape(grammar)})"
         rf"( ?)({units}){WORD_EDGE_AFTER}(?!['/]\w)"
-        r"(?:(?<=[a-z])\.(?= [a-z]))?"  # the dot of an abbreviation, and no end of a sentence
+        r"(?:(?<=[a-z])\.(?= [a-zà-ÿ]))?"  # the dot of an abbreviation, and no end of a sentence
     )
 
 
@@ -177,13 +181,13 @@ def _read_price(parts: tuple[str, str], scale: str, code: str, grammar: Grammar)
     if len(decimals) == 2 and grammar.money and code in grammar.cents:
         return _read_parts(int(whole), int(decimals), code, grammar)
     unit = _currency(code, Decimal(f"{whole}.{decimals or 0}") if decimals else Decimal(whole), grammar)
-    return _join(grammar, _spell(whole, decimals, unit, grammar), unit)
+    return _join(grammar, *with_preposition(_spell(whole, decimals, unit, grammar), unit, grammar))
 
 
 def _read_parts(whole: int, hundredths: int, code: str, grammar: Grammar) -> str:
     unit = _currency(code, Decimal(whole), grammar)
     cents_unit = choose_form(grammar.cents[code], Decimal(hundredths), grammar)
-    main = f"{_spell(str(whole), '', unit, grammar)} {unit}"
+    main = _join(grammar, *with_preposition(_spell(str(whole), "", unit, grammar), unit, grammar))
     alone = f"{_spell(str(hundredths), '', cents_unit, grammar)} {cents_unit}"
     if not hundredths:
         return main
@@ -237,7 +241,10 @@ def read_unit(whole: str, decimals: str, unit: str, grammar: Grammar) -> str | N
     ):  # what Babel gives where CLDR has no long name
         return None
     name = said.replace(digits, "").strip()
-    spoken = said.replace(digits, _spell(whole, decimals, name, grammar)).replace("\xa0", " ")
+    amount, preposition, _ = with_preposition(_spell(whole, decimals, name, grammar), name, grammar)
+    spoken = said.replace(digits, f"{amount} {preposition}".strip()).replace("\xa0", " ")
+    if grammar.code == "it":
+        spoken = re.sub(r"(?<!\w)una (?=or[ae]|oncia)", "un'", spoken)
     return spoken if grammar.is_spaced else spoken.replace(" ", "")
 
 

@@ -322,7 +322,9 @@ _BOOKS = re.compile(
 
 
 LAP = re.compile(r"(?<![\w.,:])(\d{1,2}):([0-5]\d)[.,](\d{1,3})(?![\w:]|[.,]\d| ?[Mm]in)")
-DURATION = re.compile(r"(?<![\w.,:])(?:(\d{1,3})h ?)?(?:(\d{1,3})m(?:in)?(?: ?(\d{1,3})s)?)(?!\w)")
+DURATION = re.compile(
+    r"(?<![\w.,:])(?:(\d{1,3}) ?h ?)?(\d{1,3})(?:m(?:in)?| min)(?: ?(\d{1,3}) ?s(?:(\d{3})(?!\d))?)?(?!\w)"
+)
 
 
 _GROUP_DIGITS = 3
@@ -339,10 +341,10 @@ def read_lap(found: re.Match[str], grammar: Grammar) -> str | None:
 
 def read_duration(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read hours, minutes and seconds that `DURATION` found; minutes alone may be meters."""
-    hours, minutes, seconds = found.groups()
+    hours, minutes, seconds, thousandths = found.groups()
     if not hours and not seconds:
         return None
-    parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
+    parts = [(hours, "h"), (minutes, "min"), (seconds, "s"), (thousandths, "ms")]
     said = [read_unit(str(int(number)), "", unit, grammar) for number, unit in parts if number]
     return None if None in said else (" " if grammar.is_spaced else "").join(filter(None, said))
 

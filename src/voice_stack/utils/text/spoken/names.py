@@ -68,6 +68,8 @@ ROMAN = re.compile(r"(?<![\w.])([IVXLC]{1,7})\.?(er|e|ème)?(?!\w|'(?!s(?!\w))|\
 PAGE = re.compile(r"(?<=[\w.] )([ivxl]{1,6})(?![\w'-]|\.\w)")
 ONE_SIGN = re.compile("[\u2150-\u2188\u2460-\u2473\u2776-\u2793]")
 _ROMAN_SHAPE = re.compile(r"(?:C{1,3})?(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+_ROMANCE_ARTICLES = frozenset(str.split("A As El Il La Le Les Lo Los O Os"))
+_ROMAN_RANGE = re.compile(r"(?<!\w)[IVXLC]{1,7}[-–]$"), re.compile(r"[-–][IVXLC]{1,7}(?!\w)")
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _RULERS = frozenset(str.split("""
     Louis Ludwig Luis Luigi Luís Lodewijk Henry Heinrich Henri Enrique Enrico Henrique Hendrik George Georg Jorge
@@ -158,7 +160,7 @@ def read_roman(found: re.Match[str], grammar: Grammar) -> str | None:
     behind = re.match(r"\.? (\w+)", found.string[found.end() : found.end() + 40])
     before = word_before(found)
     before = grammar.abbreviations.get(f"{before}#", before)
-    if not value or numeral in ("C", "L"):
+    if not value or numeral in ("C", "L") or _is_unsure(before, found, grammar):
         return None
     is_german = grammar.code == "de" and found[0].endswith(".") and behind and before in grammar.ordinal_contexts
     if numeral == "I" or is_german:  # "das II. Vatikanische Konzil"
@@ -190,6 +192,14 @@ def read_roman(found: re.Match[str], grammar: Grammar) -> str | None:
     ):
         return _read_ruler(value, found, grammar)
     return spell(value, grammar.code) + _kept_dot(found) if not _may_be_person(found, numeral) else None
+
+
+def _is_unsure(before: str, found: re.Match[str], grammar: Grammar) -> bool:
+    """Whether a numeral is an end of a range, half of which would be read (`XVI-XVII`), or an ordinal (`La II`)."""
+    first, second = _ROMAN_RANGE
+    ahead = found.string[max(0, found.start() - 9) : found.start()]
+    is_in_range = first.search(ahead) is not None or second.match(found.string, found.end()) is not None
+    return is_in_range or (before in _ROMANCE_ARTICLES and grammar.code in ("es", "fr", "it", "pt"))
 
 
 def _read_first(before: str, ending: str | None, found: re.Match[str], grammar: Grammar) -> str | None:

@@ -155,6 +155,17 @@ def _spell_parts(written: str, grammar: Grammar) -> str:
     return re.sub(r"\d+|\D", lambda m: joints.get(m[0]) or spell_whole(m[0], grammar), written)
 
 
+_PREPOSITIONS = frozenset(["de", "di"])
+
+
+def with_preposition(amount: str, unit: str, grammar: Grammar) -> tuple[str, str, str]:
+    """An amount and its unit, with what stands between them behind round millions: `trois millions d'euros`."""
+    preposition = grammar.scales.get(amount.rpartition(" ")[2], "")
+    if grammar.code == "fr" and preposition and unit[:1] in "aeiouh":
+        return amount, "", f"d'{unit}"
+    return amount, preposition if preposition in _PREPOSITIONS else "", unit
+
+
 _MOST_IN_CASE = 99  # of what is known here of Czech
 _CZECH_CASES = {
     "genitive": ("jednoho", "dvou", "tří", "čtyř"), "dative": ("jednomu", "dvěma", "třem", "čtyřem"),
@@ -260,8 +271,8 @@ _TOKEN_AHEAD, _TOKEN_BEHIND = re.compile(r"[^\s(\[{\"'“„;]*$"), re.compile(r
 _NO_UNITS = frozenset("ABDEGHIJLNOPQRSTUXYZ")  # capitals behind the numbers of models and rooms
 # Behind these a hyphen parts the numbers of one name.
 _ONE_NAME = re.compile(
-    r"(?<!\w)(?:fig(?:\.|ure|ura|uur)?|abb(?:\.|ildung)|art(?:\.|[ií]culo|icle|ikel|icolo|igo)|n[ºo°r]\.?|№|model\w*|flight|"
-    r"n[uú]m(?:\.|ero|ber|mer)|tab(?:\.|le|elle|la|ela)|form|room|exercise|boeing|airbus|"
+    r"(?<!\w)(?:fig(?:\.|ure|ura|uur)?|abb(?:\.|ildung)|art(?:\.|[ií]culo|icle|ikel|icolo|igo)|ap[eé]n\w+|ann?exo?|"
+    r"n[ºo°r]\.?|№|model\w*|flight|n[uú]m(?:\.|ero|ber|mer)|tab(?:\.|le|elle|la|ela)|form|room|exercise|boeing|airbus|"
     r"рис\.|табл\.|статья|obr\.|rys\.) $",
     re.IGNORECASE,
 )

@@ -203,6 +203,8 @@ def counter_pattern(grammar: Grammar) -> re.Pattern[str] | None:
 def read_counter(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `counter_pattern` found."""
     digits, rules = found[1], list(grammar.counters.values())[int((found.lastgroup or "")[1:])]
+    if grammar.code in _ROMANCE and word_before(found).lower() in _ROMANCE_LABELS:
+        return None
     if len(digits) == _YEAR_DIGITS and (grammar.has_long_years or (grammar.code in _ROMANCE and digits[-1] == "1")):
         return None
     before = word_before(found).lower()
@@ -233,6 +235,11 @@ def read_counter(found: re.Match[str], grammar: Grammar) -> str | None:
 
 _ROMANCE = frozenset(["es", "it", "pt", "fr"])
 _SHORT_WORD = 3
+_ROMANCE_LABELS = words(
+    "artículo página figura número capítulo tabla carretera ruta línea versión canal sala aula puerta ley anexo punto "
+    "articolo pagina numero capitolo tabella statale strada linea versione canale legge allegato "
+    "artigo tabela rodovia linha versão lei article page numéro chapitre figure ligne nº n° n.º núm. no."
+)
 _BEFORE_ONE = words(
     "tiene tengo solo sólo cada durante otro apenas para desde hasta ogni dopo avec pour dans tinha fica dura"
 )
