@@ -58,6 +58,7 @@ def _names_and_dates(grammar: Grammar) -> tuple[_Row, ...]:
 
 def _amounts_and_numbers(grammar: Grammar) -> tuple[_Row, ...]:
     return (
+        (measures.many_pattern(grammar), measures.read_many),
         (amounts.cased_pattern(grammar), amounts.read_cased),
         (amounts.PERCENT_AHEAD if grammar.code == "tr" else None, amounts.read_percent_ahead),
         (measures.price_range_pattern(grammar), measures.read_price_range),

@@ -4,10 +4,18 @@ import functools
 import re
 
 from voice_stack.utils.text.spoken.amounts import MINUS, number_shape, spell_attributive
-from voice_stack.utils.text.spoken.dates import read_year_ordinal, spell_polish_hour, word_before
+from voice_stack.utils.text.spoken.dates import (
+    read_month_year,
+    read_year_ordinal,
+    spell_genitive,
+    spell_nominative,
+    spell_polish_hour,
+    word_before,
+)
 from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar, words
 from voice_stack.utils.text.spoken.numbers import (
     CARDINAL,
+    FEMININE,
     MAX_DIGITS,
     decline_german,
     spell,
@@ -21,7 +29,8 @@ PHONE = re.compile(
     r"(?<![\w.,:/+-])(?:\+1[ .-]?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}"
     r"|\+\d{1,3}(?:[ ./-]{0,2}\(\d{1,5}\))?(?:[ ./-]{0,2}\d{1,5}){2,7}|\(\d{2,5}\) ?\d{2,5}(?:[ -]\d{2,5}){0,4}"
     r"|(?:1[-.])?\d{3}[-. ]\d{3}[-. ]\d{4}|\d{3}-0\d{3}|(?:\d{4}[ -]){3}\d{4}|\d{4}[ -]\d{6}[ -]\d{5}"
-    r"|(?<=[Tt]el\. )\d(?:\d{3,8}|[\d ]{5,14}\d)|(?<=[Tt]el: )\d{4,9}"
+    r"|(?:(?<=[Tt]el\. )|(?<=[Tt]el\.: )|(?<=[Ff]ax: )|(?<=[Ff]ax )|(?<=kom\. )|(?<=elefon )|(?<=elefonu )|(?<=elefonu: )|"
+    r"(?<=elefon: )|(?<=obil: )|(?<=obil ))\d(?:\d{3,8}|[\d ]{5,14}\d)|(?<=[Tt]el: )\d{4,9}|\d\d(?: \d{4}){6}"
     r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone ))\d{3}-\d{4}"
     r"|\d{1,7}(?:-\d{1,7}){2,6}|\d{3}-\d\d-\d\d"
     r"|(?<!\d )0(?!00)\d{1,4}(?:(?:[ -]\d{2,8}){1,5}|/\d{4,8}(?:[ -]\d{2,8}){0,4}))(?![\w/]|[.,-]\d)"
@@ -159,6 +168,10 @@ def read_phrase(found: re.Match[str], grammar: Grammar) -> str | None:
             return " ".join(written.upper())
         if rules == "hour":
             return spell_polish_hour(int(written), "o") if 0 < int(written) <= 24 else written
+        if rules == "day":
+            return spell_genitive(int(written), grammar.code)
+        if rules == "day-nominative":
+            return spell_nominative(int(written), grammar.code)
         if rules == "plain":
             return spell(int(written), grammar.code)
         digits = re.sub(r"\D", "", written)
@@ -326,14 +339,24 @@ def read_numeral(found: re.Match[str], grammar: Grammar) -> str:
     )
     if is_slashed and grammar.code in _DECLINING:
         return found[0]
+    if not sign and (year := read_month_year(number, found, grammar)):
+        return year
     if _is_year_in_case(number, found, grammar):
         return found[0]
     spoken = _spell_old_year(number, found, grammar) or _spell_version(number, found, grammar)
+    if spoken is None and grammar.code == "cs" and _is_czech_label(number, found):
+        spoken = spell_whole(number, grammar, FEMININE)  # "číslo jedna"
     spoken = spoken or spell_number(number, grammar)
     blank = " " if grammar.is_spaced else ""
     if sign and sign in "-–" and _BEHIND_NUMBER.search(found.string[max(0, found.start() - 2) : found.start()]):
         return f"{sign}{spoken}"  # `10 -12` may be a range
     return f"{grammar.signs['+' if sign == '+' else 'minus']}{blank}{spoken}" if sign else spoken
+
+
+def _is_czech_label(number: str, found: re.Match[str]) -> bool:
+    """Whether a number that ends in one counts nothing."""
+    is_one = number.isdecimal() and number[-1] == "1" and number[-2:] != "11" and number[0] != "0"
+    return is_one and len(number) < MAX_DIGITS and not re.match(r"\.? [^\W\d_]", found.string[found.end() :][:3])
 
 
 _BEFORE_YEARS = words("in since until till by from year around about before after ad circa")
