@@ -17,13 +17,14 @@ _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")  # U.S, e.g, z.B, Ph.
 _BEFORE_NAMES = frozenset(str.split("""
     mr mrs ms mx drs prof ste mt gen col maj capt cmdr lt sgt cpl rev hon pres gov sen rep supt messrs dña mme mlle vs
     mm hr hrn fr frl dipl ing bzw ca evtl ggf inkl vgl sog bspw usf sr sra srta dra ud uds sig sigg dott avv dhr mevr ir
-    inż inz mgr hab płk kpt ozn im pl доц акад ul np tzw tzn tj např resp tzv popř příp нап напр св św sw phdr mudr av ee проф ул им тов mio mrd tsd
+    inż inz mgr hab płk kpt ozn im pl doc доц акад
+    ul np tzw tzn tj např resp tzv popř příp нап напр св św sw phdr mudr av ee проф ул им тов mio mrd tsd
 """))  # fmt: skip
 _BEFORE_NUMBERS = frozenset(str.split("""
     no nos nr nro núm num nº vol vols fig figs abb afb abs art arts sec secs ch chap kap cap bd pp pg p pág págs pag
     pagg eq al cf op ok approx app apt est ex ref ext pop pt rm godz str
     rozdz ust pkt poz ryc rys tab tel hfst blz kl č obr odst sv ziff rn par стр гл
-    рис ст табл разд тел кв ок мф мк лк ин maks max wys szer poj pow dł
+    рис ст табл разд тел кв ок мф мк лк ин kb maks max wys szer poj pow dł
     janv févr juil ene abr ago dic jan feb mar apr jun jul aug sep sept oct okt nov dec dez
 """))  # fmt: skip
 _NEVER_LAST = frozenset(["e.g", "i.e", "a.k.a", "f.k.a", "w.r.t", "z.b", "d.h", "u.a", "p.ex", "t.e", "т.е"])
@@ -31,7 +32,7 @@ _BEHIND_COUNTS = frozenset(["min", "std", "sek"])  # "20 Min. Pause"
 _ENDING_SOMETIMES = _BEHIND_COUNTS | {"st", "ft", "hwy", "ave", "dr"}  # Saint or Street, Fort or feet
 _ORDINAL = re.compile(r"(?:\d{1,2}\.[-–/])?\d{1,2}")
 _CURRENCY = re.compile(r"(?:Kčs?|EUR|USD|PLN|CZK)(?!\w)")
-_SHORT_SCALES = frozenset(["mil", "tis", "mld", "tys"])
+_SHORT_SCALES = frozenset(["mil", "tis", "mld", "bil", "tys"])
 _STREET_DOCTOR = re.compile(r"(?<!\w)(?!(?:Dear|Hello|Hi|Oh|Sorry|Thanks?|The|Yes|No)(?!\w))[A-Z][\w'-]+ Dr$")
 _NUMBER = re.compile(r"\d|[IVXLC]+(?!\w)")
 # Behind these a "no." is a word and ends the sentence, even before a number.
@@ -47,7 +48,7 @@ _ENGLISH = (
 )
 _ENGLISH_STARTERS = re.compile(rf"(?:{_ENGLISH})(?![\w.])")
 
-_NUMERAL = re.compile(r"[IVX]{2,6}")
+_NUMERAL_AHEAD = re.compile(r"(?:^|[,;:.!?(] ?)[IVX]{2,6}$")  # "II. Mehmed"; behind a name it may end a sentence
 # In the middle of a sentence they are small.
 _SLAVIC_STARTERS = re.compile(
     r"(?:W|We|Na|Po|Od|Do|Z|Ze|Za|O|I|A|Ale|To|Ten|Ta|Te|Jest|Nie|Już|Był|Była|Było|Były|Jego|Jej|Ich|On|Ona|Oni|Przed|"
@@ -73,7 +74,7 @@ def _ends_after_dot(line: str, dot: int, following: str) -> bool:
         return _SLAVIC_STARTERS.match(rest) is not None
     if last_part in _SHORT_SCALES and _CURRENCY.match(rest):
         return False
-    if dot == len(word) and _NUMERAL.fullmatch(word):
+    if _NUMERAL_AHEAD.search(before):
         return False
     if len(word) == 1 and word.isalpha():  # an initial, but "I" only at the very start
         return word.isupper() and dot > 1 and (word == "I" or _ENGLISH_STARTERS.match(rest) is not None)
@@ -91,7 +92,9 @@ def _ends_before(rest: str, word: str, before: str) -> bool:
     if word in _BEHIND_COUNTS:
         if rest[:1].isdigit():
             return False
-        return not before[: -len(word)].rstrip(" ")[-1:].isdigit() or _STARTERS.match(rest) is not None
+        return not before[: -len(word)].rstrip(" ")[-1:].isdigit() or any(
+            starters.match(rest) for starters in (_STARTERS, _SLAVIC_STARTERS)
+        )
     return _ENGLISH_STARTERS.match(rest) is not None
 
 

@@ -48,7 +48,8 @@ UNITS = {
 
 OTHER_SPELLINGS = {
     "км": "km", "м": "m", "см": "cm", "мм": "mm", "км²": "km²", "м²": "m²", "м³": "m³", "га": "ha", "л": "l",
-    "мл": "ml", "кг": "kg", "мг": "mg", "км/ч": "km/h", "км/час": "km/h", "м/с": "m/s", "кВт": "kW", "Вт": "W", "Гц": "Hz",
+    "мл": "ml", "кг": "kg", "мг": "mg", "км/ч": "km/h", "км/час": "km/h",
+    "м/с": "m/s", "кВт": "kW", "Вт": "W", "Гц": "Hz",
     "ГГц": "GHz", "МГц": "MHz", "кГц": "kHz", "В": "V", "ГБ": "GB",
     "МБ": "MB", "МБ/с": "MB/s", "Мбит/с": "Mbit/s", "kph": "km/h", "km2": "km²", "m2": "m²", "m3": "m³", "ft²": "sq ft",
     "℃": "°C", "º C": "°C", "° C": "°C", "٪": "%", "saat": "h", "hr": "h", "hrs": "h", "мин": "min", "sec": "s",
@@ -210,7 +211,7 @@ def read_percent_ahead(found: re.Match[str], grammar: Grammar) -> str | None:
 
 def read_measure(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a number with a unit or a percent sign that `measure_pattern` found."""
-    minus, number, gap, symbol = found.groups()
+    minus, number, _, symbol = found.groups()
     unit = OTHER_SPELLINGS.get(symbol, symbol)
     parts = split_number(number, grammar)
     if parts is None or len(parts[0]) > MAX_DIGITS or _is_word(found, unit, grammar):
@@ -285,11 +286,11 @@ _WORD = r"[^\W\d_]"
 _OBLIQUE = {
     "pl": (("instrumental", r"(?:ami|źmi|ćmi|^laty)$"), ("dative", r"om$"), ("locative", r"(?<!d)ach$")),
     "cs": (
-        ("instrumental", r"(?:(?:am|em|ím|ým|[^aeiouyáéíóúý]m)i|procenty|eury|lety|městy|slovy)$"),
+        ("instrumental", r"(?:(?:am|em|ím|ým|[^aeiouyáéíóúý]m)i|procenty|eury|^lety|městy|slovy)$"),
         ("dative", r"ům$"), ("locative", r"(?:ách|ech)$"),
     ),
     "ru": (
-        ("instrumental", r"(?:ами|ями|ьми)$"), ("dative", r"(?<=.{3})(?:ам|ям)$"),
+        ("instrumental", r"(?:ами|ями|ьми|[ыи]ми)$"), ("dative", r"(?<=.{3})(?:ам|ям)$"),
         ("locative", r"(?<=.{3})(?:ах|ях)$"),
     ),
 }  # fmt: skip
@@ -319,7 +320,8 @@ def cased_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     plain = (
         rf"(?<![\w.,:/-])(?:(?P<before>{heads}) )?(?<!\d )(?<!\d[.,] )"
         r"(?P<first>\d{1,3}(?:[ .]\d{3})+(?!\d)|\d{1,6}(?!\d))"
-        rf"(?:(?P<joint> (?:a|až|i|и|или|czy|nebo) | ?[-–] ?)(?P<second>\d{{1,3}}))?(?![\w/%–-]|[,:]\d|\.(?!\s*${ends}))"
+        rf"(?:(?P<joint> (?:a|až|i|и|или|czy|nebo) | ?[-–] ?)(?P<second>\d{{1,3}}))?"
+        rf"(?![\w/%–-]|[,:]\d|\.(?!\s*${ends}))"
     )
     return re.compile(rf"{after}{counted}|{plain}")
 
@@ -334,33 +336,45 @@ def read_cased(found: re.Match[str], grammar: Grammar) -> str | None:
     symbol = (found["sign"] or "").strip()
     word = noun[1] if noun and not symbol else ""
     is_range = (joint or "").strip() in ("-", "–")
-    case = "genitive" if ahead else ""
-    case = next((name for name, ending in _OBLIQUE[grammar.code] if re.search(ending, word)), case)
-    preceding = found.string[max(0, found.start() - 10) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
+    as_written = spell_about(ahead or "") + found[0].removeprefix(ahead or "")
     is_plural = re.search(_GENITIVE_PLURAL[grammar.code], word) is not None if word else False
     if ahead and not (is_plural or symbol) and re.fullmatch(grammar.genitive_nouns, ahead, re.IGNORECASE):
         return None
-    if not case and grammar.code == "pl" and preceding in ("z", "ze") and is_plural:
-        case = "genitive"
-    if not case and preceding in ("с", "со") and word == "до":
-        case = "genitive"
-    if case and re.fullmatch(r"1\d{3}|20[0-4]\d", numbers[0]) and (word.startswith(_YEARLY) or not (word or symbol)):
-        return found[0]
+    preceding = found.string[max(0, found.start() - 10) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
+    case = _find_case(numbers[-1], preceding, word, grammar) or ("genitive" if ahead else "")
+    is_last = not symbol and (not word or word in _NO_NOUNS)
+    if case and _YEAR.fullmatch(numbers[0]) and (is_last or word.startswith(_YEARLY)):
+        return as_written
     if not case:
         if is_range:
             return _read_polish_range(one, other, word, grammar)
-        return found[0] if _is_in_doubt(numbers, preceding, word, grammar) else None
+        return as_written if _is_in_doubt(numbers, preceding, word, grammar) else None
     numbers = [re.sub("[ .]", "", number) for number in numbers]
     is_plain = not any("," in number or (len(number) > 1 and number[0] == "0") for number in numbers) and not is_range
     if not is_plain or not _agrees(int(numbers[-1]), word, case, grammar):
-        return found[0]
+        return as_written
     said = [spell_case(int(number), case, word, grammar) for number in numbers]
     unit = genitive_plural(symbol, grammar) if symbol and int(numbers[-1]) > 1 else None
     if None in said or (symbol and unit is None):
-        return found[0]
+        return as_written
     counted = (joint or "").join(filter(None, said))
     minus = grammar.signs["minus"] if found["minus"] else ""
     return " ".join(part for part in (spell_about(ahead or ""), minus, counted, unit) if part)
+
+
+def _find_case(number: str, preceding: str, word: str, grammar: Grammar) -> str:
+    """The case that a noun behind a number shows, with the word before it; empty where it is none but the first."""
+    case = next((name for name, ending in _OBLIQUE[grammar.code] if re.search(ending, word)), "")
+    if case or not word:
+        return case
+    is_plural = re.search(_GENITIVE_PLURAL[grammar.code], word) is not None
+    is_few = re.fullmatch(r"(?:\d*[02-9])?[234]", number) is not None
+    if grammar.code == "pl" and ((preceding in ("z", "ze") and is_plural) or (is_few and word.endswith("ów"))):
+        return "genitive"  # `3 panów` are men, or a genitive
+    return "genitive" if preceding in ("с", "со") and word == "до" else ""
+
+
+_YEAR = re.compile(r"1(?!000)\d{3}|20[0-4]\d")
 
 
 def spell_about(preposition: str) -> str:

@@ -308,10 +308,12 @@ def many_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     scales = [name for name, forms in grammar.scales.items() if "|" in forms]
     if not scales:
         return None
+    signs = [*CURRENCIES, *(unit for unit in (*UNITS, *OTHER_SPELLINGS) if len(unit) > 1)]
     return re.compile(
-        rf"(?:(?<!\w)(?P<ahead>(?i:{grammar.genitive_after})) )?(?P<minus>{MINUS})?(?<![{CURRENCY_SIGNS}]){number_start(grammar)}"
-        rf"(?P<number>{number_shape(grammar)}) ?(?P<scale>{alternatives(scales)})(?!\w)"
-        rf"(?: ?(?P<sign>{alternatives(list(CURRENCIES))})(?!\w))?"
+        rf"(?:(?<!\w)(?P<ahead>(?i:{grammar.genitive_after})) )?(?P<minus>{MINUS})?"
+        rf"(?<![{CURRENCY_SIGNS}]){number_start(grammar)}(?P<number>{number_shape(grammar)}) ?"
+        rf"(?P<scale>{alternatives(scales)})(?!\w)"
+        rf"(?: ?(?P<sign>{alternatives(signs)})(?![\w/]))?"
     )
 
 

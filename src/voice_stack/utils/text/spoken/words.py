@@ -26,14 +26,15 @@ from voice_stack.utils.text.spoken.numbers import (
 
 # Seven digits are a number of a phone and no range where the last four begin with a zero, or one is asked to call.
 PHONE = re.compile(
-    r"(?<![\w.,:/+-])(?:\+1[ .-]?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}"
+    WORD_EDGE_BEFORE + r"(?<![.,:/+-])(?:\+1[ .-]?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}"
     r"|\+\d{1,3}(?:[ ./-]{0,2}\(\d{1,5}\))?(?:[ ./-]{0,2}\d{1,5}){2,7}|\(\d{2,5}\) ?\d{2,5}(?:[ -]\d{2,5}){0,4}"
     r"|(?:1[-.])?\d{3}[-. ]\d{3}[-. ]\d{4}|\d{3}-0\d{3}|(?:\d{4}[ -]){3}\d{4}|\d{4}[ -]\d{6}[ -]\d{5}"
-    r"|(?:(?<=[Tt]el\. )|(?<=[Tt]el\.: )|(?<=[Ff]ax: )|(?<=[Ff]ax )|(?<=kom\. )|(?<=elefon )|(?<=elefonu )|(?<=elefonu: )|"
-    r"(?<=elefon: )|(?<=obil: )|(?<=obil ))\d(?:\d{3,8}|[\d ]{5,14}\d)|(?<=[Tt]el: )\d{4,9}|\d\d(?: \d{4}){6}"
+    r"|(?:(?<=[Tt]el\. )|(?<=[Tt]el\.: )|(?<=[Ff]ax: )|(?<=[Ff]ax )|(?<=kom\. )|(?<=elefon )|(?<=elefonu )|"
+    r"(?<=elefonu: )|(?<=elefon: )|(?<=obil: )|(?<=obil ))\d(?:\d{3,8}|[\d ]{5,14}\d)"
+    r"|(?<=[Tt]el: )\d{4,9}|\d\d(?: \d{4}){6}"
     r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone ))\d{3}-\d{4}"
     r"|\d{1,7}(?:-\d{1,7}){2,6}|\d{3}-\d\d-\d\d"
-    r"|(?<!\d )0(?!00)\d{1,4}(?:(?:[ -]\d{2,8}){1,5}|/\d{4,8}(?:[ -]\d{2,8}){0,4}))(?![\w/]|[.,-]\d)"
+    r"|(?<!\d )0(?!00)\d{1,4}(?:(?:[ -]\d{2,8}){1,5}|/\d{4,8}(?:[ -]\d{2,8}){0,4}))(?![^\W\u2e80-\ufaff]|/|[.,-]\d)"
 )
 _PHONE_DIGITS, _LISTED_DIGITS = 6, 9
 _IS_CHAIN = re.compile(r"[1-9]\d*(?:-\d+){2,}")  # `4-4-2`
@@ -186,7 +187,8 @@ _PLACE = re.compile(r"\{(\d)(?::([a-z-]+))?\}")
 @functools.cache
 def ordinal_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     """A number with an ending that makes it an ordinal, or with a dot that may."""
-    endings = [rf"(?P<o{n}>{shape}){WORD_EDGE_AFTER}" for n, shape in enumerate(grammar.ordinals)]
+    any_case = "i" if grammar.code == "ru" else "u"
+    endings = [rf"(?P<o{n}>(?{any_case}:{shape})){WORD_EDGE_AFTER}" for n, shape in enumerate(grammar.ordinals)]
     dotted = [r"(?P<dot>\.)(?= \w)"] if grammar.ordinal_followers else []
     return _numbers_before([*endings, *dotted])
 
@@ -353,10 +355,18 @@ def read_numeral(found: re.Match[str], grammar: Grammar) -> str:
     return f"{grammar.signs['+' if sign == '+' else 'minus']}{blank}{spoken}" if sign else spoken
 
 
+_CZECH_LABELS = words("číslo čísla č. kapitola kapitole strana straně verze úloha obrázek tabulka část dálnice linka")
+
+
 def _is_czech_label(number: str, found: re.Match[str]) -> bool:
     """Whether a number that ends in one counts nothing."""
     is_one = number.isdecimal() and number[-1] == "1" and number[-2:] != "11" and number[0] != "0"
-    return is_one and len(number) < MAX_DIGITS and not re.match(r"\.? [^\W\d_]", found.string[found.end() :][:3])
+    is_named = word_before(found).lower() in _CZECH_LABELS
+    return (
+        is_one
+        and len(number) < MAX_DIGITS
+        and (is_named or not re.match(r" [^\W\d_]", found.string[found.end() :][:3]))
+    )
 
 
 _BEFORE_YEARS = words("in since until till by from year around about before after ad circa")
