@@ -261,7 +261,7 @@ PIECES = [
     "XIV", "I", "Louis", "March", "5.", "1st", "2e", "14:30", "@", "www.", "a.b", "+", "=", "&", "#", "½", "²", "٣",
     "日", "年", "Dr.", "Uhr", "'", "(", ")", "mai", "года", "0", "99:99", "31/12/2024", "2024-13-45",
 ]  # fmt: skip
-DECLINING = {"cs", "de", "es", "fr", "it", "pl", "pt", "ru"}
+DECLINING = {"cs", "de", "es", "fr", "hu", "it", "pl", "pt", "ru", "tr"}
 WRITTEN = st.one_of(st.lists(st.sampled_from(PIECES), max_size=25).map("".join), st.text(max_size=60))
 
 

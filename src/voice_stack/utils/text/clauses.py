@@ -24,13 +24,14 @@ _BEFORE_NUMBERS = frozenset(str.split("""
     no nos nr nro núm num nº vol vols fig figs abb afb abs art arts sec secs ch chap kap cap bd pp pg p pág págs pag
     pagg eq al cf op ok approx app apt est ex ref ext pop pt rm godz str
     rozdz ust pkt poz ryc rys tab tel hfst blz kl č obr odst sv ziff rn par стр гл
-    рис ст табл разд тел кв ок мф мк лк ин kb maks max wys szer poj pow dł
+    рис ст табл разд тел кв ок
+    мф мк лк ин кор пс рим быт исх деян еф pok poł pol пол каб kb maks max wys szer poj pow dł
     janv févr juil ene abr ago dic jan feb mar apr jun jul aug sep sept oct okt nov dec dez
 """))  # fmt: skip
 _NEVER_LAST = frozenset(["e.g", "i.e", "a.k.a", "f.k.a", "w.r.t", "z.b", "d.h", "u.a", "p.ex", "t.e", "т.е"])
 _BEHIND_COUNTS = frozenset(["min", "std", "sek"])  # "20 Min. Pause"
 _ENDING_SOMETIMES = _BEHIND_COUNTS | {"st", "ft", "hwy", "ave", "dr"}  # Saint or Street, Fort or feet
-_ORDINAL = re.compile(r"(?:\d{1,2}\.[-–/])?\d{1,2}")
+_ORDINAL = re.compile(r"(?:(?:\d{1,2}\.)?[-–/])?\d{1,2}")
 _CURRENCY = re.compile(r"(?:Kčs?|EUR|USD|PLN|CZK)(?!\w)")
 _SHORT_SCALES = frozenset(["mil", "tis", "mld", "bil", "tys"])
 _STREET_DOCTOR = re.compile(r"(?<!\w)(?!(?:Dear|Hello|Hi|Oh|Sorry|Thanks?|The|Yes|No)(?!\w))[A-Z][\w'-]+ Dr$")
@@ -48,6 +49,7 @@ _ENGLISH = (
 )
 _ENGLISH_STARTERS = re.compile(rf"(?:{_ENGLISH})(?![\w.])")
 
+_NUMERAL = re.compile(r"[IVX]+")
 _NUMERAL_AHEAD = re.compile(r"(?:^|[,;:.!?(] ?)[IVX]{2,6}$")  # "II. Mehmed"; behind a name it may end a sentence
 # In the middle of a sentence they are small.
 _SLAVIC_STARTERS = re.compile(
@@ -74,7 +76,7 @@ def _ends_after_dot(line: str, dot: int, following: str) -> bool:
         return _SLAVIC_STARTERS.match(rest) is not None
     if last_part in _SHORT_SCALES and _CURRENCY.match(rest):
         return False
-    if _NUMERAL_AHEAD.search(before):
+    if _NUMERAL_AHEAD.search(before) or (line[dot + 2 : dot + 3] == "(" and _NUMERAL.fullmatch(word)):
         return False
     if len(word) == 1 and word.isalpha():  # an initial, but "I" only at the very start
         return word.isupper() and dot > 1 and (word == "I" or _ENGLISH_STARTERS.match(rest) is not None)

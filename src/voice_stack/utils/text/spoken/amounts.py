@@ -98,7 +98,7 @@ def measure_pattern(grammar: Grammar) -> re.Pattern[str]:
     return re.compile(
         rf"({MINUS})?(?<![^\W\d_]-){number_start(grammar)}({number_shape(grammar)})"
         rf"( ?)({units}){WORD_EDGE_AFTER}(?!['/]\w|\.[^\W\d_]\.)"
-        r"(?:(?<=[a-z])\.(?= [a-z]))?"  # the dot of an abbreviation, and no end of a sentence
+        r"(?:(?<=[a-zа-я])\.(?= [a-zа-яà-ž]))?"  # the dot of an abbreviation, and no end of a sentence
     )
 
 
@@ -142,6 +142,7 @@ def read_money(found: re.Match[str], grammar: Grammar) -> str | None:
     if grammar.code == "en" and not parts[1] and _is_attribute(found):
         spoken = re.sub(r"(?<=dollar|.pound|..euro|.rupee)s$", "", spoken)  # "a five million dollar deal"
     spoken = decline_german(spoken, found) if grammar.code == "de" else spoken
+    spoken += "." if sign.endswith(".") and found.end() == len(found.string.rstrip()) else ""
     return f"{grammar.signs['minus']}{_blank(grammar)}{spoken}" if minus else spoken
 
 
@@ -295,7 +296,7 @@ _OBLIQUE = {
     ),
 }  # fmt: skip
 _GENITIVE_PLURAL = {
-    "pl": r"(?:[bcćdfghjklłmnńprsśtwzźż]|dni|tygodni|miesięcy|tysięcy|ludzi|ych|ich)$",
+    "pl": r"(?:[bcćdfghjklłmnńprsśtwzźż]|dni|stopni|tygodni|miesięcy|tysięcy|ludzi|gości|części|żołnierzy|ych|ich)$",
     "cs": r"(?:ů|[bcčdďfghjklmnňprřsštťvzž]|lidí|dní|měsíců|procent)$",
     "ru": r"(?:[бвгджзклмнпрстфхцчшщ]|ей|ий|[ьй])$",
 }
@@ -313,7 +314,7 @@ def cased_pattern(grammar: Grammar) -> re.Pattern[str] | None:
         r"(?:(?P<dash> ?[-–] ?)(?P<other>\d{1,3}))?"
     )
     counted = (
-        rf"(?P<sign> ?(?:{sign}){WORD_EDGE_AFTER}(?![./]\w)|(?=[,;:!?)]+(?:\s|$))|(?=\.(?:$|[»\")]))|(?=[-–/])"
+        rf"(?P<sign> ?(?:{sign}){WORD_EDGE_AFTER}(?![./]\w)|(?=[,;:!?)]+(?:\s|$))|(?=\.(?:$|[»\")]))|[-–/][\w-]*+"
         r"|(?<=,\d)|(?<=,\d\d))"
     )
     ends = "" if grammar.code == "cs" else r"|\s[A-ZŁŚŻА-ЯЁ]"  # Czech writes ordinals with a dot
@@ -335,7 +336,7 @@ def read_cased(found: re.Match[str], grammar: Grammar) -> str | None:
     noun = re.match(rf" ({_WORD}+(?:-{_WORD}+)*)", found.string[found.end() : found.end() + 30])
     symbol = (found["sign"] or "").strip()
     word = noun[1] if noun and not symbol else ""
-    is_range = (joint or "").strip() in ("-", "–")
+    is_range = (joint or "").strip() in ("-", "–") or symbol[:1] in tuple("-–/")
     as_written = spell_about(ahead or "") + found[0].removeprefix(ahead or "")
     is_plural = re.search(_GENITIVE_PLURAL[grammar.code], word) is not None if word else False
     if ahead and not (is_plural or symbol) and re.fullmatch(grammar.genitive_nouns, ahead, re.IGNORECASE):
@@ -359,7 +360,8 @@ def read_cased(found: re.Match[str], grammar: Grammar) -> str | None:
         return as_written
     counted = (joint or "").join(filter(None, said))
     minus = grammar.signs["minus"] if found["minus"] else ""
-    return " ".join(part for part in (spell_about(ahead or ""), minus, counted, unit) if part)
+    stop = "." if found[0].endswith(".") and found.end() == len(found.string.rstrip()) else ""
+    return " ".join(part for part in (spell_about(ahead or ""), minus, counted, unit) if part) + stop
 
 
 def _find_case(number: str, preceding: str, word: str, grammar: Grammar) -> str:
@@ -369,7 +371,9 @@ def _find_case(number: str, preceding: str, word: str, grammar: Grammar) -> str:
         return case
     is_plural = re.search(_GENITIVE_PLURAL[grammar.code], word) is not None
     is_few = re.fullmatch(r"(?:\d*[02-9])?[234]", number) is not None
-    if grammar.code == "pl" and ((preceding in ("z", "ze") and is_plural) or (is_few and word.endswith("ów"))):
+    if grammar.code == "pl" and (
+        (preceding in ("z", "ze") and is_plural and not number.endswith("000")) or (is_few and word.endswith("ów"))
+    ):
         return "genitive"  # `3 panów` are men, or a genitive
     return "genitive" if preceding in ("с", "со") and word == "до" else ""
 

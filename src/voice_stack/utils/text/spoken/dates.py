@@ -54,7 +54,7 @@ def spell_polish_locative(year: int) -> str:
     return re.sub(r"iego\b", "im", spell_genitive(year, "pl")).replace("ego", "ym")
 
 
-_ASKS_FOR_CASE = frozenset(["o", "po", "od", "do", "przed", "około", "godz."])
+_ASKS_FOR_CASE = frozenset(["o", "po", "od", "do", "przed", "około", "ok.", "godz.", "godzinie", "godziny"])
 
 
 def spell_polish_hour(hour: int, preposition: str) -> str:

@@ -29,7 +29,8 @@ PHONE = re.compile(
     WORD_EDGE_BEFORE + r"(?<![.,:/+-])(?:\+1[ .-]?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}"
     r"|\+\d{1,3}(?:[ ./-]{0,2}\(\d{1,5}\))?(?:[ ./-]{0,2}\d{1,5}){2,7}|\(\d{2,5}\) ?\d{2,5}(?:[ -]\d{2,5}){0,4}"
     r"|(?:1[-.])?\d{3}[-. ]\d{3}[-. ]\d{4}|\d{3}-0\d{3}|(?:\d{4}[ -]){3}\d{4}|\d{4}[ -]\d{6}[ -]\d{5}"
-    r"|(?:(?<=[Tt]el\. )|(?<=[Tt]el\.: )|(?<=[Ff]ax: )|(?<=[Ff]ax )|(?<=kom\. )|(?<=elefon )|(?<=elefonu )|"
+    r"|(?:(?<=[Tt]el\. )|(?<=[Tt]el\.: )|(?<=[Ff]ax: )|(?<=[Ff]ax )|(?<=kom\. )|(?<=el\. č\. )"
+    r"|(?<=čísle: )|(?<=elefon )|(?<=elefonu )|"
     r"(?<=elefonu: )|(?<=elefon: )|(?<=obil: )|(?<=obil ))\d(?:\d{3,8}|[\d ]{5,14}\d)"
     r"|(?<=[Tt]el: )\d{4,9}|\d\d(?: \d{4}){6}"
     r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone ))\d{3}-\d{4}"
@@ -216,6 +217,8 @@ def counter_pattern(grammar: Grammar) -> re.Pattern[str] | None:
 def read_counter(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `counter_pattern` found."""
     digits, rules = found[1], list(grammar.counters.values())[int((found.lastgroup or "")[1:])]
+    if read_month_year(digits, found, grammar) is not None:
+        return None
     if len(digits) == _YEAR_DIGITS and (grammar.has_long_years or (grammar.code in _ROMANCE and digits[-1] == "1")):
         return None
     before = word_before(found).lower()
@@ -293,7 +296,8 @@ def year_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     return re.compile(rf"{WORD_EDGE_BEFORE}(?<![.,/:-])(\d{{4}}) ?({names}){edge}") if names else None
 
 
-_IN = frozenset(["w", "we", "po", "в", "во"])
+_IN = frozenset(["w", "we", "po", "o", "przy", "в", "во", "о", "об", "при"])
+_AHEAD_OF = frozenset(["przed", "między", "nad", "перед", "между", "над"])
 _LOCATIVE = "spellout-ordinal-masculine-locative"
 
 
@@ -306,8 +310,12 @@ def read_year(found: re.Match[str], grammar: Grammar) -> str:
         rules, word = {"genitive": ("locative", word), "г.": (_LOCATIVE, "году")}.get(
             rules if grammar.code == "pl" else found[2], (rules, word)
         )
+    elif word_before(found).lower() in _AHEAD_OF and found[2] in ("r.", "г."):
+        rules, word = ("locative", "rokiem") if grammar.code == "pl" else (f"{_LOCATIVE[:-8]}ablative", "годом")
+    elif word_before(found).lower() in ("к", "ко") and found[2] == "г.":
+        rules, word = f"{_LOCATIVE[:-8]}dative", "году"
     year = read_year_ordinal(int(found[1]), rules, grammar)
-    stop = "." if found[2] == "г." and found.end() == len(found.string.rstrip()) else ""
+    stop = "." if found[2] in ("r.", "г.") and found.end() == len(found.string.rstrip()) else ""
     return f"{year} {word or found[2]}{stop}"
 
 
@@ -355,7 +363,9 @@ def read_numeral(found: re.Match[str], grammar: Grammar) -> str:
     return f"{grammar.signs['+' if sign == '+' else 'minus']}{blank}{spoken}" if sign else spoken
 
 
-_CZECH_LABELS = words("číslo čísla č. kapitola kapitole strana straně verze úloha obrázek tabulka část dálnice linka")
+_CZECH_LABELS = words(
+    "číslo čísla č. odst. kapitola kapitole strana straně verze úloha obrázek tabulka část dálnice linka"
+)
 
 
 def _is_czech_label(number: str, found: re.Match[str]) -> bool:
