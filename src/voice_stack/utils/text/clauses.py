@@ -17,13 +17,13 @@ _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")  # U.S, e.g, z.B, Ph.
 _BEFORE_NAMES = frozenset(str.split("""
     mr mrs ms mx drs prof ste mt gen col maj capt cmdr lt sgt cpl rev hon pres gov sen rep supt messrs dña mme mlle vs
     mm hr hrn fr frl dipl ing bzw ca evtl ggf inkl vgl sog bspw usf sr sra srta dra ud uds sig sigg dott avv dhr mevr ir
-    inż inz mgr hab płk kpt ozn im pl doc доц акад
+    inż inz mgr hab płk kpt ozn im pl sv doc доц акад
     ul np tzw tzn tj např resp tzv popř příp нап напр св św sw phdr mudr av ee проф ул им тов mio mrd tsd
 """))  # fmt: skip
 _BEFORE_NUMBERS = frozenset(str.split("""
     no nos nr nro núm num nº vol vols fig figs abb afb abs art arts sec secs ch chap kap cap bd pp pg p pág págs pag
     pagg eq al cf op ok approx app apt est ex ref ext pop pt rm godz str
-    rozdz ust pkt poz ryc rys tab tel hfst blz kl č obr odst sv ziff rn par стр гл
+    rozdz ust pkt poz ryc rys tab tel hfst blz kl č obr odst ziff rn par стр гл
     рис ст табл разд тел кв ок
     мф мк лк ин кор пс рим быт исх деян еф pok poł pol пол каб kb maks max wys szer poj pow dł
     janv févr juil ene abr ago dic jan feb mar apr jun jul aug sep sept oct okt nov dec dez

@@ -314,15 +314,15 @@ def cased_pattern(grammar: Grammar) -> re.Pattern[str] | None:
         r"(?:(?P<dash> ?[-–] ?)(?P<other>\d{1,3}))?"
     )
     counted = (
-        rf"(?P<sign> ?(?:{sign}){WORD_EDGE_AFTER}(?![./]\w)|(?=[,;:!?)]+(?:\s|$))|(?=\.(?:$|[»\")]))|[-–/][\w-]*+"
-        r"|(?<=,\d)|(?<=,\d\d))"
+        rf"(?P<sign> ?(?:{sign}){WORD_EDGE_AFTER}(?![./]\w)|(?=,(?: \D|$)|[;:!?)]+(?:\s|$))|(?=\.(?:$|[»\")]))"
+        r"|[-–/][\w-]*+|(?<=,\d)|(?<=,\d\d))"
     )
     ends = "" if grammar.code == "cs" else r"|\s[A-ZŁŚŻА-ЯЁ]"  # Czech writes ordinals with a dot
     plain = (
         rf"(?<![\w.,:/-])(?:(?P<before>{heads}) )?(?<!\d )(?<!\d[.,] )"
         r"(?P<first>\d{1,3}(?:[ .]\d{3})+(?!\d)|\d{1,6}(?!\d))"
         rf"(?:(?P<joint> (?:a|až|i|и|или|czy|nebo) | ?[-–] ?)(?P<second>\d{{1,3}}))?"
-        rf"(?![\w/%–-]|[,:]\d|\.(?!\s*${ends}))"
+        rf"(?![\w/%–-]|[,:] ?\d|\.(?!\s*${ends}))"
     )
     return re.compile(rf"{after}{counted}|{plain}")
 
