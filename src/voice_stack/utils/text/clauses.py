@@ -17,7 +17,8 @@ _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")  # U.S, e.g, z.B, Ph.
 _BEFORE_NAMES = frozenset(str.split("""
     mr mrs ms mx drs prof ste mt gen col maj capt cmdr lt sgt cpl rev hon pres gov sen rep supt messrs dña mme mlle vs
     mm hr hrn fr frl dipl ing bzw ca evtl ggf inkl vgl sog bspw usf sr sra srta dra ud uds sig sigg dott avv dhr mevr ir
-    inż inz mgr ul np tzw tzn tj např resp tzv popř příp нап напр св św sw phdr mudr av ee проф ул им тов mio mrd tsd
+    inż inz mgr hab płk kpt ozn im pl sv doc доц акад
+    ul np tzw tzn tj např resp tzv popř příp нап напр св św sw phdr mudr av ee проф ул им тов mio mrd tsd
     def cir fa inh pk pck bgbl frl med phil jur mult habil urt beschl lit
     cf cfr pr bd blvd boul ets ph excmo excma ilmo ilma lic arq gral cnel cdte tte fdo vd vds edif geom arch egr cav
     exmo exma profa profª dvs pga mht jf jfr ekskl exkl bijv bv zgn verr evt
@@ -33,8 +34,9 @@ _SMALL_WORDS = {
 _BEFORE_NUMBERS = frozenset(str.split("""
     no nos nr nro núm num nº vol vols fig figs abb afb abs art arts sec secs ch chap kap cap bd pp pg p pág págs pag
     pagg eq al cf op ok approx app apt est ex ref ext pop pt rm godz str
-    rozdz ust pkt poz ryc rys tab tel hfst blz kl č obr odst sv ziff rn par стр гл
-    рис ст табл разд
+    rozdz ust pkt poz ryc rys tab tel hfst blz kl č obr odst ziff rn par стр гл
+    рис ст табл разд тел кв ок
+    мф мк лк ин кор пс рим быт исх деян еф pok poł pol пол каб kb maks max wys szer poj pow dł
     ss para paras tues thurs thur wed mon fri sat sun geb gest az bj zzgl abzgl exkl bzgl rn anm sch reg regs max ll
     supp cl ps cor matt rom thess tim heb eph gal eq eqs arts chron sam pet
     janv févr juil ene abr ago dic jan feb mar apr jun jul aug sep sept oct okt nov dec dez
@@ -46,7 +48,9 @@ _NEVER_LAST = frozenset(
 )
 _BEHIND_COUNTS = frozenset(["min", "std", "sek", "ff"])  # "20 Min. Pause"
 _ENDING_SOMETIMES = _BEHIND_COUNTS | {"st", "ft", "hwy", "ave", "dr"}  # Saint or Street, Fort or feet
-_ORDINAL = re.compile(r"(?:\d{1,2}\.[-–/])?\d{1,2}")
+_ORDINAL = re.compile(r"(?:(?:\d{1,2}\.)?[-–/])?\d{1,2}")
+_CURRENCY = re.compile(r"(?:Kčs?|EUR|USD|PLN|CZK)(?!\w)")
+_SHORT_SCALES = frozenset(["mil", "tis", "mld", "bil", "tys"])
 _WITHOUT_DOTTED_ORDINALS = frozenset(["ca", "es", "fr", "gl", "it", "nl", "pt", "ro", "sv"])
 _HYPHENED_INITIALS = re.compile(r"(?:[^\W\d_]\.-)+[^\W\d_]")  # J.-P
 _PLURAL_LETTERS = frozenset(["EE", "FF", "HH", "JJ", "PP", "RR", "SS"])  # EE. UU., HH. Senadores
@@ -82,6 +86,16 @@ _ROMANCE = "Il|Elle|Je|Nous|Le|La|Les|Un|Une|El|Los|Las|Lo|Gli|Io|O|Os|As|Ela|El
 _NORTHERN_STARTERS = re.compile(r"(?:Det|Den|Han|Hon|Hun|Vi|Jag|Jeg|Hij|Zij|Wij|Het)(?= )")
 _ROMANCE_STARTERS = re.compile(rf"(?:{_ROMANCE})(?= [^\W\d_]{{2}})")
 
+_NUMERAL = re.compile(r"[IVX]+")
+_NUMERAL_AHEAD = re.compile(r"(?:^|[,;:.!?(] ?)[IVX]{2,6}$")  # "II. Mehmed"; behind a name it may end a sentence
+# In the middle of a sentence they are small.
+_SLAVIC_STARTERS = re.compile(
+    r"(?:W|We|Na|Po|Od|Do|Z|Ze|Za|O|I|A|Ale|To|Ten|Ta|Te|Jest|Nie|Już|Był|Była|Było|Były|Jego|Jej|Ich|On|Ona|Oni|Przed|"
+    r"Przez|Przy|Pod|Nad|Dla|Jak|Kiedy|Gdy|Gdzie|Jednak|Wtedy|Potem|Następnie|Dziś|Także|Również|Ponadto|Mimo|Co|Kto|V|"
+    r"Ve|S|Se|Je|Byl|Byla|Pak|Tehdy|Když|В|Во|На|По|От|До|С|Со|За|О|И|А|Но|Это|Этот|Эта|Эти|Не|Он|Она|Они|Его|Её|Их|"
+    r"Перед|Через|При|Для|Как|Когда|Где|Однако|Затем|Потом|Тогда|Также|Кроме|Сейчас|Был|Была|Было|Были)(?= )"
+)
+
 
 def _ends_after_dot(line: str, dot: int, following: str, language: str) -> bool:
     """Whether the single dot at `line[dot]`, with a blank and then `following` after it, ends a sentence."""
@@ -98,7 +112,8 @@ def _ends_after_dot(line: str, dot: int, following: str, language: str) -> bool:
         return _ends_before(rest, word.casefold(), before)
     if _HYPHENED_INITIALS.fullmatch(word):
         return word == "J.-C" and _ROMANCE_STARTERS.match(rest) is not None
-    if _is_before_name(word, last_part, rest, language) or before[-5:].casefold() == "p. ex":
+    is_numeral = _NUMERAL_AHEAD.search(before) or (line[dot + 2 : dot + 3] == "(" and _NUMERAL.fullmatch(word))
+    if is_numeral or _is_before_name(word, last_part, rest, language) or before[-5:].casefold() == "p. ex":
         return False
     if len(word) == 1 and word.isalpha() and not _is_small_word(last_part, language):
         return _ends_after_letter(word, before, rest, is_first=dot <= 1)
@@ -114,6 +129,8 @@ def _ends_after_dot(line: str, dot: int, following: str, language: str) -> bool:
 
 def _ends_after_letter(letter: str, before: str, rest: str, *, is_first: bool) -> bool:
     """Whether the dot behind a letter ends a sentence: behind an initial it does not, behind a unit it may."""
+    if letter in "rгв":  # of a year or a century
+        return _SLAVIC_STARTERS.match(rest) is not None
     if letter in "hmgls" and before[-3:-2].isdigit():
         return rest[:1].isupper()
     is_last = letter == "I" or _ENGLISH_STARTERS.match(rest) or _LAST_LETTER.search(before)
@@ -122,6 +139,8 @@ def _ends_after_letter(letter: str, before: str, rest: str, *, is_first: bool) -
 
 def _is_before_name(word: str, last_part: str, rest: str, language: str) -> bool:
     """Whether a word is an abbreviation that a name or the like follows, so that its dot ends nothing."""
+    if last_part in _SHORT_SCALES and _CURRENCY.match(rest):
+        return True
     if word in _TITLES or word in _PLURAL_LETTERS or (word in ("CC", "AA") and rest[2:3] == "."):  # CC. OO.
         return True
     if _is_small_word(last_part, language) or word == "mm":  # millimeters
@@ -153,8 +172,10 @@ def _ends_before(rest: str, word: str, before: str) -> bool:
     if word in _NEVER_LAST or (word == "dr" and not _STREET_DOCTOR.search(before)):
         return False
     if word in _BEHIND_COUNTS:
+        if rest[:1].isdigit():
+            return False
         is_unit = before[: -len(word)].rstrip(" ")[-1:].isdigit()
-        return not rest[:1].isdigit() if not is_unit else _STARTERS.match(rest) is not None
+        return not is_unit or any(starters.match(rest) for starters in (_STARTERS, _SLAVIC_STARTERS))
     return bool(
         _ENGLISH_STARTERS.match(rest)
         or ("." in word and (_ROMANCE_STARTERS.match(rest) or _NORTHERN_STARTERS.match(rest)))

@@ -58,6 +58,7 @@ def _names_and_dates(grammar: Grammar) -> tuple[_Row, ...]:
 
 def _amounts_and_numbers(grammar: Grammar) -> tuple[_Row, ...]:
     return (
+        (measures.many_pattern(grammar), measures.read_many),
         (amounts.cased_pattern(grammar), amounts.read_cased),
         (amounts.PERCENT_AHEAD if grammar.code == "tr" else None, amounts.read_percent_ahead),
         (measures.price_range_pattern(grammar), measures.read_price_range),
@@ -80,7 +81,19 @@ def _amounts_and_numbers(grammar: Grammar) -> tuple[_Row, ...]:
 
 
 def _bind(reader: _GrammarReader, grammar: Grammar) -> MatchReader:
+    if grammar.code == "ru":
+        return lambda found: _in_accusative(reader(found, grammar), found)
     return lambda found: reader(found, grammar)
+
+
+_THOUSAND = re.compile(r"тысяча (?!.*(?:год|(?:ом|ого|[ыи]й)(?!\w)))")
+_WITH_ACCUSATIVE = frozenset(["на", "в", "за", "через", "про"])
+
+
+def _in_accusative(said: str | None, found: re.Match[str]) -> str | None:
+    """A Russian number with the form of thousand that the preposition before it asks for: `на тысячу пятьсот`."""
+    is_thousand = said is not None and _THOUSAND.match(said) and dates.word_before(found).lower() in _WITH_ACCUSATIVE
+    return f"тысячу {said.removeprefix('тысяча ')}" if said and is_thousand else said
 
 
 def find_grammar(language: str) -> Grammar | None:

@@ -50,7 +50,8 @@ UNITS = {
 
 OTHER_SPELLINGS = {
     "км": "km", "м": "m", "см": "cm", "мм": "mm", "км²": "km²", "м²": "m²", "м³": "m³", "га": "ha", "л": "l",
-    "мл": "ml", "кг": "kg", "мг": "mg", "км/ч": "km/h", "м/с": "m/s", "кВт": "kW", "Вт": "W", "Гц": "Hz",
+    "мл": "ml", "кг": "kg", "мг": "mg", "км/ч": "km/h", "км/час": "km/h",
+    "м/с": "m/s", "кВт": "kW", "Вт": "W", "Гц": "Hz",
     "ГГц": "GHz", "МГц": "MHz", "кГц": "kHz", "В": "V", "ГБ": "GB",
     "МБ": "MB", "МБ/с": "MB/s", "Мбит/с": "Mbit/s", "kph": "km/h", "Km/h": "km/h", "Km": "km",
     "Kg": "kg", "m/s2": "m/s²", "km2": "km²", "m2": "m²", "m3": "m³", "ft²": "sq ft",
@@ -88,18 +89,19 @@ _SHOWN_DECIMALS = 3  # more are rounded off by Babel
 MINUS = r"(?:(?<![\w)\]%°€$£.–-])-|(?<=[\s(])–)"
 
 
-def _alternatives(names: list[str]) -> str:
+def alternatives(names: list[str]) -> str:
+    """A pattern of names, the longest first."""
     return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
 
 
 @functools.cache
 def measure_pattern(grammar: Grammar) -> re.Pattern[str]:
     """A number with a unit or a percent sign."""
-    units = _alternatives([*UNITS, *OTHER_SPELLINGS])
+    units = alternatives([*UNITS, *OTHER_SPELLINGS])
     return re.compile(
         rf"({MINUS})?(?<![^\W\d_]-){number_start(grammar)}({number_shape(grammar)})"
-        rf"( ?)({units}){WORD_EDGE_AFTER}(?!['/]\w)"
-        r"(?:(?<=[a-z])\.(?= [a-zà-ÿ]))?"  # the dot of an abbreviation, and no end of a sentence
+        rf"( ?)({units}){WORD_EDGE_AFTER}(?!['/]\w|\.[^\W\d_]\.)"
+        r"(?:(?<=[a-zа-я])\.(?= [a-zа-яà-ž]))?"  # the dot of an abbreviation, and no end of a sentence
     )
 
 
@@ -112,7 +114,7 @@ _SYMBOLS = {
 _CODES = ["USD", "EUR", "GBP", "JPY", "CNY", "CHF", "INR", "KRW", "RUB", "TRY", "PLN", "CZK", "HUF", "BRL", "MXN"]
 CURRENCY_SIGNS = "".join(sign for sign in _SYMBOLS if len(sign) == 1 and not sign.isalpha())
 """Signs that stand before an amount, each one character."""
-_CURRENCIES = _SYMBOLS | {code: code for code in _CODES}
+CURRENCIES = _SYMBOLS | {code: code for code in _CODES}
 ENGLISH_SCALES = {"M": "million", "m": "million", "bn": "billion", "B": "billion"}
 SHORT_SCALES = {"k": 10**3, "K": 10**3, "M": 10**6, "m": 10**6, "bn": 10**9, "B": 10**9}
 
@@ -121,9 +123,9 @@ SHORT_SCALES = {"k": 10**3, "K": 10**3, "M": 10**6, "m": 10**6, "bn": 10**9, "B"
 def money_pattern(grammar: Grammar) -> re.Pattern[str]:
     """A currency before or behind a number, with a word like million between or behind."""
     number = f"{number_start(grammar)}({number_shape(grammar)})"
-    signs = _alternatives(list(_CURRENCIES))
-    codes = _alternatives(_CODES)
-    scales = _alternatives([*grammar.scales, *SHORT_SCALES])
+    signs = alternatives(list(CURRENCIES))
+    codes = alternatives(_CODES)
+    scales = alternatives([*grammar.scales, *SHORT_SCALES])
     scale = rf"(?:({'[ -]?' if grammar.code == 'en' else ' ?'})({scales}){WORD_EDGE_AFTER})?"
     ahead = rf"{WORD_EDGE_BEFORE}({signs}) ?{number}{scale}(?: ?(?:{codes}){WORD_EDGE_AFTER})?"
     behind = rf"{number}{scale} ?({signs}){WORD_EDGE_AFTER}"
@@ -138,11 +140,12 @@ def read_money(found: re.Match[str], grammar: Grammar) -> str | None:
     parts = split_number(number, grammar)
     if parts is None or len(parts[0]) > MAX_DIGITS:
         return None
-    code = "CNY" if sign == "¥" and grammar.code == "zh" else _CURRENCIES[sign]
+    code = "CNY" if sign == "¥" and grammar.code == "zh" else CURRENCIES[sign]
     spoken = _read_price(parts, (gap or "") + (scale or ""), code, grammar)
     if grammar.code == "en" and not parts[1] and _is_attribute(found):
         spoken = re.sub(r"(?<=dollar|.pound|..euro|.rupee)s$", "", spoken)  # "a five million dollar deal"
     spoken = decline_german(spoken, found) if grammar.code == "de" else spoken
+    spoken += "." if sign.endswith(".") and found.end() == len(found.string.rstrip()) else ""
     return f"{grammar.signs['minus']}{_blank(grammar)}{spoken}" if minus else spoken
 
 
@@ -169,8 +172,8 @@ def _read_price(parts: tuple[str, str], scale: str, code: str, grammar: Grammar)
     word = scale.strip(" -")
     word = ENGLISH_SCALES.get(word, word) if grammar.code == "en" else word
     if word in grammar.scales:
-        behind = grammar.scales[word]
         amount = spell_decimal(whole, decimals, grammar) if decimals else spell_whole(whole, grammar)
+        behind = choose_form(grammar.scales[word], Decimal(f"{whole}.{decimals}" if decimals else whole), grammar)
         # The value of an entry is the word itself in full, or the preposition behind it ("millions de").
         said = (behind if word.endswith(".") or len(behind) > 2 else f"{word} {behind}").strip()
         spoken = _join(grammar, amount, said, _currency(code, Decimal(10**6), grammar))
@@ -214,14 +217,23 @@ def read_percent_ahead(found: re.Match[str], grammar: Grammar) -> str | None:
 
 def read_measure(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a number with a unit or a percent sign that `measure_pattern` found."""
-    minus, number, gap, symbol = found.groups()
+    minus, number, _, symbol = found.groups()
     unit = OTHER_SPELLINGS.get(symbol, symbol)
     parts = split_number(number, grammar)
-    if parts is None or len(parts[0]) > MAX_DIGITS or (gap and unit in WORDS.get(grammar.code, ())):
+    if parts is None or len(parts[0]) > MAX_DIGITS or _is_word(found, unit, grammar):
         return None
     spoken = read_unit(*parts, unit, grammar)
     spoken = decline_german(spoken, found) if spoken and grammar.code == "de" else spoken
     return f"{grammar.signs['minus']}{_blank(grammar)}{spoken}" if minus and spoken else spoken
+
+
+def _is_word(found: re.Match[str], unit: str, grammar: Grammar) -> bool:
+    """Whether what looks like a unit may be a word; in Czech and Russian it is a preposition, with a word behind it."""
+    is_unit = grammar.code in ("cs", "ru") and _NO_WORD_BEHIND.match(found.string, found.end())
+    return bool(found[3]) and unit in WORDS.get(grammar.code, ()) and not is_unit
+
+
+_NO_WORD_BEHIND = re.compile(r"$|[,;:!?)\"“”»]|[.](?:$|[)»\"])| (?:[-–—]|a|i|и|nebo|či|или)(?!\w)")
 
 
 def read_unit(whole: str, decimals: str, unit: str, grammar: Grammar) -> str | None:
@@ -281,18 +293,18 @@ def _join(grammar: Grammar, *parts: str) -> str:
 
 _WORD = r"[^\W\d_]"
 _OBLIQUE = {
-    "pl": (("instrumental", r"(?:ami|źmi|ćmi)$"), ("dative", r"om$"), ("locative", r"(?<!d)ach$")),
+    "pl": (("instrumental", r"(?:ami|źmi|ćmi|^laty)$"), ("dative", r"om$"), ("locative", r"(?<!d)ach$")),
     "cs": (
-        ("instrumental", r"(?:(?:am|em|ím|ým|[^aeiouyáéíóúý]m)i|procenty|eury|lety|městy|slovy)$"),
+        ("instrumental", r"(?:(?:am|em|ím|ým|[^aeiouyáéíóúý]m)i|procenty|eury|^lety|městy|slovy)$"),
         ("dative", r"ům$"), ("locative", r"(?:ách|ech)$"),
     ),
     "ru": (
-        ("instrumental", r"(?:ами|ями|ьми)$"), ("dative", r"(?<=.{3})(?:ам|ям)$"),
+        ("instrumental", r"(?:ами|ями|ьми|[ыи]ми)$"), ("dative", r"(?<=.{3})(?:ам|ям)$"),
         ("locative", r"(?<=.{3})(?:ах|ях)$"),
     ),
 }  # fmt: skip
 _GENITIVE_PLURAL = {
-    "pl": r"(?:[bcćdfghjklłmnńprsśtwzźż]|dni|tygodni|miesięcy|tysięcy|ludzi|ych|ich)$",
+    "pl": r"(?:[bcćdfghjklłmnńprsśtwzźż]|dni|stopni|tygodni|miesięcy|tysięcy|ludzi|gości|części|żołnierzy|ych|ich)$",
     "cs": r"(?:ů|[bcčdďfghjklmnňprřsštťvzž]|lidí|dní|měsíců|procent)$",
     "ru": r"(?:[бвгджзклмнпрстфхцчшщ]|ей|ий|[ьй])$",
 }
@@ -303,21 +315,24 @@ def cased_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     """A number, or two with "and" between, whose preposition or noun asks for another case than the nominative."""
     if not grammar.genitive_after:
         return None
-    sign = _alternatives([*UNITS, *OTHER_SPELLINGS, *_CURRENCIES])
+    sign = alternatives([*UNITS, *OTHER_SPELLINGS, *CURRENCIES])
+    heads = f"(?i:{'|'.join(filter(None, (grammar.genitive_after, grammar.genitive_nouns)))})"
     after = (
-        rf"(?<!\w)(?P<ahead>{grammar.genitive_after}) (?P<one>\d{{1,6}}(?:,\d{{1,2}}|(?:[ .]\d{{3}})+(?!\d))?)"
+        rf"(?<!\w)(?P<ahead>{heads}) (?P<minus>[-–](?=\d))?(?P<one>\d{{1,6}}(?:,\d{{1,2}}|(?:[ .]\d{{3}})+(?!\d))?)"
         r"(?:(?P<dash> ?[-–] ?)(?P<other>\d{1,3}))?"
     )
     counted = (
-        rf"(?P<sign> ?(?:{sign}){WORD_EDGE_AFTER}(?![./]\w)|(?=[,;:!?)]+(?:\s|$))|(?=\.(?:$|[»\")]))|(?=[-–/])"
-        r"|(?<=,\d)|(?<=,\d\d))"
+        rf"(?P<sign> ?(?:{sign}){WORD_EDGE_AFTER}(?![./]\w)|(?=,(?: \D|$)|[;:!?)]+(?:\s|$))|(?=\.(?:$|[»\")]))"
+        r"|[-–/][\w-]*+|(?<=,\d)|(?<=,\d\d))"
     )
+    ends = "" if grammar.code == "cs" else r"|\s[A-ZŁŚŻА-ЯЁ]"  # Czech writes ordinals with a dot
     plain = (
-        rf"(?<![\w.,:/-])(?:(?P<before>{grammar.genitive_after}) )?(?<!\d )(?<!\d[.,] )"
+        rf"(?<![\w.,:/-])(?:(?P<before>{heads}) )?(?<!\d )(?<!\d[.,] )"
         r"(?P<first>\d{1,3}(?:[ .]\d{3})+(?!\d)|\d{1,6}(?!\d))"
-        r"(?:(?P<joint> (?:a|až|i|и|или|czy|nebo) | ?[-–] ?)(?P<second>\d{1,3}))?(?![\w/%–-]|[,:]\d|\.(?!\s*$))"
+        rf"(?:(?P<joint> (?:a|až|i|и|или|czy|nebo) | ?[-–] ?)(?P<second>\d{{1,3}}))?"
+        rf"(?![\w/%–-]|[,:] ?\d|\.(?!\s*${ends}))"
     )
-    return re.compile(rf"{after}{counted}|{plain}", re.IGNORECASE)
+    return re.compile(rf"{after}{counted}|{plain}")
 
 
 def read_cased(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -326,38 +341,63 @@ def read_cased(found: re.Match[str], grammar: Grammar) -> str | None:
     if one is None:
         ahead, one, joint, other = found.group("before", "first", "joint", "second")
     numbers = [number for number in (one, other) if number]
-    noun = re.match(rf" ({_WORD}+)", found.string[found.end() : found.end() + 30])
+    noun = re.match(rf" ({_WORD}+(?:-{_WORD}+)*)", found.string[found.end() : found.end() + 30])
     symbol = (found["sign"] or "").strip()
     word = noun[1] if noun and not symbol else ""
-    is_range = (joint or "").strip() in ("-", "–")
-    case = "genitive" if ahead else ""
-    case = next((name for name, ending in _OBLIQUE[grammar.code] if re.search(ending, word)), case)
-    preceding = found.string[max(0, found.start() - 10) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
+    is_range = (joint or "").strip() in ("-", "–") or symbol[:1] in tuple("-–/")
+    as_written = spell_about(ahead or "") + found[0].removeprefix(ahead or "")
     is_plural = re.search(_GENITIVE_PLURAL[grammar.code], word) is not None if word else False
-    if not case and grammar.code == "pl" and preceding in ("z", "ze") and is_plural:
-        case = "genitive"
-    if not case and preceding in ("с", "со") and word == "до":
-        case = "genitive"
-    if case and len(numbers[0]) == 4 and word.startswith(_YEARLY):
-        return found[0]
+    if ahead and not (is_plural or symbol) and re.fullmatch(grammar.genitive_nouns, ahead, re.IGNORECASE):
+        return None
+    preceding = found.string[max(0, found.start() - 10) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
+    case = _find_case(numbers[-1], preceding, word, grammar) or ("genitive" if ahead else "")
+    is_last = not symbol and (not word or word in _NO_NOUNS)
+    if case and _YEAR.fullmatch(numbers[0]) and (is_last or word.startswith(_YEARLY)):
+        return as_written
     if not case:
         if is_range:
             return _read_polish_range(one, other, word, grammar)
-        return found[0] if _is_in_doubt(numbers, preceding, word, grammar) else None
+        return as_written if _is_in_doubt(numbers, preceding, word, grammar) else None
     numbers = [re.sub("[ .]", "", number) for number in numbers]
     is_plain = not any("," in number or (len(number) > 1 and number[0] == "0") for number in numbers) and not is_range
     if not is_plain or not _agrees(int(numbers[-1]), word, case, grammar):
-        return found[0]
+        return as_written
     said = [spell_case(int(number), case, word, grammar) for number in numbers]
-    unit = _genitive_plural(symbol, grammar) if symbol and int(numbers[-1]) > 1 else None
+    unit = genitive_plural(symbol, grammar) if symbol and int(numbers[-1]) > 1 else None
     if None in said or (symbol and unit is None):
-        return found[0]
+        return as_written
     counted = (joint or "").join(filter(None, said))
-    preposition = (ahead or "").replace("ok.", "około").replace("Ok.", "Około")
-    return " ".join(part for part in (preposition, counted, unit) if part)
+    minus = grammar.signs["minus"] if found["minus"] else ""
+    stop = "." if found[0].endswith(".") and found.end() == len(found.string.rstrip()) else ""
+    return " ".join(part for part in (spell_about(ahead or ""), minus, counted, unit) if part) + stop
 
 
-_OTHER_PREPOSITIONS = {
+def _find_case(number: str, preceding: str, word: str, grammar: Grammar) -> str:
+    """The case that a noun behind a number shows, with the word before it; empty where it is none but the first."""
+    case = next((name for name, ending in _OBLIQUE[grammar.code] if re.search(ending, word)), "")
+    if case or not word:
+        return case
+    is_plural = re.search(_GENITIVE_PLURAL[grammar.code], word) is not None
+    is_few = re.fullmatch(r"(?:\d*[02-9])?[234]", number) is not None
+    if grammar.code == "pl" and (
+        (preceding in ("z", "ze") and is_plural and not number.endswith("000")) or (is_few and word.endswith("ów"))
+    ):
+        return "genitive"  # `3 panów` are men, or a genitive
+    return "genitive" if preceding in ("с", "со") and word == "до" else ""
+
+
+_YEAR = re.compile(r"1(?!000)\d{3}|20[0-4]\d")
+
+
+def spell_about(preposition: str) -> str:
+    """A preposition in full: `ok.` is an abbreviation."""
+    return _ABOUT.get(preposition, preposition)
+
+
+_ABOUT = {"ok.": "około", "Ok.": "Około", "ок.": "около", "Ок.": "Около"}
+
+
+OTHER_PREPOSITIONS = {
     "pl": frozenset(str.split("w we o po przy przed nad pod między ku z ze")),
     "ru": frozenset(str.split("в во по с со к ко о об при под над перед между")),
     "cs": frozenset(str.split("v ve po s se k ke při před nad pod mezi")),
@@ -372,7 +412,7 @@ def _is_in_doubt(numbers: list[str], preceding: str, word: str, grammar: Grammar
     """Whether a preposition or an adjective behind a number asks for a case that nothing else shows."""
     if grammar.code in ("pl", "cs") and numbers[-1] in ("2", "3", "4") and word.endswith(("ých", "ích", "ych", "ich")):
         return True
-    if preceding not in _OTHER_PREPOSITIONS[grammar.code]:
+    if preceding not in OTHER_PREPOSITIONS[grammar.code]:
         return False
     is_accusative = preceding not in _NEVER_ACCUSATIVE and bool(word)
     is_thousand = grammar.code == "ru" and numbers[-1] == "1000"
@@ -398,8 +438,9 @@ def _agrees(number: int, noun: str, case: str, grammar: Grammar) -> bool:
 _NO_NOUNS = frozenset(str.split("do до a i и az až po по nebo или czy"))
 
 
-def _genitive_plural(symbol: str, grammar: Grammar) -> str | None:
-    code = _CURRENCIES.get(symbol)
+def genitive_plural(symbol: str, grammar: Grammar) -> str | None:
+    """The name of a unit or a currency behind five and more; None where it has none."""
+    code = CURRENCIES.get(symbol)
     if code:
         return choose_form(grammar.currencies[code], Decimal(5), grammar) if code in grammar.currencies else None
     said = read_unit("5", "", OTHER_SPELLINGS.get(symbol, symbol), grammar)

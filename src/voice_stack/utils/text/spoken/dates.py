@@ -54,7 +54,7 @@ def spell_polish_locative(year: int) -> str:
     return re.sub(r"iego\b", "im", spell_genitive(year, "pl")).replace("ego", "ym")
 
 
-_ASKS_FOR_CASE = frozenset(["o", "po", "od", "do", "przed", "około", "godz."])
+_ASKS_FOR_CASE = frozenset(["o", "po", "od", "do", "przed", "około", "ok.", "godz.", "godzinie", "godziny"])
 
 
 def spell_polish_hour(hour: int, preposition: str) -> str:
@@ -69,7 +69,10 @@ ISO_DATE = re.compile(
     r"(?<![\w-])(\d{4})-(\d\d)-(\d\d)"
     r"(?:(?![\w-])|[T ](\d\d):([0-5]\d)(?::([0-5]\d)(?:[.,]\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?(?![\w:-]))"
 )
-NUMERIC_DATE = re.compile(r"(?<![\w./-])(\d{1,4})(\. ?|[/-])(\d{1,2})\2(\d{4}|\d{1,2})(?![\w/-]|\.\d)\.?(?! ?[$€£%])")
+NUMERIC_DATE = re.compile(
+    r"(?<![\w./-])(\d{1,4})(\. ?|[/-])(\d{1,2})\2(\d{4}|\d{1,2})(?![\w/-]|\.\d)"
+    r"(?:\.| (?:[rг]\.|(?:roku|года)(?!\w)))?(?! ?[$€£%])"
+)
 ENGLISH_DAY = re.compile(r"(?<=[\w,] )(\d{1,2})/(\d{1,2})(?![\w/]|[.,]\d)")
 _EDGE = WORD_EDGE_BEFORE + r"(?<![.,:])"
 _ON_DAYS = frozenset(["on", "mon", "tue", "wed", "thu", "fri", "sat", "sun"])
@@ -391,6 +394,36 @@ def read_decade(found: re.Match[str], grammar: Grammar) -> str | None:
         return found[0] if is_noun and len(found[1]) == 2 else None
     *ahead, last = spell_plain(found[1], grammar).split(" ")
     return " ".join([*ahead, last[:-1] + "ies" if last.endswith("y") else last + "s"])
+
+
+_SLAVIC_MONTHS = {
+    "pl": re.compile(
+        r"(?:stycz|lut|mar(?=c|z)|kwie[tc]|maj|czerw|lip|sierp|wrze[śs]|październik|listopad|grud)[^\W\d_]{0,6}",
+        re.IGNORECASE,
+    ),
+    "ru": re.compile(
+        r"(?:янв|фев|март|апр|ма[йяе](?![а-я])|ию[нл][ьяе](?![а-я])|август|сент|окт|нояб|декаб)[а-я]{0,6}",
+        re.IGNORECASE,
+    ),
+}
+_MANY_BEHIND = re.compile(
+    r" (?:[^\W\d_]+(?:ów|ов|ев|ей|ек)|osób|ludzi|lat|лет|человек|тонн|раз|razy)(?!\w)| ?(?:%|[₽$€]|км|руб|zł)"
+)
+
+
+def read_month_year(number: str, found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read a year behind the name of a month, an ordinal in the genitive in Polish and Russian; of people it counts."""
+    months = _SLAVIC_MONTHS.get(grammar.code)
+    if (
+        months is None
+        or not re.fullmatch(r"1\d{3}|20\d\d", number)
+        or not months.fullmatch(word_before(found).lstrip('("'))
+    ):
+        return None
+    if _MANY_BEHIND.match(found.string, found.end()):
+        return found[0]
+    ruleset = "genitive" if grammar.code == "pl" else "spellout-ordinal-masculine-genitive"
+    return read_year_ordinal(int(number), ruleset, grammar)
 
 
 _BEFORE_DECADES = words("the my your his her its our their early mid late low high upper")

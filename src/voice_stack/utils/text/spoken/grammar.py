@@ -65,9 +65,11 @@ class Grammar:
             `~`: only behind the name of a street; `<`: only behind a digit.
         phrases: Patterns and what is said for them, before everything else. In what is said `{1}` is the first group
             as it is written, `{1:n}` as a number, `{1:plain}` without a zero ahead, `{1:d}` digit by digit,
-            `{1:letters}` spelled, `{1:hour}` as a Polish hour, `{1:RULES}` by a rule set; `{0}` is all of it.
+            `{1:letters}` spelled, `{1:hour}` as a Polish hour, `{1:day}` as a Polish or Czech ordinal in the
+            genitive, `{1:day-nominative}` the same in the nominative, `{1:RULES}` by a rule set; `{0}` is all of it.
         genitive_after: Words that a number stands behind in the genitive (pattern), in Slavic languages.
-        half: How a half is read behind a whole number.
+        genitive_nouns: The same, of words that may be labels: what is counted must stand behind (`grupa 5 osób`).
+    half: How a half is read behind a whole number.
         powers: How `²`, `³` and other exponents (`{}`) are read.
         fractions: Readings of 1/2, 1/3, 2/3, 1/4, 3/4.
         fraction: How the others are read: `{n}` of `{d}`; empty: not at all.
@@ -110,6 +112,7 @@ class Grammar:
     abbreviations: Mapping[str, str] = field(default_factory=dict)
     phrases: tuple[tuple[str, str], ...] = ()
     genitive_after: str = ""
+    genitive_nouns: str = ""
     half: str = ""
     powers: tuple[str, ...] = ()
     fractions: tuple[str, ...] = ()

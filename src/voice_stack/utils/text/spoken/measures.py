@@ -5,24 +5,33 @@ import re
 from decimal import Decimal
 
 from voice_stack.utils.text.spoken.amounts import (
+    CURRENCIES,
     CURRENCY_SIGNS,
     ENGLISH_SCALES,
+    MINUS,
+    OTHER_PREPOSITIONS,
     OTHER_SPELLINGS,
     SHORT_SCALES,
     UNITS,
+    alternatives,
+    genitive_plural,
     money_pattern,
     number_shape,
     number_start,
     read_money,
     read_unit,
+    spell_about,
     spell_attributive,
 )
 from voice_stack.utils.text.spoken.dates import word_before
 from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar, words
 from voice_stack.utils.text.spoken.numbers import (
+    FEMININE,
+    MASCULINE,
     MAX_DIGITS,
     choose_form,
     spell,
+    spell_case,
     spell_decimal,
     spell_number,
     spell_whole,
@@ -306,3 +315,65 @@ def read_ahead(found: re.Match[str], grammar: Grammar) -> str | None:
         return None
     named = grammar.signs.get(sign)
     return f"{named} " if named else None
+
+
+@functools.cache
+def many_pattern(grammar: Grammar) -> re.Pattern[str] | None:
+    """A number with a short thousand, million or billion (`5 tys.`), in Slavic languages, perhaps with a currency."""
+    scales = [name for name, forms in grammar.scales.items() if "|" in forms]
+    if not scales:
+        return None
+    signs = [*CURRENCIES, *(unit for unit in (*UNITS, *OTHER_SPELLINGS) if len(unit) > 1)]
+    return re.compile(
+        rf"(?:(?<!\w)(?P<ahead>(?i:{grammar.genitive_after})) )?(?P<minus>{MINUS})?"
+        rf"(?<![{CURRENCY_SIGNS}]){number_start(grammar)}(?P<number>{number_shape(grammar)}) ?"
+        rf"(?P<scale>{alternatives(scales)})(?!\w)"
+        rf"(?: ?(?P<sign>{alternatives(signs)})(?![\w/]))?"
+    )
+
+
+def read_many(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read what `many_pattern` found; the number stays as it is written where its case is not sure."""
+    parts = split_number(found["number"], grammar)
+    if parts is None or len(parts[0]) > MAX_DIGITS:
+        return None
+    forms, count = grammar.scales[found["scale"]], Decimal(f"{parts[0]}.{parts[1] or 0}" if parts[1] else parts[0])
+    is_oblique = bool(found["ahead"])
+    in_doubt = not is_oblique and word_before(found).lower() in OTHER_PREPOSITIONS[grammar.code] - _WITH_ACCUSATIVE
+    number = None if in_doubt else _spell_many(parts, forms, grammar, is_oblique=is_oblique)
+    if parts[1] or (is_oblique and _is_one(parts[0])):
+        named = Decimal("1.5")
+    else:
+        named = Decimal(5) if is_oblique or in_doubt else count
+    plural = bool(number and parts[1] == "5" and is_oblique and grammar.code == "ru")
+    form = choose_form(forms, Decimal(5) if plural else named, grammar)
+    currency = genitive_plural(found["sign"], grammar) if found["sign"] else ""
+    ahead = spell_about(found["ahead"] or "")
+    minus = grammar.signs["minus"] if found["minus"] else ""
+    said = " ".join(part for part in (ahead, minus, number or found["number"], form, currency or found["sign"]) if part)
+    return said + ("." if found[0].endswith(".") and found.end() == len(found.string.rstrip()) else "")
+
+
+def _is_one(whole: str) -> bool:
+    return whole[-1] == "1" and whole[-2:] != "11"
+
+
+_WITH_ACCUSATIVE = frozenset(["o", "po", "по"])
+_HALVES = {"pl": ("pół", "półtora", "półtora"), "ru": ("", "полтора", "полутора"), "cs": ("půl", "", "")}
+"""Of 0.5 and 1.5, and of 1.5 in the genitive."""
+
+
+def _spell_many(parts: tuple[str, str], forms: str, grammar: Grammar, *, is_oblique: bool) -> str | None:
+    """The number before a thousand or more, in the genitive behind its prepositions; None where that is not sure."""
+    whole, decimals = parts
+    one = forms.partition("|")[0]
+    if decimals == "5" and whole in ("0", "1") and (short := _HALVES[grammar.code][int(whole) * (1 + is_oblique)]):
+        return short.replace("полтора", "полторы") if one == "тысяча" else short
+    rules = FEMININE if one[-1] in "aа" else MASCULINE
+    if decimals not in ("", "5") or (decimals and whole == "0"):
+        return None if is_oblique else spell_decimal(whole, decimals, grammar)
+    if is_oblique:
+        number = None if _is_one(whole) else spell_case(int(whole), "genitive", "", grammar)
+    else:
+        number = spell_whole(whole, grammar, rules)
+    return grammar.half.format(number) if number and decimals else number

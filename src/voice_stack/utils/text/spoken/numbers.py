@@ -34,6 +34,8 @@ def _engine(code: str) -> RbnfEngine:
 # The rules write `е` where `ё` is said: четырёх, трёхсот, четвёртый.
 _STRESSED = re.compile(r"((?:четыр|тр)(?=ем(?!я)|ех)|четв(?=ерт))е(м|х|рт)")
 
+_ONE_THOUSAND = re.compile(r"^одн(?:а|ой|у|ою) (?=тысяч)")
+
 
 @functools.lru_cache(maxsize=4096)
 def spell(number: int, code: str, ruleset: str = CARDINAL) -> str:
@@ -49,7 +51,7 @@ def spell(number: int, code: str, ruleset: str = CARDINAL) -> str:
     spelled = engine.format_number(number, ruleset_names=names).text.replace("〇", "零")
     if code == "ru":
         spelled = _STRESSED.sub(r"\1ё\2", spelled)
-    return spelled.removeprefix("одна ") if number >= 1000 and spelled.startswith("одна тысяча ") else spelled
+    return _ONE_THOUSAND.sub("", spelled) if code == "ru" else spelled
 
 
 def spell_digits(digits: str, grammar: Grammar) -> str:
@@ -87,7 +89,8 @@ def spell_decimal(whole: str, decimals: str, grammar: Grammar) -> str:
         return _spell_fraction(whole, decimals, grammar)
     as_number = grammar.decimals == "number" and len(decimals) <= 2 and decimals[0] != "0"
     behind = spell_whole(decimals, grammar) if as_number else spell_digits(decimals, grammar)
-    parts = [spell_whole(whole, grammar), choose_form(grammar.point, Decimal(whole), grammar), behind]
+    rules = FEMININE if grammar.code == "cs" else CARDINAL  # "jedna celá", "dvě celé"
+    parts = [spell_whole(whole, grammar, rules), choose_form(grammar.point, Decimal(whole), grammar), behind]
     return (" " if grammar.is_spaced else "").join(parts)
 
 

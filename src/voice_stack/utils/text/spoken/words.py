@@ -4,10 +4,18 @@ import functools
 import re
 
 from voice_stack.utils.text.spoken.amounts import MINUS, number_shape, spell_attributive
-from voice_stack.utils.text.spoken.dates import read_year_ordinal, spell_polish_hour, word_before
+from voice_stack.utils.text.spoken.dates import (
+    read_month_year,
+    read_year_ordinal,
+    spell_genitive,
+    spell_nominative,
+    spell_polish_hour,
+    word_before,
+)
 from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar, words
 from voice_stack.utils.text.spoken.numbers import (
     CARDINAL,
+    FEMININE,
     MAX_DIGITS,
     agree_in_german,
     decline_german,
@@ -19,14 +27,17 @@ from voice_stack.utils.text.spoken.numbers import (
 
 # Seven digits are a number of a phone and no range where the last four begin with a zero, or one is asked to call.
 PHONE = re.compile(
-    r"(?<![\w.,:/+-])(?:\+1[ .-]?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}"
+    WORD_EDGE_BEFORE + r"(?<![.,:/+-])(?:\+1[ .-]?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}"
     r"|\+\d{1,3}(?:[ ./-]{0,2}\(\d{1,5}\))?(?:[ ./-]{0,2}\d{1,5}){2,7}|\(\d{2,5}\) ?\d{2,5}(?:[ -]\d{2,5}){0,4}"
     r"|(?:1[-.])?\d{3}[-. ]\d{3}[-. ]\d{4}|\d{3}-0\d{3}|(?:\d{4}[ -]){3}\d{4}|\d{4}[ -]\d{6}[ -]\d{5}"
-    r"|(?<=[Tt]el\. )\d(?:\d{3,8}|[\d ]{5,14}\d)|(?<=[Tt]el: )\d{4,9}(?![ -]?\d)"
+    r"|(?:(?<=[Tt]el\. )|(?<=[Tt]el\.: )|(?<=[Ff]ax: )|(?<=[Ff]ax )|(?<=kom\. )|(?<=el\. č\. )"
+    r"|(?<=čísle: )|(?<=elefon )|(?<=elefonu )|"
+    r"(?<=elefonu: )|(?<=elefon: )|(?<=obil: )|(?<=obil ))\d(?:\d{3,8}|[\d ]{5,14}\d)"
+    r"|(?<=[Tt]el: )\d{4,9}(?![ -]?\d)|\d\d(?: \d{4}){6}"
     r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone )"
     r"|(?<=# is )|(?<=umber is )|(?<=umber: )|(?<=[Tt]el )|(?<=[Tt]el\. )|(?<=[Ff]ax ))\d{3}-\d{4}"
     r"|555-\d{4}|\d{1,7}(?:-\d{1,7}){2,6}|\d{3}-\d\d-\d\d"
-    r"|(?<!\d )0(?!00)\d{1,4}(?:(?:[ -]\d{2,8}){1,5}|/\d{4,8}(?:[ -]\d{2,8}){0,4}))(?![\w/]|[.,-]\d)"
+    r"|(?<!\d )0(?!00)\d{1,4}(?:(?:[ -]\d{2,8}){1,5}|/\d{4,8}(?:[ -]\d{2,8}){0,4}))(?![^\W\u2e80-\ufaff]|/|[.,-]\d)"
 )
 _PHONE_DIGITS, _LISTED_DIGITS = 6, 9
 _IS_CHAIN = re.compile(r"[1-9]\d*(?:-\d+){2,}")  # `4-4-2`
@@ -161,6 +172,10 @@ def read_phrase(found: re.Match[str], grammar: Grammar) -> str | None:
             return " ".join(written.upper())
         if rules == "hour":
             return spell_polish_hour(int(written), "o") if 0 < int(written) <= 24 else written
+        if rules == "day":
+            return spell_genitive(int(written), grammar.code)
+        if rules == "day-nominative":
+            return spell_nominative(int(written), grammar.code)
         if rules == "plain":
             return spell(int(written), grammar.code)
         digits = re.sub(r"\D", "", written)
@@ -175,7 +190,8 @@ _PLACE = re.compile(r"\{(\d)(?::([a-z-]+))?\}")
 @functools.cache
 def ordinal_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     """A number with an ending that makes it an ordinal, or with a dot that may."""
-    endings = [rf"(?P<o{n}>{shape}){WORD_EDGE_AFTER}" for n, shape in enumerate(grammar.ordinals)]
+    any_case = "i" if grammar.code == "ru" else "u"
+    endings = [rf"(?P<o{n}>(?{any_case}:{shape})){WORD_EDGE_AFTER}" for n, shape in enumerate(grammar.ordinals)]
     dotted = [r"(?P<dot>\.)(?= \w)"] if grammar.ordinal_followers else []
     return _numbers_before([*endings, *dotted])
 
@@ -203,7 +219,8 @@ def counter_pattern(grammar: Grammar) -> re.Pattern[str] | None:
 def read_counter(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `counter_pattern` found."""
     digits, rules = found[1], list(grammar.counters.values())[int((found.lastgroup or "")[1:])]
-    if grammar.code in _ROMANCE and word_before(found).lower() in _ROMANCE_LABELS:
+    is_label = grammar.code in _ROMANCE and word_before(found).lower() in _ROMANCE_LABELS
+    if is_label or read_month_year(digits, found, grammar) is not None:
         return None
     if len(digits) == _YEAR_DIGITS and (grammar.has_long_years or (grammar.code in _ROMANCE and digits[-1] == "1")):
         return None
@@ -291,7 +308,8 @@ def year_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     return re.compile(rf"{WORD_EDGE_BEFORE}(?<![.,/:-])(\d{{4}}) ?({names}){edge}") if names else None
 
 
-_IN = frozenset(["w", "we", "po", "в", "во"])
+_IN = frozenset(["w", "we", "po", "o", "przy", "в", "во", "о", "об", "при"])
+_AHEAD_OF = frozenset(["przed", "między", "nad", "перед", "между", "над"])
 _LOCATIVE = "spellout-ordinal-masculine-locative"
 
 
@@ -304,8 +322,12 @@ def read_year(found: re.Match[str], grammar: Grammar) -> str:
         rules, word = {"genitive": ("locative", word), "г.": (_LOCATIVE, "году")}.get(
             rules if grammar.code == "pl" else found[2], (rules, word)
         )
+    elif word_before(found).lower() in _AHEAD_OF and found[2] in ("r.", "г."):
+        rules, word = ("locative", "rokiem") if grammar.code == "pl" else (f"{_LOCATIVE[:-8]}ablative", "годом")
+    elif word_before(found).lower() in ("к", "ко") and found[2] == "г.":
+        rules, word = f"{_LOCATIVE[:-8]}dative", "году"
     year = read_year_ordinal(int(found[1]), rules, grammar)
-    stop = "." if found[2] == "г." and found.end() == len(found.string.rstrip()) else ""
+    stop = "." if found[2] in ("r.", "г.") and found.end() == len(found.string.rstrip()) else ""
     return f"{year} {word or found[2]}{stop}"
 
 
@@ -339,14 +361,34 @@ def read_numeral(found: re.Match[str], grammar: Grammar) -> str:
     )
     if is_slashed and grammar.code in _DECLINING:
         return found[0]
+    if not sign and (year := read_month_year(number, found, grammar)):
+        return year
     if _is_year_in_case(number, found, grammar):
         return found[0]
     spoken = _spell_old_year(number, found, grammar) or _spell_version(number, found, grammar)
+    if spoken is None and grammar.code == "cs" and _is_czech_label(number, found):
+        spoken = spell_whole(number, grammar, FEMININE)  # "číslo jedna"
     spoken = spoken or spell_number(number, grammar)
     blank = " " if grammar.is_spaced else ""
     if sign and sign in "-–" and _BEHIND_NUMBER.search(found.string[max(0, found.start() - 2) : found.start()]):
         return f"{sign}{spoken}"  # `10 -12` may be a range
     return f"{grammar.signs['+' if sign == '+' else 'minus']}{blank}{spoken}" if sign else spoken
+
+
+_CZECH_LABELS = words(
+    "číslo čísla č. odst. kapitola kapitole strana straně verze úloha obrázek tabulka část dálnice linka"
+)
+
+
+def _is_czech_label(number: str, found: re.Match[str]) -> bool:
+    """Whether a number that ends in one counts nothing."""
+    is_one = number.isdecimal() and number[-1] == "1" and number[-2:] != "11" and number[0] != "0"
+    is_named = word_before(found).lower() in _CZECH_LABELS
+    return (
+        is_one
+        and len(number) < MAX_DIGITS
+        and (is_named or not re.match(r" [^\W\d_]", found.string[found.end() :][:3]))
+    )
 
 
 _BEFORE_YEARS = words("in since until till by from year around about before after ad circa")
