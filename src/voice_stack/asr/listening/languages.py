@@ -111,6 +111,8 @@ def _tell_parts(
     opinions: Sequence[Mapping[str, float]],
 ) -> tuple[WindowPart, ...]:
     candidates, main = state.request.candidate_languages, state.main
+    if not opinions:  # the engine takes a file as a whole
+        return ((window, main),)
     lengths_s = [end_s - start_s for start_s, end_s in stretches]
     if _is_short(window):
         candidates, lengths_s = tuple(state.speech_by_language), [LEAST_SPEECH_S for _ in stretches]
