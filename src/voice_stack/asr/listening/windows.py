@@ -255,14 +255,15 @@ class WindowCutter:
         """Emit what no later sample can change: the region in progress will only grow, a gap too."""
         region = self._segmenter.open_region
         if region is not None:
-            self._resume = self._fit(region)
+            self._resume = self._fit(region, is_open=True)
         elif self._pieces and self._segmenter.settled - self._pieces[-1].speech_end > self._max_gap:
             self._emit()
 
-    def _fit(self, region: SpeechRegion) -> int:
+    def _fit(self, region: SpeechRegion, *, is_open: bool = False) -> int:
         """Make room for the region; returns where the part of it begins that is not yet in any window."""
         start = max(region.start - self._pad, self._last_end) if self._resume is None else self._resume
-        end = self._padded_end(region)
+        # Whether padding or speech follows an open region is not known yet.
+        end = region.end if is_open else self._padded_end(region)
         gap = region.start - self._pieces[-1].speech_end if self._pieces else 0
         if gap > self._max_gap or self._length() + end - start > self._max_window:
             self._emit()
