@@ -263,7 +263,7 @@ class WindowCutter:
         """Make room for the region; returns where the part of it begins that is not yet in any window."""
         start = max(region.start - self._pad, self._last_end) if self._resume is None else self._resume
         # Whether padding or speech follows an open region is not known yet.
-        end = region.end if is_open else self._padded_end(region)
+        end = min(region.end + (0 if is_open else self._pad), self._samples.end)
         gap = region.start - self._pieces[-1].speech_end if self._pieces else 0
         if gap > self._max_gap or self._length() + end - start > self._max_window:
             self._emit()
