@@ -155,8 +155,13 @@ class TtsService:
         return BegunSpeech(body, opened.reader, opened.outcome if key else "off", captions, made)
 
     async def key(self, body: SpeechBody, plan: Sequence[Turn]) -> str | None:
-        """What a planned speech is kept under; None where nothing is kept."""
-        return await asyncio.to_thread(speech_key, plan, body.response_format) if self.cache.is_on else None
+        """What a planned speech is kept under; None where nothing is kept, or a recording went away just now."""
+        if not self.cache.is_on:
+            return None
+        try:
+            return await asyncio.to_thread(speech_key, plan, body.response_format)
+        except OSError:  # the engine will say what is missing
+            return None
 
     async def plan(self, body: SpeechBody, tell: Callable[[Mapping[str, str]], None] | None = None) -> list[Turn]:
         """Who speaks what of a checked request, in order; neighbours on one engine are one turn.

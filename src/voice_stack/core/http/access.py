@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from voice_stack.core.errors import (
     AuthenticationError,
@@ -25,16 +26,14 @@ from voice_stack.core.http.keys import ADMIN, KeyFile, KeyRing, NamedKey, mask_k
 from voice_stack.core.settings import ServerSettings
 from voice_stack.core.system.addresses import ANY_ORIGIN, NOBODY, OPAQUE_ORIGINS, HostName, Networks
 
-POLICY_VIOLATION = 1008
-"""How a WebSocket is closed that is not let in (RFC 6455, 7.4.1)."""
-
 
 async def refuse(error: VoiceStackError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request with an error, or close a WebSocket before it opens."""
+    """Answer a request, or an upgrade to WebSocket in place of it, with an error."""
+    answer = answer_error(error, scope)
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": error.message[:100]})
-        return
-    await answer_error(error, scope)(scope, receive, send)
+        await WebSocket(scope, receive, send).send_denial_response(answer)
+    else:
+        await answer(scope, receive, send)
 
 
 Access = Literal["open", "key", "closed"]

@@ -202,11 +202,11 @@ class OutgoingHead:
         path = scope.get("path", "")
 
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in {"http.response.start", "websocket.http.response.start"}:
                 self._add(path, scope, MutableHeaders(scope=message))
             await send(message)
 
-        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+        await self.app(scope, receive, send_with_headers)
 
     def _add(self, path: str, scope: Scope, headers: MutableHeaders) -> None:
         state = scope.get("state", {})

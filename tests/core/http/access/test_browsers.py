@@ -36,6 +36,14 @@ def test_a_page_of_another_origin_cannot_send_a_form(site: Site) -> None:
     )
 
 
+def test_an_upgrade_to_websocket_that_is_refused_is_told_why(site: Site) -> None:
+    upgrade = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
+    upgrade["sec-websocket-key"] = "AAAAAAAAAAAAAAAAAAAAAA=="
+    reply = site.call("GET", "/v1/upload", headers={**upgrade, "origin": EVIL})
+    assert (reply[0], error_of(reply)["code"]) == (403, "origin_not_allowed")
+    assert site.call("GET", "/v1/upload", headers=upgrade)[0] == 404
+
+
 def test_programs_and_own_and_allowed_pages_can(site: Site) -> None:
     assert send(site, {}) == 200
     assert send(site, {"origin": f"http://127.0.0.1:{site.port}"}) == 200
