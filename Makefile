@@ -22,7 +22,8 @@ test: $(VENV)/.dev tests/js/node_modules
 # What takes long: every packaged voice spoken and understood, sounds in which nobody speaks, crowds, waits, hours, memory,
 # restarts.
 test-long: $(VENV)/.dev
-	$(BIN)/python -m pytest -q tests/long
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m 'not alone' tests/long
+	$(BIN)/python -m pytest -q -m alone tests/long
 
 # What needs PyTorch, in an environment of its own: the default one stays light.
 test-torch: $(TORCH_VENV)/.dev

@@ -26,8 +26,6 @@ from e2e.sound import tone
 from running_server import RunningServer, wait_until
 from voice_stack.core.http.connections import BoundedProtocol, ConnectionBounds, bounded_by
 
-pytestmark = pytest.mark.alone
-
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 ATTACKERS = 10
 MAX_MIB = 5.0
@@ -166,6 +164,7 @@ FLOODS = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", FLOODS)
 def test_a_flood_takes_no_memory_and_nobodys_time(server: RunningServer, kind: str) -> None:
     stop = threading.Event()
@@ -193,6 +192,7 @@ def test_a_flood_takes_no_memory_and_nobodys_time(server: RunningServer, kind: s
     assert during - before < 4 * MAX_MIB * 2**20
 
 
+@pytest.mark.alone
 def test_a_closed_connection_is_freed_without_a_search_for_garbage() -> None:
     made: list[weakref.ref[BoundedProtocol]] = []
 

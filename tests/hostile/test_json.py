@@ -16,8 +16,6 @@ from chaos.listening import check_windows
 from e2e.sound import tone
 from running_server import RunningServer
 
-pytestmark = pytest.mark.alone
-
 URL = "/v1/audio/transcriptions"
 MIB = 1 << 20
 HEALTH_BOUND_S = 0.25
@@ -70,6 +68,7 @@ def post(server: RunningServer, body: bytes | Iterator[bytes], path: str = URL) 
         return client.post(path, content=body, headers=JSON_TYPE)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("item", [b"[],", b'{"a":{}},', b'"\\u00e9",'])
 def test_a_body_of_many_things_holds_nobody_up(fake_asr: RunningServer, item: bytes) -> None:
     filling = item * (36 * MIB // len(item))
@@ -81,6 +80,7 @@ def test_a_body_of_many_things_holds_nobody_up(fake_asr: RunningServer, item: by
     assert cost.memory_bytes < MEMORY_BOUND_BYTES
 
 
+@pytest.mark.alone
 def test_sound_in_json_is_not_held_in_memory(fake_asr: RunningServer) -> None:
     sound = tone(15 * 60.0)
     body = json.dumps({"model": "whisper-1", "input_audio": {"data": base64.b64encode(sound).decode()}}).encode()
@@ -220,6 +220,7 @@ def test_a_form_field_that_is_json_may_not_be_deep_either(fake_asr: RunningServe
             assert error["param"] == name.removesuffix("[]")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("item", ["[],", '{"a":{}},', '"",', '"\\u00e9",'])
 def test_the_largest_speech_request_holds_nobody_up(fake_tts: RunningServer, item: str) -> None:
     body = '{"model":"tts-1","input":"x","x":[' + item * (2_300_000 // len(item)) + "[]]}"

@@ -21,8 +21,6 @@ from core.http.limits.raw_client import connect
 from e2e.sound import tone
 from running_server import RunningServer, wait_until
 
-pytestmark = pytest.mark.alone
-
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 READER_TIMEOUT_S = 5.0
 READERS = 10
@@ -43,6 +41,7 @@ def _established(process: psutil.Process) -> int:
     return sum(one.status == psutil.CONN_ESTABLISHED for one in process.net_connections("tcp"))
 
 
+@pytest.mark.alone
 def test_speech_events_that_nobody_reads(start_server: StartServer) -> None:
     settings = {**FAKE_TTS, "TTS_CACHE_MB": "0", "TTS_UPLOAD_TIMEOUT_S": str(READER_TIMEOUT_S / 5)}
     with start_server("tts", **settings) as server, server.http() as client, ExitStack() as socks:
@@ -69,6 +68,7 @@ def test_speech_events_that_nobody_reads(start_server: StartServer) -> None:
         assert "Traceback (most" not in server.log.read_text()
 
 
+@pytest.mark.alone
 def test_transcripts_that_nobody_reads(start_server: StartServer) -> None:
     settings = {**FAKE_ASR, "ASR_UPLOAD_TIMEOUT_S": str(READER_TIMEOUT_S / 5)}
     with start_server("asr", **settings) as server, server.http() as client, ExitStack() as socks:

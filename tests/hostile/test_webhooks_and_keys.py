@@ -28,8 +28,6 @@ from voice_stack.asr.jobs.webhooks import check_webhook_url
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.http.keys import KeyFile, KeyRing, make_key
 
-pytestmark = pytest.mark.alone
-
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 SECRET = b"a key of thirty-two bytes, no less"
 TOLERANCE_S = 300
@@ -194,6 +192,7 @@ MOST_MIB = 48
 MOST_HEALTH_S = 2.0
 
 
+@pytest.mark.alone
 def test_no_receiver_holds_the_server_or_fills_it(start_server: StartServer, receiver: Heard) -> None:
     with start_server("asr", ASR_WEBHOOK_ALLOWED="127.0.0.1", **FAKE_ASR) as server, server.http() as client:
         client.post(URL, **form(0.5))  # type: ignore[arg-type]
@@ -287,6 +286,7 @@ def test_what_is_called_is_what_was_checked(url: str, called: str) -> None:
     assert check_webhook_url(url, ALLOWED) == called
 
 
+@pytest.mark.alone
 def test_a_key_takes_as_long_wherever_it_stands(tmp_path: Path) -> None:
     secrets, records = zip(*(make_key(f"key {number}", ["asr"]) for number in range(2000)), strict=True)
     file = KeyFile(tmp_path / "keys.json")

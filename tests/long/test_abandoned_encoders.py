@@ -8,6 +8,8 @@ import pytest
 from utils.audio.encoding import CODEC_FORMATS, tone
 from voice_stack.utils.audio.encode import open_encoder
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "dropped"])
 @pytest.mark.parametrize("format_name", CODEC_FORMATS)

@@ -11,9 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 
 import psutil
+import pytest
 
 from e2e.sound import tone
 from running_server import RunningServer, wait_until
+
+pytestmark = pytest.mark.alone
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 Spoken = Callable[[str], bytes]

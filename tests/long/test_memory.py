@@ -16,6 +16,8 @@ import pytest
 from e2e.sound import samples_of, tone
 from running_server import RunningServer, wait_until
 
+pytestmark = pytest.mark.alone
+
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 Spoken = Callable[[str], bytes]
 MIB = 1 << 20

@@ -15,6 +15,8 @@ from core.http.limits.raw_client import ask_health, connect, read_error, send_sl
 from e2e.sound import tone
 from running_server import RunningServer, wait_until
 
+pytestmark = pytest.mark.alone
+
 UPLOAD = (
     b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=XX\r\n"
     b"Content-Length: 1000000\r\n\r\n"
