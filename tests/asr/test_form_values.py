@@ -130,7 +130,7 @@ def test_what_the_form_does_not_say_is_in_the_settings_or_usual() -> None:
     assert check().request.decode == DecodeOptions(beam_size=7)
     assert check(beam_size="2", temperature="0.4").request.decode == DecodeOptions(beam_size=2, temperature=0.4)
     assert check(sdh="true", max_lines="3", response_format="srt").render == RenderOptions(
-        frozenset({"segment"}), max_lines=3, sdh=True
+        granularities=frozenset({"segment"}), max_lines=3, sdh=True
     )
 
 

@@ -187,15 +187,13 @@ class LanguageVote:
 
 @dataclass(frozen=True, slots=True)
 class WindowText:
-    """Output: the segments of one window, in file time, the language as known by then, and how far into the file it is.
+    """Output: the segments of one window, in file time, and how far into the file it is.
 
     `heard_s` is where the window ends, `total_s` the length the file says it has, in seconds; 0: not known.
     `fallbacks` names what was done in the second-best way so far, `warnings` what of the file is not heard.
     """
 
     segments: tuple[Segment, ...]
-    language: str
-    language_probability: float
     heard_s: float = 0.0
     total_s: float = 0.0
     fallbacks: tuple[str, ...] = ()

@@ -223,10 +223,8 @@ def _read_track(track: str | None) -> int | str | None:
 def _refuse_speakers(fields: TranscriptionForm) -> None:
     for name in ("known_speaker_names", "known_speaker_references"):
         if getattr(fields, name):
-            raise UnsupportedValueError(
-                f"{name}: this server does not tell speakers apart. Leave the field out to get the text alone.",
-                param=name,
-            )
+            message = f"{name}: this server does not tell speakers apart. Leave the field out to get the text alone."
+            raise UnsupportedValueError(message, param=name)
 
 
 def _check_companions(fields: TranscriptionForm) -> None:

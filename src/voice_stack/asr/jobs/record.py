@@ -84,21 +84,14 @@ class JobRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a request asks for, as far as it is shown: the fields are those of its job object."""
+class OpenRequest:
+    """A request somebody waits for: its work, and what of it is shown; `created_at` in seconds since 1970."""
 
     task: str
     model: str
     response_format: str
     filename: str | None
     size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class OpenRequest:
-    """A request somebody waits for; `created_at` in seconds since 1970."""
-
-    asked: Asked
     transcription: Transcription
     id: str = field(default_factory=new_job_id)
     created_at: float = field(default_factory=time.time)
@@ -116,9 +109,8 @@ class Activity:
     def __init__(self) -> None:
         self._requests: dict[str, OpenRequest] = {}
 
-    def add(self, asked: Asked, transcription: Transcription) -> None:
+    def add(self, request: OpenRequest) -> None:
         """Note a request; it is forgotten when its work is over."""
-        request = OpenRequest(asked, transcription)
         self._requests = {known.id: known for known in self.requests()} | {request.id: request}
 
     def requests(self) -> list[OpenRequest]:
@@ -134,34 +126,23 @@ _ALMOST = 99.9
 """Most that is shown of a job that is not over: a file may be longer than it says."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobProgress:
-    """How far a transcription is.
-
-    Attributes:
-        done_s: Seconds of audio that are text by now.
-        total_s: Seconds of audio in all; None while not known.
-        percent: 0 to 100; None while not known.
-        eta_s: Seconds until it is done if it goes on at the mean speed so far; None while not known.
-    """
-
-    done_s: float = 0.0
-    total_s: float | None = None
-    percent: float | None = None
-    eta_s: float | None = None
+def _progress(
+    done_s: float = 0.0, total_s: float | None = None, percent: float | None = None, eta_s: float | None = None
+) -> dict[str, object]:
+    """How much of the audio is text, and when all is if it goes on at the mean speed so far; None: not known."""
+    return {"done_s": done_s, "total_s": total_s, "percent": percent, "eta_s": eta_s}
 
 
-def progress_of(transcription: Transcription | None) -> JobProgress:
-    """Progress of work that may not have begun."""
+def _progress_of(transcription: Transcription | None) -> dict[str, object]:
     if transcription is None:
-        return JobProgress()
+        return _progress()
     done_s, total_s = round(transcription.heard_s, 2), transcription.total_s
     if total_s <= 0:
-        return JobProgress(done_s)
+        return _progress(done_s)
     share = min(transcription.heard_s / total_s, _ALMOST / 100)
     run_s = sum(handle.run_s for handle in transcription.handles)
     eta_s = round(run_s * (1 - share) / share, 1) if share > 0 else None
-    return JobProgress(done_s, round(total_s, 2), round(100 * share, 1), eta_s)
+    return _progress(done_s, round(total_s, 2), round(100 * share, 1), eta_s)
 
 
 def job_object(
@@ -176,9 +157,8 @@ def job_object(
         keep_s: Seconds for which a finished job is kept.
         prefix: Path before `/jobs`.
     """
-    progress = progress_of(transcription)
-    if record.status == "completed" and (audio_s := record.audio_s) is not None:
-        progress = JobProgress(audio_s, audio_s, 100.0, 0.0)
+    is_heard = record.status == "completed" and record.audio_s is not None
+    progress = _progress(record.audio_s, record.audio_s, 100.0, 0.0) if is_heard else _progress_of(transcription)
     return {
         "id": record.id,
         "object": "transcription.job",
@@ -194,7 +174,7 @@ def job_object(
         "filename": record.filename,
         "bytes": record.size_bytes,
         "language": record.language,
-        **asdict(progress),
+        **progress,
         "queue_place": place,
         "result_url": f"{prefix}/jobs/{record.id}/result" if record.status == "completed" else None,
         "error": record.error,
@@ -204,19 +184,18 @@ def job_object(
 
 def request_object(request: OpenRequest, place: int | None) -> dict[str, object]:
     """The object of a request somebody waits for: the fields that it has."""
-    asked, handle = request.asked, request.transcription.handle
     return {
         "id": request.id,
         "object": "transcription.job",
         "background": False,
-        "status": "running" if handle.started_at else "queued",
+        "status": "running" if request.transcription.handle.started_at else "queued",
         "created_at": int(request.created_at),
-        "task": asked.task,
-        "model": asked.model,
-        "response_format": asked.response_format,
-        "filename": asked.filename,
-        "bytes": asked.size_bytes,
-        **asdict(progress_of(request.transcription)),
+        "task": request.task,
+        "model": request.model,
+        "response_format": request.response_format,
+        "filename": request.filename,
+        "bytes": request.size_bytes,
+        **_progress_of(request.transcription),
         "queue_place": place,
     }
 

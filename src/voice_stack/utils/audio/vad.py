@@ -172,11 +172,16 @@ class StreamingVad:
         return np.asarray(output, np.float32).reshape(-1)
 
 
+def speech_probabilities(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of the frames of a whole sound; see `StreamingVad`."""
+    detector = StreamingVad()
+    return np.concatenate([detector.probabilities(samples), detector.finish()])
+
+
 class EverythingIsSpeech:
     """In the place of `StreamingVad` where nothing may be left out: every frame has probability 1.
 
-    Args:
-        samples: How much of the stream has been before it.
+    `samples` of the stream have been before it.
     """
 
     OPTIONS: ClassVar = VadOptions(min_speech_ms=0, min_silence_ms=0, speech_pad_ms=0)
@@ -292,11 +297,7 @@ def log_vad_failure(reason: str) -> None:
 
 
 class ForgivingVad:
-    """`StreamingVad` until it fails, `EverythingIsSpeech` from there on.
-
-    Args:
-        on_failure: Told the reason, once.
-    """
+    """`StreamingVad` until it fails, `EverythingIsSpeech` from there on; `on_failure` is told the reason, once."""
 
     def __init__(self, on_failure: Callable[[str], None]) -> None:
         self._on_failure = on_failure
@@ -309,21 +310,20 @@ class ForgivingVad:
 
     def probabilities(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `StreamingVad.probabilities`."""
-        try:
-            found = self._detector.probabilities(block)
-        except _failures() as error:
-            self._give_up(error)
-            found = self._detector.probabilities(block)
+        found = self._ask(lambda detector: detector.probabilities(block))
         self._samples += block.size
         return found
 
     def finish(self) -> NDArray[np.float32]:
         """See `StreamingVad.finish`."""
+        return self._ask(lambda detector: detector.finish())
+
+    def _ask(self, question: Callable[[StreamingVad | EverythingIsSpeech], NDArray[np.float32]]) -> NDArray[np.float32]:
         try:
-            return self._detector.finish()
+            return question(self._detector)
         except _failures() as error:
             self._give_up(error)
-            return self._detector.finish()
+            return question(self._detector)
 
     def _give_up(self, error: Exception) -> None:
         self._on_failure(f"{type(error).__name__}: {error}")
