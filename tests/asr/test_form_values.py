@@ -64,7 +64,9 @@ def test_hotwords_and_keywords_come_together() -> None:
     ],
 )
 def test_chunking_strategy_in_both_forms(sent: dict[str, list[str]]) -> None:
-    assert check_sent(sent).request.vad == VadChoice(enabled=True, threshold=0.7, min_silence_ms=900, speech_pad_ms=150)
+    assert check_sent(sent).request.vad == VadChoice(
+        enabled=True, threshold=0.7, min_silence_duration_ms=900, speech_pad_ms=150
+    )
 
 
 @pytest.mark.parametrize("spelling", ["auto", '"auto"', '{"type": "auto"}'])

@@ -42,16 +42,16 @@ class VadChoice:
         enabled: Whether silence is left out.
         threshold: Probability from which a frame is speech, above 0 and below 1.
         neg_threshold: Probability below which a frame is silence.
-        min_speech_ms: Shorter sounds are dropped.
-        min_silence_ms: Silence that ends a stretch of speech.
+        min_speech_duration_ms: Shorter sounds are dropped.
+        min_silence_duration_ms: Silence that ends a stretch of speech.
         speech_pad_ms: Audio kept on both sides of a stretch.
     """
 
     enabled: bool | None = None
     threshold: float | None = None
     neg_threshold: float | None = None
-    min_speech_ms: int | None = None
-    min_silence_ms: int | None = None
+    min_speech_duration_ms: int | None = None
+    min_silence_duration_ms: int | None = None
     speech_pad_ms: int | None = None
 
 

@@ -9,7 +9,6 @@ from voice_stack.asr.form import (
     ChunkingStrategy,
     TranscriptionForm,
     TranslationForm,
-    VadParameters,
     read_fields,
 )
 from voice_stack.asr.rendering.formats import RenderOptions, require_transcript_format
@@ -75,24 +74,11 @@ def read_vad_choice(fields: TranslationForm, strategy: ChunkingStrategy | None) 
         by_strategy = VadChoice(
             enabled=True,
             threshold=None if strategy.threshold is None else min(max(strategy.threshold, low), high),
-            min_silence_ms=strategy.silence_duration_ms,
+            min_silence_duration_ms=strategy.silence_duration_ms,
             speech_pad_ms=strategy.prefix_padding_ms,
         )
-    library = fields.vad_parameters or VadParameters()
-    by_parameters = VadChoice(
-        threshold=library.threshold,
-        neg_threshold=library.neg_threshold,
-        min_speech_ms=library.min_speech_duration_ms,
-        min_silence_ms=library.min_silence_duration_ms,
-        speech_pad_ms=library.speech_pad_ms,
-    )
-    by_field = VadChoice(
-        enabled=fields.vad_filter,
-        threshold=fields.vad_threshold,
-        min_silence_ms=fields.min_silence_duration_ms,
-        speech_pad_ms=fields.speech_pad_ms,
-    )
-    return options_from(VadChoice, by_field, by_parameters, by_strategy)
+    by_own_names = VadChoice(fields.vad_filter, fields.vad_threshold)
+    return options_from(VadChoice, by_own_names, fields, fields.vad_parameters, by_strategy)
 
 
 FILE_FIELD = "file"

@@ -128,7 +128,7 @@ class AsrEngine(ABC):
         return [[] for _ in windows]
 
     @contextmanager
-    def failing_with(self, *kinds: type[Exception]) -> Iterator[None]:
+    def engine_errors(self, *kinds: type[Exception]) -> Iterator[None]:
         """Tell what the library of a model raises as an `EngineError`."""
         try:
             yield

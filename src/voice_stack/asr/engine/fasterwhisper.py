@@ -222,7 +222,7 @@ class FasterWhisperEngine(AsrEngine):
         if not self.capabilities.language_detection:
             return {"en": 1.0}
         frames = narrow_frames(window.size)
-        with self.failing_with(RuntimeError):
+        with self.engine_errors(RuntimeError):
             encoded = self._encode([window], frames)
             found = self._model.model.detect_language(encoded)[0]
         self._encodings.keep([window], frames, encoded)
@@ -237,7 +237,7 @@ class FasterWhisperEngine(AsrEngine):
         if not spans or not self.capabilities.language_detection:
             return [[] for _ in windows]
         frames = narrow_frames(max(window.size for window in windows))
-        with self.failing_with(RuntimeError):
+        with self.engine_errors(RuntimeError):
             encoded = self._encode(windows, frames)
             found = iter(self._model.model.detect_language(pick_frames(encoded, stretches)))
         self._encodings.keep(windows, frames, encoded)
@@ -279,7 +279,7 @@ class FasterWhisperEngine(AsrEngine):
             frames = FULL_FRAMES if options.temperature > 0 else narrow_frames(window.size)
             groups.setdefault(frames, []).append(index)
         results: dict[int, ResultT] = {}
-        with self.failing_with(RuntimeError):
+        with self.engine_errors(RuntimeError):
             for frames, indexes in groups.items():
                 results |= dict(zip(indexes, run(frames, indexes), strict=True))
         return [results[index] for index in range(len(windows))]

@@ -77,7 +77,7 @@ class ParakeetEngine(AsrEngine):
 
     def _hear(self, window: NDArray[np.float32]) -> list[TimedToken]:
         samples = np.pad(window, (0, max(0, _LEAST_SAMPLES - window.size)))
-        with self.failing_with(*ONNX_ERRORS):
+        with self.engine_errors(*ONNX_ERRORS):
             heard = self._model.recognize(samples, sample_rate=16_000)
         parts = zip(heard.tokens or (), heard.timestamps or (), heard.logprobs or (), strict=True)
         return [TimedToken(self._ids[text], text, float(at), float(logprob)) for text, at, logprob in parts]

@@ -189,7 +189,7 @@ class WhisperEngine(AsrEngine):
         check_windows(window)
         if not self.capabilities.language_detection:
             return {"en": 1.0}
-        with self.failing_with(RuntimeError), self._lock, torch.inference_mode():
+        with self.engine_errors(RuntimeError), self._lock, torch.inference_mode():
             encoded = self._model.encoder(self._mel(window)[None])
             _, (found,) = detect_language(self._model, encoded, self._tokenizer("transcribe", "en"))
             self._kept = window, encoded
@@ -201,7 +201,7 @@ class WhisperEngine(AsrEngine):
         language = decode_language(options, self.capabilities)
         if not windows:
             return []
-        with self.failing_with(RuntimeError), self._lock, torch.inference_mode():
+        with self.engine_errors(RuntimeError), self._lock, torch.inference_mode():
             task = _BatchTask(self._model, _decoding_options(options, language, fp16=self._fp16))
             outputs = zip(task.run(self._encode(windows)), windows, strict=True)
             return [self._read(output, window, task.tokenizer, options) for output, window in outputs]

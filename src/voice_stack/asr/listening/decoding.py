@@ -55,7 +55,7 @@ def decode_blocks(
 
 
 def call_decoder(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do something there.
+    """Call a function of the decoder, in the process beside.
 
     Raises:
         InvalidAudioError: The file asked too much.

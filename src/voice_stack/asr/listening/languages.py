@@ -56,9 +56,9 @@ def ask_language(state: JobState, engine: AsrEngine, window: NDArray[np.float32]
 def tell_languages(
     engine: AsrEngine, windows: Sequence[Window], states: Sequence[JobState]
 ) -> list[tuple[WindowPart, ...]]:
-    """The parts of each window, which is decoded next, that are surely in one language; mostly one, in its file's.
+    """The parts of each window that are surely in one language; mostly one, in that of the file.
 
-    `states` are the jobs of the windows, their languages settled.
+    The windows are what is decoded next; `states` are their jobs, whose languages are settled.
     """
     stretches = [_stretches(window, state) for window, state in zip(windows, states, strict=True)]
     try:

@@ -168,8 +168,8 @@ def lost_tail(window: Window, result: WindowResult) -> Window | None:
     last = window.pieces[-1]
     speech_end_s = (last.window_start + last.speech_end - last.file_start) / SAMPLE_RATE
     cut = int(result.is_complete_until_s * SAMPLE_RATE)
-    is_lost = speech_end_s - result.is_complete_until_s >= LOST_TAIL_S
-    return after(window, cut) if result.segments and not is_silence(result) and is_lost and cut > 0 else None
+    left_s = speech_end_s - result.is_complete_until_s
+    return None if not result.segments or is_silence(result) or left_s < LOST_TAIL_S or cut <= 0 else after(window, cut)
 
 
 def before(window: Window, cut: int) -> Window:

@@ -235,9 +235,10 @@ class AsrWorkload(Workload):
         """What comes of a decoded window: another attempt where the text is poor, else its text."""
         hotter = round(tried.temperature + TEMPERATURE_STEP, 1)
         if is_poor(result) and hotter <= 1.0 and self._engine.capabilities.temperature:
-            temperatures = {"temperature": tried.temperature, "next_temperature": hotter}
-            quality = {name: round(getattr(result, name), 2) for name in ("avg_logprob", "compression_ratio")}
-            log_event(logger, logging.DEBUG, "window decoded again", **temperatures, **quality)
+            fields = {"temperature": tried.temperature, "next_temperature": hotter}
+            fields |= {"avg_logprob": round(result.avg_logprob, 2)}
+            fields |= {"compression_ratio": round(result.compression_ratio, 2)}
+            log_event(logger, logging.DEBUG, "window decoded again", **fields)
             again = replace(tried, temperature=hotter)
             key = self._batch_key(state, again)
             return (Again(replace(unit, data=again, batch_key=key, is_sequential=False)),)

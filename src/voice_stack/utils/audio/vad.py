@@ -40,8 +40,8 @@ class VadOptions:
             whisper loses up to half of its length; noise stays below 0.2.
         neg_threshold: Probability below which a frame counts as silence; between the two a region goes on. None
             means 0.15 below `threshold`.
-        min_speech_ms: Shorter regions are dropped as clicks.
-        min_silence_ms: Silence that ends a region; shorter pauses stay inside it.
+        min_speech_duration_ms: Shorter regions are dropped as clicks.
+        min_silence_duration_ms: Silence that ends a region; shorter pauses stay inside it.
         speech_pad_ms: Real audio kept on both sides of a region: onsets and endings are quieter than the rest. Pauses
             shorter than twice this never end a region.
 
@@ -51,8 +51,8 @@ class VadOptions:
 
     threshold: float = 0.35
     neg_threshold: float | None = None
-    min_speech_ms: int = 64
-    min_silence_ms: int = 600
+    min_speech_duration_ms: int = 64
+    min_silence_duration_ms: int = 600
     speech_pad_ms: int = 300
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ class VadOptions:
             raise ConfigurationError(f"VAD threshold {self.threshold} is not between 0 and 1.")
         if self.neg_threshold is not None and not 0 <= self.neg_threshold <= self.threshold:
             raise ConfigurationError(f"VAD neg_threshold {self.neg_threshold} is not between 0 and {self.threshold}.")
-        for name in ("min_speech_ms", "min_silence_ms", "speech_pad_ms"):
+        for name in ("min_speech_duration_ms", "min_silence_duration_ms", "speech_pad_ms"):
             if getattr(self, name) < 0:
                 raise ConfigurationError(f"VAD {name} is {getattr(self, name)}; 0 and more are possible.")
 
@@ -72,12 +72,12 @@ class VadOptions:
     @property
     def split_silence(self) -> int:
         """Samples of silence that end a region: room enough for the padding of both its neighbours."""
-        return max(self.min_silence_ms, 2 * self.speech_pad_ms) * SAMPLE_RATE // 1000
+        return max(self.min_silence_duration_ms, 2 * self.speech_pad_ms) * SAMPLE_RATE // 1000
 
     @property
     def min_speech(self) -> int:
         """Samples of the shortest region kept."""
-        return self.min_speech_ms * SAMPLE_RATE // 1000
+        return self.min_speech_duration_ms * SAMPLE_RATE // 1000
 
     @property
     def speech_pad(self) -> int:
@@ -184,7 +184,7 @@ class EverythingIsSpeech:
     `samples` of the stream have been before it.
     """
 
-    OPTIONS: ClassVar = VadOptions(min_speech_ms=0, min_silence_ms=0, speech_pad_ms=0)
+    OPTIONS: ClassVar = VadOptions(min_speech_duration_ms=0, min_silence_duration_ms=0, speech_pad_ms=0)
 
     def __init__(self, samples: int = 0) -> None:
         self._rest = samples % FRAME
