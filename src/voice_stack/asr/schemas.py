@@ -6,7 +6,6 @@ from email.message import Message
 
 from voice_stack.asr.form import (
     AlignmentForm,
-    ChunkingStrategy,
     TranscriptionForm,
     TranslationForm,
     read_fields,
@@ -66,9 +65,9 @@ _OPENAI_THRESHOLDS = (0.01, 0.99)
 """OpenAI's threshold may be 0 or 1, with which the detector would find everything or nothing."""
 
 
-def read_vad_choice(fields: TranslationForm, strategy: ChunkingStrategy | None) -> VadChoice:
+def read_vad_choice(fields: TranscriptionForm) -> VadChoice:
     """What the fields say of the detector: single fields count before `vad_parameters`, these before the strategy."""
-    by_strategy = VadChoice()
+    by_strategy, strategy = VadChoice(), fields.chunking_strategy
     if strategy is not None and strategy.type == "server_vad":
         low, high = _OPENAI_THRESHOLDS
         by_strategy = VadChoice(
@@ -159,7 +158,7 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
             AudioFile(file.path, pcm_format(file.content_type), _read_track(fields.audio_track)),
             decode,
             () if decode.language else languages,
-            read_vad_choice(fields, fields.chunking_strategy),
+            read_vad_choice(fields),
             suppress=ALL_STEPS - {"labels"} if fields.sdh else ALL_STEPS,
             characters=find_characters(fields.language, *named),
             multilingual=fields.multilingual,
