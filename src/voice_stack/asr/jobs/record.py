@@ -126,23 +126,34 @@ _ALMOST = 99.9
 """Most that is shown of a job that is not over: a file may be longer than it says."""
 
 
-def _progress(
-    done_s: float = 0.0, total_s: float | None = None, percent: float | None = None, eta_s: float | None = None
-) -> dict[str, object]:
-    """How much of the audio is text, and when all is if it goes on at the mean speed so far; None: not known."""
-    return {"done_s": done_s, "total_s": total_s, "percent": percent, "eta_s": eta_s}
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """How far a transcription is.
+
+    Attributes:
+        done_s: Seconds of audio that are text by now.
+        total_s: Seconds of audio in all; None while not known.
+        percent: 0 to 100; None while not known.
+        eta_s: Seconds until it is done if it goes on at the mean speed so far; None while not known.
+    """
+
+    done_s: float = 0.0
+    total_s: float | None = None
+    percent: float | None = None
+    eta_s: float | None = None
 
 
-def _progress_of(transcription: Transcription | None) -> dict[str, object]:
+def progress_of(transcription: Transcription | None) -> JobProgress:
+    """Progress of work that may not have begun."""
     if transcription is None:
-        return _progress()
+        return JobProgress()
     done_s, total_s = round(transcription.heard_s, 2), transcription.total_s
     if total_s <= 0:
-        return _progress(done_s)
+        return JobProgress(done_s)
     share = min(transcription.heard_s / total_s, _ALMOST / 100)
     run_s = sum(handle.run_s for handle in transcription.handles)
     eta_s = round(run_s * (1 - share) / share, 1) if share > 0 else None
-    return _progress(done_s, round(total_s, 2), round(100 * share, 1), eta_s)
+    return JobProgress(done_s, round(total_s, 2), round(100 * share, 1), eta_s)
 
 
 def job_object(
@@ -157,8 +168,9 @@ def job_object(
         keep_s: Seconds for which a finished job is kept.
         prefix: Path before `/jobs`.
     """
-    is_heard = record.status == "completed" and record.audio_s is not None
-    progress = _progress(record.audio_s, record.audio_s, 100.0, 0.0) if is_heard else _progress_of(transcription)
+    progress = progress_of(transcription)
+    if record.status == "completed" and (audio_s := record.audio_s) is not None:
+        progress = JobProgress(audio_s, audio_s, 100.0, 0.0)
     return {
         "id": record.id,
         "object": "transcription.job",
@@ -174,7 +186,7 @@ def job_object(
         "filename": record.filename,
         "bytes": record.size_bytes,
         "language": record.language,
-        **progress,
+        **asdict(progress),
         "queue_place": place,
         "result_url": f"{prefix}/jobs/{record.id}/result" if record.status == "completed" else None,
         "error": record.error,
@@ -195,7 +207,7 @@ def request_object(request: OpenRequest, place: int | None) -> dict[str, object]
         "response_format": request.response_format,
         "filename": request.filename,
         "bytes": request.size_bytes,
-        **_progress_of(request.transcription),
+        **asdict(progress_of(request.transcription)),
         "queue_place": place,
     }
 
