@@ -64,7 +64,9 @@ def test_hotwords_and_keywords_come_together() -> None:
     ],
 )
 def test_chunking_strategy_in_both_forms(sent: dict[str, list[str]]) -> None:
-    assert check_sent(sent).request.vad == VadChoice(enabled=True, threshold=0.7, min_silence_ms=900, speech_pad_ms=150)
+    assert check_sent(sent).request.vad == VadChoice(
+        enabled=True, threshold=0.7, min_silence_duration_ms=900, speech_pad_ms=150
+    )
 
 
 @pytest.mark.parametrize("spelling", ["auto", '"auto"', '{"type": "auto"}'])
@@ -130,7 +132,7 @@ def test_what_the_form_does_not_say_is_in_the_settings_or_usual() -> None:
     assert check().request.decode == DecodeOptions(beam_size=7)
     assert check(beam_size="2", temperature="0.4").request.decode == DecodeOptions(beam_size=2, temperature=0.4)
     assert check(sdh="true", max_lines="3", response_format="srt").render == RenderOptions(
-        frozenset({"segment"}), max_lines=3, sdh=True
+        granularities=frozenset({"segment"}), max_lines=3, sdh=True
     )
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from voice_stack.asr.rendering.formats import TRANSCRIPT_FORMATS, RenderOptions, render, require_transcript_format
 from voice_stack.asr.rendering.objects import delta_event, done_event
-from voice_stack.asr.transcript import Segment, TokenLogprob, Transcript, Word, iterate_deltas
+from voice_stack.asr.transcript import Segment, TextDeltas, TokenLogprob, Transcript, Word
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.http.streaming import encode_sse
 from voice_stack.utils.cues.cue import DEFAULT_LINE_WIDTH
@@ -165,9 +165,7 @@ def test_a_vtt_cue_text_holds_neither_arrow_nor_empty_line(text: str) -> None:
 @given(st.lists(st.text(st.sampled_from("ab \n\u3000"), max_size=6), max_size=8))
 def test_deltas_join_to_the_text(texts: list[str]) -> None:
     spoken = transcript(*(segment(text, 0.0, 1.0) for text in texts))
-    deltas = list(iterate_deltas(spoken.segments))
-    assert "".join(deltas) == spoken.text
-    assert all(deltas)
+    assert "".join(map(TextDeltas().push, spoken.segments)) == spoken.text
 
 
 def test_events_are_openai_s() -> None:

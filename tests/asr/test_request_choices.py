@@ -42,17 +42,10 @@ def test_candidates_share_all_of_the_probability() -> None:
     assert among_candidates(heard, ("ja",)) == {"ja": 0.0}
 
 
-class Letters:
-    """A token for each character."""
-
-    def encode(self, text: str) -> list[int]:
-        return [ord(character) for character in text]
-
-
 @given(st.text("abc", max_size=40), st.text("xyz", max_size=40), st.integers(2, 30))
 def test_hotwords_and_prompt_share_the_room(hotwords: str, prompt: str, room: int) -> None:
     options = DecodeOptions("en", prompt=prompt, hotwords=hotwords)
-    heard = "".join(map(chr, previous_tokens(Letters(), options, room)))
+    heard = "".join(map(chr, previous_tokens(lambda text: list(map(ord, text)), options, room)))
     words, sample = (f" {text}" if text else "" for text in (hotwords, prompt))
     assert len(heard) == min(room, len(words) + len(sample))
     assert not words or heard[: min(len(words), room // 2)] == words[: room // 2]

@@ -44,7 +44,6 @@ def test_speech_becomes_its_words(base: WhisperEngine) -> None:
 def test_the_language_that_is_asked_for_shapes_the_text(base: WhisperEngine) -> None:
     window = speak("Good morning. The weather is very nice today.")
     english, german = (base.decode([window], DecodeOptions(code, beam_size=1))[0] for code in ("en", "de"))
-    assert (english.language, german.language) == ("en", "de")
     assert text_of(english) != text_of(german)
     assert base.capabilities.translate
     assert len(base.capabilities.languages) == 99

@@ -222,12 +222,7 @@ CAPABILITIES: dict[str, AsrCapabilities] = {
 
 
 def capabilities_of(engine: str, spec: ModelSpec | None) -> AsrCapabilities:
-    """What is known of a model without loading it; of one that is not listed only what its engine can do at best.
-
-    Args:
-        engine: That of the server.
-        spec: The model; None: nothing is known of it.
-    """
+    """What is known of a model without loading it; of one that is not listed only what its engine can do at best."""
     can = CAPABILITIES[engine]
     if spec is None:
         return can
@@ -247,13 +242,7 @@ _LACKS = {
 
 
 def check_limits(request: TranscriptionRequest, can: AsrCapabilities, *, model: str, engine: str) -> None:
-    """Refuse what a model cannot do.
-
-    Args:
-        request: What is asked for.
-        can: What the model can do.
-        model: Its name, for the message.
-        engine: That of its engine.
+    """Refuse what a model cannot do; the names of the model and its engine are for the message.
 
     Raises:
         UnsupportedValueError: It cannot; the message says what, and who can.

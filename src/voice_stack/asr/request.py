@@ -42,16 +42,16 @@ class VadChoice:
         enabled: Whether silence is left out.
         threshold: Probability from which a frame is speech, above 0 and below 1.
         neg_threshold: Probability below which a frame is silence.
-        min_speech_ms: Shorter sounds are dropped.
-        min_silence_ms: Silence that ends a stretch of speech.
+        min_speech_duration_ms: Shorter sounds are dropped.
+        min_silence_duration_ms: Silence that ends a stretch of speech.
         speech_pad_ms: Audio kept on both sides of a stretch.
     """
 
     enabled: bool | None = None
     threshold: float | None = None
     neg_threshold: float | None = None
-    min_speech_ms: int | None = None
-    min_silence_ms: int | None = None
+    min_speech_duration_ms: int | None = None
+    min_silence_duration_ms: int | None = None
     speech_pad_ms: int | None = None
 
 
@@ -187,15 +187,13 @@ class LanguageVote:
 
 @dataclass(frozen=True, slots=True)
 class WindowText:
-    """Output: the segments of one window, in file time, the language as known by then, and how far into the file it is.
+    """Output: the segments of one window, in file time, and how far into the file it is.
 
     `heard_s` is where the window ends, `total_s` the length the file says it has, in seconds; 0: not known.
     `fallbacks` names what was done in the second-best way so far, `warnings` what of the file is not heard.
     """
 
     segments: tuple[Segment, ...]
-    language: str
-    language_probability: float
     heard_s: float = 0.0
     total_s: float = 0.0
     fallbacks: tuple[str, ...] = ()

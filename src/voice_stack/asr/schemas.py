@@ -6,10 +6,8 @@ from email.message import Message
 
 from voice_stack.asr.form import (
     AlignmentForm,
-    ChunkingStrategy,
     TranscriptionForm,
     TranslationForm,
-    VadParameters,
     read_fields,
 )
 from voice_stack.asr.rendering.formats import RenderOptions, require_transcript_format
@@ -67,32 +65,19 @@ _OPENAI_THRESHOLDS = (0.01, 0.99)
 """OpenAI's threshold may be 0 or 1, with which the detector would find everything or nothing."""
 
 
-def read_vad_choice(fields: TranslationForm, strategy: ChunkingStrategy | None) -> VadChoice:
+def read_vad_choice(fields: TranscriptionForm) -> VadChoice:
     """What the fields say of the detector: single fields count before `vad_parameters`, these before the strategy."""
-    by_strategy = VadChoice()
+    by_strategy, strategy = VadChoice(), fields.chunking_strategy
     if strategy is not None and strategy.type == "server_vad":
         low, high = _OPENAI_THRESHOLDS
         by_strategy = VadChoice(
             enabled=True,
             threshold=None if strategy.threshold is None else min(max(strategy.threshold, low), high),
-            min_silence_ms=strategy.silence_duration_ms,
+            min_silence_duration_ms=strategy.silence_duration_ms,
             speech_pad_ms=strategy.prefix_padding_ms,
         )
-    library = fields.vad_parameters or VadParameters()
-    by_parameters = VadChoice(
-        threshold=library.threshold,
-        neg_threshold=library.neg_threshold,
-        min_speech_ms=library.min_speech_duration_ms,
-        min_silence_ms=library.min_silence_duration_ms,
-        speech_pad_ms=library.speech_pad_ms,
-    )
-    by_field = VadChoice(
-        enabled=fields.vad_filter,
-        threshold=fields.vad_threshold,
-        min_silence_ms=fields.min_silence_duration_ms,
-        speech_pad_ms=fields.speech_pad_ms,
-    )
-    return options_from(VadChoice, by_field, by_parameters, by_strategy)
+    by_own_names = VadChoice(fields.vad_filter, fields.vad_threshold)
+    return options_from(VadChoice, by_own_names, fields, fields.vad_parameters, by_strategy)
 
 
 FILE_FIELD = "file"
@@ -173,7 +158,7 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
             AudioFile(file.path, pcm_format(file.content_type), _read_track(fields.audio_track)),
             decode,
             () if decode.language else languages,
-            read_vad_choice(fields, fields.chunking_strategy),
+            read_vad_choice(fields),
             suppress=ALL_STEPS - {"labels"} if fields.sdh else ALL_STEPS,
             characters=find_characters(fields.language, *named),
             multilingual=fields.multilingual,
@@ -223,10 +208,8 @@ def _read_track(track: str | None) -> int | str | None:
 def _refuse_speakers(fields: TranscriptionForm) -> None:
     for name in ("known_speaker_names", "known_speaker_references"):
         if getattr(fields, name):
-            raise UnsupportedValueError(
-                f"{name}: this server does not tell speakers apart. Leave the field out to get the text alone.",
-                param=name,
-            )
+            message = f"{name}: this server does not tell speakers apart. Leave the field out to get the text alone."
+            raise UnsupportedValueError(message, param=name)
 
 
 def _check_companions(fields: TranscriptionForm) -> None:

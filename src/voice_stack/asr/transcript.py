@@ -1,6 +1,5 @@
 """What was said and when: the one result model that every output format renders."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -132,9 +131,3 @@ class TextDeltas:
         self._space = text[len(delta) :]
         self._started = self._started or bool(delta)
         return delta
-
-
-def iterate_deltas(segments: Iterable[Segment]) -> Iterator[str]:
-    """The pieces of text the segments add, none of them empty; joined they are `Transcript.text`."""
-    deltas = TextDeltas()
-    yield from filter(None, map(deltas.push, segments))

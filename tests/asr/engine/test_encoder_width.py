@@ -7,7 +7,7 @@ from voice_stack.asr.engine.compute_plan import has_run_on
 
 
 def result(avg_logprob: float = -0.3, compression_ratio: float = 1.2) -> WindowResult:
-    return WindowResult((), "en", 1.0, avg_logprob, compression_ratio, 0.01, 0.0, 5.0)
+    return WindowResult((), avg_logprob, compression_ratio, 0.01, 5.0)
 
 
 @pytest.mark.parametrize(

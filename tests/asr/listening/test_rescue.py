@@ -18,7 +18,7 @@ from voice_stack.asr.transcript import Segment
 
 def result(text: str, *, logprob: float = -0.3, ratio: float = 1.5, no_speech: float = 0.1) -> WindowResult:
     segment = Segment(text, 0.0, 2.0, (), 0.0, logprob, ratio, no_speech)
-    return WindowResult((segment,), "en", 1.0, logprob, ratio, no_speech, 0.0, 2.0)
+    return WindowResult((segment,), logprob, ratio, no_speech, 2.0)
 
 
 LOOP = result(" so so so so so so so so", ratio=8.0)

@@ -21,8 +21,8 @@ TRACKS = st.lists(
 ).map(lambda runs: np.concatenate([np.full(frames, p, np.float32) for frames, p in runs]))
 OPTIONS = st.builds(
     VadOptions,
-    min_speech_ms=st.sampled_from([0, 64, 500]),
-    min_silence_ms=st.sampled_from([0, 100, 600, 2000]),
+    min_speech_duration_ms=st.sampled_from([0, 64, 500]),
+    min_silence_duration_ms=st.sampled_from([0, 100, 600, 2000]),
     speech_pad_ms=st.sampled_from([0, 30, 300, 1000]),
 )
 

@@ -20,7 +20,7 @@ def ramp(tmp_path: Path) -> Path:
 
 
 def pcm(path: Path, sample_rate: int = 16_000, channels: int = 1, *, big_endian: bool = False) -> AudioSource:
-    return AudioSource.pcm(path, sample_rate=sample_rate, channels=channels, big_endian=big_endian)
+    return AudioSource(path, None, "s16be" if big_endian else "s16le", sample_rate, channels)
 
 
 def decode(source: AudioSource) -> NDArray[np.float32]:

@@ -99,7 +99,7 @@ def test_missing_package_names_the_extra(package: str) -> None:
     assert "voice-stack[asr]" in done.stderr
 
 
-OPTIONS = VadOptions(threshold=0.5, min_speech_ms=64, min_silence_ms=128, speech_pad_ms=0)
+OPTIONS = VadOptions(threshold=0.5, min_speech_duration_ms=64, min_silence_duration_ms=128, speech_pad_ms=0)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_region_ends_with_the_stream_not_with_the_frame() -> None:
 
 
 def test_padding_leaves_room_on_both_sides() -> None:
-    options = VadOptions(min_silence_ms=0, speech_pad_ms=96)
+    options = VadOptions(min_silence_duration_ms=0, speech_pad_ms=96)
     segmenter = SpeechSegmenter(options)
     # 96 ms are 3 frames, so a pause of 5 is inside a region and one of 6 is between two.
     found = segmenter.push([1, 1, *[0] * 5, 1, 1, *[0] * 6, 1, 1]) + segmenter.finish(17 * FRAME)
@@ -158,8 +158,8 @@ def test_what_is_said_of_an_open_region_stays_true(track: list[float]) -> None:
         ({"threshold": 0.0}, "threshold 0.0"),
         ({"threshold": 1.0}, "threshold 1.0"),
         ({"neg_threshold": 0.9}, "neg_threshold 0.9"),
-        ({"min_speech_ms": -1}, "min_speech_ms is -1"),
-        ({"min_silence_ms": -5}, "min_silence_ms is -5"),
+        ({"min_speech_duration_ms": -1}, "min_speech_duration_ms is -1"),
+        ({"min_silence_duration_ms": -5}, "min_silence_duration_ms is -5"),
         ({"speech_pad_ms": -2}, "speech_pad_ms is -2"),
     ],
 )

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response
@@ -13,11 +14,9 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import BaseModel
 
 from voice_stack.asr.api.documents import BAZARR_TRANSCRIPT, DETECTED_LANGUAGE
-from voice_stack.asr.bazarr.film_log import MAX_SHOWN
-from voice_stack.asr.bazarr.films import BazarrJobs
+from voice_stack.asr.bazarr.films import MAX_SHOWN, BazarrJobs
 from voice_stack.asr.bazarr.query import OUTPUTS, AsrQuery, DetectQuery, parse_query, query_parameters
-from voice_stack.asr.bazarr.sharing import hash_file
-from voice_stack.asr.jobs.record import Asked
+from voice_stack.asr.jobs.record import OpenRequest
 from voice_stack.asr.listening.language_spread import DetectedLanguage
 from voice_stack.asr.rendering.formats import TRANSCRIPT_FORMATS, RenderOptions, render
 from voice_stack.asr.rendering.objects import warnings_header
@@ -29,6 +28,7 @@ from voice_stack.core.http.context import add_log_fields, note_answer_headers
 from voice_stack.core.http.form import Form, SpooledFile, ignored_fields_header
 from voice_stack.core.http.streaming import OwningStreamingResponse, finish_unless_disconnected
 from voice_stack.core.http.uploads import receive_form
+from voice_stack.core.system.files import digest_file
 from voice_stack.utils.language import LANGUAGES
 
 T = TypeVar("T")
@@ -170,13 +170,7 @@ class _BazarrRoutes:
 
 
 def create_bazarr_router(service: AsrService, jobs: BazarrJobs, status: Callable[[], dict[str, object]]) -> APIRouter:
-    """The routes, to be mounted at the root and below `/v1/bazarr`; with a slash at the end they are not documented.
-
-    Args:
-        service: What the server works with.
-        jobs: The work behind the routes.
-        status: The body of `GET /status`.
-    """
+    """The routes, to be mounted at the root and below `/v1/bazarr`; with a slash at the end they are not documented."""
     routes = _BazarrRoutes(service, jobs, status)
     router = APIRouter(tags=["bazarr"], responses=ERROR_RESPONSES)
     for end in ("", "/"):
@@ -217,18 +211,19 @@ def _require_file(form: Form) -> SpooledFile:
 async def _join_film(
     jobs: BazarrJobs, owned: AsyncExitStack, request: Request, file: SpooledFile, query: AsrQuery
 ) -> asyncio.Task[Transcript]:
-    film = jobs.plan_film(await hash_file(file.path), query)
+    # In a thread, and not while it still arrives: film and upload share the cores.
+    film = jobs.plan_film(await asyncio.to_thread(digest_file, file.path), query)
     add_log_fields(request, job=jobs.films.describe(film))
     log = jobs.accept(film, file, query)
-    asked = Asked(query.task, film.model, query.output, query.video_file or None, file.size)
-    work = jobs.films.join(film, file, lambda path: jobs.transcribe(film, path, log, asked))
+    show = partial(OpenRequest, query.task, film.model, query.output, query.video_file or None, file.size)
+    work = jobs.films.join(film, file, lambda path: jobs.transcribe(film, path, log, show))
     return await owned.enter_async_context(work)
 
 
 async def _join_sample(
     jobs: BazarrJobs, owned: AsyncExitStack, request: Request, file: SpooledFile, query: DetectQuery
 ) -> asyncio.Task[DetectedLanguage]:
-    sample = jobs.plan_sample(await hash_file(file.path), query)
+    sample = jobs.plan_sample(await asyncio.to_thread(digest_file, file.path), query)
     told = {"video_file": query.video_file[:MAX_SHOWN]} if query.video_file else {}
     add_log_fields(request, job=jobs.languages.describe(sample), **told)
     return await owned.enter_async_context(jobs.languages.join(sample, file, lambda path: jobs.detect(sample, path)))

@@ -27,10 +27,7 @@ _PCM_NAMES = {"pcm": "audio/pcm", "pcm16": "audio/pcm", "l16": "audio/L16"}
 async def receive_audio(request: Request, settings: AsrSettings, ticket: Ticket) -> AsyncIterator[Form]:
     """Receive a request's fields and file, whichever way they come; the file lies on disk until the context ends.
 
-    Args:
-        request: The request; nothing has read its body yet.
-        settings: Those of the server.
-        ticket: Shown before a file is received: where the queue is full, the client need not send it.
+    The ticket is shown before a file is received: where the queue is full, the client need not send it.
 
     Raises:
         QueueFullError: The request would have to wait too long.

@@ -7,29 +7,27 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
-from voice_stack.asr.api.documents import (
-    ALIGNMENT,
-    BACKGROUND,
-    TRANSCRIPT,
-    TRANSCRIPT_OR_EVENTS,
-    TranscriptionObject,
-)
+from voice_stack.asr.api.documents import ALIGNMENT, BACKGROUND, TRANSCRIPT, TRANSCRIPT_OR_EVENTS, TranscriptionObject
 from voice_stack.asr.api.intake import receive_audio
 from voice_stack.asr.form import AlignmentForm, TranscriptionForm, TranslationForm, form_body
 from voice_stack.asr.jobs.background import BackgroundJobs
-from voice_stack.asr.jobs.record import Asked
+from voice_stack.asr.jobs.record import OpenRequest
 from voice_stack.asr.rendering.formats import JSON_TYPE, TRANSCRIPT_FORMATS, render
-from voice_stack.asr.rendering.objects import Processing, delta_event, done_event, render_verbose, warnings_header
+from voice_stack.asr.rendering.objects import delta_event, done_event, render_verbose, warnings_header
 from voice_stack.asr.schemas import Checked, check_form
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Segment, TextDeltas, TokenLogprob
 from voice_stack.core.engine.admission import Ticket
+from voice_stack.core.http.api_docs import Responses
 from voice_stack.core.http.context import add_log_fields, headers_of
 from voice_stack.core.http.form import Form, ignored_fields_header
 from voice_stack.core.http.limits import name_caller
 from voice_stack.core.http.streaming import KeptAliveEvents, OwningStreamingResponse, finish_unless_disconnected
+
+Route = Callable[[Request], Awaitable[Response]]
 
 STATUS_WAIT_S = 5.0
 """How long a stream waits for its first text, so that a failure has a status of its own."""
@@ -39,10 +37,6 @@ async def transcript_events(
     begin: Callable[[], Awaitable[Transcription]], *, shows_languages: bool
 ) -> AsyncGenerator[dict[str, object], None]:
     """A delta for each segment that adds text, at the end one done event with the whole text.
-
-    Args:
-        begin: Submits the job; the model may have to wait for room.
-        shows_languages: Whether the last event names the language.
 
     Raises:
         VoiceStackError: The job failed.
@@ -63,50 +57,32 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
     """The routes, below the API prefix."""
     router = APIRouter(tags=["audio"])
 
-    @router.post(
-        "/audio/transcriptions",
-        openapi_extra=form_body(TranscriptionForm),
-        response_class=Response,
-        responses=TRANSCRIPT_OR_EVENTS,
-    )
+    def post(path: str, form: type[BaseModel], responses: Responses) -> Callable[[Route], Route]:
+        return router.post(path, openapi_extra=form_body(form), response_class=Response, responses=responses)
+
+    @post("/audio/transcriptions", TranscriptionForm, TRANSCRIPT_OR_EVENTS)
     async def transcribe(request: Request) -> Response:
         """Speech to text, in the language that is spoken."""
         async with _receive(service, request, "transcribe") as exchange:
-            if exchange.checked.background:
-                return await exchange.put_in_line(jobs)
-            return await (exchange.stream() if exchange.checked.stream else exchange.answer())
+            return await exchange.answer(jobs)
 
-    @router.post(
-        "/audio/transcriptions/verbose",
-        openapi_extra=form_body(TranscriptionForm),
-        responses={200: {"model": TranscriptionObject}},
-    )
+    @post("/audio/transcriptions/verbose", TranscriptionForm, {200: {"model": TranscriptionObject}})
     async def transcribe_verbosely(request: Request) -> Response:
         """Speech to text with everything that is known of it, whatever `response_format` says."""
         async with _receive(service, request, "transcribe", is_verbose=True) as exchange:
             return await exchange.answer_verbosely()
 
-    @router.post(
-        "/audio/translations",
-        openapi_extra=form_body(TranslationForm),
-        response_class=Response,
-        responses=TRANSCRIPT | BACKGROUND,
-    )
+    @post("/audio/translations", TranslationForm, TRANSCRIPT | BACKGROUND)
     async def translate(request: Request) -> Response:
         """Speech in any language to English text."""
         async with _receive(service, request, "translate") as exchange:
-            return await (exchange.put_in_line(jobs) if exchange.checked.background else exchange.answer())
+            return await exchange.answer(jobs)
 
-    @router.post(
-        "/audio/alignments",
-        openapi_extra=form_body(AlignmentForm),
-        response_class=Response,
-        responses=ALIGNMENT | BACKGROUND,
-    )
+    @post("/audio/alignments", AlignmentForm, ALIGNMENT | BACKGROUND)
     async def align(request: Request) -> Response:
         """When each word and sentence of a given text is said: forced alignment."""
         async with _receive(service, request, "align") as exchange:
-            return await (exchange.put_in_line(jobs) if exchange.checked.background else exchange.answer())
+            return await exchange.answer(jobs)
 
     return router
 
@@ -137,7 +113,12 @@ class _Exchange:
     def __post_init__(self) -> None:
         self.owned.callback(self._end)
 
-    async def answer(self) -> Response:
+    async def answer(self, jobs: BackgroundJobs) -> Response:
+        if self.checked.background:
+            return await self._put_in_line(jobs)
+        return await (self._stream() if self.checked.stream else self._answer_at_once())
+
+    async def _answer_at_once(self) -> Response:
         checked = self.checked
         transcript = await finish_unless_disconnected(self.request, (await self._begin_now()).gather())
         body = await asyncio.to_thread(render, transcript, checked.response_format, checked.render)
@@ -145,7 +126,7 @@ class _Exchange:
             body, media_type=TRANSCRIPT_FORMATS[checked.response_format].media_type, headers=self._headers()
         )
 
-    async def put_in_line(self, jobs: BackgroundJobs) -> Response:
+    async def _put_in_line(self, jobs: BackgroundJobs) -> Response:
         self.service.fit(self._model, self.checked.request)
         job = await jobs.submit(self.checked, self.form, owner=name_caller(self.request.scope))
         location = f"{self.service.settings.public_prefix}/jobs/{job['id']}"
@@ -154,22 +135,17 @@ class _Exchange:
     async def answer_verbosely(self) -> Response:
         transcription = await self._begin_now()
         transcript = await finish_unless_disconnected(self.request, transcription.gather())
-        handle = transcription.handle
-        processing = Processing(
-            self._model,
-            transcription.summary.speech_s,
-            handle.queue_wait_s,
-            handle.run_s,
+        handle, speech_s = transcription.handle, transcription.summary.speech_s
+        body = render_verbose(
+            transcript, model=self._model, speech_s=speech_s, queue_s=handle.queue_wait_s, run_s=handle.run_s
         )
-        return Response(render_verbose(transcript, processing), media_type=JSON_TYPE, headers=self._headers())
+        return Response(body, media_type=JSON_TYPE, headers=self._headers())
 
-    async def stream(self) -> Response:
+    async def _stream(self) -> Response:
         """Errors until the status goes out are an honest one; later ones can only be an event."""
         ping_interval_s = self.service.settings.ping_interval_s
-        events = KeptAliveEvents(
-            transcript_events(self._begin, shows_languages=self.checked.render.shows_languages),
-            ping_interval_s=ping_interval_s,
-        )
+        told = transcript_events(self._begin, shows_languages=self.checked.render.shows_languages)
+        events = KeptAliveEvents(told, ping_interval_s=ping_interval_s)
         self.owned.push_async_callback(events.aclose)
         await events.wait_for_first(self.request, min(STATUS_WAIT_S, ping_interval_s / 2))
         return OwningStreamingResponse(
@@ -182,8 +158,8 @@ class _Exchange:
     async def _begin(self) -> Transcription:
         checked, file = self.checked, self.checked.file
         self.transcription = await self.service.begin(self._model, checked.request, self.ticket)
-        asked = Asked(checked.request.task, checked.model, checked.response_format, file.filename, file.size)
-        self.service.activity.add(asked, self.transcription)
+        task, shown = checked.request.task, checked.response_format
+        self.service.activity.add(OpenRequest(task, checked.model, shown, file.filename, file.size, self.transcription))
         return self.transcription
 
     @property

@@ -1,3 +1,3 @@
 """What Bazarr's wire needs besides its routes."""
 
-__all__ = ["film_log", "films", "query", "sharing"]
+__all__ = ["films", "query", "sharing"]

@@ -1,16 +1,16 @@
 """The work behind Bazarr's routes: which model, which language, one job for equal uploads."""
 
 import logging
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from voice_stack.asr.bazarr.film_log import FilmLog
 from voice_stack.asr.bazarr.query import SUBTITLES, AsrQuery, DetectQuery
 from voice_stack.asr.bazarr.sharing import Made, ResultCache, SharedJobs
 from voice_stack.asr.engine_factory import engine_specs
-from voice_stack.asr.jobs.record import Asked
+from voice_stack.asr.jobs.record import OpenRequest
 from voice_stack.asr.listening.language_spread import DetectedLanguage, combine
 from voice_stack.asr.request import (
     AudioFile,
@@ -36,6 +36,57 @@ _PCM = PcmFormat()
 _LANGUAGES_BYTES = 1 << 20
 RESULT_AGE_S = 24 * 3600.0
 """Bazarr asks again within minutes, or on its next search the day after."""
+
+
+PROGRESS_S = 60.0
+MAX_SHOWN = 300
+"""Characters of a film's path that are logged."""
+
+
+@dataclass(slots=True)
+class FilmLog:
+    """What the log tells of one film; control characters in its path are escaped by the log's formatters.
+
+    Attributes:
+        video_file: Path as Bazarr sees it; empty where it does not tell.
+        audio_s: Length in seconds; None for a media file, whose header is not asked.
+        done_s: How much of it has been heard, in seconds.
+    """
+
+    video_file: str
+    audio_s: float | None
+    done_s: float = 0.0
+    _started_at: float = field(default_factory=time.monotonic)
+    _shown_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def left_s(self) -> float | None:
+        """How much of it has still to be heard, in seconds; None where the length is not known."""
+        return None if self.audio_s is None else max(0.0, self.audio_s - self.done_s)
+
+    def start(self) -> None:
+        """The engine has the film from now on; what it waited before does not count for its speed."""
+        self._started_at = self._shown_at = time.monotonic()
+
+    def advance(self, done_s: float) -> None:
+        """Everything up to `done_s` is heard; logged once a minute."""
+        self.done_s = done_s
+        now = time.monotonic()
+        if now - self._shown_at < PROGRESS_S or not done_s:
+            return
+        self._shown_at = now
+        fields: dict[str, object] = {"done_s": round(done_s), "speed": round(done_s / (now - self._started_at), 1)}
+        if self.audio_s:
+            fields["percent"] = round(100 * min(done_s / self.audio_s, 1))
+            fields["eta_s"] = round((now - self._started_at) * max(0.0, self.audio_s / done_s - 1))
+        self.tell("film progress", **fields)
+
+    def tell(self, event: str, **fields: object) -> None:
+        """Log an event with what is known of the film."""
+        known: dict[str, object] = {"video_file": self.video_file[:MAX_SHOWN]} if self.video_file else {}
+        if self.audio_s is not None:
+            known["audio_s"] = round(self.audio_s, 1)
+        log_event(logger, logging.INFO, event, **{**known, **fields})
 
 
 RequestT = TypeVar("RequestT", TranscriptionRequest, DetectionRequest)
@@ -165,7 +216,11 @@ class BazarrJobs:
         return Made(combine(votes), is_second_best=bool(handle.substitute))
 
     async def transcribe(
-        self, film: Film[TranscriptionRequest], path: Path, log: FilmLog, asked: Asked
+        self,
+        film: Film[TranscriptionRequest],
+        path: Path,
+        log: FilmLog,
+        show: Callable[[Transcription], OpenRequest],
     ) -> Made[Transcript]:
         """Do what is asked for a film, and show it among the jobs of the server meanwhile.
 
@@ -178,7 +233,7 @@ class BazarrJobs:
                 film = await self._heed_language(film, path)
             request = replace(film.request, source=replace(film.request.source, path=path))
             transcription = await self._service.begin(film.model, request)
-            self._service.activity.add(asked, transcription)
+            self._service.activity.add(show(transcription))
             return await self._gather(transcription, log)
         finally:
             self._at_work.remove(log)
@@ -190,9 +245,11 @@ class BazarrJobs:
             segments.append(segment)
             log.advance(segment.end_s)
         transcript = transcription.transcript(tuple(segments))
-        run_s = transcription.handle.run_s
-        self._speed = transcript.duration_s / run_s if run_s else self._speed
-        log.end(transcript.duration_s, run_s, transcription.log_fields())
+        audio_s, run_s, fields = transcript.duration_s, transcription.handle.run_s, transcription.log_fields()
+        if run_s:
+            self._speed = audio_s / run_s
+            fields["speed"] = round(self._speed, 1)
+        log.tell("film done", **{**fields, "audio_s": round(audio_s, 1), "run_s": round(run_s, 1)})
         return Made(transcript, is_second_best=bool(transcription.second_best()))
 
     async def _heed_language(self, film: Film[TranscriptionRequest], path: Path) -> Film[TranscriptionRequest]:
@@ -221,5 +278,5 @@ class BazarrJobs:
         waiting_s = [other.left_s for other in (*self._at_work, log)]
         if self._speed and None not in waiting_s:
             fields["eta_s"] = str(round(sum(left_s or 0.0 for left_s in waiting_s) / self._speed))
-        log.begin(queue_place=len(self.films), **fields)
+        log.tell("film accepted", queue_place=len(self.films), **fields)
         return log

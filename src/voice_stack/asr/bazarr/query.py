@@ -52,11 +52,7 @@ class DetectQuery(_BazarrQuery):
 
 
 def parse_query(schema: type[QueryT], parameters: Mapping[str, str]) -> QueryT:
-    """Check a query.
-
-    Args:
-        schema: What it may hold; other names are ignored.
-        parameters: As they were sent.
+    """Check a query as it was sent; names that the schema lacks are ignored.
 
     Raises:
         UnsupportedValueError: A value does not fit; the message names it and what fits.

@@ -15,7 +15,6 @@ from typing import Generic, TypeVar
 from voice_stack.core.errors import ShuttingDownError
 from voice_stack.core.http.form import SpooledFile
 from voice_stack.core.logging import log_event
-from voice_stack.core.system.files import digest_file
 from voice_stack.core.telemetry.registry import CACHE
 
 T = TypeVar("T")
@@ -100,11 +99,6 @@ class _Shared(Generic[T]):
     task: asyncio.Task[T]
     users: int = 0
     end: asyncio.TimerHandle | None = None
-
-
-async def hash_file(path: Path) -> str:
-    """SHA-256 of a file, read in a thread: film and upload share the cores, so not while it still arrives."""
-    return await asyncio.to_thread(digest_file, path)
 
 
 class SharedJobs(Generic[T]):

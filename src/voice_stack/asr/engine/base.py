@@ -2,7 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,23 +27,17 @@ class WindowResult:
 
     Attributes:
         segments: In order of time; empty where nothing was heard.
-        language: Code of the language it was decoded as.
-        language_probability: 0 to 1; 1 where the language was given.
         avg_logprob: Mean log-probability of the tokens of the window.
         compression_ratio: Bytes of the text over its bytes when compressed.
         no_speech_prob: Probability that nothing is said, 0 to 1.
-        temperature: At which it was decoded.
         is_complete_until_s: The model's last timestamp: up to here the text covers the audio. A segment that starts
             here or later was cut off. The whole window where the model gave no timestamp.
     """
 
     segments: tuple[Segment, ...]
-    language: str
-    language_probability: float
     avg_logprob: float
     compression_ratio: float
     no_speech_prob: float
-    temperature: float
     is_complete_until_s: float
 
 
@@ -132,21 +127,30 @@ class AsrEngine(ABC):
         """
         return [[] for _ in windows]
 
+    @contextmanager
+    def engine_errors(self, *kinds: type[Exception]) -> Iterator[None]:
+        """Tell what the library of a model raises as an `EngineError`."""
+        try:
+            yield
+        except kinds as error:
+            raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
 
-def check_window(window: NDArray[np.float32]) -> None:
+
+def check_windows(*windows: NDArray[np.float32]) -> None:
     """Refuse what is no window: libraries spin or answer nonsense on arrays of another kind.
 
     Raises:
         EngineError: Not 1-D, not float32, empty, longer than 30 s, or with values that are not finite.
     """
-    if window.ndim != 1 or window.dtype != np.float32:
-        raise EngineError(f"A window must be a 1-D array of float32; this one is {window.ndim}-D {window.dtype}.")
-    if window.size == 0:
-        raise EngineError("A window holds no samples; it must hold one at least.")
-    if window.size > MAX_WINDOW_S * SAMPLE_RATE:
-        raise EngineError(f"A window lasts {window.size / SAMPLE_RATE:.2f} s; {MAX_WINDOW_S:g} s is the longest.")
-    if not np.isfinite(window).all():
-        raise EngineError("A window holds samples that are not finite numbers; they must lie in -1 to 1.")
+    for window in windows:
+        if window.ndim != 1 or window.dtype != np.float32:
+            raise EngineError(f"A window must be a 1-D array of float32; this one is {window.ndim}-D {window.dtype}.")
+        if window.size == 0:
+            raise EngineError("A window holds no samples; it must hold one at least.")
+        if window.size > MAX_WINDOW_S * SAMPLE_RATE:
+            raise EngineError(f"A window lasts {window.size / SAMPLE_RATE:.2f} s; {MAX_WINDOW_S:g} s is the longest.")
+        if not np.isfinite(window).all():
+            raise EngineError("A window holds samples that are not finite numbers; they must lie in -1 to 1.")
 
 
 def decode_language(options: DecodeOptions, can: AsrCapabilities) -> str:

@@ -6,6 +6,7 @@ encoder has computed serves twice: to tell languages, and to decode.
 """
 
 import math
+import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,13 +32,7 @@ MAX_COMPRESSION_RATIO = 2.4
 
 
 def has_run_on(result: WindowResult, duration_s: float, token_count: int) -> bool:
-    """Whether a text looks like one that the model went on with after the speech.
-
-    Args:
-        result: What was heard at less than full width.
-        duration_s: Length of the window.
-        token_count: Tokens that were decoded, timestamps included.
-    """
+    """Whether a text looks like one that the model went on with after the speech; timestamps are tokens, too."""
     return (
         token_count > MAX_TOKENS_PER_S * duration_s + SPARE_TOKENS
         or result.avg_logprob < MIN_AVG_LOGPROB
@@ -102,11 +97,7 @@ class ComputePlan:
 
 
 def plan_compute(options: EngineOptions, weights_bytes: int) -> ComputePlan:
-    """Fit a model to the device.
-
-    Args:
-        options: What was asked for; zeros and `auto` are chosen here.
-        weights_bytes: Size of the model's file.
+    """Fit a model with a file of so many bytes to the device; zeros and `auto` of the options are chosen here.
 
     Raises:
         ValueError: There is no such device.
@@ -151,10 +142,6 @@ def load_model(model_dir: Path, plan: ComputePlan) -> WhisperModel:
 
     A thread that has loaded a model keeps its helpers, and with more helpers than CPUs OpenMP sends those that decode
     to sleep after every step: two threads are slower than one then.
-
-    Args:
-        model_dir: Folder with the model's files.
-        plan: What it runs on.
 
     Raises:
         RuntimeError: The files do not load, as the library says it; or ValueError, TypeError, OSError.
@@ -203,8 +190,8 @@ class _Encoding:
         return next(rows, None) if frames == self.frames else None
 
 
-class Encodings:
-    """What the encoder gave, kept between finding languages and decoding; each is used once, and few are kept."""
+class Encodings(threading.local):
+    """What the encoder gave, by thread, kept from finding languages to decoding; each is used once, few are kept."""
 
     def __init__(self) -> None:
         self._kept: deque[_Encoding] = deque(maxlen=_MAX_KEPT)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, WindowResult, check_window, decode_language
+from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, WindowResult, check_windows, decode_language
 from voice_stack.asr.models import CAPABILITIES
 from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.asr.transcript import Segment, TokenLogprob, Word
@@ -39,18 +39,16 @@ class FakeEngine(AsrEngine):
         Raises:
             EngineError: It is below -0.1.
         """
-        check_window(window)
+        check_windows(window)
         if window.mean() < UNHEARD_MEAN:
             raise EngineError("The fake engine finds no language where the samples lie below zero.")
         return {"de": 0.95, "en": 0.05} if window.mean() > GERMAN_MEAN else {"en": 0.9, "de": 0.1}
 
     def decode(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> list[WindowResult]:
         """See `AsrEngine.decode`."""
-        for window in windows:
-            check_window(window)
-        heard_in = replace(options, language=options.language or "en")
-        decode_language(heard_in, self.capabilities)
-        return [_hear(window, heard_in) for window in windows]
+        check_windows(*windows)
+        decode_language(replace(options, language=options.language or "en"), self.capabilities)
+        return [_hear(window, options) for window in windows]
 
     def align(
         self, windows: Sequence[NDArray[np.float32]], texts: Sequence[Sequence[str]], options: DecodeOptions
@@ -73,7 +71,7 @@ def _hear(window: NDArray[np.float32], options: DecodeOptions) -> WindowResult:
     segment = Segment(
         text, 0.0, duration_s, tokens, options.temperature, -0.1, 1.0, 0.01, words=words, logprobs=logprobs
     )
-    return WindowResult((segment,), options.language or "en", 1.0, -0.1, 1.0, 0.01, options.temperature, duration_s)
+    return WindowResult((segment,), -0.1, 1.0, 0.01, duration_s)
 
 
 def _spread(texts: Sequence[str], duration_s: float) -> tuple[Word, ...]:

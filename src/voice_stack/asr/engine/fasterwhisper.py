@@ -8,13 +8,13 @@ pass the model writes no timestamps; the probabilities are among text tokens.
 import json
 import logging
 import math
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import accumulate, chain, islice, pairwise
 from pathlib import Path
-from typing import Protocol
+from types import SimpleNamespace
+from typing import TypeVar
 
 import ctranslate2
 import numpy as np
@@ -29,7 +29,7 @@ from voice_stack.asr.engine.base import (
     AsrEngine,
     TimeSpan,
     WindowResult,
-    check_window,
+    check_windows,
     decode_language,
     last_timestamp_s,
     narrow_frames,
@@ -40,38 +40,24 @@ from voice_stack.asr.engine.words import CLOSING_MARKS, OPENING_MARKS, alignable
 from voice_stack.asr.models import CAPABILITIES, ENGINE
 from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.asr.transcript import Segment, TokenLogprob, Word
-from voice_stack.core.errors import EngineError, ModelLoadError
+from voice_stack.core.errors import ModelLoadError
 from voice_stack.core.logging import log_event
 from voice_stack.utils.audio.word_alignment import writes_spaces
 
-
-class TextEncoder(Protocol):
-    """What is used of a tokenizer."""
-
-    def encode(self, text: str) -> list[int]:
-        """The tokens of a text."""
+ResultT = TypeVar("ResultT")
 
 
-def previous_tokens(tokenizer: TextEncoder, options: DecodeOptions, room: int) -> list[int]:
-    """The tokens that stand for the text before the window: hotwords first, then the prompt.
+def previous_tokens(encode: Callable[[str], list[int]], options: DecodeOptions, room: int) -> list[int]:
+    """The tokens that stand for the text before the window, at most `room`: hotwords first, then the prompt.
 
     Both share one place, half of the model's text. Hotwords keep their beginning, at most half of the room where a
     prompt needs the other; the prompt keeps its end, which is nearest to what is heard.
-
-    Args:
-        tokenizer: Of the model.
-        options: Hotwords and prompt; either may be absent or blank.
-        room: Most tokens in all.
     """
-    hotwords = _encode(tokenizer, options.hotwords)
-    prompt = _encode(tokenizer, options.prompt)
+    texts = ((text or "").strip() for text in (options.hotwords, options.prompt))
+    hotwords, prompt = (encode(f" {text}") if text else [] for text in texts)
     hotwords = hotwords[: max(room // 2, room - len(prompt))]
     left = room - len(hotwords)
     return hotwords + prompt[max(0, len(prompt) - left) :]
-
-
-def _encode(tokenizer: TextEncoder, text: str | None) -> list[int]:
-    return tokenizer.encode(f" {text.strip()}") if text and text.strip() else []
 
 
 _LEAST_PROBABILITY = 1e-10  # its logarithm is a number that JSON has
@@ -80,14 +66,7 @@ _LEAST_PROBABILITY = 1e-10  # its logarithm is a number that JSON has
 def score_tokens(
     model: WhisperModel, tokenizer: Tokenizer, result: WindowResult, encoded: ctranslate2.StorageView
 ) -> WindowResult:
-    """The result with `Segment.logprobs` filled in.
-
-    Args:
-        model: The loaded model.
-        tokenizer: For the language of the text.
-        result: What was heard in one window.
-        encoded: The encoder's output for this window alone.
-    """
+    """The result of a window with `Segment.logprobs` filled in; `encoded` is the encoder's output for it alone."""
     spoken = [[token for token in segment.tokens if token < tokenizer.eot] for segment in result.segments]
     tokens = [token for part in spoken for token in part]
     if not tokens:
@@ -121,17 +100,6 @@ def _byte_values() -> Mapping[str, int]:
     return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
 
 
-class _MadeAlignments:
-    """Stands in for the model where the library's method asks it for what has been computed for the whole batch."""
-
-    def __init__(self, model: WhisperModel, alignment: list[dict[str, object]]) -> None:
-        self.frames_per_second: int = model.frames_per_second
-        self._alignment = alignment
-
-    def find_alignment(self, *_window: object) -> list[list[dict[str, object]]]:
-        return [self._alignment]
-
-
 def align_words(
     model: WhisperModel,
     tokenizer: Tokenizer,
@@ -139,22 +107,13 @@ def align_words(
     encoded: ctranslate2.StorageView,
     sounds: Sequence[NDArray[np.float32]],
 ) -> list[tuple[Segment, ...]]:
-    """Give the segments of a batch of windows their words.
-
-    Args:
-        model: The loaded model.
-        tokenizer: For the language of the text.
-        windows: The segments of each window as decoded, in window time.
-        encoded: The encoder's output for these windows.
-        sounds: The windows themselves.
-    """
+    """Give the segments of each window their words, by the encoder's output for these windows."""
     texts = [
         [token for segment in segments for token in segment.tokens if token < tokenizer.eot] for segments in windows
     ]
-    frames = _count_frames(model, sounds)
-    alignments = model.find_alignment(tokenizer, texts, encoded, frames)
+    alignments = model.find_alignment(tokenizer, texts, encoded, _count_frames(model, sounds))
     return [
-        _add_words(_MadeAlignments(model, alignment), tokenizer, segments, sound)
+        _add_words(model, alignment, tokenizer, segments, sound)
         for segments, alignment, sound in zip(windows, alignments, sounds, strict=True)
     ]
 
@@ -164,10 +123,16 @@ def _count_frames(model: WhisperModel, sounds: Sequence[NDArray[np.float32]]) ->
 
 
 def _add_words(
-    made: _MadeAlignments, tokenizer: Tokenizer, segments: Sequence[Segment], sound: NDArray[np.float32]
+    model: WhisperModel,
+    alignment: list[dict[str, object]],
+    tokenizer: Tokenizer,
+    segments: Sequence[Segment],
+    sound: NDArray[np.float32],
 ) -> tuple[Segment, ...]:
     found = alignable_segments(segments)
     if found:
+        # In the place of the model, which the library's method asks for what has been computed for the whole batch.
+        made = SimpleNamespace(frames_per_second=model.frames_per_second, find_alignment=lambda *_: [alignment])
         WhisperModel.add_word_timestamps(made, [found], tokenizer, None, 0, OPENING_MARKS, CLOSING_MARKS, 0.0)
     words = read_words(found, sound)
     return tuple(replace(segment, words=said) for segment, said in zip(segments, words, strict=True))
@@ -180,7 +145,7 @@ def time_words(
     encoded: ctranslate2.StorageView,
     sounds: Sequence[NDArray[np.float32]],
 ) -> list[tuple[Word, ...]]:
-    """When the words of given texts are said; arguments as for `align_words`, with a text's words for each window."""
+    """When the words of given texts are said, those of one text for each window."""
     parts = [[tokenizer.encode(f" {word}" if writes_spaces(word) else word) for word in words] for words in texts]
     # What is longer than the decoder's memory was not said in one window.
     room = model.max_length - len(tokenizer.sot_sequence) - 2
@@ -224,15 +189,14 @@ class FasterWhisperEngine(AsrEngine):
         super().__init__(model_dir, options)
         # What the libraries raise on unusable files; the tokenizer's own error has no class, so its file is read first.
         try:
-            missing = [name for name in _FILES if not (model_dir / name).is_file()]
-            if missing:
+            if missing := [name for name in _FILES if not (model_dir / name).is_file()]:
                 raise FileNotFoundError(f"it lacks {', '.join(missing)}")
             json.loads((model_dir / "tokenizer.json").read_bytes())
             self._load()
         except (RuntimeError, ValueError, TypeError, OSError) as error:
             raise ModelLoadError(f"The model in {model_dir} does not load: {error}.") from error
         self._tokenizers: dict[tuple[str, str], Tokenizer] = {}
-        self._kept = threading.local()
+        self._encodings = Encodings()
 
     def _load(self) -> None:
         plan = plan_compute(self.options, (self.model_dir / "model.bin").stat().st_size)
@@ -254,15 +218,13 @@ class FasterWhisperEngine(AsrEngine):
 
     def detect_language(self, window: NDArray[np.float32]) -> dict[str, float]:
         """See `AsrEngine.detect_language`; decoding the same array right afterwards does not encode it again."""
-        check_window(window)
+        check_windows(window)
         if not self.capabilities.language_detection:
             return {"en": 1.0}
         frames = narrow_frames(window.size)
-        try:
+        with self.engine_errors(RuntimeError):
             encoded = self._encode([window], frames)
             found = self._model.model.detect_language(encoded)[0]
-        except RuntimeError as error:
-            raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
         self._encodings.keep([window], frames, encoded)
         return _read_languages(found)
 
@@ -270,60 +232,57 @@ class FasterWhisperEngine(AsrEngine):
         self, windows: Sequence[NDArray[np.float32]], stretches: Sequence[Sequence[TimeSpan]]
     ) -> list[list[dict[str, float]]]:
         """See `AsrEngine.detect_languages`; windows of one width are encoded once."""
-        for window in windows:
-            check_window(window)
+        check_windows(*windows)
         spans = [span for part in stretches for span in part]
         if not spans or not self.capabilities.language_detection:
             return [[] for _ in windows]
         frames = narrow_frames(max(window.size for window in windows))
-        try:
+        with self.engine_errors(RuntimeError):
             encoded = self._encode(windows, frames)
             found = iter(self._model.model.detect_language(pick_frames(encoded, stretches)))
-        except RuntimeError as error:
-            raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
         self._encodings.keep(windows, frames, encoded)
         return [[_read_languages(opinion) for opinion in islice(found, len(part))] for part in stretches]
 
     def decode(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> list[WindowResult]:
         """See `AsrEngine.decode`."""
-        for window in windows:
-            check_window(window)
-        if not windows:
-            return []
+        check_windows(*windows)
         tokenizer = self._tokenizer(options)
-        results: dict[int, WindowResult] = {}
-        try:
-            for frames, indexes in self._group_by_width(windows, options).items():
-                heard = self._decode_at(frames, [windows[index] for index in indexes], tokenizer, options)
-                results |= dict(zip(indexes, heard, strict=True))
-        except RuntimeError as error:
-            raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
-        return [results[index] for index in range(len(windows))]
+
+        def decode(frames: int, indexes: Sequence[int]) -> list[WindowResult]:
+            return self._decode_at(frames, [windows[index] for index in indexes], tokenizer, options)
+
+        return self._run_by_width(windows, options, decode)
 
     def align(
         self, windows: Sequence[NDArray[np.float32]], texts: Sequence[Sequence[str]], options: DecodeOptions
     ) -> list[tuple[Word, ...]]:
         """See `AsrEngine.align`: by the cross-attention of the text, as for what was decoded."""
         tokenizer = self._tokenizer(options)
-        found: dict[int, tuple[Word, ...]] = {}
-        try:
-            for frames, indexes in self._group_by_width(windows, options).items():
-                encoded = self._encode([windows[index] for index in indexes], frames)
-                wanted, sounds = [texts[index] for index in indexes], [windows[index] for index in indexes]
-                timed = time_words(self._model, tokenizer, wanted, encoded, sounds)
-                found |= dict(zip(indexes, timed, strict=True))
-        except RuntimeError as error:
-            raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
-        return [found[index] for index in range(len(windows))]
 
-    def _group_by_width(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> dict[int, list[int]]:
-        """Indexes of the windows by the frames they need: no text may depend on what shares its batch."""
+        def time(frames: int, indexes: Sequence[int]) -> list[tuple[Word, ...]]:
+            sounds = [windows[index] for index in indexes]
+            wanted = [texts[index] for index in indexes]
+            return time_words(self._model, tokenizer, wanted, self._encode(sounds, frames), sounds)
+
+        return self._run_by_width(windows, options, time)
+
+    def _run_by_width(
+        self,
+        windows: Sequence[NDArray[np.float32]],
+        options: DecodeOptions,
+        run: Callable[[int, Sequence[int]], list[ResultT]],
+    ) -> list[ResultT]:
+        """Run windows, by their indexes, with others of as many frames: no text may depend on what shares its batch."""
         groups: dict[int, list[int]] = {}
         for index, window in enumerate(windows):
             # Above temperature 0 a window has failed already: it gets all the room there is.
             frames = FULL_FRAMES if options.temperature > 0 else narrow_frames(window.size)
             groups.setdefault(frames, []).append(index)
-        return groups
+        results: dict[int, ResultT] = {}
+        with self.engine_errors(RuntimeError):
+            for frames, indexes in groups.items():
+                results |= dict(zip(indexes, run(frames, indexes), strict=True))
+        return [results[index] for index in range(len(windows))]
 
     def _decode_at(
         self, frames: int, windows: Sequence[NDArray[np.float32]], tokenizer: Tokenizer, options: DecodeOptions
@@ -359,14 +318,6 @@ class FasterWhisperEngine(AsrEngine):
             self._tokenizers[key] = Tokenizer(self._model.hf_tokenizer, multilingual, options.task, language)
         return self._tokenizers[key]
 
-    @property
-    def _encodings(self) -> Encodings:
-        """Those of this thread."""
-        if not hasattr(self._kept, "encodings"):
-            self._kept.encodings = Encodings()
-        encodings: Encodings = self._kept.encodings
-        return encodings
-
     def _encode(self, windows: Sequence[NDArray[np.float32]], frames: int) -> ctranslate2.StorageView:
         if (kept := self._encodings.take(windows, frames)) is not None:
             return kept
@@ -389,7 +340,7 @@ class FasterWhisperEngine(AsrEngine):
     def _generate(
         self, encoded: ctranslate2.StorageView, count: int, tokenizer: Tokenizer, options: DecodeOptions
     ) -> list[ctranslate2.models.WhisperGenerationResult]:
-        previous = previous_tokens(tokenizer, options, self._model.max_length // 2 - 1)
+        previous = previous_tokens(tokenizer.encode, options, self._model.max_length // 2 - 1)
         search: Mapping[str, float] = {"beam_size": options.beam_size}
         if options.temperature > 0:
             drawn = {"num_hypotheses": _DRAWN, "sampling_topk": 0, "sampling_temperature": options.temperature}
@@ -425,11 +376,8 @@ class FasterWhisperEngine(AsrEngine):
         )
         return WindowResult(
             segments=segments,
-            language=tokenizer.language_code,
-            language_probability=1.0,
             avg_logprob=avg_logprob,
             compression_ratio=compression_ratio,
             no_speech_prob=float(output.no_speech_prob),
-            temperature=options.temperature,
             is_complete_until_s=last_timestamp_s(tokens, timestamp_begin=begin, duration_s=duration_s),
         )

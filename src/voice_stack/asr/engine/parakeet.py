@@ -10,11 +10,11 @@ import onnx_asr
 import onnxruntime
 from numpy.typing import NDArray
 
-from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, WindowResult, check_window, decode_language
+from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, WindowResult, check_windows, decode_language
 from voice_stack.asr.engine.words import TimedToken, window_result
 from voice_stack.asr.models import CAPABILITIES, PARAKEET_ENGINE
 from voice_stack.asr.request import DecodeOptions, EngineOptions
-from voice_stack.core.errors import EngineError, ModelLoadError
+from voice_stack.core.errors import ModelLoadError
 from voice_stack.core.system.cpus import take_cpus
 from voice_stack.utils.language_detection import detect_text_language
 from voice_stack.utils.onnx import CPU_PROVIDER, ONNX_ERRORS, choose_providers
@@ -51,7 +51,7 @@ class ParakeetEngine(AsrEngine):
 
     def detect_language(self, window: NDArray[np.float32]) -> dict[str, float]:
         """See `AsrEngine.detect_language`: read from the text; decoding the same array next does not hear it again."""
-        check_window(window)
+        check_windows(window)
         languages = self.capabilities.languages
         if len(languages) == 1:
             return dict.fromkeys(languages, 1.0)
@@ -66,10 +66,9 @@ class ParakeetEngine(AsrEngine):
 
     def decode(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> list[WindowResult]:
         """See `AsrEngine.decode`; one by one, for an int8 model hears each window by the loudest of its batch."""
-        for window in windows:
-            check_window(window)
-        language = decode_language(options, self.capabilities)
-        return [window_result(self._heard(window), window.size / SAMPLE_RATE, language, options) for window in windows]
+        check_windows(*windows)
+        decode_language(options, self.capabilities)
+        return [window_result(self._heard(window), window.size / SAMPLE_RATE, options) for window in windows]
 
     def _heard(self, window: NDArray[np.float32]) -> list[TimedToken]:
         kept: tuple[NDArray[np.float32], list[TimedToken]] | None = getattr(self._kept, "heard", None)
@@ -78,10 +77,8 @@ class ParakeetEngine(AsrEngine):
 
     def _hear(self, window: NDArray[np.float32]) -> list[TimedToken]:
         samples = np.pad(window, (0, max(0, _LEAST_SAMPLES - window.size)))
-        try:
+        with self.engine_errors(*ONNX_ERRORS):
             heard = self._model.recognize(samples, sample_rate=16_000)
-        except ONNX_ERRORS as error:
-            raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
         parts = zip(heard.tokens or (), heard.timestamps or (), heard.logprobs or (), strict=True)
         return [TimedToken(self._ids[text], text, float(at), float(logprob)) for text, at, logprob in parts]
 

@@ -21,7 +21,7 @@ from voice_stack.asr.engine.base import (
     SAMPLE_RATE,
     AsrEngine,
     WindowResult,
-    check_window,
+    check_windows,
     decode_language,
     last_timestamp_s,
     split_at_timestamps,
@@ -30,7 +30,7 @@ from voice_stack.asr.engine.words import CLOSING_MARKS, OPENING_MARKS, alignable
 from voice_stack.asr.models import CAPABILITIES, TORCH_ENGINE
 from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.asr.transcript import Segment
-from voice_stack.core.errors import EngineError, ModelLoadError
+from voice_stack.core.errors import ModelLoadError
 from voice_stack.core.system.cpus import take_cpus
 from voice_stack.core.system.device import choose_device
 
@@ -186,33 +186,25 @@ class WhisperEngine(AsrEngine):
 
     def detect_language(self, window: NDArray[np.float32]) -> dict[str, float]:
         """See `AsrEngine.detect_language`; decoding the same array right afterwards does not encode it again."""
-        check_window(window)
+        check_windows(window)
         if not self.capabilities.language_detection:
             return {"en": 1.0}
-        try:
-            with self._lock, torch.inference_mode():
-                encoded = self._model.encoder(self._mel(window)[None])
-                _, (found,) = detect_language(self._model, encoded, self._tokenizer("transcribe", "en"))
-                self._kept = window, encoded
-        except RuntimeError as error:
-            raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
+        with self.engine_errors(RuntimeError), self._lock, torch.inference_mode():
+            encoded = self._model.encoder(self._mel(window)[None])
+            _, (found,) = detect_language(self._model, encoded, self._tokenizer("transcribe", "en"))
+            self._kept = window, encoded
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     def decode(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> list[WindowResult]:
         """See `AsrEngine.decode`."""
-        for window in windows:
-            check_window(window)
+        check_windows(*windows)
         language = decode_language(options, self.capabilities)
         if not windows:
             return []
-        try:
-            with self._lock, torch.inference_mode():
-                task = _BatchTask(self._model, _decoding_options(options, language, fp16=self._fp16))
-                outputs = task.run(self._encode(windows))
-                pairs = zip(outputs, windows, strict=True)
-                return [self._read(output, window, task.tokenizer, options) for output, window in pairs]
-        except RuntimeError as error:
-            raise EngineError(f"The model in {self.model_dir} failed: {error}.") from error
+        with self.engine_errors(RuntimeError), self._lock, torch.inference_mode():
+            task = _BatchTask(self._model, _decoding_options(options, language, fp16=self._fp16))
+            outputs = zip(task.run(self._encode(windows)), windows, strict=True)
+            return [self._read(output, window, task.tokenizer, options) for output, window in outputs]
 
     def _tokenizer(self, task: str, language: str) -> Tokenizer:
         model = self._model
@@ -246,12 +238,9 @@ class WhisperEngine(AsrEngine):
             segments = self._with_words(segments, window, tokenizer)
         return WindowResult(
             segments=segments,
-            language=output.language,
-            language_probability=1.0,
             avg_logprob=float(output.avg_logprob),
             compression_ratio=float(output.compression_ratio),
             no_speech_prob=no_speech_prob,
-            temperature=options.temperature,
             is_complete_until_s=last_timestamp_s(output.tokens, timestamp_begin=begin, duration_s=duration_s),
         )
 

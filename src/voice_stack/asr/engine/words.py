@@ -54,14 +54,10 @@ def alignable_segments(segments: Sequence[Segment]) -> list[AlignableSegment]:
 
 
 def read_words(aligned: Sequence[AlignableSegment], window: NDArray[np.float32]) -> list[tuple[Word, ...]]:
-    """The words of each segment, where they are said: see `settle_words`.
+    """The words of each segment of a window, where they are said: see `settle_words`.
 
     A word is what the text writes between two blanks (`$43,000`, `don't`, `3.5%`, `mother-in-law`), in scripts without
     blanks what the library takes for one. A mark that stands alone belongs to a word beside it.
-
-    Args:
-        aligned: Segments of one window with their words.
-        window: Its sound.
     """
     read = [_join(segment["words"]) for segment in aligned]
     settled = iter(settle_words([word for words in read for word in words], window))
@@ -206,12 +202,7 @@ class SpokenWord:
 
 
 def join_words(tokens: Sequence[TimedToken], duration_s: float) -> list[SpokenWord]:
-    """The words of one window; each ends where the next begins, or soon after its own last token.
-
-    Args:
-        tokens: In order of time.
-        duration_s: Length of the window; no word begins or ends later.
-    """
+    """The words of a window of that length; each ends where the next begins, or soon after its own last token."""
     groups = [group for group in _group(tokens) if _text(group)]
     starts = [min(group[0].start_s, duration_s) for group in groups]
     words = []
@@ -254,28 +245,16 @@ def _text(group: Sequence[TimedToken]) -> str:
     return "".join(token.text for token in group).strip()
 
 
-def window_result(
-    tokens: Sequence[TimedToken], duration_s: float, language: str, options: DecodeOptions
-) -> WindowResult:
-    """One segment for each sentence; no model of this kind tells silence from speech, so `no_speech_prob` is 0.
-
-    Args:
-        tokens: In order of time.
-        duration_s: Length of the window.
-        language: Code of the language of the text.
-        options: As asked for.
-    """
+def window_result(tokens: Sequence[TimedToken], duration_s: float, options: DecodeOptions) -> WindowResult:
+    """One segment for each sentence; no model of this kind tells silence from speech, so `no_speech_prob` is 0."""
     words = join_words(tokens, duration_s)
     text = " ".join(word.word.text for word in words)
     ratio = compression_ratio(text)
     return WindowResult(
         segments=tuple(_segment(sentence, ratio, options) for sentence in split_sentences(words)),
-        language=language,
-        language_probability=1.0,
         avg_logprob=mean_logprob(tokens),
         compression_ratio=ratio,
         no_speech_prob=0.0,
-        temperature=options.temperature,
         is_complete_until_s=duration_s,
     )
 

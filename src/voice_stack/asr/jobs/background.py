@@ -12,7 +12,7 @@ from pathlib import Path
 
 from voice_stack.asr.jobs.record import JobRecord, Status, Webhook, job_object, new_job_id
 from voice_stack.asr.jobs.store import JobStore
-from voice_stack.asr.jobs.webhooks import WebhookSender, check_allowed, check_webhook_url, parse_secret
+from voice_stack.asr.jobs.webhooks import check_allowed, check_webhook_url, deliver, parse_secret
 from voice_stack.asr.schemas import Checked, check_form
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.transcriber import Transcription
@@ -31,11 +31,7 @@ JOBS_PER_REPLICA = 2
 
 
 class BackgroundJobs:
-    """All background jobs of one server; lives on the event loop.
-
-    Args:
-        settings: Those of the server.
-        begin: Gives a checked request to an engine.
+    """All background jobs of one server; lives on the event loop. `begin` gives a checked request to an engine.
 
     Raises:
         ConfigurationError: A setting of the webhooks does not fit.
@@ -44,7 +40,7 @@ class BackgroundJobs:
     def __init__(self, settings: AsrSettings, begin: Callable[[Checked], Awaitable[Transcription]]) -> None:
         self._settings, self._begin = settings, begin
         self._store = JobStore(settings)
-        self._webhooks = WebhookSender(parse_secret(settings.webhook_secret.get_secret_value()))
+        self._secret = parse_secret(settings.webhook_secret.get_secret_value())
         self._allowed = check_allowed(settings.webhook_allowed)
         self._prefix = settings.public_prefix
         self._working: dict[str, Transcription] = {}
@@ -76,12 +72,7 @@ class BackgroundJobs:
         await self._store.close()
 
     async def submit(self, checked: Checked, form: Form, owner: str) -> dict[str, object]:
-        """Take a job; its upload moves into the folder of the jobs.
-
-        Args:
-            checked: What is asked for.
-            form: As received.
-            owner: Who asks; see `name_caller`.
+        """Take a job of whoever `name_caller` gives; its upload moves into the folder of the jobs.
 
         Raises:
             UnsupportedValueError: The webhook may not be called.
@@ -214,7 +205,7 @@ class BackgroundJobs:
         async def note(state: Webhook) -> None:
             await self._store.save(replace(self._store.require(job_id), webhook=state))
 
-        await self._webhooks.deliver(webhook, f"msg_{job_id}", json.dumps(event).encode(), note)
+        await deliver(webhook, f"msg_{job_id}", json.dumps(event).encode(), self._secret, note)
 
     def _stop(self, job_id: str) -> None:
         if task := self._tasks.pop(job_id, None):

@@ -84,21 +84,14 @@ class JobRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a request asks for, as far as it is shown: the fields are those of its job object."""
+class OpenRequest:
+    """A request somebody waits for: its work, and what of it is shown; `created_at` in seconds since 1970."""
 
     task: str
     model: str
     response_format: str
     filename: str | None
     size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class OpenRequest:
-    """A request somebody waits for; `created_at` in seconds since 1970."""
-
-    asked: Asked
     transcription: Transcription
     id: str = field(default_factory=new_job_id)
     created_at: float = field(default_factory=time.time)
@@ -116,9 +109,8 @@ class Activity:
     def __init__(self) -> None:
         self._requests: dict[str, OpenRequest] = {}
 
-    def add(self, asked: Asked, transcription: Transcription) -> None:
+    def add(self, request: OpenRequest) -> None:
         """Note a request; it is forgotten when its work is over."""
-        request = OpenRequest(asked, transcription)
         self._requests = {known.id: known for known in self.requests()} | {request.id: request}
 
     def requests(self) -> list[OpenRequest]:
@@ -204,18 +196,17 @@ def job_object(
 
 def request_object(request: OpenRequest, place: int | None) -> dict[str, object]:
     """The object of a request somebody waits for: the fields that it has."""
-    asked, handle = request.asked, request.transcription.handle
     return {
         "id": request.id,
         "object": "transcription.job",
         "background": False,
-        "status": "running" if handle.started_at else "queued",
+        "status": "running" if request.transcription.handle.started_at else "queued",
         "created_at": int(request.created_at),
-        "task": asked.task,
-        "model": asked.model,
-        "response_format": asked.response_format,
-        "filename": asked.filename,
-        "bytes": asked.size_bytes,
+        "task": request.task,
+        "model": request.model,
+        "response_format": request.response_format,
+        "filename": request.filename,
+        "bytes": request.size_bytes,
         **asdict(progress_of(request.transcription)),
         "queue_place": place,
     }

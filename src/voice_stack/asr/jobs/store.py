@@ -36,11 +36,7 @@ _SHARE_RETRY_S = 60.0
 
 
 class JobStore:
-    """Every job that is kept, oldest first; lives on the event loop. Nothing is made before the first job comes.
-
-    Args:
-        settings: Those of the server.
-    """
+    """Every job that is kept, oldest first; lives on the event loop. Nothing is made before the first job comes."""
 
     def __init__(self, settings: AsrSettings) -> None:
         self.keep_s = settings.jobs_keep_h * 3600

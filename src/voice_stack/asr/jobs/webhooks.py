@@ -9,7 +9,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import unquote
 
 import httpx2
@@ -114,50 +114,40 @@ def _port(url: httpx2.URL) -> int:
     return _PORTS[url.scheme] if url.port is None else url.port
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookSender:
-    """Delivers events; redirects are not followed, and proxies of the environment are not used.
+async def deliver(webhook: Webhook, message_id: str, body: bytes, secret: bytes, note: Note) -> None:
+    """Send an event until it is taken, or given up; no redirect is followed, and no proxy of the environment used.
 
     Args:
+        webhook: Where to; its attempts are counted on.
+        message_id: The same in every attempt, so that a receiver knows it again.
+        body: JSON.
         secret: Key of the signatures; empty: unsigned.
-        retry_delays_s: Waits between attempts, in seconds.
+        note: Takes the state after each attempt.
     """
+    async with httpx2.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as http:
+        for delay_s in (*RETRY_DELAYS_S, None):
+            problem = await _attempt(http, webhook.url, message_id, body, secret)
+            webhook = replace(webhook, attempts=webhook.attempts + 1, error=problem)
+            if problem is None or delay_s is None:
+                await note(replace(webhook, status="failed" if problem else "delivered"))
+                return
+            await note(webhook)
+            log_event(logger, logging.WARNING, "webhook not taken", job=message_id, reason=problem, retry_s=delay_s)
+            await asyncio.sleep(delay_s)
 
-    secret: bytes
-    retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S
 
-    async def deliver(self, webhook: Webhook, message_id: str, body: bytes, note: Note) -> None:
-        """Send an event until it is taken, or given up.
-
-        Args:
-            webhook: Where to; its attempts are counted on.
-            message_id: The same in every attempt, so that a receiver knows it again.
-            body: JSON.
-            note: Takes the state after each attempt.
-        """
-        async with httpx2.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as http:
-            for delay_s in (*self.retry_delays_s, None):
-                problem = await self._attempt(http, webhook.url, message_id, body)
-                webhook = replace(webhook, attempts=webhook.attempts + 1, error=problem)
-                if problem is None or delay_s is None:
-                    await note(replace(webhook, status="failed" if problem else "delivered"))
-                    return
-                await note(webhook)
-                log_event(logger, logging.WARNING, "webhook not taken", job=message_id, reason=problem, retry_s=delay_s)
-                await asyncio.sleep(delay_s)
-
-    async def _attempt(self, http: httpx2.AsyncClient, url: str, message_id: str, body: bytes) -> str | None:
-        """One delivery; returns what went wrong."""
-        timestamp_s = int(time.time())
-        # Path and query may be what lets one in; this goes into the log.
-        receiver = str(httpx2.URL(url).copy_with(raw_path=b"/"))
-        headers = {"content-type": "application/json", "user-agent": "voice-stack"}
-        headers |= {"webhook-id": message_id, "webhook-timestamp": str(timestamp_s)}
-        if self.secret:
-            headers["webhook-signature"] = sign(self.secret, message_id, timestamp_s, body)
-        try:
-            # The answer's body is of no interest, and may have no end.
-            async with asyncio.timeout(TIMEOUT_S), http.stream("POST", url, content=body, headers=headers) as response:
-                return None if response.is_success else f"{receiver} answered {response.status_code}"
-        except (httpx2.HTTPError, OSError, ValueError) as error:  # the latter two: a name that is none for the system
-            return f"{receiver}: {type(error).__name__}: {error}".rstrip(": ")
+async def _attempt(http: httpx2.AsyncClient, url: str, message_id: str, body: bytes, secret: bytes) -> str | None:
+    """One delivery; returns what went wrong."""
+    timestamp_s = int(time.time())
+    # Path and query may be what lets one in; this goes into the log.
+    receiver = str(httpx2.URL(url).copy_with(raw_path=b"/"))
+    headers = {"content-type": "application/json", "user-agent": "voice-stack"}
+    headers |= {"webhook-id": message_id, "webhook-timestamp": str(timestamp_s)}
+    if secret:
+        headers["webhook-signature"] = sign(secret, message_id, timestamp_s, body)
+    try:
+        # The answer's body is of no interest, and may have no end.
+        async with asyncio.timeout(TIMEOUT_S), http.stream("POST", url, content=body, headers=headers) as response:
+            return None if response.is_success else f"{receiver} answered {response.status_code}"
+    except (httpx2.HTTPError, OSError, ValueError) as error:  # the latter two: a name that is none for the system
+        return f"{receiver}: {type(error).__name__}: {error}".rstrip(": ")

@@ -25,7 +25,7 @@ from voice_stack.asr.listening.windows import SampleTrack, describe_source
 from voice_stack.asr.request import AlignedText, AlignedWords, AlignmentRequest, DecodeOptions
 from voice_stack.asr.transcript import Word
 from voice_stack.core.jobs import Expected, Job, PlanStep, RunResult, Unit
-from voice_stack.utils.audio.vad import FRAME, StreamingVad
+from voice_stack.utils.audio.vad import FRAME, speech_probabilities
 from voice_stack.utils.audio.word_alignment import cut_words
 from voice_stack.utils.text import sentence_ends
 
@@ -67,15 +67,8 @@ def cut_sentences(text: str) -> list[str]:
     return sentences
 
 
-def _split_heard(heard: Sequence[Word]) -> list[Word]:
-    """The recognised words cut as those of the text are; the parts of one share its time by their letters."""
-    words: list[Word] = []
-    for word in heard:
-        words += _share(cut_words(word.text), word.start_s, word.end_s, word.probability)
-    return words
-
-
 def _share(texts: Sequence[str], start_s: float, end_s: float, probability: float) -> Iterator[Word]:
+    """Words that share a time by their letters."""
     lengths = list(accumulate((len(text) for text in texts), initial=0))
     edges_s = [start_s + (end_s - start_s) * length / max(1, lengths[-1]) for length in lengths]
     for text, (a, b) in zip(texts, pairwise(edges_s), strict=True):
@@ -92,11 +85,8 @@ class Gap:
     end_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """A unit's data: what its output tells; there is nothing to run."""
-
-    told: AlignedText | AlignedWords
+NumberedWords = tuple[tuple[int | None, str], ...]
+"""Words, each with its number in the text; None: recognised, but none of the text's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +96,7 @@ class Passage:
     Attributes:
         samples: Mono float32 at 16 kHz.
         start_s: Where it lies in the file.
-        words: Each with its number in the text; None: recognised, but none of the text's.
+        words: What is said in it.
         gaps: The doubtful ones, cut at the ends of sentences.
         language: Code.
         total_s: Length of the file.
@@ -115,7 +105,7 @@ class Passage:
 
     samples: NDArray[np.float32]
     start_s: float
-    words: tuple[tuple[int | None, str], ...]
+    words: NumberedWords
     gaps: tuple[Gap, ...]
     language: str
     total_s: float
@@ -137,18 +127,13 @@ class Passage:
 
     @cached_property
     def _probabilities(self) -> NDArray[np.float32]:
-        detector = StreamingVad()
-        return np.concatenate([detector.probabilities(self.samples), detector.finish()])
+        return speech_probabilities(self.samples)
 
 
 def plan_alignment(job: Job, request: AlignmentRequest, *, can_align: bool, has_vad: bool) -> Iterator[PlanStep]:
     """Units of an alignment: the text as recognised, then each passage that holds something doubtful.
 
-    Args:
-        job: They belong to it.
-        request: What is asked for.
-        can_align: Whether the engine can lay a text beside the sound.
-        has_vad: Whether speech is told from silence; if not, everything counts as speech.
+    Passages are for an engine that can lay a text beside the sound. Without voice detection everything is speech.
     """
     text = _Text(request)
     yield from text.read()
@@ -157,22 +142,18 @@ def plan_alignment(job: Job, request: AlignmentRequest, *, can_align: bool, has_
     yield Expected(job.id, _LAYOUT_COST_S + sum(end_s - start_s for start_s, end_s, _, _ in passages))
     outputs: list[AlignedText | AlignedWords] = [AlignedText(tuple(text.sentences)), *text.tell_found()]
     for index, told in enumerate(outputs):
-        yield Unit(job.id, index, _LAYOUT_COST_S, (Layout, job.id, index), Layout(told))
+        yield Unit(job.id, index, _LAYOUT_COST_S, (type(told), job.id, index), told)
     index = len(outputs)
     track = SampleTrack()
     # What of the file is not heard was told when its speech was found.
     source, most_s = describe_source(request.source), request.duration_s + 1
     blocks = decode_blocks(source, max_duration_s=most_s, warn=lambda _: None) if passages else iter(())
-    is_over = False
     for start_s, end_s, words, gaps in passages:
         start, end = int(start_s * SAMPLE_RATE), int(end_s * SAMPLE_RATE)
-        while track.end < end and not is_over:
-            block = next(blocks, None)
-            is_over = block is None
-            if block is not None:
-                track.append(block)
-                track.forget_before(start)
-                yield None
+        while track.end < end and (block := next(blocks, None)) is not None:
+            track.append(block)
+            track.forget_before(start)
+            yield None
         samples = track.read(start, end).copy()
         if samples.size:
             length_s = request.duration_s
@@ -186,7 +167,12 @@ class _Text:
 
     def __init__(self, request: AlignmentRequest) -> None:
         self._text, self._duration_s = request.text, request.duration_s
-        self._heard = _split_heard(request.heard)
+        # The recognised words cut as those of the text are.
+        self._heard = [
+            part
+            for word in request.heard
+            for part in _share(cut_words(word.text), word.start_s, word.end_s, word.probability)
+        ]
         self.sentences: list[tuple[str, tuple[str, ...]]] = []
         self._words: list[str] = []
         self._sentence_of: list[int] = []
@@ -275,22 +261,20 @@ class _Text:
         tail = inside[max(0, bisect_right(lengths, lengths[-1] - letters) - 1)]
         return [replace(gap, end_s=head.end_s + _MARGIN_S), replace(gap, start_s=tail.start_s - _MARGIN_S)]
 
-    def find_passages(self) -> Iterator[tuple[float, float, tuple[tuple[int | None, str], ...], tuple[Gap, ...]]]:
+    def find_passages(self) -> Iterator[tuple[float, float, NumberedWords, tuple[Gap, ...]]]:
         """Start, end, words and gaps of each passage; gaps near each other share one."""
         groups: list[list[Gap]] = []
         for gap in self._gaps:
             letters = sum(map(len, self._words[gap.first : gap.last]))
             if not letters * _FASTEST_S <= gap.end_s - gap.start_s <= PASSAGE_S:
                 continue
-            if groups and self._reach([groups[-1][0], gap]) <= PASSAGE_S:
-                groups[-1].append(gap)
-            else:
-                groups.append([gap])
+            if groups:
+                _, _, start_s, end_s = self._bounds([groups[-1][0], gap])
+                if end_s - start_s <= PASSAGE_S:
+                    groups[-1].append(gap)
+                    continue
+            groups.append([gap])
         return map(self._make_passage, groups)
-
-    def _reach(self, gaps: Sequence[Gap]) -> float:
-        start_s, end_s = self._bounds(gaps)[2:]
-        return end_s - start_s
 
     def _bounds(self, gaps: Sequence[Gap]) -> tuple[int, int, float, float]:
         """First and last word with the context, start and end in the file."""
@@ -305,9 +289,7 @@ class _Text:
                 last, end_s = last + 1, after.end_s
         return first, last, max(0.0, start_s - _MARGIN_S), min(end_s + _MARGIN_S, self._duration_s)
 
-    def _make_passage(
-        self, gaps: Sequence[Gap]
-    ) -> tuple[float, float, tuple[tuple[int | None, str], ...], tuple[Gap, ...]]:
+    def _make_passage(self, gaps: Sequence[Gap]) -> tuple[float, float, NumberedWords, tuple[Gap, ...]]:
         first, last, start_s, end_s = self._bounds(gaps)
         asked = {number for gap in gaps for number in range(gap.first, gap.last)}
         words: list[tuple[int | None, str]] = []
@@ -317,13 +299,11 @@ class _Text:
                 words += [(None, word.text) for word in self._heard[previous + 1 : at]]
             if number in asked or number in self.found:
                 words.append((number, self._words[number]))
-        parts = [
-            replace(gap, first=numbers[0], last=numbers[-1] + 1)
-            for gap in gaps
-            for numbers in (
-                list(group) for _, group in groupby(range(gap.first, gap.last), key=self._sentence_of.__getitem__)
-            )
-        ]
+        parts = list[Gap]()
+        for gap in gaps:
+            for _, group in groupby(range(gap.first, gap.last), key=self._sentence_of.__getitem__):
+                numbers = list(group)
+                parts.append(replace(gap, first=numbers[0], last=numbers[-1] + 1))
         return start_s, end_s, tuple(words), tuple(parts)
 
 
@@ -366,8 +346,7 @@ def run_alignment(units: Sequence[Unit], engine: AsrEngine) -> Iterator[RunResul
     passages = [unit.data for unit in units if isinstance(unit.data, Passage)]
     if not passages:
         (unit,) = units
-        assert isinstance(unit.data, Layout)
-        yield from (unit.output(unit.data.told), unit.done())
+        yield from (unit.output(unit.data), unit.done())
         return
     texts = [[text for _, text in passage.words] for passage in passages]
     options = DecodeOptions(language=passages[0].language)

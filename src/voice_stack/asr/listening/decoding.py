@@ -44,27 +44,22 @@ def decode_blocks(
     """As `voice_stack.utils.audio.decode.decode_blocks`; `warn` is told all that is not heard, block by block."""
     key = next(_keys)
     try:
-        block, warnings = _call(_open_blocks, key, source, max_duration_s)
+        block, warnings = call_decoder(_open_blocks, key, source, max_duration_s)
         warn(warnings)
         while block is not None:
             yield block
-            block, warnings = _call(_next_block, key)
+            block, warnings = call_decoder(_next_block, key)
             warn(warnings)
     finally:
         _process.submit(partial(_close_blocks, key), TIMEOUT_S)
 
 
-def probe_duration_s(source: AudioSource) -> float | None:
-    """As `voice_stack.utils.audio.decode.probe_duration_s`."""
-    return _call(decode.probe_duration_s, source)
+def call_decoder(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function of the decoder, in the process beside.
 
-
-def decode_excerpt(source: AudioSource, start_s: float, duration_s: float) -> NDArray[np.float32]:
-    """As `voice_stack.utils.audio.decode.decode_excerpt`."""
-    return _call(decode.decode_excerpt, source, start_s, duration_s)
-
-
-def _call(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    Raises:
+        InvalidAudioError: The file asked too much.
+    """
     try:
         return _process.call(work, TIMEOUT_S, *args, **kwargs)
     except _GoneError:

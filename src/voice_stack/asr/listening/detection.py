@@ -8,16 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine
-from voice_stack.asr.listening.decoding import decode_excerpt, probe_duration_s
-from voice_stack.asr.listening.language_spread import (
-    EXCERPT_S,
-    excerpt_starts,
-)
+from voice_stack.asr.listening.decoding import call_decoder
+from voice_stack.asr.listening.language_spread import EXCERPT_S, excerpt_starts
 from voice_stack.asr.listening.windows import cut_windows, describe_source
 from voice_stack.asr.request import DetectionRequest, LanguageVote
 from voice_stack.core.errors import AudioTooShortError, InvalidAudioError
 from voice_stack.core.jobs import PlanStep, RunResult, Unit
-from voice_stack.utils.audio.sources import AudioSource
+from voice_stack.utils.audio.decode import decode_excerpt, probe_duration_s
 from voice_stack.utils.audio.vad import VadOptions
 
 MAX_VOTES = 5
@@ -45,12 +42,6 @@ def plan_detection(
 ) -> Iterator[PlanStep]:
     """Units of a detection: excerpts with speech, spread over the file; the likeliest excerpt where none has any.
 
-    Args:
-        job_id: The job they belong to.
-        request: What was asked for.
-        vad: How speech is told from silence; None: everything is speech.
-        max_window_s: Longest excerpt the model hears, in seconds.
-
     Yields:
         At most 5 units; None after an excerpt without speech.
 
@@ -60,8 +51,11 @@ def plan_detection(
     best: Excerpt | None = None
     count = 0
     source = describe_source(request.source)
-    for start_s in islice(_starts(source, request), MAX_EXCERPTS):
-        samples = decode_excerpt(source, start_s, EXCERPT_S)
+    duration_s = call_decoder(probe_duration_s, source)
+    # A recorder that was interrupted leaves a file that does not say how long it is: then its beginning must do.
+    starts = iter([0.0]) if duration_s is None else excerpt_starts(duration_s, request.offset_s, request.length_s)
+    for start_s in islice(starts, MAX_EXCERPTS):
+        samples = call_decoder(decode_excerpt, source, start_s, EXCERPT_S)
         if samples.size < MIN_SAMPLES:
             continue
         excerpt = _find_speech(samples, vad, max_window_s)
@@ -69,14 +63,16 @@ def plan_detection(
             best = excerpt if best is None or _rank(excerpt) > _rank(best) else best
             yield None
             continue
-        yield _unit(job_id, count, excerpt)
+        yield Unit(job_id, count, COST_S, DetectionRequest, excerpt)
         count += 1
         if count == MAX_VOTES:
             return
     if not count:
         if best is None:
-            raise _no_audio(request)
-        yield _unit(job_id, 0, best)
+            if request.source.path.stat().st_size:
+                raise AudioTooShortError("Audio file is too short. Minimum audio length is 0.1 seconds.")
+            raise InvalidAudioError("The file is empty; it must hold audio.")
+        yield Unit(job_id, 0, COST_S, DetectionRequest, best)
 
 
 def run_detection(units: Sequence[Unit], engine: AsrEngine) -> Iterator[RunResult]:
@@ -87,12 +83,6 @@ def run_detection(units: Sequence[Unit], engine: AsrEngine) -> Iterator[RunResul
         probabilities = engine.detect_language(excerpt.samples)
         yield unit.output(LanguageVote(tuple(probabilities.items()), excerpt.speech_s))
         yield unit.done()
-
-
-def _starts(source: AudioSource, request: DetectionRequest) -> Iterator[float]:
-    duration_s = probe_duration_s(source)
-    # A recorder that was interrupted leaves a file that does not say how long it is: then its beginning must do.
-    return iter([0.0]) if duration_s is None else excerpt_starts(duration_s, request.offset_s, request.length_s)
 
 
 def _find_speech(samples: NDArray[np.float32], vad: VadOptions | None, max_window_s: float) -> Excerpt:
@@ -109,13 +99,3 @@ def _find_speech(samples: NDArray[np.float32], vad: VadOptions | None, max_windo
 def _rank(excerpt: Excerpt) -> tuple[float, float]:
     """More speech first, then louder."""
     return excerpt.speech_s, float(np.square(excerpt.samples).mean())
-
-
-def _unit(job_id: str, index: int, excerpt: Excerpt) -> Unit:
-    return Unit(job_id, index, COST_S, DetectionRequest, excerpt)
-
-
-def _no_audio(request: DetectionRequest) -> InvalidAudioError:
-    if request.source.path.stat().st_size:
-        return AudioTooShortError("Audio file is too short. Minimum audio length is 0.1 seconds.")
-    return InvalidAudioError("The file is empty; it must hold audio.")

@@ -61,11 +61,8 @@ def excerpt_starts(total_s: float, offset_s: float = 0.0, length_s: float | None
 
 def _radical_inverse(number: int) -> float:
     """The binary digits of a number mirrored at the point: 1, 2, 3, 4 -> 0.5, 0.25, 0.75, 0.125."""
-    value, digit = 0.0, 0.5
-    while number:
-        number, bit = divmod(number, 2)
-        value, digit = value + bit * digit, digit / 2
-    return value
+    digits = f"{number:b}"
+    return int(digits[::-1], 2) / (1 << len(digits))
 
 
 def combine(votes: Sequence[LanguageVote]) -> DetectedLanguage:

@@ -2,20 +2,13 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, TimeSpan
-from voice_stack.asr.listening.results import (
-    LANGUAGE_FALLBACK,
-    JobState,
-    after,
-    among_candidates,
-    before,
-    find_quiet,
-)
+from voice_stack.asr.listening.results import LANGUAGE_FALLBACK, JobState, after, among_candidates, before, find_quiet
 from voice_stack.asr.listening.windows import Window
 from voice_stack.core.errors import EngineError
 from voice_stack.core.logging import log_event
@@ -65,10 +58,7 @@ def tell_languages(
 ) -> list[tuple[WindowPart, ...]]:
     """The parts of each window that are surely in one language; mostly one, in that of the file.
 
-    Args:
-        engine: Tells the language, of the windows as it is about to decode them.
-        windows: What is decoded next, of one or several jobs.
-        states: The job of each window, its language settled.
+    The windows are what is decoded next; `states` are their jobs, whose languages are settled.
     """
     stretches = [_stretches(window, state) for window, state in zip(windows, states, strict=True)]
     try:
@@ -126,13 +116,12 @@ def _tell_parts(
         return ((window, main),)
     parts = list[WindowPart]()
     rest, cut = window, 0
-    for n, code in enumerate(codes):
-        if n + 1 < len(codes) and codes[n + 1] != code:
+    for n, (code, following) in enumerate(pairwise(codes)):
+        if code != following:
             at = _find_border(window, stretches[n], stretches[n + 1])
             parts.append((before(rest, at - cut), code))
             rest, cut = after(rest, at - cut), at
-        elif n + 1 == len(codes):
-            parts.append((rest, code))
+    parts.append((rest, codes[-1]))
     # The whole of a part is heard once more: where it leaves a doubt, it stays with the language of the file.
     told = tuple((part, code if _is_spoken(engine, part, code, state) else main) for part, code in parts)
     if {code for _, code in told} == {main}:

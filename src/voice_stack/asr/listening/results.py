@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import import_module
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from voice_stack.asr.listening.windows import Window, WindowPiece
 from voice_stack.asr.request import TranscriptionRequest
 from voice_stack.asr.transcript import Segment, Word
 from voice_stack.core.logging import log_event
-from voice_stack.utils.audio.vad import FRAME, StreamingVad, log_vad_failure
+from voice_stack.utils.audio.vad import FRAME, log_vad_failure, speech_probabilities
 
 SILENCE_DBFS = -60.0
 """Below it there is nothing a microphone has recorded: the quietest whisper lies some 10 dB above it."""
@@ -53,11 +54,7 @@ class Stretch:
 
 
 class WindowSound:
-    """The sound of one window; nothing is computed before it is asked for.
-
-    Args:
-        window: The window.
-    """
+    """The sound of one window; nothing is computed before it is asked for."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -83,8 +80,7 @@ class WindowSound:
 
     @cached_property
     def _probabilities(self) -> NDArray[np.float32]:
-        detector = StreamingVad()
-        return np.concatenate([detector.probabilities(self._window.samples), detector.finish()])
+        return speech_probabilities(self._window.samples)
 
     def is_silent(self, span: Stretch) -> bool:
         """Whether nothing above -60 dBFS lies within the span."""
@@ -144,28 +140,21 @@ def better(one: WindowResult | None, other: WindowResult) -> WindowResult:
     return max(one, other, key=lambda result: (result.compression_ratio <= MAX_COMPRESSION_RATIO, result.avg_logprob))
 
 
+TimedT = TypeVar("TimedT", Segment, Word)
+
+
 def in_file_time(segments: Iterable[Segment], window: Window) -> tuple[Segment, ...]:
     """The segments of a window with times of the file."""
-    return tuple(_shift(segment, window) for segment in segments)
+    seek = int(window.start_s * 100)
+    return tuple(
+        replace(_shift(segment, window), seek=seek, words=tuple(_shift(word, window) for word in segment.words))
+        for segment in segments
+    )
 
 
-def _shift(segment: Segment, window: Window) -> Segment:
-    start_s = window.to_file_s(segment.start_s)
-    words = tuple(
-        replace(
-            word,
-            start_s=(at := window.to_file_s(word.start_s)),
-            end_s=max(at, window.to_file_s(word.end_s, is_end=True)),
-        )
-        for word in segment.words
-    )
-    return replace(
-        segment,
-        start_s=start_s,
-        end_s=max(start_s, window.to_file_s(segment.end_s, is_end=True)),
-        seek=int(window.start_s * 100),
-        words=words,
-    )
+def _shift(timed: TimedT, window: Window) -> TimedT:
+    start_s = window.to_file_s(timed.start_s)
+    return replace(timed, start_s=start_s, end_s=max(start_s, window.to_file_s(timed.end_s, is_end=True)))
 
 
 def until_complete(result: WindowResult) -> WindowResult:
@@ -178,12 +167,9 @@ def lost_tail(window: Window, result: WindowResult) -> Window | None:
     """The part of a window after the last timestamp, if there is speech in it."""
     last = window.pieces[-1]
     speech_end_s = (last.window_start + last.speech_end - last.file_start) / SAMPLE_RATE
-    if not result.segments or is_silence(result) or speech_end_s - result.is_complete_until_s < LOST_TAIL_S:
-        return None
     cut = int(result.is_complete_until_s * SAMPLE_RATE)
-    if cut <= 0:
-        return None
-    return after(window, cut)
+    left_s = speech_end_s - result.is_complete_until_s
+    return None if not result.segments or is_silence(result) or left_s < LOST_TAIL_S or cut <= 0 else after(window, cut)
 
 
 def before(window: Window, cut: int) -> Window:
@@ -223,10 +209,7 @@ class NoConverterError(Exception):
 def rewrite(segment: Segment, language: str, characters: str | None) -> Segment:
     """The segment as it is to be written; its tokens stay.
 
-    Args:
-        segment: As heard.
-        language: Code of its language.
-        characters: What `find_characters` gave; None: Chinese stays as the model wrote it.
+    `characters` are what `find_characters` gave; None: Chinese stays as the model wrote it.
 
     Raises:
         NoConverterError: The characters cannot be converted here.

@@ -93,13 +93,7 @@ class _Rule:
 
 
 def suppress(segments: tuple[Segment, ...], window: Window, steps: frozenset[str]) -> tuple[Segment, ...]:
-    """What is left of a window's segments, in the window's time; each removal is logged with its reason.
-
-    Args:
-        segments: As decoded from the window, in its time.
-        window: Where they come from.
-        steps: Names of the steps to take, from `suppression_steps.STEPS`.
-    """
+    """What the steps leave of a window's segments, in the window's time; each removal is logged with its reason."""
     sound, kept = WindowSound(window), list[Segment]()
     for segment in segments:
         rule = next((rule for rule in _RULES if rule.step in steps and rule.applies(segment, sound)), None)

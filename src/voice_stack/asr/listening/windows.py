@@ -57,7 +57,7 @@ def describe_source(file: AudioFile) -> AudioSource:
     """The uploaded file as the decoder reads it."""
     if (pcm := file.pcm) is None or has_media_header(file.path):
         return AudioSource(file.path, file.audio_track)
-    return AudioSource.pcm(file.path, sample_rate=pcm.sample_rate, channels=pcm.channels, big_endian=pcm.big_endian)
+    return AudioSource(file.path, None, "s16be" if pcm.big_endian else "s16le", pcm.sample_rate, pcm.channels)
 
 
 def choose_vad(config: AsrWorkerConfig, choice: VadChoice) -> VadOptions | None:
@@ -245,7 +245,7 @@ class WindowCutter:
         start = self._fit(region)
         # What was cut off may have ended in the silence after the region: then only padding is left.
         if start < region.end:
-            self._append(start, self._padded_end(region), region)
+            self._append(start, min(region.end + self._pad, self._samples.end), region)
         self._resume = None
         # The first text should come early: a third of a window is enough for a good result.
         if self._count == 0 and self._length() * 3 >= self._max_window:
@@ -273,9 +273,6 @@ class WindowCutter:
             self._emit()
             start = cut
         return start
-
-    def _padded_end(self, region: SpeechRegion) -> int:
-        return min(region.end + self._pad, self._samples.end)
 
     def _quietest(self, start: int) -> int:
         """The middle of the quietest fifth of a second in the last third of the longest window from `start`."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, WindowResult, narrow_frames
-from voice_stack.asr.listening.alignment import Layout, Passage, plan_alignment, run_alignment
-from voice_stack.asr.listening.decoding import decode_blocks, probe_duration_s
+from voice_stack.asr.listening.alignment import Passage, plan_alignment, run_alignment
+from voice_stack.asr.listening.decoding import call_decoder, decode_blocks
 from voice_stack.asr.listening.detection import Excerpt, plan_detection, run_detection
 from voice_stack.asr.listening.languages import WindowPart, ask_language, tell_languages
 from voice_stack.asr.listening.results import (
@@ -32,6 +32,8 @@ from voice_stack.asr.listening.suppression import suppress
 from voice_stack.asr.listening.windows import Window, choose_vad, cut_windows, describe_source
 from voice_stack.asr.models import CAPABILITIES, check_limits
 from voice_stack.asr.request import (
+    AlignedText,
+    AlignedWords,
     AlignmentRequest,
     AsrWorkerConfig,
     DecodeOptions,
@@ -46,19 +48,13 @@ from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.jobs import Again, Expected, Job, PlanStep, RunResult, Unit, Urgency, Workload
 from voice_stack.core.logging import log_event, logged_for
 from voice_stack.core.system.cpus import OtherLoad
+from voice_stack.utils.audio.decode import probe_duration_s
 
 logger = logging.getLogger(__name__)
 
 
 def complete_window(window: Window, result: WindowResult, decode: Decode, steps: frozenset[str]) -> tuple[Segment, ...]:
-    """The segments of a window in file time, without what nobody said.
-
-    Args:
-        window: What the model heard.
-        result: What it made of it.
-        decode: Decodes a window at a temperature.
-        steps: Names of the steps of suppression.
-    """
+    """The segments of a window in file time, without what nobody said; `steps` are those of suppression."""
     segments = tuple[Segment, ...]()
     # The model may stop before its window ends; what it left out is a window of its own.
     while (rest := lost_tail(window, result)) is not None:
@@ -90,12 +86,7 @@ class _Attempt:
 
 
 class AsrWorkload(Workload):
-    """Plans and runs transcriptions.
-
-    Args:
-        config: As the process was started.
-        load_engine: Called once, by the running thread.
-    """
+    """Plans and runs transcriptions, alignments and detections; `load_engine` is called once, by the first lane."""
 
     def __init__(self, config: AsrWorkerConfig, load_engine: Callable[[], AsrEngine]) -> None:
         self._config = config
@@ -132,7 +123,7 @@ class AsrWorkload(Workload):
         # A small file is short enough for the scheduler without looking: opening it twice costs milliseconds.
         if request.source.path.stat().st_size > SMALL_FILE_BYTES:
             # A header may claim a year; what is longer than the limit is refused when that is reached.
-            state.total_s = min(probe_duration_s(source) or 0.0, self._config.max_audio_s)
+            state.total_s = min(call_decoder(probe_duration_s, source) or 0.0, self._config.max_audio_s)
             yield Expected(job.id, state.total_s)
         blocks = decode_blocks(source, max_duration_s=self._config.max_audio_s, warn=state.warn)
         counted, longest_s = _count(blocks, state), self._config.window_s
@@ -181,10 +172,10 @@ class AsrWorkload(Workload):
         if isinstance(units[0].data, Excerpt):
             yield from run_detection(units, engine)
             return
-        if isinstance(units[0].data, Layout | Passage):
+        if isinstance(units[0].data, AlignedText | AlignedWords | Passage):
             yield from run_alignment(units, engine)
             return
-        attempts = [_attempt(unit) for unit in units]
+        attempts = [unit.data for unit in units if isinstance(unit.data, _Attempt)]
         state = self._jobs[units[0].job_id]
         check_limits(state.request, self._engine.capabilities, model=self._config.model, engine=self._config.engine)
         if not state.is_settled and attempts[0].best is None:
@@ -244,7 +235,10 @@ class AsrWorkload(Workload):
         """What comes of a decoded window: another attempt where the text is poor, else its text."""
         hotter = round(tried.temperature + TEMPERATURE_STEP, 1)
         if is_poor(result) and hotter <= 1.0 and self._engine.capabilities.temperature:
-            _log_retry(result, tried.temperature, hotter)
+            fields = {"temperature": tried.temperature, "next_temperature": hotter}
+            fields |= {"avg_logprob": round(result.avg_logprob, 2)}
+            fields |= {"compression_ratio": round(result.compression_ratio, 2)}
+            log_event(logger, logging.DEBUG, "window decoded again", **fields)
             again = replace(tried, temperature=hotter)
             key = self._batch_key(state, again)
             return (Again(replace(unit, data=again, batch_key=key, is_sequential=False)),)
@@ -256,7 +250,7 @@ class AsrWorkload(Workload):
         self, engine: AsrEngine, state: JobState, window: Window, result: WindowResult, options: DecodeOptions
     ) -> tuple[Segment, ...]:
         """What was said in a window: the rescue of lost windows first, what the model left out, then suppression."""
-        steps, decode, language = state.request.suppress, _decoder(engine, options), options.language or result.language
+        steps, decode, language = state.request.suppress, _decoder(engine, options), options.language or state.main
         parts = rescue(window, result, decode) if "redecode" in steps else [(window, result)]
         segments = chain.from_iterable(complete_window(*part, decode, steps) for part in parts)
         told = tuple(_write(segment, language, state) for segment in segments)
@@ -304,10 +298,7 @@ def _write(segment: Segment, language: str, state: JobState) -> Segment:
 
 def _window_text(state: JobState, window: Window, segments: Iterable[Segment]) -> WindowText:
     heard_s = window.to_file_s(window.duration_s, is_end=True)
-    language = state.language or ""
-    return WindowText(
-        tuple(segments), language, state.probability, heard_s, state.total_s, state.fallbacks, state.warnings
-    )
+    return WindowText(tuple(segments), heard_s, state.total_s, state.fallbacks, state.warnings)
 
 
 def _unless_gone(steps: Iterator[PlanStep]) -> Iterator[PlanStep]:
@@ -322,20 +313,3 @@ def _count(blocks: Iterator[NDArray[np.float32]], state: JobState) -> Iterator[N
     for block in blocks:
         state.heard_samples += block.size
         yield block
-
-
-def _attempt(unit: Unit) -> _Attempt:
-    assert isinstance(unit.data, _Attempt)
-    return unit.data
-
-
-def _log_retry(result: WindowResult, temperature: float, hotter: float) -> None:
-    log_event(
-        logger,
-        logging.DEBUG,
-        "window decoded again",
-        temperature=temperature,
-        next_temperature=hotter,
-        avg_logprob=round(result.avg_logprob, 2),
-        compression_ratio=round(result.compression_ratio, 2),
-    )

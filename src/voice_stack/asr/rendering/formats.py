@@ -15,19 +15,12 @@ from voice_stack.asr.rendering.objects import (
 )
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import UnsupportedValueError
-from voice_stack.utils.cues.cue import Cue, CueOptions, to_srt, to_vtt
+from voice_stack.utils.cues.cue import USUAL, Cue, CueOptions, to_srt, to_vtt
 from voice_stack.utils.cues.stream import CueStream
 
-_DEFAULT = CueOptions()
 
-
-def cues_from(transcript: Transcript, options: CueOptions = _DEFAULT) -> list[Cue]:
-    """All cues of a transcript: what `CueStream` gives for its segments.
-
-    Args:
-        transcript: With the times of words where there are any.
-        options: How the cues shall look; by default two lines of 42 columns.
-    """
+def cues_from(transcript: Transcript, options: CueOptions = USUAL) -> list[Cue]:
+    """All cues of a transcript: what `CueStream` gives for its segments."""
     stream = CueStream(transcript.language, task=transcript.task, options=options)
     # A sentence of a given text of which no word is heard is not shown: nobody says it.
     said = [part for part in transcript.segments if not part.words or any(word.is_heard for word in part.words)]
@@ -35,7 +28,7 @@ def cues_from(transcript: Transcript, options: CueOptions = _DEFAULT) -> list[Cu
     return cues + stream.flush(transcript.duration_s)
 
 
-def to_tsv(transcript: Transcript) -> bytes:
+def to_tsv(transcript: Transcript, _options: CueOptions) -> bytes:
     """Start and end in whole milliseconds and the text, tabs between; a header first, as Whisper's own tool has it."""
     lines = ["start\tend\ttext"]
     lines += [
@@ -45,7 +38,7 @@ def to_tsv(transcript: Transcript) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def to_jsonl(transcript: Transcript) -> bytes:
+def to_jsonl(transcript: Transcript, _options: CueOptions) -> bytes:
     """The fields of verbose_json's segments, an object a line; with `words` where words were asked for."""
     lines = []
     for index, segment in enumerate(transcript.segments):
@@ -56,7 +49,7 @@ def to_jsonl(transcript: Transcript) -> bytes:
     return b"".join(lines)
 
 
-def to_lrc(transcript: Transcript) -> bytes:
+def to_lrc(transcript: Transcript, _options: CueOptions) -> bytes:
     """Each segment after its time, `[mm:ss.xx]`; minutes go on beyond 59, as the format knows no hours."""
     return "".join(
         f"[{_minutes(segment.start_s)}]{_one_line(segment.text)}\n" for segment in transcript.segments
@@ -74,28 +67,20 @@ def _minutes(time_s: float) -> str:
 
 JSON_TYPE = "application/json"
 TEXT_TYPE = "text/plain; charset=utf-8"
-TSV_TYPE = "text/tab-separated-values; charset=utf-8"
-JSONL_TYPE = "application/jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class RenderOptions:
+class RenderOptions(CueOptions):
     """What of a transcript is shown, and how.
 
     Attributes:
         granularities: What verbose_json details: `segment`, `word` or both; nothing means `segment`.
-        max_line_width: Characters of a subtitle line; None: the usual.
-        max_lines: Lines of a subtitle.
-        sdh: Subtitles keep sound labels such as `[Music]`.
         token_usage: json counts tokens, as OpenAI's newer models do, not seconds.
         shows_languages: json names the language that was found.
         language_code: verbose_json has the language's code, as whisper-asr-webservice has it, not its English name.
     """
 
     granularities: frozenset[str] = frozenset()
-    max_line_width: int | None = None
-    max_lines: int = 2
-    sdh: bool = False
     token_usage: bool = False
     shows_languages: bool = False
     language_code: bool = False
@@ -140,16 +125,12 @@ def _text(transcript: Transcript, _options: RenderOptions) -> bytes:
     return f"{transcript.text}\n".encode()
 
 
-def _cues(transcript: Transcript, options: RenderOptions) -> list[Cue]:
-    return cues_from(transcript, CueOptions(options.max_line_width, options.max_lines, options.sdh))
-
-
 def _srt(transcript: Transcript, options: RenderOptions) -> bytes:
-    return to_srt(_cues(transcript, options)).encode()
+    return to_srt(cues_from(transcript, options)).encode()
 
 
 def _vtt(transcript: Transcript, options: RenderOptions) -> bytes:
-    return to_vtt(_cues(transcript, options)).encode()
+    return to_vtt(cues_from(transcript, options)).encode()
 
 
 TRANSCRIPT_FORMATS: dict[str, TranscriptFormat] = {
@@ -158,9 +139,9 @@ TRANSCRIPT_FORMATS: dict[str, TranscriptFormat] = {
     "srt": TranscriptFormat(TEXT_TYPE, _srt, uses_words=True),
     "verbose_json": TranscriptFormat(JSON_TYPE, _verbose_json),
     "vtt": TranscriptFormat(TEXT_TYPE, _vtt, uses_words=True),
-    "tsv": TranscriptFormat(TSV_TYPE, lambda transcript, _options: to_tsv(transcript)),
-    "jsonl": TranscriptFormat(JSONL_TYPE, lambda transcript, _options: to_jsonl(transcript)),
-    "lrc": TranscriptFormat(TEXT_TYPE, lambda transcript, _options: to_lrc(transcript)),
+    "tsv": TranscriptFormat("text/tab-separated-values; charset=utf-8", to_tsv),
+    "jsonl": TranscriptFormat("application/jsonl", to_jsonl),
+    "lrc": TranscriptFormat(TEXT_TYPE, to_lrc),
 }
 """Every format of a transcription, by its name in `response_format`."""
 
@@ -181,12 +162,7 @@ def require_transcript_format(name: str) -> TranscriptFormat:
 
 
 def render(transcript: Transcript, response_format: str, options: RenderOptions = RenderOptions()) -> bytes:
-    """Body of the answer.
-
-    Args:
-        transcript: What was heard.
-        response_format: A key of `TRANSCRIPT_FORMATS`.
-        options: What of the transcript is shown.
+    """Body of the answer, in a format of `TRANSCRIPT_FORMATS`.
 
     Raises:
         UnsupportedValueError: There is no such format.

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from voice_stack.asr.transcript import Segment, TokenLogprob, Transcript, Word
 from voice_stack.utils.language import LANGUAGES
@@ -119,43 +118,33 @@ def _mean_score(words: Sequence[Word]) -> float:
     return number(sum(word.probability for word in words) / len(words), 4) if words else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Processing:
-    """How a transcript came to be.
+def render_verbose(transcript: Transcript, *, model: str, speech_s: float, queue_s: float, run_s: float) -> bytes:
+    """The body of `POST /audio/transcriptions/verbose`.
 
-    Attributes:
+    Args:
+        transcript: What was heard.
         model: The model that was used.
         speech_s: Speech that was found, in seconds.
         queue_s: Seconds from the complete upload until the engine began.
         run_s: Seconds from then until the end.
     """
-
-    model: str
-    speech_s: float
-    queue_s: float
-    run_s: float
-
-
-def render_verbose(transcript: Transcript, processing: Processing) -> bytes:
-    """The body of `POST /audio/transcriptions/verbose`."""
     body = summary_fields(transcript) | {
         "language_code": transcript.language,
         "language_probability": number(transcript.language_probability, 4),
-        "speech_duration": number(processing.speech_s, 3),
-        "model": processing.model,
-        "segments": [_segment(index, segment) for index, segment in enumerate(transcript.segments)],
+        "speech_duration": number(speech_s, 3),
+        "model": model,
+        "segments": [
+            segment_fields(index, segment) | {"words": words_field((segment,), scored=True)}
+            for index, segment in enumerate(transcript.segments)
+        ],
         "words": words_field(transcript.segments, scored=True),
     }
     if transcript.logprobs:
         body["logprobs"] = logprobs_field(transcript.logprobs)
     if transcript.warnings:
         body["warnings"] = list(transcript.warnings)
-    times = {"queue_s": number(processing.queue_s, 3), "run_s": number(processing.run_s, 3)}
+    times = {"queue_s": number(queue_s, 3), "run_s": number(run_s, 3)}
     return encode_json(body | usage_field(transcript) | {"processing": times})
-
-
-def _segment(index: int, segment: Segment) -> dict[str, object]:
-    return segment_fields(index, segment) | {"words": words_field((segment,), scored=True)}
 
 
 MAX_HEADER_CHARS = 500
@@ -164,9 +153,8 @@ MAX_HEADER_CHARS = 500
 def warnings_header(warnings: Sequence[str]) -> dict[str, str]:
     """`x-warnings`: what of the file is not heard; none where all was."""
     told = "; ".join(warnings)
-    return (
-        {"x-warnings": told if len(told) <= MAX_HEADER_CHARS else f"{told[: MAX_HEADER_CHARS - 4]} ..."} if told else {}
-    )
+    shown = told if len(told) <= MAX_HEADER_CHARS else f"{told[: MAX_HEADER_CHARS - 4]} ..."
+    return {"x-warnings": shown} if told else {}
 
 
 def delta_event(text: str, tokens: Sequence[TokenLogprob] = ()) -> dict[str, object]:

@@ -76,9 +76,7 @@ class MuxerOutput:
     @property
     def exact_head(self) -> ExactHead:
         """The completed head; it replaces nothing where the muxer never went back."""
-        if not self._is_rewritten:
-            return ExactHead()
-        return ExactHead(len(self._head), bytes(self._head))
+        return ExactHead(len(self._head), bytes(self._head)) if self._is_rewritten else ExactHead()
 
     def seekable(self) -> bool:
         """Muxers complete their heads only where they may go back."""

@@ -8,6 +8,7 @@ opened, so a playlist or a session description in disguise cannot make the serve
 import ctypes
 import errno
 import logging
+import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import cache
@@ -31,12 +32,12 @@ from voice_stack.utils.audio.sources import (
     MIN_SKIPPED_BYTES,
     PROBE_BYTES,
     PROBE_S,
+    STALL_S,
     TOO_LONG,
     AudioSource,
     Layout,
     Part,
     Reading,
-    StallWatch,
     Timeline,
     audio_too_long,
     invalid_audio,
@@ -153,7 +154,11 @@ def _decode_parts(
     source: AudioSource, sample_rate: int, max_duration_s: float | None, warnings: list[str]
 ) -> Generator[NDArray[np.float32], None, None]:
     layout = _find_parts(source)
-    warnings += [_tell_skipped(layout, *stretch) for stretch in layout.skipped if _counts(*stretch)]
+    warnings += [
+        _tell_skipped(layout, start, count)
+        for start, count in layout.skipped
+        if start == 0 or count >= MIN_SKIPPED_BYTES
+    ]
     for part in layout.parts:
         reading = Reading(layout, part)
         try:
@@ -283,10 +288,6 @@ def _require_content(path: Path) -> None:
     raise invalid_audio("the file is empty")
 
 
-def _counts(start: int, count: int) -> bool:
-    return start == 0 or count >= MIN_SKIPPED_BYTES
-
-
 def _tell_skipped(layout: Layout, start: int, count: int) -> str:
     place = "in front of the sound" if not start else "at the end" if start + count == layout.size else "in the middle"
     return f"{layout.share(count)} {place} not read"
@@ -320,9 +321,10 @@ def _read_packets(
 
 
 def _decode(packets: "Iterable[Packet[AudioStream]]", reading: Reading | None = None) -> Iterator[AudioFrame]:
-    skipped, stall = 0, StallWatch()
+    skipped, heard_at = 0, time.monotonic()
     for packet in packets:
-        stall.check()
+        if time.monotonic() - heard_at > STALL_S:
+            raise invalid_audio(f"no sound was found in it for {STALL_S:g} s")
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
@@ -335,7 +337,7 @@ def _decode(packets: "Iterable[Packet[AudioStream]]", reading: Reading | None = 
             if reading:
                 reading.weigh(packet, frames)
             yield from frames
-            stall.restart()
+            heard_at = time.monotonic()
     if skipped:
         logger.warning("Damaged packets of the audio file skipped: %d", skipped)
 

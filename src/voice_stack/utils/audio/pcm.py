@@ -17,13 +17,7 @@ _UNKNOWN_SIZE = 0xFFFF_FFFF
 
 
 def bound(samples: Samples) -> Samples:
-    """Make samples that any codec takes: NaN becomes 0, everything else is clipped to [-1, 1].
-
-    Args:
-        samples: 1-D float32.
-
-    Returns:
-        A new float32 array of the same length.
+    """A copy of samples that any codec takes: NaN becomes 0, everything else is clipped to [-1, 1].
 
     Raises:
         TypeError: The samples are integers, whose full scale is another.
@@ -38,11 +32,7 @@ def bound(samples: Samples) -> Samples:
 def to_int16(samples: Samples) -> NDArray[np.int16]:
     """Quantise to 16 bits: clipped, never wrapped around; rounded to the nearest step; NaN is silence.
 
-    Args:
-        samples: 1-D float32; -1 becomes -32767 and 1 becomes 32767, so silence stays exactly 0.
-
-    Returns:
-        int16 array of the same length.
+    -1 becomes -32767 and 1 becomes 32767, so silence stays exactly 0.
     """
     steps: NDArray[np.int16] = np.rint(bound(samples) * _INT16_SCALE).astype(np.int16)
     return steps
@@ -78,13 +68,10 @@ def fade_edges(samples: Samples, sample_rate: int, fade_s: float, *, start: bool
     The ramp is half a cosine; audio shorter than two fades gets fades of half its length.
 
     Args:
-        samples: 1-D float32; left as it is.
+        samples: Left as they are: the result is a copy.
         sample_rate: Of `samples`, in Hz.
         fade_s: Length of each ramp in seconds; 0 changes nothing.
         start: Whether the beginning is ramped too, or the end alone.
-
-    Returns:
-        A new float32 array of the same length.
 
     Raises:
         ValueError: `fade_s` is negative.
@@ -133,10 +120,7 @@ class Resampler:
         """Take a block; give what is ready.
 
         Args:
-            samples: 1-D float32 of any length, 0 included; finite values only (a NaN spreads over some 40 ms).
-
-        Returns:
-            1-D float32, possibly empty.
+            samples: Of any length, 0 included; finite values only (a NaN spreads over some 40 ms).
 
         Raises:
             ValueError: `finish` was called before, or the array is not 1-D.
@@ -149,11 +133,7 @@ class Resampler:
         return self._process(np.asarray(samples, dtype=np.float32), last=False)
 
     def finish(self) -> Samples:
-        """Give the samples still inside the filter. A second call gives none.
-
-        Returns:
-            1-D float32, possibly empty.
-        """
+        """Give the samples still inside the filter. A second call gives none."""
         if self._finished:
             return np.zeros(0, dtype=np.float32)
         self._finished = True

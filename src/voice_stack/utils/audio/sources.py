@@ -3,7 +3,6 @@
 Memory never depends on the length; these bounds keep the time within reason.
 """
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,11 +47,6 @@ class AudioSource:
     demuxer: str | None = None
     sample_rate: int = 16_000
     channels: int = 1
-
-    @classmethod
-    def pcm(cls, path: Path, *, sample_rate: int, channels: int, big_endian: bool) -> "AudioSource":
-        """A file of headerless signed 16-bit samples; all their values are valid, so nothing in it can be wrong."""
-        return cls(path, None, "s16be" if big_endian else "s16le", sample_rate, channels)
 
     @property
     def options(self) -> Mapping[str, str]:
@@ -135,49 +129,12 @@ def check_shape(sample_rate: int, channels: int) -> None:
         )
 
 
-def check_changes(changes: int, sound_s: float) -> None:
-    """Do nothing where sound changes its rate or channels as often as a recording may.
-
-    Args:
-        changes: So far.
-        sound_s: How much sound there was, in seconds.
-
-    Raises:
-        InvalidAudioError: It changes all the time.
-    """
-    if changes > CHANGES_AT_ONCE + MAX_CHANGES_PER_S * sound_s:
-        raise invalid_audio(
-            f"its sample rate or channels change {changes} times in {sound_s:.1f} s; at most {MAX_CHANGES_PER_S} "
-            "changes each second are possible"
-        )
-
-
 TOO_LONG = "audio_too_long"
 
 
 def audio_too_long(limit_s: float) -> InvalidAudioError:
     """The refusal of a file that is longer than it may be."""
     return InvalidAudioError(f"The audio is longer than the limit of {limit_s:g} seconds.", code=TOO_LONG)
-
-
-class StallWatch:
-    """Ends the reading of a file in which no sound is found."""
-
-    def __init__(self) -> None:
-        self._since = time.monotonic()
-
-    def restart(self) -> None:
-        """There was sound."""
-        self._since = time.monotonic()
-
-    def check(self) -> None:
-        """Do nothing while there is hope.
-
-        Raises:
-            InvalidAudioError: For two minutes there was no sound.
-        """
-        if time.monotonic() - self._since > STALL_S:
-            raise invalid_audio(f"no sound was found in it for {STALL_S:g} s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +303,11 @@ def resample_frames(
             if converter is not None:
                 yield from converter.finish()
             check_shape(frame.sample_rate, frame.layout.nb_channels)
-            check_changes(changes, sound_s)
+            if changes > CHANGES_AT_ONCE + MAX_CHANGES_PER_S * sound_s:
+                raise invalid_audio(
+                    f"its sample rate or channels change {changes} times in {sound_s:.1f} s; at most "
+                    f"{MAX_CHANGES_PER_S} changes each second are possible"
+                )
             if found != shape:
                 mix = ChannelMix(frame.sample_rate) if frame.layout.nb_channels > 1 else None
             shape, converter = found, _MonoConverter(frame.sample_rate, sample_rate, mix)

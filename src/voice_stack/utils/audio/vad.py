@@ -40,8 +40,8 @@ class VadOptions:
             whisper loses up to half of its length; noise stays below 0.2.
         neg_threshold: Probability below which a frame counts as silence; between the two a region goes on. None
             means 0.15 below `threshold`.
-        min_speech_ms: Shorter regions are dropped as clicks.
-        min_silence_ms: Silence that ends a region; shorter pauses stay inside it.
+        min_speech_duration_ms: Shorter regions are dropped as clicks.
+        min_silence_duration_ms: Silence that ends a region; shorter pauses stay inside it.
         speech_pad_ms: Real audio kept on both sides of a region: onsets and endings are quieter than the rest. Pauses
             shorter than twice this never end a region.
 
@@ -51,8 +51,8 @@ class VadOptions:
 
     threshold: float = 0.35
     neg_threshold: float | None = None
-    min_speech_ms: int = 64
-    min_silence_ms: int = 600
+    min_speech_duration_ms: int = 64
+    min_silence_duration_ms: int = 600
     speech_pad_ms: int = 300
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ class VadOptions:
             raise ConfigurationError(f"VAD threshold {self.threshold} is not between 0 and 1.")
         if self.neg_threshold is not None and not 0 <= self.neg_threshold <= self.threshold:
             raise ConfigurationError(f"VAD neg_threshold {self.neg_threshold} is not between 0 and {self.threshold}.")
-        for name in ("min_speech_ms", "min_silence_ms", "speech_pad_ms"):
+        for name in ("min_speech_duration_ms", "min_silence_duration_ms", "speech_pad_ms"):
             if getattr(self, name) < 0:
                 raise ConfigurationError(f"VAD {name} is {getattr(self, name)}; 0 and more are possible.")
 
@@ -72,12 +72,12 @@ class VadOptions:
     @property
     def split_silence(self) -> int:
         """Samples of silence that end a region: room enough for the padding of both its neighbours."""
-        return max(self.min_silence_ms, 2 * self.speech_pad_ms) * SAMPLE_RATE // 1000
+        return max(self.min_silence_duration_ms, 2 * self.speech_pad_ms) * SAMPLE_RATE // 1000
 
     @property
     def min_speech(self) -> int:
         """Samples of the shortest region kept."""
-        return self.min_speech_ms * SAMPLE_RATE // 1000
+        return self.min_speech_duration_ms * SAMPLE_RATE // 1000
 
     @property
     def speech_pad(self) -> int:
@@ -172,14 +172,19 @@ class StreamingVad:
         return np.asarray(output, np.float32).reshape(-1)
 
 
+def speech_probabilities(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of the frames of a whole sound; see `StreamingVad`."""
+    detector = StreamingVad()
+    return np.concatenate([detector.probabilities(samples), detector.finish()])
+
+
 class EverythingIsSpeech:
     """In the place of `StreamingVad` where nothing may be left out: every frame has probability 1.
 
-    Args:
-        samples: How much of the stream has been before it.
+    `samples` of the stream have been before it.
     """
 
-    OPTIONS: ClassVar = VadOptions(min_speech_ms=0, min_silence_ms=0, speech_pad_ms=0)
+    OPTIONS: ClassVar = VadOptions(min_speech_duration_ms=0, min_silence_duration_ms=0, speech_pad_ms=0)
 
     def __init__(self, samples: int = 0) -> None:
         self._rest = samples % FRAME
@@ -292,11 +297,7 @@ def log_vad_failure(reason: str) -> None:
 
 
 class ForgivingVad:
-    """`StreamingVad` until it fails, `EverythingIsSpeech` from there on.
-
-    Args:
-        on_failure: Told the reason, once.
-    """
+    """`StreamingVad` until it fails, `EverythingIsSpeech` from there on; `on_failure` is told the reason, once."""
 
     def __init__(self, on_failure: Callable[[str], None]) -> None:
         self._on_failure = on_failure
@@ -309,21 +310,20 @@ class ForgivingVad:
 
     def probabilities(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `StreamingVad.probabilities`."""
-        try:
-            found = self._detector.probabilities(block)
-        except _failures() as error:
-            self._give_up(error)
-            found = self._detector.probabilities(block)
+        found = self._ask(lambda detector: detector.probabilities(block))
         self._samples += block.size
         return found
 
     def finish(self) -> NDArray[np.float32]:
         """See `StreamingVad.finish`."""
+        return self._ask(lambda detector: detector.finish())
+
+    def _ask(self, question: Callable[[StreamingVad | EverythingIsSpeech], NDArray[np.float32]]) -> NDArray[np.float32]:
         try:
-            return self._detector.finish()
+            return question(self._detector)
         except _failures() as error:
             self._give_up(error)
-            return self._detector.finish()
+            return question(self._detector)
 
     def _give_up(self, error: Exception) -> None:
         self._on_failure(f"{type(error).__name__}: {error}")

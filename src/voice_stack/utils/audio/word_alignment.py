@@ -57,10 +57,7 @@ def loudest_level(samples: Samples, sample_rate: int) -> float:
 def find_speech(samples: Samples, sample_rate: int, loudest: float = 0.0) -> SampleRange:
     """Where the sound is, without the silence around it; empty, from 0 to 0, if there is none.
 
-    Args:
-        samples: 1-D float32.
-        sample_rate: In Hz.
-        loudest: The loudest level of the clause, if that lies outside these samples.
+    `loudest` is the loudest level of the clause, if that lies outside these samples.
     """
     frame = _frame(sample_rate)
     levels = measure_levels(samples, frame)
@@ -151,8 +148,7 @@ def _is_spoken(word: str) -> bool:
 
 def _weigh(word: str) -> float:
     """How long a word takes, in letters."""
-    letters = (c for c in word if c.isalnum())
-    return _WORD_WEIGHT + sum(_letter_weight(letter) for letter in letters)
+    return _WORD_WEIGHT + sum(map(_letter_weight, filter(str.isalnum, word)))
 
 
 def _letter_weight(letter: str) -> float:
@@ -194,12 +190,9 @@ def _pauses(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
 def _place_borders(
     words: Sequence[str], levels: NDArray[np.float64], after_pause: NDArray[np.bool_]
 ) -> NDArray[np.intp]:
-    """The frames at which the words begin, and the end of the last: `len(words) + 1` of them.
+    """The frames, of those with speech, at which the words begin, and the end of the last: `len(words) + 1` of them.
 
-    Args:
-        words: At most as many as there are frames.
-        levels: Of the frames with speech.
-        after_pause: Whether a pause was left out before a frame.
+    There are as many frames as words at least; `after_pause` is whether a pause was left out before a frame.
     """
     count = len(levels)
     weights = np.array([_weigh(word) for word in words])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from voice_stack.utils.cues.cue import (
     MAX_CHARS_PER_S,
@@ -36,10 +36,7 @@ _HALVING_PAUSE_MS = 400
 def join_phrases(tokens: Iterable[Token], *, language: str, limit: int) -> list[Token]:
     """Make one token of numbers and what they count, titles and names, and names of several words.
 
-    Args:
-        tokens: Of one segment, in order.
-        language: Of the text.
-        limit: Columns of a line; what would be wider stays apart.
+    What would be wider than `limit` columns stays apart.
     """
     joined: list[Token] = []
     for token in tokens:
@@ -145,13 +142,7 @@ _Way = tuple[float, tuple[int, ...], int]
 
 
 def wrap(tokens: Sequence[Token], *, width: int, language: str) -> tuple[str, ...]:
-    """Set tokens in as few lines as hold them.
-
-    Args:
-        tokens: Of one cue.
-        width: Most columns in a line; no token is wider.
-        language: Of the text.
-    """
+    """Set the tokens of a cue in as few lines as hold them, of `width` columns at most; no token is wider."""
     columns = _columns(tokens)
     lines = _fewest_lines(columns, tokens, width)
     mean = max(_line_width(columns, tokens, 0, len(tokens)) / lines, 1)
@@ -183,11 +174,7 @@ def _add_line(way: _Way, begin: int, end: int, width: int, mean: float, tokens: 
 
 def _columns(tokens: Sequence[Token]) -> list[int]:
     """Where each token would end if all stood in one line."""
-    columns, column = [0], 0
-    for token in tokens:
-        column += token.width + token.is_spaced
-        columns.append(column)
-    return columns
+    return list(accumulate((token.width + token.is_spaced for token in tokens), initial=0))
 
 
 def _line_width(columns: Sequence[int], tokens: Sequence[Token], begin: int, end: int) -> int:

@@ -11,6 +11,7 @@ from voice_stack.utils.cues.cue import (
     MIN_GAP_MS,
     MIN_SHOWN_MS,
     SMALL_GAP_MS,
+    USUAL,
     Cue,
     CueOptions,
     TimedText,
@@ -20,12 +21,6 @@ from voice_stack.utils.cues.tokens import Token, cut_tokens, whole_ms
 
 _LEAST_SHOWN_MS = 42
 """One frame: what is left for a cue when the words of the next are said at the same time."""
-
-
-def shown_from(tokens: Sequence[Token], previous_end_ms: int | None) -> int:
-    """When a cue appears, in ms: with its first word, once the cue before it has been gone for two frames."""
-    start_ms = tokens[0].start_ms
-    return start_ms if previous_end_ms is None else max(start_ms, previous_end_ms + MIN_GAP_MS)
 
 
 def shown_until(start_ms: int, tokens: Sequence[Token], next_start_ms: int | None, duration_ms: int | None) -> int:
@@ -48,9 +43,6 @@ def shown_until(start_ms: int, tokens: Sequence[Token], next_start_ms: int | Non
     return max(min(end_ms, start_ms + MAX_SHOWN_MS), start_ms + _LEAST_SHOWN_MS)
 
 
-_DEFAULT = CueOptions()
-
-
 class CueStream:
     """Makes cues while the segments come in; each is given out when nothing that follows can change it.
 
@@ -63,7 +55,7 @@ class CueStream:
         options: How the cues shall look.
     """
 
-    def __init__(self, language: str, *, task: str = "transcribe", options: CueOptions = _DEFAULT) -> None:
+    def __init__(self, language: str, *, task: str = "transcribe", options: CueOptions = USUAL) -> None:
         self._language = "en" if task == "translate" else language
         self._options = options
         self._width = self._options.line_width(self._language)
@@ -120,7 +112,9 @@ class CueStream:
         return cues
 
     def _time(self, next_start_ms: int | None, duration_ms: int | None) -> Cue:
-        start_ms = shown_from(self._waiting, self._last_end_ms)
+        start_ms = self._waiting[0].start_ms
+        if self._last_end_ms is not None:  # the cue before it has been gone for two frames
+            start_ms = max(start_ms, self._last_end_ms + MIN_GAP_MS)
         self._last_end_ms = shown_until(start_ms, self._waiting, next_start_ms, duration_ms)
         lines = wrap(self._waiting, width=self._width, language=self._language)
         return Cue(start_ms / 1000, self._last_end_ms / 1000, lines)

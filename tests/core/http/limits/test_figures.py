@@ -65,10 +65,10 @@ def test_a_film_that_is_half_silence_is_half_the_work() -> None:
     assert work.left_s == 7180.0
     work.expect(3600.0)
     work.finish(880.0)
-    work.reach(WindowText((), "en", 1.0, 1800.0, 3600.0))
+    work.reach(WindowText((), 1800.0, 3600.0))
     assert work.left_s == pytest.approx(900.0)
     work.reach("an output of another kind")
-    work.reach(WindowText((), "en", 1.0, 3700.0, 3600.0))
+    work.reach(WindowText((), 3700.0, 3600.0))
     assert work.left_s == 0
 
 
