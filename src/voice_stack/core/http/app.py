@@ -15,9 +15,7 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
-from starlette.types import ASGIApp, Receive, Send
-from starlette.types import Scope as ASGIScope
-from starlette.websockets import WebSocket
+from starlette.types import Scope
 
 from voice_stack.core.errors import VoiceStackError, name_places
 from voice_stack.core.http.access import NO_EXEMPTION, Exemption
@@ -120,7 +118,6 @@ def create_server(
     observation = observation_routes(settings, identity, explain_unreadiness, status)
     app.include_router(observation, responses=ERROR_RESPONSES)
     add_layers(app, settings, server, exemption, stopping=stopping, held_paths=held_paths)
-    app.router.default = _answer_unknown_url(app.router.default)
     app.add_exception_handler(VoiceStackError, _answer_known)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_validation)
@@ -169,21 +166,8 @@ def _operator_routes(settings: ServerSettings, server: str, readiness: Callable[
     return router
 
 
-def _answer_unknown_url(not_found: ASGIApp) -> ASGIApp:
-    """What answers a URL without a route; an upgrade to WebSocket gets a 404 like any other request."""
-
-    async def answer(scope: ASGIScope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            message = f"Unknown WebSocket URL: {scope['path']}."
-            await WebSocket(scope, receive, send).send_denial_response(_error_response(scope, 404, message))
-        else:
-            await not_found(scope, receive, send)
-
-    return answer
-
-
 def _error_response(
-    scope: ASGIScope, status: int, message: str, *, code: str | None = None, headers: dict[str, str] | None = None
+    scope: Scope, status: int, message: str, *, code: str | None = None, headers: dict[str, str] | None = None
 ) -> JSONResponse:
     error_type = "server_error" if status >= 500 else "invalid_request_error"
     note_error(scope, error_type, code)

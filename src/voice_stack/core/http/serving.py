@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
 from voice_stack.core.errors import ShuttingDownError
 from voice_stack.core.http.connections import ConnectionBounds, bounded_by
-from voice_stack.core.http.context import answer_error
+from voice_stack.core.http.context import Guard
 from voice_stack.core.logging import log_event
 from voice_stack.core.settings import LimitSettings
 from voice_stack.core.system.memory import freeze_living_objects
@@ -83,8 +83,8 @@ async def _close_all(closes: list[Close]) -> None:
         await closes.pop(0)()
 
 
-class StopGate:
-    """ASGI middleware: 503 for new work when the server stops; asking how things are goes on.
+class StopGate(Guard):
+    """503 for new work when the server stops; asking how things are goes on.
 
     Args:
         app: The application behind.
@@ -92,15 +92,12 @@ class StopGate:
     """
 
     def __init__(self, app: ASGIApp, stopping: Stopping) -> None:
-        self.app, self.stopping = app, stopping
+        super().__init__(app)
+        self.stopping = stopping
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification."""
-        if scope["type"] == "http" and self.stopping.refuses_work and scope["method"] == "POST":
-            error = ShuttingDownError(REASON)
-            await answer_error(error, scope)(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+    async def check(self, scope: Scope) -> None:
+        if self.stopping.refuses_work and scope["method"] == "POST":
+            raise ShuttingDownError(REASON)
 
 
 WANTED_FILES = 65_536
@@ -215,6 +212,7 @@ def build_server(app: object, stopping: Stopping, settings: LimitSettings) -> Gr
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         http=bounded_by(bounds),
+        ws="none",
         log_config=None,
         access_log=False,
         lifespan="on",

@@ -17,6 +17,7 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from voice_stack.core.errors import VoiceStackError
@@ -229,3 +230,37 @@ def note_engine(name: str, labels: tuple[str, str]) -> None:
 def find_engine_labels(name: str) -> tuple[str, str]:
     """The labels of an engine that was noted before."""
     return _engine_labels.get(name, (OTHER, OTHER))
+
+
+def count_request(
+    scope: Scope, status: int, duration_s: float, first_byte_s: float | None, *, is_complete: bool
+) -> None:
+    """Count and time a request that is over.
+
+    Args:
+        scope: Of the request.
+        status: Of its answer.
+        duration_s: From its head to the end of its answer.
+        first_byte_s: From its head to the first byte of the answer's body; None: there was none.
+        is_complete: The answer went out to its end.
+    """
+    route, method, state = label_route(scope), label_method(scope["method"]), scope.get("state", {})
+    trace_id = state.get("log_fields", {}).get("trace_id")
+    exemplar = {"trace_id": trace_id} if trace_id else None
+    REQUESTS.labels(method, route, label_status(status)).inc(exemplar=exemplar)
+    DURATION.labels(method, route).observe(duration_s, exemplar)
+    if first_byte_s is not None:
+        FIRST_BYTE.labels(route).observe(first_byte_s)
+    # Whichever layer refused has noted what it told.
+    error_type, code = state.get("error", (None, None))
+    if error_type and status >= 400:
+        ERRORS.labels(error_type, label_code(code, status)).inc()
+    if not is_complete:
+        ABORTED.labels(route).inc()
+
+
+def count_fallbacks(headers: Headers) -> None:
+    """Count the second-best ways that the headers of an answer tell of."""
+    kinds = headers.get("x-fallback", "").split(", ") + ["model"] * ("x-fallback-model" in headers)
+    for kind in filter(None, kinds):
+        FALLBACKS.labels(kind).inc()
