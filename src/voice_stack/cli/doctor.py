@@ -59,8 +59,6 @@ class Check:
 
     Args:
         status: `FAIL` keeps a server from working, `WARN` does not.
-        name: What was looked at.
-        detail: What was found.
         remedy: The command or step that mends it; empty where nothing needs mending.
     """
 

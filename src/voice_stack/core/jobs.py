@@ -184,8 +184,6 @@ class UnitStarted:
     """Event: the engine works on the unit.
 
     Attributes:
-        job_id: The job it is a part of.
-        index: Its place in the job.
         batch_units: Units of the batch that it is the first of; 0 for the others of a batch.
     """
 

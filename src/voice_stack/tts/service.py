@@ -70,8 +70,6 @@ class BegunSpeech:
     """A speech for one request; close it when nobody listens any more.
 
     Attributes:
-        body: The request.
-        reader: Gives the speech.
         outcome: Where it comes from: the cache, an engine, an equal request that is under way; `off` without cache.
         captions: If they were asked for.
         made: The speech in the engines, once they have it; none if it comes from elsewhere.

@@ -195,14 +195,7 @@ class Stuck:
 
 
 class EngineWatch:
-    """Looks at one process once a second, from its start to `end`; lives on the event loop.
-
-    Args:
-        process: The engine process.
-        patience: How long it may take.
-        is_loading: Whether its model is still being loaded.
-        on_stuck: Called once, when it hangs.
-    """
+    """Looks at one process once a second, from its start to `end`; lives on the event loop."""
 
     def __init__(
         self,

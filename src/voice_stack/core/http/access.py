@@ -57,12 +57,7 @@ NO_EXEMPTION = Exemption()
 
 
 class AccessRules:
-    """The rules of one server.
-
-    Args:
-        settings: Its settings.
-        server: Its name, which is also the scope of its work.
-    """
+    """The rules of one server."""
 
     def __init__(self, settings: ServerSettings, server: str) -> None:
         prefix = settings.api_v1_str
@@ -91,12 +86,6 @@ class ApiKeys(Guard):
     """Lets pass who sends `Authorization: Bearer KEY` with a key that may do what is asked.
 
     Behind it `scope["state"]["api_key"]` is the `NamedKey`; it is absent where no key was needed.
-
-    Args:
-        app: The application behind.
-        ring: The keys.
-        rules: What each path needs.
-        exemption: Who needs no key for what.
     """
 
     def __init__(self, app: ASGIApp, ring: KeyRing, rules: AccessRules, exemption: Exemption) -> None:
@@ -179,7 +168,6 @@ class CrossSiteGuard(Guard):
     """Refuses what a page of another origin sends without a key.
 
     Args:
-        app: The application behind.
         origins: Origins that may, or `*`.
     """
 
@@ -233,7 +221,6 @@ class AllowedHosts(Guard):
     """Refuses requests to other names. Probes of health ask by any address and are let through.
 
     Args:
-        app: The application behind.
         names: The names of `ALLOWED_HOSTS`; this machine's own are always among them.
         own_name: What the server listens on.
         is_guarded: Whether, while `names` is empty, only names are answered that nobody on the internet can own.

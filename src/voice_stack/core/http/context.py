@@ -59,11 +59,7 @@ def client_of(scope: Scope) -> str | None:
 
 
 class Layer(ABC):
-    """ASGI middleware for requests; a WebSocket, of which there are none here, is refused.
-
-    Args:
-        app: The application behind.
-    """
+    """ASGI middleware for requests; a WebSocket, of which there are none here, is refused."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -238,7 +234,6 @@ class OutgoingHead(Layer):
     refused is not worth a connection; a client that is not told would send its next one where nobody reads.
 
     Args:
-        app: The application behind.
         has_origins: Web pages of other origins may use the answers.
         is_stopping: Whether the server stops.
     """

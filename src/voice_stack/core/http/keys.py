@@ -125,11 +125,7 @@ _CONTENT = TypeAdapter(_Content)
 
 
 class KeyFile:
-    """The keys on disk: hashes, readable by their owner alone, replaced as a whole.
-
-    Args:
-        path: It need not be there.
-    """
+    """The keys on disk: hashes, readable by their owner alone, replaced as a whole."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().absolute()
@@ -231,11 +227,7 @@ _WRITER = ThreadPoolExecutor(1, thread_name_prefix="last-use")
 
 
 class LastUse:
-    """The folder `keys.json.used`; it is for information only, so nothing waits for it and no request fails by it.
-
-    Args:
-        keys_file: Beside it the folder lies.
-    """
+    """The folder `keys.json.used`; it is for information only, so nothing waits for it and no request fails by it."""
 
     def __init__(self, keys_file: Path) -> None:
         self._folder = keys_file.with_name(f"{keys_file.name}.used")

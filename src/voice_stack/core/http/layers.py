@@ -34,12 +34,7 @@ from voice_stack.core.system.addresses import HostName, Networks, parse_address,
 
 
 class TrustedProxies(Layer):
-    """Client, scheme and `Host` as the trusted proxies saw them; from others the headers mean nothing.
-
-    Args:
-        app: The application behind.
-        proxies: Whose headers are believed.
-    """
+    """Client, scheme and `Host` as the trusted proxies saw them; from others the headers mean nothing."""
 
     def __init__(self, app: ASGIApp, proxies: Networks) -> None:
         super().__init__(app)
@@ -105,7 +100,6 @@ class RootPathTaker(Layer):
     A path that is the prefix alone is taken for a route of that name: Bazarr's `/asr` on a server below `/asr`.
 
     Args:
-        app: The application behind.
         root_path: The prefix, as `/asr`.
     """
 
@@ -176,14 +170,6 @@ def add_layers(
     held_paths: Collection[str],
 ) -> None:
     """From the inside out: limits, who may do what, CORS (preflights need no key, a 401 can be read), names, log.
-
-    Args:
-        app: The application.
-        settings: Its settings.
-        server: Its name, the scope of its work.
-        exemption: Who needs no key for what.
-        stopping: How far the server's stop is.
-        held_paths: Paths whose requests are held as long as they take, and never refused for being many.
 
     Raises:
         ConfigurationError: The file of keys cannot be read.

@@ -133,11 +133,6 @@ class RequestLimits(Layer):
 
     Must be inside of what checks keys and knows the true client: it reads `scope["state"]["api_key"]` and
     `scope["client"]`. A limit of the key counts for all who have it; where a key has none, the address counts.
-
-    Args:
-        app: The application behind.
-        default: For every address.
-        is_limited: Whether a path is counted.
     """
 
     def __init__(self, app: ASGIApp, default: Allowance, is_limited: Callable[[str], bool]) -> None:
@@ -219,11 +214,6 @@ class UploadTimes(Layer):
     """408 for a body that stops in the middle, or is too slow on the whole; 503 when the server stops.
 
     Only time counts in which the server waits for the client.
-
-    Args:
-        app: The application behind.
-        idle_s: Longest pause.
-        stopping: How far the stop of the server is.
     """
 
     def __init__(self, app: ASGIApp, idle_s: float, stopping: Stopping) -> None:

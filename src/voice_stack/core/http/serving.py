@@ -84,12 +84,7 @@ async def _close_all(closes: list[Close]) -> None:
 
 
 class StopGate(Guard):
-    """503 for new work when the server stops; asking how things are goes on.
-
-    Args:
-        app: The application behind.
-        stopping: How far the stop is.
-    """
+    """503 for new work when the server stops; asking how things are goes on."""
 
     def __init__(self, app: ASGIApp, stopping: Stopping) -> None:
         super().__init__(app)
@@ -143,8 +138,6 @@ class GracefulServer(uvicorn.Server):
     """uvicorn's server with its stop in steps; a second signal ends it at once.
 
     Args:
-        config: uvicorn's.
-        stopping: What the application does in each step.
         delay_s: How long requests are still taken after the signal.
         grace_s: How long running requests may then take.
     """
@@ -197,13 +190,7 @@ class GracefulServer(uvicorn.Server):
 
 
 def build_server(app: object, stopping: Stopping, settings: LimitSettings) -> GracefulServer:
-    """The server for an application, with its bounds on connections.
-
-    Args:
-        app: The ASGI application.
-        stopping: That of the application.
-        settings: Those of the server.
-    """
+    """The server for an application, with its bounds on connections."""
     bounds = ConnectionBounds(
         affordable_connections(settings.max_connections, raise_file_limit()),
         settings.header_timeout_s,

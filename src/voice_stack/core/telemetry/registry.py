@@ -235,15 +235,7 @@ def find_engine_labels(name: str) -> tuple[str, str]:
 def count_request(
     scope: Scope, status: int, duration_s: float, first_byte_s: float | None, *, is_complete: bool
 ) -> None:
-    """Count and time a request that is over.
-
-    Args:
-        scope: Of the request.
-        status: Of its answer.
-        duration_s: From its head to the end of its answer.
-        first_byte_s: From its head to the first byte of the answer's body; None: there was none.
-        is_complete: The answer went out to its end.
-    """
+    """Count and time a request that is over; the times count from its head, and no body has no first byte."""
     route, method, state = label_route(scope), label_method(scope["method"]), scope.get("state", {})
     trace_id = state.get("log_fields", {}).get("trace_id")
     exemplar = {"trace_id": trace_id} if trace_id else None

@@ -84,12 +84,7 @@ async def watch_event_loop() -> None:
 
 @asynccontextmanager
 async def measuring(server: str, version: str) -> AsyncIterator[None]:
-    """What measures from a server's start to its stop.
-
-    Args:
-        server: Its name.
-        version: Of the package.
-    """
+    """What measures from a server's start to its stop."""
     BUILD.info({"server": server, "version": version, "python": platform.python_version()})
     start_traces(server, version)
     lag = asyncio.create_task(watch_event_loop())

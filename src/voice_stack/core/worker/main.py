@@ -17,16 +17,7 @@ from voice_stack.core.worker.loop import Worker
 def serve_engine(
     connection: Connection, factory: str, config: object, log_level: str, log_format: str, is_wary: bool
 ) -> None:
-    """Entry point of an engine process.
-
-    Args:
-        connection: This end of the pipe to the API process.
-        factory: `module:function` that takes `config` and returns the `Workload`.
-        config: The server's own picklable configuration.
-        log_level: As in the settings.
-        log_format: As in the settings.
-        is_wary: The process before this one died while it loaded the model.
-    """
+    """Entry point of an engine process."""
     # Ctrl-C and the end of a terminal go to its whole group; the API process decides when its engines stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":

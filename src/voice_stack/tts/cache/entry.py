@@ -37,7 +37,6 @@ class SpeechPiece:
     """The next bytes of a speech, perhaps between notes.
 
     Attributes:
-        audio: The bytes.
         note: What is to be told after them.
         heading: What is to be told before them.
         is_last: Whether the piece is known to end the speech.
@@ -79,9 +78,7 @@ class EntryData:
 def read_entry(file: FileIO, *, is_checked: bool = False) -> EntryData | None:
     """Read what an entry says; None if it is damaged.
 
-    Args:
-        file: The entry.
-        is_checked: Its bytes are known to be good. Else all are read, which takes a second for two hours of MP3.
+    Where its bytes are not known to be good all are read, which takes a second for two hours of MP3.
     """
     size = file.seek(0, 2)
     if size < _FOOTER.size:
@@ -112,7 +109,6 @@ class SpeechFile:
 
     Args:
         file: Open for what is done with it; it belongs to this object.
-        path: Where the file lies.
         is_temporary: It is removed when it is closed without having been kept.
     """
 

@@ -186,7 +186,6 @@ class SpeechReader:
     """Reads a recording from its beginning; close it when nobody listens any more.
 
     Args:
-        recording: What is read.
         is_patient: Nothing is read before the speech is complete; such a reader holds up nobody.
         on_leave: Called when the reader is closed.
 

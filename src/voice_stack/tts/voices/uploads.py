@@ -60,14 +60,7 @@ class UploadStore:
         self._lock = FileLock(self._folder / ".lock", timeout=_LOCK_TIMEOUT_S)
 
     def create(self, record: BaseModel, files: Mapping[str, bytes]) -> str:
-        """Keep an upload.
-
-        Args:
-            record: What is known of it.
-            files: File name to content.
-
-        Returns:
-            Its new id.
+        """Keep an upload with its files, name to content; returns its new id.
 
         Raises:
             StorageFullError: The disk is full, or too many are kept.
@@ -169,9 +162,7 @@ class VoiceUploads:
     """The uploads in `TTS_VOICE_DIR`.
 
     Args:
-        folder: `TTS_VOICE_DIR`.
         max_uploads: Most voices kept, and most consents.
-        examine: Opens recordings.
     """
 
     def __init__(self, folder: Path, max_uploads: int = MAX_UPLOADS, examine: Examine = examine_recording) -> None:
