@@ -321,7 +321,7 @@ def load_outcome(workload: Workload) -> Loaded | LoadFailed:
     except MemoryError:
         logger.exception("the model does not load")
         return LoadFailed(InsufficientMemoryError("The model does not load: the system gives no more memory for it."))
-    except Exception as error:
+    except Exception as error:  # the border to the libraries of models
         logger.exception("the model does not load")
         known = error if isinstance(error, VoiceStackError) else ModelLoadError(f"the model does not load: {error}")
         return LoadFailed(known)

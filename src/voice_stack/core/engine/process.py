@@ -24,7 +24,7 @@ STOP_TIMEOUT_S = 5.0
 
 T = TypeVar("T")
 
-_WORKER = "voice_stack.core.worker.main"
+_WORKER = "voice_stack.core.worker.loop"
 """Where the other end of the pipe is served: this side knows it by name alone."""
 
 

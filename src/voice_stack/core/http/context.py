@@ -137,7 +137,7 @@ class _Exchange:
             if self.status is not None:
                 raise
             await self.answer(ShuttingDownError("the server is stopping"))
-        except Exception as error:
+        except Exception as error:  # the last border: logged, and answered below
             # Starlette wraps what it can no longer answer.
             if self.status is not None and isinstance(error.__cause__, VoiceStackError):
                 _logger.warning("the answer breaks off: %s", error.__cause__)

@@ -12,10 +12,9 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 from uuid import uuid4
 
 from voice_stack.core.errors import ShuttingDownError
@@ -23,7 +22,7 @@ from voice_stack.core.logging import log_event
 from voice_stack.core.system.files import claim
 from voice_stack.core.telemetry.registry import CACHE
 from voice_stack.tts.cache.entry import EntryData, SpeechFacts, SpeechFile, SpeechPiece, read_entry
-from voice_stack.tts.cache.recording import Recording, SpeechReader
+from voice_stack.tts.cache.recording import Outcome, Recording, SpeechReader
 
 logger = logging.getLogger(__name__)
 
@@ -188,9 +187,6 @@ def _remove_if_abandoned(path: Path) -> None:
             path.unlink()
 
 
-Outcome = Literal["hit", "miss", "joined"]
-
-
 class SpeechSource(Protocol):
     """A speech that is being made."""
 
@@ -209,19 +205,6 @@ class SpeechSource(Protocol):
 
 
 Begin = Callable[[], Awaitable[SpeechSource]]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenSpeech:
-    """A speech for one request.
-
-    Attributes:
-        reader: Belongs to the request, which closes it.
-        outcome: Where it comes from: the cache, an engine, or an equal request that is under way.
-    """
-
-    reader: SpeechReader
-    outcome: Outcome
 
 
 class SpeechCache:
@@ -244,8 +227,8 @@ class SpeechCache:
         """Whether anything is kept."""
         return self._store is not None
 
-    async def open(self, key: str | None, begin: Begin, *, is_patient: bool, is_fresh: bool = False) -> OpenSpeech:
-        """Find, join or make a speech.
+    async def open(self, key: str | None, begin: Begin, *, is_patient: bool, is_fresh: bool = False) -> SpeechReader:
+        """Find, join or make a speech; its reader belongs to the request, which closes it.
 
         Args:
             key: Equal for requests with equal answers; None: this one is neither shared nor kept.
@@ -265,8 +248,7 @@ class SpeechCache:
         if self.is_on:
             CACHE.labels("speech", outcome).inc()
         speech = recording
-        reader = SpeechReader(speech, is_patient=is_patient, on_leave=lambda: self._leave(key, speech))
-        return OpenSpeech(reader, outcome)
+        return SpeechReader(speech, outcome, is_patient=is_patient, on_leave=lambda: self._leave(key, speech))
 
     def status(self) -> dict[str, int]:
         """How many requests found what, for `/status`."""
