@@ -21,8 +21,9 @@ from voice_stack.core.models.files import ModelSpec
 from voice_stack.core.models.repair import require_models
 from voice_stack.core.models.store import ModelNames, ModelStore
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
+from voice_stack.tts.cache.entry import SpeechStore
 from voice_stack.tts.cache.recording import Outcome, SpeechReader
-from voice_stack.tts.cache.speech_cache import SpeechCache, SpeechStore
+from voice_stack.tts.cache.speech_cache import SpeechCache
 from voice_stack.tts.captions.kept import Captions, CaptionStore
 from voice_stack.tts.engine.base import VoiceOptions
 from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store

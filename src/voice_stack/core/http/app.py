@@ -17,13 +17,13 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
 
-from voice_stack.core.errors import VoiceStackError, name_places
+from voice_stack.core.errors import VoiceStackError, name_places, type_of
 from voice_stack.core.http.access import NO_EXEMPTION, Exemption
 from voice_stack.core.http.api_docs import ERROR_RESPONSES
 from voice_stack.core.http.context import answer_error, note_error
 from voice_stack.core.http.form import explain_problem
 from voice_stack.core.http.layers import add_layers
-from voice_stack.core.http.serving import Stopping
+from voice_stack.core.http.serving import REASON, Stopping
 from voice_stack.core.http.spool import prepare_folder, release_folder
 from voice_stack.core.http.status import observation_routes
 from voice_stack.core.settings import ServerSettings
@@ -111,7 +111,7 @@ def create_server(
     app.state.api_prefix = settings.api_v1_str
 
     def explain_unreadiness() -> str | None:
-        return stopping.explain() or readiness()
+        return REASON if stopping.is_announced else readiness()
 
     app.include_router(_operator_routes(settings, server, explain_unreadiness), responses=ERROR_RESPONSES)
     identity = {"server": server, "version": VERSION}
@@ -169,7 +169,7 @@ def _operator_routes(settings: ServerSettings, server: str, readiness: Callable[
 def _error_response(
     scope: Scope, status: int, message: str, *, code: str | None = None, headers: dict[str, str] | None = None
 ) -> JSONResponse:
-    error_type = "server_error" if status >= 500 else "invalid_request_error"
+    error_type = type_of(status)
     note_error(scope, error_type, code)
     body = {"error": {"message": message, "type": error_type, "param": None, "code": code}}
     return JSONResponse(body, status, headers)

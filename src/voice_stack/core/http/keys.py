@@ -63,9 +63,9 @@ class NamedKey:
     requests_per_minute: AtLeastOne | None = None
     jobs_at_once: AtLeastOne | None = None
 
-    def is_expired(self, now_s: float | None = None) -> bool:
-        """Whether its time is over, now or at a time in seconds since 1970."""
-        return self.expires_at is not None and self.expires_at <= (time.time() if now_s is None else now_s)
+    def is_expired(self) -> bool:
+        """Whether its time is over."""
+        return self.expires_at is not None and self.expires_at <= time.time()
 
 
 def hash_key(key: bytes) -> str:

@@ -61,10 +61,6 @@ class Stopping:
         finally:
             self._uploads.discard(upload)
 
-    def explain(self) -> str | None:
-        """Why the server is not ready; None unless it stops."""
-        return REASON if self.is_announced else None
-
     async def refuse_work(self) -> None:
         """Take no more work, not even what is on its way; let go of what goes on in the next life of the server."""
         self.is_announced = self.refuses_work = True
