@@ -176,8 +176,10 @@ class CrossSiteGuard(Guard):
         self.origins = origins
 
     async def check(self, scope: Scope) -> None:
-        headers, is_known = Headers(scope=scope), scope["path"] in HEALTH_PATHS or scope["state"].get("api_key")
-        if not is_known and not may_come(scope["method"], headers, self.origins):
+        if scope["path"] in HEALTH_PATHS or scope["state"].get("api_key"):
+            return
+        headers = Headers(scope=scope)
+        if not may_come(scope["method"], headers, self.origins):
             raise _explain(headers.get("origin"))
 
 
@@ -231,9 +233,10 @@ class AllowedHosts(Guard):
         self.names, self.own_name, self.is_guarded = names, own_name.lower(), is_guarded
 
     async def check(self, scope: Scope) -> None:
+        if scope["path"] in HEALTH_PATHS:
+            return
         given = Headers(scope=scope).getlist("host")
-        is_allowed = len(given) == 1 and self._is_allowed(given[0])
-        if not is_allowed and scope["path"] not in HEALTH_PATHS:
+        if len(given) != 1 or not self._is_allowed(given[0]):
             shown = given[0][:200] if given else "nothing"
             raise InvalidRequestError(
                 f"This server does not answer to the name {shown!r} (Host header). If the name is yours, add it to "

@@ -174,7 +174,8 @@ class _Exchange:
         await answer_error(known, self.scope)(self.scope, self.receive, self.send)
 
     def report(self) -> None:
-        status, duration_s = self.status or CLIENT_CLOSED_REQUEST, time.perf_counter() - self.started_at
+        status = self.status or CLIENT_CLOSED_REQUEST
+        duration_s = time.perf_counter() - self.started_at
         count_request(self.scope, status, duration_s, self.first_byte_s, is_complete=self.complete)
         aborted = {"aborted": True} if self.disconnected or not self.complete else {}
         log_event(
