@@ -260,7 +260,7 @@ def test_an_upgrade_to_websocket_is_answered_and_logged_like_any_request(server:
     key = base64.b64encode(bytes(16))
     with connect(server.port) as sock:
         sock.sendall(
-            b"GET /v1/a-socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"GET /v1/a-socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n"
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\nX-Request-Id: upgrade-1\r\n\r\n"
         )
         status, _, error = read_error(sock)
