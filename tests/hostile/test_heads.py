@@ -256,12 +256,17 @@ def test_curl_may_ask_for_http_2(server: RunningServer, tmp_path: Path) -> None:
     assert "window 1.0 s." in said.stdout, said
 
 
-def test_a_websocket_without_a_route_is_not_found(server: RunningServer) -> None:
+def test_an_upgrade_to_websocket_is_answered_and_logged_like_any_request(server: RunningServer) -> None:
     key = base64.b64encode(bytes(16))
     with connect(server.port) as sock:
         sock.sendall(
-            b"GET /v1/nothing HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n\r\n"
+            b"GET /v1/a-socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\nX-Request-Id: upgrade-1\r\n\r\n"
         )
         status, _, error = read_error(sock)
     assert (status, error["type"]) == (404, "invalid_request_error")
+    wait_until(lambda: "upgrade-1" in server.log.read_text(), 5.0, "the line of the request")
+    lines = [line for line in server.log.read_text().splitlines() if "upgrade-1" in line or "handshake" in line]
+    assert len(lines) == 1, lines
+    assert " INFO " in lines[0], lines
+    assert "path=/v1/a-socket status=404" in lines[0], lines

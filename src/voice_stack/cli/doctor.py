@@ -6,7 +6,6 @@ Each check is one question to this machine, its ports and folders.
 import errno
 import importlib.util
 import json
-import os
 import platform
 import shutil
 import sys
@@ -31,6 +30,7 @@ from voice_stack.core.settings import EngineSettings, ServerSettings, unknown_va
 from voice_stack.core.system.cpus import available_cpus
 from voice_stack.core.system.database import UNREADABLE
 from voice_stack.core.system.device import choose_device
+from voice_stack.core.system.memory import memory_limit_bytes
 from voice_stack.tts.settings import TtsSettings
 
 _GIB = 1 << 30
@@ -59,8 +59,6 @@ class Check:
 
     Args:
         status: `FAIL` keeps a server from working, `WARN` does not.
-        name: What was looked at.
-        detail: What was found.
         remedy: The command or step that mends it; empty where nothing needs mending.
     """
 
@@ -87,10 +85,8 @@ def check_cpu(settings: EngineSettings) -> Check:
 
 
 def check_memory() -> Check:
-    """Memory of the machine."""
-    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
-        return Check("WARN", "memory", "this system does not say", "make sure that 2 GiB are free")
-    size_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """Memory of the machine, or of the container."""
+    size_bytes = memory_limit_bytes()
     detail = f"{size_bytes / _GIB:.1f} GiB"
     if size_bytes < ENOUGH_MEMORY_BYTES:
         return Check("WARN", "memory", detail, "take a small model: ASR_MODEL=tiny ASR_MAX_LOADED_MODELS=1")

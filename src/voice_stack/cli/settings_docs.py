@@ -37,9 +37,7 @@ class Setting:
     """One setting as it is documented.
 
     Args:
-        variable: Its environment variable.
         default: Its default as it would be written in the environment; empty for none.
-        meaning: What it does.
     """
 
     variable: str

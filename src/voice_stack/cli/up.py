@@ -30,7 +30,6 @@ class Child:
     """One server as a child process.
 
     Args:
-        server: Which one.
         settings: What the server reads, too.
         process: Its process; it ends when the pipe to its standard input is closed.
     """

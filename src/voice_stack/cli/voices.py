@@ -109,10 +109,11 @@ def add(file: Path, name: str | None, **about: str) -> None:
     # A consent given here may be a sentence, longer than the ids that the API takes.
     consent = about.pop("consent")
     form = check_fields(VoiceForm, {"name": name or file.stem, **about})
-    made = VoiceUploads(settings.voice_dir).add_voice(file, {**form.model_dump(exclude={"type"}), "consent": consent})
-    for warning in made.warnings:
+    fields = {**form.model_dump(exclude={"type"}), "consent": consent}
+    voice_id, warnings = VoiceUploads(settings.voice_dir).add_voice(file, fields)
+    for warning in warnings:
         click.echo(f"{file}: {warning}", err=True)
-    click.echo(made.id)
+    click.echo(voice_id)
 
 
 @voices.command("rm")

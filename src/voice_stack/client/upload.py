@@ -50,15 +50,12 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         OSError: The folder cannot be written.
     """
     temporary = path.with_name(f".{uuid4().hex}.part")
-    with temporary.open("xb") as file:
-        try:
+    try:
+        with temporary.open("xb") as file:
             yield file
-            file.close()
-            temporary.replace(path)
-        except BaseException:
-            file.close()
-            temporary.unlink(missing_ok=True)
-            raise
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 AudioFile: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO

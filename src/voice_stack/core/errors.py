@@ -53,7 +53,8 @@ class VoiceStackError(Exception):
     """
 
     status: ClassVar[int] = 500
-    type: ClassVar[str] = "server_error"
+    own_type: ClassVar[str | None] = None
+    """OpenAI's type, where it does not follow from the status."""
     default_code: ClassVar[str | None] = None
     default_param: ClassVar[str | None] = None
     retryable: ClassVar[bool | None] = None
@@ -75,6 +76,11 @@ class VoiceStackError(Exception):
         return {"error": {"message": self.told, "type": self.type, "param": self.param, "code": self.code}}
 
     @property
+    def type(self) -> str:
+        """OpenAI's type."""
+        return self.own_type or type_of(self.status)
+
+    @property
     def told(self) -> str:
         """The message as clients get it: without the folders of this machine."""
         told = self.message
@@ -86,6 +92,11 @@ class VoiceStackError(Exception):
         """Response headers that go with the body."""
         advice = {} if self.retryable is None else {"x-should-retry": str(self.retryable).lower()}
         return advice if self.retry_after_s is None else advice | tell_retry_after(self.retry_after_s)
+
+
+def type_of(status: int) -> str:
+    """OpenAI's type of an error with that status."""
+    return "server_error" if status >= 500 else "invalid_request_error"
 
 
 def name_places(places: Mapping[str, Path]) -> None:
@@ -111,7 +122,6 @@ class InvalidRequestError(VoiceStackError):
     """The request cannot be served as it is."""
 
     status = 400
-    type = "invalid_request_error"
 
 
 class UnsupportedValueError(InvalidRequestError):
@@ -142,7 +152,6 @@ class AuthenticationError(VoiceStackError):
     """No API key, or one that this server does not know."""
 
     status = 401
-    type = "invalid_request_error"
     default_code = "invalid_api_key"
 
     def headers(self) -> dict[str, str]:
@@ -154,7 +163,6 @@ class PermissionDeniedError(VoiceStackError):
     """Who asks is known, or is a web page of somebody else, and may not do this."""
 
     status = 403
-    type = "invalid_request_error"
     retryable = False
 
 
@@ -169,14 +177,12 @@ class NotFoundError(VoiceStackError):
     """Nothing has that name."""
 
     status = 404
-    type = "invalid_request_error"
 
 
 class ConflictError(VoiceStackError):
     """What the request is about is not in a state for it: a result that is not there yet, a job that was cancelled."""
 
     status = 409
-    type = "invalid_request_error"
     retryable = False
 
 
@@ -191,7 +197,6 @@ class ModelBusyError(VoiceStackError):
     """The model works for somebody and cannot be unloaded now; clients may try again."""
 
     status = 409
-    type = "invalid_request_error"
     default_code = "model_busy"
     default_param = "model"
 
@@ -257,7 +262,6 @@ class RequestTimeoutError(VoiceStackError):
     """The request came too slowly, or stopped in the middle."""
 
     status = 408
-    type = "invalid_request_error"
     default_code = "request_timeout"
 
 
@@ -270,7 +274,6 @@ class RangeError(VoiceStackError):
     """
 
     status = 416
-    type = "invalid_request_error"
 
     def __init__(self, message: str, *, size: int = 0) -> None:
         super().__init__(message)
@@ -285,28 +288,26 @@ class TargetTooLongError(VoiceStackError):
     """The URL in the first line of the request is too long."""
 
     status = 414
-    type = "invalid_request_error"
 
 
 class HeadTooLargeError(VoiceStackError):
     """The head of the request, or what follows a chunked body, has too many header fields or too large ones."""
 
     status = 431
-    type = "invalid_request_error"
 
 
 class TooManyRequestsError(VoiceStackError):
     """This key or this client asks too often, or too much at once."""
 
     status = 429
-    type = "requests"
+    own_type = "requests"
     default_code = "rate_limit_exceeded"
 
 
 class QueueFullError(TooManyRequestsError):
     """What is waiting already would hold this request up for longer than the operator allows."""
 
-    type = "rate_limit_error"
+    own_type = "rate_limit_error"
     default_code = "queue_full"
 
 

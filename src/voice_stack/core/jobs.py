@@ -184,8 +184,6 @@ class UnitStarted:
     """Event: the engine works on the unit.
 
     Attributes:
-        job_id: The job it is a part of.
-        index: Its place in the job.
         batch_units: Units of the batch that it is the first of; 0 for the others of a batch.
     """
 
@@ -323,7 +321,7 @@ def load_outcome(workload: Workload) -> Loaded | LoadFailed:
     except MemoryError:
         logger.exception("the model does not load")
         return LoadFailed(InsufficientMemoryError("The model does not load: the system gives no more memory for it."))
-    except Exception as error:
+    except Exception as error:  # the border to the libraries of models
         logger.exception("the model does not load")
         known = error if isinstance(error, VoiceStackError) else ModelLoadError(f"the model does not load: {error}")
         return LoadFailed(known)

@@ -59,12 +59,14 @@ def log_event(logger: logging.Logger, level: int, message: str, **fields: object
     logger.log(level, message, extra={"fields": fields})
 
 
-class TextFormatter(logging.Formatter):
-    """`2026-11-21 10:00:00 INFO asr message key=value`; a traceback follows, indented."""
-
+class _ServerFormatter(logging.Formatter):
     def __init__(self, server: str) -> None:
         super().__init__()
         self.server = server
+
+
+class TextFormatter(_ServerFormatter):
+    """`2026-11-21 10:00:00 INFO asr message key=value`; a traceback follows, indented."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Render one event; line breaks and control characters in values are escaped."""
@@ -75,12 +77,8 @@ class TextFormatter(logging.Formatter):
         return "\n".join([line, *("    " + _escape(part) for part in _traceback(record).splitlines())])
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(_ServerFormatter):
     """One JSON object per line: time (ISO 8601, UTC), level, server, logger, message, then the fields."""
-
-    def __init__(self, server: str) -> None:
-        super().__init__()
-        self.server = server
 
     def format(self, record: logging.LogRecord) -> str:
         """Render one event; a traceback becomes the field `exception`."""

@@ -36,11 +36,10 @@ def find_engine(name: str) -> EngineEntry:
     return require_engine(ENGINES, name, "TTS_ENGINE")
 
 
-def open_store(settings: TtsSettings, paths: tuple[str, ...] = ()) -> ModelStore:
-    """The model store as the settings describe it; `paths` are further voice files of the operator."""
-    return ModelStore(
-        TTS_CATALOGUE, settings.model_dir, settings.offline, paths=(settings.model, settings.fallback_model, *paths)
-    )
+def open_store(settings: TtsSettings) -> ModelStore:
+    """The model store as the settings describe it."""
+    paths = settings.model, settings.fallback_model
+    return ModelStore(TTS_CATALOGUE, settings.model_dir, settings.offline, paths=paths)
 
 
 def engine_spec(settings: TtsSettings, engine: str, model: str) -> EngineSpec:

@@ -24,7 +24,6 @@ class VoiceFacts:
 
     Attributes:
         language: Code as the file has it, `en` or `pt`; empty if it has none.
-        speaker_count: How many speakers the model has.
         speaker_numbers: Number of each speaker that has a name.
     """
 
@@ -95,10 +94,6 @@ CPML_NOTICE = (
 
 def check_licence(engine: str, *, accepted: bool) -> None:
     """Refuse an engine whose weights have a licence that nobody accepted yet.
-
-    Args:
-        engine: The engine that is to be used; only XTTS has such weights.
-        accepted: Whether the operator accepted the CPML.
 
     Raises:
         LicenceNotAcceptedError: It has, and nobody did; the message tells what it is and how to accept it.

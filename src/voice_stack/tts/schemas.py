@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.http.form import check_fields
@@ -18,8 +18,6 @@ MAX_INPUT_CHARS = 200_000
 
 class SpeechBody(BaseModel):
     """Fields of `POST /audio/speech`; unknown ones are ignored, null counts as absent."""
-
-    model_config = ConfigDict(extra="ignore")
 
     model: str = Field(min_length=1, max_length=200, description="`tts-1` or any model of `GET /models`.")
     input: str = Field(description="The text to speak.")

@@ -21,8 +21,9 @@ from voice_stack.core.models.files import ModelSpec
 from voice_stack.core.models.repair import require_models
 from voice_stack.core.models.store import ModelNames, ModelStore
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
-from voice_stack.tts.cache.recording import SpeechReader
-from voice_stack.tts.cache.speech_cache import Outcome, SpeechCache, SpeechStore
+from voice_stack.tts.cache.entry import SpeechStore
+from voice_stack.tts.cache.recording import Outcome, SpeechReader
+from voice_stack.tts.cache.speech_cache import SpeechCache
 from voice_stack.tts.captions.kept import Captions, CaptionStore
 from voice_stack.tts.engine.base import VoiceOptions
 from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
@@ -70,8 +71,6 @@ class BegunSpeech:
     """A speech for one request; close it when nobody listens any more.
 
     Attributes:
-        body: The request.
-        reader: Gives the speech.
         outcome: Where it comes from: the cache, an engine, an equal request that is under way; `off` without cache.
         captions: If they were asked for.
         made: The speech in the engines, once they have it; none if it comes from elsewhere.
@@ -147,12 +146,12 @@ class TtsService:
             made.append(Speech(body.input, body.response_format, turns))
             return made[0]
 
-        opened = await self.cache.open(key, make, is_patient=not body.is_heard_early, is_fresh=is_fresh)
+        reader = await self.cache.open(key, make, is_patient=not body.is_heard_early, is_fresh=is_fresh)
         captions = None
         if body.timestamps:
             language = plan[0].request.passages[0].language_code
-            captions = self.captions.open(opened.reader.recording.notes, language, body.timestamps)
-        return BegunSpeech(body, opened.reader, opened.outcome if key else "off", captions, made)
+            captions = self.captions.open(reader.recording.notes, language, body.timestamps)
+        return BegunSpeech(body, reader, reader.outcome if key else "off", captions, made)
 
     async def key(self, body: SpeechBody, plan: Sequence[Turn]) -> str | None:
         """What a planned speech is kept under; None where nothing is kept, or a recording went away just now."""

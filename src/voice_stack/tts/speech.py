@@ -43,9 +43,7 @@ class Turns:
     is loaded while the first speaks.
 
     Args:
-        pool: Where the engines are.
         turns: One at least.
-        request_id: For the logs.
     """
 
     def __init__(self, pool: EnginePool, turns: Sequence[Turn], request_id: str) -> None:
@@ -147,13 +145,7 @@ LONG_S = 0.5
 
 
 class Speech:
-    """A speech under way.
-
-    Args:
-        text: What is said.
-        format_name: One of the audio formats.
-        turns: The jobs in the engines.
-    """
+    """A speech under way."""
 
     def __init__(self, text: str, format_name: str, turns: Turns) -> None:
         self._text, self._format_name, self._turns = text, format_name, turns
@@ -235,10 +227,6 @@ def speech_key(turns: Sequence[Turn], format_name: str) -> str:
 
     Everything in the requests and in the engines' configuration counts, recordings and tables by their content, and the
     version of this program.
-
-    Args:
-        turns: Who speaks what.
-        format_name: What it is encoded in.
 
     Raises:
         OSError: A file cannot be read.

@@ -41,7 +41,6 @@ class TtsWorkload(Workload):
     """Plans and runs speech.
 
     Args:
-        capabilities: Of the engine.
         load_engine: Called once, by the first lane.
         loudness_lufs: Of every voice; None leaves each as its engine makes it.
         pronunciations: The operator's table of them, if there is one.

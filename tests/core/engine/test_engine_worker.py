@@ -19,7 +19,7 @@ from voice_stack.core.jobs import (
     Urgency,
     Workload,
 )
-from voice_stack.core.worker.main import serve_engine
+from voice_stack.core.worker.loop import serve_engine
 
 TIMEOUT_S = 30.0
 WORK_S = 0.5

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from voice_stack.core.errors import EngineError
-from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece
-from voice_stack.tts.cache.recording import BLOCK_BYTES, LEAD_BYTES
-from voice_stack.tts.cache.speech_cache import OpenSpeech, SpeechCache, SpeechStore
+from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece, SpeechStore
+from voice_stack.tts.cache.recording import BLOCK_BYTES, LEAD_BYTES, SpeechReader
+from voice_stack.tts.cache.speech_cache import SpeechCache
 
 PIECE_BYTES = 50_000
 COUNT = 60
@@ -50,15 +50,15 @@ async def settle() -> None:
         await asyncio.sleep(0.002)
 
 
-async def hear_into(heard: list[bytes], speech: OpenSpeech) -> None:
-    async for block in speech.reader.audio():
+async def hear_into(heard: list[bytes], speech: SpeechReader) -> None:
+    async for block in speech.audio():
         heard.append(block)  # noqa: PERF401 - what came before a failure counts
 
 
-async def hear(speech: OpenSpeech) -> bytes:
+async def hear(speech: SpeechReader) -> bytes:
     heard = list[bytes]()
     await hear_into(heard, speech)
-    speech.reader.close()
+    speech.close()
     return b"".join(heard)
 
 
@@ -73,7 +73,7 @@ def open_cache(folder: Path, *, max_bytes: int = 100_000_000) -> SpeechCache:
 async def test_the_fastest_listener_sets_the_pace_where_there_is_a_disk(tmp_path: Path) -> None:
     cache, numbers = open_cache(tmp_path), Numbers()
     slow = await cache.open("key", numbers.begin, is_patient=False)
-    await slow.reader.start()
+    await slow.start()
     await settle()
     assert numbers.made * PIECE_BYTES <= LEAD_BYTES + 2 * PIECE_BYTES
     fast = await cache.open("key", Numbers().begin, is_patient=False)
@@ -92,7 +92,7 @@ async def test_the_slowest_sets_the_pace_where_memory_holds_it(tmp_path: Path, k
     slow = await cache.open(key, numbers.begin, is_patient=False)
     others = [await cache.open(key, numbers.begin, is_patient=False)] if key else []
     hearing = [asyncio.create_task(hear(other)) for other in others]
-    await slow.reader.start()
+    await slow.start()
     await settle()
     # Up to a block it is not known yet that there is no disk.
     assert numbers.made * PIECE_BYTES <= BLOCK_BYTES + LEAD_BYTES + 2 * PIECE_BYTES
@@ -105,10 +105,10 @@ async def test_a_speech_larger_than_the_cache_is_heard_and_not_kept(tmp_path: Pa
     cache, numbers = open_cache(tmp_path, max_bytes=1_000_000), Numbers()
     first = await cache.open("key", numbers.begin, is_patient=False)
     patient = await cache.open("key", numbers.begin, is_patient=True)
-    await patient.reader.start()
-    assert patient.reader.exact_bytes == len(SPEECH)
-    assert b"".join([block async for block in patient.reader.exact()]) == SPEECH
-    patient.reader.close()
+    await patient.start()
+    assert patient.exact_bytes == len(SPEECH)
+    assert b"".join([block async for block in patient.exact()]) == SPEECH
+    patient.close()
     assert await hear(first) == SPEECH
     await cache.close()
     assert suffixes(tmp_path) == []
@@ -120,12 +120,12 @@ async def test_notes_come_at_their_places_live_and_later(tmp_path: Path) -> None
         speech = await cache.open("key", Numbers().begin, is_patient=False)
         assert speech.outcome == outcome
         heard, places = 0, dict[object, int]()
-        async for piece in speech.reader.pieces():
+        async for piece in speech.pieces():
             heard += len(piece.audio)
             if piece.note:
                 places[piece.note["piece"]] = heard
         assert places == {index: (index + 1) * PIECE_BYTES for index in range(COUNT)}
-        speech.reader.close()
+        speech.close()
         await settle()
     await cache.close()
 
@@ -134,11 +134,11 @@ async def test_work_ends_with_its_last_listener(tmp_path: Path) -> None:
     cache, numbers = open_cache(tmp_path), Numbers()
     both = [await cache.open("key", numbers.begin, is_patient=False) for _ in range(2)]
     for speech in both:
-        await speech.reader.start()
-    both[0].reader.close()
+        await speech.start()
+    both[0].close()
     await settle()
     assert not numbers.is_cancelled
-    both[1].reader.close()
+    both[1].close()
     await settle()
     assert numbers.is_cancelled
     assert numbers.made < COUNT
@@ -153,13 +153,13 @@ async def test_a_failure_reaches_all_and_the_next_request_begins_anew(tmp_path: 
     early = await cache.open("key", Numbers(fails_at=20).begin, is_patient=False)
     patient = await cache.open("key", Numbers().begin, is_patient=True)
     with pytest.raises(EngineError, match="had enough"):
-        await patient.reader.start()
+        await patient.start()
     heard = list[bytes]()
     with pytest.raises(EngineError, match="had enough"):
         await hear_into(heard, early)
     assert b"".join(heard) == SPEECH[: 20 * PIECE_BYTES]
-    early.reader.close()
-    patient.reader.close()
+    early.close()
+    patient.close()
     again = await cache.open("key", Numbers().begin, is_patient=False)
     assert (again.outcome, await hear(again)) == ("miss", SPEECH)
     await cache.close()

@@ -9,8 +9,7 @@ import psutil
 import pytest
 
 from voice_stack.tts.api.openai import CacheUse, cache_use
-from voice_stack.tts.cache.entry import EntryData, Note, SpeechFacts
-from voice_stack.tts.cache.speech_cache import SpeechStore
+from voice_stack.tts.cache.entry import EntryData, Note, SpeechFacts, SpeechStore
 from voice_stack.tts.engine.base import EngineVoice, VoiceOptions
 from voice_stack.tts.engine_factory import engine_spec
 from voice_stack.tts.request import Passage, SpeechRequest

@@ -102,9 +102,6 @@ class Autopsy:
 class CrashReview:
     """What became of the processes of one engine, over all their lives.
 
-    Args:
-        engine: Its name, for messages.
-
     Attributes:
         preparing: The job that is being prepared.
     """
@@ -151,13 +148,7 @@ class CrashReview:
         self._stuck = stuck
 
     def review(self, exit_code: int | None, running: Collection[str], *, was_loading: bool) -> Autopsy:
-        """A process died.
-
-        Args:
-            exit_code: Of the process.
-            running: Jobs that it worked on.
-            was_loading: The model was not there yet.
-        """
+        """A process died."""
         stuck, self._stuck = self._stuck, None
         preparing, self.preparing = self.preparing, None
         how = f"was stuck: {stuck.reason}" if stuck else f"died (exit code {exit_code})"

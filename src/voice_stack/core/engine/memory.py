@@ -149,7 +149,6 @@ class MemoryWatch:
     """Works while engines are loaded; lives on the event loop.
 
     Args:
-        budget: What they may hold.
         loaded: The engines with a process, the least recently used first.
     """
 

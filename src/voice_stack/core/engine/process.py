@@ -24,7 +24,7 @@ STOP_TIMEOUT_S = 5.0
 
 T = TypeVar("T")
 
-_WORKER = "voice_stack.core.worker.main"
+_WORKER = "voice_stack.core.worker.loop"
 """Where the other end of the pipe is served: this side knows it by name alone."""
 
 
@@ -195,14 +195,7 @@ class Stuck:
 
 
 class EngineWatch:
-    """Looks at one process once a second, from its start to `end`; lives on the event loop.
-
-    Args:
-        process: The engine process.
-        patience: How long it may take.
-        is_loading: Whether its model is still being loaded.
-        on_stuck: Called once, when it hangs.
-    """
+    """Looks at one process once a second, from its start to `end`; lives on the event loop."""
 
     def __init__(
         self,

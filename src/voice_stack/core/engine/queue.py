@@ -22,34 +22,6 @@ HALF_LIFE_S = 120.0
 """Audio after which older work counts half: a burst of batches, or another load of the machine, soon shows."""
 
 
-class Speed:
-    """An exponentially weighted measure, weighted by work: long batches tell more than short ones, idle time nothing.
-
-    Attributes:
-        seconds_per_second: Time the engine takes for a second of audio, all its lanes and batches together.
-        batch_s: Audio in a usual batch, in seconds: so long a request waits at least where the engine is at work.
-    """
-
-    def __init__(self) -> None:
-        self._work_s = PRIOR_WEIGHT_S
-        self._busy_s = PRIOR_WEIGHT_S * PRIOR_SPEED
-        self.batch_s = PRIOR_BATCH_S
-
-    @property
-    def seconds_per_second(self) -> float:
-        return self._busy_s / self._work_s
-
-    def learn(self, batch: BatchDone) -> None:
-        """Take a batch into account."""
-        work_s = sum(batch.work_s.values())
-        if work_s <= 0:
-            return
-        kept = 0.5 ** (work_s / HALF_LIFE_S)
-        self._work_s = self._work_s * kept + work_s
-        self._busy_s = self._busy_s * kept + batch.busy_s
-        self.batch_s += BATCH_WEIGHT * (work_s - self.batch_s)
-
-
 @dataclass(frozen=True, slots=True)
 class EngineQueue:
     """What waits for an engine or is in it.
@@ -57,7 +29,7 @@ class EngineQueue:
     Attributes:
         lefts_s: What is left of each job, in seconds of audio.
         speed: Seconds that the engine takes for a second of audio.
-        batch_s: Audio in a usual batch, in seconds.
+        batch_s: Audio in a usual batch, in seconds: so long a request waits at least where the engine is at work.
     """
 
     lefts_s: tuple[float, ...] = ()
@@ -96,31 +68,40 @@ class EngineQueue:
 class EngineWork:
     """Lives on the event loop; outlives the engine's processes, and so does what it has learned.
 
+    The speed is an exponentially weighted measure, weighted by work: long batches tell more than short ones, idle time
+    nothing.
+
     Args:
         jobs: All jobs of the engine, as they are at any time.
     """
 
     def __init__(self, jobs: Mapping[str, JobHandle]) -> None:
         self._jobs = jobs
-        self._speed = Speed()
+        self._work_s, self._busy_s = PRIOR_WEIGHT_S, PRIOR_WEIGHT_S * PRIOR_SPEED
+        self._batch_s = PRIOR_BATCH_S
 
     @property
     def speed(self) -> float:
-        """Seconds that the engine takes for a second of audio, as measured."""
-        return self._speed.seconds_per_second
+        """Seconds that the engine takes for a second of audio, all its lanes and batches together."""
+        return self._busy_s / self._work_s
 
     @property
     def queue(self) -> EngineQueue:
         """What is left, job by job; jobs whose reader is slow hold nobody up."""
         lefts_s = tuple(handle.work.left_s for handle in self._jobs.values() if handle.holds_up_others)
-        return EngineQueue(lefts_s, self.speed, self._speed.batch_s)
+        return EngineQueue(lefts_s, self.speed, self._batch_s)
 
     def learn(self, batch: BatchDone) -> None:
         """The engine has run a batch."""
-        self._speed.learn(batch)
         for job_id, work_s in batch.work_s.items():
             if handle := self._jobs.get(job_id):
                 handle.work.finish(work_s)
+        work_s = sum(batch.work_s.values())
+        if work_s > 0:
+            kept = 0.5 ** (work_s / HALF_LIFE_S)
+            self._work_s = self._work_s * kept + work_s
+            self._busy_s = self._busy_s * kept + batch.busy_s
+            self._batch_s += BATCH_WEIGHT * (work_s - self._batch_s)
 
     def status(self) -> dict[str, object]:
         """Seconds of work that waits, and the speed, for `/status`."""

@@ -19,11 +19,7 @@ EvictionReason = Literal["idle", "room", "memory", "request"]
 
 
 class EngineReport:
-    """The metrics of one engine, and the spans of its jobs; lives on the event loop.
-
-    Args:
-        spec: That of the host.
-    """
+    """The metrics of one engine, and the spans of its jobs; lives on the event loop."""
 
     def __init__(self, spec: EngineSpec) -> None:
         self._name, self._labels = spec.name, spec.labels
@@ -39,12 +35,7 @@ class EngineReport:
         self._load_began_at, self._load_context = time.monotonic(), current_context()
 
     def note(self, event: HostEvent, jobs: Mapping[str, JobHandle]) -> None:
-        """Take an event of the process.
-
-        Args:
-            event: Any; most are of no interest here.
-            jobs: Those of the engine by id.
-        """
+        """Take an event of the process."""
         match event:
             case Loaded(load_s):
                 self._loaded(load_s)
@@ -80,12 +71,7 @@ class EngineReport:
         log_event(logger, INFO, "engine stopped", engine=self._name)
 
     def died(self, exit_code: int | None, was: str) -> None:
-        """The process has ended by itself.
-
-        Args:
-            exit_code: Of the process, if it is known.
-            was: State that the engine was in.
-        """
+        """The process has ended by itself."""
         log_event(logger, ERROR, "engine process died", engine=self._name, exit_code=exit_code, was=was)
         registry.CRASHES.labels(*self._labels).inc()
         self._prepared = None

@@ -11,30 +11,18 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket
+from starlette.types import ASGIApp, Scope
 
 from voice_stack.core.errors import (
     AuthenticationError,
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
-    VoiceStackError,
 )
-from voice_stack.core.http.context import HEALTH_PATHS, answer_error, is_docs
+from voice_stack.core.http.context import HEALTH_PATHS, Guard, client_of, is_docs
 from voice_stack.core.http.keys import ADMIN, KeyFile, KeyRing, NamedKey, mask_key
 from voice_stack.core.settings import ServerSettings
 from voice_stack.core.system.addresses import ANY_ORIGIN, NOBODY, OPAQUE_ORIGINS, HostName, Networks
-
-
-async def refuse(error: VoiceStackError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request, or an upgrade to WebSocket in place of it, with an error."""
-    answer = answer_error(error, scope)
-    if scope["type"] == "websocket":
-        await WebSocket(scope, receive, send).send_denial_response(answer)
-    else:
-        await answer(scope, receive, send)
-
 
 Access = Literal["open", "key", "closed"]
 _READING = frozenset({"GET", "HEAD"})
@@ -69,12 +57,7 @@ NO_EXEMPTION = Exemption()
 
 
 class AccessRules:
-    """The rules of one server.
-
-    Args:
-        settings: Its settings.
-        server: Its name, which is also the scope of its work.
-    """
+    """The rules of one server."""
 
     def __init__(self, settings: ServerSettings, server: str) -> None:
         prefix = settings.api_v1_str
@@ -99,42 +82,20 @@ class AccessRules:
         return self._by_path.get(path.rstrip("/"), self._work)
 
 
-class ApiKeys:
-    """ASGI middleware: lets pass who sends `Authorization: Bearer KEY` with a key that may do what is asked.
+class ApiKeys(Guard):
+    """Lets pass who sends `Authorization: Bearer KEY` with a key that may do what is asked.
 
     Behind it `scope["state"]["api_key"]` is the `NamedKey`; it is absent where no key was needed.
-
-    Args:
-        app: The application behind.
-        ring: The keys.
-        rules: What each path needs.
-        exemption: Who needs no key for what.
     """
 
     def __init__(self, app: ASGIApp, ring: KeyRing, rules: AccessRules, exemption: Exemption) -> None:
-        self.app = app
-        self.ring = ring
-        self.rules = rules
-        self.exemption = exemption
+        super().__init__(app)
+        self.ring, self.rules, self.exemption = ring, rules, exemption
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification."""
-        if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
+    async def check(self, scope: Scope) -> None:
+        method, path = scope["method"], scope["path"]
+        if self.exemption.holds(path, client_of(scope)):
             return
-        try:
-            await self._check(scope)
-        except VoiceStackError as error:
-            await refuse(error, scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
-
-    async def _check(self, scope: Scope) -> None:
-        """Return if the request may pass; its key is then in the scope's state."""
-        path, client = scope["path"], scope.get("client")
-        if self.exemption.holds(path, client[0] if client else None):
-            return
-        method = scope.get("method", "GET")
         gate = self.rules.find(method, path)
         if gate.access == "open":
             return
@@ -203,28 +164,23 @@ def exposure_warnings(settings: ServerSettings, is_locked: bool) -> Iterator[str
             yield f"CORS_ORIGINS={origin} and no key: every web page that somebody here opens may use this server"
 
 
-class CrossSiteGuard:
-    """ASGI middleware: refuses what a page of another origin sends without a key.
+class CrossSiteGuard(Guard):
+    """Refuses what a page of another origin sends without a key.
 
     Args:
-        app: The application behind.
         origins: Origins that may, or `*`.
     """
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
-        self.app = app
+        super().__init__(app)
         self.origins = origins
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification."""
-        if scope["type"] == "lifespan" or scope["path"] in HEALTH_PATHS or scope["state"].get("api_key"):
-            await self.app(scope, receive, send)
+    async def check(self, scope: Scope) -> None:
+        if scope["path"] in HEALTH_PATHS or scope["state"].get("api_key"):
             return
         headers = Headers(scope=scope)
-        if may_come(scope.get("method", "GET"), headers, self.origins):
-            await self.app(scope, receive, send)
-        else:
-            await refuse(_explain(headers.get("origin")), scope, receive, send)
+        if not may_come(scope["method"], headers, self.origins):
+            raise _explain(headers.get("origin"))
 
 
 def may_come(method: str, headers: Headers, origins: Sequence[str]) -> bool:
@@ -263,32 +219,30 @@ def _explain(origin: str | None) -> PermissionDeniedError:
     )
 
 
-class AllowedHosts:
-    """ASGI middleware: refuses requests to other names. Probes of health ask by any address and are let through.
+class AllowedHosts(Guard):
+    """Refuses requests to other names. Probes of health ask by any address and are let through.
 
     Args:
-        app: The application behind.
         names: The names of `ALLOWED_HOSTS`; this machine's own are always among them.
         own_name: What the server listens on.
         is_guarded: Whether, while `names` is empty, only names are answered that nobody on the internet can own.
     """
 
     def __init__(self, app: ASGIApp, names: Sequence[str], own_name: str, is_guarded: Callable[[], bool]) -> None:
-        self.app = app
-        self.names = names
-        self.own_name = own_name.lower()
-        self.is_guarded = is_guarded
+        super().__init__(app)
+        self.names, self.own_name, self.is_guarded = names, own_name.lower(), is_guarded
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification."""
-        if scope["type"] == "lifespan" or scope["path"] in HEALTH_PATHS:
-            await self.app(scope, receive, send)
+    async def check(self, scope: Scope) -> None:
+        if scope["path"] in HEALTH_PATHS:
             return
         given = Headers(scope=scope).getlist("host")
-        if len(given) == 1 and self._is_allowed(given[0]):
-            await self.app(scope, receive, send)
-        else:
-            await refuse(self._explain(given), scope, receive, send)
+        if len(given) != 1 or not self._is_allowed(given[0]):
+            shown = given[0][:200] if given else "nothing"
+            raise InvalidRequestError(
+                f"This server does not answer to the name {shown!r} (Host header). If the name is yours, add it to "
+                "ALLOWED_HOSTS, or give this server a key.",
+                code="host_not_allowed",
+            )
 
     def _is_allowed(self, given: str) -> bool:
         if not self.names and not self.is_guarded():
@@ -299,11 +253,3 @@ class AllowedHosts:
         if host.is_this_machine or host.name == self.own_name:
             return True
         return host.matches(self.names) if self.names else host.is_private
-
-    def _explain(self, given: list[str]) -> InvalidRequestError:
-        shown = given[0][:200] if given else "nothing"
-        return InvalidRequestError(
-            f"This server does not answer to the name {shown!r} (Host header). If the name is yours, add it to "
-            "ALLOWED_HOSTS, or give this server a key.",
-            code="host_not_allowed",
-        )

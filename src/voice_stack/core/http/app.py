@@ -15,17 +15,15 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
-from starlette.types import ASGIApp, Receive, Send
-from starlette.types import Scope as ASGIScope
-from starlette.websockets import WebSocket
+from starlette.types import Scope
 
-from voice_stack.core.errors import VoiceStackError, name_places
+from voice_stack.core.errors import VoiceStackError, name_places, type_of
 from voice_stack.core.http.access import NO_EXEMPTION, Exemption
 from voice_stack.core.http.api_docs import ERROR_RESPONSES
 from voice_stack.core.http.context import answer_error, note_error
 from voice_stack.core.http.form import explain_problem
 from voice_stack.core.http.layers import add_layers
-from voice_stack.core.http.serving import Stopping
+from voice_stack.core.http.serving import REASON, Stopping
 from voice_stack.core.http.spool import prepare_folder, release_folder
 from voice_stack.core.http.status import observation_routes
 from voice_stack.core.settings import ServerSettings
@@ -113,14 +111,13 @@ def create_server(
     app.state.api_prefix = settings.api_v1_str
 
     def explain_unreadiness() -> str | None:
-        return stopping.explain() or readiness()
+        return REASON if stopping.is_announced else readiness()
 
     app.include_router(_operator_routes(settings, server, explain_unreadiness), responses=ERROR_RESPONSES)
     identity = {"server": server, "version": VERSION}
     observation = observation_routes(settings, identity, explain_unreadiness, status)
     app.include_router(observation, responses=ERROR_RESPONSES)
     add_layers(app, settings, server, exemption, stopping=stopping, held_paths=held_paths)
-    app.router.default = _answer_unknown_url(app.router.default)
     app.add_exception_handler(VoiceStackError, _answer_known)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_validation)
@@ -169,23 +166,10 @@ def _operator_routes(settings: ServerSettings, server: str, readiness: Callable[
     return router
 
 
-def _answer_unknown_url(not_found: ASGIApp) -> ASGIApp:
-    """What answers a URL without a route; an upgrade to WebSocket gets a 404 like any other request."""
-
-    async def answer(scope: ASGIScope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            message = f"Unknown WebSocket URL: {scope['path']}."
-            await WebSocket(scope, receive, send).send_denial_response(_error_response(scope, 404, message))
-        else:
-            await not_found(scope, receive, send)
-
-    return answer
-
-
 def _error_response(
-    scope: ASGIScope, status: int, message: str, *, code: str | None = None, headers: dict[str, str] | None = None
+    scope: Scope, status: int, message: str, *, code: str | None = None, headers: dict[str, str] | None = None
 ) -> JSONResponse:
-    error_type = "server_error" if status >= 500 else "invalid_request_error"
+    error_type = type_of(status)
     note_error(scope, error_type, code)
     body = {"error": {"message": message, "type": error_type, "param": None, "code": code}}
     return JSONResponse(body, status, headers)

@@ -6,10 +6,10 @@ from itertools import takewhile
 from typing import cast
 
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from voice_stack.core.errors import OverloadedError, RequestTimeoutError
-from voice_stack.core.http.context import HEALTH_PATHS
+from voice_stack.core.http.context import HEALTH_PATHS, Layer
 from voice_stack.core.http.protocol import ClosingTransport, StrictProtocol
 
 MIN_UPLOAD_BYTES_PER_S = 500
@@ -80,7 +80,7 @@ class BoundedProtocol(StrictProtocol):
         self.bounds.receiving[self] = None
         self._request_at, self._received = self.loop.time(), 0
         super().on_headers_complete()
-        if self.scope is not None and self.scope["type"] == "http":
+        if self.scope is not None:
             self.scope["state"]["is_unread"] = self._is_unread
 
     def on_message_complete(self) -> None:
@@ -153,14 +153,11 @@ class BoundedProtocol(StrictProtocol):
             other.transport.abort()
 
 
-class _OnlyHealth:
-    """ASGI middleware of a connection too many: 503 for everything but health."""
+class _OnlyHealth(Layer):
+    """Of a connection too many: 503 for everything but health."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in HEALTH_PATHS:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] not in HEALTH_PATHS:
             error = OverloadedError("The server has as many connections as it can serve. Try again in a moment.")
             headers = {"connection": "close", **error.headers()}
             await JSONResponse(error.body(), error.status, headers)(scope, receive, send)

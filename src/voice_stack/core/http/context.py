@@ -1,10 +1,11 @@
-"""What surrounds every request: its id, its log line, its headers, the last answer to an unexpected failure."""
+"""What surrounds every request: its id, its log line, its measures, its headers, the last answer to a failure."""
 
 import asyncio
 import logging
 import re
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -12,10 +13,18 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from voice_stack.core.errors import ShuttingDownError, VoiceStackError
-from voice_stack.core.logging import log_event, request_id_var
-from voice_stack.core.telemetry.registry import CLIENT_CLOSED_REQUEST, count_error
+from voice_stack.core.logging import log_event, logged_for
+from voice_stack.core.telemetry.registry import (
+    CLIENT_CLOSED_REQUEST,
+    IN_PROGRESS,
+    count_error,
+    count_fallbacks,
+    count_request,
+)
+from voice_stack.core.telemetry.traces import active_traces
 
 HEALTH_PATHS = frozenset({"/health", "/healthz", "/healthcheck", "/ready"})
 DOCS_PATHS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
@@ -43,31 +52,69 @@ def add_log_fields(request: Request, **fields: object) -> None:
     request.scope.setdefault("state", {}).setdefault("log_fields", {}).update(fields)
 
 
-class RequestContext:
-    """ASGI middleware: request id, one log line, failures to the log and to the client.
+def client_of(scope: Scope) -> str | None:
+    """The client's address; None for one that came through a Unix socket."""
+    client = scope.get("client")
+    return client[0] if client else None
 
-    A stream that fails after its first byte is broken off, so that no client takes the part for the whole.
-    """
+
+class Layer(ABC):
+    """ASGI middleware for requests; a WebSocket, of which there are none here, is refused."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification."""
-        if scope["type"] not in {"http", "websocket"}:
+        if scope["type"] == "http":
+            await self.serve(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await WebSocketClose()(scope, receive, send)
+        else:
             await self.app(scope, receive, send)
-            return
+
+    @abstractmethod
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+
+
+class Guard(Layer):
+    """A layer that lets a request pass or answers it with an error."""
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.check(scope)
+        except VoiceStackError as error:
+            await answer_error(error, scope)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    @abstractmethod
+    async def check(self, scope: Scope) -> None:
+        """Return if the request may pass.
+
+        Raises:
+            VoiceStackError: It may not.
+        """
+
+
+class RequestContext(Layer):
+    """Request id, one log line, measures and span, failures to the log and to the client.
+
+    A stream that fails after its first byte is broken off, so that no client takes the part for the whole.
+    """
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = _choose_request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         note_answer_headers(scope, {"x-request-id": request_id})
-        token = request_id_var.set(request_id)
-        try:
-            if scope["type"] == "http":
-                await _Exchange(scope, receive, send).run(self.app)
+        with logged_for([request_id]), IN_PROGRESS.track_inprogress():
+            if traces := active_traces():
+                await traces.serve(self._answer, scope, receive, send)
             else:
-                await self.app(scope, receive, send)
-        finally:
-            request_id_var.reset(token)
+                await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await _Exchange(scope, receive, send).run(self.app)
 
 
 class _Exchange:
@@ -77,8 +124,8 @@ class _Exchange:
         self.scope, self._receive, self._send = scope, receive, send
         self.status: int | None = None
         self.bytes_out = 0
-        self.complete = False
-        self.disconnected = False
+        self.first_byte_s: float | None = None
+        self.complete = self.disconnected = False
         self.started_at = time.perf_counter()
 
     async def run(self, app: ASGIApp) -> None:
@@ -90,7 +137,7 @@ class _Exchange:
             if self.status is not None:
                 raise
             await self.answer(ShuttingDownError("the server is stopping"))
-        except Exception as error:
+        except Exception as error:  # the last border: logged, and answered below
             # Starlette wraps what it can no longer answer.
             if self.status is not None and isinstance(error.__cause__, VoiceStackError):
                 _logger.warning("the answer breaks off: %s", error.__cause__)
@@ -101,7 +148,7 @@ class _Exchange:
                 raise
             await self.answer(error)
         finally:
-            self.log()
+            self.report()
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -112,7 +159,10 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            count_fallbacks(Headers(raw=message.get("headers", [])))
         elif message["type"] == "http.response.body":
+            if message.get("body") and self.first_byte_s is None:
+                self.first_byte_s = time.perf_counter() - self.started_at
             self.bytes_out += len(message.get("body", b""))
             self.complete = not message.get("more_body", False)
         await self._send(message)
@@ -123,8 +173,10 @@ class _Exchange:
         known = error if isinstance(error, VoiceStackError) else unexpected
         await answer_error(known, self.scope)(self.scope, self.receive, self.send)
 
-    def log(self) -> None:
-        client = self.scope.get("client")
+    def report(self) -> None:
+        status = self.status or CLIENT_CLOSED_REQUEST
+        duration_s = time.perf_counter() - self.started_at
+        count_request(self.scope, status, duration_s, self.first_byte_s, is_complete=self.complete)
         aborted = {"aborted": True} if self.disconnected or not self.complete else {}
         log_event(
             _logger,
@@ -132,10 +184,10 @@ class _Exchange:
             "request",
             method=self.scope["method"],
             path=self.scope["path"],
-            status=self.status or CLIENT_CLOSED_REQUEST,
-            duration_s=round(time.perf_counter() - self.started_at, 4),
+            status=status,
+            duration_s=round(duration_s, 4),
             bytes_out=self.bytes_out,
-            client=client[0] if client else None,
+            client=client_of(self.scope),
             **{**self.scope["state"].get("log_fields", {}), **aborted},
         )
 
@@ -175,21 +227,21 @@ DOCS_POLICY = (
 """The docs pages start by a script and styles inside them; they show nothing that a request brought."""
 
 
-class OutgoingHead:
-    """ASGI middleware, the outermost: all headers that do not depend on the route; what a route has set stays.
+class OutgoingHead(Layer):
+    """The outermost layer: all headers that do not depend on the route; what a route has set stays.
 
     Security headers, those that were noted on the way, and `Connection: close` on the last answer of
     a connection: whoever is connected to a server that stops must find another one, and the rest of a request that was
     refused is not worth a connection; a client that is not told would send its next one where nobody reads.
 
     Args:
-        app: The application behind.
         has_origins: Web pages of other origins may use the answers.
         is_stopping: Whether the server stops.
     """
 
     def __init__(self, app: ASGIApp, *, has_origins: bool, is_stopping: Callable[[], bool] = bool) -> None:
-        self.app, self.is_stopping = app, is_stopping
+        super().__init__(app)
+        self.is_stopping = is_stopping
         self.headers = {
             "x-content-type-options": "nosniff",
             "x-frame-options": "DENY",
@@ -197,12 +249,11 @@ class OutgoingHead:
             "cross-origin-resource-policy": "cross-origin" if has_origins else "same-origin",
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification."""
-        path = scope.get("path", "")
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
 
         async def send_with_headers(message: Message) -> None:
-            if message["type"] in {"http.response.start", "websocket.http.response.start"}:
+            if message["type"] == "http.response.start":
                 self._add(path, scope, MutableHeaders(scope=message))
             await send(message)
 

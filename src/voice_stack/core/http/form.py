@@ -39,11 +39,6 @@ def check_fields(
 ) -> SchemaT:
     """The fields of a request as the schema has them.
 
-    Args:
-        schema: What they may be.
-        values: As they were sent.
-        kind: Of error.
-
     Raises:
         InvalidRequestError: A field is missing or does not fit; the message names it.
     """

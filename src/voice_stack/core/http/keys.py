@@ -63,9 +63,9 @@ class NamedKey:
     requests_per_minute: AtLeastOne | None = None
     jobs_at_once: AtLeastOne | None = None
 
-    def is_expired(self, now_s: float | None = None) -> bool:
-        """Whether its time is over, now or at a time in seconds since 1970."""
-        return self.expires_at is not None and self.expires_at <= (time.time() if now_s is None else now_s)
+    def is_expired(self) -> bool:
+        """Whether its time is over."""
+        return self.expires_at is not None and self.expires_at <= time.time()
 
 
 def hash_key(key: bytes) -> str:
@@ -125,11 +125,7 @@ _CONTENT = TypeAdapter(_Content)
 
 
 class KeyFile:
-    """The keys on disk: hashes, readable by their owner alone, replaced as a whole.
-
-    Args:
-        path: It need not be there.
-    """
+    """The keys on disk: hashes, readable by their owner alone, replaced as a whole."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().absolute()
@@ -231,11 +227,7 @@ _WRITER = ThreadPoolExecutor(1, thread_name_prefix="last-use")
 
 
 class LastUse:
-    """The folder `keys.json.used`; it is for information only, so nothing waits for it and no request fails by it.
-
-    Args:
-        keys_file: Beside it the folder lies.
-    """
+    """The folder `keys.json.used`; it is for information only, so nothing waits for it and no request fails by it."""
 
     def __init__(self, keys_file: Path) -> None:
         self._folder = keys_file.with_name(f"{keys_file.name}.used")

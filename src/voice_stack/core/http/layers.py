@@ -21,36 +21,27 @@ from voice_stack.core.http.context import (
     DOCS_ASSETS,
     DOCS_PATHS,
     HEALTH_PATHS,
+    Layer,
     OutgoingHead,
     RequestContext,
+    client_of,
 )
 from voice_stack.core.http.keys import ADMIN, KeyFile, KeyRing
 from voice_stack.core.http.limits import Allowance, RequestLimits, UploadTimes
 from voice_stack.core.http.serving import StopGate, Stopping
 from voice_stack.core.settings import ServerSettings
 from voice_stack.core.system.addresses import HostName, Networks, parse_address, parse_networks
-from voice_stack.core.telemetry.traces import RequestTelemetry
-
-_SECURE = {("http", "https"): "https", ("http", "http"): "http", ("websocket", "https"): "wss"}
-_SECURE |= {("websocket", "http"): "ws", ("websocket", "wss"): "wss", ("websocket", "ws"): "ws"}
-"""Type of the connection and `X-Forwarded-Proto` -> scheme."""
 
 
-class TrustedProxies:
-    """ASGI middleware: client, scheme and `Host` as the trusted proxies saw them; from others the headers mean nothing.
-
-    Args:
-        app: The application behind.
-        proxies: Whose headers are believed.
-    """
+class TrustedProxies(Layer):
+    """Client, scheme and `Host` as the trusted proxies saw them; from others the headers mean nothing."""
 
     def __init__(self, app: ASGIApp, proxies: Networks) -> None:
-        self.app = app
+        super().__init__(app)
         self.proxies = proxies
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification."""
-        if scope["type"] != "lifespan" and self.proxies.holds(_peer(scope)):
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.proxies.holds(client_of(scope)):
             self._apply(scope, Headers(scope=scope))
         await self.app(scope, receive, send)
 
@@ -59,7 +50,7 @@ class TrustedProxies:
         if client is not None:
             scope["client"] = (client, 0)
         proto = _pick(_split(headers, "x-forwarded-proto"), hops).lower()
-        scope["scheme"] = _SECURE.get((scope["type"], proto), scope["scheme"])
+        scope["scheme"] = proto if proto in {"http", "https"} else scope["scheme"]
         host = _pick(_split(headers, "x-forwarded-host"), hops)
         if HostName.parse(host) is not None:
             MutableHeaders(scope=scope)["host"] = host
@@ -103,46 +94,31 @@ def _pick(values: Sequence[str], hops: int) -> str:
     return values[-min(hops, len(values))] if values else ""
 
 
-def _peer(scope: Scope) -> str | None:
-    client = scope.get("client")
-    return client[0] if client else None
-
-
-class RootPathTaker:
-    """ASGI middleware, outermost: takes the prefix from the path, if it is there.
+class RootPathTaker(Layer):
+    """Outermost: takes the prefix from the path, if it is there.
 
     A path that is the prefix alone is taken for a route of that name: Bazarr's `/asr` on a server below `/asr`.
 
     Args:
-        app: The application behind.
         root_path: The prefix, as `/asr`.
     """
 
     def __init__(self, app: ASGIApp, root_path: str) -> None:
-        self.app = app
+        super().__init__(app)
         self.root_path = root_path
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification."""
-        if scope["type"] != "lifespan":
-            scope["root_path"] = self.root_path
-            if scope["path"].startswith(f"{self.root_path}/"):
-                scope["path"] = scope["path"].removeprefix(self.root_path)
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["root_path"] = self.root_path
+        if scope["path"].startswith(f"{self.root_path}/"):
+            scope["path"] = scope["path"].removeprefix(self.root_path)
         await self.app(scope, receive, send)
 
 
-class RootPathGiver:
-    """ASGI middleware, innermost: gives the path its prefix back while the router works."""
+class RootPathGiver(Layer):
+    """Innermost: gives the path its prefix back while the router works."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification."""
-        path = scope.get("path")
-        if path is None:
-            await self.app(scope, receive, send)
-            return
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
         scope["path"] = scope.get("root_path", "") + path
         try:
             await self.app(scope, receive, send)
@@ -150,28 +126,8 @@ class RootPathGiver:
             scope["path"] = path
 
 
-LIMIT_HEADERS = (
-    "retry-after",
-    "x-queue-wait-s",
-    "x-queue-jobs",
-    "x-ratelimit-limit-requests",
-    "x-ratelimit-remaining-requests",
-    "x-ratelimit-reset-requests",
-)
-"""Headers of answers that tell clients of limits."""
-
-
-def add_limit_layers(
-    app: FastAPI, settings: ServerSettings, stopping: Stopping, held_paths: Collection[str] = ()
-) -> None:
-    """From the inside out: times of uploads, limits of callers, the stop of the server.
-
-    Args:
-        app: The application.
-        settings: Its settings.
-        stopping: How far its stop is.
-        held_paths: Paths whose requests are held as long as they take, and never refused for being many.
-    """
+def _add_limit_layers(app: FastAPI, settings: ServerSettings, stopping: Stopping, held_paths: Collection[str]) -> None:
+    """From the inside out: times of uploads, limits of callers, the stop of the server."""
     own_paths = {"/", "/status", "/metrics", f"{settings.api_v1_str}/status"}
     unlimited = HEALTH_PATHS | DOCS_PATHS | own_paths | set(held_paths)
 
@@ -194,7 +150,12 @@ EXPOSED_HEADERS = (
     "x-captions",
     "x-left-out",
     "etag",
-    *LIMIT_HEADERS,
+    "retry-after",
+    "x-queue-wait-s",
+    "x-queue-jobs",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-requests",
 )
 """Headers of answers that a web page of another origin may read."""
 
@@ -210,20 +171,12 @@ def add_layers(
 ) -> None:
     """From the inside out: limits, who may do what, CORS (preflights need no key, a 401 can be read), names, log.
 
-    Args:
-        app: The application.
-        settings: Its settings.
-        server: Its name, the scope of its work.
-        exemption: Who needs no key for what.
-        stopping: How far the server's stop is.
-        held_paths: Paths whose requests are held as long as they take, and never refused for being many.
-
     Raises:
         ConfigurationError: The file of keys cannot be read.
     """
     ring = KeyRing(settings.api_keys, KeyFile(settings.api_keys_file), (server, ADMIN))
     app.add_middleware(RootPathGiver)
-    add_limit_layers(app, settings, stopping, held_paths)
+    _add_limit_layers(app, settings, stopping, held_paths)
     app.add_middleware(CrossSiteGuard, origins=settings.cors_origins)
     app.add_middleware(ApiKeys, ring=ring, rules=AccessRules(settings, server), exemption=exemption)
     if settings.cors_origins:
@@ -242,7 +195,6 @@ def add_layers(
         is_guarded=lambda: is_loopback(settings) and not ring.is_needed,
     )
     app.add_middleware(RequestContext)
-    app.add_middleware(RequestTelemetry)
     app.add_middleware(OutgoingHead, has_origins=bool(settings.cors_origins), is_stopping=lambda: stopping.is_announced)
     if settings.root_path:
         app.add_middleware(RootPathTaker, root_path=settings.root_path)

@@ -1,21 +1,22 @@
 """How often, how much at once and how long: one key or address, one upload, one request."""
 
 import asyncio
-import ipaddress
 import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_network
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_stack.core.errors import RequestTimeoutError, ShuttingDownError, TooManyRequestsError
 from voice_stack.core.http.connections import MIN_UPLOAD_BYTES_PER_S
-from voice_stack.core.http.context import answer_error, note_answer_headers
+from voice_stack.core.http.context import Layer, answer_error, client_of, note_answer_headers
 from voice_stack.core.http.keys import NamedKey
 from voice_stack.core.http.serving import REASON, Stopping
+from voice_stack.core.system.addresses import parse_address
 
 MINUTE_S = 60.0
 
@@ -101,15 +102,10 @@ class Callers:
 
 def name_client(host: str) -> str:
     """How a client is counted: an IPv4 address by itself, an IPv6 address by its network of 64 bits."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False))
-    return str(address)
+    address = parse_address(host)
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, IPV6_PREFIX), strict=False))
+    return host if address is None else str(address)
 
 
 def name_caller(scope: Scope) -> str:
@@ -124,33 +120,28 @@ def _find_key(scope: Scope) -> NamedKey | None:
 
 
 def _name_address(scope: Scope) -> str:
-    client = scope.get("client")
-    return f"client {name_client(client[0])}" if client else "client unknown"
+    client = client_of(scope)
+    return "client unknown" if client is None else f"client {name_client(client)}"
 
 
 AT_ONCE_RETRY_S = 2.0
 """When one of several open requests ends nobody knows; their clients have that much patience."""
 
 
-class RequestLimits:
-    """ASGI middleware: 429 for who asks too often or too much at once.
+class RequestLimits(Layer):
+    """429 for who asks too often or too much at once.
 
     Must be inside of what checks keys and knows the true client: it reads `scope["state"]["api_key"]` and
     `scope["client"]`. A limit of the key counts for all who have it; where a key has none, the address counts.
-
-    Args:
-        app: The application behind.
-        default: For every address.
-        is_limited: Whether a path is counted.
     """
 
     def __init__(self, app: ASGIApp, default: Allowance, is_limited: Callable[[str], bool]) -> None:
-        self.app, self.default, self.is_limited = app, default, is_limited
+        super().__init__(app)
+        self.default, self.is_limited = default, is_limited
         self.callers = Callers()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification."""
-        if scope["type"] != "http" or not self.is_limited(scope["path"]):
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self.is_limited(scope["path"]):
             await self.app(scope, receive, send)
             return
         rate_caller, per_minute, at_once_caller, at_once = self._limits_of(scope)
@@ -219,33 +210,21 @@ def tell_duration(seconds: float) -> str:
     return f"{int(minutes)}m{rest:g}s" if minutes else f"{rest:g}s"
 
 
-class UploadTimes:
-    """ASGI middleware: 408 for a body that stops in the middle, or is too slow on the whole; 503 when the server stops.
+class UploadTimes(Layer):
+    """408 for a body that stops in the middle, or is too slow on the whole; 503 when the server stops.
 
     Only time counts in which the server waits for the client.
-
-    Args:
-        app: The application behind.
-        idle_s: Longest pause.
-        stopping: How far the stop of the server is.
     """
 
     def __init__(self, app: ASGIApp, idle_s: float, stopping: Stopping) -> None:
-        self.app, self.idle_s, self.stopping = app, idle_s, stopping
+        super().__init__(app)
+        self.idle_s, self.stopping = idle_s, stopping
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        if _has_body(scope):
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
             receive = _TimedBody(receive, self.idle_s, self.stopping).receive
         await self.app(scope, receive, send)
-
-
-def _has_body(scope: Scope) -> bool:
-    headers = Headers(scope=scope)
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 class _TimedBody:

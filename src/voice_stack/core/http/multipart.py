@@ -43,9 +43,6 @@ class FormReader:
     A part is a file when it has a `filename`, or the name of the field for one and in it more than a line of text.
 
     Args:
-        boundary: The line that separates the parts.
-        file_field: Name of the field that carries the file.
-        spool: Takes the file.
         on_file: Called where the file begins, with the fields before it; what it raises ends the reading.
 
     Raises:

@@ -149,7 +149,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._unparsed_bytes = 0
-        if self._is_unknown_upgrade():
+        if self.parser.should_upgrade():
             return  # the parser stops here, and `_feed` goes on
         if len(self.pipeline) >= MAX_WAITING:
             raise TooManyRequestsError(
@@ -164,7 +164,7 @@ class StrictProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if not self._is_unknown_upgrade():
+        if not self.parser.should_upgrade():
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -222,17 +222,8 @@ class StrictProtocol(HttpToolsProtocol):
             return False
         return True
 
-    def _is_unknown_upgrade(self) -> bool:
-        return self.parser.should_upgrade() and not self._should_upgrade()
-
     def _pass_over_upgrade(self, rest: memoryview) -> bool:
-        """Read the request as one of HTTP/1.1, as a server may that does not know what is offered (RFC 9110, 7.8)."""
-        if self._should_upgrade() and self.is_answering:
-            self.refuse(InvalidRequestError("An upgrade to WebSocket comes after the answers to earlier requests."))
-            return False
-        if self._should_upgrade():
-            self.handle_websocket_upgrade()
-            return False
+        """Read the request as one of HTTP/1.1, as a server may that wants none of what is offered (RFC 9110, 7.8)."""
         method = self.parser.get_method()
         if method == b"CONNECT":
             self.refuse(InvalidRequestError("The method CONNECT is for proxies, and this server is none."))

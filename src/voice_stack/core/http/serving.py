@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
 from voice_stack.core.errors import ShuttingDownError
 from voice_stack.core.http.connections import ConnectionBounds, bounded_by
-from voice_stack.core.http.context import answer_error
+from voice_stack.core.http.context import Guard
 from voice_stack.core.logging import log_event
 from voice_stack.core.settings import LimitSettings
 from voice_stack.core.system.memory import freeze_living_objects
@@ -61,10 +61,6 @@ class Stopping:
         finally:
             self._uploads.discard(upload)
 
-    def explain(self) -> str | None:
-        """Why the server is not ready; None unless it stops."""
-        return REASON if self.is_announced else None
-
     async def refuse_work(self) -> None:
         """Take no more work, not even what is on its way; let go of what goes on in the next life of the server."""
         self.is_announced = self.refuses_work = True
@@ -83,24 +79,16 @@ async def _close_all(closes: list[Close]) -> None:
         await closes.pop(0)()
 
 
-class StopGate:
-    """ASGI middleware: 503 for new work when the server stops; asking how things are goes on.
-
-    Args:
-        app: The application behind.
-        stopping: How far the stop is.
-    """
+class StopGate(Guard):
+    """503 for new work when the server stops; asking how things are goes on."""
 
     def __init__(self, app: ASGIApp, stopping: Stopping) -> None:
-        self.app, self.stopping = app, stopping
+        super().__init__(app)
+        self.stopping = stopping
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification."""
-        if scope["type"] == "http" and self.stopping.refuses_work and scope["method"] == "POST":
-            error = ShuttingDownError(REASON)
-            await answer_error(error, scope)(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+    async def check(self, scope: Scope) -> None:
+        if self.stopping.refuses_work and scope["method"] == "POST":
+            raise ShuttingDownError(REASON)
 
 
 WANTED_FILES = 65_536
@@ -146,8 +134,6 @@ class GracefulServer(uvicorn.Server):
     """uvicorn's server with its stop in steps; a second signal ends it at once.
 
     Args:
-        config: uvicorn's.
-        stopping: What the application does in each step.
         delay_s: How long requests are still taken after the signal.
         grace_s: How long running requests may then take.
     """
@@ -200,13 +186,7 @@ class GracefulServer(uvicorn.Server):
 
 
 def build_server(app: object, stopping: Stopping, settings: LimitSettings) -> GracefulServer:
-    """The server for an application, with its bounds on connections.
-
-    Args:
-        app: The ASGI application.
-        stopping: That of the application.
-        settings: Those of the server.
-    """
+    """The server for an application, with its bounds on connections."""
     bounds = ConnectionBounds(
         affordable_connections(settings.max_connections, raise_file_limit()),
         settings.header_timeout_s,
@@ -215,6 +195,7 @@ def build_server(app: object, stopping: Stopping, settings: LimitSettings) -> Gr
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         http=bounded_by(bounds),
+        ws="none",
         log_config=None,
         access_log=False,
         lifespan="on",

@@ -133,9 +133,6 @@ class Spool:
     """Takes the bytes of one upload, in order.
 
     `add` never touches the disk: bytes wait until `write`, which a thread may call.
-
-    Args:
-        folder: Folder for the file; None for the system's.
     """
 
     def __init__(self, folder: Path | None) -> None:

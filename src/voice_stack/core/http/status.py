@@ -115,16 +115,9 @@ def _read_memory(facts: Mapping[str, object]) -> MemoryStatus:
 def render_metrics(
     accept: str, engines: Sequence[EngineStatus], connections: int | None, *, is_ready: bool
 ) -> tuple[bytes, str]:
-    """The metrics in the form that a scraper accepts; takes milliseconds, so not on the event loop.
+    """The metrics and their media type, in the form that a scraper accepts; takes milliseconds: not on the event loop.
 
-    Args:
-        accept: The request's `Accept`: Prometheus's text, or OpenMetrics, which carries exemplars.
-        engines: As they are now.
-        connections: Open connections of clients, None where not known.
-        is_ready: Whether the server takes work, as `/ready` says.
-
-    Returns:
-        The body and its media type.
+    That is Prometheus's text, or OpenMetrics, which carries exemplars.
     """
     encode, media_type = choose_encoder(accept)
     whole = CollectorRegistry()

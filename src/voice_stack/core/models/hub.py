@@ -31,12 +31,6 @@ def forbid_downloads() -> None:
 def download(spec: ModelSpec, repo: str, folder: Path, progress: Progress) -> tuple[str, dict[str, str]]:
     """Fetch a model's files from the hub and check those whose SHA-256 the hub knows.
 
-    Args:
-        spec: The model; says which files of the repository belong to it.
-        repo: The repository, `org/name`.
-        folder: Existing folder that gets the files.
-        progress: Told the bytes done.
-
     Returns:
         The source in words with the exact revision, and the SHA-256 of each file by its path in the folder.
 

@@ -24,11 +24,6 @@ VERIFY_VARIABLE = "VOICE_STACK_VERIFY_MODELS"
 def load_model(store: ModelStore, name: str, load: Callable[[Path], T]) -> T:
     """Load a model; if that fails and its files are not what they were, fetch them again and load it once more.
 
-    Args:
-        store: Where models are.
-        name: The model.
-        load: Loads what lies in the folder, or the file.
-
     Raises:
         ModelNotFoundError: Nothing has that name, or no source has it.
         ModelLoadError: It does not load; the message names damaged files.

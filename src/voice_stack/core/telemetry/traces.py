@@ -1,4 +1,4 @@
-"""The measures and the span of every request, and what measures from a server's start to its stop.
+"""The spans of requests and jobs, and what measures from a server's start to its stop.
 
 OpenTelemetry's own variables are the settings of traces: `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`,
 `OTEL_TRACES_SAMPLER`, `OTEL_EXPORTER_OTLP_HEADERS` and so on.
@@ -7,25 +7,12 @@ OpenTelemetry's own variables are the settings of traces: `OTEL_EXPORTER_OTLP_EN
 import asyncio
 import os
 import platform
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from logging import getLogger
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from voice_stack.core.telemetry import registry
-from voice_stack.core.telemetry.registry import (
-    BUILD,
-    CLIENT_CLOSED_REQUEST,
-    LOOP_LAG,
-    label_code,
-    label_method,
-    label_route,
-    label_status,
-)
+from voice_stack.core.telemetry.registry import BUILD, LOOP_LAG
 
 if TYPE_CHECKING:
     from voice_stack.core.telemetry.otel import OtelTraces
@@ -83,74 +70,6 @@ def is_wanted(environment: Mapping[str, str]) -> bool:
     return any(environment.get(name) for name in ENDPOINT_VARIABLES)
 
 
-class RequestTelemetry:
-    """ASGI middleware, the outermost: counts, times and traces every request."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        traces = active_traces()
-        answer = _Answer(send)
-        registry.IN_PROGRESS.inc()
-        try:
-            if traces is None:
-                await self.app(scope, receive, answer.send)
-            else:
-                await traces.serve(self.app, scope, receive, answer.send)
-        finally:
-            registry.IN_PROGRESS.dec()
-            answer.observe(scope)
-
-
-class _Answer:
-    """An answer on its way out."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._began_at = time.perf_counter()
-        self._first_byte_s: float | None = None
-        self._status = CLIENT_CLOSED_REQUEST
-        self._is_complete = False
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self._status = message["status"]
-            _count_fallbacks(Headers(raw=message.get("headers", [])))
-        elif message["type"] == "http.response.body":
-            if message.get("body") and self._first_byte_s is None:
-                self._first_byte_s = time.perf_counter() - self._began_at
-            self._is_complete = not message.get("more_body", False)
-        await self._send(message)
-
-    def observe(self, scope: Scope) -> None:
-        route, method = label_route(scope), label_method(scope["method"])
-        trace_id = scope.get("state", {}).get("log_fields", {}).get("trace_id")
-        exemplar = {"trace_id": trace_id} if trace_id else None
-        registry.REQUESTS.labels(method, route, label_status(self._status)).inc(exemplar=exemplar)
-        duration_s = time.perf_counter() - self._began_at
-        registry.DURATION.labels(method, route).observe(duration_s, exemplar)
-        if self._first_byte_s is not None:
-            registry.FIRST_BYTE.labels(route).observe(self._first_byte_s)
-        # Whichever layer refused has noted what it told.
-        error_type, code = scope.get("state", {}).get("error", (None, None))
-        code = label_code(code, self._status)
-        if error_type and self._status >= 400:
-            registry.ERRORS.labels(error_type, code).inc()
-        if not self._is_complete:
-            registry.ABORTED.labels(route).inc()
-
-
-def _count_fallbacks(headers: Headers) -> None:
-    kinds = headers.get("x-fallback", "").split(", ") + ["model"] * ("x-fallback-model" in headers)
-    for kind in filter(None, kinds):
-        registry.FALLBACKS.labels(kind).inc()
-
-
 INTERVAL_S = 0.5
 
 
@@ -165,12 +84,7 @@ async def watch_event_loop() -> None:
 
 @asynccontextmanager
 async def measuring(server: str, version: str) -> AsyncIterator[None]:
-    """What measures from a server's start to its stop.
-
-    Args:
-        server: Its name.
-        version: Of the package.
-    """
+    """What measures from a server's start to its stop."""
     BUILD.info({"server": server, "version": version, "python": platform.python_version()})
     start_traces(server, version)
     lag = asyncio.create_task(watch_event_loop())

@@ -104,12 +104,7 @@ class Scheduler:
         return job_id in self._lines and self._lines[job_id].is_short
 
     def urgency(self, batch: Collection[str], running: Collection[str]) -> Urgency:
-        """How urgent a batch is that has been taken.
-
-        Args:
-            batch: Jobs with units in it.
-            running: Jobs of which a unit runs already.
-        """
+        """How urgent a batch is that has been taken."""
         if not any(map(self.is_short, batch)):
             return Urgency.LONG
         others = set(running) - set(batch)
@@ -184,11 +179,8 @@ class ActiveJob:
     """What the engine process keeps of a job; guarded by the worker's lock.
 
     Attributes:
-        job: As submitted.
-        plan: Its units to come.
         is_planned: All units are known.
         is_cancelled: Nothing more is done for it: nobody wants it, or it has failed.
-        error: Why it failed.
         in_step: The preparing thread works on it.
         running: Indexes of the units that run.
     """
@@ -219,10 +211,7 @@ class ActiveJob:
 def next_to_prepare(jobs: Iterable[ActiveJob], scheduler: "Scheduler", enough: int) -> ActiveJob | None:
     """The job of which the next unit is cut: the one with the fewest units waiting, then with the least work left.
 
-    Args:
-        jobs: All jobs of the engine.
-        scheduler: Knows their waiting units.
-        enough: A job with so many is left alone.
+    One that has `enough` of them waiting is left alone.
     """
     unplanned = [active for active in jobs if not active.is_planned and not active.is_cancelled]
     waiting = {active.job.id: scheduler.count(active.job.id) for active in unplanned}

@@ -19,6 +19,7 @@ from voice_stack.core.http.streaming import (
 )
 from voice_stack.core.http.uploads import receive_object
 from voice_stack.tts.api.documents import CAPTIONS, SPEECH
+from voice_stack.tts.api.recordings import json_docs
 from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece
 from voice_stack.tts.cache.recording import SpeechReader
 from voice_stack.tts.captions.kept import require_caption_format
@@ -105,9 +106,8 @@ MAX_BYTES_PER_CHARACTER = 12
 def create_router(service: TtsService) -> APIRouter:
     """The routes, below the API prefix."""
     router = APIRouter(tags=["audio"])
-    schema = {"content": {"application/json": {"schema": SpeechBody.model_json_schema()}}, "required": True}
 
-    @router.post("/audio/speech", openapi_extra={"requestBody": schema}, response_class=Response, responses=SPEECH)
+    @router.post("/audio/speech", openapi_extra=json_docs(SpeechBody), response_class=Response, responses=SPEECH)
     async def speak(request: Request) -> Response:
         """Text to speech."""
         body = await receive_object(request, max_bytes=MAX_INPUT_CHARS * MAX_BYTES_PER_CHARACTER + 65_536)

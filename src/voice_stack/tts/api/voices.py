@@ -114,10 +114,9 @@ def _add_uploads(router: APIRouter, service: TtsService, shown: "_VoiceView") ->
         if request.headers.get("content-type", "").lower().startswith("application/json"):
             raise _refuse_json(await receive_object(request))
         async with receive_recording(request, service.settings, FILE_FIELD) as received:
-            form = await _check_voice(service, received)
-            fields = form.model_dump(exclude={"type"})
-            made = await listen(service.uploads.add_voice, received.require_file(FILE_FIELD), fields)
-        return {**await asyncio.to_thread(shown.show, made.id), "warnings": list(made.warnings)}
+            fields = (await _check_voice(service, received)).model_dump(exclude={"type"})
+            voice_id, warnings = await listen(service.uploads.add_voice, received.require_file(FILE_FIELD), fields)
+        return {**await asyncio.to_thread(shown.show, voice_id), "warnings": list(warnings)}
 
     @router.post(
         "/audio/voices/{voice_id}", openapi_extra=json_docs(VoiceChanges), responses={200: {"model": VoiceObject}}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Literal
 
 from voice_stack.tts.cache.entry import EntryData, Note, SpeechFacts, SpeechFile, SpeechPiece
 
@@ -182,11 +183,14 @@ class Recording:
         self.stir()
 
 
+Outcome = Literal["hit", "miss", "joined"]
+
+
 class SpeechReader:
     """Reads a recording from its beginning; close it when nobody listens any more.
 
     Args:
-        recording: What is read.
+        outcome: Where it comes from: the cache, an engine, or an equal request that is under way.
         is_patient: Nothing is read before the speech is complete; such a reader holds up nobody.
         on_leave: Called when the reader is closed.
 
@@ -194,8 +198,10 @@ class SpeechReader:
         position: How far it has come, in bytes.
     """
 
-    def __init__(self, recording: Recording, *, is_patient: bool, on_leave: Callable[[], None]) -> None:
-        self.recording, self.is_patient, self._on_leave = recording, is_patient, on_leave
+    def __init__(
+        self, recording: Recording, outcome: Outcome, *, is_patient: bool, on_leave: Callable[[], None]
+    ) -> None:
+        self.recording, self.outcome, self.is_patient, self._on_leave = recording, outcome, is_patient, on_leave
         self.position = 0
         recording.readers.add(self)
 

@@ -230,10 +230,6 @@ class StreamGuard:
     What was sent cannot be taken back, so only the end can be corrected: a clause that gets longer than its text can be
     is cut at the quietest place that is not out yet, which is the pause before what was invented if there is one. That
     a clause ended too early can only be logged.
-
-    Args:
-        sample_rate: In Hz.
-        expectation: The predicted length.
     """
 
     def __init__(self, sample_rate: int, expectation: Expectation) -> None:

@@ -24,8 +24,6 @@ class SoundedWord:
     """A word or marks.
 
     Attributes:
-        start: Where it begins in the text.
-        end: Where it ends there.
         phonemes: How it sounds; empty for what has no sound.
         joins: Its first sound follows the word before it without a break.
     """

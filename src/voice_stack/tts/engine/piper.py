@@ -119,11 +119,6 @@ class _Encoded(threading.local):
 class PiperModel:
     """The sessions of a voice; PiperVoice takes it for its own session, and gets durations without a sound from it.
 
-    Args:
-        weights: The bytes of the .onnx file.
-        device: `auto`, `cpu`, `cuda` or `cuda:1`.
-        threads: CPU threads.
-
     Attributes:
         is_cut: Whether sound can be made a stretch at a time.
 
@@ -156,13 +151,7 @@ class PiperModel:
         return encoded
 
     def decode(self, latent: Latent, start: int, end: int) -> NDArray[np.float32]:
-        """The sound of some frames of a sentence, float32 of shape (samples,); any copy of the model can do that.
-
-        Args:
-            latent: The sentence.
-            start: First frame.
-            end: The frame after the last.
-        """
+        """The sound of some frames of a sentence, float32 of shape (samples,); any copy of the model can do that."""
         if self._decoder is None:
             return np.clip(latent.frames.reshape(-1), -1, 1)
         first, last = max(start - CONTEXT_FRAMES, 0), min(end + CONTEXT_FRAMES, latent.length)

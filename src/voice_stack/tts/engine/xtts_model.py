@@ -72,9 +72,6 @@ class XttsModel(xtts.Xtts):
     def clone(self, recordings: tuple[Path, ...]) -> SpeakerLatents:
         """Compute what the model needs to speak as somebody else.
 
-        Args:
-            recordings: Files with that voice alone.
-
         Raises:
             InvalidAudioError: A file holds no sound.
             AudioTooShortError: One is shorter than a third of a second, which the model cannot hear.

@@ -200,13 +200,7 @@ class Delivery:
 
 
 class Finisher:
-    """Finishes one clause, whole or piece by piece as an engine makes it; words have times from its beginning.
-
-    Args:
-        delivery: How it is to be heard.
-        levels: The gains of the engine's voices.
-        sample_rate: In Hz.
-    """
+    """Finishes one clause, whole or piece by piece as an engine makes it; words have times from its beginning."""
 
     def __init__(self, delivery: Delivery, levels: VoiceLevels, sample_rate: int) -> None:
         self._delivery, self._sample_rate = delivery, sample_rate

@@ -278,8 +278,6 @@ def warn_once(warning: str) -> None:
 class VoiceForm(BaseModel):
     """Fields of `POST /audio/voices` besides the file `audio_sample`; unknown ones are ignored."""
 
-    model_config = ConfigDict(extra="ignore")
-
     name: Name = Field(description="Shown to people; never a path.")
     consent: str = Field("", max_length=100, description="Id of a consent (`cons_...`).")
     type: Literal["audio_sample"] = Field("audio_sample", description="Voices are made of recordings.")
@@ -294,8 +292,6 @@ class VoiceForm(BaseModel):
 class VoiceChanges(BaseModel):
     """Fields of `POST /audio/voices/{id}`; what is absent stays as it is."""
 
-    model_config = ConfigDict(extra="ignore")
-
     name: Name | None = None
     language: LanguageTag | None = None
     description: Text | None = None
@@ -305,15 +301,11 @@ class VoiceChanges(BaseModel):
 class ConsentForm(BaseModel):
     """Fields of `POST /audio/voice_consents` besides the file `recording`."""
 
-    model_config = ConfigDict(extra="ignore")
-
     name: Name = Field(description="A label for this consent.")
     language: LanguageTag = Field(min_length=2, description="BCP 47 tag of the language spoken, as `en-US`.")
 
 
 class ConsentChanges(BaseModel):
     """Fields of `POST /audio/voice_consents/{id}`."""
-
-    model_config = ConfigDict(extra="ignore")
 
     name: Name = Field(description="The new label.")

@@ -40,7 +40,6 @@ class ClonedVoices:
 
     Args:
         settings: The default engine is taken if it clones, else the first one that does and is installed.
-        shelf: The recordings.
     """
 
     settings: TtsSettings
@@ -163,13 +162,7 @@ _SURE = 0.9
 
 
 def refuse_language(voice: Voice, language: str, library: VoiceLibrary) -> UnsupportedValueError:
-    """The answer to a request for a language that the voice does not speak.
-
-    Args:
-        voice: Who was to speak.
-        language: As the request names it.
-        library: The voices there are.
-    """
+    """The answer to a request for a language that the voice does not speak."""
     offer = _offer({require_language(language).code}, voice, library)
     return UnsupportedValueError(
         f"language {language!r}: voice {voice.id!r} speaks {', '.join(voice.languages)}; {offer}",
@@ -223,15 +216,7 @@ def _offer(codes: Collection[str], voice: Voice, library: VoiceLibrary) -> str:
 def find_substitute(
     settings: TtsSettings, store: ModelStore, voices: VoiceLibrary, engine: EngineSpec, request: SpeechRequest
 ) -> Substitute | None:
-    """Who speaks a request in place of an engine; None if nobody may, or nobody knows its languages.
-
-    Args:
-        settings: Those of the server.
-        store: Where models are.
-        voices: Who can speak.
-        engine: Whose place is taken.
-        request: What is to be spoken.
-    """
+    """Who speaks a request in place of an engine; None if nobody may, or nobody knows its languages."""
     if not settings.fallback_model:
         return None
     known = store.find(settings.fallback_model)

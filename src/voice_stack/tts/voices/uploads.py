@@ -11,7 +11,6 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
@@ -60,14 +59,7 @@ class UploadStore:
         self._lock = FileLock(self._folder / ".lock", timeout=_LOCK_TIMEOUT_S)
 
     def create(self, record: BaseModel, files: Mapping[str, bytes]) -> str:
-        """Keep an upload.
-
-        Args:
-            record: What is known of it.
-            files: File name to content.
-
-        Returns:
-            Its new id.
+        """Keep an upload with its files, name to content; returns its new id.
 
         Raises:
             StorageFullError: The disk is full, or too many are kept.
@@ -156,22 +148,11 @@ CONSENT_PREFIX = "cons_"
 _CONSENT_NAME = "consent.toml"
 
 
-@dataclass(frozen=True, slots=True)
-class NewVoice:
-    """A voice that was just kept, and what is wrong with its recording."""
-
-    id: str
-    sidecar: Sidecar
-    warnings: tuple[str, ...]
-
-
 class VoiceUploads:
     """The uploads in `TTS_VOICE_DIR`.
 
     Args:
-        folder: `TTS_VOICE_DIR`.
         max_uploads: Most voices kept, and most consents.
-        examine: Opens recordings.
     """
 
     def __init__(self, folder: Path, max_uploads: int = MAX_UPLOADS, examine: Examine = examine_recording) -> None:
@@ -184,8 +165,8 @@ class VoiceUploads:
         self._voices.clean()
         self._consents.clean()
 
-    def add_voice(self, recording: Path, fields: Mapping[str, object]) -> NewVoice:
-        """Keep the part of a recording that counts as a new voice.
+    def add_voice(self, recording: Path, fields: Mapping[str, object]) -> tuple[str, tuple[str, ...]]:
+        """Keep the part of a recording that counts as a new voice; returns its id, and what is wrong with it.
 
         Args:
             recording: Any audio file; not trusted, and not changed.
@@ -197,8 +178,7 @@ class VoiceUploads:
         """
         found, flac = self._listen(recording, MIN_SPEECH_S, "audio_sample")
         sidecar = Sidecar.model_validate({**fields, "created_at": int(time.time())})
-        voice_id = self._voices.create(sidecar, {"reference.flac": flac})
-        return NewVoice(voice_id, sidecar, found.warnings)
+        return self._voices.create(sidecar, {"reference.flac": flac}), found.warnings
 
     def change_voice(self, voice: RecordedVoice, changes: Mapping[str, object]) -> None:
         """Write what is known of an upload anew.

@@ -8,17 +8,17 @@ import pytest
 
 from voice_stack.asr.request import WindowText
 from voice_stack.core.engine.handle import WorkLeft
-from voice_stack.core.engine.queue import EngineQueue, Speed
+from voice_stack.core.engine.queue import EngineQueue, EngineWork
 from voice_stack.core.http.serving import affordable_connections
 from voice_stack.core.jobs import BatchDone, RunResult, Unit
 from voice_stack.core.worker.loop import WorkMeter
 
 
 def _learned(*batches: tuple[float, float]) -> float:
-    speed = Speed()
+    work = EngineWork({})
     for work_s, busy_s in batches:
-        speed.learn(BatchDone({"job": work_s}, busy_s))
-    return speed.seconds_per_second
+        work.learn(BatchDone({"job": work_s}, busy_s))
+    return work.speed
 
 
 def test_speed_comes_from_work_and_follows_it() -> None:
