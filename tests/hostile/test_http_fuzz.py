@@ -95,7 +95,8 @@ async def _talk(port: int, talk: Talk) -> bytes:
         with suppress(ConnectionError):
             while talk.due is None or len(_STATUS.findall(data)) < talk.due:
                 # One that keeps its connection has said something, and then nothing for longer than it waits.
-                part = await asyncio.wait_for(reader.read(1 << 16), 1.5 if data else ANSWER_S)
+                is_over = talk.due is None and data
+                part = await asyncio.wait_for(reader.read(1 << 16), 1.5 if is_over else ANSWER_S)
                 if not part:
                     return data
                 data += part

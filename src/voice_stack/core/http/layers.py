@@ -16,11 +16,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from voice_stack.core.errors import NotFoundError
 from voice_stack.core.http.access import AccessRules, AllowedHosts, ApiKeys, CrossSiteGuard, Exemption, is_loopback
 from voice_stack.core.http.context import (
     DOCS_ASSETS,
     DOCS_PATHS,
     HEALTH_PATHS,
+    Guard,
     Layer,
     OutgoingHead,
     RequestContext,
@@ -114,6 +116,14 @@ class RootPathTaker(Layer):
         await self.app(scope, receive, send)
 
 
+class NoWebSockets(Guard):
+    """404 for an upgrade to WebSocket, which no route has; without it the request would be answered as a usual one."""
+
+    async def check(self, scope: Scope) -> None:
+        if "sec-websocket-key" in Headers(scope=scope):
+            raise NotFoundError(f"Unknown WebSocket URL: {scope['path']}.")
+
+
 class RootPathGiver(Layer):
     """Innermost: gives the path its prefix back while the router works."""
 
@@ -176,6 +186,7 @@ def add_layers(
     """
     ring = KeyRing(settings.api_keys, KeyFile(settings.api_keys_file), (server, ADMIN))
     app.add_middleware(RootPathGiver)
+    app.add_middleware(NoWebSockets)
     _add_limit_layers(app, settings, stopping, held_paths)
     app.add_middleware(CrossSiteGuard, origins=settings.cors_origins)
     app.add_middleware(ApiKeys, ring=ring, rules=AccessRules(settings, server), exemption=exemption)

@@ -41,7 +41,8 @@ def test_an_upgrade_to_websocket_that_is_refused_is_told_why(site: Site) -> None
     upgrade["sec-websocket-key"] = "AAAAAAAAAAAAAAAAAAAAAA=="
     reply = site.call("GET", "/v1/upload", headers={**upgrade, "origin": EVIL})
     assert (reply[0], error_of(reply)["code"]) == (403, "origin_not_allowed")
-    assert site.call("GET", "/v1/upload", headers=upgrade)[0] == 405
+    assert site.call("GET", "/v1/upload", headers=upgrade)[0] == 404
+    assert site.call("GET", "/health", headers=upgrade)[0] == 404
 
 
 def test_programs_and_own_and_allowed_pages_can(site: Site) -> None:
