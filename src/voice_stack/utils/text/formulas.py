@@ -35,7 +35,7 @@ _SYMBOLS = {
 _FUNCTIONS = frozenset(str.split("sin cos tan log ln exp max min"))
 _BIG = frozenset(str.split("sum prod int lim"))
 _ACCENTS = {"vec": "vec", "bar": "bar", "overline": "bar", "hat": "hat"}
-_SUPERSCRIPTS = str.maketrans("0123456789+-n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ")
+SUPERSCRIPTS = str.maketrans("0123456789+-n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ")
 _SIGNS = frozenset("+-±*×·÷/:=≠≡<>≤≥≈→∈⇒⇔…!'°%(),;∩∪⊂∀∃∂∇∅∝|∞.")
 _WIDE_SIGNS = frozenset("+-±*×·÷=≠≡<>≤≥≈→∈⇒⇔")
 _CLOSERS = {"(": ")", "[": "]", r"\{": r"\}", "|": "|"}
@@ -219,7 +219,7 @@ def _show_raised(node: Node, first: Node, second: Node) -> str:
         if shown == "'":
             return show(first) + shown
         is_small = shown.isascii() and all(c.isdigit() or c in "+-n" for c in shown)
-        return show(first) + (shown.translate(_SUPERSCRIPTS) if is_small else f"^{_in_brackets(second)}")
+        return show(first) + (shown.translate(SUPERSCRIPTS) if is_small else f"^{_in_brackets(second)}")
     bounds = [f"{sign}{_in_brackets(part)}" for sign, part in (("_", first), ("^", second)) if part != NOTHING]
     return {"sum": "∑", "prod": "∏", "int": "∫"}.get(node.text, node.text) + "".join(bounds) + " "
 

@@ -71,15 +71,19 @@ def _numbers_in_circles(found: re.Match[str]) -> str:
     return " " * before.isalnum() + numbers + " " * behind.isalnum()
 
 
+def roman_value(letters: str) -> int:
+    """The number that letters of either case stand for as a Roman numeral, whatever their order."""
+    values = [_ROMAN_VALUES[letter] for letter in letters.lower()]
+    return sum(-value if value < behind else value for value, behind in pairwise([*values, 0]))
+
+
 def _roman_number(found: re.Match[str]) -> str:
     """Signs of Roman numerals are numbers, whatever stands around them; behind a name the rules of letters hold."""
     letters = unicodedata.normalize("NFKC", found[0])
-    values = [_ROMAN_VALUES[letter] for letter in letters.lower()]
-    signed = [-value if value < behind else value for value, behind in pairwise([*values, 0])]
     words = found.string[max(0, found.start() - 30) : found.start()].split(" ")
     is_after_name = len(words) > 1 and not words[-1] and words[-2].isalpha() and words[-2][0].isupper()
     is_after_name = is_after_name and letters not in {"I", "i"}
-    return letters if is_after_name else str(sum(signed))
+    return letters if is_after_name else str(roman_value(letters))
 
 
 _CHARACTERS = _patterns(
