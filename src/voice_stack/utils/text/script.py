@@ -35,10 +35,11 @@ def _patterns(*steps: tuple[str, _Replacement]) -> tuple[tuple[re.Pattern[str], 
 
 
 def _drop_emphasis(stars: re.Match[str]) -> str:
-    """Stars between blanks (`2 * 3`) or inside an ASCII word (`2*3`) are text, all others are Markdown."""
+    """Stars between blanks (`2 * 3`), in an ASCII word (`2*3`) or of names of files (`*.txt`) are text, no Markdown."""
     start, end = stars.span()
     sides = (stars.string[start - 1 : start] or " ") + (stars.string[end : end + 1] or " ")
-    return stars[0] if sides.isspace() or (sides.isascii() and sides.isalnum()) else ""
+    is_text = "." in stars[0] or sides.isspace() or (sides.isascii() and sides.isalnum())
+    return stars[0] if is_text else ""
 
 
 _QUOTES = dict.fromkeys("‘’‚‛ʼ´", "'") | dict.fromkeys("“”„‟〝〞", '"')
@@ -130,9 +131,9 @@ _MARKDOWN = _patterns(
     _LINK,
     _LINK,  # that of a picture
     (r"<((?:https?://|mailto:)[^\s<>]++|[\w.+-]++@[\w.-]++)>", r"\1"),
-    (r"\\([!-/:-@\[-`{-~])", r"\1"),
+    (r"\\(?!\*\.[a-z*])([!-/:-@\[-`{-~])", r"\1"),
     (r"`+|~{2,}", ""),
-    (r"\*+", _drop_emphasis),
+    (r"(?<![^\s\\/\"'(])\*\.(?:[a-z]\w{0,9}+|\*)(?!\*)|\*+", _drop_emphasis),
     (r"(?<!\w)_++|(?<!_)_++(?!\w)", ""),
 )
 _SIGNS = _patterns(
