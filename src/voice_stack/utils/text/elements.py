@@ -46,6 +46,10 @@ _VENDORS = ("amazon:", "mstts:", "google:")
 _BREAKS_S = {"none": 0.0, "x-weak": 0.1, "weak": 0.25, "medium": 0.5, "strong": 0.8, "x-strong": 1.2}
 
 
+def _plain(inside: str) -> str:
+    return unescape(re.sub(r"<[^<>]{0,300}>", "", inside))
+
+
 def _read_attributes(written: str) -> dict[str, str]:
     """The attributes of a tag by their names in small letters."""
     found = _ATTRIBUTE.finditer(written) if "=" in written else ()
@@ -56,7 +60,7 @@ def _read_pause(attributes: Mapping[str, str]) -> str:
     """A pause that SSML asks for, as a mark of ours."""
     length = re.fullmatch(r"\+?(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})(ms|s)", attributes.get("time", "").strip())
     if length:
-        return f"[pause:{length[1].removeprefix('.') if length[1][0] != '.' else '0' + length[1]}{length[2]}] "
+        return f"[pause:{'0' if length[1].startswith('.') else ''}{length[1]}{length[2]}] "
     pause_s = _BREAKS_S.get(attributes.get("strength", "medium"), 0.5)
     return f"[pause:{pause_s}s] " if pause_s else " "
 
@@ -64,14 +68,11 @@ def _read_pause(attributes: Mapping[str, str]) -> str:
 def _say_as(kind: str, form: str, plain: str) -> str | None:
     """What SSML's `say-as` says: as plain text that is read so in every language; None: the content as it is.
 
-    Args:
-        kind: Its `interpret-as`.
-        form: Its `format`.
-        plain: Its content, without tags.
+    The kind is its `interpret-as`, the form its `format`.
     """
     if kind in {"characters", "spell-out", "verbatim", "letters"}:
-        return " ".join(character.upper() if len(character.upper()) == 1 else character for character in plain
-                        if character.isalnum())  # fmt: skip
+        letters = filter(str.isalnum, plain)
+        return " ".join(letter.upper() if len(letter.upper()) == 1 else letter for letter in letters)
     digits = re.findall(r"\d+", plain)
     if kind in {"digits", "telephone"} and digits and not plain.startswith("+"):
         return ", ".join(" ".join(group) for group in digits)
@@ -109,12 +110,12 @@ class ElementReader:
             found: Has the groups `element`, its name, `attributes`, `slash` of a closing tag and `empty`, its own.
         """
         name, end = found["element"].lower(), found.end()
+        if found["slash"]:
+            is_sure = name in self._opened or name in _KNOWN or name.startswith(_VENDORS)
+            return self._between(name, is_closing=True) if is_sure else found[0], end
         attributes = _read_attributes(found["attributes"])
-        is_closing = bool(found["slash"])
-        if not (self._is_sure_end(name) if is_closing else self._is_sure(found, attributes)):
+        if not self._is_sure(name, found, attributes):
             return found[0], end
-        if is_closing:
-            return self._between(name, is_closing=True), end
         self._opened.add(name)
         closed = None if found["empty"] or name in _VOID else self._closed(name, end)
         if name in _CALLS and closed:
@@ -133,12 +134,8 @@ class ElementReader:
             return said, closed[1]
         return self._between(name, is_closing=False), end
 
-    def _is_sure_end(self, name: str) -> bool:
-        return name in self._opened or name in _KNOWN or name.startswith(_VENDORS)
-
-    def _is_sure(self, found: re.Match[str], attributes: Mapping[str, str]) -> bool:
+    def _is_sure(self, name: str, found: re.Match[str], attributes: Mapping[str, str]) -> bool:
         """Whether an opening tag is one: `<name>` and `<time>` are also what people write for words to be put in."""
-        name = found["element"].lower()
         if attributes or found["empty"] or name in _VOID or self._closed(name, found.end()):
             return True
         is_first = not self._text[max(0, found.start() - 1) : found.start()].strip()
@@ -156,9 +153,9 @@ class ElementReader:
         return "\n" if name in _LINE or (name == "s" and self._is_ssml) else ""
 
     def _preformatted(self, start: int, closed: tuple[int, int]) -> tuple[str, int]:
-        inside = re.sub(r"<[^<>]{0,300}>", "", self._text[start : closed[0]])
-        if self._reads_code or not CODE.search(unescape(inside)):
-            return f"\n\n{unescape(inside)}\n\n", closed[1]
+        inside = _plain(self._text[start : closed[0]])
+        if self._reads_code or not CODE.search(inside):
+            return f"\n\n{inside}\n\n", closed[1]
         self._left_out.add("code")
         return "\n\n", closed[1]
 
@@ -166,7 +163,7 @@ class ElementReader:
         """What is said in place of the content of a tag; None: the content."""
         if len(inside) > MAX_CHARS:
             return None
-        plain = unescape(re.sub(r"<[^<>]{0,300}>", "", inside)).strip()
+        plain = _plain(inside).strip()
         if name == "sub" and "alias" in attributes:
             return attributes["alias"]
         if name == "sup" and plain.strip("[]").isdecimal() and plain.startswith("["):

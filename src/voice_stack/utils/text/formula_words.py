@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from voice_stack.utils.text.formulas import NOTHING, Node, UnreadableFormulaError, parse_carried, show
 from voice_stack.utils.text.spoken.grammar import GRAMMARS, Grammar
+from voice_stack.utils.text.spoken.numbers import spell_whole
 
 _OF = frozenset("fghFGHPEφ")  # letters that brackets behind them make functions
 
@@ -70,10 +71,10 @@ class _Speaker:
         return self._read(whole + ("." if self._language == "en" else ",") * bool(point) + decimals)
 
     def _ordinal(self, digits: str) -> str:
-        endings = {"en": _english_ending(digits), "fr": "er" if digits == "1" else "e", "es": "º"}
-        if self._language not in endings:
+        if self._language == "de":  # of a case that nothing tells
             raise UnreadableFormulaError
-        return self._read(digits + endings[self._language])
+        rules = "spellout-ordinal" if self._language == "en" else "spellout-ordinal-masculine"
+        return spell_whole(digits, self._grammar, rules)
 
     def _fraction(self, count: str, parts: str) -> str:
         """The name of a small fraction, as `one half`; empty if it has none."""
@@ -106,7 +107,7 @@ class _Speaker:
         if shown in {"th", "st", "nd", "rd"} and self._language == "en":
             return self._read(base.text + shown) if base.kind == "number" else f"{said}th"
         if self._language == "en" and exponent.kind == "number" and exponent.text.isdecimal():
-            return f"{said} to the {self._read(exponent.text + _english_ending(exponent.text))}"
+            return f"{said} to the {self._ordinal(exponent.text)}"
         return self._word("^").format(said, self.say(exponent))
 
     def _big(self, name: str, below: Node, above: Node) -> str:
@@ -135,10 +136,6 @@ class _Speaker:
 def _is_function(node: Node) -> bool:
     base = node.parts[0] if node.kind in {"power", "index"} else node
     return base.kind == "function" or (base.kind == "letter" and base.text in _OF)
-
-
-def _english_ending(digits: str) -> str:
-    return "th" if digits[-2:-1] == "1" else {"1": "st", "2": "nd", "3": "rd"}.get(digits[-1], "th")
 
 
 def _name_emoji(sequence: str, language: str) -> str:

@@ -67,6 +67,7 @@ _TOKEN = re.compile(
 )
 
 _TEXT_LABELS = frozenset(["text", "txt", "plain", "plaintext", "markdown", "md", "prose", "quote", "poem", "email"])
+_LANGUAGE = re.compile(r"[\w+#.{}=\" /-]{1,60}")
 _STOPS = ".,;:!?)\n。，、；：！？）"
 """What stands behind the last word of a clause."""
 _GOES_ON = re.compile(r"[(\[{=_]|:[^\s]|[0-9A-Za-z]")
@@ -167,7 +168,7 @@ class _Reader:
         name = label.split(" ")[0].lstrip("{.")
         if end is None:
             end = len(self._text)
-            if not name or name in _TEXT_LABELS or self._reads_code or not _is_language(label):
+            if not name or name in _TEXT_LABELS or self._reads_code or not _LANGUAGE.fullmatch(label):
                 return "", found.end()
         block = self._text[found.end() : end].rstrip("`~ \t>").rstrip("\n")
         is_read = name in _TEXT_LABELS or (not name and not CODE.search(block))
@@ -249,11 +250,9 @@ class _Reader:
 
     def _bracketed(self, found: re.Match[str]) -> tuple[str, int]:
         end = self._next("\\)" if found[0] == "\\(" else "\\]", found.end())
-        if 0 <= end <= found.end() + 2000:
-            read = self._formula(self._text[found.end() : end], end + 2, is_sure=False)
-            if read:
-                return read
-        return found[0], found.end()
+        is_near = 0 <= end <= found.end() + 2000
+        read = self._formula(self._text[found.end() : end], end + 2, is_sure=False) if is_near else None
+        return read or (found[0], found.end())
 
     def _environment(self, found: re.Match[str]) -> tuple[str, int] | None:
         mark = f"\\end{{{found['name']}}}"
@@ -324,10 +323,6 @@ class _Reader:
 _TAGS_OF_FORMULAS = re.compile(r"\\(?:label|tag)\*?\{[^{}]{0,100}\}")
 _ARGUMENT = re.compile(r"\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]{0,200}+\}){0,200}+\}){0,300}+\}|\[\d\](?=\{)")
 _AMOUNT = re.compile(r"([+-]?\d+(?:(?:[.,]|\{,\})\d+)*)(\\?%)?(?:\^(?:\\circ|\{\\circ\}) ?(C|F|\{[CF]\}|))?")
-
-
-def _is_language(label: str) -> bool:
-    return re.fullmatch(r"[\w+#.{}=\" /-]{1,60}", label) is not None
 
 
 def _pair_thoughts(text: str) -> tuple[dict[int, int], set[int], set[int]]:

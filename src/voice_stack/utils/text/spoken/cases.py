@@ -14,7 +14,7 @@ from voice_stack.utils.text.spoken.amounts import (
     number_start,
     read_unit,
 )
-from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, Grammar, kept_stop, word_before
+from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, Grammar, kept_stop, word_before, words
 from voice_stack.utils.text.spoken.numbers import (
     FEMININE,
     MASCULINE,
@@ -31,9 +31,7 @@ _CZECH_CASES = {
     "genitive": ("jednoho", "dvou", "tří", "čtyř"), "dative": ("jednomu", "dvěma", "třem", "čtyřem"),
     "instrumental": ("jedním", "dvěma", "třemi", "čtyřmi"), "locative": ("jednom", "dvou", "třech", "čtyřech"),
 }  # fmt: skip
-_POLISH_WOMEN = frozenset(
-    str.split("osobami kobietami minutami godzinami stronami książkami córkami siostrami rękami nogami")
-)
+_POLISH_WOMEN = words("osobami kobietami minutami godzinami stronami książkami córkami siostrami rękami nogami")
 _RUSSIAN_CASES = {"instrumental": "ablative", "locative": "genitive"}
 
 
@@ -60,9 +58,9 @@ def _spell_czech(number: int, case: str) -> str:
 _YEAR = re.compile(r"1(?!000)\d{3}|20[0-4]\d")
 _NOUN = re.compile(r" ([^\W\d_]+(?:-[^\W\d_]+)*)")
 _ABOUT = {"ok.": "około", "Ok.": "Około", "ок.": "около", "Ок.": "Около"}
-_NEVER_ACCUSATIVE = frozenset(str.split("przy ku z ze s se k ke při při со ко к при"))
+_NEVER_ACCUSATIVE = words("przy ku z ze s se k ke při со ко к при")
 _YEARLY = ("год", "лет", "rok", "lat", "let", "roc")
-_NO_NOUNS = frozenset(str.split("do до a i и az až po по nebo или czy"))
+_NO_NOUNS = words("do до a i и az až po по nebo или czy")
 
 
 def cased_pattern(grammar: Grammar) -> re.Pattern[str] | None:

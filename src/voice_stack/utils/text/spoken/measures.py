@@ -7,7 +7,6 @@ from decimal import Decimal
 from voice_stack.utils.text.spoken.amounts import (
     CURRENCY_SIGNS,
     ENGLISH_SCALES,
-    OTHER_SPELLINGS,
     SHORT_SCALES,
     UNITS,
     money_pattern,
@@ -30,7 +29,11 @@ from voice_stack.utils.text.spoken.numbers import (
     split_number,
 )
 
-_FRACTION_UNITS = {"tsp": "teaspoon", "tbsp": "tablespoon", "lb": "pound", "oz": "ounce", "mi": "mile", "in": "inch"}
+_ENGLISH_UNITS = {
+    "tsp": "teaspoon", "tbsp": "tablespoon", "lb": "pound", "oz": "ounce", "mi": "mile", "in": "inch", "hr": "hour",
+    "yr": "year", "mo": "month", "wk": "week", "kg": "kilogram", "gal": "gallon", "sq ft": "square foot",
+    "min": "minute", "sec": "second",
+}  # fmt: skip
 FRACTION = re.compile(
     r"(?<![\w.,/])(?:(?P<whole>\d{1,4})[ -])?(?P<count>[1-9]|1[1357])/(?P<parts>[2-9]|10|12|16|32)(?![\w/]|[.,]\d)"
     r"(?:(?P<inch>''|[\"″](?!\w))| (?P<unit>tsp|tbsp|lb|oz|mi)(?!\w)|-(?=[a-z]))?"
@@ -54,7 +57,7 @@ def read_fraction(found: re.Match[str], grammar: Grammar) -> str | None:
     spoken = _spell_mixed(whole, (count, parts), part, grammar) if whole else part
     if grammar.code != "en" or not (found["inch"] or found["unit"]):
         return spoken + (found["inch"] or (f" {found['unit']}" if found["unit"] else ""))
-    unit = "inch" if found["inch"] else _FRACTION_UNITS[found["unit"]]
+    unit = "inch" if found["inch"] else _ENGLISH_UNITS[found["unit"]]
     if whole:
         return f"{spoken} {unit}{'es' if unit == 'inch' else 's'}"
     return f"{spoken} of an inch" if unit == "inch" and (count, parts) != (1, 2) else f"{spoken} {unit}"
@@ -166,23 +169,17 @@ PER = re.compile(
     r"(?:(?<=\d)|(?<=\d[kKM]))/(hr|hour|yr|year|mo|month|wk|week|day|night|person|lb|kg|oz|gal|gallon|mile|sq ft|pound|"
     r"unit|user|seat|min|minute|sec|second|GB|MB|TB|kWh|share|barrel|acre|ton|tonne|litre|liter|pint|dozen|head)(?!\w)"
 )
-_PER = {
-    "hr": "hour", "yr": "year", "mo": "month", "wk": "week", "lb": "pound", "kg": "kilogram", "oz": "ounce",
-    "gal": "gallon", "sq ft": "square foot", "min": "minute", "sec": "second",
-}  # fmt: skip
 # A measure before a noun, in English: "a 100-m race".
 JOINED = re.compile(
     r"(?<![\w.,-])(a )?(\d{1,4}(?:\.\d{1,2})?)-"
     r"(m|km|cm|mm|kg|g|lb|oz|ft|mi|yd|mph|kW|MW|kHz|MHz|GHz|GB|TB|MB|min|hr|in\b)\.?(?= [a-z])"
 )
-_JOINED = {"in": "inch", "hr": "hour"}
 
 
 def read_joined(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read an English measure that `JOINED` found: its unit is singular, `a hundred-meter race`."""
-    unit = _JOINED.get(found[3]) or (
-        read_unit("1", "", OTHER_SPELLINGS.get(found[3], found[3]), grammar) or ""
-    ).removeprefix("one ")
+    measured = read_unit("1", "", found[3], grammar) if found[3] not in _ENGLISH_UNITS else None
+    unit = _ENGLISH_UNITS.get(found[3]) or (measured or "").removeprefix("one ")
     number = spell_number(found[2], grammar)
     if found[1]:
         number = "a " + (number.removeprefix("one ") if found[2] in ("100", "1000") else number)
@@ -220,13 +217,9 @@ def read_cents(found: re.Match[str], grammar: Grammar) -> str | None:
 
 def read_per(found: re.Match[str], _grammar: Grammar) -> str:
     """Read an English `/hr` that `PER` found."""
-    return f" per {_PER.get(found[1], found[1])}"
+    return f" per {_ENGLISH_UNITS.get(found[1], found[1])}"
 
 
-TIMES = re.compile(
-    r"(?<![\w.,/-])(\d{1,4}(?:\.\d{1,2})?)x(?= [a-z])"
-    r"(?!(?<=\.\dx) (?:and|or|is|are|was|series|kernels?|versions?|releases?|branch)(?!\w))"
-)
 AHEAD = re.compile(r"(?<!\w)(?:[±~≈≥≤<>] ?|(?<!\+)\+)")
 _DIGITS = frozenset("0123456789")
 _NO_THOUSANDS = frozenset({"2", "4", "5", "8"})  # 4K is a picture's width, 5K a run
@@ -268,11 +261,6 @@ def _is_scaled(whole: str, decimals: str, found: re.Match[str], *, is_english: b
     if found[2] == "K":
         return whole not in _NO_THOUSANDS
     return found[2] == "M" and is_english and _SMALL_WORD.match(found.string, found.end()) is not None
-
-
-def read_times(found: re.Match[str], grammar: Grammar) -> str:
-    """Read `3x` in `3x faster`, which `TIMES` found."""
-    return f"{spell_number(found[1], grammar)} times"
 
 
 def read_ahead(found: re.Match[str], grammar: Grammar) -> str | None:

@@ -27,14 +27,9 @@ _YEARS = range(1100, 2101)
 _OLD_CENTURIES = range(1100, 2000)  # English alone reads 2010 and later in pairs as well
 
 
-@functools.cache
-def _engine(code: str) -> RbnfEngine:
-    return RbnfEngine.for_language(code)
-
-
+_engine = functools.cache(RbnfEngine.for_language)
 # The rules write `е` where `ё` is said: четырёх, трёхсот, четвёртый.
 _STRESSED = re.compile(r"((?:четыр|тр)(?=ем(?!я)|ех)|четв(?=ерт))е(м|х|рт)")
-
 _ONE_THOUSAND = re.compile(r"^одн(?:а|ой|у|ою) (?=тысяч)")
 
 

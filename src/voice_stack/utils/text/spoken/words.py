@@ -102,14 +102,6 @@ def _is_street(before: str, behind: str) -> bool:
     return bool(_NUMBERED_STREET.search(before) or (not behind.isupper() and _STREET.search(before)))
 
 
-GERMAN_STREET = re.compile(r"(?<!\w)([^\W\d_]{2,40})str\.(?= |$)")
-
-
-def read_street(found: re.Match[str], _grammar: Grammar) -> str:
-    """Read the name of a German street that `GERMAN_STREET` found (`Hauptstr.`)."""
-    return f"{found[1]}straße" + ("" if found.string[found.end() :].strip() else ".")
-
-
 def phrase_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     """Any of the language's phrases."""
     shapes = [f"(?P<phrase{n}>{shape})" for n, (shape, _) in enumerate(grammar.phrases)]
@@ -244,16 +236,9 @@ def _read_dotted(found: re.Match[str], grammar: Grammar) -> str | None:
 
 
 def _agree_in_german(rules: str, before: str, noun: str, grammar: Grammar) -> str:
-    """The rule set of an ordinal that goes with its noun: `sein 13. Monatsgehalt`, `der 10. Klasse`.
+    """The rule set of an ordinal that goes with its noun as well as with the word before it; empty if not known.
 
-    Args:
-        rules: What the word before it asks for.
-        before: That word.
-        noun: The word behind the ordinal.
-        grammar: German.
-
-    Returns:
-        Empty where the case is not known.
+    `sein 13. Monatsgehalt`, `der 10. Klasse`.
     """
     if before in ("der", "Der"):  # with a feminine noun a genitive or a dative
         is_open = noun in ("und", "bis", "oder")
