@@ -190,16 +190,10 @@ def read_language(text: str | None, *, param: str = "language") -> Language | No
     return None if text is None or is_to_be_found(text) else require_language(text, param=param)
 
 
-_SIMPLIFIED, _TRADITIONAL = "t2s", "s2t"
-_CHARACTERS_BY_REGION = {
-    "cn": _SIMPLIFIED,
-    "sg": _SIMPLIFIED,
-    "my": _SIMPLIFIED,
-    "tw": "s2tw",
-    "hk": "s2hk",
-    "mo": "s2hk",
-}
-_CHARACTERS_BY_SCRIPT = {"hans": _SIMPLIFIED, "hant": _TRADITIONAL}
+_CHARACTERS = {
+    "hans": "t2s", "cn": "t2s", "sg": "t2s", "my": "t2s", "tw": "s2tw", "hk": "s2hk", "mo": "s2hk", "hant": "s2t"
+}  # fmt: skip
+"""OpenCC's way by subtag; an earlier one says more."""
 _CHINESE_NAMES = frozenset({"zh", "zho", "chi", "cmn", "yue", "chinese", "mandarin", "cantonese"})
 
 
@@ -214,14 +208,8 @@ def find_characters(*languages: str | None) -> str | None:
     """
     for language in languages:
         name, *subtags = re.split(r"[\s_.@-]+", (language or "").strip().casefold())
-        if name not in _CHINESE_NAMES:
-            continue
-        if "hans" in subtags:
-            return _SIMPLIFIED
-        ways = [
-            table[tag] for table in (_CHARACTERS_BY_REGION, _CHARACTERS_BY_SCRIPT) for tag in subtags if tag in table
-        ]
-        return next(iter(ways), None)
+        if name in _CHINESE_NAMES:
+            return next((way for tag, way in _CHARACTERS.items() if tag in subtags), None)
     return None
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from voice_stack.utils.text import normalise
 from voice_stack.utils.text.spoken import read_spans
-from voice_stack.utils.text.spoken.languages import GRAMMARS
+from voice_stack.utils.text.spoken.grammar import GRAMMARS
 
 
 def speak_out(text: str, language: str) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html.entities import html5
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 _START = 0xF0000
 FORMULA = re.compile("\U000f0000[\U000f0001-\U000fffff]+")
@@ -35,7 +35,7 @@ _SYMBOLS = {
 _FUNCTIONS = frozenset(str.split("sin cos tan log ln exp max min"))
 _BIG = frozenset(str.split("sum prod int lim"))
 _ACCENTS = {"vec": "vec", "bar": "bar", "overline": "bar", "hat": "hat"}
-_SUPERSCRIPTS = str.maketrans("0123456789+-n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ")
+SUPERSCRIPTS = str.maketrans("0123456789+-n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ")
 _SIGNS = frozenset("+-±*×·÷/:=≠≡<>≤≥≈→∈⇒⇔…!'°%(),;∩∪⊂∀∃∂∇∅∝|∞.")
 _WIDE_SIGNS = frozenset("+-±*×·÷=≠≡<>≤≥≈→∈⇒⇔")
 _CLOSERS = {"(": ")", "[": "]", r"\{": r"\}", "|": "|"}
@@ -131,7 +131,7 @@ class _Parser:
         sign = token = self._take()
         if sign == "{":
             return self._row("}")
-        if sign == "|" and "|" not in self._tokens[self._at : self._end_of_group()]:
+        if sign == "|" and "|" not in takewhile(")".__ne__, self._tokens[self._at :]):
             return Node("sign", "|")
         if token in _CLOSERS:
             return Node("group", token, (self._row(_CLOSERS[token]),))
@@ -142,9 +142,6 @@ class _Parser:
         if token.isalpha():
             return Node("letter", token)
         return self._sign(token)
-
-    def _end_of_group(self) -> int:
-        return next((at for at in range(self._at, len(self._tokens)) if self._tokens[at] == ")"), len(self._tokens))
 
     def _sign(self, sign: str) -> Node:
         return Node("sign", sign) if sign in _SIGNS else self._fail()
@@ -203,14 +200,10 @@ def show(node: Node) -> str:
             return show(first)
         case "row":
             return "".join(_spaced(node.parts))
+        case "emoji":
+            return "".join(chr(int(code, 16)) for code in node.text.split())
         case _:
-            return _show_leaf(node)
-
-
-def _show_leaf(node: Node) -> str:
-    if node.kind == "emoji":
-        return "".join(chr(int(code, 16)) for code in node.text.split())
-    return node.text + {"function": " ", "ordinal": "."}.get(node.kind, "")
+            return node.text + {"function": " ", "ordinal": "."}.get(node.kind, "")
 
 
 def _show_raised(node: Node, first: Node, second: Node) -> str:
@@ -219,7 +212,7 @@ def _show_raised(node: Node, first: Node, second: Node) -> str:
         if shown == "'":
             return show(first) + shown
         is_small = shown.isascii() and all(c.isdigit() or c in "+-n" for c in shown)
-        return show(first) + (shown.translate(_SUPERSCRIPTS) if is_small else f"^{_in_brackets(second)}")
+        return show(first) + (shown.translate(SUPERSCRIPTS) if is_small else f"^{_in_brackets(second)}")
     bounds = [f"{sign}{_in_brackets(part)}" for sign, part in (("_", first), ("^", second)) if part != NOTHING]
     return {"sum": "∑", "prod": "∏", "int": "∫"}.get(node.text, node.text) + "".join(bounds) + " "
 

@@ -12,20 +12,7 @@ from html import unescape
 from html.entities import html5
 from typing import Literal
 
-from voice_stack.utils.text.elements import (
-    CALLS,
-    ENDS_BY_ITSELF,
-    HIDDEN,
-    KNOWN,
-    LINE,
-    PARAGRAPH,
-    SUPERSCRIPTS,
-    VENDORS,
-    VOID,
-    read_attributes,
-    read_pause,
-    say_as,
-)
+from voice_stack.utils.text.elements import CODE, ElementReader
 from voice_stack.utils.text.formulas import (
     CARRIERS,
     MAX_CHARS,
@@ -41,7 +28,6 @@ READABLE = ("code", "emoji")
 """What is left out unless it is asked for."""
 
 _THOUGHT = re.compile(r"(?i:<(/?)(?:think|thinking|thought|reasoning)(?:\s[^<>]{0,300})?>)|\[(/?)THINK\]|◁(/?)think▷")
-_CLOSING = re.compile(r"</([A-Za-z][\w:-]{0,30})\s{0,9}>")
 _FENCE_END = re.compile(r"^[ \t>]{0,12}(`{3,}|~{3,})[ \t]*$", re.MULTILINE)
 _REFERENCE = re.compile(r"^ {0,3}\[([^\]\[\n^]{1,100})\]:[ \t]{1,9}<?(?:https?:|mailto:)\S+.*(?:\n|\Z)", re.MULTILINE)
 _NO_THOUGHT = re.compile(r"\W{0,9}(?:and|or|und|oder|et|ou|y|o)?\W{0,9}[</[◁]{1,2}/?think", re.IGNORECASE)
@@ -80,14 +66,8 @@ _TOKEN = re.compile(
     re.MULTILINE | re.VERBOSE | re.IGNORECASE,
 )
 
-_CODE = re.compile(
-    r"[{};\\]$|[=!<>+:-]=|[=-]>|&&|\|\||</|\w\.\w+\(|\w\([^()\n]{0,80}\):?$|[├└│┌─═║]|"
-    r"^[ \t]*(?:[\w.\[\]\"']++[ \t]*=[ \t]*\S|\$ |>>> |#!|//|/\*|<[\w!?]|@\w|from \w+ import|import \w+$|"
-    r"(?:const|let|var) \w+ ?=|(?:SELECT|INSERT|CREATE) |(?:sudo|npm|npx|pip3?|git|cd|curl|docker|apt|python3?) \S)",
-    re.MULTILINE,
-)
-"""What makes a block without a label one of code: else it is read."""
 _TEXT_LABELS = frozenset(["text", "txt", "plain", "plaintext", "markdown", "md", "prose", "quote", "poem", "email"])
+_LANGUAGE = re.compile(r"[\w+#.{}=\" /-]{1,60}")
 _STOPS = ".,;:!?)\n。，、；：！？）"
 """What stands behind the last word of a clause."""
 _GOES_ON = re.compile(r"[(\[{=_]|:[^\s]|[0-9A-Za-z]")
@@ -149,15 +129,9 @@ class _Reader:
         self._text = _REFERENCE.sub("", text) if self._references else text
         self._ahead: dict[str, int] = {}
         self._fences = [(found.end(), found[1]) for found in _FENCE_END.finditer(self._text)]
-        self._closing: dict[str, list[tuple[int, int]]] = {}
-        for found in _CLOSING.finditer(self._text):
-            self._closing.setdefault(found[1].lower(), []).append(found.span())
+        self._elements = ElementReader(self._text, self.left_out, reads_code=reads_code)
         self._thoughts, self._open_thoughts, self._lone_ends = _pair_thoughts(self._text)
         self._cites = _SURELY_CITED.search(self._text) is not None
-        self._is_ssml = "speak" in self._closing
-        self._is_html = not KNOWN.isdisjoint(self._closing)
-        self._is_in_row = False
-        self._opened: set[str] = set()
         self._out: list[str] = []
 
     def read(self) -> str:
@@ -183,12 +157,6 @@ class _Reader:
             at = self._ahead[mark] = self._text.find(mark, start)
         return at
 
-    def _closed(self, name: str, start: int) -> tuple[int, int] | None:
-        """Where the next closing tag of a name begins and ends."""
-        places = self._closing.get(name, [])
-        index = bisect_left(places, (start, 0))
-        return places[index] if index < len(places) else None
-
     def _fence(self, found: re.Match[str]) -> tuple[str, int] | None:
         # A line of tildes alone stands between the scenes of a story.
         if self._line_before(found).strip(" \t>") or (found["bar"][0] == "~" and not found["label"].strip()):
@@ -200,10 +168,10 @@ class _Reader:
         name = label.split(" ")[0].lstrip("{.")
         if end is None:
             end = len(self._text)
-            if not name or name in _TEXT_LABELS or self._reads_code or not _is_language(label):
+            if not name or name in _TEXT_LABELS or self._reads_code or not _LANGUAGE.fullmatch(label):
                 return "", found.end()
         block = self._text[found.end() : end].rstrip("`~ \t>").rstrip("\n")
-        is_read = name in _TEXT_LABELS or (not name and not _CODE.search(block))
+        is_read = name in _TEXT_LABELS or (not name and not CODE.search(block))
         if is_read or self._reads_code:
             return f"\n\n{block}\n\n", end
         self.left_out.update({"code"} if block.strip() else ())
@@ -267,75 +235,9 @@ class _Reader:
         is_known = name[0] == "#" or name in html5
         return unescape(found[0]) if is_known else found[0], found.end()
 
-    def _tag(self, found: re.Match[str]) -> tuple[str, int] | None:
-        name, end = found["element"].lower(), found.end()
-        attributes = read_attributes(found["attributes"])
-        is_closing = bool(found["slash"])
-        if not (self._is_sure_end(name) if is_closing else self._is_sure(found, attributes)):
-            return found[0], end
-        if is_closing:
-            return self._between(name, is_closing=True), end
-        self._opened.add(name)
-        closed = None if found["empty"] or name in VOID else self._closed(name, end)
-        if name in CALLS and closed:
-            self.left_out.add("code")
-            return self._leave_gap(closed[1])
-        if name in HIDDEN or (name == "details" and attributes.get("type") == "reasoning"):
-            self.left_out.update({"thoughts"} if name == "details" else {"formulas"} if name == "math" else ())
-            return self._leave_gap(closed[1] if closed else end)
-        if name == "pre" and closed:
-            return self._preformatted(end, closed)
-        if name == "break":
-            return read_pause(attributes), end
-        if name == "img":
-            return f" {attributes.get('alt', '')} ", end
-        if closed and (said := self._said_as(name, attributes, self._text[end : closed[0]])) is not None:
-            return said, closed[1]
-        return self._between(name, is_closing=False), end
-
-    def _is_sure_end(self, name: str) -> bool:
-        return name in self._opened or name in KNOWN or name.startswith(VENDORS)
-
-    def _is_sure(self, found: re.Match[str], attributes: Mapping[str, str]) -> bool:
-        """Whether an opening tag is one: `<name>` and `<time>` are also what people write for words to be put in."""
-        name = found["element"].lower()
-        if attributes or found["empty"] or name in VOID or self._closed(name, found.end()):
-            return True
-        is_first = not self._text[max(0, found.start() - 1) : found.start()].strip()
-        return name in ENDS_BY_ITSELF and (self._is_html or (is_first and name == "p"))
-
-    def _between(self, name: str, *, is_closing: bool) -> str:
-        """What a tag means for the words on both sides of it."""
-        if name in PARAGRAPH:
-            return "\n\n"
-        if name == "tr":
-            self._is_in_row = False
-        if name in {"td", "th"}:
-            is_next, self._is_in_row = self._is_in_row and not is_closing, True
-            return ", " if is_next else ""
-        return "\n" if name in LINE or (name == "s" and self._is_ssml) else ""
-
-    def _preformatted(self, start: int, closed: tuple[int, int]) -> tuple[str, int]:
-        inside = re.sub(r"<[^<>]{0,300}>", "", self._text[start : closed[0]])
-        if self._reads_code or not _CODE.search(unescape(inside)):
-            return f"\n\n{unescape(inside)}\n\n", closed[1]
-        self.left_out.add("code")
-        return "\n\n", closed[1]
-
-    def _said_as(self, name: str, attributes: Mapping[str, str], inside: str) -> str | None:
-        """What is said in place of the content of a tag; None: the content."""
-        if len(inside) > MAX_CHARS:
-            return None
-        plain = unescape(re.sub(r"<[^<>]{0,300}>", "", inside)).strip()
-        if name == "sub" and "alias" in attributes:
-            return attributes["alias"]
-        if name == "sup" and plain.strip("[]").isdecimal() and plain.startswith("["):
-            return ""
-        if name == "sup" and plain and plain.translate(SUPERSCRIPTS) != plain and plain.isascii():
-            return plain.translate(SUPERSCRIPTS) if re.fullmatch(r"[+-]?[\dn]+", plain) else None
-        if name == "say-as" and plain:
-            return say_as(attributes.get("interpret-as", ""), attributes.get("format", ""), plain)
-        return None
+    def _tag(self, found: re.Match[str]) -> tuple[str, int]:
+        said, end = self._elements.read(found)
+        return self._leave_gap(end) if said is None else (said, end)
 
     def _display(self, found: re.Match[str]) -> tuple[str, int] | None:
         return self._formula(found["shown"], found.end(), is_sure=False)
@@ -348,11 +250,9 @@ class _Reader:
 
     def _bracketed(self, found: re.Match[str]) -> tuple[str, int]:
         end = self._next("\\)" if found[0] == "\\(" else "\\]", found.end())
-        if 0 <= end <= found.end() + 2000:
-            read = self._formula(self._text[found.end() : end], end + 2, is_sure=False)
-            if read:
-                return read
-        return found[0], found.end()
+        is_near = 0 <= end <= found.end() + 2000
+        read = self._formula(self._text[found.end() : end], end + 2, is_sure=False) if is_near else None
+        return read or (found[0], found.end())
 
     def _environment(self, found: re.Match[str]) -> tuple[str, int] | None:
         mark = f"\\end{{{found['name']}}}"
@@ -423,10 +323,6 @@ class _Reader:
 _TAGS_OF_FORMULAS = re.compile(r"\\(?:label|tag)\*?\{[^{}]{0,100}\}")
 _ARGUMENT = re.compile(r"\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]{0,200}+\}){0,200}+\}){0,300}+\}|\[\d\](?=\{)")
 _AMOUNT = re.compile(r"([+-]?\d+(?:(?:[.,]|\{,\})\d+)*)(\\?%)?(?:\^(?:\\circ|\{\\circ\}) ?(C|F|\{[CF]\}|))?")
-
-
-def _is_language(label: str) -> bool:
-    return re.fullmatch(r"[\w+#.{}=\" /-]{1,60}", label) is not None
 
 
 def _pair_thoughts(text: str) -> tuple[dict[int, int], set[int], set[int]]:

@@ -1,8 +1,10 @@
 """From a text of any length to clauses that are ready to be spoken: lazily, a paragraph at a time."""
 
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from voice_stack.utils.language import find_region, require_language
 from voice_stack.utils.language_detection import detect_text_language
@@ -26,7 +28,7 @@ from voice_stack.utils.text.script import (
     split_pauses,
 )
 from voice_stack.utils.text.spoken import read_spans
-from voice_stack.utils.text.spoken.languages import GRAMMARS
+from voice_stack.utils.text.spoken.grammar import GRAMMARS
 
 MAX_BLOCK_CHARS = 2000
 """Longer paragraphs are worked on in pieces, so that neither the first clause nor memory waits for a text's length."""
@@ -173,7 +175,8 @@ class _BlockReader:
         language = sentence_language(sentence, _code_of(self.language), self.languages)
         tag = self.language if language == _code_of(self.language) else language
         sentence, formulas = _read_formulas(sentence, tag)
-        read = read_spans(sentence, tag, sorted([*formulas, *self.rules.find(sentence, language)], key=_place_of))
+        spans = sorted([*formulas, *self.rules.find(sentence, language)], key=attrgetter("start"))
+        read = read_spans(sentence, tag, spans)
         max_chars = self.limits.of(language)
         first_max_chars = min(self.limits.first_max_chars, max_chars) if is_first else max_chars
         said = written = 0
@@ -181,35 +184,19 @@ class _BlockReader:
         for clause in cut_sentence(" ".join(read.text.split()), first_max_chars, max_chars, cuts_words=cuts_words):
             said = read.end_of(clause.text, said)
             until = read.written_until(said)
-            yield replace(clause, language=language, source=_as_written(sentence[written:until]))
+            yield replace(clause, language=language, source=show_formulas(sentence[written:until]).strip())
             written = max(written, until)
 
 
 def _read_formulas(sentence: str, tag: str) -> tuple[str, list[Reading]]:
     """A sentence with its formulas and what is said for them; those without words in its language become plain."""
 
-    def read(written: str) -> str:
-        return read_spans(written, tag).text
+    @functools.cache
+    def say(carried: str) -> str:
+        return say_formula(carried, _code_of(tag), lambda written: read_spans(written, tag).text) or ""
 
-    readings: list[Reading] = []
-    end = 0
-    parts: list[str] = []
-    length = 0
-    for found in FORMULA.finditer(sentence):
-        said = say_formula(found[0], _code_of(tag), read)
-        parts += sentence[end : found.start()], found[0] if said else show_formulas(found[0])
-        start = length + found.start() - end
-        end, length = found.end(), start + len(parts[-1])
-        readings += [Reading(start, length, said)] if said else []
-    return "".join([*parts, sentence[end:]]), readings
-
-
-def _place_of(reading: Reading) -> int:
-    return reading.start
-
-
-def _as_written(source: str) -> str:
-    return (show_formulas(source) if FORMULA.search(source) else source).strip()
+    sentence = FORMULA.sub(lambda found: found[0] if say(found[0]) else show_formulas(found[0]), sentence)
+    return sentence, [Reading(*found.span(), say(found[0])) for found in FORMULA.finditer(sentence)]
 
 
 def _code_of(tag: str) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from voice_stack.core.errors import ConfigurationError
 from voice_stack.core.logging import log_event
-from voice_stack.utils.language import find_language
+from voice_stack.utils.language import find_code, find_language
 from voice_stack.utils.text.script import PLAIN_CHARACTERS
 
 MatchReader = Callable[[re.Match[str]], str | None]
@@ -154,7 +154,7 @@ class Pronunciations:
         Returns:
             What is said for them, in order.
         """
-        return list(self._find(text, _code(language))) if self.rules else []
+        return list(self._find(text, find_code(language))) if self.rules else []
 
     def _find(self, text: str, language: str) -> Iterator[Reading]:
         end = 0
@@ -169,11 +169,6 @@ class Pronunciations:
 def _first_token(written: str) -> str:
     token = _TOKEN.match(written)
     return token[0].casefold() if token else ""
-
-
-def _code(language: str) -> str:
-    found = find_language(language)
-    return found.code if found else language
 
 
 def parse_pronunciations(table: str, name: str) -> Pronunciations:
@@ -214,7 +209,7 @@ def _parse_rule(row: list[str], place: str) -> PronunciationRule:
     if case not in _CASES:
         raise ConfigurationError(f"{place}: case={case!r}; write 'any', 'exact' or nothing")
     is_exact = case == "exact" if case else len(written) > 1 and written.isupper()
-    return PronunciationRule(written, unicodedata.normalize("NFC", spoken), _code(language), is_exact)
+    return PronunciationRule(written, unicodedata.normalize("NFC", spoken), find_code(language), is_exact)
 
 
 class PronunciationFile:

@@ -35,10 +35,11 @@ def _patterns(*steps: tuple[str, _Replacement]) -> tuple[tuple[re.Pattern[str], 
 
 
 def _drop_emphasis(stars: re.Match[str]) -> str:
-    """Stars between blanks (`2 * 3`) or inside an ASCII word (`2*3`) are text, all others are Markdown."""
+    """Stars between blanks (`2 * 3`), in an ASCII word (`2*3`) or of names of files (`*.txt`) are text, no Markdown."""
     start, end = stars.span()
     sides = (stars.string[start - 1 : start] or " ") + (stars.string[end : end + 1] or " ")
-    return stars[0] if sides.isspace() or (sides.isascii() and sides.isalnum()) else ""
+    is_text = "." in stars[0] or sides.isspace() or (sides.isascii() and sides.isalnum())
+    return stars[0] if is_text else ""
 
 
 _QUOTES = dict.fromkeys("‘’‚‛ʼ´", "'") | dict.fromkeys("“”„‟〝〞", '"')
@@ -71,15 +72,19 @@ def _numbers_in_circles(found: re.Match[str]) -> str:
     return " " * before.isalnum() + numbers + " " * behind.isalnum()
 
 
+def roman_value(letters: str) -> int:
+    """The number that letters of either case stand for as a Roman numeral, whatever their order."""
+    values = [_ROMAN_VALUES[letter] for letter in letters.lower()]
+    return sum(-value if value < behind else value for value, behind in pairwise([*values, 0]))
+
+
 def _roman_number(found: re.Match[str]) -> str:
     """Signs of Roman numerals are numbers, whatever stands around them; behind a name the rules of letters hold."""
     letters = unicodedata.normalize("NFKC", found[0])
-    values = [_ROMAN_VALUES[letter] for letter in letters.lower()]
-    signed = [-value if value < behind else value for value, behind in pairwise([*values, 0])]
     words = found.string[max(0, found.start() - 30) : found.start()].split(" ")
     is_after_name = len(words) > 1 and not words[-1] and words[-2].isalpha() and words[-2][0].isupper()
     is_after_name = is_after_name and letters not in {"I", "i"}
-    return letters if is_after_name else str(sum(signed))
+    return letters if is_after_name else str(roman_value(letters))
 
 
 _CHARACTERS = _patterns(
@@ -126,9 +131,9 @@ _MARKDOWN = _patterns(
     _LINK,
     _LINK,  # that of a picture
     (r"<((?:https?://|mailto:)[^\s<>]++|[\w.+-]++@[\w.-]++)>", r"\1"),
-    (r"\\([!-/:-@\[-`{-~])", r"\1"),
+    (r"\\(?!\*\.[a-z*])([!-/:-@\[-`{-~])", r"\1"),
     (r"`+|~{2,}", ""),
-    (r"\*+", _drop_emphasis),
+    (r"(?<![^\s\\/\"'(])\*\.(?:[a-z]\w{0,9}+|\*)(?!\*)|\*+", _drop_emphasis),
     (r"(?<!\w)_++|(?<!_)_++(?!\w)", ""),
 )
 _SIGNS = _patterns(

@@ -9,75 +9,70 @@ from babel import Locale, localedata
 
 from voice_stack.utils.language import find_language, find_region
 from voice_stack.utils.text.pronunciation import MatchReader, Reading, ReadText, fill, read_out
-from voice_stack.utils.text.spoken import amounts, dates, measures, names, numbers, words
-from voice_stack.utils.text.spoken.grammar import Grammar
-from voice_stack.utils.text.spoken.languages import GRAMMARS
+from voice_stack.utils.text.spoken import amounts, cases, dates, measures, names, numbers, words
+from voice_stack.utils.text.spoken.grammar import GRAMMARS, Grammar, word_before
 
 _DAY_FIRST = replace(GRAMMARS["en"], date_order="dmy", date="the {day} of {month}, {year}")
 _GrammarReader = Callable[[re.Match[str], Grammar], str | None]
 
 
-_Row = tuple[re.Pattern[str] | None, _GrammarReader]
-
-
 @functools.cache
 def _rules(grammar: Grammar) -> tuple[tuple[re.Pattern[str], MatchReader], ...]:
     """What is looked for, in order: what an earlier one has found is hidden from the later ones."""
-    table = _names_and_dates(grammar) + _amounts_and_numbers(grammar)
-    return tuple((pattern, _bind(reader, grammar)) for pattern, reader in table if pattern is not None)
+    rows = [row[:2] for row in _TABLE if row[2:] in ((), (grammar.code,))]
+    shaped = ((shape if isinstance(shape, re.Pattern) else shape(grammar), reader) for shape, reader in rows)
+    return tuple((pattern, _bind(reader, grammar)) for pattern, reader in shaped if pattern is not None)
 
 
-def _names_and_dates(grammar: Grammar) -> tuple[_Row, ...]:
-    return (
-        (words.phrase_pattern(grammar), words.read_phrase),
-        (names.HEXADECIMAL, names.read_hexadecimal),
-        (names.EMAIL, names.read_address),
-        (names.WEB, names.read_address),
-        (names.FILE, names.read_address),
-        (names.TAG, names.read_tag),
-        (measures.ARC, measures.read_arc),
-        (measures.POWER, measures.read_power),
-        (measures.FRACTION, measures.read_fraction),
-        (measures.JOINED if grammar.code == "en" else None, measures.read_joined),
-        (measures.FEET_AND_INCHES if grammar.code == "en" else None, measures.read_feet_and_inches),
-        (measures.INCHES if grammar.code == "en" else None, measures.read_inches),
-        (dates.ISO_DATE, dates.read_iso_date),
-        (dates.NUMERIC_DATE, dates.read_numeric_date),
-        (dates.ENGLISH_DAY if grammar.code == "en" else None, dates.read_english_day),
-        (dates.short_date_pattern(grammar), dates.read_short_date),
-        (words.PHONE, words.read_phone),
-        (dates.LAP, dates.read_lap),
-        (dates.DURATION, dates.read_duration),
-        (dates.clock_pattern(grammar), dates.read_clock),
-        (dates.day_of_month_pattern(grammar), dates.read_day_of_month),
-        (words.year_pattern(grammar), words.read_year),
-        (dates.DECADE if grammar.code == "en" else None, dates.read_decade),
-        (words.ordinal_pattern(grammar), words.read_ordinal),
-    )
+def _leave(found: re.Match[str], _grammar: Grammar) -> str:
+    return found[0]
 
 
-def _amounts_and_numbers(grammar: Grammar) -> tuple[_Row, ...]:
-    return (
-        (measures.many_pattern(grammar), measures.read_many),
-        (amounts.cased_pattern(grammar), amounts.read_cased),
-        (amounts.PERCENT_AHEAD if grammar.code == "tr" else None, amounts.read_percent_ahead),
-        (measures.price_range_pattern(grammar), measures.read_price_range),
-        (measures.CENTS, measures.read_cents),
-        (amounts.money_pattern(grammar), amounts.read_money),
-        (measures.PER if grammar.code == "en" else None, measures.read_per),
-        (amounts.measure_pattern(grammar), amounts.read_measure),
-        (words.abbreviation_pattern(grammar), words.read_abbreviation),
-        (words.GERMAN_STREET if grammar.code == "de" else None, words.read_street),
-        (words.counter_pattern(grammar), words.read_counter),
-        (measures.scaled_pattern(grammar), measures.read_scaled),
-        (measures.TIMES if grammar.code == "en" else None, measures.read_times),
-        (names.ROMAN, names.read_roman),
-        (names.PAGE, names.read_page),
-        (names.ONE_SIGN, names.read_one_sign),
-        (words.numeral_pattern(grammar), words.read_numeral),
-        (numbers.SIGN, numbers.read_sign),
-        (measures.AHEAD, measures.read_ahead),
-    )
+_Shape = re.Pattern[str] | Callable[[Grammar], re.Pattern[str] | None]
+_TABLE: tuple[tuple[_Shape, _GrammarReader] | tuple[_Shape, _GrammarReader, str], ...] = (
+    (words.phrase_pattern, words.read_phrase),
+    (names.HEXADECIMAL, _leave),
+    (names.EMAIL, names.read_address),
+    (names.WEB, names.read_address),
+    (names.FILE, names.read_address),
+    (names.TAG, names.read_tag),
+    (measures.ARC, measures.read_arc),
+    (measures.POWER, measures.read_power),
+    (measures.FRACTION, measures.read_fraction),
+    (measures.JOINED, measures.read_joined, "en"),
+    (measures.FEET_AND_INCHES, measures.read_feet_and_inches, "en"),
+    (measures.INCHES, measures.read_inches, "en"),
+    (dates.ISO_DATE, dates.read_iso_date),
+    (dates.NUMERIC_DATE, dates.read_numeric_date),
+    (dates.ENGLISH_DAY, dates.read_english_day, "en"),
+    (dates.SHORT_DATE, dates.read_short_date, "de"),
+    (names.PHONE, names.read_phone),
+    (dates.LAP, dates.read_lap),
+    (dates.DURATION, dates.read_duration),
+    (dates.clock_pattern, dates.read_clock),
+    (dates.day_of_month_pattern, dates.read_day_of_month),
+    (words.year_pattern, words.read_year),
+    (dates.DECADE, dates.read_decade, "en"),
+    (words.ordinal_pattern, words.read_ordinal),
+    (cases.many_pattern, cases.read_many),
+    (cases.cased_pattern, cases.read_cased),
+    (amounts.PERCENT_AHEAD, amounts.read_percent_ahead, "tr"),
+    (measures.price_range_pattern, measures.read_price_range),
+    (measures.CENTS, measures.read_cents),
+    (amounts.money_pattern, amounts.read_money),
+    (measures.PER, measures.read_per, "en"),
+    (amounts.measure_pattern, amounts.read_measure),
+    (words.abbreviation_pattern, words.read_abbreviation),
+    (words.counter_pattern, words.read_counter),
+    (measures.scaled_pattern, measures.read_scaled),
+    (names.ROMAN, names.read_roman),
+    (names.PAGE, names.read_page),
+    (names.ONE_SIGN, names.read_one_sign),
+    (words.numeral_pattern, words.read_numeral),
+    (numbers.SIGN, numbers.read_sign),
+    (measures.AHEAD, measures.read_ahead),
+)
+"""What is looked for and who reads it; the third is the code of the only language that has it."""
 
 
 def _bind(reader: _GrammarReader, grammar: Grammar) -> MatchReader:
@@ -92,7 +87,7 @@ _WITH_ACCUSATIVE = frozenset(["на", "в", "за", "через", "про"])
 
 def _in_accusative(said: str | None, found: re.Match[str]) -> str | None:
     """A Russian number with the form of thousand that the preposition before it asks for: `на тысячу пятьсот`."""
-    is_thousand = said is not None and _THOUSAND.match(said) and dates.word_before(found).lower() in _WITH_ACCUSATIVE
+    is_thousand = said is not None and _THOUSAND.match(said) and word_before(found).lower() in _WITH_ACCUSATIVE
     return f"тысячу {said.removeprefix('тысяча ')}" if said and is_thousand else said
 
 

@@ -7,7 +7,14 @@ from decimal import Decimal
 from babel.numbers import format_decimal, get_currency_name
 from babel.units import format_compound_unit, format_unit
 
-from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar
+from voice_stack.utils.text.spoken.grammar import (
+    WORD_EDGE_AFTER,
+    WORD_EDGE_BEFORE,
+    Grammar,
+    kept_stop,
+    word_before,
+    words,
+)
 from voice_stack.utils.text.spoken.numbers import (
     CARDINAL,
     FEMININE,
@@ -16,7 +23,6 @@ from voice_stack.utils.text.spoken.numbers import (
     THIN_BLANK,
     choose_form,
     decline_german,
-    spell_case,
     spell_decimal,
     spell_whole,
     split_number,
@@ -63,7 +69,7 @@ OTHER_SPELLINGS = {
 }  # fmt: skip
 """Other ways to write a symbol of `UNITS`."""
 
-WORDS = {"cs": {"s", "V"}, "ru": {"V"}, "es": {"mi"}, "fr": {"sec"}, "it": {"mi"}, "pt": {"mi"}}
+_WORDS = {"cs": {"s", "V"}, "ru": {"V"}, "es": {"mi"}, "fr": {"sec"}, "it": {"mi"}, "pt": {"mi"}}
 """Words of a language that look like units; they are none with a blank before them."""
 
 _GROUP = r" (?=\d{3}(?!\d))"
@@ -94,7 +100,6 @@ def alternatives(names: list[str]) -> str:
     return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
 
 
-@functools.cache
 def measure_pattern(grammar: Grammar) -> re.Pattern[str]:
     """A number with a unit or a percent sign."""
     units = alternatives([*UNITS, *OTHER_SPELLINGS])
@@ -145,17 +150,20 @@ def read_money(found: re.Match[str], grammar: Grammar) -> str | None:
     if grammar.code == "en" and not parts[1] and _is_attribute(found):
         spoken = re.sub(r"(?<=dollar|.pound|..euro|.rupee)s$", "", spoken)  # "a five million dollar deal"
     spoken = decline_german(spoken, found) if grammar.code == "de" else spoken
-    spoken += "." if sign.endswith(".") and found.end() == len(found.string.rstrip()) else ""
-    return f"{grammar.signs['minus']}{_blank(grammar)}{spoken}" if minus else spoken
+    return _with_sign(minus, spoken, grammar) + kept_stop(found)
 
 
-_NO_NOUN = frozenset(str.split("""
+def _with_sign(minus: str | None, spoken: str, grammar: Grammar) -> str:
+    return grammar.join(grammar.signs["minus"], spoken) if minus else spoken
+
+
+_NO_NOUN = words("""
     a an and as at be but by each for from if in is of off on or per than that the to was were when will with he she it
     they we you i his her its their our my who which he's she's they're we're i'm would could should has had have do did
     does paid left out not more less also only still now then after before during until since this these those next last
     today tomorrow worth annually apiece here there over down against because so such though
-"""))  # fmt: skip
-_ARTICLES = frozenset(["a", "an", "the", "another", "every", "each", "this", "that"])
+""")
+_ARTICLES = words("a an the another every each this that")
 
 
 def _is_attribute(found: re.Match[str]) -> bool:
@@ -163,8 +171,8 @@ def _is_attribute(found: re.Match[str]) -> bool:
     behind = re.match(r" ((?:U\.S\.|[a-z]{3,}))", found.string[found.end() : found.end() + 20])
     if "-" in (found[4] or "") or re.match(r"-(?:an?|per)-[a-z]", found.string[found.end() : found.end() + 8]):
         return True  # "$10-million deal", "$25-a-plate dinner"
-    ahead = found.string[max(0, found.start() - 8) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
-    return behind is not None and behind[1] not in _NO_NOUN and behind[1][-2:] != "ly" and ahead in _ARTICLES
+    is_noun = behind is not None and behind[1] not in _NO_NOUN and not behind[1].endswith("ly")
+    return is_noun and word_before(found).lower() in _ARTICLES
 
 
 def _read_price(parts: tuple[str, str], scale: str, code: str, grammar: Grammar) -> str:
@@ -173,32 +181,35 @@ def _read_price(parts: tuple[str, str], scale: str, code: str, grammar: Grammar)
     word = ENGLISH_SCALES.get(word, word) if grammar.code == "en" else word
     if word in grammar.scales:
         amount = spell_decimal(whole, decimals, grammar) if decimals else spell_whole(whole, grammar)
-        behind = choose_form(grammar.scales[word], Decimal(f"{whole}.{decimals}" if decimals else whole), grammar)
+        behind = choose_form(grammar.scales[word], Decimal(f"{whole}.{decimals}"), grammar)
         # The value of an entry is the word itself in full, or the preposition behind it ("millions de").
         said = (behind if word.endswith(".") or len(behind) > 2 else f"{word} {behind}").strip()
-        spoken = _join(grammar, amount, said, _currency(code, Decimal(10**6), grammar))
+        spoken = grammar.join(amount, said, _currency(code, Decimal(10**6), grammar))
         return re.sub(r"\bde (?=[aeiou])", "d'", spoken) if grammar.code == "fr" else spoken
     if word in SHORT_SCALES:
-        value = Decimal(f"{whole}.{decimals or 0}") * SHORT_SCALES[word]
+        value = Decimal(f"{whole}.{decimals}") * SHORT_SCALES[word]
         whole, decimals = (str(int(value)), "") if value == int(value) else (whole, decimals)
     if len(decimals) == 2 and grammar.money and code in grammar.cents:
         return _read_parts(int(whole), int(decimals), code, grammar)
-    unit = _currency(code, Decimal(f"{whole}.{decimals or 0}") if decimals else Decimal(whole), grammar)
-    return _join(grammar, *with_preposition(_spell(whole, decimals, unit, grammar), unit, grammar))
+    return _read_main(whole, decimals, code, grammar)
+
+
+def _read_main(whole: str, decimals: str, code: str, grammar: Grammar) -> str:
+    unit = _currency(code, Decimal(f"{whole}.{decimals}"), grammar)
+    return grammar.join(*with_preposition(_spell(whole, decimals, unit, grammar), unit, grammar))
 
 
 def _read_parts(whole: int, hundredths: int, code: str, grammar: Grammar) -> str:
-    unit = _currency(code, Decimal(whole), grammar)
-    cents_unit = choose_form(grammar.cents[code], Decimal(hundredths), grammar)
-    main = _join(grammar, *with_preposition(_spell(str(whole), "", unit, grammar), unit, grammar))
-    alone = f"{_spell(str(hundredths), '', cents_unit, grammar)} {cents_unit}"
+    main = _read_main(str(whole), "", code, grammar)
     if not hundredths:
         return main
+    unit = choose_form(grammar.cents[code], Decimal(hundredths), grammar)
+    cents = _spell(str(hundredths), "", unit, grammar)
     if not whole:
-        return alone
-    has_unit = "{unit}" in grammar.money
-    cents = _spell(str(hundredths), "", cents_unit, grammar) if has_unit else spell_whole(str(hundredths), grammar)
-    return grammar.money.format(main=main, cents=cents, unit=cents_unit)
+        return f"{cents} {unit}"
+    if "{unit}" not in grammar.money:
+        cents = spell_whole(str(hundredths), grammar)
+    return grammar.money.format(main=main, cents=cents, unit=unit)
 
 
 def _currency(code: str, count: Decimal, grammar: Grammar) -> str:
@@ -224,13 +235,13 @@ def read_measure(found: re.Match[str], grammar: Grammar) -> str | None:
         return None
     spoken = read_unit(*parts, unit, grammar)
     spoken = decline_german(spoken, found) if spoken and grammar.code == "de" else spoken
-    return f"{grammar.signs['minus']}{_blank(grammar)}{spoken}" if minus and spoken else spoken
+    return spoken and _with_sign(minus, spoken, grammar)
 
 
 def _is_word(found: re.Match[str], unit: str, grammar: Grammar) -> bool:
     """Whether what looks like a unit may be a word; in Czech and Russian it is a preposition, with a word behind it."""
     is_unit = grammar.code in ("cs", "ru") and _NO_WORD_BEHIND.match(found.string, found.end())
-    return bool(found[3]) and unit in WORDS.get(grammar.code, ()) and not is_unit
+    return bool(found[3]) and unit in _WORDS.get(grammar.code, ()) and not is_unit
 
 
 _NO_WORD_BEHIND = re.compile(r"$|[,;:!?)\"“”»]|[.](?:$|[)»\"])| (?:[-–—]|a|i|и|nebo|či|или)(?!\w)")
@@ -238,26 +249,21 @@ _NO_WORD_BEHIND = re.compile(r"$|[,;:!?)\"“”»]|[.](?:$|[)»\"])| (?:[-–�
 
 def read_unit(whole: str, decimals: str, unit: str, grammar: Grammar) -> str | None:
     """Read a number with a unit of `UNITS`; None where it has no name."""
-    count = Decimal(f"{whole}.{decimals}") if decimals else Decimal(whole)
     ours = grammar.percent if unit == "%" else grammar.units.get(unit)
     if ours:
         is_plain = unit == "%" and not decimals and grammar.code in ("es", "it")  # "uno por ciento"
         number = spell_whole(whole, grammar) if is_plain else _spell(whole, decimals, "", grammar)
-        return choose_form(ours, count, grammar).format(number)
+        return choose_form(ours, Decimal(f"{whole}.{decimals}"), grammar).format(number)
     # CLDR's pattern is filled with the number in digits first, since the number chooses the form of the unit.
-    shown = Decimal(f"{whole}.{decimals[:_SHOWN_DECIMALS]}") if decimals else count
+    shown = Decimal(f"{whole}.{decimals[:_SHOWN_DECIMALS]}")
     digits = format_decimal(shown, locale=grammar.code)
     said = _name_unit(shown, UNITS[unit], grammar)
-    if (
-        any(name in said for name in UNITS[unit].split("/")) or digits not in said
-    ):  # what Babel gives where CLDR has no long name
-        return None
+    if any(name in said for name in UNITS[unit].split("/")) or digits not in said:
+        return None  # what Babel gives where CLDR has no long name
     name = said.replace(digits, "").strip()
     amount, preposition, _ = with_preposition(_spell(whole, decimals, name, grammar), name, grammar)
-    spoken = said.replace(digits, f"{amount} {preposition}".strip()).replace("\xa0", " ")
-    if grammar.code == "it":
-        spoken = re.sub(r"(?<!\w)una (?=or[ae]|oncia)", "un'", spoken)
-    return spoken if grammar.is_spaced else spoken.replace(" ", "")
+    spoken = said.replace(digits, f"{amount} {preposition}".strip()).replace("\xa0", " ").replace(" ", grammar.blank)
+    return re.sub(r"(?<!\w)una (?=or[ae]|oncia)", "un'", spoken) if grammar.code == "it" else spoken
 
 
 def _name_unit(count: Decimal, unit: str, grammar: Grammar) -> str:
@@ -280,169 +286,4 @@ def _spell(whole: str, decimals: str, unit: str, grammar: Grammar) -> str:
 
 def spell_attributive(spoken: str) -> str:
     """The form of a Hungarian number before a noun."""
-    return spoken.removesuffix("kettő") + "két" if spoken.endswith("kettő") else spoken
-
-
-def _blank(grammar: Grammar) -> str:
-    return " " if grammar.is_spaced else ""
-
-
-def _join(grammar: Grammar, *parts: str) -> str:
-    return _blank(grammar).join(part for part in parts if part)
-
-
-_WORD = r"[^\W\d_]"
-_OBLIQUE = {
-    "pl": (("instrumental", r"(?:ami|źmi|ćmi|^laty)$"), ("dative", r"om$"), ("locative", r"(?<!d)ach$")),
-    "cs": (
-        ("instrumental", r"(?:(?:am|em|ím|ým|[^aeiouyáéíóúý]m)i|procenty|eury|^lety|městy|slovy)$"),
-        ("dative", r"ům$"), ("locative", r"(?:ách|ech)$"),
-    ),
-    "ru": (
-        ("instrumental", r"(?:ами|ями|ьми|[ыи]ми)$"), ("dative", r"(?<=.{3})(?:ам|ям)$"),
-        ("locative", r"(?<=.{3})(?:ах|ях)$"),
-    ),
-}  # fmt: skip
-_GENITIVE_PLURAL = {
-    "pl": r"(?:[bcćdfghjklłmnńprsśtwzźż]|dni|stopni|tygodni|miesięcy|tysięcy|ludzi|gości|części|żołnierzy|ych|ich)$",
-    "cs": r"(?:ů|[bcčdďfghjklmnňprřsštťvzž]|lidí|dní|měsíců|procent)$",
-    "ru": r"(?:[бвгджзклмнпрстфхцчшщ]|ей|ий|[ьй])$",
-}
-
-
-@functools.cache
-def cased_pattern(grammar: Grammar) -> re.Pattern[str] | None:
-    """A number, or two with "and" between, whose preposition or noun asks for another case than the nominative."""
-    if not grammar.genitive_after:
-        return None
-    sign = alternatives([*UNITS, *OTHER_SPELLINGS, *CURRENCIES])
-    heads = f"(?i:{'|'.join(filter(None, (grammar.genitive_after, grammar.genitive_nouns)))})"
-    after = (
-        rf"(?<!\w)(?P<ahead>{heads}) (?P<minus>[-–](?=\d))?(?P<one>\d{{1,6}}(?:,\d{{1,2}}|(?:[ .]\d{{3}})+(?!\d))?)"
-        r"(?:(?P<dash> ?[-–] ?)(?P<other>\d{1,3}))?"
-    )
-    counted = (
-        rf"(?P<sign> ?(?:{sign}){WORD_EDGE_AFTER}(?![./]\w)|(?=,(?: \D|$)|[;:!?)]+(?:\s|$))|(?=\.(?:$|[»\")]))"
-        r"|[-–/][\w-]*+|(?<=,\d)|(?<=,\d\d))"
-    )
-    ends = "" if grammar.code == "cs" else r"|\s[A-ZŁŚŻА-ЯЁ]"  # Czech writes ordinals with a dot
-    plain = (
-        rf"(?<![\w.,:/-])(?:(?P<before>{heads}) )?(?<!\d )(?<!\d[.,] )"
-        r"(?P<first>\d{1,3}(?:[ .]\d{3})+(?!\d)|\d{1,6}(?!\d))"
-        rf"(?:(?P<joint> (?:a|až|i|и|или|czy|nebo) | ?[-–] ?)(?P<second>\d{{1,3}}))?"
-        rf"(?![\w/%–-]|[,:] ?\d|\.(?!\s*${ends}))"
-    )
-    return re.compile(rf"{after}{counted}|{plain}")
-
-
-def read_cased(found: re.Match[str], grammar: Grammar) -> str | None:
-    """Read what `cased_pattern` found, or leave it as it is written where the form is not sure."""
-    ahead, one, joint, other = found.group("ahead", "one", "dash", "other")
-    if one is None:
-        ahead, one, joint, other = found.group("before", "first", "joint", "second")
-    numbers = [number for number in (one, other) if number]
-    noun = re.match(rf" ({_WORD}+(?:-{_WORD}+)*)", found.string[found.end() : found.end() + 30])
-    symbol = (found["sign"] or "").strip()
-    word = noun[1] if noun and not symbol else ""
-    is_range = (joint or "").strip() in ("-", "–") or symbol[:1] in tuple("-–/")
-    as_written = spell_about(ahead or "") + found[0].removeprefix(ahead or "")
-    is_plural = re.search(_GENITIVE_PLURAL[grammar.code], word) is not None if word else False
-    if ahead and not (is_plural or symbol) and re.fullmatch(grammar.genitive_nouns, ahead, re.IGNORECASE):
-        return None
-    preceding = found.string[max(0, found.start() - 10) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
-    case = _find_case(numbers[-1], preceding, word, grammar) or ("genitive" if ahead else "")
-    is_last = not symbol and (not word or word in _NO_NOUNS)
-    if case and _YEAR.fullmatch(numbers[0]) and (is_last or word.startswith(_YEARLY)):
-        return as_written
-    if not case:
-        if is_range:
-            return _read_polish_range(one, other, word, grammar)
-        return as_written if _is_in_doubt(numbers, preceding, word, grammar) else None
-    numbers = [re.sub("[ .]", "", number) for number in numbers]
-    is_plain = not any("," in number or (len(number) > 1 and number[0] == "0") for number in numbers) and not is_range
-    if not is_plain or not _agrees(int(numbers[-1]), word, case, grammar):
-        return as_written
-    said = [spell_case(int(number), case, word, grammar) for number in numbers]
-    unit = genitive_plural(symbol, grammar) if symbol and int(numbers[-1]) > 1 else None
-    if None in said or (symbol and unit is None):
-        return as_written
-    counted = (joint or "").join(filter(None, said))
-    minus = grammar.signs["minus"] if found["minus"] else ""
-    stop = "." if found[0].endswith(".") and found.end() == len(found.string.rstrip()) else ""
-    return " ".join(part for part in (spell_about(ahead or ""), minus, counted, unit) if part) + stop
-
-
-def _find_case(number: str, preceding: str, word: str, grammar: Grammar) -> str:
-    """The case that a noun behind a number shows, with the word before it; empty where it is none but the first."""
-    case = next((name for name, ending in _OBLIQUE[grammar.code] if re.search(ending, word)), "")
-    if case or not word:
-        return case
-    is_plural = re.search(_GENITIVE_PLURAL[grammar.code], word) is not None
-    is_few = re.fullmatch(r"(?:\d*[02-9])?[234]", number) is not None
-    if grammar.code == "pl" and (
-        (preceding in ("z", "ze") and is_plural and not number.endswith("000")) or (is_few and word.endswith("ów"))
-    ):
-        return "genitive"  # `3 panów` are men, or a genitive
-    return "genitive" if preceding in ("с", "со") and word == "до" else ""
-
-
-_YEAR = re.compile(r"1(?!000)\d{3}|20[0-4]\d")
-
-
-def spell_about(preposition: str) -> str:
-    """A preposition in full: `ok.` is an abbreviation."""
-    return _ABOUT.get(preposition, preposition)
-
-
-_ABOUT = {"ok.": "około", "Ok.": "Około", "ок.": "около", "Ок.": "Около"}
-
-
-OTHER_PREPOSITIONS = {
-    "pl": frozenset(str.split("w we o po przy przed nad pod między ku z ze")),
-    "ru": frozenset(str.split("в во по с со к ко о об при под над перед между")),
-    "cs": frozenset(str.split("v ve po s se k ke při před nad pod mezi")),
-}
-
-
-_NEVER_ACCUSATIVE = frozenset(str.split("przy ku z ze s se k ke při při со ко к при"))
-_YEARLY = ("год", "лет", "rok", "lat", "let", "roc")
-
-
-def _is_in_doubt(numbers: list[str], preceding: str, word: str, grammar: Grammar) -> bool:
-    """Whether a preposition or an adjective behind a number asks for a case that nothing else shows."""
-    if grammar.code in ("pl", "cs") and numbers[-1] in ("2", "3", "4") and word.endswith(("ých", "ích", "ych", "ich")):
-        return True
-    if preceding not in OTHER_PREPOSITIONS[grammar.code]:
-        return False
-    is_accusative = preceding not in _NEVER_ACCUSATIVE and bool(word)
-    is_thousand = grammar.code == "ru" and numbers[-1] == "1000"
-    return is_thousand or not (is_accusative and re.search(_GENITIVE_PLURAL[grammar.code], word))
-
-
-def _read_polish_range(one: str, other: str, word: str, grammar: Grammar) -> str | None:
-    """`trzy do pięciu dni`, where the noun shows that it is a genitive."""
-    low, high = int(one), int(other)
-    is_known = grammar.code == "pl" and 2 < low < high and high > 4 and other[0] != "0"
-    if not is_known or not word or not re.search(_GENITIVE_PLURAL["pl"], word):
-        return None
-    return f"{spell_whole(one, grammar)} do {spell_case(high, 'genitive', word, grammar)}"
-
-
-def _agrees(number: int, noun: str, case: str, grammar: Grammar) -> bool:
-    """Whether a noun may stand behind a cardinal in a case; `до 5 класса` is an ordinal."""
-    if case != "genitive" or not noun or noun in _NO_NOUNS:
-        return number % 10 != 1 or number == 11 or (number == 1 and (not noun or noun in _NO_NOUNS))
-    return (number % 10 != 1 or number == 11) and re.search(_GENITIVE_PLURAL[grammar.code], noun) is not None
-
-
-_NO_NOUNS = frozenset(str.split("do до a i и az až po по nebo или czy"))
-
-
-def genitive_plural(symbol: str, grammar: Grammar) -> str | None:
-    """The name of a unit or a currency behind five and more; None where it has none."""
-    code = CURRENCIES.get(symbol)
-    if code:
-        return choose_form(grammar.currencies[code], Decimal(5), grammar) if code in grammar.currencies else None
-    said = read_unit("5", "", OTHER_SPELLINGS.get(symbol, symbol), grammar)
-    five = spell_whole("5", grammar)
-    return said.removeprefix(five).strip() if said and said.startswith(five) else None
+    return re.sub("kettő$", "két", spoken)

@@ -1,69 +1,13 @@
 """Dates and times of day."""
 
-import functools
 import re
+from collections.abc import Mapping
 
 from babel.dates import get_month_names
 
-from voice_stack.utils.text.spoken import dates as dates
 from voice_stack.utils.text.spoken.amounts import read_unit
-from voice_stack.utils.text.spoken.grammar import WORD_EDGE_BEFORE, Grammar, words
+from voice_stack.utils.text.spoken.grammar import WORD_EDGE_BEFORE, Grammar, kept_stop, word_before, words
 from voice_stack.utils.text.spoken.numbers import CARDINAL, spell, spell_decimal, spell_plain, spell_year
-
-_POLISH = """
-    pierwszego drugiego trzeciego czwartego piątego szóstego siódmego ósmego dziewiątego dziesiątego jedenastego
-    dwunastego trzynastego czternastego piętnastego szesnastego siedemnastego osiemnastego dziewiętnastego
-    dwudziestego trzydziestego czterdziestego pięćdziesiątego sześćdziesiątego siedemdziesiątego osiemdziesiątego
-    dziewięćdziesiątego
-"""
-_CZECH = """
-    prvního druhého třetího čtvrtého pátého šestého sedmého osmého devátého desátého jedenáctého dvanáctého třináctého
-    čtrnáctého patnáctého šestnáctého sedmnáctého osmnáctého devatenáctého dvacátého třicátého čtyřicátého padesátého
-    šedesátého sedmdesátého osmdesátého devadesátého
-"""
-_GENITIVES = {"pl": _POLISH.split(), "cs": _CZECH.split()}
-
-
-def spell_genitive(number: int, code: str) -> str:
-    """The ordinal in the genitive, masculine: `piątego`, `tysiąc dziewięćset osiemdziesiątego czwartego`.
-
-    Hundreds and thousands before the last two digits stay cardinals, as they do in speech; a number without such
-    digits is read as a cardinal, but for the year 2000.
-    """
-    if number == 2000 and code == "pl":
-        return "dwutysięcznego"
-    ahead, behind = number // 100 * 100, number % 100
-    if not behind:
-        return spell(number, code)
-    words = _GENITIVES[code]
-    tens, units = divmod(behind, 10)
-    last = [words[behind - 1]] if behind < 20 else [words[17 + tens], *([words[units - 1]] if units else [])]
-    return " ".join([*([spell(ahead, code)] if ahead else []), *last])
-
-
-def spell_nominative(number: int, code: str) -> str:
-    """The ordinal in the nominative, masculine: `piąty`, `drugi`, `třetí`."""
-    genitive = spell_genitive(number, code)
-    if code == "cs":
-        return genitive.replace("ého", "ý").replace("ího", "í")
-    return re.sub(r"(?<=[gc]i)ego\b", "", genitive).replace("ego", "y")
-
-
-def spell_polish_locative(year: int) -> str:
-    """A year after "in": `tysiąc dziewięćset osiemdziesiątym czwartym`."""
-    return re.sub(r"iego\b", "im", spell_genitive(year, "pl")).replace("ego", "ym")
-
-
-_ASKS_FOR_CASE = frozenset(["o", "po", "od", "do", "przed", "około", "ok.", "godz.", "godzinie", "godziny"])
-
-
-def spell_polish_hour(hour: int, preposition: str) -> str:
-    """An hour of the day, 1 to 24: `czternasta`, `dwudziesta trzecia`; `czternastej` after a preposition."""
-    feminine = re.sub(r"(?<!c)iego\b", "a", spell_genitive(hour, "pl")).replace("ciego", "cia").replace("ego", "a")
-    if preposition not in _ASKS_FOR_CASE:
-        return feminine
-    return re.sub(r"(?:(?<=g)a|a)\b", "ej", feminine).replace("gej", "giej")
-
 
 ISO_DATE = re.compile(
     r"(?<![\w-])(\d{4})-(\d\d)-(\d\d)"
@@ -75,7 +19,8 @@ NUMERIC_DATE = re.compile(
 )
 ENGLISH_DAY = re.compile(r"(?<=[\w,] )(\d{1,2})/(\d{1,2})(?![\w/]|[.,]\d)")
 _EDGE = WORD_EDGE_BEFORE + r"(?<![.,:])"
-_ON_DAYS = frozenset(["on", "mon", "tue", "wed", "thu", "fri", "sat", "sun"])
+SHORT_DATE = re.compile(rf"{_EDGE}(\d{{1,2}})\.(\d{{1,2}})(?:\.(?!\w)|(?=[,;)]|$))")
+_ON_DAYS = words("on mon tue wed thu fri sat sun")
 _LAST_MONTH, _LAST_DAY, _LAST_HOUR = 12, 31, 24
 _FIRST_SHORT_YEAR = 69
 
@@ -89,14 +34,14 @@ def read_iso_date(found: re.Match[str], grammar: Grammar) -> str | None:
     time = _read_time(int(found[4]), int(found[5]), "", "", grammar) if int(found[4]) <= _LAST_HOUR else ""
     if not time or (found[7] or "Z") != "Z":
         return None
-    seconds = _read_seconds(found[6], grammar) if found[6] not in (None, "00") else ""
-    utc = ("U T C" if grammar.is_spaced else "UTC") if found[7] else ""
-    comma = f"{date}, {time}" if grammar.is_spaced else f"{date}{time}"
-    return (" " if grammar.is_spaced else "").join(part for part in (comma, seconds, utc) if part)
+    utc = grammar.blank.join("UTC") if found[7] else ""
+    return grammar.join(date + ("," if grammar.is_spaced else ""), time, _read_seconds(found[6], grammar), utc)
 
 
-def _read_seconds(seconds: str, grammar: Grammar) -> str:
-    """`and one second`, with the and only where there is a blank around it."""
+def _read_seconds(seconds: str | None, grammar: Grammar) -> str:
+    """`and one second`, with the and only where there is a blank around it; empty if there are none."""
+    if not seconds or seconds == "00":
+        return ""
     said = read_unit(str(int(seconds)), "", "s", grammar) or spell(int(seconds), grammar.code)
     return f"{grammar.signs['&']} {said}" if grammar.is_spaced else said
 
@@ -122,22 +67,16 @@ def read_numeric_date(found: re.Match[str], grammar: Grammar) -> str | None:
     return _read_date(year, month, day, found, grammar)
 
 
-def short_date_pattern(grammar: Grammar) -> re.Pattern[str] | None:
-    """A date without its year (`am 24.12.`), in German."""
-    return re.compile(rf"{_EDGE}(\d{{1,2}})\.(\d{{1,2}})(?:\.(?!\w)|(?=[,;)]|$))") if grammar.code == "de" else None
-
-
 def read_short_date(found: re.Match[str], grammar: Grammar) -> str | None:
-    """Read what `short_date_pattern` found, where the word before it goes with a date."""
+    """Read a German date without its year that `SHORT_DATE` found, where the word before it goes with a date."""
     day, month = map(int, found.groups())
     before = word_before(found)
     if not found[0].endswith(".") and before.lower() not in _GERMAN_DATED:
         return None
-    if before not in grammar.ordinal_contexts and not _GERMAN_WEEKDAY.fullmatch(before):
+    is_dated = before in grammar.ordinal_contexts or _GERMAN_WEEKDAY.fullmatch(before)
+    if not is_dated or not _is_date(day, month):
         return None
-    if not (1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY):
-        return None
-    return f"{read_day(day, found, grammar)} {get_month_names('wide', locale='de')[month]}" + _kept_stop(found)
+    return f"{_read_day(day, found, grammar)} {_months(grammar)[month]}" + kept_stop(found)
 
 
 _GERMAN_DATED = words("am vom zum bis seit ab dem")
@@ -150,47 +89,32 @@ def read_english_day(found: re.Match[str], grammar: Grammar) -> str | None:
     if word_before(found).lower().rstrip(",.")[:3] not in _ON_DAYS:
         return None
     day, month = (second, first) if grammar.date_order == "mdy" else (first, second)
-    if not (1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY):
+    if not _is_date(day, month):
         return None
-    name = get_month_names("wide", locale=grammar.code)[month]
-    return grammar.date.removesuffix(", {year}").format(day=read_day(day, found, grammar), month=name)
+    date = grammar.date.removesuffix(", {year}")
+    return date.format(day=_read_day(day, found, grammar), month=_months(grammar)[month])
 
 
 def _read_date(year: int, month: int, day: int, found: re.Match[str], grammar: Grammar) -> str | None:
-    if not (1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY):
+    if not _is_date(day, month):
         return None
-    names = get_month_names("wide", locale=grammar.code)
-    return grammar.date.format(
-        day=read_day(day, found, grammar), month=names[month], year=_year(year, grammar), m=spell_month(month, grammar)
-    )
+    word = {"ru": "года", "pl": "roku"}.get(grammar.code)
+    said = f"{spell(year, grammar.code, grammar.years[word])} {word}" if word else spell_year(year, grammar)
+    # Two numbers of months are irregular in Korean.
+    m = (grammar.code == "ko" and {6: "유", 10: "시"}.get(month)) or spell(month, grammar.code)
+    return grammar.date.format(day=_read_day(day, found, grammar), month=_months(grammar)[month], year=said, m=m)
 
 
-def _year(year: int, grammar: Grammar) -> str:
-    genitive = grammar.years.get({"ru": "года", "pl": "roku"}.get(grammar.code, ""))
-    if genitive is None:
-        return spell_year(year, grammar)
-    return f"{read_year_ordinal(year, genitive, grammar)} {'года' if grammar.code == 'ru' else 'roku'}"
+def _is_date(day: int, month: int) -> bool:
+    return 1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY
 
 
-def spell_month(month: int, grammar: Grammar) -> str:
-    """The number of a month; two of them are irregular in Korean."""
-    irregular = {6: "유", 10: "시"} if grammar.code == "ko" else {}
-    return irregular.get(month) or spell(month, grammar.code)
+def _months(grammar: Grammar) -> Mapping[int, str]:
+    return get_month_names("wide", locale=grammar.code)
 
 
-def read_year_ordinal(year: int, ruleset: str, grammar: Grammar) -> str:
-    """Read a year that the word behind it makes an ordinal (`1984 году`)."""
-    if ruleset == "genitive":
-        return dates.spell_genitive(year, grammar.code)
-    if ruleset == "locative":
-        return dates.spell_polish_locative(year)
-    return spell(year, grammar.code, ruleset)
-
-
-def read_day(day: int, found: re.Match[str], grammar: Grammar) -> str:
+def _read_day(day: int, found: re.Match[str], grammar: Grammar) -> str:
     """Read a day of the month, in the form that the word before it asks for."""
-    if grammar.day == "genitive":
-        return dates.spell_genitive(day, grammar.code)
     if grammar.day == "hungarian":
         return _hungarian_day(day, "")
     if grammar.day == "first":
@@ -209,17 +133,11 @@ def _hungarian_day(day: int, ending: str) -> str:
     return stem + ending if ending[0] in "aáeéi" else stem + ("á" if low else "é") + ending
 
 
-def word_before(found: re.Match[str]) -> str:
-    """The word before a match, with one blank between."""
-    return found.string[max(0, found.start() - 24) : found.start()].rstrip(" ").rpartition(" ")[2]
-
-
-@functools.cache
 def day_of_month_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     """A day beside the name of its month, in languages where that day is no plain number."""
     if not grammar.day:
         return None
-    names = "|".join(re.escape(name) for name in get_month_names("wide", locale=grammar.code).values())
+    names = "|".join(map(re.escape, _months(grammar).values()))
     if grammar.code == "en":
         names += r"|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?"
         day = r"(\d{1,2})(?:st|nd|rd|th)?(?![\w.,:%]\d|\w)"
@@ -239,37 +157,31 @@ def read_day_of_month(found: re.Match[str], grammar: Grammar) -> str | None:
     if grammar.day == "hungarian":
         year, month, number, ending = found.groups()
         day = _hungarian_day(int(number), ending or "") if 1 <= int(number) <= _LAST_DAY else number
-        return " ".join([*([spell_year(int(year), grammar)] if year else []), month, day])
-    numbers = [int(group) for group in found.groups() if group and group.isdecimal()]
-    month = next(group for group in found.groups() if group and not group.isdecimal())
-    if not 1 <= numbers[0] <= _LAST_DAY:
-        return None
-    day = read_day(numbers[0], found, grammar)
+        return grammar.join(year and spell_year(int(year), grammar), month, day)
     if grammar.code == "en":
-        # "In May 20 people came": of a month, people say on which day.
-        if (
-            found[1]
-            and word_before(found).lower() in _IN_MONTHS
-            and re.match(r" [a-z]", found.string[found.end() :][:2])
-        ):
-            return None
-        wide = get_month_names("wide", locale="en").values()
-        month = next(name for name in wide if name.startswith(month.rstrip(".")))
-        article = "" if word_before(found).lower() == "the" else "the "
-        if until := found["until"]:
-            last = read_day(int(until), found, grammar)
-            return f"{month} {day} to {last}" if numbers[0] < int(until) <= _LAST_DAY else None
-        if since := found["since"]:
-            last = read_day(numbers[1], found, grammar)
-            return f"{article}{day} to the {last} of {month}" if int(since) < numbers[1] <= _LAST_DAY else None
-        return f"{month} {day}" if found[1] else f"{article}{day} of {month}"
-    return found[0].replace(found[0][: found.start(2) - found.start()], f"{day}{' de ' if ' de ' in found[0] else ' '}")
+        return _read_english_days(found, grammar)
+    number, month = found.groups()
+    if not 1 <= int(number) <= _LAST_DAY:
+        return None
+    return f"{_read_day(int(number), found, grammar)}{' de ' if ' de ' in found[0] else ' '}{month}"
 
 
-_IN_MONTHS = frozenset(["in"])
+def _read_english_days(found: re.Match[str], grammar: Grammar) -> str | None:
+    """`May fifth`, `the fifth of May`, `May fifth to tenth`, `the fifth to the tenth of May`."""
+    numbers = [int(group) for group in found.groups() if group and group.isdecimal()]
+    month = next(group for group in found.groups() if group and not group.isdecimal()).rstrip(".")
+    before = word_before(found).lower()
+    # "In May 20 people came": of a month, people say on which day.
+    is_counted = found[1] and before == "in" and re.match(r" [a-z]", found.string[found.end() :][:2])
+    if is_counted or numbers[0] < 1 or numbers[-1] > _LAST_DAY or numbers != sorted(set(numbers)):
+        return None
+    month = next(name for name in _months(grammar).values() if name.startswith(month))
+    days = [_read_day(number, found, grammar) for number in numbers]
+    if found[1]:
+        return f"{month} {' to '.join(days)}"
+    return f"{'' if before == 'the' else 'the '}{' to the '.join(days)} of {month}"
 
 
-@functools.cache
 def clock_pattern(grammar: Grammar) -> re.Pattern[str]:
     """A time of day: hours and minutes, perhaps with seconds, halves of the day and the word for the hour."""
     mark = grammar.clock.get("mark")
@@ -285,29 +197,22 @@ def clock_pattern(grammar: Grammar) -> re.Pattern[str]:
 def read_clock(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a time that `clock_pattern` found."""
     h1, m1, seconds, half1, h2, m2, h3, m3, half3, h4, m4 = found.groups()
-    hour, minute, half = int(h1 or h2 or h3 or h4), int(m1 or m2 or m3 or m4 or 0), half1 or half3 or ""
+    hour, minute, half = int(h1 or h2 or h3 or h4), int(m1 or m2 or m3 or m4 or 0), (half1 or half3 or "").lower()
     before = word_before(found)
     if hour > _LAST_HOUR or (half and hour > _LAST_HALF_HOUR):
         return None
-    is_verse = (
-        not half
-        and ":" in found[0]
-        and not found[0].endswith(tuple("Uur时시時"))
-        and _BOOKS.fullmatch(before.lstrip("(["))
-    )
-    if is_verse and minute:
-        joint = " " if grammar.is_spaced else ""
-        return f"{spell(hour, grammar.code)}{joint}{spell(minute, grammar.code)}"
+    is_alone = not half and ":" in found[0] and not found[0].endswith(tuple("Uur时시時"))
+    if is_alone and minute and _BOOKS.fullmatch(before.lstrip("([")):
+        return grammar.join(spell(hour, grammar.code), spell(minute, grammar.code))
     if seconds and not (half or before.lower() in _AT or found[0][-1].isalpha()):
         # The time that something took is as likely.
         pair = _read_time(hour, minute, "", "", grammar) if grammar.code == "en" and minute else None
         return pair and f"{pair} {'oh ' if int(seconds) < _TWO_DIGITS else ''}{spell(int(seconds), 'en')}"
-    if half and grammar.code == "en" and minute and seconds not in (None, "00"):
-        said = _read_time(hour, minute, "", before.lower(), grammar)
-        return f"{said} {_read_seconds(seconds, grammar)} {grammar.clock[half.lower() + 'm']}" + _kept_stop(found)
-    spoken = _read_time(hour, minute, half.lower(), before.lower(), grammar)
-    behind = f" {_read_seconds(seconds, grammar)}" if seconds not in (None, "00") else ""
-    return f"{spoken}{behind}" + _kept_stop(found)
+    behind = _read_seconds(seconds, grammar)
+    if half and grammar.code == "en" and minute and behind:
+        half, behind = "", f"{behind} {grammar.clock[half + 'm']}"
+    spoken = _read_time(hour, minute, half, before.lower(), grammar)
+    return " ".join(filter(None, (spoken, behind))) + kept_stop(found)
 
 
 _LAST_HALF_HOUR, _TWO_DIGITS = 12, 10
@@ -330,16 +235,12 @@ DURATION = re.compile(
 )
 
 
-_GROUP_DIGITS = 3
-
-
 def read_lap(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read minutes and seconds with decimals that `LAP` found."""
-    if len(found[3]) == _GROUP_DIGITS and found[0][-1 - _GROUP_DIGITS] in grammar.groups:
+    if len(found[3]) == 3 and found[0][-4] in grammar.groups:
         return None  # a scale, 1:25.000
     minutes = read_unit(str(int(found[1])), "", "min", grammar)
-    blank = " " if grammar.is_spaced else ""
-    return minutes and f"{minutes}{blank}{spell_decimal(str(int(found[2])), found[3], grammar)}"
+    return minutes and grammar.join(minutes, spell_decimal(str(int(found[2])), found[3], grammar))
 
 
 def read_duration(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -349,7 +250,7 @@ def read_duration(found: re.Match[str], grammar: Grammar) -> str | None:
         return None
     parts = [(hours, "h"), (minutes, "min"), (seconds, "s"), (thousandths, "ms")]
     said = [read_unit(str(int(number)), "", unit, grammar) for number, unit in parts if number]
-    return None if None in said else (" " if grammar.is_spaced else "").join(filter(None, said))
+    return None if None in said else grammar.join(*said)
 
 
 def _read_time(hour: int, minute: int, half: str, preposition: str, grammar: Grammar) -> str:
@@ -374,12 +275,11 @@ def _read_hour(hour: int, preposition: str, grammar: Grammar) -> str:
         return spell(hour, grammar.code, rules)
     if grammar.code == "ko":
         return spell(hour, "ko", "spellout-cardinal-native-attributive" if 0 < hour <= 12 else CARDINAL)
-    return dates.spell_polish_hour(hour, preposition) if hour else spell(0, grammar.code)
+    form = "hour-oblique" if preposition in _ASKS_FOR_CASE else "hour"
+    return spell(hour, grammar.code, form if hour else CARDINAL)
 
 
-def _kept_stop(found: re.Match[str]) -> str:
-    """The full stop that an abbreviation at the end of a sentence shares with it."""
-    return "." if found[0].endswith(".") and found.end() == len(found.string.rstrip()) else ""
+_ASKS_FOR_CASE = words("o po od do przed około ok. godz. godzinie godziny")
 
 
 def read_decade(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -396,16 +296,6 @@ def read_decade(found: re.Match[str], grammar: Grammar) -> str | None:
     return " ".join([*ahead, last[:-1] + "ies" if last.endswith("y") else last + "s"])
 
 
-_SLAVIC_MONTHS = {
-    "pl": re.compile(
-        r"(?:stycz|lut|mar(?=c|z)|kwie[tc]|maj|czerw|lip|sierp|wrze[śs]|październik|listopad|grud)[^\W\d_]{0,6}",
-        re.IGNORECASE,
-    ),
-    "ru": re.compile(
-        r"(?:янв|фев|март|апр|ма[йяе](?![а-я])|ию[нл][ьяе](?![а-я])|август|сент|окт|нояб|декаб)[а-я]{0,6}",
-        re.IGNORECASE,
-    ),
-}
 _MANY_BEHIND = re.compile(
     r" (?:[^\W\d_]+(?:ów|ов|ев|ей|ек)|osób|ludzi|lat|лет|человек|тонн|раз|razy)(?!\w)| ?(?:%|[₽$€]|км|руб|zł)"
 )
@@ -413,17 +303,14 @@ _MANY_BEHIND = re.compile(
 
 def read_month_year(number: str, found: re.Match[str], grammar: Grammar) -> str | None:
     """Read a year behind the name of a month, an ordinal in the genitive in Polish and Russian; of people it counts."""
-    months = _SLAVIC_MONTHS.get(grammar.code)
-    if (
-        months is None
-        or not re.fullmatch(r"1\d{3}|20\d\d", number)
-        or not months.fullmatch(word_before(found).lstrip('("'))
-    ):
+    if not grammar.months or not re.fullmatch(r"1\d{3}|20\d\d", number):
+        return None
+    if not re.fullmatch(grammar.months, word_before(found).lstrip('("'), re.IGNORECASE):
         return None
     if _MANY_BEHIND.match(found.string, found.end()):
         return found[0]
     ruleset = "genitive" if grammar.code == "pl" else "spellout-ordinal-masculine-genitive"
-    return read_year_ordinal(int(number), ruleset, grammar)
+    return spell(int(number), grammar.code, ruleset)
 
 
 _BEFORE_DECADES = words("the my your his her its our their early mid late low high upper")

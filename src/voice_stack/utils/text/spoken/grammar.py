@@ -1,16 +1,34 @@
-"""What has to be known of a language to read numbers, amounts and the like in it."""
+"""What has to be known of a language to read numbers, amounts and the like in it: a file of tables for each.
 
-from collections.abc import Mapping
+In the files a set is written with blanks between its words, a table as `key=value; key=value`.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_origin, get_type_hints
+
+from pydantic import TypeAdapter
 
 WORD_EDGE_BEFORE = r"(?<![^\W\u2e80-\ufaff])"
 WORD_EDGE_AFTER = r"(?![^\W\u2e80-\ufaff])"
 """Edges of words in patterns, in scripts with and without blanks between words."""
 
 
-def table(text: str) -> Mapping[str, str]:
+def word_before(found: re.Match[str]) -> str:
+    """The word before a match, with one blank between."""
+    return found.string[max(0, found.start() - 24) : found.start()].rstrip(" ").rpartition(" ")[2]
+
+
+def kept_stop(found: re.Match[str]) -> str:
+    """The full stop that an abbreviation at the end of a sentence shares with it."""
+    return "." if found[0].endswith(".") and found.end() == len(found.string.rstrip()) else ""
+
+
+def _table(text: str) -> Mapping[str, str]:
     """A table written `key=value; key=value`; keys may hold a `=`."""
     pairs = (entry.rpartition("=") for entry in text.split(";") if entry.strip())
     return MappingProxyType({key.strip(): value.strip() for key, _, value in pairs})
@@ -65,16 +83,26 @@ class Grammar:
             `~`: only behind the name of a street; `<`: only behind a digit.
         phrases: Patterns and what is said for them, before everything else. In what is said `{1}` is the first group
             as it is written, `{1:n}` as a number, `{1:plain}` without a zero ahead, `{1:d}` digit by digit,
-            `{1:letters}` spelled, `{1:hour}` as a Polish hour, `{1:day}` as a Polish or Czech ordinal in the
-            genitive, `{1:day-nominative}` the same in the nominative, `{1:RULES}` by a rule set; `{0}` is all of it.
+            `{1:letters}` spelled, `{1:RULES}` by a rule set of `spell`; `{0}` is all of it.
+        labels: Words before a number that names something and counts nothing, in small letters.
+        cases: Names of cases and the ends of nouns in them (patterns), in Slavic languages; the genitive is the plural.
+        prepositions: Words that may ask for a case which nothing else shows.
+        months: Names of months in any case (pattern), where a year behind them is an ordinal.
+        ordinal_words: Ordinals from 1 to 19 and from 20 by tens, in the genitive, where CLDR has none.
+        rulers: Names of rulers by the rule set of the numeral behind them.
         genitive_after: Words that a number stands behind in the genitive (pattern), in Slavic languages.
         genitive_nouns: The same, of words that may be labels: what is counted must stand behind (`grupa 5 osób`).
-    half: How a half is read behind a whole number.
+        half: How a half is read behind a whole number.
         powers: How `²`, `³` and other exponents (`{}`) are read.
         fractions: Readings of 1/2, 1/3, 2/3, 1/4, 3/4.
         fraction: How the others are read: `{n}` of `{d}`; empty: not at all.
         parts: Names of fifths to tenths; none: `{d}` is the number.
         parts_counted: Rule set of the number before them.
+        neuter_nouns: Nouns with which ordinals agree (pattern).
+        feminine_nouns: The same.
+        given_names: First names of people, whose numerals are ordinals.
+        formulas: Words of formulas by sign or kind; `{}` are their parts. Empty: formulas are not read.
+        greek: Names of Greek letters that are not Unicode's.
     """
 
     code: str
@@ -111,6 +139,12 @@ class Grammar:
     regnal_limit: int = 100
     abbreviations: Mapping[str, str] = field(default_factory=dict)
     phrases: tuple[tuple[str, str], ...] = ()
+    labels: frozenset[str] = frozenset()
+    cases: Mapping[str, str] = field(default_factory=dict)
+    prepositions: frozenset[str] = frozenset()
+    months: str = ""
+    ordinal_words: tuple[str, ...] = ()
+    rulers: Mapping[str, str] = field(default_factory=dict)
     genitive_after: str = ""
     genitive_nouns: str = ""
     half: str = ""
@@ -119,3 +153,33 @@ class Grammar:
     fraction: str = ""
     parts: tuple[str, ...] = ()
     parts_counted: str = "spellout-cardinal-masculine"
+    neuter_nouns: str = ""
+    feminine_nouns: str = ""
+    given_names: frozenset[str] = frozenset()
+    formulas: Mapping[str, str] = field(default_factory=dict)
+    greek: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def blank(self) -> str:
+        """What parts two words."""
+        return " " if self.is_spaced else ""
+
+    def join(self, *parts: str | None) -> str:
+        """Words side by side; what is empty is left out."""
+        return self.blank.join(filter(None, parts))
+
+
+_READERS: dict[object, Callable[[str], object]] = {Mapping: _table, frozenset: words}
+
+
+def _read(file: Path) -> Grammar:
+    kinds = get_type_hints(Grammar)
+    values: dict[str, object] = {"code": file.stem}
+    for name, value in tomllib.loads(file.read_text(encoding="utf-8")).items():
+        reader = _READERS.get(get_origin(kinds[name]))
+        values[name] = reader(value) if reader and isinstance(value, str) else value
+    return TypeAdapter(Grammar).validate_python(values)
+
+
+GRAMMARS = {file.stem: _read(file) for file in sorted((Path(__file__).parent / "languages").glob("*.toml"))}
+"""Every grammar by the code of its language."""

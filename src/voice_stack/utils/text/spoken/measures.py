@@ -1,53 +1,43 @@
 """Fractions, feet and inches, prices written in less usual ways, numbers cut short."""
 
-import functools
 import re
+import unicodedata
 from decimal import Decimal
 
 from voice_stack.utils.text.spoken.amounts import (
-    CURRENCIES,
     CURRENCY_SIGNS,
     ENGLISH_SCALES,
-    MINUS,
-    OTHER_PREPOSITIONS,
-    OTHER_SPELLINGS,
     SHORT_SCALES,
     UNITS,
-    alternatives,
-    genitive_plural,
     money_pattern,
     number_shape,
     number_start,
     read_money,
     read_unit,
-    spell_about,
     spell_attributive,
 )
-from voice_stack.utils.text.spoken.dates import word_before
-from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar, words
+from voice_stack.utils.text.spoken.grammar import WORD_EDGE_AFTER, WORD_EDGE_BEFORE, Grammar, word_before, words
 from voice_stack.utils.text.spoken.numbers import (
-    FEMININE,
+    CARDINAL,
     MASCULINE,
     MAX_DIGITS,
     choose_form,
     spell,
-    spell_case,
     spell_decimal,
     spell_number,
     spell_whole,
     split_number,
 )
 
-_SIGNS = {
-    "½": "12", "⅓": "13", "⅔": "23", "¼": "14", "¾": "34", "⅕": "15", "⅖": "25", "⅗": "35", "⅘": "45", "⅙": "16",
-    "⅚": "56", "⅛": "18", "⅜": "38", "⅝": "58", "⅞": "78",
+_ENGLISH_UNITS = {
+    "tsp": "teaspoon", "tbsp": "tablespoon", "lb": "pound", "oz": "ounce", "mi": "mile", "in": "inch", "hr": "hour",
+    "yr": "year", "mo": "month", "wk": "week", "kg": "kilogram", "gal": "gallon", "sq ft": "square foot",
+    "min": "minute", "sec": "second",
 }  # fmt: skip
-_FRACTION_UNITS = {"tsp": "teaspoon", "tbsp": "tablespoon", "lb": "pound", "oz": "ounce", "mi": "mile", "in": "inch"}
-_SIGN_SET = "".join(_SIGNS)
 FRACTION = re.compile(
-    rf"(?<![\w.,/])(?:(?P<whole>\d{{1,4}})[ -])?(?P<count>[1-9]|1[1357])/(?P<parts>[2-9]|10|12|16|32)(?![\w/]|[.,]\d)"
-    rf"(?:(?P<inch>''|[\"″](?!\w))| (?P<unit>tsp|tbsp|lb|oz|mi)(?!\w)|-(?=[a-z]))?"
-    rf"|(?:(?<![\w.,/])(?P<ones>\d{{1,4}}) ?)?(?P<sign>[{_SIGN_SET}])"
+    r"(?<![\w.,/])(?:(?P<whole>\d{1,4})[ -])?(?P<count>[1-9]|1[1357])/(?P<parts>[2-9]|10|12|16|32)(?![\w/]|[.,]\d)"
+    r"(?:(?P<inch>''|[\"″](?!\w))| (?P<unit>tsp|tbsp|lb|oz|mi)(?!\w)|-(?=[a-z]))?"
+    r"|(?:(?<![\w.,/])(?P<ones>\d{1,4}) ?)?(?P<sign>[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])"
 )
 _NAMED = ((1, 2), (1, 3), (2, 3), (1, 4), (3, 4))
 _FIRST_OF_PARTS, _LAST_OF_PARTS = 5, 10
@@ -56,32 +46,27 @@ _BEFORE_DATES = words("on since until le du au el del il dal dia em am vom bis o
 
 def read_fraction(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `FRACTION` found, if it is less than one; behind `on` and the like it is a day."""
-    digits = _SIGNS.get(found["sign"] or "", "")
-    count, parts = (int(digits[0]), int(digits[1:])) if digits else (int(found["count"]), int(found["parts"]))
-    before = found.string[max(0, found.start() - 8) : found.start()]
-    whole = found["whole"] or found["ones"]
-    if not digits and not whole and before.rstrip(" ").rpartition(" ")[2].lower() in _BEFORE_DATES:
+    sign, whole = found["sign"], found["whole"] or found["ones"]
+    written = unicodedata.normalize("NFKC", sign).split("⁄") if sign else found.group("count", "parts")
+    count, parts = map(int, written)
+    if not sign and not whole and word_before(found).lower() in _BEFORE_DATES:
         return None
     part = _spell_fraction(count, parts, grammar)
     if part is None:
         return None
     spoken = _spell_mixed(whole, (count, parts), part, grammar) if whole else part
-    if spoken is None or grammar.code != "en" or not (found["inch"] or found["unit"]):
-        return spoken if grammar.code == "en" or spoken is None else spoken + (found["inch"] or _unit_behind(found))
-    unit = "inch" if found["inch"] else _FRACTION_UNITS[found["unit"]]
+    if grammar.code != "en" or not (found["inch"] or found["unit"]):
+        return spoken + (found["inch"] or (f" {found['unit']}" if found["unit"] else ""))
+    unit = "inch" if found["inch"] else _ENGLISH_UNITS[found["unit"]]
     if whole:
         return f"{spoken} {unit}{'es' if unit == 'inch' else 's'}"
     return f"{spoken} of an inch" if unit == "inch" and (count, parts) != (1, 2) else f"{spoken} {unit}"
 
 
-def _unit_behind(found: re.Match[str]) -> str:
-    return f" {found['unit']}" if found["unit"] else ""
-
-
-def _spell_mixed(whole: str, fraction: tuple[int, int], part: str, grammar: Grammar) -> str | None:
+def _spell_mixed(whole: str, fraction: tuple[int, int], part: str, grammar: Grammar) -> str:
     """Read a whole number with a fraction behind it: `two and a half`."""
     if fraction == (1, 2) and grammar.half:
-        rules = "spellout-cardinal-masculine" if grammar.code == "de" else "spellout-numbering"
+        rules = MASCULINE if grammar.code == "de" else CARDINAL
         return grammar.half.format(spell_whole(whole, grammar, rules))
     joint = f" {grammar.signs['&']} " if grammar.half else " "
     joint = joint if grammar.is_spaced else {"zh": "又", "ja": "と"}.get(grammar.code, "")
@@ -99,12 +84,10 @@ def _spell_fraction(count: int, parts: int, grammar: Grammar) -> str | None:
         return f"{spell(count, 'en')} {spell(parts, 'en', 'spellout-ordinal')}{'s' if count > 1 else ''}"
     forms = grammar.parts[parts - _FIRST_OF_PARTS] if grammar.parts else spell(parts, grammar.code)
     number = spell(count, grammar.code, grammar.parts_counted)
-    if grammar.code == "hu":
-        number = spell_attributive(number)
+    number = spell_attributive(number) if grammar.code == "hu" else number
     return grammar.fraction.format(n=number, d=choose_form(forms, Decimal(count), grammar))
 
 
-_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 POWER = re.compile(
     r"(?<![\w^.,])(?:(\d{1,9}(?:[.,]\d{1,9})?)|([a-z]{1,2}|[A-Z]))(?:\^\{?(-?\d{1,3}|[nkmtpqr])\}?|([⁻⁰⁴-⁹][⁰¹²³⁴-⁹]{0,2}|[¹²³][⁰¹²³⁴-⁹]{1,2}|[²³]))(?!\w)"
 )
@@ -117,7 +100,7 @@ def read_power(found: re.Match[str], grammar: Grammar) -> str | None:
     base = spell_number(number, grammar) if number else " ".join(letters)
     if exponent and exponent.isalpha():
         return f"{base} {grammar.powers[2].format(exponent)}" if grammar.powers and grammar.powers[2] else None
-    power = int(exponent or raised.translate(_RAISED))
+    power = int(exponent or unicodedata.normalize("NFKC", raised).replace("\u2212", "-"))
     if not grammar.powers or (letters and raised and (letters in UNITS or len(letters) > 1)):
         return None
     if raised and number and power in (2, 3) and float(number.replace(",", ".")) >= _NOTED:
@@ -125,8 +108,7 @@ def read_power(found: re.Match[str], grammar: Grammar) -> str | None:
     squared, cubed, other = grammar.powers
     if power in (2, 3):
         return f"{base} {squared if power == 2 else cubed}"
-    ordinal = grammar.code == "en" and power > 0
-    said = spell(abs(power), grammar.code, "spellout-ordinal" if ordinal else "spellout-numbering")
+    said = spell(abs(power), grammar.code, "spellout-ordinal" if grammar.code == "en" and power > 0 else CARDINAL)
     return f"{base} {other.format(said if power >= 0 else grammar.signs['minus'] + ' ' + said)}" if other else None
 
 
@@ -138,11 +120,11 @@ _WINDS = {"N": "north", "S": "south", "E": "east", "W": "west"}
 
 def read_arc(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read degrees with minutes and seconds that `ARC` found."""
-    read = [(found[1], "°"), (found[2], "min"), *([(found[3], "s")] if found[3] else [])]
-    said = [read_unit(*(split_number(number, grammar) or (number, "")), unit, grammar) for number, unit in read]
+    read = zip(found.group(1, 2, 3), ("°", "min", "s"), strict=True)
+    numbers = [(split_number(number, grammar) or (number, ""), unit) for number, unit in read if number]
+    said = [read_unit(*number, unit, grammar) for number, unit in numbers]
     wind = found[4] and (_WINDS[found[4]] if grammar.code == "en" else found[4])
-    parts = [part for part in [*said, wind] if part]
-    return (" " if grammar.is_spaced else "").join(parts) if None not in said else None
+    return grammar.join(*said, wind) if None not in said else None
 
 
 _FEET, _INCHES = "foot|feet", "inch|inches"
@@ -187,30 +169,23 @@ PER = re.compile(
     r"(?:(?<=\d)|(?<=\d[kKM]))/(hr|hour|yr|year|mo|month|wk|week|day|night|person|lb|kg|oz|gal|gallon|mile|sq ft|pound|"
     r"unit|user|seat|min|minute|sec|second|GB|MB|TB|kWh|share|barrel|acre|ton|tonne|litre|liter|pint|dozen|head)(?!\w)"
 )
-_PER = {
-    "hr": "hour", "yr": "year", "mo": "month", "wk": "week", "lb": "pound", "kg": "kilogram", "oz": "ounce",
-    "gal": "gallon", "sq ft": "square foot", "min": "minute", "sec": "second",
-}  # fmt: skip
 # A measure before a noun, in English: "a 100-m race".
 JOINED = re.compile(
     r"(?<![\w.,-])(a )?(\d{1,4}(?:\.\d{1,2})?)-"
     r"(m|km|cm|mm|kg|g|lb|oz|ft|mi|yd|mph|kW|MW|kHz|MHz|GHz|GB|TB|MB|min|hr|in\b)\.?(?= [a-z])"
 )
-_JOINED = {"in": "inch", "hr": "hour"}
 
 
 def read_joined(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read an English measure that `JOINED` found: its unit is singular, `a hundred-meter race`."""
-    unit = _JOINED.get(found[3]) or (
-        read_unit("1", "", OTHER_SPELLINGS.get(found[3], found[3]), grammar) or ""
-    ).removeprefix("one ")
+    measured = read_unit("1", "", found[3], grammar) if found[3] not in _ENGLISH_UNITS else None
+    unit = _ENGLISH_UNITS.get(found[3]) or (measured or "").removeprefix("one ")
     number = spell_number(found[2], grammar)
     if found[1]:
         number = "a " + (number.removeprefix("one ") if found[2] in ("100", "1000") else number)
     return f"{number}-{unit}" if unit else None
 
 
-@functools.cache
 def price_range_pattern(grammar: Grammar) -> re.Pattern[str] | None:
     """Two numbers with the currency's sign before the first one, perhaps before both."""
     if not grammar.is_spaced or not grammar.signs.get("to"):
@@ -225,13 +200,11 @@ def price_range_pattern(grammar: Grammar) -> re.Pattern[str] | None:
 
 def read_price_range(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `price_range_pattern` found: the currency is named once, at the end."""
-    price = money_pattern(grammar).fullmatch(found["sign"] + found[3])
-    last = read_money(price, grammar) if price else None
-    if found[2][-1].isalpha():  # "$1M-$2M"
-        price = money_pattern(grammar).fullmatch(found["sign"] + found[2])
-        first = read_money(price, grammar) if price else None
-        return f"{first.rpartition(' ')[0]} {grammar.signs['to']} {last}" if first and last else None
-    return f"{spell_number(found[2], grammar)} {grammar.signs['to']} {last}" if last else None
+    prices = (money_pattern(grammar).fullmatch(found["sign"] + number) for number in found.group(2, 3))
+    first, last = (read_money(price, grammar) if price else None for price in prices)
+    has_scale = found[2][-1].isalpha()  # "$1M-$2M"
+    low = first and first.rpartition(" ")[0] if has_scale else spell_number(found[2], grammar)
+    return f"{low} {grammar.signs['to']} {last}" if low and last else None
 
 
 def read_cents(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -244,20 +217,15 @@ def read_cents(found: re.Match[str], grammar: Grammar) -> str | None:
 
 def read_per(found: re.Match[str], _grammar: Grammar) -> str:
     """Read an English `/hr` that `PER` found."""
-    return f" per {_PER.get(found[1], found[1])}"
+    return f" per {_ENGLISH_UNITS.get(found[1], found[1])}"
 
 
-TIMES = re.compile(
-    r"(?<![\w.,/-])(\d{1,4}(?:\.\d{1,2})?)x(?= [a-z])"
-    r"(?!(?<=\.\dx) (?:and|or|is|are|was|series|kernels?|versions?|releases?|branch)(?!\w))"
-)
 AHEAD = re.compile(r"(?<!\w)(?:[±~≈≥≤<>] ?|(?<!\+)\+)")
-_AMOUNT_STARTS = frozenset("0123456789$€£")
+_DIGITS = frozenset("0123456789")
 _NO_THOUSANDS = frozenset({"2", "4", "5", "8"})  # 4K is a picture's width, 5K a run
 _MEMORIES = frozenset({"16", "32", "56", "64", "128", "256", "512", "640"})  # 64K of memory, a 56K modem
 
 
-@functools.cache
 def scaled_pattern(grammar: Grammar) -> re.Pattern[str]:
     """A number with the first letter of thousand, million or billion."""
     start = rf"{WORD_EDGE_BEFORE}{number_start(grammar)}"
@@ -268,23 +236,21 @@ def read_scaled(found: re.Match[str], grammar: Grammar) -> str | None:
     """Read what `scaled_pattern` found, unless it may well be a name, as `3M`, `4K` and `2B` are."""
     parts = split_number(found[1], grammar)
     is_model = _MODEL.search(found.string[max(0, found.start() - 4) : found.start()])
-    if (
-        parts is None
-        or len(parts[0]) > MAX_DIGITS
-        or is_model
-        or not _is_scaled(*parts, found, is_english=grammar.code == "en")
-    ):
+    if parts is None or len(parts[0]) > MAX_DIGITS or is_model:
         return None
     whole, decimals = parts
+    if not _is_scaled(whole, decimals, found, is_english=grammar.code == "en"):
+        return None
     if grammar.code == "en":
         number = spell_decimal(whole, decimals, grammar) if decimals else spell_whole(whole, grammar)
         return f"{number} {ENGLISH_SCALES.get(found[2], 'thousand')}"
-    value = Decimal(f"{whole}.{decimals or 0}") * SHORT_SCALES[found[2]]
+    value = Decimal(f"{whole}.{decimals}") * SHORT_SCALES[found[2]]
     is_usual = found[2] not in {"B", "bn"} and value == int(value) and len(str(int(value))) <= MAX_DIGITS
     return spell_whole(str(int(value)), grammar) if is_usual else None
 
 
 _MODEL = re.compile(r"[^\W\d_]\d*-$")  # i7-12700K
+_SMALL_WORD = re.compile(" [a-z]")
 
 
 def _is_scaled(whole: str, decimals: str, found: re.Match[str], *, is_english: bool) -> bool:
@@ -294,86 +260,16 @@ def _is_scaled(whole: str, decimals: str, found: re.Match[str], *, is_english: b
         return True
     if found[2] == "K":
         return whole not in _NO_THOUSANDS
-    return (
-        found[2] == "M" and is_english and re.match(" [a-z]", found.string[found.end() : found.end() + 2]) is not None
-    )
-
-
-def read_times(found: re.Match[str], grammar: Grammar) -> str:
-    """Read `3x` in `3x faster`, which `TIMES` found."""
-    return f"{spell_number(found[1], grammar)} times"
+    return found[2] == "M" and is_english and _SMALL_WORD.match(found.string, found.end()) is not None
 
 
 def read_ahead(found: re.Match[str], grammar: Grammar) -> str | None:
     """Name a sign before a number that `AHEAD` found, in languages that have names for it; between two it compares."""
     # Looked at here and not in the pattern, which sees nothing of what has been read on both sides.
     sign, text = found[0].strip(), found.string
-    if sign == "+" and not text[found.end() : found.end() + 1].isdecimal():
-        return None
-    is_before_amount = text[found.end() : found.end() + 1] in _AMOUNT_STARTS
-    if not is_before_amount or (sign != "±" and text[: found.start()][-2:].strip().isdecimal()):
+    starts = _DIGITS if sign == "+" else _DIGITS | {"$", "€", "£"}
+    is_between = sign != "±" and text[: found.start()][-2:].strip().isdecimal()
+    if is_between or text[found.end() : found.end() + 1] not in starts:
         return None
     named = grammar.signs.get(sign)
     return f"{named} " if named else None
-
-
-@functools.cache
-def many_pattern(grammar: Grammar) -> re.Pattern[str] | None:
-    """A number with a short thousand, million or billion (`5 tys.`), in Slavic languages, perhaps with a currency."""
-    scales = [name for name, forms in grammar.scales.items() if "|" in forms]
-    if not scales:
-        return None
-    signs = [*CURRENCIES, *(unit for unit in (*UNITS, *OTHER_SPELLINGS) if len(unit) > 1)]
-    return re.compile(
-        rf"(?:(?<!\w)(?P<ahead>(?i:{grammar.genitive_after})) )?(?P<minus>{MINUS})?"
-        rf"(?<![{CURRENCY_SIGNS}]){number_start(grammar)}(?P<number>{number_shape(grammar)}) ?"
-        rf"(?P<scale>{alternatives(scales)})(?!\w)"
-        rf"(?: ?(?P<sign>{alternatives(signs)})(?![\w/]))?"
-    )
-
-
-def read_many(found: re.Match[str], grammar: Grammar) -> str | None:
-    """Read what `many_pattern` found; the number stays as it is written where its case is not sure."""
-    parts = split_number(found["number"], grammar)
-    if parts is None or len(parts[0]) > MAX_DIGITS:
-        return None
-    forms, count = grammar.scales[found["scale"]], Decimal(f"{parts[0]}.{parts[1] or 0}" if parts[1] else parts[0])
-    is_oblique = bool(found["ahead"])
-    in_doubt = not is_oblique and word_before(found).lower() in OTHER_PREPOSITIONS[grammar.code] - _WITH_ACCUSATIVE
-    number = None if in_doubt else _spell_many(parts, forms, grammar, is_oblique=is_oblique)
-    if parts[1] or (is_oblique and _is_one(parts[0])):
-        named = Decimal("1.5")
-    else:
-        named = Decimal(5) if is_oblique or in_doubt else count
-    plural = bool(number and parts[1] == "5" and is_oblique and grammar.code == "ru")
-    form = choose_form(forms, Decimal(5) if plural else named, grammar)
-    currency = genitive_plural(found["sign"], grammar) if found["sign"] else ""
-    ahead = spell_about(found["ahead"] or "")
-    minus = grammar.signs["minus"] if found["minus"] else ""
-    said = " ".join(part for part in (ahead, minus, number or found["number"], form, currency or found["sign"]) if part)
-    return said + ("." if found[0].endswith(".") and found.end() == len(found.string.rstrip()) else "")
-
-
-def _is_one(whole: str) -> bool:
-    return whole[-1] == "1" and whole[-2:] != "11"
-
-
-_WITH_ACCUSATIVE = frozenset(["o", "po", "по"])
-_HALVES = {"pl": ("pół", "półtora", "półtora"), "ru": ("", "полтора", "полутора"), "cs": ("půl", "", "")}
-"""Of 0.5 and 1.5, and of 1.5 in the genitive."""
-
-
-def _spell_many(parts: tuple[str, str], forms: str, grammar: Grammar, *, is_oblique: bool) -> str | None:
-    """The number before a thousand or more, in the genitive behind its prepositions; None where that is not sure."""
-    whole, decimals = parts
-    one = forms.partition("|")[0]
-    if decimals == "5" and whole in ("0", "1") and (short := _HALVES[grammar.code][int(whole) * (1 + is_oblique)]):
-        return short.replace("полтора", "полторы") if one == "тысяча" else short
-    rules = FEMININE if one[-1] in "aа" else MASCULINE
-    if decimals not in ("", "5") or (decimals and whole == "0"):
-        return None if is_oblique else spell_decimal(whole, decimals, grammar)
-    if is_oblique:
-        number = None if _is_one(whole) else spell_case(int(whole), "genitive", "", grammar)
-    else:
-        number = spell_whole(whole, grammar, rules)
-    return grammar.half.format(number) if number and decimals else number

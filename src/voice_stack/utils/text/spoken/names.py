@@ -1,11 +1,11 @@
-"""Names of files and users, addresses, Roman numerals."""
+"""Names of files and users, addresses, phone numbers, Roman numerals."""
 
 import re
 import unicodedata
 
-from voice_stack.utils.text.spoken.dates import spell_genitive, spell_nominative, spell_polish_locative, word_before
-from voice_stack.utils.text.spoken.grammar import Grammar
-from voice_stack.utils.text.spoken.numbers import spell, spell_whole
+from voice_stack.utils.text.script import roman_value
+from voice_stack.utils.text.spoken.grammar import WORD_EDGE_BEFORE, Grammar, word_before, words
+from voice_stack.utils.text.spoken.numbers import CARDINAL, spell, spell_digits, spell_whole
 
 _ENDINGS = (
     "pdf|txt|md|csv|tsv|json|jsonl|ya?ml|toml|xml|html?|css|js|ts|py|sh|exe|zip|tar|gz|tgz|7z|rar|mp3|mp4|m4a|wav|flac|"
@@ -20,17 +20,11 @@ TAG = re.compile(r"(?<![\w@#&/.])([@#])([^\W\d_]\w{0,99})(?![\w@])")
 _WORD_IN_TAG = re.compile(r"_+|(?<=[a-z])(?=[A-Z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 
 
-def read_hexadecimal(found: re.Match[str], _grammar: Grammar) -> str:
-    """Leave what `HEXADECIMAL` found as it is written."""
-    return found[0]
-
-
 def read_tag(found: re.Match[str], grammar: Grammar) -> str:
     """Read a hashtag word by word (`#VoiceStack`), or a user's name (`@voice_stack`), that `TAG` found."""
-    blank = " " if grammar.is_spaced else ""
     mark = grammar.signs["@"] if found[1] == "@" else grammar.signs.get("hashtag", "hashtag")
     name = _WORD_IN_TAG.sub(" ", found[2]).strip()
-    return mark + blank + re.sub(r"\d+", lambda digits: spell_whole(digits[0], grammar), name)
+    return grammar.join(mark, re.sub(r"\d+", lambda digits: spell_whole(digits[0], grammar), name))
 
 
 _DOMAINS = (
@@ -64,14 +58,45 @@ def _read_part(part: str, grammar: Grammar) -> str:
     return f" {grammar.signs[part]} " if part in _SPOKEN_MARKS and part in grammar.signs else " "
 
 
+# Seven digits are a number of a phone and no range where the last four begin with a zero, or one is asked to call.
+PHONE = re.compile(
+    WORD_EDGE_BEFORE + r"(?<![.,:/+-])(?:\+1[ .-]?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}"
+    r"|\+\d{1,3}(?:[ ./-]{0,2}\(\d{1,5}\))?(?:[ ./-]{0,2}\d{1,5}){2,7}|\(\d{2,5}\) ?\d{2,5}(?:[ -]\d{2,5}){0,4}"
+    r"|(?:1[-.])?\d{3}[-. ]\d{3}[-. ]\d{4}|\d{3}-0\d{3}|(?:\d{4}[ -]){3}\d{4}|\d{4}[ -]\d{6}[ -]\d{5}"
+    r"|(?:(?<=[Tt]el\. )|(?<=[Tt]el\.: )|(?<=[Ff]ax: )|(?<=[Ff]ax )|(?<=kom\. )|(?<=el\. č\. )"
+    r"|(?<=čísle: )|(?<=elefon )|(?<=elefonu )|"
+    r"(?<=elefonu: )|(?<=elefon: )|(?<=obil: )|(?<=obil ))\d(?:\d{3,8}|[\d ]{5,14}\d)"
+    r"|(?<=[Tt]el: )\d{4,9}(?![ -]?\d)|\d\d(?: \d{4}){6}"
+    r"|(?:(?<=[Cc]all )|(?<=[Dd]ial )|(?<=[Pp]hone )"
+    r"|(?<=# is )|(?<=umber is )|(?<=umber: )|(?<=[Tt]el )|(?<=[Tt]el\. )|(?<=[Ff]ax ))\d{3}-\d{4}"
+    r"|555-\d{4}|\d{1,7}(?:-\d{1,7}){2,6}|\d{3}-\d\d-\d\d"
+    r"|(?<!\d )0(?!00)\d{1,4}(?:(?:[ -]\d{2,8}){1,5}|/\d{4,8}(?:[ -]\d{2,8}){0,4}))(?![^\W\u2e80-\ufaff]|/|[.,-]\d)"
+)
+_PHONE_DIGITS, _LISTED_DIGITS = 6, 9
+_IS_CHAIN = re.compile(r"[1-9]\d*(?:-\d+){2,}")  # `4-4-2`
+_LOCAL_PHONE = re.compile(r"\d{3}-\d\d-\d\d")
+
+
+def read_phone(found: re.Match[str], grammar: Grammar) -> str | None:
+    """Read a phone number that `PHONE` found: digit by digit, with a breath between its groups."""
+    groups = re.findall(r"\d+", found[0])
+    count = sum(map(len, groups))
+    is_chain = count < _LISTED_DIGITS and _IS_CHAIN.fullmatch(found[0]) and not _LOCAL_PHONE.fullmatch(found[0])
+    if count < _PHONE_DIGITS or is_chain:
+        return None
+    if grammar.code == "fr" and all(len(group) == 2 for group in groups):
+        return ", ".join(spell_whole(group, grammar) for group in groups)
+    plus = grammar.signs["+"] if found[0].startswith("+") else ""
+    return grammar.join(plus, ", ".join(spell_digits(group, grammar) for group in groups))
+
+
 ROMAN = re.compile(r"(?<![\w.])([IVXLC]{1,7})\.?(er|e|ème)?(?!\w|'(?!s(?!\w))|\.\w)")
 PAGE = re.compile(r"(?<=[\w.] )([ivxl]{1,6})(?![\w'-]|\.\w)")
 ONE_SIGN = re.compile("[\u2150-\u2188\u2460-\u2473\u2776-\u2793]")
 _ROMAN_SHAPE = re.compile(r"(?:C{1,3})?(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
-_ROMANCE_ARTICLES = frozenset(str.split("A As El Il La Le Les Lo Los O Os"))
+_ROMANCE_ARTICLES = words("A As El Il La Le Les Lo Los O Os")
 _ROMAN_RANGE = re.compile(r"(?<!\w)[IVXLC]{1,7}[-–]$"), re.compile(r"[-–][IVXLC]{1,7}(?!\w)")
-_ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
-_RULERS = frozenset(str.split("""
+_RULERS = words("""
     Louis Ludwig Luis Luigi Luís Lodewijk Henry Heinrich Henri Enrique Enrico Henrique Hendrik George Georg Jorge
     Giorgio Charles Karl Carlos Carlo Karel Edward Eduard Eduardo Richard Ricardo William Wilhelm Guillermo Guillaume
     Willem James Jakob Jaime Elizabeth Elisabeth Isabel Elisabetta Mary Philip Philipp Philippe Felipe Filippo Filips
@@ -84,64 +109,31 @@ _RULERS = frozenset(str.split("""
     Beatrix Juliana Constantine Theodosius Justinian Xerxes Darius Ptolemy Alfonso Sancho Albert Baudouin Carol
     Людовик Генрих Георг Карл Эдуард Ричард Вильгельм Яков Филипп Франциск Фридрих Иоанн Павел Пий Бенедикт
     Лев Григорий Александр Николай Пётр Петр Наполеон Иван Фёдор
-"""))  # fmt: skip
-_GIVEN = frozenset(str.split("""
-    John James Robert Michael William David Richard Joseph Thomas Charles Christopher Daniel Matthew Anthony Mark Donald
-    Steven Paul Andrew Joshua Kenneth Kevin Brian George Timothy Ronald Edward Jason Jeffrey Ryan Jacob Gary Nicholas
-    Eric Jonathan Stephen Larry Justin Scott Brandon Benjamin Samuel Gregory Alexander Patrick Frank Raymond Jack
-    Dennis Jerry Tyler Aaron Jose Adam Nathan Henry Zachary Douglas Peter Kyle Noah Ethan Jeremy Walter Christian Keith
-    Roger Terry Austin Sean Gerald Carl Harold Dylan Arthur Lawrence Jordan Jesse Bryan Billy Bruce Gabriel Joe Logan
-    Alan Juan Albert Willie Elijah Wayne Randy Vincent Mason Roy Ralph Bobby Russell Bradley Philip Eugene Harry Adlai
-    Sammy Martin Howard Fred Francis Louis Earl Hugh Clarence Ernest Calvin Leonard Theodore Kelvin Robert Cornelius
-"""))  # fmt: skip
-# Of men of a Slavic name: the word itself, and its genitive.
-_SLAVIC = {
-    "pl": str.split("Jan Paweł Zygmunt Stanisław Władysław Kazimierz Benedykt Aleksander Mikołaj Karol Ludwik Henryk "
-                    "Bolesław August Fryderyk Wilhelm Piotr Filip Napoleon Pius Leon Jerzy Edward Stefan Iwan"),
-    "cs": str.split("Karel Alexandr Jan Václav Rudolf Josef František Ludvík Jindřich Vladislav Ferdinand Leopold "
-                    "Mikuláš Pavel Pius Benedikt Napoleon Vilém Eduard Filip Otakar Maxmilián Zikmund Petr Jiří"),
-}  # fmt: skip
-_SLAVIC_GENITIVES = {
-    "pl": str.split("Jana Pawła Zygmunta Stanisława Władysława Kazimierza Benedykta Aleksandra Mikołaja Karola Ludwika "
-                    "Henryka Bolesława Augusta Fryderyka Wilhelma Piotra Filipa Napoleona Piusa Leona Jerzego Edwarda"),
-    "cs": str.split("Karla Alexandra Václava Rudolfa Josefa Františka Ludvíka Jindřicha Vladislava Ferdinanda Leopolda "
-                    "Mikuláše Pavla Benedikta Napoleona Viléma Eduarda Filipa Otakara Maxmiliána Zikmunda Jiřího"),
-    "ru": str.split("Людовика Генриха Георга Карла Эдуарда Ричарда Вильгельма Якова Филиппа Франциска Фридриха Иоанна "
-                    "Павла Пия Бенедикта Льва Григория Александра Николая Петра Наполеона Ивана Фёдора"),
-}  # fmt: skip
-_RUSSIAN_QUEENS = {
-    "Екатерина": "", "Елизавета": "", "Мария": "", "Екатерины": "-genitive", "Елизаветы": "-genitive",
-    "Екатерине": "-dative", "Елизавете": "-dative",
-}  # fmt: skip
+""")
 _LIVED = re.compile(
     r" (?:sat|spoke|said|says|died|was born|married|told|asked|joined|served|lives|worked|ran|went|came|stood|walked|"
     r"became|wrote|ruled|reigned|succeeded|inherited)(?!\w)"
 )
-_GERMAN_CASES = {
-    "n": frozenset(str.split("gegen für durch ohne um")),
-    "m": frozenset(str.split("mit von bei nach seit aus unter zu vor")),
-}
+_WITH_ACCUSATIVE, _WITH_DATIVE = words("gegen für durch ohne um"), words("mit von bei nach seit aus unter zu vor")
 # "I" is no pronoun behind these words and before these.
-_FIRST_AHEAD = frozenset(str.split("""
+_FIRST_AHEAD = words("""
     War Act Scene Chapter Part Volume Vol Book Section Title Article Appendix Figure Canto Level Grade Stage Type Phase
     Class Division Group Category Schedule
-"""))  # fmt: skip
+""")
+_PRONOUN_BEHIND = re.compile(r" (?:am|have|had|was|will|would|do|did|can|think|know)(?!\w)")
 _FIRST_BEHIND = re.compile(r"\.?(?:$|[,;:.!?)]| (?:of|and|or|to|is|in|ended|began|broke|started|lasted)(?!\w)|[-–])")
-_TYPED = frozenset(["Type", "Phase", "Class", "Division", "Category", "War"])
+_TYPED = words("Type Phase Class Division Category War")
 
 
 def read_one_sign(found: re.Match[str], grammar: Grammar) -> str:
     """Read a numeral that is one character and `ONE_SIGN` found: `Ⅳ`, `①`."""
-    blank = " " if grammar.is_spaced and found.string[found.end() : found.end() + 1].isalnum() else ""
     behind = found.string[found.end() : found.end() + 1]
-    blank = " " if grammar.is_spaced and ONE_SIGN.match(behind) else blank
+    blank = grammar.blank if behind.isalnum() or ONE_SIGN.match(behind) else ""
     return spell(int(unicodedata.numeric(found[0])), grammar.code) + blank
 
 
-_PARTS = frozenset(["chapter", "part", "section", "volume", "book", "act", "scene", "article"])
-_PAGES = frozenset(
-    str.split("page pages p. pp. seite seiten s. página páginas pág. pagina pagine pag. pagina's blz. strana strany")
-)
+_PARTS = words("chapter part section volume book act scene article")
+_PAGES = words("page pages p. pp. seite seiten s. página páginas pág. pagina pagine pag. pagina's blz. strana strany")
 
 
 def read_page(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -163,33 +155,23 @@ def read_roman(found: re.Match[str], grammar: Grammar) -> str | None:
     if not value or numeral in ("C", "L") or _is_unsure(before, found, grammar):
         return None
     is_german = grammar.code == "de" and found[0].endswith(".") and behind and before in grammar.ordinal_contexts
-    if numeral == "I" or is_german:  # "das II. Vatikanische Konzil"
-        return (
-            spell(value, "de", grammar.ordinal_contexts[before])
-            if is_german
-            else _read_first(before, ending, found, grammar)
-        )
+    if is_german:  # "das II. Vatikanische Konzil"
+        return spell(value, "de", grammar.ordinal_contexts[before])
+    if numeral == "I":
+        return _read_first(before, ending, found, grammar)
     if behind and behind[1] in grammar.roman_followers:
-        rules = grammar.roman_followers[behind[1]]
-        if grammar.code in ("pl", "cs"):
-            return _read_century(value, behind[1], before, grammar)
-        return spell(value, grammar.code, rules)
+        return _read_century(value, behind[1], before.lower(), grammar)
     if ending in ("e", "ème"):
         return spell(value, "fr", "spellout-ordinal-masculine") if grammar.code == "fr" else None
     if before.lower() in grammar.roman_words:
-        ordinal = grammar.code == "it" and before.lower() == "secolo"
-        return spell(
-            value, grammar.code, "spellout-ordinal-masculine" if ordinal else "spellout-numbering"
-        ) + _kept_dot(found)
+        is_ordinal = grammar.code == "it" and before.lower() == "secolo"
+        return spell(value, grammar.code, "spellout-ordinal-masculine" if is_ordinal else CARDINAL) + _kept_dot(found)
     if len(numeral) < 2 or not set(numeral) <= set("IVX") or not before[:1].isupper():
         return None
     if grammar.code in ("pl", "cs", "ru"):
         return _read_slavic_ruler(value, before, found, grammar)
-    if (
-        before in _RULERS
-        or _is_person(found, grammar)
-        or (grammar.code == "de" and before.removesuffix("s") in _RULERS)
-    ):
+    name = before.removesuffix("s") if grammar.code == "de" else before
+    if before in _RULERS or name in _RULERS or _is_person(found, grammar):
         return _read_ruler(value, found, grammar)
     return spell(value, grammar.code) + _kept_dot(found) if not _may_be_person(found, numeral) else None
 
@@ -210,79 +192,65 @@ def _read_first(before: str, ending: str | None, found: re.Match[str], grammar: 
     if ending:
         return None
     rest = found.string[found.start() + 1 : found.start() + 24]
+    if grammar.code in ("pl", "cs", "ru"):
+        return _read_slavic_ruler(1, before, found, grammar)
     if grammar.code != "en":
-        if grammar.code in ("pl", "cs", "ru"):
-            return _read_slavic_ruler(1, before, found, grammar)
         if is_ruler:
             return grammar.regnal_first + _kept_dot(found) if grammar.regnal_first else _read_ruler(1, found, grammar)
         return spell(1, grammar.code) + _kept_dot(found) if before.lower() in grammar.roman_words else None
     if is_ruler and re.match(r"(?:$|[,;:.!?)]| of(?!\w)| \()", rest):
         return _read_ruler(1, found, grammar)
     is_typed = before.rstrip(".") in _TYPED  # "in this category I list"
-    before = before.rstrip(".").capitalize()
-    is_numbered = before in _FIRST_AHEAD and (
-        _FIRST_BEHIND.match(rest) or (is_typed and not re.match(r" [a-z]+ed ", rest))
-    )
-    is_numbered = is_numbered and not re.match(r" (?:am|have|had|was|will|would|do|did|can|think|know)(?!\w)", rest)
-    return spell(1, "en") + _kept_dot(found) if is_numbered else None
+    is_followed = _FIRST_BEHIND.match(rest) or (is_typed and not re.match(r" [a-z]+ed ", rest))
+    if before.rstrip(".").capitalize() not in _FIRST_AHEAD or not is_followed or _PRONOUN_BEHIND.match(rest):
+        return None
+    return spell(1, "en") + _kept_dot(found)
 
 
 def _read_century(value: int, word: str, before: str, grammar: Grammar) -> str | None:
-    """Read a Polish or Czech century, in the case that its word or the preposition shows."""
-    genitive = spell_genitive(value, grammar.code)
-    if grammar.code == "pl":
-        return {
-            "wiek": spell_nominative(value, "pl"),
-            "wieku": spell_polish_locative(value) if before.lower() in ("w", "we") else genitive,
-        }.get(word)
-    return {
-        "v": re.sub("ého", "ém", genitive).replace("ího", "ím"),
-        "do": genitive,
-        "od": genitive,
-        "z": genitive,
-        "ze": genitive,
-    }.get(before.lower())
+    """Read a century, in the case that its word or the preposition shows."""
+    rules = grammar.roman_followers[word]
+    if grammar.code == "pl" and before in ("w", "we") and word == "wieku":
+        rules = "locative"
+    elif grammar.code == "cs":
+        rules = "locative" if before == "v" else rules if before in ("do", "od", "z", "ze") else ""
+    return spell(value, grammar.code, rules) if rules else None
 
 
 def _read_slavic_ruler(value: int, before: str, found: re.Match[str], grammar: Grammar) -> str | None:
     """Read the numeral of a ruler whose name is known, in the case of the name."""
-    code = grammar.code
-    is_genitive = before in _SLAVIC_GENITIVES[code]
-    dot = _kept_dot(found) if code != "cs" or not found.string[found.end() :].strip() else ""
-    if code == "ru":
-        if before in _RUSSIAN_QUEENS:
-            return spell(value, code, f"spellout-ordinal-feminine{_RUSSIAN_QUEENS[before]}") + dot
-        if is_genitive or before in _RULERS:
-            return spell(value, code, f"spellout-ordinal-masculine{'-genitive' if is_genitive else ''}") + dot
-    elif is_genitive:
-        return spell_genitive(value, code) + dot
-    elif before in _SLAVIC[code]:
-        return spell_nominative(value, code) + dot
-    return spell(value, code) + _kept_dot(found) if before.lower() in grammar.roman_words else None
+    rules = next((rules for rules, names in grammar.rulers.items() if before in names.split()), "")
+    if grammar.code == "ru" and not rules and before in _RULERS:
+        rules = "spellout-ordinal-masculine"
+    if rules:
+        dot = _kept_dot(found) if grammar.code != "cs" or not found.string[found.end() :].strip() else ""
+        return spell(value, grammar.code, rules) + dot
+    return spell(value, grammar.code) + _kept_dot(found) if before.lower() in grammar.roman_words else None
 
 
 def _is_person(found: re.Match[str], grammar: Grammar) -> bool:
     """Whether an English name of two or more words stands before: of a person if the first is a given name."""
-    names = re.search(
-        r"(?<!\w)([A-Z][\w'-]+) (?:[A-Z](?:[\w'-]+|\.) ){0,2}[A-Z][\w'-]+ $",
-        found.string[max(0, found.start() - 50) : found.start()],
-    )
+    names = _FULL_NAME.search(_ahead(found))
     if grammar.code != "en" or not names:
         return False
-    return names[1] in _GIVEN or _LIVED.match(found.string, found.end()) is not None
+    return names[1] in grammar.given_names or _LIVED.match(found.string, found.end()) is not None
+
+
+_FULL_NAME = re.compile(r"(?<!\w)([A-Z][\w'-]+) (?:[A-Z](?:[\w'-]+|\.) ){0,2}[A-Z][\w'-]+ $")
+_TWO_WORDS = re.compile(r"[A-Z][\w'-]+ [A-Z][\w'-]+ $")
+_TITLED = re.compile(
+    r"(?:War|Act|Part|Type|Bowl|Class|Phase|Level|Mark|Division|Quest|Fantasy|Wars|Craft|Games?|Olympiad) $"
+)
+
+
+def _ahead(found: re.Match[str]) -> str:
+    return found.string[max(0, found.start() - 50) : found.start()]
 
 
 def _may_be_person(found: re.Match[str], numeral: str) -> bool:
     """Whether `II` or `III` may belong to a person's name as well as to a title, so that it is not for us to say."""
-    before = found.string[max(0, found.start() - 50) : found.start()]
-    return (
-        numeral in ("II", "III")
-        and re.search(r"[A-Z][\w'-]+ [A-Z][\w'-]+ $", before) is not None
-        and not re.search(
-            r"(?:War|Act|Part|Type|Bowl|Class|Phase|Level|Mark|Division|Quest|Fantasy|Wars|Craft|Games?|Olympiad) $",
-            before,
-        )
-    )
+    before = _ahead(found)
+    return numeral in ("II", "III") and bool(_TWO_WORDS.search(before)) and not _TITLED.search(before)
 
 
 def _kept_dot(found: re.Match[str]) -> str:
@@ -311,24 +279,18 @@ _PREPOSITION = re.compile(r"(?<!\w)([A-ZÄÖÜa-zäöü][a-zäöüß]*) (?:[A-Z�
 
 def _read_german_ruler(value: int, found: re.Match[str]) -> str:
     """`der Zweite`, in the case that the preposition before the name asks for; `Ludwigs des Zweiten`."""
-    ahead = found.string[max(0, found.start() - 50) : found.start()].split()
-    names = _PREPOSITION.search(found.string[max(0, found.start() - 50) : found.start()])
+    name = word_before(found)
+    names = _PREPOSITION.search(_ahead(found))
     before = names[1].lower() if names else ""
     ordinal = spell(value, "de", "spellout-ordinal").capitalize()
-    if ahead[-1].endswith("s") and ahead[-1] not in _RULERS:
+    if name.endswith("s") and name not in _RULERS:
         return f"des {ordinal}n"
-    if ahead[-1] in ("Elisabeth", "Katharina", "Beatrix", "Juliana", "Mary"):
-        return f"der {ordinal}n" if before in _GERMAN_CASES["m"] else f"die {ordinal}"
-    for article, prepositions in (("den", _GERMAN_CASES["n"]), ("dem", _GERMAN_CASES["m"])):
-        if before in prepositions:
-            return f"{article} {ordinal}n"
-    return f"der {ordinal}"
+    if name in ("Elisabeth", "Katharina", "Beatrix", "Juliana", "Mary"):
+        return f"der {ordinal}n" if before in _WITH_DATIVE else f"die {ordinal}"
+    if before in _WITH_ACCUSATIVE:
+        return f"den {ordinal}n"
+    return f"dem {ordinal}n" if before in _WITH_DATIVE else f"der {ordinal}"
 
 
 def _roman_value(numeral: str) -> int:
-    if not _ROMAN_SHAPE.fullmatch(numeral):
-        return 0
-    values = [_ROMAN_VALUES[letter] for letter in numeral]
-    return sum(
-        -value if value < following else value for value, following in zip(values, [*values[1:], 0], strict=True)
-    )
+    return roman_value(numeral) if _ROMAN_SHAPE.fullmatch(numeral) else 0

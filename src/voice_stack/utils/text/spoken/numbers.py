@@ -2,12 +2,13 @@
 
 import functools
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 
 from babel import Locale
 from unicode_rbnf import RbnfEngine
 
-from voice_stack.utils.text.spoken.grammar import Grammar
+from voice_stack.utils.text.spoken.grammar import GRAMMARS, Grammar, word_before, words
 
 CARDINAL = "spellout-numbering"
 YEAR = "spellout-numbering-year"
@@ -26,14 +27,9 @@ _YEARS = range(1100, 2101)
 _OLD_CENTURIES = range(1100, 2000)  # English alone reads 2010 and later in pairs as well
 
 
-@functools.cache
-def _engine(code: str) -> RbnfEngine:
-    return RbnfEngine.for_language(code)
-
-
+_engine = functools.cache(RbnfEngine.for_language)
 # The rules write `е` where `ё` is said: четырёх, трёхсот, четвёртый.
 _STRESSED = re.compile(r"((?:четыр|тр)(?=ем(?!я)|ех)|четв(?=ерт))е(м|х|рт)")
-
 _ONE_THOUSAND = re.compile(r"^одн(?:а|ой|у|ою) (?=тысяч)")
 
 
@@ -45,18 +41,53 @@ def spell(number: int, code: str, ruleset: str = CARDINAL) -> str:
         number: Of `MAX_DIGITS` digits at most.
         code: A language of CLDR's rules.
         ruleset: Name of the rule set; the plain cardinals are used where the language has none of that name.
+            `genitive`, `nominative`, `locative`, `hour` and `hour-oblique` are Polish and Czech ordinals.
     """
+    if (code, ruleset) in _ORDINAL_ENDINGS:
+        return _spell_ordinal(number, code, ruleset)
     engine = _engine(code)
     names = [ruleset if ruleset in engine.rulesets else CARDINAL]
     spelled = engine.format_number(number, ruleset_names=names).text.replace("〇", "零")
-    if code == "ru":
-        spelled = _STRESSED.sub(r"\1ё\2", spelled)
-    return _ONE_THOUSAND.sub("", spelled) if code == "ru" else spelled
+    return _ONE_THOUSAND.sub("", _STRESSED.sub(r"\1ё\2", spelled)) if code == "ru" else spelled
+
+
+_POLISH_HOUR = {r"(?<!c)iego\b": "a", "ciego": "cia", "ego": "a"}
+_ORDINAL_ENDINGS: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("pl", "genitive"): {},
+    ("pl", "nominative"): {r"(?<=[gc]i)ego\b": "", "ego": "y"},
+    ("pl", "locative"): {r"iego\b": "im", "ego": "ym"},
+    ("pl", "hour"): _POLISH_HOUR,
+    ("pl", "hour-oblique"): _POLISH_HOUR | {r"a\b": "ej", "gej": "giej"},
+    ("cs", "genitive"): {},
+    ("cs", "nominative"): {"ého": "ý", "ího": "í"},
+    ("cs", "locative"): {"ého": "ém", "ího": "ím"},
+}
+"""What becomes of the endings of the genitive in other forms, one after the other (patterns)."""
+
+
+def _spell_ordinal(number: int, code: str, form: str) -> str:
+    """A masculine ordinal, or the feminine one of an hour: `piątego`, `tysiąc dziewięćset osiemdziesiątego czwartego`.
+
+    Hundreds and thousands before the last two digits stay cardinals, as they do in speech; a number without such
+    digits is read as a cardinal, but for the year 2000.
+    """
+    ordinals, ahead, behind = GRAMMARS[code].ordinal_words, number // 100 * 100, number % 100
+    if number == 2000 and code == "pl":
+        said = ["dwutysięcznego"]
+    else:
+        tens, units = (0, behind) if behind < 20 else divmod(behind, 10)
+        said = [spell(ahead, code)] if ahead or not behind else []
+        said += [ordinals[17 + tens]] if tens else []
+        said += [ordinals[units - 1]] if units else []
+    spoken = " ".join(said)
+    for ending, other in _ORDINAL_ENDINGS[code, form].items():
+        spoken = re.sub(ending, other, spoken)
+    return spoken
 
 
 def spell_digits(digits: str, grammar: Grammar) -> str:
     """Read digits one by one."""
-    return (" " if grammar.is_spaced else "").join(spell(int(digit), grammar.code) for digit in digits)
+    return grammar.join(*(spell(int(digit), grammar.code) for digit in digits))
 
 
 def spell_whole(digits: str, grammar: Grammar, ruleset: str = CARDINAL) -> str:
@@ -90,29 +121,26 @@ def spell_decimal(whole: str, decimals: str, grammar: Grammar) -> str:
     as_number = grammar.decimals == "number" and len(decimals) <= 2 and decimals[0] != "0"
     behind = spell_whole(decimals, grammar) if as_number else spell_digits(decimals, grammar)
     rules = FEMININE if grammar.code == "cs" else CARDINAL  # "jedna celá", "dvě celé"
-    parts = [spell_whole(whole, grammar, rules), choose_form(grammar.point, Decimal(whole), grammar), behind]
-    return (" " if grammar.is_spaced else "").join(parts)
+    return grammar.join(spell_whole(whole, grammar, rules), choose_form(grammar.point, Decimal(whole), grammar), behind)
 
 
 def _spell_fraction(whole: str, decimals: str, grammar: Grammar) -> str:
     """`три целых четырнадцать сотых`: both numbers count parts, which are feminine where there is a gender."""
     point = choose_form(grammar.point, Decimal(whole), grammar)
     denominator = choose_form(grammar.denominators[len(decimals) - 1], Decimal(decimals), grammar)
-    counts = spell_whole(whole, grammar, FEMININE), spell(int(decimals), grammar.code, FEMININE)
-    return f"{counts[0]} {point} {counts[1]} {denominator}"
+    counted = spell(int(decimals), grammar.code, FEMININE)
+    return f"{spell_whole(whole, grammar, FEMININE)} {point} {counted} {denominator}"
 
 
 def choose_form(forms: str, count: Decimal, grammar: Grammar) -> str:
     """Choose among `one|few|many|other`; where there are fewer, the last serves for the rest."""
     choices = forms.split("|")
     rule = Locale.parse(grammar.code).plural_form
-    category = rule(count)
-    if grammar.code in _MANY_IS_OTHER and category == "many":
-        category = "other"
     order = [name for name in _CATEGORIES if name == "other" or name in rule.tags]
     if grammar.code in _MANY_IS_OTHER:
         order.remove("many")
-    return choices[min(order.index(category), len(choices) - 1)]
+    category = rule(count)
+    return choices[min(order.index(category if category in order else "other"), len(choices) - 1)]
 
 
 @functools.cache
@@ -135,9 +163,8 @@ def split_number(written: str, grammar: Grammar) -> tuple[str, str] | None:
         return written, ""
     if grouped := next(filter(None, (shape.fullmatch(written) for shape in _shapes(grammar))), None):
         return re.sub(r"\D", "", grouped[1]), grouped[grouped.re.groups] or ""
-    whole, mark, decimals = re.split(r"([.,])", written, maxsplit=1) if re.search("[.,]", written) else ("", "", "")
-    is_decimal = whole.isdigit() and decimals.isdigit() and bool(mark)
-    return (whole, decimals) if is_decimal else None
+    whole, *decimals = re.split("[.,]", written)
+    return (whole, decimals[0]) if whole.isdigit() and len(decimals) == 1 and decimals[0].isdigit() else None
 
 
 def spell_number(written: str, grammar: Grammar) -> str:
@@ -153,8 +180,8 @@ def spell_number(written: str, grammar: Grammar) -> str:
 
 def _spell_parts(written: str, grammar: Grammar) -> str:
     """Versions and addresses have dots; lists have commas; the rest are neighbours."""
-    blank = " " if grammar.is_spaced else ""
-    joints = {".": f"{blank}{grammar.signs['.']}{blank}", ",": "," + (blank or ""), " ": " ", "'": " ", THIN_BLANK: " "}
+    blank = grammar.blank
+    joints = {".": f"{blank}{grammar.signs['.']}{blank}", ",": "," + blank, " ": " ", "'": " ", THIN_BLANK: " "}
     return re.sub(r"\d+|\D", lambda m: joints.get(m[0]) or spell_whole(m[0], grammar), written)
 
 
@@ -169,75 +196,15 @@ def with_preposition(amount: str, unit: str, grammar: Grammar) -> tuple[str, str
     return amount, preposition if preposition in _PREPOSITIONS else "", unit
 
 
-_MOST_IN_CASE = 99  # of what is known here of Czech
-_CZECH_CASES = {
-    "genitive": ("jednoho", "dvou", "tří", "čtyř"), "dative": ("jednomu", "dvěma", "třem", "čtyřem"),
-    "instrumental": ("jedním", "dvěma", "třemi", "čtyřmi"), "locative": ("jednom", "dvou", "třech", "čtyřech"),
-}  # fmt: skip
-_POLISH_WOMEN = frozenset(
-    str.split("osobami kobietami minutami godzinami stronami książkami córkami siostrami rękami nogami")
-)
-_RUSSIAN_CASES = {"instrumental": "ablative", "locative": "genitive"}
-
-
-def spell_case(number: int, case: str, noun: str, grammar: Grammar) -> str | None:
-    """A Slavic cardinal in a case: `пяти`, `dwiema`, `padesáti`; None where it is not sure."""
-    if grammar.code == "cs":
-        if number > _MOST_IN_CASE:
-            return None
-        tens, units = (0, number) if number < 21 else (number // 10 * 10, number % 10)
-        said = [_spell_czech(part, case) for part in (tens, units) if part]
-        return " ".join(said)
-    gender = "feminine" if noun in _POLISH_WOMEN else "masculine"
-    name = _RUSSIAN_CASES.get(case, case) if grammar.code == "ru" else case
-    return spell_whole(str(number), grammar, f"spellout-cardinal-{gender}-{name}")
-
-
-def _spell_czech(number: int, case: str) -> str:
-    few = _CZECH_CASES[case]
-    if number <= len(few):
-        return few[number - 1]
-    plain = spell(number, "cs")
-    return {"devět": "devíti", "deset": "deseti"}.get(
-        plain, plain.removesuffix("e") + "i" if not plain.endswith("t") else plain + "i"
-    )
-
-
-_GERMAN_NEUTER = re.compile(
-    r"\w*(?:jahr|gehalt|kind|tor|spiel|buch|album|haus|semester|jubiläum|bier|leben|treffen|auto|bild|stück|konzert|opfer|"
-    r"ziel|mitglied|quartal|mal|kapitel|stockwerk|gebot|foto|video|lied|rennen|wort|tier|bein|glas|land|gesetz)",
-    re.IGNORECASE,
-)
-_GERMAN_FEMININE = re.compile(
-    r"\w*(?:ung|heit|keit|schaft|ion|tät|enz|anz|ie|ik|ur|staffel|nacht|frau|stadt|liga|halbzeit|kammer|armee|hälfte|"
-    r"minute|klasse|runde|woche|etage|auflage|ausgabe|stunde|sekunde|seite|stelle|reihe|folge|stufe|strophe|periode|"
-    r"phase|etappe|ehe|welle|linie|zeile|spalte|ebene|person|straße|zeile|nummer|legislatur)",
-    re.IGNORECASE,
-)
-_ACCUSATIVE_AFTER = frozenset(
-    str.split("für um durch ohne gegen kostet kosten kostete kosteten zahlt zahlte zahlen bezahlt")
-)
-_DATIVE_AFTER = frozenset(str.split("mit von zu bei nach seit aus ab"))
-_NEUTER = (
-    "Pfund",
-    "Kilo",
-    "Gramm",
-    "Milligramm",
-    "Prozent",
-    "Watt",
-    "Megawatt",
-    "Mega",
-    "Giga",
-    "Tera",
-    "Volt",
-    "Hertz",
-)
+_ACCUSATIVE_AFTER = words("für um durch ohne gegen kostet kosten kostete kosteten zahlt zahlte zahlen bezahlt")
+_DATIVE_AFTER = words("mit von zu bei nach seit aus ab")
+_NEUTER = ("Pfund", "Kilo", "Gramm", "Milligramm", "Prozent", "Watt", "Mega", "Giga", "Tera", "Volt", "Hertz")
 
 
 def decline_german(spoken: str, found: re.Match[str]) -> str:
     """`einen Euro`, where the word before asks for another case than the nominative."""
     article, _, unit = spoken.partition(" ")
-    before = found.string[max(0, found.start() - 12) : found.start()].rstrip(" ").rpartition(" ")[2].lower()
+    before = word_before(found).lower()
     if article == "eine":
         return f"einer {unit}" if before in _DATIVE_AFTER else spoken
     if article != "ein" or unit.startswith("halb"):
@@ -246,23 +213,6 @@ def decline_german(spoken: str, found: re.Match[str]) -> str:
         return f"einem {unit}"
     is_neuter = unit.startswith(_NEUTER) and not unit.startswith("Kilometer")
     return f"einen {unit}" if before in _ACCUSATIVE_AFTER and not is_neuter else spoken
-
-
-def agree_in_german(rules: str, before: str, noun: str) -> str:
-    """The rule set of an ordinal that goes with its noun: `sein 13. Monatsgehalt`, `der 10. Klasse`.
-
-    Args:
-        rules: What the word before it asks for.
-        before: That word.
-        noun: The word behind the ordinal.
-
-    Returns:
-        Empty where the case is not known.
-    """
-    if before in ("der", "Der"):  # with a feminine noun a genitive or a dative
-        is_open = noun in ("und", "bis", "oder")
-        return "" if is_open else "spellout-ordinal-n" if _GERMAN_FEMININE.fullmatch(noun) else rules
-    return "spellout-ordinal-s" if rules == "spellout-ordinal-r" and _GERMAN_NEUTER.fullmatch(noun) else rules
 
 
 SIGN = re.compile(r" ?[-–+=×*:x] ?|&|[#§№] ?")
@@ -314,9 +264,7 @@ def read_sign(found: re.Match[str], grammar: Grammar) -> str | None:
     named = grammar.signs.get(_SIGN_NAMES.get(sign, sign), "")
     if named in ("", "-"):  # nothing is said of a colon; some languages put ranges side by side
         return named or " "
-    if not grammar.is_spaced:
-        return named
-    return f"{named} " if sign in "#§№" else f" {named} "
+    return f"{named}{grammar.blank}" if sign in "#§№" else f"{grammar.blank}{named}{grammar.blank}"
 
 
 _SIDE_OF_EQUALS = r"(?:[-–+]?\d[\d.,]*%?|[^\W\d_]|[^\W\d_]{1,3}\^\S{1,4}|[^\W\d_]{1,3}[²³]|[⁰-⁹²³]+)"
@@ -330,8 +278,7 @@ def _read_equals(found: re.Match[str], grammar: Grammar) -> str | None:
     is_equation = _BEFORE_EQUALS.search(
         text[max(0, found.start() - 12) : found.start()].rstrip(" ")
     ) and _BEHIND_EQUALS.match(text[found.end() : found.end() + 8])
-    blank = " " if grammar.is_spaced else ""
-    return f"{blank}{grammar.signs['eq']}{blank}" if is_equation else None
+    return f"{grammar.blank}{grammar.signs['eq']}{grammar.blank}" if is_equation else None
 
 
 def _read_dash(found: re.Match[str], grammar: Grammar) -> str | None:
@@ -339,20 +286,19 @@ def _read_dash(found: re.Match[str], grammar: Grammar) -> str | None:
     text, dash = found.string, found[0]
     before, behind = text[max(0, found.start() - 30) : found.start()], text[found.end() : found.end() + 30]
     is_spaced = dash.startswith(" ") and dash.endswith(" ")
-    blank = " " if grammar.is_spaced else ""
+    blank, named = grammar.blank, grammar.signs.get("to", "-")
     if _BEFORE_SUM.match(behind) or _AFTER_SUM.search(before):
         return f"{blank}{grammar.signs['minus']}{blank}"
     if _HALF_OF_THE_DAY.search(before[-7:]) or (":" in before[-5:] and _HALVED.match(behind)):
         return f"{blank}{grammar.signs['to']}{blank}"
     ahead, after = _TOKEN_AHEAD.search(before), _TOKEN_BEHIND.match(behind)
-    named = grammar.signs.get("to", "-")
     if (
         ahead
         and after
         and _is_range(ahead[0], after[0], dash.strip(), before[: ahead.start()])
         and not (is_spaced and len(ahead[0]) > len(after[0].rstrip(".,:")))
     ):
-        return named if named == "-" or not grammar.is_spaced else f" {named} "
+        return named if named == "-" else f"{blank}{named}{blank}"
     return None if is_spaced else blank or dash
 
 
