@@ -16,13 +16,13 @@ run: $(VENV)/.embedded
 
 # The whole suite, two files at a time, and what measures time or memory by itself; the JavaScript SDK's part needs node.
 test: $(VENV)/.dev tests/js/node_modules
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m 'not alone'
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not alone'
 	$(BIN)/python -m pytest -q -m alone
 
 # What takes long: every packaged voice spoken and understood, sounds in which nobody speaks, crowds, waits, hours, memory,
 # restarts.
 test-long: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m 'not alone' tests/long
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not alone' tests/long
 	$(BIN)/python -m pytest -q -m alone tests/long
 
 # What needs PyTorch, in an environment of its own: the default one stays light.
@@ -46,7 +46,7 @@ chaos: $(VENV)/.chaos
 
 # The same in a few minutes, as the gate runs it: two files at a time, and what measures by itself.
 chaos-short: $(VENV)/.chaos
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m 'not alone' tests/chaos tests/hostile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not alone' tests/chaos tests/hostile
 	$(BIN)/python -m pytest -q -m alone tests/chaos tests/hostile
 
 # The static half of the gate.

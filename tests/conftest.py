@@ -1,8 +1,7 @@
-"""The servers of the end-to-end tests: each started once, as a process of its own; and who runs beside whom."""
+"""The servers of the end-to-end tests: each started once by a worker, as a process of its own."""
 
 import os
 import signal
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import cache
@@ -20,32 +19,16 @@ pytest.register_assert_rewrite("engine_contract")
 # A shell that starts the tests in the background has Ctrl-C ignored, and every process below it inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-REAL_SERVERS = {"asr_server", "tts_server"}
-FAKE_SERVERS = {"fake_asr", "fake_tts"}
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `-n`: files that want the same servers go to one worker, every other file to whoever is free.
-
-    What takes long comes first, so that all workers end at about the same time.
-    """
-    if not IS_WORKER:
-        return
-    fixtures: dict[Path, set[str]] = defaultdict(set)
-    for item in items:
-        fixtures[item.path].update(getattr(item, "fixturenames", ()))
-    groups = {
-        path: "real" if names & REAL_SERVERS else "fake" if names & FAKE_SERVERS else str(path)
-        for path, names in fixtures.items()
-    }
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups[item.path]))
-    order = ("real", "fake", "e2e", "cli", "core")
-    items.sort(key=lambda item: [name not in {groups[item.path], *item.path.parts} for name in order])
+    """With `-n` what takes long comes first, so that all workers end at about the same time."""
+    if IS_WORKER:
+        order = ("e2e", "cli", "asr", "core")
+        items.sort(key=lambda item: [name not in item.path.parts for name in order])
 
 
 def _session_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:

@@ -15,7 +15,7 @@ from voice_stack.utils.audio.sources import Layout, Part
 MAX_PARTS = 5000
 LEAD_BYTES = 4096
 """In front of the first container, where a broken tool left zeros or a header of its own."""
-_CHUNK = 256 * 1024
+_FIRST_CHUNK, _CHUNK = 4096, 256 * 1024
 _HEAD = 64
 _MAX_STEPS = 300_000
 """Boxes, chunks, pages and likely beginnings looked at in a file; a day of sound has fewer."""
@@ -52,11 +52,13 @@ class _Bytes:
     def find(self, literals: tuple[bytes, ...], start: int, end: int) -> Iterator[int]:
         """Places between `start` and `end` at which one of the literals stands, in order."""
         pattern, overlap = re.compile(b"|".join(map(re.escape, literals))), max(map(len, literals)) - 1
-        for place in range(start, end, _CHUNK):
-            chunk = self.at(place, min(_CHUNK + overlap, end - place))
+        place, step = start, _FIRST_CHUNK
+        while place < end:
+            chunk = self.at(place, min(step + overlap, end - place))
             # One search for each literal is ten times as fast as the pattern.
             if any(literal in chunk for literal in literals):
-                yield from (place + m.start() for m in pattern.finditer(chunk) if m.start() < _CHUNK)
+                yield from (place + m.start() for m in pattern.finditer(chunk) if m.start() < step)
+            place, step = place + step, min(4 * step, _CHUNK)
 
     def skip_zeros(self, start: int) -> int:
         for place in range(start, self.size, _CHUNK):
