@@ -25,8 +25,12 @@ from voice_stack.core.logging import configure_logging, describe_logging
 
 _PR_SET_PDEATHSIG = 1  # of Linux's sys/prctl.h
 
-NICENESS = 5
-"""Of processes that work for the API process: it must win the processor."""
+NICENESS = 1
+"""Of processes that work for the API process, which must win the processor; beside other programs they must not starve.
+
+At 5 a clip took 24 times as long beside two busy programs of the same session, at 0 seven times; `/health` under 60
+requests had its 99th percentile at 14 and at 16 to 26 ms.
+"""
 
 
 def end_with_parent() -> None:
