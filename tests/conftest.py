@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from piper_speech import speak_wav
 from running_server import RunningServer, run_server
@@ -22,6 +24,26 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
+
+
+@cache
+def _scope(path: str) -> str:
+    """The files that want a server with a model are one worker's: two engines on two cores wait for each other."""
+    text = (Path(__file__).parents[1] / path).read_text("utf-8")
+    return "real servers" if "asr_server" in text or "tts_server" in text else path
+
+
+class SharedServers(LoadFileScheduling):
+    """Gives each file to one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _scope(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SharedServers:
+    """With `-n`: how the tests are shared out."""
+    return SharedServers(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

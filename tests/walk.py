@@ -156,7 +156,7 @@ def main() -> None:
     import socket
 
     from piper_speech import speak_wav
-    from test_walk import speak, transcribe
+    from long.test_walk import speak, transcribe
 
     with tempfile.TemporaryDirectory() as models:
         for kind, send in (("asr", transcribe(speak_wav("Good morning, everybody."))), ("tts", speak)):

@@ -111,7 +111,7 @@ def test_translation_may_be_a_job(fake_asr: RunningServer) -> None:
 
 def test_progress_and_what_is_left_are_told(start_server: StartServer) -> None:
     with start_server("asr", **FAKE) as server, server.http() as client:
-        job_id, _, waiting = (submit(client, LONG_S, prompt="sleep=0.1", language="en") for _ in range(3))
+        job_id, _, waiting = (submit(client, LONG_S, prompt="sleep=0.06", language="en") for _ in range(3))
         wait_until(lambda: job(client, job_id)["eta_s"], 20, "an estimate")
         running = job(client, job_id)
         assert running["status"] == "running"
