@@ -155,8 +155,8 @@ def main() -> None:
     """Print the ways of a transcription and of a speech."""
     import socket
 
-    from piper_speech import speak_wav
     from long.test_walk import speak, transcribe
+    from piper_speech import speak_wav
 
     with tempfile.TemporaryDirectory() as models:
         for kind, send in (("asr", transcribe(speak_wav("Good morning, everybody."))), ("tts", speak)):
