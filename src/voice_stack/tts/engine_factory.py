@@ -75,13 +75,12 @@ def load_engine(config: TtsWorkerConfig) -> "TtsEngine":
     entry = find_engine(config.engine)
     engine_class = cast("type[TtsEngine]", entry.import_class())
     store = ModelStore(TTS_CATALOGUE, config.model_dir, config.offline, paths=config.operator_paths)
+    cache_dir = config.model_dir / ".cache"
 
     def load(folder: Path) -> "TtsEngine":
-        engine = engine_class(folder, device=config.device, threads=config.threads)
+        engine = engine_class(folder, device=config.device, threads=config.threads, cache_dir=cache_dir)
         engine.require_resources(offline=config.offline)
         return engine
 
     named = config.model_dir / config.model
-    engine = load_model(store, config.model, load) if entry.needs_model else load(named)
-    engine.cache_dir = config.model_dir / ".cache"
-    return engine
+    return load_model(store, config.model, load) if entry.needs_model else load(named)

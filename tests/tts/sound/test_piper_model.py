@@ -12,7 +12,7 @@ from piper import PiperConfig, PiperVoice
 
 from piper_speech import VOICE
 from voice_stack.tts.engine.onnx import cut_model
-from voice_stack.tts.engine.piper import FIRST_FRAMES, Latent, PiperModel, stretches
+from voice_stack.tts.engine.piper import FIRST_FRAMES, Latent, PiperModel, open_models, stretches
 
 TEXT = "The museum opens at ten in the morning and closes at six."
 CHANNELS = 4
@@ -25,7 +25,7 @@ def decode_by_stretches(model: PiperModel, latent: Latent) -> NDArray[np.float32
 
 
 def test_a_real_voice() -> None:
-    model = PiperModel(VOICE.read_bytes(), device="cpu", threads=1)
+    model = open_models(VOICE.read_bytes(), device="cpu", threads=[1])[0]
     assert model.is_cut
     config = PiperConfig.from_dict(json.loads(Path(f"{VOICE}.json").read_text("utf-8")))
     voice = PiperVoice(session=model, config=config)
@@ -91,7 +91,7 @@ def encode(model: PiperModel, speaker: int, frames: int = 600) -> Latent:
 @pytest.fixture(scope="module")
 def high_voice() -> PiperModel:
     model = generator("dec.conv_pre", "z", steps=(8, 8, 2, 2), kernel=11)
-    return PiperModel(model.SerializeToString(), device="cpu", threads=1)
+    return open_models(model.SerializeToString(), device="cpu", threads=[1])[0]
 
 
 def test_a_generator_that_looks_far(high_voice: PiperModel) -> None:
@@ -107,7 +107,8 @@ def test_the_speaker_goes_to_both_halves(high_voice: PiperModel) -> None:
 
 
 def test_a_model_without_a_generator_is_left_whole() -> None:
-    model = PiperModel(generator("other", "z", steps=(2,), kernel=3).SerializeToString(), device="cpu", threads=1)
+    weights = generator("other", "z", steps=(2,), kernel=3).SerializeToString()
+    (model,) = open_models(weights, device="cpu", threads=[1])
     assert not model.is_cut
     latent = encode(model, 1)
     assert model.decode(latent, 0, latent.length).size == 2 * 600

@@ -2,6 +2,7 @@
 
 import math
 import os
+import platform
 import sys
 import threading
 import time
@@ -12,6 +13,8 @@ import psutil
 CPU_QUOTA_FILE = Path("/sys/fs/cgroup/cpu.max")
 """Where a container on Linux (cgroup v2) reads its CPU time: `QUOTA PERIOD` in microseconds, or `max PERIOD`."""
 
+CPU_INFO_FILE = Path("/proc/cpuinfo")
+"""Where Linux tells of each processor, with a line `flags` or, on Arm, `Features`."""
 
 MIN_MEASURED_S = 0.2
 """The system counts CPU time in steps of 10 ms: a shorter time says little of the load."""
@@ -36,6 +39,20 @@ def _quota(quota_file: Path) -> int | None:
     except (FileNotFoundError, NotADirectoryError, PermissionError):  # another system, or a sandbox that hides it
         return None
     return None if quota_us == "max" else max(1, math.ceil(int(quota_us) / int(period_us)))
+
+
+def cpu_features(info_file: Path = CPU_INFO_FILE) -> str:
+    """What tells processors apart that run a program in different ways: the instructions they know.
+
+    Args:
+        info_file: File with them; none there means that the name of the processor has to do.
+    """
+    try:
+        lines = info_file.read_text("utf-8").splitlines()
+    except OSError:  # another system, or a sandbox that hides it
+        lines = []
+    found = (line for line in lines if line.lower().startswith(("flags", "features")))
+    return f"{platform.machine()} {next(found, platform.processor())}"
 
 
 def take_cpus(replica: int, replicas: int) -> int:

@@ -73,11 +73,11 @@ class TtsEngine(ABC):
         model_dir: Folder with the model's files, or the voice's own file.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         threads: CPU threads, 0 for as many as the process may use.
+        cache_dir: Where it may keep what is costly to compute; None: nowhere.
 
     Attributes:
         sample_rate: Of the samples, in Hz; set once the model is loaded.
         lanes: How many threads may call `synthesize` at once.
-        cache_dir: Where it may keep what is costly to compute; None: nowhere.
         is_quick: It speaks many times faster than one listens: others may begin to be heard between two pieces of a
             clause, which are then taken from several threads, and the first clause of a voice, on which its loudness
             is measured, is made whole.
@@ -88,11 +88,10 @@ class TtsEngine(ABC):
 
     sample_rate: int
     lanes: int = 1
-    cache_dir: Path | None = None
     is_quick: bool = False
 
-    def __init__(self, model_dir: Path, *, device: str, threads: int) -> None:
-        self.model_dir, self.device, self.threads = model_dir, device, threads
+    def __init__(self, model_dir: Path, *, device: str, threads: int, cache_dir: Path | None = None) -> None:
+        self.model_dir, self.device, self.threads, self.cache_dir = model_dir, device, threads, cache_dir
 
     def require_resources(self, *, offline: bool) -> None:  # noqa: B027 - most engines have all in their model
         """Make sure that all is there that the engine reads besides its model.

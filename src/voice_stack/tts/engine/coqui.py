@@ -47,8 +47,8 @@ class XttsEngine(TtsEngine):
     that is awaited is streamed, others are made whole and checked before anything of them leaves: see `faithfulness`.
     """
 
-    def __init__(self, model_dir: Path, *, device: str, threads: int) -> None:
-        super().__init__(model_dir, device=device, threads=threads)
+    def __init__(self, model_dir: Path, *, device: str, threads: int, cache_dir: Path | None = None) -> None:
+        super().__init__(model_dir, device=device, threads=threads, cache_dir=cache_dir)
         try:
             torch.set_num_threads(threads or available_cpus())
             self._model = load_model(model_dir, str(choose_device(device, torch.cuda.device_count())))

@@ -31,8 +31,8 @@ class FakeEngine(TtsEngine):
 
     sample_rate = SAMPLE_RATE
 
-    def __init__(self, model_dir: Path, *, device: str, threads: int) -> None:
-        super().__init__(model_dir, device=device, threads=threads)
+    def __init__(self, model_dir: Path, *, device: str, threads: int, cache_dir: Path | None = None) -> None:
+        super().__init__(model_dir, device=device, threads=threads, cache_dir=cache_dir)
         load_as_named(model_dir.parent, model_dir.name)
 
     def synthesize(self, text: str, options: VoiceOptions) -> Iterator[Spoken]:

@@ -111,8 +111,8 @@ class KokoroEngine(TtsEngine):
 
     sample_rate = SAMPLE_RATE
 
-    def __init__(self, model_dir: Path, *, device: str, threads: int) -> None:
-        super().__init__(model_dir, device=device, threads=threads)
+    def __init__(self, model_dir: Path, *, device: str, threads: int, cache_dir: Path | None = None) -> None:
+        super().__init__(model_dir, device=device, threads=threads, cache_dir=cache_dir)
         models = sorted(model_dir.rglob("*.onnx"))
         self.voices = {path.stem: path for path in sorted(model_dir.glob("voices/*.bin"))}
         if not models or not self.voices:

@@ -22,13 +22,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 from piper import AudioChunk, PiperVoice, SynthesisConfig, espeakbridge
 from piper.config import PhonemeType, PiperConfig
 
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.system.cpus import available_cpus
 from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
-from voice_stack.tts.engine.onnx import cut_model, expose_tensor, open_session
+from voice_stack.tts.engine.onnx import cut_model, expose_tensor, open_sessions
 from voice_stack.tts.models import parse_facts
 from voice_stack.utils.audio.word_alignment import TimedPhoneme, WordTime, cut_words, time_words
 from voice_stack.utils.onnx import ONNX_ERRORS
@@ -119,24 +120,20 @@ class _Encoded(threading.local):
 class PiperModel:
     """The sessions of a voice; PiperVoice takes it for its own session, and gets durations without a sound from it.
 
+    Args:
+        sessions: Of the two halves, or of a model that cannot be cut.
+
     Attributes:
         is_cut: Whether sound can be made a stretch at a time.
-
-    Raises:
-        ModelLoadError: The device is not there.
-        ValueError: The file is no protobuf message.
-        Exception: One of `ONNX_ERRORS`: the file is damaged.
     """
 
-    def __init__(self, weights: bytes, *, device: str, threads: int) -> None:
-        model = expose_tensor(weights, is_durations)
-        halves = cut_model(model, lambda operation, inputs: operation == "Conv" and _FIRST_LAYER in inputs)
-        self._encoder = open_session(halves[0] if halves else model, device=device, threads=threads, spins=False)
-        self._decoder = open_session(halves[1], device=device, threads=threads, spins=False) if halves else None
+    def __init__(self, sessions: Sequence[InferenceSession]) -> None:
+        self._encoder = sessions[0]
+        self._decoder = sessions[1] if len(sessions) > 1 else None
         self._latent_name = self._encoder.get_outputs()[0].name
         self._decoder_inputs = {value.name for value in self._decoder.get_inputs()} if self._decoder else set()
         self._encoded = _Encoded()
-        self.is_cut = halves is not None
+        self.is_cut = self._decoder is not None
 
     def run(self, _outputs: Sequence[str] | None, inputs: dict[str, NDArray[np.int64]]) -> list[NDArray[np.float32]]:
         """Encode a sentence; what PiperVoice calls. The sound it gets is empty; `take` has what becomes it."""
@@ -162,6 +159,24 @@ class PiperModel:
         return np.clip(sound, -1, 1)
 
 
+def open_models(
+    weights: bytes, *, device: str, threads: Sequence[int], cache_dir: Path | None = None
+) -> list[PiperModel]:
+    """Load a voice, a copy for each number of threads.
+
+    Raises:
+        ValueError: The device is not there, or the file is no protobuf message.
+        Exception: One of `ONNX_ERRORS`: the file is damaged.
+    """
+    sessions = open_sessions(weights, _halve, device=device, threads=threads, spins=False, cache_dir=cache_dir)
+    return [PiperModel(copy) for copy in sessions]
+
+
+def _halve(weights: bytes) -> Sequence[bytes]:
+    model = expose_tensor(weights, is_durations)
+    return cut_model(model, lambda operation, inputs: operation == "Conv" and _FIRST_LAYER in inputs) or [model]
+
+
 _PHONEME_EXTRAS = {"pinyin": ("g2pw", "zh"), "japanese": ("pyopenjtalk", "ja"), "thai": ("tltk", "th")}
 """Kinds of phonemes that espeak-ng does not make: the package that does, and the extra of piper-tts that brings it."""
 _PHONEMES_OF_WORDS = {PhonemeType.ESPEAK, PhonemeType.TEXT}
@@ -178,8 +193,8 @@ class PiperEngine(TtsEngine):
 
     is_quick = True
 
-    def __init__(self, model_dir: Path, *, device: str, threads: int) -> None:
-        super().__init__(model_dir, device=device, threads=threads)
+    def __init__(self, model_dir: Path, *, device: str, threads: int, cache_dir: Path | None = None) -> None:
+        super().__init__(model_dir, device=device, threads=threads, cache_dir=cache_dir)
         model = model_dir if model_dir.suffix == ".onnx" else next(iter(sorted(model_dir.glob("*.onnx"))), None)
         if model is None:
             raise ModelLoadError(f"no .onnx file in {model_dir}")
@@ -189,7 +204,8 @@ class PiperEngine(TtsEngine):
             config = PiperConfig.from_dict(content)
             weights = model.read_bytes()
             cores = threads or available_cpus()
-            models = [PiperModel(weights, device=device, threads=count) for count in sorted({cores, 1})]
+            folder = cache_dir and cache_dir / "graphs"
+            models = open_models(weights, device=device, threads=sorted({cores, 1}), cache_dir=folder)
         except (*ONNX_ERRORS, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise ModelLoadError(f"voice {model.name} does not load: {type(error).__name__}: {error}") from error
         _require_phonemizer(model.name, config)
