@@ -135,12 +135,14 @@ def run_server(
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     folders = {"ASR_JOBS_DIR": str(folder / "jobs"), "TTS_CACHE_DIR": str(folder / "cache")}
     folders["API_KEYS_FILE"] = str(folder / "keys.json")
+    # Most tests need no model, and those that do wait for it.
+    lazy = {"ASR_PRELOAD": "false", "TTS_PRELOAD": "false"}
     command = [sys.executable, "-m", "voice_stack", kind, "--port", str(port), *flags]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**inherited, "OFFLINE": "true", "SPOOL_DIR": str(spool_dir), **folders, **environment},
+            env={**inherited, "OFFLINE": "true", "SPOOL_DIR": str(spool_dir), **folders, **lazy, **environment},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

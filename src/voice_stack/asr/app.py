@@ -58,8 +58,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
 
     async def start() -> None:
         await asyncio.to_thread(remove_partial_models, settings.model_dir)
-        if settings.preload:
-            await pool.load(default)
+        await pool.preload(default, settings.preload)
         await jobs.start()
 
     def status() -> dict[str, object]:
@@ -81,7 +80,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
             create_jobs_router(jobs, service.activity),
         ],
         readiness=lambda: pool.explain_unreadiness(
-            default[0], is_preloaded=settings.preload, has_substitute=bool(settings.fallback_model)
+            default[0], is_preloaded=settings.preload is True, has_substitute=bool(settings.fallback_model)
         ),
         status=status,
         start=start,

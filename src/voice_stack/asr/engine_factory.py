@@ -55,11 +55,12 @@ def engine_specs(settings: AsrSettings, model: str) -> tuple[EngineSpec, ...]:
     label = label_model(model, listed, (settings.model, *settings.allowed_models))
     own: dict[str, object] = {"model": model, "operator_paths": _operator_paths(settings)}
     told = settings.log_level, settings.log_format, label
+    modules = find_engine(settings.engine).module, "onnxruntime"  # for voice activity detection
     specs = []
     for replica in range(settings.replicas):
         options = options_from(EngineOptions, settings, replica=replica)
         config = options_from(AsrWorkerConfig, settings, options=options, **own)
-        specs.append(EngineSpec(settings.engine, model, f"{__name__}:build_workload", config, *told, replica))
+        specs.append(EngineSpec(settings.engine, model, f"{__name__}:build_workload", config, *told, replica, modules))
     return tuple(specs)
 
 

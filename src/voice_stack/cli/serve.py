@@ -26,7 +26,7 @@ def _option(settings_class: type[ServerSettings], field: str) -> click.Option:
     info = settings_class.model_fields[field]
     flag = field.replace("_", "-")
     text = f"{info.description} [{settings_class.env_name(field)}]"
-    if info.annotation is bool:
+    if bool in {info.annotation, *get_args(info.annotation)}:
         return click.Option([f"--{flag}/--no-{flag}"], default=None, help=text)
     return click.Option([f"--{flag}"], help=text, metavar=_metavar(info.annotation))
 

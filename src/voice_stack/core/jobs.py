@@ -130,11 +130,16 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """Command to a process that stands by: load the model."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Command: end the process."""
 
 
-Command = Submit | Cancel | Pause | Stop
+Command = Submit | Cancel | Pause | Load | Stop
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
         await asyncio.to_thread(remove_partial_models, settings.model_dir)
         await asyncio.to_thread(service.uploads.clean)
         await service.cache.clean()
-        if settings.preload:
-            await pool.load([default])
+        await pool.preload([default], settings.preload)
 
     app = create_server(
         settings,
@@ -38,7 +37,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
         title=f"{settings.project_name}: text to speech",
         routers=[create_router(service), create_voices_router(service), create_consents_router(service)],
         readiness=lambda: pool.explain_unreadiness(
-            default, is_preloaded=settings.preload, has_substitute=bool(settings.fallback_model)
+            default, is_preloaded=settings.preload is True, has_substitute=bool(settings.fallback_model)
         ),
         status=lambda: {
             "model": settings.model,

@@ -48,9 +48,9 @@ def engine_spec(settings: TtsSettings, engine: str, model: str) -> EngineSpec:
     own: dict[str, object] = {"engine": engine, "model": model, "operator_paths": (model,)}
     config = options_from(TtsWorkerConfig, settings, loudness_lufs=loudness_lufs, **own)
     label = label_model(model, [spec.name for spec in TTS_MODELS], (settings.model, *settings.allowed_models))
-    return EngineSpec(
-        engine, model, f"{__name__}:build_workload", config, settings.log_level, settings.log_format, label
-    )
+    told = settings.log_level, settings.log_format, label
+    modules = (find_engine(engine).module,)
+    return EngineSpec(engine, model, f"{__name__}:build_workload", config, *told, modules=modules)
 
 
 def build_workload(config: TtsWorkerConfig) -> "Workload":

@@ -1,7 +1,8 @@
 """Keeps one engine going over the lives of its processes.
 
 stopped --submit--> starting --Loaded--> ready --idle--> stopped; a process that dies is replaced, its waiting jobs go
-on in the next one, and a job it worked on is tried once more.
+on in the next one, and a job it worked on is tried once more. One that ended for being idle may be followed by a spare
+one, which has imported what takes time, holds no model and waits for the next job.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from voice_stack.core.jobs import (
     Command,
     HostEvent,
     JobCancelled,
+    Load,
     Loaded,
     LoadFailed,
     Preparing,
@@ -43,6 +45,7 @@ class EngineHost:
     Attributes:
         work: What is left of its jobs, and its speed.
         footprint: Memory that its process holds: as last measured, before that as expected.
+        keeps_spare: Whether a spare process follows one that ends for being idle.
     """
 
     def __init__(
@@ -61,6 +64,9 @@ class EngineHost:
         self._crashes = CrashReview(spec.name)
         self.work = EngineWork(self._jobs)
         self.footprint = Footprint()
+        self.keeps_spare = False
+        self._spare: EngineProcess | None = None
+        self._stop_reason: EvictionReason | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -97,6 +103,7 @@ class EngineHost:
             "engine": self.spec.name,
             "state": self.state,
             "pid": self.pid,
+            "spare_pid": self._spare.pid if self._spare else None,
             "memory_mb": round(self.footprint.memory_mb, 1) if self._process else 0.0,
             "gpu_memory_mb": round(self.footprint.gpu_memory_mb, 1) if self._process else 0.0,
             "jobs_running": running,
@@ -115,8 +122,13 @@ class EngineHost:
             self._report.starts()
             self.state = "starting"
             self.load_error = None
-            self._process = EngineProcess(self.spec, self._on_event, self._on_exit, self._crashes.died_loading)
+            self._process, self._spare = self._spare or self._make_process(), None
+            self._process.send(Load())
             self._watch = EngineWatch(self._process, self._patience, lambda: self.state == "starting", self._on_stuck)
+
+    def _make_process(self, *, stands_by: bool = False) -> EngineProcess:
+        is_wary = self._crashes.died_loading
+        return EngineProcess(self.spec, self._on_event, self._on_exit, is_wary, stands_by=stands_by)
 
     def submit(self, handle: JobHandle) -> None:
         """Take a job; starts the process if need be."""
@@ -136,6 +148,10 @@ class EngineHost:
     async def stop(self, reason: EvictionReason | None = None) -> None:
         """End the process and give its memory back; jobs that came in meanwhile start a new one."""
         self._stop_idle_timer()
+        self._stop_reason = reason
+        if self._spare is not None and reason != "idle":
+            self._spare.kill()  # there is nothing to lose
+            await self._spare.stop()
         if self._process is not None:
             self._report.stops(reason)
             self.state = "stopping"
@@ -181,6 +197,9 @@ class EngineHost:
                     self._watch_idleness()
 
     def _on_exit(self, exit_code: int | None) -> None:
+        if self._spare is not None and self._spare.exited.is_set():
+            self._spare = None
+            return
         was = self.state
         self._process = None
         self.state = "stopped"
@@ -198,6 +217,8 @@ class EngineHost:
             for handle in self._jobs.values():
                 self._send(Submit(handle.job))
         else:
+            if self.keeps_spare and self._stop_reason == "idle" and was == "stopping" and not self._is_closed:
+                self._spare = self._make_process(stands_by=True)
             self._on_idle()
 
     def _on_stuck(self, stuck: Stuck) -> None:

@@ -15,7 +15,7 @@ from voice_stack.core.models.files import is_filled, model_files, pack_size_byte
 from voice_stack.core.models.store import ModelStore
 from voice_stack.core.settings import EngineSettings
 from voice_stack.core.system.files import write_whole
-from voice_stack.core.system.memory import Footprint, MemoryMeter, add_up
+from voice_stack.core.system.memory import Footprint, MemoryMeter, add_up, free_memory_bytes, memory_limit_bytes
 
 logger = getLogger(__name__)
 
@@ -25,6 +25,8 @@ PROCESS_MB = 200.0
 """An engine process with its libraries and the buffers of one job, without its model."""
 FILE_FACTOR = 1.2
 """Memory of a model over the size of its files; quantised weights need less, a second copy more."""
+SMALL_SHARE = 1 / 4
+"""A model that takes no more of the free memory is loaded before somebody asks for it."""
 _CHANGE = 0.05
 
 
@@ -83,6 +85,16 @@ class MemoryBudget:
     def has_room(self, need: Need, held: Iterable[Footprint]) -> bool:
         """Whether an engine fits beside those that are loaded."""
         return not (add_up(held) + need.footprint).exceeds(self.limit)
+
+    def is_small(self, specs: Sequence[EngineSpec]) -> bool:
+        """Whether equal engines would together take no more than a quarter of the memory that is free now.
+
+        Not where the size of their files is unknown: they are not on this machine yet.
+        """
+        need = add_up(self.expect(spec).footprint for spec in specs)
+        free_mb = min(free_memory_bytes(), memory_limit_bytes()) / _MIB
+        is_here = all(self._size_bytes(spec.model) > 0 for spec in specs)
+        return is_here and need.memory_mb <= free_mb * SMALL_SHARE and not need.exceeds(self.limit)
 
     def remember(self, engine: str, footprint: Footprint) -> None:
         """Keep what an engine holds for its next life; a disk that cannot be written costs only that.

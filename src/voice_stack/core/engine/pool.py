@@ -21,7 +21,7 @@ from voice_stack.core.errors import (
 )
 from voice_stack.core.jobs import Job
 from voice_stack.core.logging import log_event
-from voice_stack.core.settings import Patience
+from voice_stack.core.settings import Patience, Preload
 
 logger = getLogger(__name__)
 
@@ -149,6 +149,14 @@ class EnginePool:
         """Jobs of an engine; one that would have to start counts as less busy than any that works."""
         host = self._hosts.get(spec.name)
         return 0.5 if host is None or host.state == "stopped" else float(host.job_count)
+
+    async def preload(self, replicas: Sequence[EngineSpec], wanted: Preload) -> None:
+        """Start the engines of the default model and keep them quick to start, if that is wanted."""
+        budget = self._memory.budget
+        if wanted is True or (wanted == "auto" and await asyncio.to_thread(budget.is_small, replicas)):
+            await self.load(replicas)
+            for spec in replicas:
+                self._hosts[spec.name].keeps_spare = True
 
     async def load(self, replicas: Sequence[EngineSpec]) -> None:
         """Start engines without a job; one that has no room says so in its `load_error`."""

@@ -41,6 +41,7 @@ class EngineSpec:
         log_format: As in the settings.
         model_label: The model as metrics name it: one of the catalogue, or `other`.
         replica: Which of several equal engines it is, from 0.
+        modules: What its process imports before it loads the model, by name.
     """
 
     engine: str
@@ -51,6 +52,7 @@ class EngineSpec:
     log_format: str = "text"
     model_label: str = "other"
     replica: int = 0
+    modules: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -71,6 +73,7 @@ class EngineProcess:
         on_event: Called on the event loop for each event.
         on_exit: Called on the event loop once, with the exit code, when the process is gone for whatever reason.
         is_wary: The process before it died while it loaded the model: the files are checked first.
+        stands_by: It is a spare one: it loads the model when it gets `Load`.
 
     Attributes:
         last_sign_at: When it was last heard of, on the monotonic clock.
@@ -83,6 +86,8 @@ class EngineProcess:
         on_event: Callable[[HostEvent], None],
         on_exit: Callable[[int | None], None],
         is_wary: bool,
+        *,
+        stands_by: bool = False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_event = on_event
@@ -91,7 +96,10 @@ class EngineProcess:
         self._connection, self._far_end = _spawn.Pipe(duplex=True)
         self._process = _spawn.Process(
             target=_serve,
-            args=(self._far_end, spec.factory, spec.config, spec.log_level, spec.log_format, is_wary),
+            args=(
+                *(self._far_end, spec.factory, spec.config, spec.log_level, spec.log_format, is_wary),
+                spec.modules if stands_by else None,
+            ),
             name=f"voice-stack {spec.name}",
             daemon=True,
         )

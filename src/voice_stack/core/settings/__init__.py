@@ -5,7 +5,14 @@ prefix (`LOG_LEVEL`) are for all servers; the others exist once per server, as `
 """
 
 from voice_stack.core.settings.access import ENV_FILE, CommaSeparated, NetworkList, user_folder
-from voice_stack.core.settings.base import EngineSettings, LimitSettings, Patience, ServerSettings, unknown_variables
+from voice_stack.core.settings.base import (
+    EngineSettings,
+    LimitSettings,
+    Patience,
+    Preload,
+    ServerSettings,
+    unknown_variables,
+)
 
 __all__ = [
     "ENV_FILE",
@@ -14,6 +21,7 @@ __all__ = [
     "LimitSettings",
     "NetworkList",
     "Patience",
+    "Preload",
     "ServerSettings",
     "unknown_variables",
     "user_folder",

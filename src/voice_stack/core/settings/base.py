@@ -173,6 +173,9 @@ class Patience:
     silence_s: float = SILENCE_S
 
 
+Preload = bool | Literal["auto"]
+
+
 class EngineSettings(ServerSettings):
     """What a server with engines reads; its class gives engine and model their defaults."""
 
@@ -190,7 +193,12 @@ class EngineSettings(ServerSettings):
     )
     device: str = Field("auto", description="Where models run: `auto`, `cpu`, `cuda` or `cuda:1`.")
     threads: int = Field(0, ge=0, le=1024, description="CPU threads of an engine process; 0: one per core.")
-    preload: bool = Field(False, description="Load the default model at start instead of at first use.")
+    preload: Preload = Field(
+        "auto",
+        description="Load the default model at start instead of at first use, and keep a process without a model after "
+        "it was idle, for a quick next start: `true`, `false`, or `auto`: where the model is on this machine and takes "
+        "at most a quarter of the free memory; `/ready` waits for it with `true` alone.",
+    )
     idle_timeout_s: float = Field(
         300.0,
         ge=-1,

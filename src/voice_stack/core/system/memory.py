@@ -34,6 +34,11 @@ def memory_limit_bytes(limit_file: Path = MEMORY_LIMIT_FILE) -> int:
     return total if limit == "max" else min(total, int(limit))
 
 
+def free_memory_bytes() -> int:
+    """Memory of the machine that programs could have now without swapping."""
+    return int(psutil.virtual_memory().available)
+
+
 def use_one_heap() -> None:
     """Let all threads to come allocate from one heap: else each keeps what its largest batch needed.
 

@@ -32,6 +32,7 @@ from voice_stack.core.jobs import (
     JobCancelled,
     JobDone,
     JobFailed,
+    Load,
     LoadFailed,
     Pause,
     Preparing,
@@ -136,8 +137,11 @@ EXPRESS_LANE = "express lane"
 class Worker:
     """The state of one engine process."""
 
-    def __init__(self, connection: Connection, workload: Workload) -> None:
+    def __init__(self, connection: Connection, workload: Workload, *, stands_by: bool) -> None:
         self._connection = connection
+        self._is_wanted = threading.Event()
+        if not stands_by:
+            self._is_wanted.set()
         self._sending = threading.Lock()
         self._clock = WorkClock()
         self._workload = workload
@@ -169,6 +173,7 @@ class Worker:
                 os._exit(0)
 
     def _beat_forever(self) -> None:
+        self._is_wanted.wait()
         while True:
             self._send(self._clock.beat())
             time.sleep(BEAT_S)
@@ -193,6 +198,8 @@ class Worker:
                         self._end_if_over(active)
                 case Pause(job_id, paused):
                     self._scheduler.pause(job_id, paused)
+                case Load():
+                    self._is_wanted.set()
                 case _:
                     return False
             self._changed.notify_all()
@@ -236,6 +243,7 @@ class Worker:
             self._changed.notify_all()
 
     def _run_first_lane(self) -> None:
+        self._is_wanted.wait()
         outcome = load_outcome(self._workload)
         self._send(outcome)
         if isinstance(outcome, LoadFailed):
@@ -349,9 +357,15 @@ class Worker:
 
 
 def serve_engine(
-    connection: Connection, factory: str, config: object, log_level: str, log_format: str, is_wary: bool
+    connection: Connection,
+    factory: str,
+    config: object,
+    log_level: str,
+    log_format: str,
+    is_wary: bool,
+    spare_modules: Sequence[str] | None,
 ) -> None:
-    """Entry point of an engine process."""
+    """Entry point of an engine process; with `spare_modules` it imports these and waits for `Load`."""
     # Ctrl-C and the end of a terminal go to its whole group; the API process decides when its engines stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
@@ -369,7 +383,10 @@ def serve_engine(
     use_one_heap()
     module, _, function = factory.partition(":")
     workload = getattr(import_module(module), function)(config)
+    for name in spare_modules or ():
+        with contextlib.suppress(ImportError):  # whoever loads the model says it
+            import_module(name)
     freeze_living_objects()
-    Worker(connection, workload).serve()
+    Worker(connection, workload, stands_by=spare_modules is not None).serve()
     # Threads may be inside native code; a normal interpreter exit would wait for or crash in it.
     os._exit(0)
