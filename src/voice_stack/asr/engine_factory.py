@@ -1,5 +1,6 @@
 """Engine name -> class, imported only in the engine process that runs it."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -55,12 +56,11 @@ def engine_specs(settings: AsrSettings, model: str) -> tuple[EngineSpec, ...]:
     label = label_model(model, listed, (settings.model, *settings.allowed_models))
     own: dict[str, object] = {"model": model, "operator_paths": _operator_paths(settings)}
     told = settings.log_level, settings.log_format, label
-    modules = find_engine(settings.engine).module, "onnxruntime"  # for voice activity detection
     specs = []
     for replica in range(settings.replicas):
         options = options_from(EngineOptions, settings, replica=replica)
         config = options_from(AsrWorkerConfig, settings, options=options, **own)
-        specs.append(EngineSpec(settings.engine, model, f"{__name__}:build_workload", config, *told, replica, modules))
+        specs.append(EngineSpec(settings.engine, model, f"{__name__}:build_workload", config, *told, replica))
     return tuple(specs)
 
 
@@ -69,6 +69,12 @@ def build_workload(config: AsrWorkerConfig) -> "Workload":
     from voice_stack.asr.listening.workload import AsrWorkload
 
     return AsrWorkload(config, lambda: load_engine(config))
+
+
+def stand_by(config: AsrWorkerConfig) -> None:
+    """In an engine process that waits for its first job: all that takes time and holds no model."""
+    find_engine(config.engine).import_class()
+    import_module("onnxruntime")  # for voice activity detection
 
 
 def load_engine(config: AsrWorkerConfig) -> "AsrEngine":

@@ -49,8 +49,7 @@ def engine_spec(settings: TtsSettings, engine: str, model: str) -> EngineSpec:
     config = options_from(TtsWorkerConfig, settings, loudness_lufs=loudness_lufs, **own)
     label = label_model(model, [spec.name for spec in TTS_MODELS], (settings.model, *settings.allowed_models))
     told = settings.log_level, settings.log_format, label
-    modules = (find_engine(engine).module,)
-    return EngineSpec(engine, model, f"{__name__}:build_workload", config, *told, modules=modules)
+    return EngineSpec(engine, model, f"{__name__}:build_workload", config, *told)
 
 
 def build_workload(config: TtsWorkerConfig) -> "Workload":
@@ -59,6 +58,13 @@ def build_workload(config: TtsWorkerConfig) -> "Workload":
 
     can = CAPABILITIES[config.engine]
     return TtsWorkload(can, lambda: load_engine(config), config.loudness_lufs, config.pronunciations)
+
+
+def stand_by(config: TtsWorkerConfig) -> None:
+    """In an engine process that waits for its first job: all that takes time and holds no model."""
+    engine_class = cast("type[TtsEngine]", find_engine(config.engine).import_class())
+    store = ModelStore(TTS_CATALOGUE, config.model_dir, config.offline, paths=config.operator_paths)
+    engine_class.stand_by(store.path(config.model))
 
 
 def load_engine(config: TtsWorkerConfig) -> "TtsEngine":

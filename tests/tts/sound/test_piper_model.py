@@ -25,7 +25,7 @@ def decode_by_stretches(model: PiperModel, latent: Latent) -> NDArray[np.float32
 
 
 def test_a_real_voice() -> None:
-    model = open_models(VOICE.read_bytes(), device="cpu", threads=[1])[0]
+    model = next(open_models(VOICE, device="cpu", threads=[1]))
     assert model.is_cut
     config = PiperConfig.from_dict(json.loads(Path(f"{VOICE}.json").read_text("utf-8")))
     voice = PiperVoice(session=model, config=config)
@@ -89,9 +89,11 @@ def encode(model: PiperModel, speaker: int, frames: int = 600) -> Latent:
 
 
 @pytest.fixture(scope="module")
-def high_voice() -> PiperModel:
+def high_voice(tmp_path_factory: pytest.TempPathFactory) -> PiperModel:
     model = generator("dec.conv_pre", "z", steps=(8, 8, 2, 2), kernel=11)
-    return open_models(model.SerializeToString(), device="cpu", threads=[1])[0]
+    path = tmp_path_factory.mktemp("high") / "high.onnx"
+    path.write_bytes(model.SerializeToString())
+    return next(open_models(path, device="cpu", threads=[1]))
 
 
 def test_a_generator_that_looks_far(high_voice: PiperModel) -> None:
@@ -106,9 +108,10 @@ def test_the_speaker_goes_to_both_halves(high_voice: PiperModel) -> None:
     assert np.abs(first - second).max() > 0.1
 
 
-def test_a_model_without_a_generator_is_left_whole() -> None:
-    weights = generator("other", "z", steps=(2,), kernel=3).SerializeToString()
-    (model,) = open_models(weights, device="cpu", threads=[1])
+def test_a_model_without_a_generator_is_left_whole(tmp_path: Path) -> None:
+    path = tmp_path / "whole.onnx"
+    path.write_bytes(generator("other", "z", steps=(2,), kernel=3).SerializeToString())
+    (model,) = open_models(path, device="cpu", threads=[1])
     assert not model.is_cut
     latent = encode(model, 1)
     assert model.decode(latent, 0, latent.length).size == 2 * 600

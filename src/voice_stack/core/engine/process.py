@@ -35,13 +35,13 @@ class EngineSpec:
     Attributes:
         engine: Name of the engine.
         model: Name or path of its model.
-        factory: `module:function` that builds the `Workload` from `config`.
+        factory: `module:function` that builds the `Workload` from `config`; the module's `stand_by` does what can be
+            done without the model.
         config: The server's own picklable configuration.
         log_level: As in the settings.
         log_format: As in the settings.
         model_label: The model as metrics name it: one of the catalogue, or `other`.
         replica: Which of several equal engines it is, from 0.
-        modules: What its process imports before it loads the model, by name.
     """
 
     engine: str
@@ -52,7 +52,6 @@ class EngineSpec:
     log_format: str = "text"
     model_label: str = "other"
     replica: int = 0
-    modules: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -96,10 +95,7 @@ class EngineProcess:
         self._connection, self._far_end = _spawn.Pipe(duplex=True)
         self._process = _spawn.Process(
             target=_serve,
-            args=(
-                *(self._far_end, spec.factory, spec.config, spec.log_level, spec.log_format, is_wary),
-                spec.modules if stands_by else None,
-            ),
+            args=(self._far_end, spec.factory, spec.config, spec.log_level, spec.log_format, is_wary, stands_by),
             name=f"voice-stack {spec.name}",
             daemon=True,
         )

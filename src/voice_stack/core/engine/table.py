@@ -24,14 +24,10 @@ class EngineEntry:
     extra: str
     needs_model: bool = True
 
-    @property
-    def module(self) -> str:
-        """Name of the module of the engine's class."""
-        return self.class_path.partition(":")[0]
-
     def import_class(self) -> object:
         """The engine's class; the import may take seconds."""
-        engine_class: object = getattr(import_module(self.module), self.class_path.partition(":")[2])
+        module, _, name = self.class_path.partition(":")
+        engine_class: object = getattr(import_module(module), name)
         return engine_class
 
 

@@ -363,9 +363,9 @@ def serve_engine(
     log_level: str,
     log_format: str,
     is_wary: bool,
-    spare_modules: Sequence[str] | None,
+    stands_by: bool,
 ) -> None:
-    """Entry point of an engine process; with `spare_modules` it imports these and waits for `Load`."""
+    """Entry point of an engine process; one that stands by waits for `Load`."""
     # Ctrl-C and the end of a terminal go to its whole group; the API process decides when its engines stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
@@ -383,10 +383,10 @@ def serve_engine(
     use_one_heap()
     module, _, function = factory.partition(":")
     workload = getattr(import_module(module), function)(config)
-    for name in spare_modules or ():
-        with contextlib.suppress(ImportError):  # whoever loads the model says it
-            import_module(name)
+    if stands_by:
+        with contextlib.suppress(VoiceStackError, ImportError, OSError):  # whoever loads the model says it
+            import_module(module).stand_by(config)
     freeze_living_objects()
-    Worker(connection, workload, stands_by=spare_modules is not None).serve()
+    Worker(connection, workload, stands_by=stands_by).serve()
     # Threads may be inside native code; a normal interpreter exit would wait for or crash in it.
     os._exit(0)

@@ -93,6 +93,17 @@ class TtsEngine(ABC):
     def __init__(self, model_dir: Path, *, device: str, threads: int, cache_dir: Path | None = None) -> None:
         self.model_dir, self.device, self.threads, self.cache_dir = model_dir, device, threads, cache_dir
 
+    @staticmethod  # noqa: B027 - most engines have nothing to do
+    def stand_by(model_dir: Path) -> None:
+        """Do what makes a later start quicker and holds no memory.
+
+        Args:
+            model_dir: As for the engine itself; it may be missing.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+
     def require_resources(self, *, offline: bool) -> None:  # noqa: B027 - most engines have all in their model
         """Make sure that all is there that the engine reads besides its model.
 

@@ -11,6 +11,7 @@ processor: https://onnxruntime.ai/docs/performance/model-optimizations/graph-opt
 import contextlib
 import hashlib
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import onnxruntime
 
 from voice_stack.core.logging import log_event
 from voice_stack.core.system.cpus import available_cpus, cpu_features
-from voice_stack.core.system.files import open_regular, write_whole
+from voice_stack.core.system.files import digest_file, open_regular, write_whole
 from voice_stack.utils.onnx import CPU_PROVIDER, ONNX_ERRORS, choose_providers
 
 logger = logging.getLogger(__name__)
@@ -243,52 +244,58 @@ def open_session(
 
 KEPT_BYTES = 1 << 30
 """Most that optimised models may take on the disk; beyond it those go that were not used for longest."""
+_DIGEST_BYTES, _SIZE_BYTES = 32, 8
 _CUT_VERSION = 1
 """To be raised when a model is cut in another way."""
 
 
 def open_sessions(
-    model: bytes,
+    model: Path,
     cut: Callable[[bytes], Sequence[bytes]],
     *,
     device: str,
     threads: Sequence[int],
     spins: bool = True,
     cache_dir: Path | None = None,
-) -> list[list[onnxruntime.InferenceSession]]:
-    """Load the parts of a model, all of them once for each number of threads.
+) -> Iterator[list[onnxruntime.InferenceSession]]:
+    """Load the parts of a model, all of them once for each number of threads; each copy when it is asked for.
 
     Args:
-        model: The content of the .onnx file.
+        model: The .onnx file.
         cut: Makes the parts.
         device: As for `open_session`.
         threads: As for `open_session`, one number for each copy.
         spins: As for `open_session`.
-        cache_dir: Where the parts are kept as they are run; a file there that is not what was written is not used.
+        cache_dir: Where the parts are kept as they are run, once somebody asks for what follows the first copy; a file
+            there that is not what was written is not used.
 
     Raises:
         ValueError: The device is not there, or `cut` says that the file is no model.
+        OSError: The file cannot be read.
         Exception: One of `ONNX_ERRORS`: the file is damaged.
     """
+    can_keep = cache_dir is not None and choose_providers(device) == [CPU_PROVIDER]
+    file = _OptimisedModel(cache_dir, model) if cache_dir is not None and can_keep else None
 
-    def open_all(parts: Sequence[bytes], *, is_optimised: bool) -> list[list[onnxruntime.InferenceSession]]:
+    def open_copy(count: int, parts: Sequence[bytes], *, is_optimised: bool) -> list[onnxruntime.InferenceSession]:
         return [
-            [open_session(part, threads=count, is_optimised=is_optimised, device=device, spins=spins) for part in parts]
-            for count in threads
+            open_session(part, device=device, threads=count, spins=spins, is_optimised=is_optimised) for part in parts
         ]
 
-    if choose_providers(device) != [CPU_PROVIDER] or cache_dir is None:
-        return open_all(cut(model), is_optimised=False)
-    shelf = _OptimisedModel(cache_dir, model)
+    parts: Sequence[bytes] = file.read() if file else []
+    is_optimised, first = bool(parts), list[onnxruntime.InferenceSession]()
     try:
-        return open_all(shelf.read(), is_optimised=True)
-    except FileNotFoundError:
-        pass
-    except (*ONNX_ERRORS, OSError, RuntimeError, ValueError) as error:
-        log_event(logger, logging.WARNING, "optimised model is made anew", file=shelf.path.name, reason=str(error))
-    parts = cut(model)
-    optimised = shelf.make(parts)
-    return open_all(optimised or parts, is_optimised=bool(optimised))
+        first = open_copy(threads[0], parts, is_optimised=True)
+    except (*ONNX_ERRORS, RuntimeError) as error:
+        log_event(logger, logging.WARNING, "optimised model does not load", model=model.name, reason=str(error))
+    if not first:
+        parts, is_optimised = cut(model.read_bytes()), False
+        first = open_copy(threads[0], parts, is_optimised=False)
+    yield first
+    if file and not is_optimised:
+        file.make(parts)
+    for count in threads[1:]:
+        yield open_copy(count, parts, is_optimised=is_optimised)
 
 
 class _OptimisedModel:
@@ -297,34 +304,38 @@ class _OptimisedModel:
     It begins with the SHA-256 of its name and all that follows: the parts, each after its length in eight bytes.
     """
 
-    def __init__(self, folder: Path, model: bytes) -> None:
+    def __init__(self, folder: Path, model: Path) -> None:
         made_by = f"{_CUT_VERSION} {onnxruntime.__version__} {CPU_PROVIDER} {cpu_features()}"
-        key = hashlib.sha256(hashlib.sha256(model).digest() + made_by.encode())
-        self.path = folder / f"{key.hexdigest()}.onnx"
+        key = hashlib.sha256(f"{digest_file(model)} {made_by}".encode())
+        self._path = folder / f"{key.hexdigest()}.onnx"
 
     def read(self) -> list[bytes]:
-        """The parts.
-
-        Raises:
-            FileNotFoundError: They were not made yet.
-            OSError: The file cannot be read.
-            ValueError: It is damaged, or another one.
-        """
-        with open_regular(self.path) as file:
-            content = memoryview(file.read())
-        if content[:32] != self._digest(content[32:]):
-            raise ValueError("it is not what was written")
+        """The parts; none where they were not made yet, or the file is not what was written."""
+        try:
+            digest, parts = self._read_file()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            log_event(logger, logging.WARNING, "optimised model cannot be read", reason=str(error))
+            return []
+        if digest != self._digest(parts):
+            log_event(logger, logging.WARNING, "optimised model is damaged and made anew", file=self._path.name)
+            return []
         with contextlib.suppress(OSError):  # a folder that cannot be written is read all the same
-            self.path.touch()
-        parts, start = list[bytes](), 32
-        while start < len(content):
-            end = start + 8 + int.from_bytes(content[start : start + 8])
-            parts.append(bytes(content[start + 8 : end]))
-            start = end
+            self._path.touch()
         return parts
 
-    def make(self, parts: Sequence[bytes]) -> list[bytes]:
-        """Optimise the parts and keep them; nothing where that cannot be done."""
+    def _read_file(self) -> tuple[bytes, list[bytes]]:
+        parts = list[bytes]()
+        with open_regular(self._path) as file:
+            digest, left = file.read(_DIGEST_BYTES), os.fstat(file.fileno()).st_size
+            while size := file.read(_SIZE_BYTES):
+                # What a damaged file says may be more than any memory.
+                parts.append(file.read(min(int.from_bytes(size), left)))
+        return digest, parts
+
+    def make(self, parts: Sequence[bytes]) -> None:
+        """Optimise the parts and keep them, where that can be done."""
         try:
             with tempfile.TemporaryDirectory() as folder:
                 result = Path(folder) / "optimised.onnx"
@@ -332,23 +343,23 @@ class _OptimisedModel:
                 for part in parts:
                     open_session(part, device="cpu", threads=1, spins=False, result=result)
                     made.append(result.read_bytes())
-            content = b"".join(len(part).to_bytes(8) + part for part in made)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self.path, self._digest(content) + content)
+            content = b"".join(len(part).to_bytes(_SIZE_BYTES) + part for part in made)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self._path, self._digest(made) + content)
             self._make_room()
         except (*ONNX_ERRORS, OSError, RuntimeError) as error:
             log_event(logger, logging.INFO, "optimised model is not kept", reason=str(error))
-            return []
-        return made
 
-    def _digest(self, content: bytes | memoryview) -> bytes:
-        digest = hashlib.sha256(self.path.name.encode())
-        digest.update(content)
+    def _digest(self, parts: Sequence[bytes]) -> bytes:
+        digest = hashlib.sha256(self._path.name.encode())
+        for part in parts:
+            digest.update(len(part).to_bytes(_SIZE_BYTES))
+            digest.update(part)
         return digest.digest()
 
     def _make_room(self) -> None:
         left = KEPT_BYTES
-        by_use = ((file.stat().st_mtime, file.stat().st_size, file) for file in self.path.parent.iterdir())
+        by_use = ((file.stat().st_mtime, file.stat().st_size, file) for file in self._path.parent.iterdir())
         for _used_at, size, file in sorted(by_use, reverse=True):
             left -= size
             if left < 0:

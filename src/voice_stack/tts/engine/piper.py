@@ -14,7 +14,7 @@ bit as from one run.
 import json
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from itertools import chain
@@ -27,7 +27,8 @@ from piper import AudioChunk, PiperVoice, SynthesisConfig, espeakbridge
 from piper.config import PhonemeType, PiperConfig
 
 from voice_stack.core.errors import EngineError, ModelLoadError
-from voice_stack.core.system.cpus import available_cpus
+from voice_stack.core.system.cpus import available_cpus, yield_cpu
+from voice_stack.core.system.files import digest_file
 from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
 from voice_stack.tts.engine.onnx import cut_model, expose_tensor, open_sessions
 from voice_stack.tts.models import parse_facts
@@ -160,16 +161,17 @@ class PiperModel:
 
 
 def open_models(
-    weights: bytes, *, device: str, threads: Sequence[int], cache_dir: Path | None = None
-) -> list[PiperModel]:
-    """Load a voice, a copy for each number of threads.
+    voice: Path, *, device: str, threads: Sequence[int], cache_dir: Path | None = None
+) -> Iterator[PiperModel]:
+    """Load a voice, a copy for each number of threads; each when it is asked for.
 
     Raises:
         ValueError: The device is not there, or the file is no protobuf message.
+        OSError: The file cannot be read.
         Exception: One of `ONNX_ERRORS`: the file is damaged.
     """
-    sessions = open_sessions(weights, _halve, device=device, threads=threads, spins=False, cache_dir=cache_dir)
-    return [PiperModel(copy) for copy in sessions]
+    sessions = open_sessions(voice, _halve, device=device, threads=threads, spins=False, cache_dir=cache_dir)
+    return map(PiperModel, sessions)
 
 
 def _halve(weights: bytes) -> Sequence[bytes]:
@@ -186,12 +188,28 @@ _G2PW = "g2pW"
 """The folder beside a voice into which piper-tts puts what it fetches for Chinese."""
 
 MAX_LANES = 8
+SECOND_COPY_NICENESS = 5
+"""How far the first words go before the loading of a second copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A model, and what makes phonemes for it."""
+
+    voice: PiperVoice
+    model: PiperModel
 
 
 class PiperEngine(TtsEngine):
     """One Piper voice, with one speaker or many."""
 
     is_quick = True
+
+    @staticmethod
+    def stand_by(model_dir: Path) -> None:
+        """See `TtsEngine.stand_by`: the voice's digest is known then, and need not be read again."""
+        for file in [model_dir] if model_dir.is_file() else model_dir.glob("*.onnx"):
+            digest_file(file)
 
     def __init__(self, model_dir: Path, *, device: str, threads: int, cache_dir: Path | None = None) -> None:
         super().__init__(model_dir, device=device, threads=threads, cache_dir=cache_dir)
@@ -202,22 +220,27 @@ class PiperEngine(TtsEngine):
             content = json.loads(Path(f"{model}.json").read_text("utf-8"))
             self._facts = parse_facts(content)
             config = PiperConfig.from_dict(content)
-            weights = model.read_bytes()
             cores = threads or available_cpus()
             folder = cache_dir and cache_dir / "graphs"
-            models = open_models(weights, device=device, threads=sorted({cores, 1}), cache_dir=folder)
+            models = open_models(model, device=device, threads=sorted({cores, 1}, reverse=True), cache_dir=folder)
+            first = next(models)
         except (*ONNX_ERRORS, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise ModelLoadError(f"voice {model.name} does not load: {type(error).__name__}: {error}") from error
         _require_phonemizer(model.name, config)
         set_voices_once()
         # Two cores take a tenth longer for two clauses one after the other than for both at once, with a thread each:
         # one copy of the model is for a clause that is alone, one for those that are spoken side by side.
-        self._model, self._alone_model = models[0], models[-1]
-        self._voice, self._alone_voice = (
-            PiperVoice(session=part, config=config, download_dir=model.parent) for part in (models[0], models[-1])
-        )
+        self._alone = self._shared = _Copy(PiperVoice(session=first, config=config, download_dir=model.parent), first)
+        self._voice = self._alone.voice
+        # Nobody waits for the second copy: until it is there the first can do its work.
+        threading.Thread(target=self._open_second, args=(models,), name="second copy").start()
         self.lanes = min(cores, MAX_LANES)
         self.sample_rate = config.sample_rate
+
+    def _open_second(self, models: Iterator[PiperModel]) -> None:
+        yield_cpu(SECOND_COPY_NICENESS)
+        for model in models:
+            self._shared = _Copy(replace(self._voice, session=model), model)
 
     def require_resources(self, *, offline: bool) -> None:
         """See `TtsEngine.require_resources`: at the first Chinese text piper-tts fetches a model of its own."""
@@ -235,7 +258,8 @@ class PiperEngine(TtsEngine):
             length_scale=self._voice.config.length_scale / options.speed,
             normalize_audio=False,
         )
-        voice, model = (self._alone_voice, self._alone_model) if options.is_alone else (self._voice, self._model)
+        copy = self._alone if options.is_alone else self._shared
+        voice, model = copy.voice, copy.model
         model.take()  # what a failure left
         try:
             chunks = list(voice.synthesize(_no_phonemes(text), config, include_alignments=True))
@@ -249,7 +273,7 @@ class PiperEngine(TtsEngine):
                 samples = model.decode(latents[0], start, end)
                 yield Spoken(samples, words, pace, goes_on=end < latents[0].length)
                 # From here on it is heard: others are spoken beside it.
-                model, words = self._model, ()
+                model, words = self._shared.model, ()
         except (*ONNX_ERRORS, RuntimeError, ValueError) as error:
             raise EngineError(f"Piper failed on {text[:80]!r}: {error}") from error
 
