@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from voice_stack.core.engine.memory import FILE_FACTOR, PROCESS_MB, MemoryBudget
@@ -55,6 +56,16 @@ def test_figures_that_cannot_be_written_cost_nothing_else(caplog: pytest.LogCapt
     budget.remember("whisper/a", Footprint(640.0))
     assert budget.expect(_spec("a")).footprint.memory_mb == 640
     assert "memory figures are not kept" in caplog.text
+
+
+def test_what_is_small_is_loaded_unasked(tmp_path: Path) -> None:
+    budget = _budget(0, tmp_path / "figures.json")
+    assert budget.is_small([_spec("a")])
+    assert not budget.is_small([_spec("a")] * 100_000)
+    budget.remember("whisper/b", Footprint(psutil.virtual_memory().available / MIB / 2))
+    assert not budget.is_small([_spec("b")])
+    assert not _budget(100).is_small([_spec("a")])  # it does not fit
+    assert not MemoryBudget(Footprint(), METER).is_small([_spec("a")])  # it is not here
 
 
 def test_what_cannot_fit_is_refused_with_the_figures() -> None:
