@@ -19,4 +19,7 @@ def environment(tmp_path: Path, model_dir: Path) -> dict[str, str]:
     prefixes = ("ASR_", "TTS_", "DEBUGPY_", "LOG_", "API_", "SPOOL_", "XDG_CONFIG_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     ports = {"ASR_PORT": str(free_port()), "TTS_PORT": str(free_port())}
-    return kept | ports | {"MODEL_DIR": str(model_dir), "OFFLINE": "true", "COLUMNS": "300", "HOME": str(tmp_path)}
+    lazy = {"ASR_PRELOAD": "false", "TTS_PRELOAD": "false"}
+    return (
+        kept | ports | lazy | {"MODEL_DIR": str(model_dir), "OFFLINE": "true", "COLUMNS": "300", "HOME": str(tmp_path)}
+    )

@@ -85,7 +85,7 @@ def test_a_spare_process_follows_an_idle_one(start_server: StartServer) -> None:
 def test_unloading_ends_the_spare_process(start_server: StartServer) -> None:
     with start_server("asr", "--preload", "--idle-timeout-s", "0.2", **FAKE) as server, server.http() as client:
         wait_until(lambda: server.engines()[0]["spare_pid"], 10, "a spare process")
-        assert client.delete("/v1/models/fake/load").status_code < 300
+        assert client.delete("/v1/models/fake").status_code < 300
         assert server.engines()[0]["spare_pid"] is None
 
 
