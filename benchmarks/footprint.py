@@ -6,10 +6,10 @@ from pathlib import Path
 
 import httpx2
 
-from benchmarks.http_cost import TIMEOUT_S, transcribe_over_http
+from benchmarks.http_cost import transcribe_over_http
 from benchmarks.report import Figure
 from benchmarks.running import Servers, run_servers
-from benchmarks.speech import write_minute_of_speech
+from benchmarks.speech import TIMEOUT_S, write_minute_of_speech
 
 STARTS = 3
 RSS_BAR_MB = 150.0
