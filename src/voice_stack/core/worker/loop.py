@@ -363,7 +363,7 @@ def serve_engine(
     log_level: str,
     log_format: str,
     is_wary: bool,
-    stands_by: bool,
+    stands_by: bool = False,
 ) -> None:
     """Entry point of an engine process; one that stands by waits for `Load`."""
     # Ctrl-C and the end of a terminal go to its whole group; the API process decides when its engines stop.
