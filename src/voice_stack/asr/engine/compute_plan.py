@@ -27,17 +27,25 @@ from voice_stack.core.system.memory import memory_limit_bytes
 # What a text decoded at less than full width must keep to; docs/performance.md has the measurements.
 MAX_TOKENS_PER_S = 8.0
 SPARE_TOKENS = 10
-MIN_AVG_LOGPROB = -0.9
+MIN_AVG_LOGPROB = -1.0
 MAX_COMPRESSION_RATIO = 2.4
+
+
+def max_tokens(duration_s: float) -> int:
+    """Where the search for a text ends at less than full width: one that is so long has run on."""
+    return math.ceil(MAX_TOKENS_PER_S * duration_s) + SPARE_TOKENS + 1
 
 
 def has_run_on(result: WindowResult, duration_s: float, token_count: int) -> bool:
     """Whether a text looks like one that the model went on with after the speech; timestamps are tokens, too."""
     return (
-        token_count > MAX_TOKENS_PER_S * duration_s + SPARE_TOKENS
-        or result.avg_logprob < MIN_AVG_LOGPROB
-        or result.compression_ratio > MAX_COMPRESSION_RATIO
+        token_count > MAX_TOKENS_PER_S * duration_s + SPARE_TOKENS or result.compression_ratio > MAX_COMPRESSION_RATIO
     )
+
+
+def is_doubtful(result: WindowResult) -> bool:
+    """Whether another temperature may be asked for."""
+    return result.avg_logprob < MIN_AVG_LOGPROB or result.compression_ratio > MAX_COMPRESSION_RATIO
 
 
 # Threads that share one window meet after every step of the model: two do less together than each on a window of its
@@ -203,6 +211,10 @@ class Encodings(threading.local):
     def keep(self, windows: Sequence[NDArray[np.float32]], frames: int, encoded: ctranslate2.StorageView) -> None:
         """Add the output for windows, in the order of its rows."""
         self._kept.append(_Encoding(list(windows), frames, encoded))
+
+    def width(self, window: NDArray[np.float32]) -> int | None:
+        """The frames of what is kept of this very array; None where nothing is."""
+        return next((one.frames for one in self._kept if any(kept is window for kept in one.windows)), None)
 
     def take(self, windows: Sequence[NDArray[np.float32]], frames: int) -> ctranslate2.StorageView | None:
         """The output for these windows; None unless all of them are here."""

@@ -35,7 +35,16 @@ from voice_stack.asr.engine.base import (
     narrow_frames,
     split_at_timestamps,
 )
-from voice_stack.asr.engine.compute_plan import Encodings, has_run_on, load_model, pick_frames, pick_rows, plan_compute
+from voice_stack.asr.engine.compute_plan import (
+    Encodings,
+    has_run_on,
+    is_doubtful,
+    load_model,
+    max_tokens,
+    pick_frames,
+    pick_rows,
+    plan_compute,
+)
 from voice_stack.asr.engine.words import CLOSING_MARKS, OPENING_MARKS, alignable_segments, read_words, settle_words
 from voice_stack.asr.models import CAPABILITIES, ENGINE
 from voice_stack.asr.request import DecodeOptions, EngineOptions
@@ -275,8 +284,10 @@ class FasterWhisperEngine(AsrEngine):
         """Run windows, by their indexes, with others of as many frames: no text may depend on what shares its batch."""
         groups: dict[int, list[int]] = {}
         for index, window in enumerate(windows):
-            # Above temperature 0 a window has failed already: it gets all the room there is.
-            frames = FULL_FRAMES if options.temperature > 0 else narrow_frames(window.size)
+            # Above temperature 0 a window has failed already: what was computed for it serves again.
+            frames = narrow_frames(window.size)
+            if options.temperature > 0:
+                frames = self._encodings.width(window) or FULL_FRAMES
             groups.setdefault(frames, []).append(index)
         results: dict[int, ResultT] = {}
         with self.engine_errors(RuntimeError):
@@ -291,12 +302,16 @@ class FasterWhisperEngine(AsrEngine):
         encoded = self._encode(windows, frames)
         results: dict[int, WindowResult] = {}
         failed = []
-        for index, output in enumerate(self._generate(encoded, len(windows), tokenizer, options)):
+        longest_s = max(window.size for window in windows) / SAMPLE_RATE
+        most = max_tokens(longest_s) if frames < FULL_FRAMES else self._model.max_length
+        for index, output in enumerate(self._generate(encoded, len(windows), tokenizer, options, most)):
             duration_s = windows[index].size / SAMPLE_RATE
             result = results[index] = self._read(output, duration_s, tokenizer, options)
             if frames < FULL_FRAMES and has_run_on(result, duration_s, len(output.sequences_ids[0])):
                 log_event(logger, logging.DEBUG, "decoded again at full width", duration_s=duration_s, frames=frames)
                 failed.append(index)
+            elif is_doubtful(result):
+                self._encodings.keep([windows[index]], frames, pick_rows(encoded, [index]))
         heard = [index for index in results if index not in failed]
         if options.word_timestamps and heard:
             texts = [results[index].segments for index in heard]
@@ -331,24 +346,27 @@ class FasterWhisperEngine(AsrEngine):
         return ctranslate2.StorageView.from_array(np.concatenate([np.array(view) for view in encoded]))
 
     def _features(self, window: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-        """Log-mel features of a window and the silence after it, of shape (mels, frames)."""
-        extractor = self._model.feature_extractor
-        padded = np.pad(window, (0, max(0, frames * extractor.hop_length - window.size)))
-        features: NDArray[np.float32] = extractor(padded)[:, :frames]
-        return features
+        """Log-mel features of a window, of shape (mels, frames); after it zeros as in the library, which are no pause.
+
+        After a sound that was cut off, the features of silence make the model finish the sentence or begin it again.
+        """
+        features: NDArray[np.float32] = self._model.feature_extractor(window)[:, :-1][:, :frames]
+        return np.pad(features, ((0, 0), (0, frames - features.shape[1])))
 
     def _generate(
-        self, encoded: ctranslate2.StorageView, count: int, tokenizer: Tokenizer, options: DecodeOptions
+        self, encoded: ctranslate2.StorageView, count: int, tokenizer: Tokenizer, options: DecodeOptions, most: int
     ) -> list[ctranslate2.models.WhisperGenerationResult]:
         previous = previous_tokens(tokenizer.encode, options, self._model.max_length // 2 - 1)
+        prompt = self._model.get_prompt(tokenizer, previous)
         search: Mapping[str, float] = {"beam_size": options.beam_size}
         if options.temperature > 0:
             drawn = {"num_hypotheses": _DRAWN, "sampling_topk": 0, "sampling_temperature": options.temperature}
             search = {"beam_size": 1, **drawn}
         outputs: list[ctranslate2.models.WhisperGenerationResult] = self._model.model.generate(
             encoded,
-            [self._model.get_prompt(tokenizer, previous)] * count,
-            max_length=self._model.max_length,
+            [prompt] * count,
+            # The library gives the text half of it at most, and what the prompt leaves.
+            max_length=min(self._model.max_length, most + max(most, len(prompt))),
             return_scores=True,
             return_no_speech_prob=True,
             suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
