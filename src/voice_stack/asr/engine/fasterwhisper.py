@@ -300,18 +300,25 @@ class FasterWhisperEngine(AsrEngine):
     ) -> list[WindowResult]:
         """Decode windows at one width, and those that fail at the full one."""
         encoded = self._encode(windows, frames)
-        results: dict[int, WindowResult] = {}
-        failed = []
         longest_s = max(window.size for window in windows) / SAMPLE_RATE
         most = max_tokens(longest_s) if frames < FULL_FRAMES else self._model.max_length
+        results: dict[int, WindowResult] = {}
+        failed = []
         for index, output in enumerate(self._generate(encoded, len(windows), tokenizer, options, most)):
-            duration_s = windows[index].size / SAMPLE_RATE
-            result = results[index] = self._read(output, duration_s, tokenizer, options)
-            if frames < FULL_FRAMES and has_run_on(result, duration_s, len(output.sequences_ids[0])):
-                log_event(logger, logging.DEBUG, "decoded again at full width", duration_s=duration_s, frames=frames)
-                failed.append(index)
+            duration_s, row = windows[index].size / SAMPLE_RATE, pick_rows(encoded, [index])
+            result = self._read(output, duration_s, tokenizer, options)
+            is_narrow = frames < FULL_FRAMES and not options.temperature
+            if is_narrow and has_run_on(result, duration_s, len(output.sequences_ids[0])):
+                # It is the search for the best of all texts that loops; the nearest token each time mostly does not.
+                (output,) = self._generate(row, 1, tokenizer, replace(options, beam_size=1), most)
+                result = self._read(output, duration_s, tokenizer, options)
+                if has_run_on(result, duration_s, len(output.sequences_ids[0])) or is_doubtful(result):
+                    failed.append(index)
+                level = logging.DEBUG, "decoded again"
+                log_event(logger, *level, duration_s=duration_s, frames=FULL_FRAMES if index in failed else frames)
             elif is_doubtful(result):
-                self._encodings.keep([windows[index]], frames, pick_rows(encoded, [index]))
+                self._encodings.keep([windows[index]], frames, row)
+            results[index] = result
         heard = [index for index in results if index not in failed]
         if options.word_timestamps and heard:
             texts = [results[index].segments for index in heard]
