@@ -25,8 +25,10 @@ from voice_stack.core.system.device import choose_device
 from voice_stack.core.system.memory import memory_limit_bytes
 
 # What a text decoded at less than full width must keep to; docs/performance.md has the measurements.
-MAX_TOKENS_PER_S = 8.0
+MAX_TOKENS_PER_S, FAST_TOKENS_PER_S = 8.0, 6.0
 SPARE_TOKENS = 10
+SHORTER = 0.8
+"""A text that is shorter by so much when it is read again has said something twice."""
 MIN_AVG_LOGPROB = -1.0
 MAX_COMPRESSION_RATIO = 2.4
 
@@ -43,9 +45,23 @@ def has_run_on(result: WindowResult, duration_s: float, token_count: int) -> boo
     )
 
 
+def may_have_run_on(result: WindowResult, duration_s: float, token_count: int) -> bool:
+    """Whether it is worth a second look, which is cheap: as much as the fastest speech has, or more."""
+    return has_run_on(result, duration_s, token_count) or token_count > FAST_TOKENS_PER_S * duration_s + SPARE_TOKENS
+
+
 def is_doubtful(result: WindowResult) -> bool:
     """Whether another temperature may be asked for."""
     return result.avg_logprob < MIN_AVG_LOGPROB or result.compression_ratio > MAX_COMPRESSION_RATIO
+
+
+def choose_reading(
+    first: tuple[int, WindowResult], second: tuple[int, WindowResult], duration_s: float
+) -> tuple[bool, bool]:
+    """Of two readings, each with its number of tokens: is the second the better one; must the window be read anew."""
+    ran_on = has_run_on(first[1], duration_s, first[0])
+    is_sound = not has_run_on(second[1], duration_s, second[0]) and not is_doubtful(second[1])
+    return is_sound and (ran_on or second[0] < SHORTER * first[0]), ran_on and not is_sound
 
 
 # Threads that share one window meet after every step of the model: two do less together than each on a window of its

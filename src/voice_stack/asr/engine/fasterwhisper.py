@@ -37,10 +37,11 @@ from voice_stack.asr.engine.base import (
 )
 from voice_stack.asr.engine.compute_plan import (
     Encodings,
-    has_run_on,
+    choose_reading,
     is_doubtful,
     load_model,
     max_tokens,
+    may_have_run_on,
     pick_frames,
     pick_rows,
     plan_compute,
@@ -306,17 +307,17 @@ class FasterWhisperEngine(AsrEngine):
         failed = []
         for index, output in enumerate(self._generate(encoded, len(windows), tokenizer, options, most)):
             duration_s, row = windows[index].size / SAMPLE_RATE, pick_rows(encoded, [index])
-            result = self._read(output, duration_s, tokenizer, options)
-            is_narrow = frames < FULL_FRAMES and not options.temperature
-            if is_narrow and has_run_on(result, duration_s, len(output.sequences_ids[0])):
+            count, result = len(output.sequences_ids[0]), self._read(output, duration_s, tokenizer, options)
+            if frames < FULL_FRAMES and not options.temperature and may_have_run_on(result, duration_s, count):
                 # It is the search for the best of all texts that loops; the nearest token each time mostly does not.
                 (output,) = self._generate(row, 1, tokenizer, replace(options, beam_size=1), most)
-                result = self._read(output, duration_s, tokenizer, options)
-                if has_run_on(result, duration_s, len(output.sequences_ids[0])) or is_doubtful(result):
-                    failed.append(index)
+                other = len(output.sequences_ids[0]), self._read(output, duration_s, tokenizer, options)
+                is_other, is_failed = choose_reading((count, result), other, duration_s)
+                result = other[1] if is_other else result
+                failed += [index] if is_failed else []
                 level = logging.DEBUG, "decoded again"
-                log_event(logger, *level, duration_s=duration_s, frames=FULL_FRAMES if index in failed else frames)
-            elif is_doubtful(result):
+                log_event(logger, *level, duration_s=duration_s, frames=FULL_FRAMES if is_failed else frames)
+            if is_doubtful(result) and index not in failed:
                 self._encodings.keep([windows[index]], frames, row)
             results[index] = result
         heard = [index for index in results if index not in failed]
