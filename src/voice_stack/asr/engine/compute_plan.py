@@ -27,41 +27,49 @@ from voice_stack.core.system.memory import memory_limit_bytes
 # What a text decoded at less than full width must keep to; docs/performance.md has the measurements.
 MAX_TOKENS_PER_S, FAST_TOKENS_PER_S = 8.0, 6.0
 SPARE_TOKENS = 10
-SHORTER = 0.8
-"""A text that is shorter by so much when it is read again has said something twice."""
 MIN_AVG_LOGPROB = -1.0
 MAX_COMPRESSION_RATIO = 2.4
+MAX_NO_SPEECH_PROB = 0.6
+SHORTER = 0.8
+"""A text that is shorter by so much when it is read again says something once too often."""
 
 
-def max_tokens(duration_s: float) -> int:
-    """Where the search for a text ends at less than full width: one that is so long has run on."""
-    return math.ceil(MAX_TOKENS_PER_S * duration_s) + SPARE_TOKENS + 1
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a model wrote for a window, and how many tokens it took; timestamps are tokens, too."""
 
+    result: WindowResult
+    token_count: int
+    duration_s: float
 
-def has_run_on(result: WindowResult, duration_s: float, token_count: int) -> bool:
-    """Whether a text looks like one that the model went on with after the speech; timestamps are tokens, too."""
-    return (
-        token_count > MAX_TOKENS_PER_S * duration_s + SPARE_TOKENS or result.compression_ratio > MAX_COMPRESSION_RATIO
-    )
+    @property
+    def has_run_on(self) -> bool:
+        """Whether the text looks like one that the model went on with after the speech."""
+        return self._is_longer_than(MAX_TOKENS_PER_S) or self.result.compression_ratio > MAX_COMPRESSION_RATIO
 
+    @property
+    def may_have_run_on(self) -> bool:
+        """Whether it is worth a second look, which is cheap: as much as the fastest speech has, or more."""
+        return self.has_run_on or self._is_longer_than(FAST_TOKENS_PER_S)
 
-def may_have_run_on(result: WindowResult, duration_s: float, token_count: int) -> bool:
-    """Whether it is worth a second look, which is cheap: as much as the fastest speech has, or more."""
-    return has_run_on(result, duration_s, token_count) or token_count > FAST_TOKENS_PER_S * duration_s + SPARE_TOKENS
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether another temperature may be asked for."""
+        return self.result.avg_logprob < MIN_AVG_LOGPROB or self.result.compression_ratio > MAX_COMPRESSION_RATIO
 
+    def better(self, other: "Reading") -> "Reading | None":
+        """This one or another of the same window; None: somebody speaks, and neither is right."""
+        if not other.has_run_on and not other.is_doubtful:
+            return other if self.has_run_on or other.token_count < SHORTER * self.token_count else self
+        return None if self.has_run_on and self.result.no_speech_prob <= MAX_NO_SPEECH_PROB else self
 
-def is_doubtful(result: WindowResult) -> bool:
-    """Whether another temperature may be asked for."""
-    return result.avg_logprob < MIN_AVG_LOGPROB or result.compression_ratio > MAX_COMPRESSION_RATIO
+    @staticmethod
+    def most_tokens(duration_s: float) -> int:
+        """Where the search for a text ends at less than full width: one that is so long has run on."""
+        return math.ceil(MAX_TOKENS_PER_S * duration_s) + SPARE_TOKENS + 1
 
-
-def choose_reading(
-    first: tuple[int, WindowResult], second: tuple[int, WindowResult], duration_s: float
-) -> tuple[bool, bool]:
-    """Of two readings, each with its number of tokens: is the second the better one; must the window be read anew."""
-    ran_on = has_run_on(first[1], duration_s, first[0])
-    is_sound = not has_run_on(second[1], duration_s, second[0]) and not is_doubtful(second[1])
-    return is_sound and (ran_on or second[0] < SHORTER * first[0]), ran_on and not is_sound
+    def _is_longer_than(self, tokens_per_s: float) -> bool:
+        return self.token_count > tokens_per_s * self.duration_s + SPARE_TOKENS
 
 
 # Threads that share one window meet after every step of the model: two do less together than each on a window of its

@@ -35,17 +35,7 @@ from voice_stack.asr.engine.base import (
     narrow_frames,
     split_at_timestamps,
 )
-from voice_stack.asr.engine.compute_plan import (
-    Encodings,
-    choose_reading,
-    is_doubtful,
-    load_model,
-    max_tokens,
-    may_have_run_on,
-    pick_frames,
-    pick_rows,
-    plan_compute,
-)
+from voice_stack.asr.engine.compute_plan import Encodings, Reading, load_model, pick_frames, pick_rows, plan_compute
 from voice_stack.asr.engine.words import CLOSING_MARKS, OPENING_MARKS, alignable_segments, read_words, settle_words
 from voice_stack.asr.models import CAPABILITIES, ENGINE
 from voice_stack.asr.request import DecodeOptions, EngineOptions
@@ -302,24 +292,23 @@ class FasterWhisperEngine(AsrEngine):
         """Decode windows at one width, and those that fail at the full one."""
         encoded = self._encode(windows, frames)
         longest_s = max(window.size for window in windows) / SAMPLE_RATE
-        most = max_tokens(longest_s) if frames < FULL_FRAMES else self._model.max_length
+        most = Reading.most_tokens(longest_s) if frames < FULL_FRAMES else self._model.max_length
         results: dict[int, WindowResult] = {}
         failed = []
         for index, output in enumerate(self._generate(encoded, len(windows), tokenizer, options, most)):
-            duration_s, row = windows[index].size / SAMPLE_RATE, pick_rows(encoded, [index])
-            count, result = len(output.sequences_ids[0]), self._read(output, duration_s, tokenizer, options)
-            if frames < FULL_FRAMES and not options.temperature and may_have_run_on(result, duration_s, count):
+            reading = self._read(output, windows[index].size / SAMPLE_RATE, tokenizer, options)
+            if frames < FULL_FRAMES and not options.temperature and reading.may_have_run_on:
                 # It is the search for the best of all texts that loops; the nearest token each time mostly does not.
-                (output,) = self._generate(row, 1, tokenizer, replace(options, beam_size=1), most)
-                other = len(output.sequences_ids[0]), self._read(output, duration_s, tokenizer, options)
-                is_other, is_failed = choose_reading((count, result), other, duration_s)
-                result = other[1] if is_other else result
-                failed += [index] if is_failed else []
-                level = logging.DEBUG, "decoded again"
-                log_event(logger, *level, duration_s=duration_s, frames=FULL_FRAMES if is_failed else frames)
-            if is_doubtful(result) and index not in failed:
-                self._encodings.keep([windows[index]], frames, row)
-            results[index] = result
+                row, greedy = pick_rows(encoded, [index]), replace(options, beam_size=1)
+                (output,) = self._generate(row, 1, tokenizer, greedy, most)
+                other = self._read(output, reading.duration_s, tokenizer, greedy)
+                log_event(logger, logging.DEBUG, "decoded again", duration_s=reading.duration_s, frames=frames)
+                if (better := reading.better(other)) is None:
+                    failed.append(index)
+                reading = better or reading
+            if reading.is_doubtful and index not in failed:
+                self._encodings.keep([windows[index]], frames, pick_rows(encoded, [index]))
+            results[index] = reading.result
         heard = [index for index in results if index not in failed]
         if options.word_timestamps and heard:
             texts = [results[index].segments for index in heard]
@@ -330,6 +319,7 @@ class FasterWhisperEngine(AsrEngine):
         for index in heard if options.token_logprobs else ():
             results[index] = score_tokens(self._model, tokenizer, results[index], pick_rows(encoded, [index]))
         for index in failed:
+            log_event(logger, logging.DEBUG, "decoded again at full width", frames=frames)
             (results[index],) = self._decode_at(FULL_FRAMES, [windows[index]], tokenizer, options)
         return list(results.values())
 
@@ -389,7 +379,7 @@ class FasterWhisperEngine(AsrEngine):
         duration_s: float,
         tokenizer: Tokenizer,
         options: DecodeOptions,
-    ) -> WindowResult:
+    ) -> Reading:
         tokens: list[int] = output.sequences_ids[0]
         # The score is a mean over the tokens alone; the end of the text counts as one more.
         avg_logprob = float(output.scores[0]) * len(tokens) / (len(tokens) + 1)
@@ -400,10 +390,5 @@ class FasterWhisperEngine(AsrEngine):
             Segment(tokenizer.decode(part.tokens), part.start_s, part.end_s, part.tokens, *quality)
             for part in split_at_timestamps(tokens, timestamp_begin=begin, duration_s=duration_s)
         )
-        return WindowResult(
-            segments=segments,
-            avg_logprob=avg_logprob,
-            compression_ratio=compression_ratio,
-            no_speech_prob=float(output.no_speech_prob),
-            is_complete_until_s=last_timestamp_s(tokens, timestamp_begin=begin, duration_s=duration_s),
-        )
+        complete_s = last_timestamp_s(tokens, timestamp_begin=begin, duration_s=duration_s)
+        return Reading(WindowResult(segments, *quality[1:], complete_s), len(tokens), duration_s)
