@@ -3,7 +3,7 @@
 import pytest
 
 from voice_stack.asr.engine.base import FULL_FRAMES, MIN_FRAMES, WindowResult, narrow_frames
-from voice_stack.asr.engine.compute_plan import has_run_on
+from voice_stack.asr.engine.compute_plan import Reading
 
 
 def result(avg_logprob: float = -0.3, compression_ratio: float = 1.2) -> WindowResult:
@@ -24,14 +24,29 @@ def test_width_is_even_and_covers_the_window() -> None:
         assert frames * 160 >= samples
 
 
+def reading(token_count: int, heard: WindowResult | None = None) -> Reading:
+    return Reading(heard or result(), token_count, duration_s=5.0)
+
+
 def test_a_plausible_text_is_kept() -> None:
-    assert not has_run_on(result(), duration_s=5.0, token_count=40)
+    assert not reading(40).may_have_run_on
+    assert reading(45).may_have_run_on
+    assert not reading(45).has_run_on
 
 
 @pytest.mark.parametrize(
-    ("heard", "token_count"),
-    [(result(), 51), (result(avg_logprob=-0.95), 20), (result(compression_ratio=2.5), 20)],
-    ids=["too many tokens", "improbable", "repetitive"],
+    "found", [reading(51), reading(20, result(compression_ratio=2.5))], ids=["too many tokens", "repetitive"]
 )
-def test_a_text_that_runs_on_is_seen(heard: WindowResult, token_count: int) -> None:
-    assert has_run_on(heard, duration_s=5.0, token_count=token_count)
+def test_a_text_that_runs_on_is_seen(found: Reading) -> None:
+    assert found.has_run_on
+    assert Reading.most_tokens(found.duration_s) >= 51
+
+
+def test_of_two_readings_the_one_that_ends_is_taken() -> None:
+    loop, sound, improbable = reading(51), reading(20), reading(20, result(avg_logprob=-1.1))
+    assert loop.better(sound) is sound
+    assert loop.better(loop) is None
+    assert loop.better(improbable) is None
+    assert reading(45).better(sound) is sound
+    assert (fast := reading(45)).better(reading(44)) is fast
+    assert (fast := reading(45)).better(loop) is fast
