@@ -1,8 +1,8 @@
 """How a Whisper model uses a machine: device, number format, threads, lanes, and the width of its encoder.
 
-The encoder's cost grows faster than its width, and most windows are far shorter than 30 s. Too little silence after the
-speech makes a model run on or repeat itself; such a text is recognised here and decoded again at full width. What the
-encoder has computed serves twice: to tell languages, and to decode.
+The encoder's cost grows faster than its width, and most windows are far shorter than 30 s. Too little room after the
+speech makes a model run on or repeat itself; such a text is recognised here and decoded again. What the encoder has
+computed serves several times: to tell languages, to decode, and to decode again.
 """
 
 import math
