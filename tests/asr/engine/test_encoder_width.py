@@ -1,9 +1,11 @@
 """How much of a window is computed, and which texts are decoded again for it."""
 
+import ctranslate2
+import numpy as np
 import pytest
 
 from voice_stack.asr.engine.base import FULL_FRAMES, MIN_FRAMES, WindowResult, narrow_frames
-from voice_stack.asr.engine.compute_plan import Reading
+from voice_stack.asr.engine.compute_plan import Encodings, Reading
 
 
 def result(avg_logprob: float = -0.3, compression_ratio: float = 1.2) -> WindowResult:
@@ -39,7 +41,21 @@ def test_a_plausible_text_is_kept() -> None:
 )
 def test_a_text_that_runs_on_is_seen(found: Reading) -> None:
     assert found.has_run_on
-    assert Reading.most_tokens(found.duration_s) >= 51
+
+
+def test_the_search_goes_on_until_a_text_is_seen_to_run_on() -> None:
+    most = Reading.most_tokens([np.zeros(5 * 16_000, np.float32), np.zeros(16_000, np.float32)])
+    assert reading(most).has_run_on
+    assert not reading(most - 1).has_run_on
+
+
+def test_what_was_computed_for_a_window_is_found_by_it() -> None:
+    window, encodings = np.zeros(16_000, np.float32), Encodings()
+    encodings.keep([window], 1400, ctranslate2.StorageView.from_array(np.zeros((1, 700, 8), np.float32)))
+    assert encodings.width(window) == 1400
+    assert encodings.width(window.copy()) is None
+    assert encodings.take([window], 1400) is not None
+    assert encodings.width(window) is None
 
 
 def test_of_two_readings_the_one_that_ends_is_taken() -> None:

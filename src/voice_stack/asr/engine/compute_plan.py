@@ -18,7 +18,7 @@ import numpy as np
 from faster_whisper import WhisperModel
 from numpy.typing import NDArray
 
-from voice_stack.asr.engine.base import FRAME_S, TimeSpan, WindowResult
+from voice_stack.asr.engine.base import FRAME_S, SAMPLE_RATE, TimeSpan, WindowResult
 from voice_stack.asr.request import EngineOptions
 from voice_stack.core.system.cpus import take_cpus, yield_cpu
 from voice_stack.core.system.device import choose_device
@@ -64,9 +64,10 @@ class Reading:
         return None if self.has_run_on and self.result.no_speech_prob <= MAX_NO_SPEECH_PROB else self
 
     @staticmethod
-    def most_tokens(duration_s: float) -> int:
-        """Where the search for a text ends at less than full width: one that is so long has run on."""
-        return math.ceil(MAX_TOKENS_PER_S * duration_s) + SPARE_TOKENS + 1
+    def most_tokens(windows: Sequence[NDArray[np.float32]]) -> int:
+        """Where the search for texts ends at less than full width: one that is so long has run on."""
+        longest_s = max(window.size for window in windows) / SAMPLE_RATE
+        return math.ceil(MAX_TOKENS_PER_S * longest_s) + SPARE_TOKENS + 1
 
     def _is_longer_than(self, tokens_per_s: float) -> bool:
         return self.token_count > tokens_per_s * self.duration_s + SPARE_TOKENS

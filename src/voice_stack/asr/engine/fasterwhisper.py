@@ -291,20 +291,14 @@ class FasterWhisperEngine(AsrEngine):
     ) -> list[WindowResult]:
         """Decode windows at one width, and those that fail at the full one."""
         encoded = self._encode(windows, frames)
-        longest_s = max(window.size for window in windows) / SAMPLE_RATE
-        most = Reading.most_tokens(longest_s) if frames < FULL_FRAMES else self._model.max_length
+        most = Reading.most_tokens(windows) if frames < FULL_FRAMES else self._model.max_length
         results: dict[int, WindowResult] = {}
-        failed = []
+        failed = list[int]()
         for index, output in enumerate(self._generate(encoded, len(windows), tokenizer, options, most)):
             reading = self._read(output, windows[index].size / SAMPLE_RATE, tokenizer, options)
-            if frames < FULL_FRAMES and not options.temperature and reading.may_have_run_on:
-                # It is the search for the best of all texts that loops; the nearest token each time mostly does not.
-                row, greedy = pick_rows(encoded, [index]), replace(options, beam_size=1)
-                (output,) = self._generate(row, 1, tokenizer, greedy, most)
-                other = self._read(output, reading.duration_s, tokenizer, greedy)
-                log_event(logger, logging.DEBUG, "decoded again", duration_s=reading.duration_s, frames=frames)
-                if (better := reading.better(other)) is None:
-                    failed.append(index)
+            if frames < FULL_FRAMES and reading.may_have_run_on:
+                better = self._read_again(reading, pick_rows(encoded, [index]), tokenizer, options, most)
+                failed += [] if better else [index]
                 reading = better or reading
             if reading.is_doubtful and index not in failed:
                 self._encodings.keep([windows[index]], frames, pick_rows(encoded, [index]))
@@ -322,6 +316,18 @@ class FasterWhisperEngine(AsrEngine):
             log_event(logger, logging.DEBUG, "decoded again at full width", frames=frames)
             (results[index],) = self._decode_at(FULL_FRAMES, [windows[index]], tokenizer, options)
         return list(results.values())
+
+    def _read_again(
+        self, first: Reading, row: ctranslate2.StorageView, tokenizer: Tokenizer, options: DecodeOptions, most: int
+    ) -> Reading | None:
+        """The better of two readings of one window at less than full width; None: neither will do."""
+        if options.temperature:
+            return None if first.has_run_on and not first.is_doubtful else first
+        # It is the search for the best of all texts that loops; the most probable token each time mostly does not.
+        greedy = replace(options, beam_size=1)
+        (output,) = self._generate(row, 1, tokenizer, greedy, most)
+        log_event(logger, logging.DEBUG, "decoded again", duration_s=first.duration_s)
+        return first.better(self._read(output, first.duration_s, tokenizer, greedy))
 
     def _tokenizer(self, options: DecodeOptions) -> Tokenizer:
         language = decode_language(options, self.capabilities)
