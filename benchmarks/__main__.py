@@ -33,6 +33,7 @@ def measure_all() -> list[Figure]:
         figures += speed.measure(servers, Path(folder), "base", is_default=True)
         figures += speed.measure(servers, Path(folder), "tiny.en", is_default=False)
         figures += real_speech.measure(servers, Path(folder), "base")
+        figures += real_speech.measure_cuts(servers, "base")
         figures += whole_files.measure(servers.urls["asr"])
         figures += alignment.measure(servers)
         figures += real_speech.measure_languages(servers, "base")

@@ -5,8 +5,10 @@ languages comes from Kokoro, where its weights are on this machine.
 """
 
 import asyncio
+import difflib
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +37,9 @@ MAX_MORE = 0.3
 MAX_MORE_MIXED = 5.0
 VOICES = {"en": "bf_emma", "fr": "ff_siwis", "es": "ef_dora", "it": "if_sara", "pt": "pm_alex"}
 RATE = 16_000
-CUTS = 20
+CUTS, REAL_CUTS = 20, 100
+MIN_ADDED = 2
+"""One word more is as often ours alone as the library's."""
 
 _normalize = BasicTextNormalizer()
 
@@ -80,6 +84,69 @@ def measure_languages(servers: Servers, model: str) -> list[Figure]:
         name = f"{model}: segments in another language, {len(astray)} files of one language"
         figures.append(Figure(name, "segments", (float(sum(astray)),), bar=0.0))
     return figures
+
+
+def measure_cuts(servers: Servers, model: str) -> list[Figure]:
+    """Clips cut anywhere out of real speech, often in the middle of a word: their times, and the words we add.
+
+    Every recording of the folder is used, with a text or without: what is added is what the library does not hear.
+    """
+    clips = list(_cut_at_random(_recordings()))
+    library = WhisperModel(
+        str(open_store(AsrSettings.read(offline=True)).resolve(model)), device="cpu", compute_type="int8"
+    )
+    ours_s, bare_s, added = list[float](), list[float](), 0
+    with httpx2.Client(base_url=servers.urls["asr"], trust_env=False, timeout=TIMEOUT_S) as client:
+        for sound in clips:
+            started = time.perf_counter()
+            heard = " ".join(text for _, text in _hear_languages(client, model, sound, language="en"))
+            ours_s.append(time.perf_counter() - started)
+            started = time.perf_counter()
+            bare = "".join(segment.text for segment in library.transcribe(sound, language="en", beam_size=BEAM_SIZE)[0])
+            bare_s.append(time.perf_counter() - started)
+            added += _count_added(words_of(heard).split(), words_of(bare).split())
+    if not clips:
+        return []
+    name = f"{model}: {len(clips)} cuts of real speech, 2.5 to 9 s"
+    worst = max(ours / bare for ours, bare in zip(ours_s, bare_s, strict=True))
+    return [
+        Figure(name, "s", tuple(ours_s), tuple(bare_s), 0.35),
+        Figure(f"{name}: the slowest of them against the library", "times", (worst,), bar=1.0),
+        Figure(f"{name}: words in rows of two or more that the library has not", "words", (float(added),), bar=0.0),
+    ]
+
+
+def _recordings() -> list[Samples]:
+    folder = os.environ.get(SPEECH_DIR)
+    wavs = sorted(Path(folder).glob("*.wav")) if folder else []
+    return [np.concatenate(list(decode_blocks(wav))) for wav in wavs]
+
+
+def _cut_at_random(sounds: Sequence[Samples]) -> Iterator[Samples]:
+    """Pieces of a recording; every fourth one with a second voice, every fourth one ending in another recording."""
+    rng = np.random.default_rng(1)
+
+    def cut(size: int) -> Samples:
+        sound = sounds[rng.choice(len(sounds), p=weights)]
+        start = rng.integers(0, max(1, sound.size - size))
+        return sound[start : start + size]
+
+    weights = np.array([sound.size for sound in sounds], float) / max(1, sum(sound.size for sound in sounds))
+    for n in range(REAL_CUTS if sounds else 0):
+        piece = cut(int(rng.uniform(2.5, 9) * RATE))
+        other = cut(piece.size // 2)
+        if n % 4 == 1:
+            piece = piece + 0.5 * np.pad(other, (piece.size - other.size, 0))
+        if n % 4 == 2:
+            piece = np.concatenate([piece[: piece.size - other.size], other])
+        yield piece.astype(np.float32)
+
+
+def _count_added(ours: list[str], bare: list[str]) -> int:
+    """Words of ours that make a place longer by two or more."""
+    places = difflib.SequenceMatcher(None, bare, ours, autojunk=False).get_opcodes()
+    more = ((end - start) - (bare_end - bare_start) for _, bare_start, bare_end, start, end in places)
+    return sum(words for words in more if words >= MIN_ADDED)
 
 
 def _speak_languages() -> list[tuple[str, Samples, str]]:

@@ -171,7 +171,7 @@ def decode_language(options: DecodeOptions, can: AsrCapabilities) -> str:
 FULL_FRAMES = 3000
 FRAME_S = 0.01
 PADDING_S = 3.0
-"""Silence computed after the speech of a window: with less, the model goes on talking; see docs/performance.md."""
+"""Computed after the speech of a window: with less, the model goes on talking; see docs/performance.md."""
 MIN_FRAMES = 1400
 """With less, `base` hears short sentences less well; see docs/performance.md."""
 STEP_FRAMES = 200

@@ -35,7 +35,7 @@ from voice_stack.asr.engine.base import (
     narrow_frames,
     split_at_timestamps,
 )
-from voice_stack.asr.engine.compute_plan import Encodings, has_run_on, load_model, pick_frames, pick_rows, plan_compute
+from voice_stack.asr.engine.compute_plan import Encodings, Reading, load_model, pick_frames, pick_rows, plan_compute
 from voice_stack.asr.engine.words import CLOSING_MARKS, OPENING_MARKS, alignable_segments, read_words, settle_words
 from voice_stack.asr.models import CAPABILITIES, ENGINE
 from voice_stack.asr.request import DecodeOptions, EngineOptions
@@ -275,8 +275,10 @@ class FasterWhisperEngine(AsrEngine):
         """Run windows, by their indexes, with others of as many frames: no text may depend on what shares its batch."""
         groups: dict[int, list[int]] = {}
         for index, window in enumerate(windows):
-            # Above temperature 0 a window has failed already: it gets all the room there is.
-            frames = FULL_FRAMES if options.temperature > 0 else narrow_frames(window.size)
+            # Above temperature 0 a window has failed already: what was computed for it serves again.
+            frames = narrow_frames(window.size)
+            if options.temperature > 0:
+                frames = self._encodings.width(window) or FULL_FRAMES
             groups.setdefault(frames, []).append(index)
         results: dict[int, ResultT] = {}
         with self.engine_errors(RuntimeError):
@@ -289,14 +291,18 @@ class FasterWhisperEngine(AsrEngine):
     ) -> list[WindowResult]:
         """Decode windows at one width, and those that fail at the full one."""
         encoded = self._encode(windows, frames)
+        most = Reading.most_tokens(windows) if frames < FULL_FRAMES else self._model.max_length
         results: dict[int, WindowResult] = {}
-        failed = []
-        for index, output in enumerate(self._generate(encoded, len(windows), tokenizer, options)):
-            duration_s = windows[index].size / SAMPLE_RATE
-            result = results[index] = self._read(output, duration_s, tokenizer, options)
-            if frames < FULL_FRAMES and has_run_on(result, duration_s, len(output.sequences_ids[0])):
-                log_event(logger, logging.DEBUG, "decoded again at full width", duration_s=duration_s, frames=frames)
-                failed.append(index)
+        failed = list[int]()
+        for index, output in enumerate(self._generate(encoded, len(windows), tokenizer, options, most)):
+            reading = self._read(output, windows[index].size / SAMPLE_RATE, tokenizer, options)
+            if frames < FULL_FRAMES and reading.may_have_run_on:
+                better = self._read_again(reading, pick_rows(encoded, [index]), tokenizer, options, most)
+                failed += [] if better else [index]
+                reading = better or reading
+            if reading.is_doubtful and index not in failed:
+                self._encodings.keep([windows[index]], frames, pick_rows(encoded, [index]))
+            results[index] = reading.result
         heard = [index for index in results if index not in failed]
         if options.word_timestamps and heard:
             texts = [results[index].segments for index in heard]
@@ -307,8 +313,21 @@ class FasterWhisperEngine(AsrEngine):
         for index in heard if options.token_logprobs else ():
             results[index] = score_tokens(self._model, tokenizer, results[index], pick_rows(encoded, [index]))
         for index in failed:
+            log_event(logger, logging.DEBUG, "decoded again at full width", frames=frames)
             (results[index],) = self._decode_at(FULL_FRAMES, [windows[index]], tokenizer, options)
         return list(results.values())
+
+    def _read_again(
+        self, first: Reading, row: ctranslate2.StorageView, tokenizer: Tokenizer, options: DecodeOptions, most: int
+    ) -> Reading | None:
+        """The better of two readings of one window at less than full width; None: neither will do."""
+        if options.temperature:
+            return None if first.has_run_on and not first.is_doubtful else first
+        # It is the search for the best of all texts that loops; the most probable token each time mostly does not.
+        greedy = replace(options, beam_size=1)
+        (output,) = self._generate(row, 1, tokenizer, greedy, most)
+        log_event(logger, logging.DEBUG, "decoded again", duration_s=first.duration_s)
+        return first.better(self._read(output, first.duration_s, tokenizer, greedy))
 
     def _tokenizer(self, options: DecodeOptions) -> Tokenizer:
         language = decode_language(options, self.capabilities)
@@ -331,24 +350,27 @@ class FasterWhisperEngine(AsrEngine):
         return ctranslate2.StorageView.from_array(np.concatenate([np.array(view) for view in encoded]))
 
     def _features(self, window: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-        """Log-mel features of a window and the silence after it, of shape (mels, frames)."""
-        extractor = self._model.feature_extractor
-        padded = np.pad(window, (0, max(0, frames * extractor.hop_length - window.size)))
-        features: NDArray[np.float32] = extractor(padded)[:, :frames]
-        return features
+        """Log-mel features of a window, of shape (mels, frames); after it zeros as in the library, which are no pause.
+
+        After a sound that was cut off, the features of silence make the model finish the sentence or begin it again.
+        """
+        features: NDArray[np.float32] = self._model.feature_extractor(window)[:, :-1][:, :frames]
+        return np.pad(features, ((0, 0), (0, frames - features.shape[1])))
 
     def _generate(
-        self, encoded: ctranslate2.StorageView, count: int, tokenizer: Tokenizer, options: DecodeOptions
+        self, encoded: ctranslate2.StorageView, count: int, tokenizer: Tokenizer, options: DecodeOptions, most: int
     ) -> list[ctranslate2.models.WhisperGenerationResult]:
         previous = previous_tokens(tokenizer.encode, options, self._model.max_length // 2 - 1)
+        prompt = self._model.get_prompt(tokenizer, previous)
         search: Mapping[str, float] = {"beam_size": options.beam_size}
         if options.temperature > 0:
             drawn = {"num_hypotheses": _DRAWN, "sampling_topk": 0, "sampling_temperature": options.temperature}
             search = {"beam_size": 1, **drawn}
         outputs: list[ctranslate2.models.WhisperGenerationResult] = self._model.model.generate(
             encoded,
-            [self._model.get_prompt(tokenizer, previous)] * count,
-            max_length=self._model.max_length,
+            [prompt] * count,
+            # The library gives the text half of it at most, and what the prompt leaves.
+            max_length=min(self._model.max_length, most + max(most, len(prompt))),
             return_scores=True,
             return_no_speech_prob=True,
             suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
@@ -363,7 +385,7 @@ class FasterWhisperEngine(AsrEngine):
         duration_s: float,
         tokenizer: Tokenizer,
         options: DecodeOptions,
-    ) -> WindowResult:
+    ) -> Reading:
         tokens: list[int] = output.sequences_ids[0]
         # The score is a mean over the tokens alone; the end of the text counts as one more.
         avg_logprob = float(output.scores[0]) * len(tokens) / (len(tokens) + 1)
@@ -374,10 +396,5 @@ class FasterWhisperEngine(AsrEngine):
             Segment(tokenizer.decode(part.tokens), part.start_s, part.end_s, part.tokens, *quality)
             for part in split_at_timestamps(tokens, timestamp_begin=begin, duration_s=duration_s)
         )
-        return WindowResult(
-            segments=segments,
-            avg_logprob=avg_logprob,
-            compression_ratio=compression_ratio,
-            no_speech_prob=float(output.no_speech_prob),
-            is_complete_until_s=last_timestamp_s(tokens, timestamp_begin=begin, duration_s=duration_s),
-        )
+        complete_s = last_timestamp_s(tokens, timestamp_begin=begin, duration_s=duration_s)
+        return Reading(WindowResult(segments, *quality[1:], complete_s), len(tokens), duration_s)

@@ -109,6 +109,8 @@ def _speech_span(piece: WindowPiece) -> Stretch:
 # A threshold of the Whisper paper (Radford et al. 2022, section 4.5).
 MIN_AVG_LOGPROB = -1.0
 
+MAX_CHARACTERS_PER_S = 25.0
+"""Fast speech has 20 in the languages that have most."""
 LOST_TAIL_S = 1.0
 """Speech after the last timestamp that is decoded once more: the model stopped before its window ended."""
 
@@ -120,8 +122,17 @@ def is_silence(result: WindowResult | Segment) -> bool:
 
 def is_poor(result: WindowResult) -> bool:
     """Whether the text is improbable or repeats itself, so that another temperature may serve better."""
-    poor = result.avg_logprob < MIN_AVG_LOGPROB or result.compression_ratio > MAX_COMPRESSION_RATIO
-    return poor and not is_silence(result)
+    return (result.avg_logprob < MIN_AVG_LOGPROB or repeats(result)) and not is_silence(result)
+
+
+def repeats(result: WindowResult) -> bool:
+    """Whether the text says one thing over and over."""
+    return result.compression_ratio > MAX_COMPRESSION_RATIO
+
+
+def is_hurried(result: WindowResult, duration_s: float) -> bool:
+    """Whether nobody can say the text in so many seconds; then it is invented."""
+    return sum(len(segment.text) for segment in result.segments) > MAX_CHARACTERS_PER_S * duration_s
 
 
 def among_candidates(probabilities: Mapping[str, float], candidates: Collection[str]) -> dict[str, float]:

@@ -22,8 +22,10 @@ from voice_stack.asr.listening.results import (
     better,
     decode_patiently,
     in_file_time,
+    is_hurried,
     is_poor,
     lost_tail,
+    repeats,
     rescue,
     rewrite,
     until_complete,
@@ -61,7 +63,7 @@ def complete_window(window: Window, result: WindowResult, decode: Decode, steps:
         log_event(logger, logging.INFO, "window decoded on", from_s=round(rest.start_s, 2))
         segments += in_file_time(suppress(until_complete(result).segments, window, steps), window)
         window, result = rest, decode(rest, 0.0)
-    if is_poor(result) and segments:
+    if segments and (is_poor(result) or is_hurried(result, window.duration_s)):
         return segments
     return segments + in_file_time(suppress(result.segments, window, steps), window)
 
@@ -234,7 +236,9 @@ class AsrWorkload(Workload):
     ) -> tuple[RunResult, ...]:
         """What comes of a decoded window: another attempt where the text is poor, else its text."""
         hotter = round(tried.temperature + TEMPERATURE_STEP, 1)
-        if is_poor(result) and hotter <= 1.0 and self._engine.capabilities.temperature:
+        # What a higher temperature has not made better, the next makes worse; but it may still end a loop.
+        helps = result is tried.best or repeats(result)
+        if is_poor(result) and helps and hotter <= 1.0 and self._engine.capabilities.temperature:
             fields = {"temperature": tried.temperature, "next_temperature": hotter}
             fields |= {"avg_logprob": round(result.avg_logprob, 2)}
             fields |= {"compression_ratio": round(result.compression_ratio, 2)}
