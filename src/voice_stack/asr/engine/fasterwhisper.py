@@ -10,7 +10,6 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from itertools import accumulate, chain, islice, pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,8 +34,23 @@ from voice_stack.asr.engine.base import (
     narrow_frames,
     split_at_timestamps,
 )
-from voice_stack.asr.engine.compute_plan import Encodings, has_run_on, load_model, pick_frames, pick_rows, plan_compute
-from voice_stack.asr.engine.words import CLOSING_MARKS, OPENING_MARKS, alignable_segments, read_words, settle_words
+from voice_stack.asr.engine.compute_plan import (
+    Encodings,
+    has_run_on,
+    load_model,
+    measure_model,
+    pick_frames,
+    pick_rows,
+    plan_compute,
+)
+from voice_stack.asr.engine.words import (
+    CLOSING_MARKS,
+    OPENING_MARKS,
+    alignable_segments,
+    read_words,
+    settle_words,
+    token_bytes,
+)
 from voice_stack.asr.models import CAPABILITIES, ENGINE
 from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.asr.transcript import Segment, TokenLogprob, Word
@@ -74,7 +88,9 @@ def score_tokens(
     aligned = model.model.align(encoded, tokenizer.sot_sequence, [tokens], encoded.shape[1] * model.input_stride)
     scores = zip(tokens, aligned[0].text_token_probs, strict=False)  # one more may follow, for the end of the text
     scored = (
-        TokenLogprob(_token_bytes(model, token), math.log(max(float(probability), _LEAST_PROBABILITY)))
+        TokenLogprob(
+            token_bytes(model.hf_tokenizer.id_to_token(token)), math.log(max(float(probability), _LEAST_PROBABILITY))
+        )
         for token, probability in scores
     )
     segments = zip(result.segments, spoken, strict=True)
@@ -82,22 +98,6 @@ def score_tokens(
         result,
         segments=tuple(replace(segment, logprobs=tuple(islice(scored, len(part)))) for segment, part in segments),
     )
-
-
-def _token_bytes(model: WhisperModel, token: int) -> bytes:
-    text: str = model.hf_tokenizer.id_to_token(token)
-    return bytes(_byte_values()[character] for character in text)
-
-
-@cache
-def _byte_values() -> Mapping[str, int]:
-    """The byte behind each character of a byte-level vocabulary (GPT-2's, section 2.2 of Radford et al. 2019).
-
-    Printable bytes of Latin-1 stand for themselves, the others, in order, for the characters from U+0100.
-    """
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(0x100) if byte not in set(printable)]
-    return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
 
 
 def align_words(
@@ -199,10 +199,11 @@ class FasterWhisperEngine(AsrEngine):
         self._encodings = Encodings()
 
     def _load(self) -> None:
-        plan = plan_compute(self.options, (self.model_dir / "model.bin").stat().st_size)
-        self._model = load_model(self.model_dir, plan)
-        self._encodes_one_by_one = plan.device == "cpu"
-        self._cpus = plan.cpus
+        plan = self._plan = plan_compute(self.options, (self.model_dir / "model.bin").stat().st_size, self.model_dir)
+        self._model = self._searcher = load_model(self.model_dir, plan)
+        if plan.search_threads:
+            self._searcher = load_model(self.model_dir, replace(plan, threads=plan.search_threads))
+        self._cpus, self._encodes_one_by_one = plan.cpus, plan.device == "cpu"
         self.lanes, self.has_express_lane, self.solo_threads = plan.lanes, plan.has_express_lane, plan.solo_threads
         self.max_batch, self.short_batch_s = plan.max_batch, plan.short_batch_s
         multilingual: bool = self._model.model.is_multilingual
@@ -210,11 +211,28 @@ class FasterWhisperEngine(AsrEngine):
         codes = tuple(code for code in self._model.supported_languages if known(f"<|{code}|>") is not None)
         self.capabilities = CAPABILITIES[ENGINE].limited_to(codes if multilingual else ("en",))
 
+    @property
+    def is_untuned(self) -> bool:
+        """See `AsrEngine.is_untuned`."""
+        return self._plan.tuning_file is not None and self._plan.tuning_file.read() is None
+
+    def tune(self, is_undisturbed: Callable[[], bool]) -> bool:
+        """See `AsrEngine.tune`."""
+        if self._plan.tuning_file is None:
+            return False
+        tuning = measure_model(self.model_dir, self._plan)
+        if not is_undisturbed():
+            return False
+        self._plan.tuning_file.write(tuning)
+        return True
+
     def open_for_crowd(self) -> AsrEngine:
         """See `AsrEngine.open_for_crowd`."""
         if not self.solo_threads:
             return self
-        return FasterWhisperEngine(self.model_dir, replace(self.options, threads=self._cpus, is_for_crowd=True))
+        tuning_dir = self._plan.tuning_file and self.options.tuning_dir
+        options = replace(self.options, threads=self._cpus, is_for_crowd=True, tuning_dir=tuning_dir)
+        return FasterWhisperEngine(self.model_dir, options)
 
     def detect_language(self, window: NDArray[np.float32]) -> dict[str, float]:
         """See `AsrEngine.detect_language`; decoding the same array right afterwards does not encode it again."""
@@ -345,7 +363,7 @@ class FasterWhisperEngine(AsrEngine):
         if options.temperature > 0:
             drawn = {"num_hypotheses": _DRAWN, "sampling_topk": 0, "sampling_temperature": options.temperature}
             search = {"beam_size": 1, **drawn}
-        outputs: list[ctranslate2.models.WhisperGenerationResult] = self._model.model.generate(
+        outputs: list[ctranslate2.models.WhisperGenerationResult] = self._searcher.model.generate(
             encoded,
             [self._model.get_prompt(tokenizer, previous)] * count,
             max_length=self._model.max_length,
