@@ -58,7 +58,7 @@ def engine_specs(settings: AsrSettings, model: str) -> tuple[EngineSpec, ...]:
     told = settings.log_level, settings.log_format, label
     specs = []
     for replica in range(settings.replicas):
-        options = options_from(EngineOptions, settings, replica=replica)
+        options = options_from(EngineOptions, settings, replica=replica, tuning_dir=settings.model_dir / ".tuned")
         config = options_from(AsrWorkerConfig, settings, options=options, **own)
         specs.append(EngineSpec(settings.engine, model, f"{__name__}:build_workload", config, *told, replica))
     return tuple(specs)

@@ -232,7 +232,7 @@ class TranscriptionSummary(MeasuredWork):
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How a model is loaded and run; all but `is_for_crowd` and `replica` are settings by the same names.
+    """How a model is loaded and run; all but `is_for_crowd`, `replica` and `tuning_dir` are settings by the same names.
 
     Attributes:
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
@@ -241,6 +241,7 @@ class EngineOptions:
         is_for_crowd: This is the copy for what is not alone.
         max_batch: Most windows of one call; 0: the engine chooses.
         replica: Which of `replicas` engines with the same model this is: they divide the GPUs or the CPUs.
+        tuning_dir: Where is kept what was measured on this machine.
     """
 
     device: str = "auto"
@@ -250,6 +251,7 @@ class EngineOptions:
     is_for_crowd: bool = False
     replica: int = 0
     replicas: int = 1
+    tuning_dir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

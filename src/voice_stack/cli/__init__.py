@@ -12,6 +12,7 @@ _COMMANDS = {
     "transcribe": "transcribe",
     "speak": "speak",
     "models": "models",
+    "tune": "tune",
     "voices": "voices",
     "keys": "keys",
     "doctor": "doctor",

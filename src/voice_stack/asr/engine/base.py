@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +78,25 @@ class AsrEngine(ABC):
             ModelLoadError: The model does not load.
         """
         return self
+
+    @property
+    def is_untuned(self) -> bool:
+        """Whether `tune` would find how the model is run better on this machine."""
+        return False
+
+    def tune(self, is_undisturbed: Callable[[], bool]) -> bool:
+        """Measure how the model is best run on this machine, and keep that for the next time it is loaded.
+
+        Args:
+            is_undisturbed: Asked when the figures are there; they are not kept if something else took the CPUs.
+
+        Returns:
+            Whether they were kept.
+
+        Raises:
+            OSError: They cannot be.
+        """
+        return False
 
     @abstractmethod
     def decode(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> list[WindowResult]:

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ctranslate2
@@ -19,6 +19,7 @@ from faster_whisper import WhisperModel
 from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import FRAME_S, SAMPLE_RATE, TimeSpan, WindowResult
+from voice_stack.asr.engine.tuning import Tuning, TuningFile, measure
 from voice_stack.asr.request import EngineOptions
 from voice_stack.core.system.cpus import take_cpus, yield_cpu
 from voice_stack.core.system.device import choose_device
@@ -112,7 +113,9 @@ class ComputePlan:
         short_batch_s: Most audio of a batch of several windows that somebody waits for, in seconds.
         has_express_lane: One more batch may run while long work holds the lanes.
         solo_threads: If not 0, this copy runs one batch at a time on so many threads; the lanes are the other copy's.
+        search_threads: If not 0, the search for the text has another copy, with so many threads.
         niceness: How far other work goes before this.
+        tuning_file: Where is kept what was measured of the model; None where that makes no difference.
     """
 
     device: str
@@ -125,7 +128,9 @@ class ComputePlan:
     short_batch_s: float = math.inf
     has_express_lane: bool = False
     solo_threads: int = 0
+    search_threads: int = 0
     niceness: int = 0
+    tuning_file: TuningFile | None = None
 
     @property
     def workers(self) -> int:
@@ -133,8 +138,13 @@ class ComputePlan:
         return 1 if self.solo_threads else self.lanes + self.has_express_lane
 
 
-def plan_compute(options: EngineOptions, weights_bytes: int) -> ComputePlan:
+def plan_compute(options: EngineOptions, weights_bytes: int, model_dir: Path | None = None) -> ComputePlan:
     """Fit a model with a file of so many bytes to the device; zeros and `auto` of the options are chosen here.
+
+    Args:
+        options: As for the engine.
+        weights_bytes: Size of the file with the weights.
+        model_dir: The model's folder: what was measured of it is used.
 
     Raises:
         ValueError: There is no such device.
@@ -143,16 +153,33 @@ def plan_compute(options: EngineOptions, weights_bytes: int) -> ComputePlan:
     compute_type = _COMPUTE_TYPE[device.kind] if options.compute_type == "auto" else options.compute_type
     cpus = options.threads or take_cpus(options.replica, options.replicas)
     if device.kind == "cpu":
-        return _plan_cpus(options, compute_type, cpus, weights_bytes)
+        return _plan_cpus(
+            options, compute_type, cpus, weights_bytes, _find_tuning(options, model_dir, compute_type, cpus)
+        )
     return ComputePlan("cuda", device.index, compute_type, cpus, 1, cpus, options.max_batch or CUDA_BATCH)
 
 
-def _plan_cpus(options: EngineOptions, compute_type: str, cpus: int, weights_bytes: int) -> ComputePlan:
+def _find_tuning(options: EngineOptions, model_dir: Path | None, compute_type: str, cpus: int) -> TuningFile | None:
+    """What was or can be measured; whoever sets the threads has chosen, and replicas would measure one another."""
+    has_chosen = options.threads > 0 and not options.is_for_crowd
+    if options.tuning_dir is None or model_dir is None or has_chosen or options.replicas > 1:
+        return None
+    return TuningFile.of(options.tuning_dir, model_dir, compute_type, cpus)
+
+
+def _plan_cpus(
+    options: EngineOptions, compute_type: str, cpus: int, weights_bytes: int, tuning_file: TuningFile | None
+) -> ComputePlan:
+    tuning: Tuning | None = tuning_file.read() if tuning_file else None
     wanted = next((threads for limit, threads in THREADS_BY_WEIGHTS if weights_bytes < limit), MAX_THREADS)
-    lanes = max(1, cpus // wanted)
+    lanes = tuning.lanes if tuning and wanted == 1 else max(1, cpus // wanted)
     has_room = weights_bytes / 2 <= memory_limit_bytes() * COPY_SHARE_OF_MEMORY
     is_solo = cpus > 1 and has_room and not options.is_for_crowd
-    solo_threads = min(cpus, max(wanted, SOLO_THREADS)) if is_solo else 0
+    solo_threads = search_threads = min(cpus, max(wanted, SOLO_THREADS)) if is_solo else 0
+    if tuning and is_solo:
+        solo_threads, search_threads = tuning.encoder_threads, tuning.search_threads
+        if solo_threads == search_threads == 1:
+            solo_threads = 0
     return ComputePlan(
         "cpu",
         0,
@@ -160,18 +187,20 @@ def _plan_cpus(options: EngineOptions, compute_type: str, cpus: int, weights_byt
         cpus,
         lanes,
         solo_threads or max(1, cpus // lanes),
-        options.max_batch or _fitting_batch(weights_bytes, lanes),
+        options.max_batch or _fitting_batch(weights_bytes, lanes, tuning.batch if tuning else CPU_BATCH),
         SHORT_BATCH_S,
         has_express_lane=True,
         solo_threads=solo_threads,
+        search_threads=search_threads if solo_threads != search_threads and solo_threads else 0,
         niceness=CROWD_NICENESS if options.is_for_crowd else 0,
+        tuning_file=tuning_file,
     )
 
 
-def _fitting_batch(weights_bytes: int, lanes: int) -> int:
+def _fitting_batch(weights_bytes: int, lanes: int, wanted: int) -> int:
     window_bytes = weights_bytes * WINDOW_SHARE_OF_WEIGHTS
     fitting = memory_limit_bytes() * BATCH_SHARE_OF_MEMORY / lanes / window_bytes
-    return min(max(1, int(fitting)), CPU_BATCH)
+    return min(max(1, int(fitting)), wanted)
 
 
 def load_model(model_dir: Path, plan: ComputePlan) -> WhisperModel:
@@ -199,6 +228,21 @@ def _load(model_dir: Path, plan: ComputePlan) -> WhisperModel:
         num_workers=plan.workers,
         local_files_only=True,
     )
+
+
+def measure_model(model_dir: Path, plan: ComputePlan) -> Tuning:
+    """Measure a model as it would be run by a plan, with other numbers of threads and lanes.
+
+    Raises:
+        RuntimeError: As for `load_model`.
+    """
+
+    def load(threads: int, lanes: int) -> WhisperModel:
+        return load_model(
+            model_dir, replace(plan, threads=threads, lanes=lanes, solo_threads=0, has_express_lane=False)
+        )
+
+    return measure(load, plan.cpus)
 
 
 def pick_rows(encoded: ctranslate2.StorageView, indexes: Sequence[int]) -> ctranslate2.StorageView:

@@ -1,24 +1,15 @@
-"""Whisper on CTranslate2, by faster-whisper's lower level: windows in batches, one temperature for each call.
-
-The search itself gives one score for a whole text. So the finished text is read once more, in a single pass of the
-decoder over all its tokens (CTranslate2's `align`), which gives the probability of each given those before it. In that
-pass the model writes no timestamps; the probabilities are among text tokens.
-"""
+"""Whisper on CTranslate2, by faster-whisper's lower level: windows in batches, one temperature for each call."""
 
 import json
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
-from itertools import accumulate, chain, islice, pairwise
+from itertools import islice
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TypeVar
 
 import ctranslate2
 import numpy as np
-from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
 from numpy.typing import NDArray
@@ -35,14 +26,21 @@ from voice_stack.asr.engine.base import (
     narrow_frames,
     split_at_timestamps,
 )
-from voice_stack.asr.engine.compute_plan import Encodings, Reading, load_model, pick_frames, pick_rows, plan_compute
-from voice_stack.asr.engine.words import CLOSING_MARKS, OPENING_MARKS, alignable_segments, read_words, settle_words
+from voice_stack.asr.engine.compute_plan import (
+    Encodings,
+    Reading,
+    load_model,
+    measure_model,
+    pick_frames,
+    pick_rows,
+    plan_compute,
+)
+from voice_stack.asr.engine.timing import align_words, score_tokens, time_words
 from voice_stack.asr.models import CAPABILITIES, ENGINE
 from voice_stack.asr.request import DecodeOptions, EngineOptions
-from voice_stack.asr.transcript import Segment, TokenLogprob, Word
+from voice_stack.asr.transcript import Segment, Word
 from voice_stack.core.errors import ModelLoadError
 from voice_stack.core.logging import log_event
-from voice_stack.utils.audio.word_alignment import writes_spaces
 
 ResultT = TypeVar("ResultT")
 
@@ -58,117 +56,6 @@ def previous_tokens(encode: Callable[[str], list[int]], options: DecodeOptions, 
     hotwords = hotwords[: max(room // 2, room - len(prompt))]
     left = room - len(hotwords)
     return hotwords + prompt[max(0, len(prompt) - left) :]
-
-
-_LEAST_PROBABILITY = 1e-10  # its logarithm is a number that JSON has
-
-
-def score_tokens(
-    model: WhisperModel, tokenizer: Tokenizer, result: WindowResult, encoded: ctranslate2.StorageView
-) -> WindowResult:
-    """The result of a window with `Segment.logprobs` filled in; `encoded` is the encoder's output for it alone."""
-    spoken = [[token for token in segment.tokens if token < tokenizer.eot] for segment in result.segments]
-    tokens = [token for part in spoken for token in part]
-    if not tokens:
-        return result
-    aligned = model.model.align(encoded, tokenizer.sot_sequence, [tokens], encoded.shape[1] * model.input_stride)
-    scores = zip(tokens, aligned[0].text_token_probs, strict=False)  # one more may follow, for the end of the text
-    scored = (
-        TokenLogprob(_token_bytes(model, token), math.log(max(float(probability), _LEAST_PROBABILITY)))
-        for token, probability in scores
-    )
-    segments = zip(result.segments, spoken, strict=True)
-    return replace(
-        result,
-        segments=tuple(replace(segment, logprobs=tuple(islice(scored, len(part)))) for segment, part in segments),
-    )
-
-
-def _token_bytes(model: WhisperModel, token: int) -> bytes:
-    text: str = model.hf_tokenizer.id_to_token(token)
-    return bytes(_byte_values()[character] for character in text)
-
-
-@cache
-def _byte_values() -> Mapping[str, int]:
-    """The byte behind each character of a byte-level vocabulary (GPT-2's, section 2.2 of Radford et al. 2019).
-
-    Printable bytes of Latin-1 stand for themselves, the others, in order, for the characters from U+0100.
-    """
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(0x100) if byte not in set(printable)]
-    return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
-
-
-def align_words(
-    model: WhisperModel,
-    tokenizer: Tokenizer,
-    windows: Sequence[Sequence[Segment]],
-    encoded: ctranslate2.StorageView,
-    sounds: Sequence[NDArray[np.float32]],
-) -> list[tuple[Segment, ...]]:
-    """Give the segments of each window their words, by the encoder's output for these windows."""
-    texts = [
-        [token for segment in segments for token in segment.tokens if token < tokenizer.eot] for segments in windows
-    ]
-    alignments = model.find_alignment(tokenizer, texts, encoded, _count_frames(model, sounds))
-    return [
-        _add_words(model, alignment, tokenizer, segments, sound)
-        for segments, alignment, sound in zip(windows, alignments, sounds, strict=True)
-    ]
-
-
-def _count_frames(model: WhisperModel, sounds: Sequence[NDArray[np.float32]]) -> list[int]:
-    return [max(int(sound.size / SAMPLE_RATE * model.frames_per_second), model.input_stride) for sound in sounds]
-
-
-def _add_words(
-    model: WhisperModel,
-    alignment: list[dict[str, object]],
-    tokenizer: Tokenizer,
-    segments: Sequence[Segment],
-    sound: NDArray[np.float32],
-) -> tuple[Segment, ...]:
-    found = alignable_segments(segments)
-    if found:
-        # In the place of the model, which the library's method asks for what has been computed for the whole batch.
-        made = SimpleNamespace(frames_per_second=model.frames_per_second, find_alignment=lambda *_: [alignment])
-        WhisperModel.add_word_timestamps(made, [found], tokenizer, None, 0, OPENING_MARKS, CLOSING_MARKS, 0.0)
-    words = read_words(found, sound)
-    return tuple(replace(segment, words=said) for segment, said in zip(segments, words, strict=True))
-
-
-def time_words(
-    model: WhisperModel,
-    tokenizer: Tokenizer,
-    texts: Sequence[Sequence[str]],
-    encoded: ctranslate2.StorageView,
-    sounds: Sequence[NDArray[np.float32]],
-) -> list[tuple[Word, ...]]:
-    """When the words of given texts are said, those of one text for each window."""
-    parts = [[tokenizer.encode(f" {word}" if writes_spaces(word) else word) for word in words] for words in texts]
-    # What is longer than the decoder's memory was not said in one window.
-    room = model.max_length - len(tokenizer.sot_sequence) - 2
-    tokens = [list(chain.from_iterable(part)) for part in parts]
-    tokens = [part if len(part) <= room else [] for part in tokens]
-    aligned = model.model.align(encoded, tokenizer.sot_sequence, tokens, _count_frames(model, sounds))
-    results = []
-    for words, part, known, result, sound in zip(texts, parts, tokens, aligned, sounds, strict=True):
-        starts = dict(reversed(result.alignments))  # token -> its first frame
-        edges = [0, *accumulate(len(token_ids) for token_ids in part)]
-        last_frame = result.alignments[-1][1] if result.alignments else 0
-        times_s = [starts.get(edge, last_frame) / model.tokens_per_second for edge in edges]
-        odds = result.text_token_probs if known else [0.0] * edges[-1]
-        results.append(
-            settle_words(
-                [
-                    Word(word, times_s[n], times_s[n + 1], math.fsum(odds[first:end]) / max(1, end - first))
-                    for n, (word, (first, end)) in enumerate(zip(words, pairwise(edges), strict=True))
-                ],
-                sound,
-            )
-        )
-    return results
 
 
 def _read_languages(found: Sequence[tuple[str, float]]) -> dict[str, float]:
@@ -199,10 +86,11 @@ class FasterWhisperEngine(AsrEngine):
         self._encodings = Encodings()
 
     def _load(self) -> None:
-        plan = plan_compute(self.options, (self.model_dir / "model.bin").stat().st_size)
-        self._model = load_model(self.model_dir, plan)
-        self._encodes_one_by_one = plan.device == "cpu"
-        self._cpus = plan.cpus
+        plan = self._plan = plan_compute(self.options, (self.model_dir / "model.bin").stat().st_size, self.model_dir)
+        self._model = self._searcher = load_model(self.model_dir, plan)
+        if plan.search_threads:
+            self._searcher = load_model(self.model_dir, replace(plan, threads=plan.search_threads))
+        self._cpus, self._encodes_one_by_one = plan.cpus, plan.device == "cpu"
         self.lanes, self.has_express_lane, self.solo_threads = plan.lanes, plan.has_express_lane, plan.solo_threads
         self.max_batch, self.short_batch_s = plan.max_batch, plan.short_batch_s
         multilingual: bool = self._model.model.is_multilingual
@@ -210,11 +98,28 @@ class FasterWhisperEngine(AsrEngine):
         codes = tuple(code for code in self._model.supported_languages if known(f"<|{code}|>") is not None)
         self.capabilities = CAPABILITIES[ENGINE].limited_to(codes if multilingual else ("en",))
 
+    @property
+    def is_untuned(self) -> bool:
+        """See `AsrEngine.is_untuned`."""
+        return self._plan.tuning_file is not None and self._plan.tuning_file.read() is None
+
+    def tune(self, is_undisturbed: Callable[[], bool]) -> bool:
+        """See `AsrEngine.tune`."""
+        if self._plan.tuning_file is None:
+            return False
+        tuning = measure_model(self.model_dir, self._plan)
+        if not is_undisturbed():
+            return False
+        self._plan.tuning_file.write(tuning)
+        return True
+
     def open_for_crowd(self) -> AsrEngine:
         """See `AsrEngine.open_for_crowd`."""
         if not self.solo_threads:
             return self
-        return FasterWhisperEngine(self.model_dir, replace(self.options, threads=self._cpus, is_for_crowd=True))
+        tuning_dir = self.options.tuning_dir if self._plan.tuning_file else None
+        options = replace(self.options, threads=self._cpus, is_for_crowd=True, tuning_dir=tuning_dir)
+        return FasterWhisperEngine(self.model_dir, options)
 
     def detect_language(self, window: NDArray[np.float32]) -> dict[str, float]:
         """See `AsrEngine.detect_language`; decoding the same array right afterwards does not encode it again."""
@@ -366,7 +271,7 @@ class FasterWhisperEngine(AsrEngine):
         if options.temperature > 0:
             drawn = {"num_hypotheses": _DRAWN, "sampling_topk": 0, "sampling_temperature": options.temperature}
             search = {"beam_size": 1, **drawn}
-        outputs: list[ctranslate2.models.WhisperGenerationResult] = self._model.model.generate(
+        outputs: list[ctranslate2.models.WhisperGenerationResult] = self._searcher.model.generate(
             encoded,
             [prompt] * count,
             # The library gives the text half of it at most, and what the prompt leaves.

@@ -7,8 +7,9 @@ import math
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
 from typing import TypedDict
 
@@ -278,3 +279,19 @@ def _segment(words: Sequence[SpokenWord], ratio: float, options: DecodeOptions) 
         no_speech_prob=0.0,
         words=tuple(word.word for word in words) if options.word_timestamps else (),
     )
+
+
+def token_bytes(text: str) -> bytes:
+    """The bytes behind a token as the vocabulary writes it."""
+    return bytes(_byte_values()[character] for character in text)
+
+
+@cache
+def _byte_values() -> Mapping[str, int]:
+    """The byte behind each character of a byte-level vocabulary (GPT-2's, section 2.2 of Radford et al. 2019).
+
+    Printable bytes of Latin-1 stand for themselves, the others, in order, for the characters from U+0100.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(0x100) if byte not in set(printable)]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}

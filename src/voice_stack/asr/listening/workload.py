@@ -3,8 +3,10 @@
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -50,6 +52,7 @@ from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.jobs import Again, Expected, Job, PlanStep, RunResult, Unit, Urgency, Workload
 from voice_stack.core.logging import log_event, logged_for
 from voice_stack.core.system.cpus import OtherLoad
+from voice_stack.core.system.memory import give_memory_back
 from voice_stack.utils.audio.decode import probe_duration_s
 
 logger = logging.getLogger(__name__)
@@ -75,6 +78,9 @@ SMALL_FILE_BYTES = 512 * 1024
 ALIGNMENT_FALLBACK = "alignment"
 """What the answer's `x-fallback` says: only words that were recognised have times."""
 TOLERATED_LOAD_CPUS = 0.5
+QUIET_S = 10.0
+"""After so long without work it is measured how the model is best run: nobody waits for that."""
+TUNING_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +103,35 @@ class AsrWorkload(Workload):
         self._loading = threading.Lock()
         self._other_load = OtherLoad()
         self._jobs: dict[str, JobState] = {}
+        self._begun = self._ended = 0
 
     def load(self) -> None:
         self._engine = self._load_engine()
         engine = self._engine
         self.lanes, self.has_express_lane = engine.lanes, engine.has_express_lane
         self.max_batch, self.short_batch_s = engine.max_batch, engine.short_batch_s
+        if engine.is_untuned:
+            threading.Thread(target=self._tune_when_quiet, name="tuning", daemon=True).start()
+
+    def _tune_when_quiet(self) -> None:
+        """Measure how the model is best run, when neither this process nor another one has work."""
+        for _ in range(TUNING_ATTEMPTS):
+            others, begun = OtherLoad(), self._begun
+            time.sleep(QUIET_S)
+            if not self._is_quiet_since(begun, others):
+                continue
+            try:
+                if self._engine.tune(partial(self._is_quiet_since, begun, others)):
+                    log_event(logger, logging.INFO, "measured how the model is best run here; the next load uses it")
+                    return
+            except (EngineError, ModelLoadError, OSError, RuntimeError) as error:
+                log_event(logger, logging.INFO, "how the model is best run is not known", reason=str(error))
+                return
+            finally:
+                give_memory_back()
+
+    def _is_quiet_since(self, begun: int, others: OtherLoad) -> bool:
+        return begun == self._begun == self._ended and others.busy_cpus() <= TOLERATED_LOAD_CPUS
 
     @property
     def _can_align(self) -> bool:
@@ -170,6 +199,13 @@ class AsrWorkload(Workload):
         return (os.cpu_count() or 1) - others >= self._engine.solo_threads - TOLERATED_LOAD_CPUS
 
     def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[RunResult]:
+        self._begun += 1
+        try:
+            yield from self._run(units, urgency)
+        finally:
+            self._ended += 1
+
+    def _run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[RunResult]:
         engine = self._engine_for(urgency)
         if isinstance(units[0].data, Excerpt):
             yield from run_detection(units, engine)
