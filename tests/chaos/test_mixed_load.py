@@ -24,7 +24,7 @@ LEAVING = 0.15
 LOOKS = 6
 ONE_COPY = {"ASR_THREADS": "1"}
 """Which copy of the model works, and so has its memory, would depend on what else the machine does."""
-WARM_UP_S = 10.0
+WARM_UP_S = 6.0
 WARM_UP_SHARE = 1 / 30
 """Of the load that follows: in half an hour the largest requests meet more often than in ten seconds."""
 WARM_UPS = 6

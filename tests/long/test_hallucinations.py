@@ -52,7 +52,7 @@ def test_nor_where_the_vad_is_switched_off(without_vad: RunningServer, name: str
 
 
 def test_each_step_is_a_switch_and_streams_agree(start_server: StartServer) -> None:
-    silence = wrap_pcm((make_silence(40) * 32767).astype("<i2").tobytes(), RATE)
+    silence = wrap_pcm((make_silence(20) * 32767).astype("<i2").tobytes(), RATE)
     heard: dict[str, str] = {}
     for steps in ("none", "repetition", "silence"):
         with start_server("asr", ASR_VAD_ENABLED="false", ASR_SUPPRESS=steps) as server, server.openai() as client:
@@ -62,9 +62,9 @@ def test_each_step_is_a_switch_and_streams_agree(start_server: StartServer) -> N
             deltas = [event.delta for event in events if event.type == "transcript.text.delta"]
             assert "".join(deltas) == heard[steps]
     # Whisper says the same of every two seconds of nothing.
-    (word,) = set(heard["none"].split())
-    assert len(heard["none"].split()) > 3
-    assert heard["repetition"] == word
+    said = heard["none"].casefold().split()
+    assert len(said) > 3 + len(set(said))
+    assert heard["repetition"].casefold().split() == list(dict.fromkeys(said))
     assert heard["silence"] == ""
 
 
