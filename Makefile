@@ -65,6 +65,7 @@ walk: $(VENV)/.dev
 # Ratios against the bare libraries, one table and JSON.
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --avx2
 
 tests/js/node_modules: tests/js/package.json
 	npm install --prefix tests/js --no-package-lock --no-audit --no-fund

@@ -1,6 +1,7 @@
 """`python -m benchmarks`: all figures in one table, and in benchmarks/results/latest.json."""
 
 import json
+import os
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from benchmarks import (
     speed,
     whole_files,
 )
-from benchmarks.report import Figure, describe_machine, show
+from benchmarks.report import ISA_LIMITS, Figure, describe_machine, show
 from benchmarks.running import run_servers
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -40,15 +41,25 @@ def measure_all() -> list[Figure]:
         return figures + hallucinations.measure(servers.urls["asr"], condition="words heard", bar=0.0)
 
 
+def measure_recognition() -> list[Figure]:
+    """What depends on the instructions that the processor has."""
+    with run_servers() as servers, tempfile.TemporaryDirectory() as folder:
+        figures = speed.measure(servers, Path(folder), "base", is_default=True)
+        return figures + real_speech.measure_cuts(servers, "base")
+
+
 @click.command()
 @click.option("--markdown", is_flag=True, help="Print the table for docs/performance.md.")
-def main(markdown: bool) -> None:
+@click.option("--avx2", is_flag=True, help="Only recognition, as on a processor that has AVX2 and no more.")
+def main(markdown: bool, avx2: bool) -> None:
     """Measure Voice Stack against the bare libraries; takes some twenty minutes."""
-    figures, machine = measure_all(), describe_machine()
+    if avx2:
+        os.environ |= ISA_LIMITS
+    figures, machine = measure_recognition() if avx2 else measure_all(), describe_machine()
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     measured_at = datetime.now(UTC).isoformat(timespec="seconds")
     result = {"machine": machine, "measured_at": measured_at, "figures": [figure.as_json() for figure in figures]}
-    RESULTS.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    (RESULTS.with_stem("latest-avx2") if avx2 else RESULTS).write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     show(figures, markdown=markdown)
 
 

@@ -73,13 +73,24 @@ class Figure:
         }
 
 
+INSTRUCTIONS = {"avx512_vnni": "AVX-512 with VNNI", "avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX"}
+"""Name in /proc/cpuinfo -> what people call it, the best first."""
+ISA_LIMITS = {"CT2_FORCE_CPU_ISA": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+"""What lets CTranslate2 act as on a processor without AVX-512: the first its own code, the second its products of
+matrices, where most of the time goes."""
+
+
 def describe_machine() -> str:
-    """CPU model, cores, system and Python in one line."""
+    """CPU model, instructions, cores, system and Python in one line."""
     cpu_info = Path("/proc/cpuinfo")
     lines = cpu_info.read_text("utf-8").splitlines() if cpu_info.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     cpu = models[0] if models else platform.processor() or platform.machine()
-    return f"{cpu}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    known = next((set(line.split()) for line in lines if line.startswith("flags")), set())
+    best = next((name for flag, name in INSTRUCTIONS.items() if flag in known), "unknown instructions")
+    limits = ", ".join(f"{name}={os.environ[name]}" for name in ISA_LIMITS if name in os.environ)
+    instructions = f"{best}, limited by {limits}" if limits else best
+    return f"{cpu} ({instructions}), {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 def as_table(figures: Sequence[Figure], machine: str) -> Table:

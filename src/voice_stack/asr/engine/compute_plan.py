@@ -86,7 +86,7 @@ BATCH_SHARE_OF_MEMORY = 1 / 8
 WINDOW_SHARE_OF_WEIGHTS = 1 / 4
 """Memory of a window in a batch: mostly the decoder's keys and values for the encoder's output, in float32."""
 CPU_BATCH = 4
-SHORT_BATCH_S = 16.0
+SHORT_BATCH_S = 40.0
 """Decoding windows together takes half the time, but all wait for the last: right for films, less so for commands."""
 CUDA_BATCH = 16
 CROWD_NICENESS = 4
