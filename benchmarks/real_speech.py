@@ -7,8 +7,10 @@ languages comes from Kokoro, where its weights are on this machine.
 import asyncio
 import difflib
 import os
+import statistics
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from whisper_normalizer.basic import BasicTextNormalizer
 
 from benchmarks.hallucinations import TIMEOUT_S, wave_file
 from benchmarks.libraries import KOKORO, Samples, load_libraries
-from benchmarks.report import Figure
+from benchmarks.report import Figure, percentile_95
 from benchmarks.running import Servers
 from benchmarks.speech import PAUSE_S, TEXTS, Clip, join_clips
 from benchmarks.speech_quality import TEXTS_OF
@@ -37,7 +39,7 @@ MAX_MORE = 0.3
 MAX_MORE_MIXED = 5.0
 VOICES = {"en": "bf_emma", "fr": "ff_siwis", "es": "ef_dora", "it": "if_sara", "pt": "pm_alex"}
 RATE = 16_000
-CUTS, REAL_CUTS = 20, 100
+CUTS, REAL_CUTS, CLIENTS = 20, 100, 8
 MIN_ADDED = 2
 """One word more is as often ours alone as the library's."""
 
@@ -105,12 +107,30 @@ def measure_cuts(servers: Servers, model: str) -> list[Figure]:
             bare = "".join(segment.text for segment in library.transcribe(sound, language="en", beam_size=BEAM_SIZE)[0])
             bare_s.append(time.perf_counter() - started)
             added += _count_added(words_of(heard).split(), words_of(bare).split())
-    if not clips:
-        return []
+        if not clips:
+            return []
+
+        def hear(sound: Samples) -> float:
+            begun = time.perf_counter()
+            _hear_languages(client, model, sound, language="en")
+            return time.perf_counter() - begun
+
+        started = time.perf_counter()
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            crowd_s = list(pool.map(hear, clips))
+        crowd_clip_s = (time.perf_counter() - started) / len(clips)
     name = f"{model}: {len(clips)} cuts of real speech, 2.5 to 9 s"
     worst = max(ours / bare for ours, bare in zip(ours_s, bare_s, strict=True))
     return [
         Figure(name, "s", tuple(ours_s), tuple(bare_s), 0.35),
+        Figure(f"{name}, {CLIENTS} clients: time per clip", "s", (crowd_clip_s,), (statistics.mean(bare_s),), 1 / 4.5),
+        Figure(
+            f"{name}, {CLIENTS} clients: 95th percentile against one client's median",
+            "s",
+            (percentile_95(crowd_s),),
+            (statistics.median(ours_s),),
+            8.0,
+        ),
         Figure(f"{name}: the slowest of them against the library", "times", (worst,), bar=1.0),
         Figure(f"{name}: words in rows of two or more that the library has not", "words", (float(added),), bar=0.0),
     ]

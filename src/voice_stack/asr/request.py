@@ -98,6 +98,7 @@ class DecodeOptions:
         word_timestamps: Whether segments carry words.
         hotwords: Words to expect, before the prompt.
         token_logprobs: Whether segments carry the log-probability of each token.
+        is_whole: A window is encoded at the model's full width, whatever its length.
     """
 
     language: str | None = None
@@ -108,6 +109,7 @@ class DecodeOptions:
     word_timestamps: bool = False
     hotwords: str | None = None
     token_logprobs: bool = False
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

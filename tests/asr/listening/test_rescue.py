@@ -1,6 +1,8 @@
 """Windows that would be lost are decoded in halves; what a half is, and when it is taken."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from e2e.sound import tone
 from piper_speech import speak
 from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
+from voice_stack.asr.engine.fake import FakeEngine
+from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.listening.results import after, before, find_cut, rescue
 from voice_stack.asr.listening.windows import Window, WindowPiece
+from voice_stack.asr.listening.workload import AsrWorkload
+from voice_stack.asr.request import AsrWorkerConfig, AudioFile, DecodeOptions, EngineOptions, TranscriptionRequest
+from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.transcript import Segment
+from voice_stack.core.jobs import Again, Job, Output, Unit, Urgency
 
 
 def result(text: str, *, logprob: float = -0.3, ratio: float = 1.5, no_speech: float = 0.1) -> WindowResult:
@@ -83,3 +92,34 @@ def test_halves_map_to_the_same_times(runs: list[tuple[int, int]], data: st.Data
     halves = before(whole, cut), after(whole, cut)
     found = [half.to_file_s((n + 0.5) / SAMPLE_RATE) for half in halves for n in range(half.samples.size)]
     assert found == [whole.to_file_s((n + 0.5) / SAMPLE_RATE) for n in range(window_start)]
+
+
+class LoopingEngine(FakeEngine):
+    """Runs on in windows below two seconds that are not encoded at full width."""
+
+    def decode(self, windows: Sequence[NDArray[np.float32]], options: DecodeOptions) -> list[WindowResult]:
+        heard = zip(windows, super().decode(windows, options), strict=True)
+        return [
+            replace(result, has_run_on=not options.is_whole and window.size < 2 * SAMPLE_RATE)
+            for window, result in heard
+        ]
+
+
+def test_nobody_waits_for_a_window_of_the_batch_that_is_decoded_again(tmp_path: Path) -> None:
+    config = engine_specs(AsrSettings(engine="fake", model="fake", vad_enabled=False), "fake")[0].config
+    assert isinstance(config, AsrWorkerConfig)
+    workload = AsrWorkload(config, lambda: LoopingEngine(tmp_path, EngineOptions(device="cpu", threads=1)))
+    workload.load()
+    units = list[Unit]()
+    for seconds in (1.0, 3.0):
+        path = tmp_path / f"{seconds}.wav"
+        path.write_bytes(tone(seconds))
+        job = Job(path.stem, TranscriptionRequest(AudioFile(path), DecodeOptions("en")), "request")
+        units += [step for step in workload.plan(job) if isinstance(step, Unit)]
+    results = list(workload.run(units, Urgency.SHARED))
+    (again,) = [result.unit for result in results if isinstance(result, Again)]
+    assert [result.job_id for result in results if isinstance(result, Output)] == [units[1].job_id]
+    assert (again.job_id, again.index) == (units[0].job_id, units[0].index)
+    assert again.batch_key != units[0].batch_key
+    alone = [result for result in workload.run([again], Urgency.SHARED) if isinstance(result, Output)]
+    assert [result.job_id for result in alone] == [units[0].job_id]

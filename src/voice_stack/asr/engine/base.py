@@ -32,6 +32,8 @@ class WindowResult:
         no_speech_prob: Probability that nothing is said, 0 to 1.
         is_complete_until_s: The model's last timestamp: up to here the text covers the audio. A segment that starts
             here or later was cut off. The whole window where the model gave no timestamp.
+        has_run_on: It is not to be used: the model went on after the speech, and others that were decoded at the same
+            time do not wait until the window is decoded with `DecodeOptions.is_whole`.
     """
 
     segments: tuple[Segment, ...]
@@ -39,6 +41,7 @@ class WindowResult:
     compression_ratio: float
     no_speech_prob: float
     is_complete_until_s: float
+    has_run_on: bool = False
 
 
 class AsrEngine(ABC):

@@ -181,8 +181,8 @@ class FasterWhisperEngine(AsrEngine):
         groups: dict[int, list[int]] = {}
         for index, window in enumerate(windows):
             # Above temperature 0 a window has failed already: what was computed for it serves again.
-            frames = narrow_frames(window.size)
-            if options.temperature > 0:
+            frames = FULL_FRAMES if options.is_whole else narrow_frames(window.size)
+            if options.temperature > 0 and not options.is_whole:
                 frames = self._encodings.width(window) or FULL_FRAMES
             groups.setdefault(frames, []).append(index)
         results: dict[int, ResultT] = {}
@@ -194,7 +194,7 @@ class FasterWhisperEngine(AsrEngine):
     def _decode_at(
         self, frames: int, windows: Sequence[NDArray[np.float32]], tokenizer: Tokenizer, options: DecodeOptions
     ) -> list[WindowResult]:
-        """Decode windows at one width, and those that fail at the full one."""
+        """Decode windows at one width; one that fails is decoded at the full one, or marked where others wait."""
         encoded = self._encode(windows, frames)
         most = Reading.most_tokens(windows) if frames < FULL_FRAMES else self._model.max_length
         results: dict[int, WindowResult] = {}
@@ -218,8 +218,11 @@ class FasterWhisperEngine(AsrEngine):
         for index in heard if options.token_logprobs else ():
             results[index] = score_tokens(self._model, tokenizer, results[index], pick_rows(encoded, [index]))
         for index in failed:
-            log_event(logger, logging.DEBUG, "decoded again at full width", frames=frames)
-            (results[index],) = self._decode_at(FULL_FRAMES, [windows[index]], tokenizer, options)
+            log_event(logger, logging.DEBUG, "to be decoded at full width", frames=frames)
+            if len(windows) > 1:
+                results[index] = replace(results[index], has_run_on=True)
+            else:
+                (results[index],) = self._decode_at(FULL_FRAMES, windows, tokenizer, options)
         return list(results.values())
 
     def _read_again(

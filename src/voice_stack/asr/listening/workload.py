@@ -85,12 +85,13 @@ TUNING_ATTEMPTS = 20
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """A unit's data: the window, the temperature to decode it at, its language once told, and the best text so far."""
+    """A unit's data: the window, how it is to be decoded, its language once told, and the best text so far."""
 
     window: Window
     temperature: float
     language: str | None = None
     best: WindowResult | None = None
+    is_whole: bool = False
 
 
 class AsrWorkload(Workload):
@@ -175,7 +176,13 @@ class AsrWorkload(Workload):
         decode, language = state.request.decode, attempt.language or state.language
         # A prompt in the language of the file would draw the text into it.
         prompt = decode.prompt if language == state.language else None
-        return replace(decode, language=language, temperature=attempt.temperature, prompt=prompt)
+        return replace(
+            decode, language=language, temperature=attempt.temperature, prompt=prompt, is_whole=attempt.is_whole
+        )
+
+    def _again(self, state: JobState, unit: Unit, attempt: _Attempt) -> Again:
+        key = self._batch_key(state, attempt)
+        return Again(replace(unit, data=attempt, batch_key=key, is_sequential=False))
 
     def _engine_for(self, urgency: Urgency) -> AsrEngine:
         """The copy of the model for a batch; the one for the crowd is loaded when there is one."""
@@ -224,6 +231,9 @@ class AsrWorkload(Workload):
             results = engine.decode([attempt.window.samples for _, attempt in members], options)
             for (unit, attempt), result in zip(members, results, strict=True):
                 state = self._jobs[unit.job_id]
+                if result.has_run_on:
+                    yield self._again(state, unit, replace(attempt, is_whole=True))
+                    continue
                 with logged_for([state.request_id]):
                     tried = replace(attempt, best=better(attempt.best, result))
                     outcome = self._settle(engine, state, unit, tried, result, options)
@@ -279,9 +289,7 @@ class AsrWorkload(Workload):
             fields |= {"avg_logprob": round(result.avg_logprob, 2)}
             fields |= {"compression_ratio": round(result.compression_ratio, 2)}
             log_event(logger, logging.DEBUG, "window decoded again", **fields)
-            again = replace(tried, temperature=hotter)
-            key = self._batch_key(state, again)
-            return (Again(replace(unit, data=again, batch_key=key, is_sequential=False)),)
+            return (self._again(state, unit, replace(tried, temperature=hotter)),)
         assert tried.best is not None
         segments = self._text(engine, state, tried.window, tried.best, options)
         return unit.output(_window_text(state, tried.window, segments)), unit.done()
