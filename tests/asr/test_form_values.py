@@ -139,11 +139,13 @@ def test_what_the_form_does_not_say_is_in_the_settings_or_usual() -> None:
 def test_options_have_the_names_of_the_fields_and_of_the_settings() -> None:
     """An option that no field or setting names would silently keep its default."""
     elsewhere = {"task", "token_logprobs", "granularities", "token_usage", "shows_languages", "language_code"}
+    elsewhere |= {"is_whole"}  # the engine's own second look
     options = {field.name for kind in (DecodeOptions, RenderOptions) for field in fields(kind)}
     assert options - elsewhere <= TranscriptionForm.model_fields.keys()
     assert {field.name for field in fields(EngineOptions)} - {
         "is_for_crowd",
         "replica",
+        "tuning_dir",
     } <= AsrSettings.model_fields.keys()
 
 
