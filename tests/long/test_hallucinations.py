@@ -51,20 +51,18 @@ def test_nor_where_the_vad_is_switched_off(without_vad: RunningServer, name: str
     assert "text dropped" in without_vad.log.read_text()
 
 
-def test_each_step_is_a_switch_and_streams_agree(start_server: StartServer) -> None:
-    silence = wrap_pcm((make_silence(20) * 32767).astype("<i2").tobytes(), RATE)
+def test_a_step_is_a_switch_and_streams_agree(start_server: StartServer) -> None:
+    silence = wrap_pcm((make_silence(5) * 32767).astype("<i2").tobytes(), RATE)
     heard: dict[str, str] = {}
-    for steps in ("none", "repetition", "silence"):
+    for steps in ("none", "silence"):
         with start_server("asr", ASR_VAD_ENABLED="false", ASR_SUPPRESS=steps) as server, server.openai() as client:
             create = client.audio.transcriptions.create
             heard[steps] = create(model="whisper-1", file=("a.wav", silence), language="en").text
             events = create(model="whisper-1", file=("a.wav", silence), language="en", stream=True)
             deltas = [event.delta for event in events if event.type == "transcript.text.delta"]
             assert "".join(deltas) == heard[steps]
-    # Whisper says the same of every two seconds of nothing.
-    said = heard["none"].casefold().split()
-    assert len(said) > 3 + len(set(said))
-    assert heard["repetition"].casefold().split() == list(dict.fromkeys(said))
+    # Whisper says something of nothing.
+    assert heard["none"].split()
     assert heard["silence"] == ""
 
 
