@@ -35,6 +35,17 @@ SHORTER = 0.8
 """A text that is shorter by so much when it is read again says something once too often."""
 
 
+LAST_S = 0.1
+QUIET_END = 0.01
+"""-20 dB: a pause is further below the speech before it, unless there is much noise."""
+
+
+def is_cut_off(window: NDArray[np.float32]) -> bool:
+    """Whether a window ends in the middle of a sound."""
+    last = window[-round(LAST_S * SAMPLE_RATE) :]
+    return float(np.mean(np.square(last))) > QUIET_END * float(np.mean(np.square(window)))
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a model wrote for a window, and how many tokens it took; timestamps are tokens, too."""

@@ -29,6 +29,7 @@ from voice_stack.asr.engine.base import (
 from voice_stack.asr.engine.compute_plan import (
     Encodings,
     Reading,
+    is_cut_off,
     load_model,
     measure_model,
     pick_frames,
@@ -258,11 +259,15 @@ class FasterWhisperEngine(AsrEngine):
         return ctranslate2.StorageView.from_array(np.concatenate([np.array(view) for view in encoded]))
 
     def _features(self, window: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-        """Log-mel features of a window, of shape (mels, frames); after it zeros as in the library, which are no pause.
+        """Log-mel features of a window and of silence after it, of shape (mels, frames).
 
-        After a sound that was cut off, the features of silence make the model finish the sentence or begin it again.
+        After speech that was cut off, silence makes the model finish the sentence or begin it again: then zeros follow,
+        as the library has them, which are no pause.
         """
-        features: NDArray[np.float32] = self._model.feature_extractor(window)[:, :-1][:, :frames]
+        extractor = self._model.feature_extractor
+        if not is_cut_off(window):
+            window = np.pad(window, (0, max(0, frames * extractor.hop_length - window.size)))
+        features: NDArray[np.float32] = extractor(window)[:, :-1][:, :frames]
         return np.pad(features, ((0, 0), (0, frames - features.shape[1])))
 
     def _generate(
