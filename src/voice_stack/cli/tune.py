@@ -8,7 +8,7 @@ from voice_stack.asr.engine_factory import engine_specs, open_store
 from voice_stack.asr.models import DEFAULT_MODEL_NAMES, ENGINE
 from voice_stack.asr.request import AsrWorkerConfig
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.core.errors import InvalidRequestError
+from voice_stack.core.errors import ConfigurationError, InvalidRequestError, ModelLoadError
 from voice_stack.core.models.store import ModelNames
 from voice_stack.core.system.cpus import OtherLoad
 
@@ -30,7 +30,10 @@ def tune(model: str | None, show: bool) -> None:
     name = ModelNames(store, settings.model, DEFAULT_MODEL_NAMES).expand(model or settings.model)
     folder, config = store.resolve(name), engine_specs(settings, name)[0].config
     assert isinstance(config, AsrWorkerConfig)
-    plan = plan_compute(config.options, (folder / "model.bin").stat().st_size, folder)
+    weights = folder / "model.bin"
+    if not weights.is_file():
+        raise ModelLoadError(f"{name} is no model of {ENGINE}: it lacks {weights.name}.")
+    plan = plan_compute(config.options, weights.stat().st_size, folder)
     if plan.tuning_file is None:
         raise InvalidRequestError(
             "Nothing is measured on a GPU, where ASR_THREADS is set, or with several ASR_REPLICAS."
@@ -38,9 +41,14 @@ def tune(model: str | None, show: bool) -> None:
     tuning = plan.tuning_file.read()
     if not show:
         others = OtherLoad()
-        tuning = measure_model(folder, plan)
-        busy_cpus = others.busy_cpus()
-        plan.tuning_file.write(tuning)
+        try:
+            tuning = measure_model(folder, plan)
+            busy_cpus = others.busy_cpus()
+            plan.tuning_file.write(tuning)
+        except RuntimeError as error:
+            raise ModelLoadError(f"{name} cannot be measured: {error}") from error
+        except OSError as error:
+            raise ConfigurationError(f"What was measured is not kept (MODEL_DIR): {error.strerror}.") from error
         if busy_cpus > BUSY_CPUS:
             click.echo(f"Other programs kept {busy_cpus:.1f} CPUs busy: measure again when they have ended.", err=True)
     if tuning is None:

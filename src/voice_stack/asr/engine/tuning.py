@@ -189,7 +189,7 @@ class TuningFile:
             with open_regular(self.path) as file:
                 content = json.load(file)
             return Tuning(**{stage: dict(_read_times(content[stage])) for stage in _STAGES})
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             reason = f"{type(error).__name__}: {error}"
