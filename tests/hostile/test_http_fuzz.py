@@ -112,7 +112,9 @@ def _check(talk: Talk, data: bytes) -> None:
     statuses = [int(status) for status in _STATUS.findall(data)]
     assert all(status < 500 for status in statuses), (talk, data)
     if talk.due is not None:
-        assert len(statuses) == talk.due, (talk, data)
+        # An answer that overtakes its request's body may be the last, if it says so.
+        is_told = len(talk.pieces) > 1 and b"connection: close" in data.rpartition(b"HTTP/1.1 ")[2]
+        assert len(statuses) == talk.due or (is_told and 0 < len(statuses) < talk.due), (talk, data)
     assert b"text/plain" not in data, data
 
 
