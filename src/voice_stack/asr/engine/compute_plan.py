@@ -1,8 +1,6 @@
 """How a Whisper model uses a machine: device, number format, threads, lanes, and the width of its encoder.
 
-The encoder's cost grows faster than its width, and most windows are far shorter than 30 s. Too little room after the
-speech makes a model run on or repeat itself; such a text is recognised here and decoded again. What the encoder has
-computed serves several times: to tell languages, to decode, and to decode again.
+What the encoder has computed serves several times: to tell languages, to decode, and to decode again.
 """
 
 import math
@@ -18,72 +16,12 @@ import numpy as np
 from faster_whisper import WhisperModel
 from numpy.typing import NDArray
 
-from voice_stack.asr.engine.base import FRAME_S, SAMPLE_RATE, TimeSpan, WindowResult
+from voice_stack.asr.engine.base import FRAME_S, TimeSpan
 from voice_stack.asr.engine.tuning import Tuning, TuningFile, measure
 from voice_stack.asr.request import EngineOptions
 from voice_stack.core.system.cpus import take_cpus, yield_cpu
 from voice_stack.core.system.device import choose_device
 from voice_stack.core.system.memory import memory_limit_bytes
-
-# What a text decoded at less than full width must keep to; docs/performance.md has the measurements.
-MAX_TOKENS_PER_S, FAST_TOKENS_PER_S = 8.0, 6.0
-SPARE_TOKENS = 10
-MIN_AVG_LOGPROB = -1.0
-MAX_COMPRESSION_RATIO = 2.4
-MAX_NO_SPEECH_PROB = 0.6
-SHORTER = 0.8
-"""A text that is shorter by so much when it is read again says something once too often."""
-
-
-LAST_S = 0.1
-QUIET_END = 0.01
-"""-20 dB: a pause is further below the speech before it, unless there is much noise."""
-
-
-def is_cut_off(window: NDArray[np.float32]) -> bool:
-    """Whether a window ends in the middle of a sound."""
-    last = window[-round(LAST_S * SAMPLE_RATE) :]
-    return float(np.mean(np.square(last))) > QUIET_END * float(np.mean(np.square(window)))
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a model wrote for a window, and how many tokens it took; timestamps are tokens, too."""
-
-    result: WindowResult
-    token_count: int
-    duration_s: float
-
-    @property
-    def has_run_on(self) -> bool:
-        """Whether the text looks like one that the model went on with after the speech."""
-        return self._is_longer_than(MAX_TOKENS_PER_S) or self.result.compression_ratio > MAX_COMPRESSION_RATIO
-
-    @property
-    def may_have_run_on(self) -> bool:
-        """Whether it is worth a second look, which is cheap: as much as the fastest speech has, or more."""
-        return self.has_run_on or self._is_longer_than(FAST_TOKENS_PER_S)
-
-    @property
-    def is_doubtful(self) -> bool:
-        """Whether another temperature may be asked for."""
-        return self.result.avg_logprob < MIN_AVG_LOGPROB or self.result.compression_ratio > MAX_COMPRESSION_RATIO
-
-    def better(self, other: "Reading") -> "Reading | None":
-        """This one or another of the same window; None: somebody speaks, and neither is right."""
-        if not other.has_run_on and not other.is_doubtful:
-            return other if self.has_run_on or other.token_count < SHORTER * self.token_count else self
-        return None if self.has_run_on and self.result.no_speech_prob <= MAX_NO_SPEECH_PROB else self
-
-    @staticmethod
-    def most_tokens(windows: Sequence[NDArray[np.float32]]) -> int:
-        """Where the search for texts ends at less than full width: one that is so long has run on."""
-        longest_s = max(window.size for window in windows) / SAMPLE_RATE
-        return math.ceil(MAX_TOKENS_PER_S * longest_s) + SPARE_TOKENS + 1
-
-    def _is_longer_than(self, tokens_per_s: float) -> bool:
-        return self.token_count > tokens_per_s * self.duration_s + SPARE_TOKENS
-
 
 # Threads that share one window meet after every step of the model: two do less together than each on a window of its
 # own. Only a large model, whose windows take long and much memory, keeps several busy.

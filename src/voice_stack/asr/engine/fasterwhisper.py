@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -28,15 +29,15 @@ from voice_stack.asr.engine.base import (
 )
 from voice_stack.asr.engine.compute_plan import (
     Encodings,
-    Reading,
-    is_cut_off,
     load_model,
     measure_model,
     pick_frames,
     pick_rows,
     plan_compute,
 )
-from voice_stack.asr.engine.timing import align_words, score_tokens, time_words
+from voice_stack.asr.engine.reading import LEAST_SAID, MOSTLY_SAID, Reading, count_said, is_cut_off
+from voice_stack.asr.engine.timing import align_words, score_tokens, time_tokens, time_words
+from voice_stack.asr.engine.words import token_bytes
 from voice_stack.asr.models import CAPABILITIES, ENGINE
 from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.asr.transcript import Segment, Word
@@ -64,6 +65,7 @@ def _read_languages(found: Sequence[tuple[str, float]]) -> dict[str, float]:
 
 
 _LATEST_FIRST_TIMESTAMP = 50  # in timestamps: text begins within the first second of the window
+_TIMESTAMP_S = 0.02
 _DRAWN = 5  # texts above temperature 0, the most probable is kept
 _FILES = ("config.json", "model.bin", "tokenizer.json")  # the library looks for a missing tokenizer on the hub
 
@@ -203,7 +205,10 @@ class FasterWhisperEngine(AsrEngine):
         for index, output in enumerate(self._generate(encoded, len(windows), tokenizer, options, most)):
             reading = self._read(output, windows[index].size / SAMPLE_RATE, tokenizer, options)
             if frames < FULL_FRAMES and reading.may_have_run_on:
-                better = self._read_again(reading, pick_rows(encoded, [index]), tokenizer, options, most)
+                row = pick_rows(encoded, [index])
+                better = self._without_excess(reading, row, tokenizer, options)
+                if better is None or better.result.is_complete_until_s < MOSTLY_SAID * reading.duration_s:
+                    better = self._read_again(reading, row, tokenizer, options, most) or better
                 failed += [] if better else [index]
                 reading = better or reading
             if reading.is_doubtful and index not in failed:
@@ -225,6 +230,28 @@ class FasterWhisperEngine(AsrEngine):
             else:
                 (results[index],) = self._decode_at(FULL_FRAMES, windows, tokenizer, options)
         return list(results.values())
+
+    def _without_excess(
+        self, first: Reading, row: ctranslate2.StorageView, tokenizer: Tokenizer, options: DecodeOptions
+    ) -> Reading | None:
+        """A reading of one window with what was said alone; None: that cannot be told from the rest, or is too little.
+
+        What of the window is left is then after the last timestamp, and is decoded as what a text has left out.
+        """
+        text = [token for token in first.tokens if token < tokenizer.eot]
+        starts_s, logprobs = time_tokens(self._model, tokenizer, text, row, first.duration_s)
+        spelled = [token_bytes(self._model.hf_tokenizer.id_to_token(token)) for token in text]
+        count = count_said(spelled, starts_s, is_excessive=first.has_run_on)
+        if count == len(text):
+            return None if first.has_run_on else first
+        if starts_s[count] < LEAST_SAID * first.duration_s:
+            return None
+        log_event(logger, logging.DEBUG, "excess cut off", tokens=len(text) - count)
+        places = [n for n, token in enumerate(first.tokens) if token < tokenizer.eot]
+        end = tokenizer.timestamp_begin + round(starts_s[count] / _TIMESTAMP_S)
+        kept = [min(token, end) for token in first.tokens[: places[count - 1] + 1]] + [end]
+        quality = (options.temperature, math.fsum(logprobs[:count]) / count, first.result.no_speech_prob)
+        return self._reading(kept, first.duration_s, tokenizer, *quality)
 
     def _read_again(
         self, first: Reading, row: ctranslate2.StorageView, tokenizer: Tokenizer, options: DecodeOptions, most: int
@@ -302,9 +329,21 @@ class FasterWhisperEngine(AsrEngine):
         tokens: list[int] = output.sequences_ids[0]
         # The score is a mean over the tokens alone; the end of the text counts as one more.
         avg_logprob = float(output.scores[0]) * len(tokens) / (len(tokens) + 1)
+        quality = (options.temperature, avg_logprob, float(output.no_speech_prob))
+        return self._reading(tokens, duration_s, tokenizer, *quality)
+
+    @staticmethod
+    def _reading(
+        tokens: Sequence[int],
+        duration_s: float,
+        tokenizer: Tokenizer,
+        temperature: float,
+        avg_logprob: float,
+        no_speech_prob: float,
+    ) -> Reading:
         begin: int = tokenizer.timestamp_begin
         compression_ratio = float(get_compression_ratio(tokenizer.decode(tokens).strip()))
-        quality = (options.temperature, avg_logprob, compression_ratio, float(output.no_speech_prob))
+        quality = (temperature, avg_logprob, compression_ratio, no_speech_prob)
         segments = tuple(
             Segment(tokenizer.decode(part.tokens), part.start_s, part.end_s, part.tokens, *quality)
             for part in split_at_timestamps(tokens, timestamp_begin=begin, duration_s=duration_s)

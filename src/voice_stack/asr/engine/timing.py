@@ -55,6 +55,26 @@ def score_tokens(
     )
 
 
+def time_tokens(
+    model: WhisperModel,
+    tokenizer: Tokenizer,
+    tokens: Sequence[int],
+    encoded: ctranslate2.StorageView,
+    duration_s: float,
+) -> tuple[list[float], list[float]]:
+    """When the tokens of a text begin and, one more, when the last ends; and how probable each is, as a logarithm.
+
+    `encoded` is the encoder's output for the window alone.
+    """
+    frames = max(int(duration_s * model.frames_per_second), model.input_stride)
+    (aligned,) = model.model.align(encoded, tokenizer.sot_sequence, [list(tokens)], [frames])
+    starts = dict(reversed(aligned.alignments))  # token -> its first frame
+    last = aligned.alignments[-1][1] if aligned.alignments else 0
+    starts_s = [starts.get(n, last) / model.tokens_per_second for n in range(len(tokens) + 1)]
+    logprobs = [math.log(max(float(odds), _LEAST_PROBABILITY)) for odds in aligned.text_token_probs[: len(tokens)]]
+    return starts_s, logprobs
+
+
 def align_words(
     model: WhisperModel,
     tokenizer: Tokenizer,
