@@ -52,8 +52,8 @@ def test_what_is_said_twice_is_looked_at() -> None:
         )
 
     sentence = range(100, 108)
-    assert says(*sentence, 7, *sentence).may_have_run_on
-    assert not says(*range(100, 105), 7, *range(100, 105), 8).may_have_run_on
+    assert says(*sentence, 7, *sentence).says_twice
+    assert not says(*range(100, 105), 7, *range(100, 105), 8).says_twice
 
 
 SENTENCE = (" There", "'s", " not", " much", " diff", "erence", ",", " at", " least", " you", " know", ".")

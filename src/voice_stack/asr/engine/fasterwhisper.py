@@ -204,11 +204,8 @@ class FasterWhisperEngine(AsrEngine):
         failed = list[int]()
         for index, output in enumerate(self._generate(encoded, len(windows), tokenizer, options, most)):
             reading = self._read(output, windows[index].size / SAMPLE_RATE, tokenizer, options)
-            if frames < FULL_FRAMES and reading.may_have_run_on:
-                row = pick_rows(encoded, [index])
-                better = self._without_excess(reading, row, tokenizer, options)
-                if better is None or better.result.is_complete_until_s < MOSTLY_SAID * reading.duration_s:
-                    better = self._read_again(reading, row, tokenizer, options, most) or better
+            if frames < FULL_FRAMES and (reading.may_have_run_on or reading.says_twice):
+                better = self._better(reading, pick_rows(encoded, [index]), tokenizer, options, most)
                 failed += [] if better else [index]
                 reading = better or reading
             if reading.is_doubtful and index not in failed:
@@ -231,6 +228,15 @@ class FasterWhisperEngine(AsrEngine):
                 (results[index],) = self._decode_at(FULL_FRAMES, windows, tokenizer, options)
         return list(results.values())
 
+    def _better(
+        self, first: Reading, row: ctranslate2.StorageView, tokenizer: Tokenizer, options: DecodeOptions, most: int
+    ) -> Reading | None:
+        """What may be given of a window whose text may have run on; None: it is to be read at full width."""
+        said = self._without_excess(first, row, tokenizer, options)
+        if said and said.result.is_complete_until_s >= MOSTLY_SAID * first.duration_s:
+            return said
+        return self._read_again(first, row, tokenizer, options, most) or said
+
     def _without_excess(
         self, first: Reading, row: ctranslate2.StorageView, tokenizer: Tokenizer, options: DecodeOptions
     ) -> Reading | None:
@@ -238,12 +244,13 @@ class FasterWhisperEngine(AsrEngine):
 
         What of the window is left is then after the last timestamp, and is decoded as what a text has left out.
         """
-        text = [token for token in first.tokens if token < tokenizer.eot]
+        if not (text := [token for token in first.tokens if token < tokenizer.eot]):
+            return None
         starts_s, logprobs = time_tokens(self._model, tokenizer, text, row, first.duration_s)
         spelled = [token_bytes(self._model.hf_tokenizer.id_to_token(token)) for token in text]
         count = count_said(spelled, starts_s, is_excessive=first.has_run_on)
         if count == len(text):
-            return None if first.has_run_on else first
+            return None if first.may_have_run_on else first
         if starts_s[count] < LEAST_SAID * first.duration_s:
             return None
         log_event(logger, logging.DEBUG, "excess cut off", tokens=len(text) - count)

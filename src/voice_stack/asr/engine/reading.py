@@ -24,7 +24,7 @@ MAX_NO_SPEECH_PROB = 0.6
 SHORTER = 0.8
 """A text that is shorter by so much when it is read again says something once too often."""
 TWICE_TOKENS = 7
-"""A text that has so many tokens in a row twice may have begun again."""
+"""In a row: what people repeat is mostly shorter."""
 LAST_S = 0.1
 QUIET_END = 0.01
 """-20 dB: a pause is further below the speech before it, unless there is much noise."""
@@ -51,8 +51,18 @@ class Reading:
 
     @property
     def may_have_run_on(self) -> bool:
-        """Whether it is worth a second look, which is cheap: as much as the fastest speech has, or something twice."""
-        return self.has_run_on or self._is_longer_than(FAST_TOKENS_PER_S) or self._says_twice()
+        """Whether it is worth a second look, which is cheap: as much as the fastest speech has."""
+        return self.has_run_on or self._is_longer_than(FAST_TOKENS_PER_S)
+
+    @property
+    def says_twice(self) -> bool:
+        """Whether the text may have begun again; what people do say twice has its time."""
+        tokens, seen = self.tokens, set[tuple[int, ...]]()
+        for n in range(TWICE_TOKENS, len(tokens) - TWICE_TOKENS + 1):
+            seen.add(tuple(tokens[n - TWICE_TOKENS : n]))
+            if tuple(tokens[n : n + TWICE_TOKENS]) in seen:
+                return True
+        return False
 
     @property
     def is_doubtful(self) -> bool:
@@ -78,14 +88,6 @@ class Reading:
 
     def _is_longer_than(self, tokens_per_s: float) -> bool:
         return self.token_count > tokens_per_s * self.duration_s + SPARE_TOKENS
-
-    def _says_twice(self) -> bool:
-        tokens, seen = self.tokens, set[tuple[int, ...]]()
-        for n in range(TWICE_TOKENS, len(tokens) - TWICE_TOKENS + 1):
-            seen.add(tuple(tokens[n - TWICE_TOKENS : n]))
-            if tuple(tokens[n : n + TWICE_TOKENS]) in seen:
-                return True
-        return False
 
 
 FASTEST_TOKEN_S = 0.06
