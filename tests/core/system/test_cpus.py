@@ -65,6 +65,21 @@ def test_the_load_of_other_processes_is_seen() -> None:
 
 
 @pytest.mark.alone
+def test_a_cpu_is_free_as_soon_as_another_process_has_ended() -> None:
+    load, cpus = OtherLoad(), os.cpu_count() or 1
+    with subprocess.Popen(
+        [sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        time.sleep(MIN_MEASURED_S + 1)
+        was_free = load.leaves(cpus)
+        other.kill()
+    assert not was_free
+    assert load.leaves(cpus)
+
+
+@pytest.mark.alone
 def test_the_load_of_this_process_is_not_counted() -> None:
     """Spinning here for a while adds one CPU to the machine's load, and none to that of the others."""
     load = OtherLoad()

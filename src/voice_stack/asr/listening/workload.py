@@ -1,7 +1,6 @@
 """The work of an ASR engine process: file -> windows -> text, the same for every engine."""
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -51,7 +50,7 @@ from voice_stack.asr.transcript import Segment
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.jobs import Again, Expected, Job, PlanStep, RunResult, Unit, Urgency, Workload
 from voice_stack.core.logging import log_event, logged_for
-from voice_stack.core.system.cpus import OtherLoad
+from voice_stack.core.system.cpus import TOLERATED_CPUS, OtherLoad
 from voice_stack.core.system.memory import give_memory_back
 from voice_stack.utils.audio.decode import probe_duration_s
 
@@ -77,7 +76,6 @@ CHARACTERS_FALLBACK = "chinese-characters"
 SMALL_FILE_BYTES = 512 * 1024
 ALIGNMENT_FALLBACK = "alignment"
 """What the answer's `x-fallback` says: only words that were recognised have times."""
-TOLERATED_LOAD_CPUS = 0.5
 QUIET_S = 10.0
 """After so long without work it is measured how the model is best run: nobody waits for that."""
 TUNING_ATTEMPTS = 20
@@ -102,7 +100,6 @@ class AsrWorkload(Workload):
         self._load_engine = load_engine
         self._crowd_engine: AsrEngine | None = None
         self._loading = threading.Lock()
-        self._other_load = OtherLoad()
         self._jobs: dict[str, JobState] = {}
         self._begun = self._ended = 0
 
@@ -132,7 +129,7 @@ class AsrWorkload(Workload):
                 give_memory_back()
 
     def _is_quiet_since(self, begun: int, others: OtherLoad) -> bool:
-        return begun == self._begun == self._ended and others.busy_cpus() <= TOLERATED_LOAD_CPUS
+        return begun == self._begun == self._ended and others.busy_cpus() <= TOLERATED_CPUS
 
     @property
     def _can_align(self) -> bool:
@@ -186,9 +183,7 @@ class AsrWorkload(Workload):
 
     def _engine_for(self, urgency: Urgency) -> AsrEngine:
         """The copy of the model for a batch; the one for the crowd is loaded when there is one."""
-        if not self._engine.solo_threads:
-            return self._engine
-        if urgency in {Urgency.ALONE, Urgency.FIRST} and self._has_idle_cpus():
+        if not self._engine.solo_threads or urgency in {Urgency.ALONE, Urgency.FIRST}:
             return self._engine
         with self._loading:
             if self._crowd_engine is None:
@@ -199,11 +194,6 @@ class AsrWorkload(Workload):
                     logger.warning("no second copy of the model: %s", error.message)
                     self._crowd_engine = self._engine
             return self._crowd_engine
-
-    def _has_idle_cpus(self) -> bool:
-        """Threads that share a batch wait for the slowest: where other processes take a CPU, all the time."""
-        others = self._other_load.busy_cpus()
-        return (os.cpu_count() or 1) - others >= self._engine.solo_threads - TOLERATED_LOAD_CPUS
 
     def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[RunResult]:
         self._begun += 1

@@ -6,6 +6,7 @@ import platform
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,9 @@ CPU_INFO_FILE = Path("/proc/cpuinfo")
 
 MIN_MEASURED_S = 0.2
 """The system counts CPU time in steps of 10 ms: a shorter time says little of the load."""
+TOLERATED_CPUS = 0.5
+"""So much load of others makes no difference."""
+LOOKS, LOOK_STEP_S = 3, 0.001
 
 
 def available_cpus(quota_file: Path = CPU_QUOTA_FILE) -> int:
@@ -91,6 +95,23 @@ class OtherLoad:
             self._busy_cpus, self._last = max(0.0, others / seconds), now
         return self._busy_cpus
 
+    def leaves(self, cpus: int) -> bool:
+        """Whether so many CPUs are free of other processes at this moment.
+
+        What ran until just now, as a program that hands its work on to this one, says nothing: only where the CPUs have
+        been busy is it looked which threads are running, a few times in a row.
+        """
+        total = os.cpu_count() or 1
+        if total - self.busy_cpus() >= cpus - TOLERATED_CPUS:
+            return True
+        for _ in range(LOOKS):
+            if (running := count_running_others()) is None:
+                return False
+            if total - running >= cpus:
+                return True
+            time.sleep(LOOK_STEP_S)
+        return False
+
     def _read(self) -> tuple[float, float]:
         """The time, and the CPU time that all other processes have had, in seconds."""
         machine, own = psutil.cpu_times(), self._process.cpu_times()
@@ -98,6 +119,20 @@ class OtherLoad:
         # Linux counts the time of guests as time of users too.
         busy -= getattr(machine, "guest", 0.0) + getattr(machine, "guest_nice", 0.0)
         return time.monotonic(), busy - own.user - own.system
+
+
+def count_running_others() -> int | None:
+    """Threads of other processes that run or wait for a CPU right now (proc(5)); None: it is not told."""
+    try:
+        lines = Path("/proc/stat").read_text().splitlines()
+        running = next(int(line.split()[1]) for line in lines if line.startswith("procs_running"))
+        own = 0
+        for thread in Path("/proc/self/task").iterdir():
+            with suppress(OSError):  # it has just ended
+                own += (thread / "stat").read_text().rpartition(")")[2].split()[0] == "R"
+    except (OSError, StopIteration):
+        return None
+    return max(0, running - own)
 
 
 def yield_cpu(niceness: int) -> None:
