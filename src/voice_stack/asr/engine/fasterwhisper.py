@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -44,7 +43,6 @@ from voice_stack.asr.request import DecodeOptions, EngineOptions
 from voice_stack.asr.transcript import Segment, Word
 from voice_stack.core.errors import ModelLoadError
 from voice_stack.core.logging import log_event
-from voice_stack.core.system.cpus import OtherLoad
 
 ResultT = TypeVar("ResultT")
 
@@ -89,9 +87,6 @@ class FasterWhisperEngine(AsrEngine):
             raise ModelLoadError(f"The model in {model_dir} does not load: {error}.") from error
         self._tokenizers: dict[tuple[str, str], Tokenizer] = {}
         self._encodings = Encodings()
-        self._others = OtherLoad()
-        self._opening = threading.Lock()
-        self._crowd: FasterWhisperEngine | None = None
 
     def _load(self) -> None:
         plan = self._plan = plan_compute(self.options, (self.model_dir / "model.bin").stat().st_size, self.model_dir)
@@ -125,26 +120,9 @@ class FasterWhisperEngine(AsrEngine):
         """See `AsrEngine.open_for_crowd`."""
         if not self.solo_threads:
             return self
-        with self._opening:
-            if self._crowd is None:
-                tuning_dir = self.options.tuning_dir if self._plan.tuning_file else None
-                options = replace(self.options, threads=self._cpus, is_for_crowd=True, tuning_dir=tuning_dir)
-                self._crowd = FasterWhisperEngine(self.model_dir, options)
-            return self._crowd
-
-    @property
-    def _search_model(self) -> ctranslate2.models.Whisper:
-        """What searches for a text. Threads that share a search meet at every step, and all wait for the slowest.
-
-        Where other programs take a CPU, one thread does more; the encoder loses nothing then.
-        """
-        if not self.solo_threads or self._others.leaves(self.solo_threads):
-            return self._searcher.model
-        try:
-            self.open_for_crowd()
-        except ModelLoadError:  # its files were changed under a running server: not tried again
-            self._crowd = self
-        return (self._crowd or self)._searcher.model
+        tuning_dir = self.options.tuning_dir if self._plan.tuning_file else None
+        options = replace(self.options, threads=self._cpus, is_for_crowd=True, tuning_dir=tuning_dir)
+        return FasterWhisperEngine(self.model_dir, options)
 
     def detect_language(self, window: NDArray[np.float32]) -> dict[str, float]:
         """See `AsrEngine.detect_language`; decoding the same array right afterwards does not encode it again."""
@@ -335,7 +313,7 @@ class FasterWhisperEngine(AsrEngine):
         if options.temperature > 0:
             drawn = {"num_hypotheses": _DRAWN, "sampling_topk": 0, "sampling_temperature": options.temperature}
             search = {"beam_size": 1, **drawn}
-        outputs: list[ctranslate2.models.WhisperGenerationResult] = self._search_model.generate(
+        outputs: list[ctranslate2.models.WhisperGenerationResult] = self._searcher.model.generate(
             encoded,
             [prompt] * count,
             # The library gives the text half of it at most, and what the prompt leaves.

@@ -100,6 +100,7 @@ class AsrWorkload(Workload):
         self._load_engine = load_engine
         self._crowd_engine: AsrEngine | None = None
         self._loading = threading.Lock()
+        self._other_load = OtherLoad()
         self._jobs: dict[str, JobState] = {}
         self._begun = self._ended = 0
 
@@ -182,8 +183,13 @@ class AsrWorkload(Workload):
         return Again(replace(unit, data=attempt, batch_key=key, is_sequential=False))
 
     def _engine_for(self, urgency: Urgency) -> AsrEngine:
-        """The copy of the model for a batch; the one for the crowd is loaded when there is one."""
-        if not self._engine.solo_threads or urgency in {Urgency.ALONE, Urgency.FIRST}:
+        """The copy of the model for a batch; the one for the crowd is loaded when there is one.
+
+        Threads that share a batch wait for the slowest: where other processes take a CPU, all the time.
+        """
+        if not self._engine.solo_threads:
+            return self._engine
+        if urgency in {Urgency.ALONE, Urgency.FIRST} and self._other_load.leaves(self._engine.solo_threads):
             return self._engine
         with self._loading:
             if self._crowd_engine is None:
