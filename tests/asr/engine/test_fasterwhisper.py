@@ -86,13 +86,13 @@ def test_words_are_timed_and_make_up_the_text(engine: FasterWhisperEngine, spoke
     assert all(0.0 < word.probability <= 1.0 for word in words)
 
 
-def test_the_copy_for_the_crowd_hears_the_same(engine: FasterWhisperEngine, spoken: tuple[Samples, Samples]) -> None:
+def test_other_copies_hear_the_same(engine: FasterWhisperEngine, spoken: tuple[Samples, Samples]) -> None:
     assert engine.solo_threads == 2
-    crowd = engine.open_for_crowd()
-    assert crowd.solo_threads == 0
-    assert [text_of(result) for result in crowd.decode(spoken, PLAIN)] == [
-        text_of(result) for result in engine.decode(spoken, PLAIN)
-    ]
+    for copy in (engine.open_for_crowd(), engine.open_beside_others()):
+        assert copy.solo_threads == 0
+        assert [text_of(result) for result in copy.decode(spoken, PLAIN)] == [
+            text_of(result) for result in engine.decode(spoken, PLAIN)
+        ]
 
 
 def test_an_english_model_hears_english_only(engine: FasterWhisperEngine, spoken: tuple[Samples, Samples]) -> None:

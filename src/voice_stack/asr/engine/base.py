@@ -82,6 +82,14 @@ class AsrEngine(ABC):
         """
         return self
 
+    def open_beside_others(self) -> "AsrEngine":
+        """Load the instance that serves who is alone here while other programs are busy: with one thread.
+
+        Raises:
+            ModelLoadError: The model does not load.
+        """
+        return self
+
     @property
     def is_untuned(self) -> bool:
         """Whether `tune` would find how the model is run better on this machine."""

@@ -124,6 +124,10 @@ class FasterWhisperEngine(AsrEngine):
         options = replace(self.options, threads=self._cpus, is_for_crowd=True, tuning_dir=tuning_dir)
         return FasterWhisperEngine(self.model_dir, options)
 
+    def open_beside_others(self) -> AsrEngine:
+        """See `AsrEngine.open_beside_others`."""
+        return FasterWhisperEngine(self.model_dir, replace(self.options, threads=1)) if self.solo_threads else self
+
     def detect_language(self, window: NDArray[np.float32]) -> dict[str, float]:
         """See `AsrEngine.detect_language`; decoding the same array right afterwards does not encode it again."""
         check_windows(window)

@@ -98,7 +98,7 @@ class AsrWorkload(Workload):
     def __init__(self, config: AsrWorkerConfig, load_engine: Callable[[], AsrEngine]) -> None:
         self._config = config
         self._load_engine = load_engine
-        self._crowd_engine: AsrEngine | None = None
+        self._copies: dict[str, AsrEngine] = {}
         self._loading = threading.Lock()
         self._other_load = OtherLoad()
         self._jobs: dict[str, JobState] = {}
@@ -183,23 +183,30 @@ class AsrWorkload(Workload):
         return Again(replace(unit, data=attempt, batch_key=key, is_sequential=False))
 
     def _engine_for(self, urgency: Urgency) -> AsrEngine:
-        """The copy of the model for a batch; the one for the crowd is loaded when there is one.
+        """The copy of the model for a batch.
 
         Threads that share a batch wait for the slowest: where other processes take a CPU, all the time.
         """
-        if not self._engine.solo_threads:
-            return self._engine
-        if urgency in {Urgency.ALONE, Urgency.FIRST} and self._other_load.leaves(self._engine.solo_threads):
-            return self._engine
+        engine = self._engine
+        if not engine.solo_threads:
+            return engine
+        if urgency not in {Urgency.ALONE, Urgency.FIRST}:
+            return self._copy("the crowd", engine.open_for_crowd)
+        if self._other_load.leaves(engine.solo_threads):
+            return engine
+        return self._copy("a busy machine", engine.open_beside_others)
+
+    def _copy(self, purpose: str, load: Callable[[], AsrEngine]) -> AsrEngine:
+        """Another copy of the model, loaded when it is needed first."""
         with self._loading:
-            if self._crowd_engine is None:
+            if purpose not in self._copies:
                 try:
-                    self._crowd_engine = self._engine.open_for_crowd()
+                    self._copies[purpose] = load()
                 except ModelLoadError as error:
                     # Its files were changed under a running server: who is served goes on being served, one by one.
-                    logger.warning("no second copy of the model: %s", error.message)
-                    self._crowd_engine = self._engine
-            return self._crowd_engine
+                    logger.warning("no copy of the model for %s: %s", purpose, error.message)
+                    self._copies[purpose] = self._engine
+            return self._copies[purpose]
 
     def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[RunResult]:
         self._begun += 1
