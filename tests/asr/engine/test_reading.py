@@ -116,6 +116,13 @@ def test_no_word_is_cut_in_two() -> None:
     assert said(*SENTENCE[:6], *(" hope",) * 8, paces_s=told(5) + untold(9)) == "".join(SENTENCE[:6])
 
 
+def test_no_letter_is_cut_in_two() -> None:
+    tokens = [letter.encode() for letter in "\u6211\u4eec"] + [b"\xe5\x90", b"\x83", b"\xe9\xa5", b"\xad"] * 8
+    starts_s = [0.0, 0.3, 0.6, *[0.6 + 0.001 * n for n in range(1, 33)]]
+    said_bytes = b"".join(tokens[: count_said(tokens, starts_s, is_excessive=True)])
+    assert said_bytes.decode().startswith("\u6211\u4eec")
+
+
 def test_a_loop_that_is_spread_over_the_sound_is_one_where_there_is_too_much_of_it() -> None:
     tokens, paces_s = (*SENTENCE, *SENTENCE, *SENTENCE), told(12) + (PACE_S * 0.4,) * 24
     assert said(*tokens, paces_s=paces_s) == "".join(tokens)

@@ -141,9 +141,11 @@ def _end_of_copies(tokens: Sequence[bytes], starts_s: Sequence[float], said: int
 
 
 def _is_mark(token: bytes) -> bool:
-    return bool(token) and token.decode(errors="ignore") in CLOSING_MARKS
+    text = token.decode(errors="ignore")
+    return bool(text) and text in CLOSING_MARKS
 
 
 def _belongs_to(token: bytes, word: bytes) -> bool:
-    """Whether a token is the end of the word that another one has begun, or a mark after it."""
-    return _is_mark(token) or (word.startswith(b" ") and token.decode(errors="ignore").isalpha())
+    """Whether a token goes on with the letter or the word that another one has begun, or is a mark after it."""
+    is_within_letter = token[:1] >= b"\x80" and token[:1] < b"\xc0"
+    return _is_mark(token) or is_within_letter or (word.startswith(b" ") and token.decode(errors="ignore").isalpha())
