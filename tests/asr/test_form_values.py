@@ -11,7 +11,8 @@ from voice_stack.asr.request import DecodeOptions, EngineOptions, PcmFormat, Vad
 from voice_stack.asr.schemas import Checked, check_form, pcm_format
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError
-from voice_stack.core.http.form import Form, SpooledFile, ignored_fields_header
+from voice_stack.core.http.form import Form, ignored_fields_header
+from voice_stack.core.http.spool import SpooledFile
 
 SETTINGS = AsrSettings(beam_size=7)
 FILE = SpooledFile(Path("sound"), "a.wav", "audio/wav", 1)

@@ -14,7 +14,8 @@ from voice_stack.asr.rendering.formats import RenderOptions, require_transcript_
 from voice_stack.asr.request import ALL_STEPS, AudioFile, DecodeOptions, PcmFormat, TranscriptionRequest, VadChoice
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, UnsupportedValueError
-from voice_stack.core.http.form import Form, SpooledFile, check_fields
+from voice_stack.core.http.form import Form, check_fields
+from voice_stack.core.http.spool import SpooledFile
 from voice_stack.core.jobs import options_from
 from voice_stack.utils.language import find_characters, read_language
 

@@ -25,7 +25,8 @@ from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import InvalidRequestError, ShuttingDownError, VoiceStackError
 from voice_stack.core.http.api_docs import ERROR_RESPONSES
 from voice_stack.core.http.context import add_log_fields, note_answer_headers
-from voice_stack.core.http.form import Form, SpooledFile, ignored_fields_header
+from voice_stack.core.http.form import Form, ignored_fields_header
+from voice_stack.core.http.spool import SpooledFile
 from voice_stack.core.http.streaming import OwningStreamingResponse, finish_unless_disconnected
 from voice_stack.core.http.uploads import receive_form
 from voice_stack.core.system.files import digest_file

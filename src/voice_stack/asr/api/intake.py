@@ -13,7 +13,8 @@ from voice_stack.asr.service import SMALL_UPLOAD_BYTES, asks_for_job, least_audi
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine.admission import Ticket
 from voice_stack.core.errors import InvalidRequestError
-from voice_stack.core.http.form import Form, SpooledFile
+from voice_stack.core.http.form import Form
+from voice_stack.core.http.spool import SpooledFile
 from voice_stack.core.http.uploads import receive_file, receive_form, receive_json_sound
 
 MAX_JSON_BYTES = 48 * 1024 * 1024

@@ -25,7 +25,7 @@ from voice_stack.asr.service import AsrService, usual_audio_s
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import EngineError, UnsupportedValueError
-from voice_stack.core.http.form import SpooledFile
+from voice_stack.core.http.spool import SpooledFile
 from voice_stack.core.jobs import options_from
 from voice_stack.core.logging import log_event, request_id_var
 from voice_stack.utils.language import find_code

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from voice_stack.core.errors import ShuttingDownError
-from voice_stack.core.http.form import SpooledFile
+from voice_stack.core.http.spool import SpooledFile
 from voice_stack.core.logging import log_event
 from voice_stack.core.telemetry.registry import CACHE
 

@@ -35,8 +35,17 @@ from voice_stack.asr.engine.compute_plan import (
     pick_rows,
     plan_compute,
 )
-from voice_stack.asr.engine.reading import LEAST_SAID, MOSTLY_SAID, Reading, count_said, is_cut_off
-from voice_stack.asr.engine.timing import align_words, score_tokens, time_tokens, time_words
+from voice_stack.asr.engine.reading import (
+    LEAST_SAID,
+    MOSTLY_SAID,
+    Reading,
+    align_words,
+    count_said,
+    is_cut_off,
+    score_tokens,
+    time_tokens,
+    time_words,
+)
 from voice_stack.asr.engine.words import token_bytes
 from voice_stack.asr.models import CAPABILITIES, ENGINE
 from voice_stack.asr.request import DecodeOptions, EngineOptions

@@ -18,7 +18,8 @@ from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import ConflictError, EngineError, ShuttingDownError, VoiceStackError
-from voice_stack.core.http.form import Form, SpooledFile
+from voice_stack.core.http.form import Form
+from voice_stack.core.http.spool import SpooledFile
 from voice_stack.core.logging import log_event, request_id_var
 
 logger = logging.getLogger(__name__)

@@ -14,11 +14,11 @@ import shutil
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
 from voice_stack.core.errors import StorageFullError
-from voice_stack.core.http.form import SpooledFile
 from voice_stack.core.logging import log_event
 from voice_stack.core.system.files import claim, is_full
 
@@ -28,6 +28,17 @@ _PREFIX, _SUFFIX, _LOCK = "voice-stack-", ".spool", ".lock"
 _TRIES = 5
 _UNLOCKED_LIFE_S = 60.0
 """A folder without a lock is just being made; one so old was left by a process that died in that moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledFile:
+    """An uploaded file on disk: name and type as the client sent them, size in bytes."""
+
+    path: Path
+    filename: str
+    content_type: str
+    size: int
+
 
 _own: dict[Path, tuple[Path, int]] = {}
 _guard = threading.Lock()

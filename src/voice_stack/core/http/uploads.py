@@ -14,9 +14,8 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, PayloadTooLargeError
-from voice_stack.core.http.form import Form, SpooledFile
-from voice_stack.core.http.multipart import FormReader, OnFile
-from voice_stack.core.http.spool import Spool
+from voice_stack.core.http.form import Form, FormReader, OnFile
+from voice_stack.core.http.spool import Spool, SpooledFile
 
 MAX_DEPTH = 32
 MAX_CONTAINERS = 10_000
