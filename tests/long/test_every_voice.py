@@ -14,7 +14,7 @@ from voice_stack.tts.models import LANGUAGES, SPOKEN_LANGUAGES, VOICE_NAMES
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 TEXTS = {
-    "en": "The old lighthouse stands on a rocky island.",
+    "en": "Tomorrow morning the children walk to school along the river.",
     "es": "Mañana por la mañana llegarán los niños de la escuela con su maestra.",
     "fr": "Demain matin, les enfants de l'école viendront visiter le jardin de ma grand-mère.",
     "hi": "मेरा नाम राम है और मैं दिल्ली में रहता हूँ।",
