@@ -29,10 +29,10 @@ test-long: $(VENV)/.dev
 test-torch: $(TORCH_VENV)/.dev
 	$(TORCH_BIN)/python -m pytest -q tests/pytorch
 
-# The files below deploy/, each with its own program; wants nginx, prometheus, kubectl, systemd-analyze and a JDK on
-# the machine.
+# The files below deploy/, each with its own program, beside the building of the image, which waits for its packages;
+# wants nginx, prometheus, kubectl, systemd-analyze and a JDK on the machine.
 test-deploy: $(VENV)/.deploy
-	$(BIN)/python -m pytest -q tests/deploy
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/deploy
 
 # Wheel, sdist, bill of materials and audit in dist/.
 release: $(RELEASE_VENV)/.release
