@@ -13,6 +13,7 @@ from benchmarks import (
     footprint,
     hallucinations,
     http_cost,
+    live,
     reading,
     real_speech,
     speaking,
@@ -37,6 +38,7 @@ def measure_all() -> list[Figure]:
         figures += real_speech.measure_cuts(servers, "base")
         figures += whole_files.measure(servers.urls["asr"])
         figures += alignment.measure(servers)
+        figures += live.measure(servers, Path(folder), "base")
         figures += real_speech.measure_languages(servers, "base")
         return figures + hallucinations.measure(servers.urls["asr"], condition="words heard", bar=0.0)
 
@@ -45,14 +47,15 @@ def measure_recognition() -> list[Figure]:
     """What depends on the instructions that the processor has."""
     with run_servers() as servers, tempfile.TemporaryDirectory() as folder:
         figures = speed.measure(servers, Path(folder), "base", is_default=True)
-        return figures + real_speech.measure_cuts(servers, "base")
+        figures += real_speech.measure_cuts(servers, "base")
+        return figures + live.measure(servers, Path(folder), "base")
 
 
 @click.command()
 @click.option("--markdown", is_flag=True, help="Print the table for docs/performance.md.")
 @click.option("--avx2", is_flag=True, help="Only recognition, as on a processor that has AVX2 and no more.")
 def main(markdown: bool, avx2: bool) -> None:
-    """Measure Voice Stack against the bare libraries; takes some twenty minutes."""
+    """Measure Voice Stack against the bare libraries; takes some twenty-five minutes."""
     if avx2:
         os.environ |= ISA_LIMITS
     figures, machine = measure_recognition() if avx2 else measure_all(), describe_machine()

@@ -15,6 +15,7 @@ from voice_stack.asr.engine_factory import engine_specs, load_engine, open_store
 from voice_stack.asr.listening.workload import AsrWorkload
 from voice_stack.asr.request import AsrWorkerConfig, AudioFile, DecodeOptions, TranscriptionRequest, WindowText
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.core.feeds import Inbox
 from voice_stack.core.jobs import Again, Job, Output, Unit, Urgency
 from voice_stack.core.system.cpus import available_cpus
 
@@ -71,7 +72,7 @@ def transcribe_over_http(url: str, path: Path) -> str:
 def _transcribe_in_process(workload: AsrWorkload, path: Path) -> str:
     """The work of the engine process without process, scheduler and HTTP."""
     job = Job("bench", TranscriptionRequest(AudioFile(path), DecodeOptions("en")), "bench")
-    waiting = [step for step in workload.plan(job) if isinstance(step, Unit)]
+    waiting = [step for step in workload.plan(job, Inbox()) if isinstance(step, Unit)]
     texts: dict[int, str] = {}
     while waiting:
         key = waiting[0].batch_key

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from voice_stack.asr.form import TranscriptionForm
-from voice_stack.asr.rendering.formats import RenderOptions
+from voice_stack.asr.rendering import RenderOptions
 from voice_stack.asr.request import DecodeOptions, EngineOptions, PcmFormat, VadChoice
 from voice_stack.asr.schemas import Checked, check_form, pcm_format
 from voice_stack.asr.settings import AsrSettings
@@ -140,7 +140,7 @@ def test_what_the_form_does_not_say_is_in_the_settings_or_usual() -> None:
 def test_options_have_the_names_of_the_fields_and_of_the_settings() -> None:
     """An option that no field or setting names would silently keep its default."""
     elsewhere = {"task", "token_logprobs", "granularities", "token_usage", "shows_languages", "language_code"}
-    elsewhere |= {"is_whole"}  # the engine's own second look
+    elsewhere |= {"is_whole", "is_draft"}  # the engine's own second look, and its first
     options = {field.name for kind in (DecodeOptions, RenderOptions) for field in fields(kind)}
     assert options - elsewhere <= TranscriptionForm.model_fields.keys()
     assert {field.name for field in fields(EngineOptions)} - {

@@ -10,8 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_stack.asr.rendering.formats import TRANSCRIPT_FORMATS, RenderOptions, render, require_transcript_format
-from voice_stack.asr.rendering.objects import delta_event, done_event
+from voice_stack.asr.rendering import (
+    TRANSCRIPT_FORMATS,
+    RenderOptions,
+    delta_event,
+    done_event,
+    render,
+    require_transcript_format,
+)
 from voice_stack.asr.transcript import Segment, TextDeltas, TokenLogprob, Transcript, Word
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.http.streaming import encode_sse

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transcript_data import FOLDER, load_transcript
-from voice_stack.asr.rendering.formats import cues_from, render
+from voice_stack.asr.rendering import cues_from, render
 from voice_stack.asr.transcript import Segment, Transcript, Word
 from voice_stack.utils.cues.cue import Cue, CueOptions
 from voice_stack.utils.cues.stream import CueStream

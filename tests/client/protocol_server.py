@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.datastructures import UploadFile
 
@@ -87,6 +87,8 @@ class ProtocolServer:
         self.uploaded_bytes = 0
         self.app = FastAPI()
         self.app.add_api_route("/count/audio/transcriptions", self.count, methods=["POST"])
+        self.app.add_api_websocket_route("/v1/audio/speech/stream", self.talk)
+        self.talks: list[dict[str, object]] = []
         self.app.add_api_route("/{path:path}", self.answer, methods=["GET", "POST"])
         self.url = ""
 
@@ -97,6 +99,23 @@ class ProtocolServer:
         await asyncio.sleep(self.delay_s)
         response.headers.setdefault("x-request-id", request.headers.get("x-request-id", "req_server"))
         return response
+
+    async def talk(self, socket: WebSocket) -> None:
+        """Give each piece of text back as sound; a piece `fail` fails, and `leave` breaks the connection off."""
+        await socket.accept()
+        while (message := await socket.receive_json())["type"] != "end":
+            self.talks.append(message | {"key": socket.headers.get("authorization")})
+            match message.get("delta"):
+                case None:
+                    await socket.send_json({"type": "started", "sample_rate": 24_000})
+                case "fail":
+                    await socket.send_json({"type": "error", "error": {"message": "too long", "param": "text"}})
+                case "leave":
+                    await socket.close(1011)
+                    return
+                case str(delta):
+                    await socket.send_bytes(delta.encode())
+        await socket.send_json({"type": "done", "reason": "complete"})
 
     async def count(self, request: Request) -> Response:
         """Take an upload of any size without keeping it."""

@@ -1,6 +1,7 @@
 """nginx, Caddy and Traefik with the files of deploy/, before both servers, as clients see them."""
 
 import io
+import json
 import re
 import time
 import wave
@@ -11,7 +12,9 @@ import numpy as np
 import psutil
 import pytest
 from openai import OpenAI
+from websockets.exceptions import ConnectionClosed
 
+from core.http.sockets.doors import ask_refusal, open_socket, serving_doors
 from deploy.proxies import PROXIES, RunningProxy, run_proxy
 from running_server import RunningServer, free_port, wait_until
 
@@ -146,6 +149,32 @@ def test_paths_errors_and_what_is_not_for_clients(proxy: RunningProxy) -> None:
         assert client.get("/asr/metrics").status_code == 404
         assert client.get("/tts/metrics").status_code == 404
         assert client.get("/elsewhere").status_code == 404
+
+
+@pytest.mark.parametrize("name", sorted(PROXIES))
+def test_a_socket_is_passed_on(name: str, tmp_path: Path, fake_tts: RunningServer) -> None:
+    servers, files = tmp_path / "servers", tmp_path / "proxy"
+    servers.mkdir()
+    files.mkdir()
+    settings = {"root_path": "/asr", "trusted_proxies": ["127.0.0.1"], "api_keys": ["a-key-of-16-letters"]}
+    with serving_doors(servers, **settings) as asr, run_proxy(name, files, asr, fake_tts) as proxy:
+        port, offered = int(proxy.url.rpartition(":")[2]), ("realtime", "openai-insecure-api-key.a-key-of-16-letters")
+        with open_socket(port, "/asr/v1/echo", offered=offered) as sock:
+            assert sock.subprotocol == "realtime"
+            for message in ("words", b"x" * MIB):
+                sock.send(message)
+                assert sock.recv(10) == message
+        with open_socket(port, "/asr/v1/whoami", offered=offered) as sock:
+            assert json.loads(sock.recv(10))["url"] == f"ws://127.0.0.1:{port}/asr/v1/whoami"
+        assert ask_refusal(port, "/asr/v1/echo")[0] == 401
+        status, _, told = ask_refusal(port, "/v1/realtime", offered=offered)
+        assert (status, told["message"]) == (404, "Unknown WebSocket URL: /asr/v1/realtime.")
+        with open_socket(port, "/asr/v1/polite", offered=offered) as sock:
+            asr.process.terminate()
+            assert sock.recv(10) == "good bye"
+            with pytest.raises(ConnectionClosed):
+                sock.recv(10)
+            assert sock.close_code == 1001
 
 
 @pytest.mark.parametrize("server", ["asr", "tts"])

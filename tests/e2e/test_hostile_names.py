@@ -100,6 +100,7 @@ def test_names_sent_to_asr(fake_asr: RunningServer, trap: Trap) -> None:
             in_a_path(
                 client, name, "GET /v1/models/{}", "POST /v1/models/{}", "DELETE /v1/models/{}", "GET /v1/jobs/{}",
                 "GET /v1/jobs/{}/result", "DELETE /v1/jobs/{}", "GET /v1/jobs/x/result?response_format={}", "GET /{}",
+                "GET /v1/realtime/sessions/{}/transcript", "DELETE /v1/realtime/sessions/{}/transcript",
             )  # fmt: skip
             for field in fields:
                 data = {"model": "whisper-1", "background": str(field == "webhook_url"), field: name}

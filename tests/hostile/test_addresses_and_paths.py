@@ -151,7 +151,14 @@ IDS = (
     "a" * 300 + "/b", "en_US-" + "a" * 5000 + "-medium", "%E2%98%83" * 500,
 )  # fmt: skip
 PATHS = {
-    "asr": ("/v1/jobs/{}", "/v1/jobs/{}/result", "/v1/models/{}", "/v1/models/{}/x", "/static-offline-docs/{}"),
+    "asr": (
+        "/v1/jobs/{}",
+        "/v1/jobs/{}/result",
+        "/v1/models/{}",
+        "/v1/models/{}/x",
+        "/v1/realtime/sessions/{}/transcript",
+        "/static-offline-docs/{}",
+    ),
     "tts": (
         "/v1/audio/voices/{}",
         "/v1/audio/voices/{}/preview",

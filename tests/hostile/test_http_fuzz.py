@@ -43,7 +43,6 @@ REQUESTS = (
     SIZED + b"Expect: 100-continue\r\n\r\n" + SOUND,
     POST + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKS,
     POST + b"Transfer-Encoding: chunked\r\n" + H2C + b"\r\n" + CHUNKS,
-    b"GET /v1/nothing HTTP/1.1\r\nHost: x\r\n" + WEBSOCKET + b"\r\n",
     b"DELETE /v1/jobs/nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
 )
 """Whole ones, of which the connection survives each."""
@@ -52,6 +51,7 @@ LAST = (
     b"GET /health HTTP/1.0\r\n\r\n",
     b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
     b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /v1/nothing HTTP/1.1\r\nHost: x\r\n" + WEBSOCKET + b"\r\n",
 )
 INSERTS = (
     b"\r\n", b"\0", b"a:\r\n" * 150, b"y" * 70_000, b"0\r\n\r\n", b"Content-Length: 1\r\n", b" ", b"\xff",

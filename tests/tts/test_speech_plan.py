@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from voice_stack.core.feeds import Inbox
 from voice_stack.core.jobs import Again, Job, Output, RunResult, Unit, UnitDone, Urgency
 from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
 from voice_stack.tts.models import CAPABILITIES
@@ -39,7 +40,7 @@ def request(*, is_awaited: bool = True) -> SpeechRequest:
 
 
 def cut(workload: TtsWorkload, name: str, *, is_awaited: bool = True) -> list[Unit]:
-    steps = workload.plan(Job(name, request(is_awaited=is_awaited), ""))
+    steps = workload.plan(Job(name, request(is_awaited=is_awaited), ""), Inbox())
     return [step for step in steps if isinstance(step, Unit)]
 
 

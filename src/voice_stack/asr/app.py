@@ -1,15 +1,18 @@
 """The ASR server: `uvicorn voice_stack.asr.app:app`, or `create_app` with settings of your own."""
 
 import asyncio
+import time
 
 from fastapi import FastAPI
 
 from voice_stack.asr.api.bazarr import bazarr_paths, create_bazarr_router
 from voice_stack.asr.api.jobs import create_jobs_router, create_models_router
 from voice_stack.asr.api.openai import create_router
+from voice_stack.asr.api.realtime import create_realtime_router
 from voice_stack.asr.bazarr.films import BazarrJobs
 from voice_stack.asr.engine_factory import engine_specs, find_engine, open_store
 from voice_stack.asr.jobs.background import BackgroundJobs
+from voice_stack.asr.live.client_secrets import check_client_secret
 from voice_stack.asr.models import DEFAULT_MODEL_NAMES
 from voice_stack.asr.service import PROBING_IDLE_S, AsrService
 from voice_stack.asr.settings import AsrSettings
@@ -22,6 +25,8 @@ from voice_stack.core.models.repair import remove_partial_models, require_models
 from voice_stack.core.models.store import ModelNames
 from voice_stack.core.system.addresses import ANYBODY, parse_networks
 from voice_stack.core.system.side_process import SideProcess
+from voice_stack.wyoming.asr import AsrDoor
+from voice_stack.wyoming.listener import WyomingListener
 
 
 def create_service(settings: AsrSettings) -> AsrService:
@@ -54,10 +59,12 @@ def create_app(settings: AsrSettings) -> FastAPI:
     names = service.models
     jobs = BackgroundJobs(settings, lambda checked: service.begin(names.resolve(checked.model), checked.request))
     default = engine_specs(settings, settings.model)
+    wyoming = WyomingListener(AsrDoor(service), settings)
     bazarr_jobs = BazarrJobs(service)
 
     async def start() -> None:
         await asyncio.to_thread(remove_partial_models, settings.model_dir)
+        await wyoming.start()
         await pool.preload(default, settings.preload)
         await jobs.start()
 
@@ -78,6 +85,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
             create_router(service, jobs),
             create_models_router(service),
             create_jobs_router(jobs, service.activity),
+            create_realtime_router(service, jobs.sessions),
         ],
         readiness=lambda: pool.explain_unreadiness(
             default[0], is_preloaded=settings.preload is True, has_substitute=bool(settings.fallback_model)
@@ -85,13 +93,16 @@ def create_app(settings: AsrSettings) -> FastAPI:
         status=status,
         start=start,
         exemption=_exempt_bazarr(settings),
+        read_secret=lambda given: check_client_secret(given, time.time()),
         held_paths=bazarr_paths(settings.api_v1_str),
     )
     # Background jobs go on in the server's next life: they take no time from those that somebody waits for.
     app.state.stopping.at_refusal(jobs.close)
     app.state.stopping.at_refusal(pool.give_up_loading)
+    wyoming.stop_with(app.state.stopping)
     app.state.stopping.at_end(bazarr_jobs.close)
     app.state.stopping.at_end(pool.close)
+    app.state.stopping.at_end(jobs.close_store)
     app.state.stopping.at_end(service.probing_process.close)
     app.include_router(bazarr, prefix=f"{settings.api_v1_str}/bazarr")
     app.include_router(bazarr, include_in_schema=False)

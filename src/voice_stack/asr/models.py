@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from voice_stack.asr.request import TranscriptionRequest
+from voice_stack.asr.request import Listening
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.models.files import Catalogue, ModelPack, ModelSpec, PackFile
 from voice_stack.utils.language import LANGUAGES
@@ -166,16 +166,40 @@ ASR_CATALOGUES: dict[str, Catalogue] = {
 """Engine -> its models. The same short name, as `base`, means other files to another engine."""
 
 
+SMART_TURN_FILE = "smart-turn-v3.2-cpu.onnx"
+SMART_TURN_SHA256 = "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f"
+# The package asks for half a gigabyte of others; its wheel alone is 12 MB.
+_SMART_TURN_PACK = ModelPack(
+    packages=("pipecat-ai==1.14.0",),
+    files=(
+        PackFile(SMART_TURN_FILE, (("pipecat", f"audio/turn/smart_turn/data/{SMART_TURN_FILE}"),), SMART_TURN_SHA256),
+        PackFile(
+            "LICENSE",
+            (("pipecat", "../pipecat_ai-1.14.0.dist-info/licenses/LICENSE"),),
+            "e31a733ecb79cbffafd5474e964e5eca15e0a0876a42b1d7253b51b198eb61aa",
+        ),
+    ),
+    wheels=("0352f504b44e78bdf524e45af4bc759601c835b9b7dc195efe5e03384b974a44",),
+)
+SMART_TURN = ModelSpec(
+    name="smart-turn",
+    engine="smart-turn",
+    pack=_SMART_TURN_PACK,
+    description="smart-turn 3.2: whether what was said is complete, by its sound; BSD-2-Clause",
+)
+SMART_TURN_CATALOGUE = Catalogue(models=(SMART_TURN,), unlisted=replace(SMART_TURN, name="unlisted", pack=None))
+
+
 def find_catalogue(engine: str) -> Catalogue:
     """The models of one engine, all that a server with it can load; an engine without any has those of the first."""
     return ASR_CATALOGUES.get(engine, ASR_CATALOGUE)
 
 
 def list_catalogue(engine: str) -> Catalogue:
-    """The models of all engines, those of one first, so that a short name means its own."""
+    """The models of all engines, those of one first, so that a short name means its own, and what tells turns."""
     own = find_catalogue(engine)
     others = (other for other in ASR_CATALOGUES.values() if other is not own)
-    return replace(own, models=(*own.models, *(model for other in others for model in other.models)))
+    return replace(own, models=(*own.models, *(model for other in others for model in other.models), SMART_TURN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +265,7 @@ _LACKS = {
 """A capability -> what is said of a model without it, who has it, and the field of the request."""
 
 
-def check_limits(request: TranscriptionRequest, can: AsrCapabilities, *, model: str, engine: str) -> None:
+def check_limits(request: Listening, can: AsrCapabilities, *, model: str, engine: str) -> None:
     """Refuse what a model cannot do; the names of the model and its engine are for the message.
 
     Raises:

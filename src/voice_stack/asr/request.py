@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from voice_stack.asr.transcript import Segment, Word
 from voice_stack.core.jobs import MeasuredWork
@@ -99,6 +100,7 @@ class DecodeOptions:
         hotwords: Words to expect, before the prompt.
         token_logprobs: Whether segments carry the log-probability of each token.
         is_whole: A window is encoded at the model's full width, whatever its length.
+        is_draft: The text is provisional: it is decoded at the least width, and once.
     """
 
     language: str | None = None
@@ -110,6 +112,26 @@ class DecodeOptions:
     hotwords: str | None = None
     token_logprobs: bool = False
     is_whole: bool = False
+    is_draft: bool = False
+
+
+class Listening(Protocol):
+    """What is asked of a transcription, whether its sound is a file or comes over time."""
+
+    @property
+    def decode(self) -> DecodeOptions: ...
+
+    @property
+    def candidate_languages(self) -> tuple[str, ...]: ...
+
+    @property
+    def suppress(self) -> frozenset[str]: ...
+
+    @property
+    def characters(self) -> str | None: ...
+
+    @property
+    def multilingual(self) -> bool | None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from voice_stack.asr.form import (
     TranslationForm,
     read_fields,
 )
-from voice_stack.asr.rendering.formats import RenderOptions, require_transcript_format
+from voice_stack.asr.rendering import RenderOptions, require_transcript_format
 from voice_stack.asr.request import ALL_STEPS, AudioFile, DecodeOptions, PcmFormat, TranscriptionRequest, VadChoice
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, UnsupportedValueError

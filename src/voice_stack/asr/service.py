@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.jobs.record import Activity
+from voice_stack.asr.live.listener import LiveTranscription
+from voice_stack.asr.live.turns import LiveRequest
 from voice_stack.asr.models import AsrCapabilities, capabilities_of, check_limits
 from voice_stack.asr.request import (
     AlignmentRequest,
@@ -22,7 +25,7 @@ from voice_stack.core.engine.admission import AdmissionDesk, Ticket
 from voice_stack.core.engine.handle import JobHandle
 from voice_stack.core.engine.pool import EnginePool, Substitute
 from voice_stack.core.engine.process import EngineSpec
-from voice_stack.core.errors import UnsupportedValueError
+from voice_stack.core.errors import EngineUnavailableError, UnsupportedValueError
 from voice_stack.core.logging import request_id_var
 from voice_stack.core.models.store import ModelNames, ModelStore
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
@@ -54,6 +57,9 @@ def asks_for_job(fields: Mapping[str, Sequence[str]]) -> bool:
 
 
 PROBE_TIMEOUT_S, PROBING_IDLE_S = 5.0, 30.0
+
+
+AskedT = TypeVar("AskedT", TranscriptionRequest, LiveRequest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,40 @@ class AsrService:
 
         return Alignment(fitted, handle, submit=submit)
 
+    async def listen(self, model: str, request: LiveRequest, *, is_admitted: bool = False) -> LiveTranscription:
+        """Begin a transcription whose sound comes over time.
+
+        Args:
+            model: As `ModelNames.resolve` gives it.
+            request: What is asked, whatever the model.
+            is_admitted: `admit_live` has let it in before.
+
+        Raises:
+            QueueFullError: The engine follows as many as it can.
+            UnsupportedValueError: The model cannot do what is asked.
+        """
+        fitted = self.fit(model, request)
+        replicas = engine_specs(self.settings, model) if is_admitted else self.admit_live(model)
+        self.desk.check_place(replicas)  # the model may be another one by now
+        self.desk.begin_live()
+        substitute = self.find_substitute(model, lambda other: self.fit(other, request))
+        handle = await self.pool.submit(replicas, fitted, request_id_var.get() or "", substitute, is_fed=True)
+        return LiveTranscription(fitted, handle)
+
+    def admit_live(self, model: str) -> tuple[EngineSpec, ...]:
+        """The processes of a model, if they can follow one more live transcription.
+
+        Raises:
+            QueueFullError: They cannot.
+            EngineUnavailableError: They fail again and again, and no other model takes their place.
+        """
+        replicas = engine_specs(self.settings, model)
+        reasons = [self.pool.explain_unreadiness(spec, is_preloaded=False) for spec in replicas]
+        if all(reasons) and not self.settings.fallback_model:
+            raise EngineUnavailableError(str(reasons[0]), retry_after_s=5.0)
+        self.desk.check_live(replicas)
+        return replicas
+
     async def _admit(
         self, ticket: Ticket, request: TranscriptionRequest, replicas: Sequence[EngineSpec], guess_s: float
     ) -> float:
@@ -111,7 +151,7 @@ class AsrService:
         return work_s or guess_s
 
     def find_substitute(
-        self, model: str, make_request: Callable[[str], TranscriptionRequest | DetectionRequest]
+        self, model: str, make_request: Callable[[str], TranscriptionRequest | LiveRequest | DetectionRequest]
     ) -> Substitute | None:
         """What works where a model cannot: the fall-back model of the settings, if it can do what is asked.
 
@@ -141,7 +181,7 @@ class AsrService:
             return False
         return True
 
-    def fit(self, model: str, request: TranscriptionRequest) -> TranscriptionRequest:
+    def fit(self, model: str, request: AskedT) -> AskedT:
         """A request as the engine of a model takes it.
 
         Raises:

@@ -66,14 +66,17 @@ class AsrSettings(EngineSettings):
     max_audio_s: float = Field(43_200.0, gt=0, description="Longest audio, in seconds; 12 hours.")
     jobs_dir: Path = Field(
         default_factory=lambda: user_folder("STATE") / "jobs",
-        description="Folder for jobs sent with `background=true`: uploads until done, then results; one per server.",
+        description="Folder for jobs sent with `background=true`: uploads until done, then results; and for what live "
+        "sessions heard. One per server.",
     )
-    jobs_keep_h: float = Field(24.0, gt=0, description="Hours that a finished job and its result are kept.")
+    jobs_keep_h: float = Field(
+        24.0, gt=0, description="Hours that a finished job and its result are kept, or the text of a live session."
+    )
     max_jobs: int = Field(
         1000,
         ge=0,
         description="Most jobs that are not over, half of them of one API key or, without keys, one address; as many "
-        "finished ones are kept. 0: none are taken.",
+        "finished ones are kept. 0: none are taken, and nothing is kept of live sessions.",
     )
     max_jobs_mb: int = Field(
         20_480, ge=1, description="Most disk space of all jobs together, in MiB; the oldest finished ones make room."

@@ -1,6 +1,6 @@
 """What was said and when: the one result model that every output format renders."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,14 @@ class Segment:
     words: tuple[Word, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
     language: str = ""
+
+    def later(self, by_s: float) -> "Segment":
+        """The same so many seconds later."""
+        if not by_s:
+            return self
+        start_s, end_s, seek = self.start_s + by_s, self.end_s + by_s, self.seek + round(by_s * 100)
+        words = tuple(replace(word, start_s=word.start_s + by_s, end_s=word.end_s + by_s) for word in self.words)
+        return replace(self, start_s=start_s, end_s=end_s, seek=seek, words=words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Final
 
 import click
 
-from voice_stack.asr.rendering.formats import TRANSCRIPT_FORMATS
+from voice_stack.asr.rendering import TRANSCRIPT_FORMATS
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.cli.progress import Display, format_duration, open_display
 from voice_stack.cli.transcribers import Transcribe, Wanted, own_transcriber, server_transcriber

@@ -88,7 +88,7 @@ async def own_transcriber(settings: AsrSettings, wanted: Wanted) -> AsyncIterato
     """
     from voice_stack.asr.app import create_service
     from voice_stack.asr.jobs.record import progress_of
-    from voice_stack.asr.rendering.formats import render
+    from voice_stack.asr.rendering import render
     from voice_stack.asr.schemas import check_form
     from voice_stack.core.http.form import Form
     from voice_stack.core.http.spool import SpooledFile

@@ -27,6 +27,15 @@ from voice_stack.client.errors import (
 )
 from voice_stack.client.events import FileHead, SpeechChunk
 from voice_stack.client.jobs import Job, JobFailedError
+from voice_stack.client.listening import (
+    ListeningStarted,
+    LiveEvent,
+    SpeechStarted,
+    SpeechStopped,
+    TextCompleted,
+    TextDelta,
+    TextFailed,
+)
 from voice_stack.client.options import AudioFormat, Server, TranscriptFormat
 from voice_stack.client.results import AlignedText, Alignment, Health, Model, Segment, Transcript, Voice, Word
 from voice_stack.client.sync_client import VoiceStackClient
@@ -47,6 +56,8 @@ __all__ = [
     "InvalidResponseError",
     "Job",
     "JobFailedError",
+    "ListeningStarted",
+    "LiveEvent",
     "Model",
     "NotFoundError",
     "PayloadTooLargeError",
@@ -57,6 +68,11 @@ __all__ = [
     "ServerError",
     "ServerUnreachableError",
     "SpeechChunk",
+    "SpeechStarted",
+    "SpeechStopped",
+    "TextCompleted",
+    "TextDelta",
+    "TextFailed",
     "Transcript",
     "TranscriptFormat",
     "Voice",

@@ -36,11 +36,14 @@ from voice_stack.client.jobs import (
     parse_job,
     parse_jobs,
 )
+from voice_stack.client.listening import TRANSCRIPT_OF, ListeningTalk, LiveEvent
+from voice_stack.client.live import AsyncPieces, AsyncSocket, SpeechTalk
 from voice_stack.client.options import (
     SERVERS,
     AlignmentOptions,
     AudioFormat,
     JobOptions,
+    ListenOptions,
     Server,
     SpeechOptions,
     TimedTranscriptionOptions,
@@ -144,7 +147,8 @@ class AsyncJobs:
 class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
     """Both servers, from asyncio; close it, or use it in an `async with` statement.
 
-    One client may be used from many tasks at once. Every method raises `VoiceStackClientError`.
+    One client may be used from many tasks at once. Every method raises `VoiceStackClientError`. Where pieces come,
+    the request goes out when the first is asked for; leave early with `.aclose()`, or use `contextlib.aclosing`.
     """
 
     _http_class = httpx2.AsyncClient
@@ -186,9 +190,6 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
     ) -> AsyncGenerator[str, None]:
         """Turn speech into text, piece by piece as it is recognised; the pieces joined are the whole text.
 
-        The request goes out when the first piece is asked for. Leave early with `.aclose()`, or use
-        `contextlib.aclosing`.
-
         Args:
             file: As for `transcribe`.
             **options: model, language, prompt, temperature, request_id.
@@ -209,6 +210,28 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
                     if delta:
                         yield delta
         raise missing_end(response)
+
+    def listen(self, sound: AsyncPieces[bytes], **options: Unpack[ListenOptions]) -> AsyncGenerator[LiveEvent, None]:
+        """Turn speech into text while it is spoken, with the package `websockets`; ends with the last of the text.
+
+        Args:
+            sound: Samples as they are recorded: 16 bit, little-endian, mono, cut anywhere.
+            **options: sample_rate, model, language, prompt, hotwords, turn_detection, silence_ms, threshold, eagerness,
+                request_id.
+
+        Raises:
+            BadRequestError: The model does not know the language.
+        """
+        call = Call("asr", ListeningTalk.path(options), body_text, request_id=options.get("request_id"))
+        return AsyncSocket(ListeningTalk(self._build_request(call, None), options)).items(sound)
+
+    async def session_transcript(self, session_id: str) -> Transcript:
+        """What `listen` has heard, by the id in its first event; the server keeps it as it keeps jobs."""
+        return await self._run(Call("asr", f"{TRANSCRIPT_OF.format(session_id)}verbose_json", parse_transcript))
+
+    async def session_transcript_as(self, session_id: str, format: TranscriptFormat) -> str:  # noqa: A002 - as above
+        """The same as the text of a file."""
+        return await self._run(Call("asr", f"{TRANSCRIPT_OF.format(session_id)}{format}", body_text))
 
     async def translate(self, file: AudioFile, **options: Unpack[TranslationOptions]) -> Transcript:
         """Turn speech of any language into English text.
@@ -243,9 +266,6 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
     async def synthesize_stream(self, text: str, **options: Unpack[SpeechOptions]) -> AsyncGenerator[bytes, None]:
         """Turn text into audio, piece by piece as it is spoken; the pieces joined are the whole file.
 
-        The request goes out when the first piece is asked for. Leave early with `.aclose()`, or use
-        `contextlib.aclosing`.
-
         Args:
             text: What to say.
             **options: voice, model, format, speed, instructions, language, request_id.
@@ -279,6 +299,15 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
                         if chunk.head is not None:
                             return
         raise missing_end(response, LAST_SPEECH_EVENT)
+
+    def speak(self, text: AsyncPieces[str], **options: Unpack[SpeechOptions]) -> AsyncGenerator[bytes, None]:
+        """Turn a text into audio while it is still being written, with the package `websockets`.
+
+        Args:
+            text: Its pieces, cut anywhere.
+            **options: voice, model, format, speed, instructions, language, request_id.
+        """
+        return AsyncSocket(SpeechTalk(self._build_request(speech("", **options), None))).items(text)
 
     async def synthesize_to_file(
         self,

@@ -48,6 +48,24 @@ def parse_event(data: str, response: httpx2.Response) -> dict[str, object]:
         ApiError: The server failed in the middle of its work and says so.
         InvalidResponseError: The data is no JSON object.
     """
+    event = load_event(data, response)
+    if event.get("error") is not None:
+        raise told_error(data, response)
+    return event
+
+
+def told_error(data: str, response: httpx2.Response) -> ApiError:
+    """What an event says went wrong."""
+    details = parse_error_details(data, fallback="no reason given")
+    return ApiError(response.status_code, details, request_id=request_id_of(response))
+
+
+def load_event(data: str, response: httpx2.Response) -> dict[str, object]:
+    """Read the JSON object of an event, whatever it says.
+
+    Raises:
+        InvalidResponseError: The data is no JSON object.
+    """
     try:
         event: object = json.loads(data)
     except ValueError:
@@ -55,9 +73,6 @@ def parse_event(data: str, response: httpx2.Response) -> dict[str, object]:
     if not isinstance(event, dict):
         message = f"{response.url} sent an event that is no JSON object: {excerpt(data)}"
         raise InvalidResponseError(message, request_id=request_id_of(response))
-    if event.get("error") is not None:
-        details = parse_error_details(data, fallback="no reason given")
-        raise ApiError(response.status_code, details, request_id=request_id_of(response))
     return event
 
 

@@ -1,5 +1,6 @@
 """The keyword arguments of both clients, written once."""
 
+from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, TypedDict
 
 Server: TypeAlias = Literal["asr", "tts"]
@@ -42,6 +43,31 @@ class TimedTranscriptionOptions(TranscriptionOptions, total=False):
 
     word_timestamps: bool
     """Fill `Transcript.words`, too."""
+
+
+class ListenOptions(TypedDict, total=False):
+    """Of `listen`."""
+
+    sample_rate: int
+    """Of the sound, 8000..48000 Hz; 24000 when not given."""
+    model: str
+    """`whisper-1` when not given: the server's default model."""
+    language: str | None
+    """Spoken language, ISO 639-1; detected when not given."""
+    prompt: str | None
+    """Text that goes before the audio: names, spelling, style."""
+    hotwords: Sequence[str]
+    """Words to expect."""
+    turn_detection: Literal["server_vad", "semantic_vad"] | None
+    """A turn ends with a silence (when not given), when what was said is complete, or, None, with the sound."""
+    silence_ms: int
+    """The silence that ends a turn; 500 when not given."""
+    threshold: float
+    """Probability from which sound is speech, 0..1; 0.5 when not given."""
+    eagerness: Literal["low", "medium", "high", "auto"]
+    """How soon a turn that seems complete ends."""
+    request_id: str | None
+    """Sent as `x-request-id`."""
 
 
 class JobOptions(TimedTranscriptionOptions, total=False):

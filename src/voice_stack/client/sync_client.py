@@ -37,11 +37,14 @@ from voice_stack.client.jobs import (
     parse_job,
     parse_jobs,
 )
+from voice_stack.client.listening import TRANSCRIPT_OF, ListeningTalk, LiveEvent
+from voice_stack.client.live import Pieces, Socket, SpeechTalk
 from voice_stack.client.options import (
     SERVERS,
     AlignmentOptions,
     AudioFormat,
     JobOptions,
+    ListenOptions,
     Server,
     SpeechOptions,
     TimedTranscriptionOptions,
@@ -143,7 +146,8 @@ class Jobs:
 class VoiceStackClient(Connection[httpx2.Client]):
     """Both servers, from blocking code; close it, or use it in a `with` statement.
 
-    One client may be used from many threads at once. Every method raises `VoiceStackClientError`.
+    One client may be used from many threads at once. Every method raises `VoiceStackClientError`. Where pieces come,
+    the request goes out when the first is asked for; leave early with `.close()`, or use `contextlib.closing`.
     """
 
     _http_class = httpx2.Client
@@ -181,9 +185,6 @@ class VoiceStackClient(Connection[httpx2.Client]):
     def transcribe_stream(self, file: AudioFile, **options: Unpack[TranscriptionOptions]) -> Generator[str, None, None]:
         """Turn speech into text, piece by piece as it is recognised; the pieces joined are the whole text.
 
-        The request goes out when the first piece is asked for. Leave early with `.close()`, or use
-        `contextlib.closing`.
-
         Args:
             file: As for `transcribe`.
             **options: model, language, prompt, temperature, request_id.
@@ -204,6 +205,28 @@ class VoiceStackClient(Connection[httpx2.Client]):
                     if delta:
                         yield delta
         raise missing_end(response)
+
+    def listen(self, sound: Pieces[bytes], **options: Unpack[ListenOptions]) -> Generator[LiveEvent, None, None]:
+        """Turn speech into text while it is spoken, with the package `websockets`; ends with the last of the text.
+
+        Args:
+            sound: Samples as they are recorded: 16 bit, little-endian, mono, cut anywhere.
+            **options: sample_rate, model, language, prompt, hotwords, turn_detection, silence_ms, threshold, eagerness,
+                request_id.
+
+        Raises:
+            BadRequestError: The model does not know the language.
+        """
+        call = Call("asr", ListeningTalk.path(options), body_text, request_id=options.get("request_id"))
+        return Socket(ListeningTalk(self._build_request(call, None), options)).items(sound)
+
+    def session_transcript(self, session_id: str) -> Transcript:
+        """What `listen` has heard, by the id in its first event; the server keeps it as it keeps jobs."""
+        return self._run(Call("asr", f"{TRANSCRIPT_OF.format(session_id)}verbose_json", parse_transcript))
+
+    def session_transcript_as(self, session_id: str, format: TranscriptFormat) -> str:  # noqa: A002 - as above
+        """The same as the text of a file."""
+        return self._run(Call("asr", f"{TRANSCRIPT_OF.format(session_id)}{format}", body_text))
 
     def translate(self, file: AudioFile, **options: Unpack[TranslationOptions]) -> Transcript:
         """Turn speech of any language into English text.
@@ -238,9 +261,6 @@ class VoiceStackClient(Connection[httpx2.Client]):
     def synthesize_stream(self, text: str, **options: Unpack[SpeechOptions]) -> Generator[bytes, None, None]:
         """Turn text into audio, piece by piece as it is spoken; the pieces joined are the whole file.
 
-        The request goes out when the first piece is asked for. Leave early with `.close()`, or use
-        `contextlib.closing`.
-
         Args:
             text: What to say.
             **options: voice, model, format, speed, instructions, language, request_id.
@@ -274,6 +294,15 @@ class VoiceStackClient(Connection[httpx2.Client]):
                         if chunk.head is not None:
                             return
         raise missing_end(response, LAST_SPEECH_EVENT)
+
+    def speak(self, text: Pieces[str], **options: Unpack[SpeechOptions]) -> Generator[bytes, None, None]:
+        """Turn a text into audio while it is still being written, with the package `websockets`.
+
+        Args:
+            text: Its pieces, cut anywhere.
+            **options: voice, model, format, speed, instructions, language, request_id.
+        """
+        return Socket(SpeechTalk(self._build_request(speech("", **options), None))).items(text)
 
     def synthesize_to_file(
         self,

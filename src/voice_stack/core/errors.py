@@ -16,6 +16,7 @@ VoiceStackError                    500 server_error
 ├── RequestTimeoutError            408 the request did not arrive in time
 ├── TargetTooLongError             414
 ├── HeadTooLargeError              431
+├── UpgradeRequiredError           426 the URL is a WebSocket's
 ├── TooManyRequestsError           429 code rate_limit_exceeded
 │   └── QueueFullError             429 code queue_full
 ├── EngineError                    500 the model failed on this work
@@ -294,6 +295,16 @@ class HeadTooLargeError(VoiceStackError):
     """The head of the request, or what follows a chunked body, has too many header fields or too large ones."""
 
     status = 431
+
+
+class UpgradeRequiredError(VoiceStackError):
+    """The URL is a WebSocket's, and the request does not open one."""
+
+    status = 426
+
+    def headers(self) -> dict[str, str]:
+        """Says what to upgrade to (RFC 9110, 15.5.22; RFC 6455, 4.4)."""
+        return {"upgrade": "websocket", "connection": "upgrade", "sec-websocket-version": "13", **super().headers()}
 
 
 class TooManyRequestsError(VoiceStackError):

@@ -5,15 +5,14 @@ commands, the engine process answers with events. What a request, a unit's data 
 """
 
 import math
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
-from logging import getLogger
 from typing import TYPE_CHECKING, TypeVar
 
-from voice_stack.core.errors import InsufficientMemoryError, ModelLoadError, VoiceStackError
+from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.feeds import Draft, Feed, Inbox, Notice, Settled, Starved, Verdict
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -50,6 +49,8 @@ class Job:
         request_id: The HTTP request it belongs to, for the logs.
         first_unit: Units before this one were delivered already, by a process that died since.
         attempt: How often an engine process died while it worked on this job.
+        is_fed: Its input comes over time, as `Feed`s.
+        mark: The workload's own note of where it stood when what was fed before was no longer needed.
     """
 
     id: str
@@ -57,6 +58,8 @@ class Job:
     request_id: str
     first_unit: int = 0
     attempt: int = 0
+    is_fed: bool = False
+    mark: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,9 @@ class Unit:
         is_sequential: It runs by itself, with no other unit of its job beside it: what it finds shapes the next, or it
             is wanted at once.
         is_awaited: Somebody waits for this very unit, not for the job: it goes by its own work.
+        is_draft: Its results are provisional. The newest of a job takes the place of one that waits, the next unit that
+            is none ends it; its index, below 0, has no order.
+        is_tentative: Its results are held until a `Verdict`.
     """
 
     job_id: str
@@ -81,6 +87,8 @@ class Unit:
     data: object
     is_sequential: bool = False
     is_awaited: bool = False
+    is_draft: bool = False
+    is_tentative: bool = False
 
     def output(self, payload: object) -> "Output":
         """Running it gave a part of its output."""
@@ -139,7 +147,7 @@ class Stop:
     """Command: end the process."""
 
 
-Command = Submit | Cancel | Pause | Load | Stop
+Command = Submit | Feed | Cancel | Pause | Load | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,13 +278,23 @@ class Beat:
 
 
 RunResult = Output | UnitDone | Again
-PlanStep = Unit | Expected | None
-JobEvent = Expected | UnitStarted | UnitPaused | Output | UnitDone | JobDone | JobFailed | JobCancelled
+PlanStep = Unit | Expected | Starved | Notice | Settled | Verdict | None
+JobEvent = (
+    Expected
+    | Starved
+    | Notice
+    | Settled
+    | Draft
+    | UnitStarted
+    | UnitPaused
+    | Output
+    | UnitDone
+    | JobDone
+    | JobFailed
+    | JobCancelled
+)
 HostEvent = Loaded | LoadFailed | Preparing | BatchDone | JobEvent
 Event = Beat | HostEvent
-
-
-logger = getLogger(__name__)
 
 
 class Workload(ABC):
@@ -302,8 +320,13 @@ class Workload(ABC):
         """Load the model."""
 
     @abstractmethod
-    def plan(self, job: Job) -> Iterator[PlanStep]:
-        """Cut a job into units, lazily: `Expected` when known, None now and then in long work without a unit."""
+    def plan(self, job: Job, fed: Inbox) -> Iterator[PlanStep]:
+        """Cut a job into units, lazily: `Expected` when known, None now and then in long work without a unit.
+
+        Args:
+            job: The job.
+            fed: Its input, if that comes over time; the plan ends after it is closed.
+        """
 
     @abstractmethod
     def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[RunResult]:
@@ -316,18 +339,3 @@ class Workload(ABC):
     @abstractmethod
     def forget(self, job: Job) -> None:
         """Drop what is kept of a job; called once, however it ended."""
-
-
-def load_outcome(workload: Workload) -> Loaded | LoadFailed:
-    """Load the model; what the API process is told of it."""
-    started = time.monotonic()
-    try:
-        workload.load()
-    except MemoryError:
-        logger.exception("the model does not load")
-        return LoadFailed(InsufficientMemoryError("The model does not load: the system gives no more memory for it."))
-    except Exception as error:  # the border to the libraries of models
-        logger.exception("the model does not load")
-        known = error if isinstance(error, VoiceStackError) else ModelLoadError(f"the model does not load: {error}")
-        return LoadFailed(known)
-    return Loaded(time.monotonic() - started)

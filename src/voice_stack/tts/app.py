@@ -6,12 +6,15 @@ from fastapi import FastAPI
 
 from voice_stack.core.http.app import build_named, create_server
 from voice_stack.core.models.repair import remove_partial_models
+from voice_stack.tts.api.live import create_live_router
 from voice_stack.tts.api.openai import create_router
 from voice_stack.tts.api.voice_consents import create_consents_router
 from voice_stack.tts.api.voices import create_voices_router
 from voice_stack.tts.engine_factory import engine_spec
 from voice_stack.tts.service import create_service
 from voice_stack.tts.settings import TtsSettings
+from voice_stack.wyoming.listener import WyomingListener
+from voice_stack.wyoming.tts import TtsDoor
 
 
 def create_app(settings: TtsSettings) -> FastAPI:
@@ -24,18 +27,25 @@ def create_app(settings: TtsSettings) -> FastAPI:
     service = create_service(settings)
     pool = service.pool
     default = engine_spec(settings, settings.engine, settings.model)
+    wyoming = WyomingListener(TtsDoor(service), settings)
 
     async def start() -> None:
         await asyncio.to_thread(remove_partial_models, settings.model_dir)
         await asyncio.to_thread(service.uploads.clean)
         await service.cache.clean()
+        await wyoming.start()
         await pool.preload([default], settings.preload)
 
     app = create_server(
         settings,
         server="tts",
         title=f"{settings.project_name}: text to speech",
-        routers=[create_router(service), create_voices_router(service), create_consents_router(service)],
+        routers=[
+            create_router(service),
+            create_live_router(service),
+            create_voices_router(service),
+            create_consents_router(service),
+        ],
         readiness=lambda: pool.explain_unreadiness(
             default, is_preloaded=settings.preload is True, has_substitute=bool(settings.fallback_model)
         ),
@@ -48,6 +58,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
         start=start,
     )
     app.state.stopping.at_refusal(pool.give_up_loading)
+    wyoming.stop_with(app.state.stopping)
     app.state.stopping.at_end(service.cache.close)
     app.state.stopping.at_end(pool.close)
     app.state.stopping.at_end(service.recording_process.close)

@@ -14,6 +14,7 @@ from voice_stack.core.models.files import Catalogue, ModelPack, ModelSpec, NpmPa
 from voice_stack.core.system.files import open_regular
 
 _MAX_NAMED = 10
+_MAX_NUMBERED = 1000
 _MAX_BYTES = 1 << 22
 """A voice of a thousand speakers takes some 30 kB."""
 
@@ -43,6 +44,13 @@ class VoiceFacts:
         if number is not None and number < self.speaker_count:
             return number
         raise UnsupportedValueError(f"speaker {speaker!r} does not exist; {self.describe_speakers()}", param="voice")
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Who can be named, by name or else by number; nobody where there is but one."""
+        if self.speaker_count == 1:
+            return ()
+        return (*self.speaker_numbers,) or tuple(map(str, range(min(self.speaker_count, _MAX_NUMBERED))))
 
     def describe_speakers(self) -> str:
         """Which speakers there are, in words."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from voice_stack.tts.engine.base import VoiceOptions
 from voice_stack.utils.audio.word_alignment import WordTime
+from voice_stack.utils.text.markup import Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,31 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class TextOverTime:
+    """How a text is read that is fed to the job piece by piece, while it is written.
+
+    Attributes:
+        markup: Whether its markup is read as a person would, or as it stands.
+        reads: What is read although it is usually left out: some of `READABLE`.
+    """
+
+    markup: Markup = "auto"
+    reads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Fed among pieces of text: all before it is to be spoken now. An output as well, behind the sound of that."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Told at the end of a text over time: what of it is not spoken, by name."""
+
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechRequest:
     """A checked request, or the part of it that is one engine's, on its way to the engine process.
 
@@ -39,11 +65,13 @@ class SpeechRequest:
         passages: Who says what, in order.
         goes_on: Whether another engine speaks after it.
         is_awaited: Whether somebody waits for it to begin; not so if it is only wanted whole, or others speak before.
+        over_time: Set where the text is fed: there is one passage then, and its text is empty.
     """
 
     passages: tuple[Passage, ...]
     goes_on: bool = False
     is_awaited: bool = True
+    over_time: TextOverTime | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +122,8 @@ CHARACTERS_PER_SECOND = 15.0
 """Usual pace of speech."""
 LISTENED_AHEAD_S = 30.0
 """Who listens while a speech is made waits for its beginning; the rest is made while that is heard."""
+USUAL_TURN_S = 5.0
+"""Speech that is expected of a text that is not written yet."""
 
 
 def text_s(text: str, speed: float) -> float:
@@ -102,7 +132,9 @@ def text_s(text: str, speed: float) -> float:
 
 
 def speech_s(request: SpeechRequest) -> float:
-    """Seconds of speech that a request comes to."""
+    """Seconds of speech that a request comes to, as far as can be told."""
+    if request.over_time is not None:
+        return USUAL_TURN_S
     return sum(text_s(passage.text, passage.options.speed) for passage in request.passages)
 
 

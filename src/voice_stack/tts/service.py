@@ -28,10 +28,10 @@ from voice_stack.tts.captions.kept import Captions, CaptionStore
 from voice_stack.tts.engine.base import VoiceOptions
 from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
 from voice_stack.tts.models import CAPABILITIES, DEFAULT_MODEL_NAMES, check_licence
-from voice_stack.tts.request import Passage, SpeechRequest, awaited_s
+from voice_stack.tts.request import Passage, SpeechRequest, TextOverTime, awaited_s
 from voice_stack.tts.schemas import SpeechBody
 from voice_stack.tts.settings import TtsSettings
-from voice_stack.tts.speech import Speech, Turn, Turns, speech_key
+from voice_stack.tts.speech import FedSpeech, Speech, Turn, Turns, speech_key
 from voice_stack.tts.voices.reference import Examination, encode_preview, examine_recording
 from voice_stack.tts.voices.shelf import Shelf
 from voice_stack.tts.voices.sources import (
@@ -92,7 +92,9 @@ class BegunSpeech:
         """What the request's log line says."""
         body, facts = self.body, self.reader.recording.facts
         fields: dict[str, object] = {"model": body.model, "voice": body.voice, "chars": len(body.input)}
-        fields |= {"audio_s": round(facts.audio_s, 2)} if facts is not None else {}
+        fields |= {"cache": self.outcome, **({"audio_s": round(facts.audio_s, 2)} if facts is not None else {})}
+        if substitutes := self.reader.recording.substitutes:
+            fields["fallback_model"] = ", ".join(substitutes)
         return fields | (self.made[0].log_fields() if self.made else {})
 
 
@@ -143,7 +145,7 @@ class TtsService:
                     ticket.admit(awaited_s([turn.request for turn in plan]), [plan[0].engine])
                 turns = Turns(self.pool, plan, request_id_var.get() or "")
                 await turns.start()
-            made.append(Speech(body.input, body.response_format, turns))
+            made.append(Speech(len(body.input), body.response_format, turns))
             return made[0]
 
         reader = await self.cache.open(key, make, is_patient=not body.is_heard_early, is_fresh=is_fresh)
@@ -152,6 +154,26 @@ class TtsService:
             language = plan[0].request.passages[0].language_code
             captions = self.captions.open(reader.recording.notes, language, body.timestamps)
         return BegunSpeech(body, reader, reader.outcome if key else "off", captions, made)
+
+    async def begin_fed(self, body: SpeechBody) -> FedSpeech:
+        """A speech whose text is fed to it while it is written: by one voice, neither shared nor kept.
+
+        Args:
+            body: The request, its text empty; without a language that of the voice counts.
+
+        Raises:
+            VoiceStackError: As `plan` and `begin`.
+        """
+        require_format(body.response_format)
+        engine, passage = await self._cast(ScriptPart(""), body, self._choose_model(body.model))
+        how = TextOverTime(body.markup or self.settings.markup, tuple(self.settings.read_aloud))
+        request = SpeechRequest((passage,), over_time=how)
+        substitute = find_substitute(self.settings, self.store, self.voices, engine, request)
+        with self.desk.open(lambda _headers: None) as ticket:
+            ticket.admit(awaited_s([request]), [engine])
+            turns = Turns(self.pool, [Turn(engine, request, substitute)], request_id_var.get() or "")
+            await turns.start()
+        return FedSpeech(body, turns)
 
     async def key(self, body: SpeechBody, plan: Sequence[Turn]) -> str | None:
         """What a planned speech is kept under; None where nothing is kept, or a recording went away just now."""
@@ -278,7 +300,7 @@ class TtsService:
         if named:
             return require_language(named).code
         languages = self.voices.languages(choice.engine)
-        if not self.settings.auto_lang or len(languages) < 2:
+        if not (self.settings.auto_lang and text) or len(languages) < 2:
             return None
         found = await asyncio.to_thread(self._detect, text, languages)
         return "ja" if (found, *voice.languages[:1]) == ("zh", "ja") and can_be_japanese(text) else found

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -18,11 +19,12 @@ from numpy.typing import NDArray
 from voice_stack.core.engine.handle import JobHandle
 from voice_stack.core.engine.pool import EnginePool, Substitute
 from voice_stack.core.engine.process import EngineSpec
-from voice_stack.core.errors import EngineError
+from voice_stack.core.errors import EngineError, InvalidRequestError
 from voice_stack.core.system.files import digest_file
 from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece
 from voice_stack.tts.captions.sentences import describe_sound
-from voice_stack.tts.request import Sound, SpeechRequest, TtsWorkerConfig, speech_s
+from voice_stack.tts.request import Flush, LeftOut, Sound, SpeechRequest, TtsWorkerConfig, speech_s
+from voice_stack.tts.schemas import MAX_INPUT_CHARS, SpeechBody
 from voice_stack.utils.audio.codecs import ExactHead
 from voice_stack.utils.audio.encode import Encoder, open_encoder
 
@@ -100,8 +102,10 @@ class Turns:
         if before is not None:
             # In order: a later turn must not hold the last place for an engine while an earlier one waits for it.
             await asyncio.wait({before})
-        work_s = speech_s(turn.request)
-        return await self._pool.submit([turn.engine], turn.request, self._request_id, turn.substitute, work_s=work_s)
+        work_s, is_fed = speech_s(turn.request), turn.request.over_time is not None
+        return await self._pool.submit(
+            [turn.engine], turn.request, self._request_id, turn.substitute, work_s=work_s, is_fed=is_fed
+        )
 
 
 async def _resample(sound: Sound, sample_rate: int) -> NDArray[np.float32]:
@@ -145,10 +149,19 @@ LONG_S = 0.5
 
 
 class Speech:
-    """A speech under way."""
+    """A speech under way.
 
-    def __init__(self, text: str, format_name: str, turns: Turns) -> None:
-        self._text, self._format_name, self._turns = text, format_name, turns
+    Args:
+        written: Length of its text, in characters.
+        format_name: Of the sound.
+        turns: Who speaks, begun.
+
+    Attributes:
+        written: As above; of a text over time, so far.
+    """
+
+    def __init__(self, written: int, format_name: str, turns: Turns) -> None:
+        self.written, self._format_name, self._turns = written, format_name, turns
         self._audio_s = 0.0
         self._characters = 0
         self._exact_head = ExactHead()
@@ -162,25 +175,30 @@ class Speech:
         """
         # Opened while the engine works on the first sound, whose rate is not known before.
         opening = asyncio.ensure_future(run_to_end(open_encoder, self._format_name))
+        encoder: Encoder | None = None
         try:
-            async with aclosing(self._turns.sounds()) as sounds:
-                first = await anext(sounds)
-                encoder = await asyncio.shield(opening)
-                encoder.take_rate(first.sample_rate)
-                if not first.is_last and first.samples.size > LONG_S * first.sample_rate:
-                    # The listener hears the beginning while the codec still works on the rest of the clause.
-                    head = int(HEAD_S * first.sample_rate)
-                    heading = describe_sound(first, 0.0)
-                    yield SpeechPiece(await run_to_end(encoder.push, first.samples[:head]), heading=heading)
-                    yield await self._encode(encoder, first, head)
-                else:
-                    yield await self._encode(encoder, first)
-                async for sound in sounds:
-                    yield await self._encode(encoder, sound)
-                if not self._is_finished:
-                    yield SpeechPiece(await self._finish(encoder), is_last=True)
+            async with aclosing(self._outputs()) as outputs:
+                async for output in outputs:
+                    if isinstance(output, Flush):
+                        yield SpeechPiece(b"", {"flushed": True})
+                        continue
+                    start = 0
+                    if encoder is None:
+                        encoder = await asyncio.shield(opening)
+                        encoder.take_rate(output.sample_rate)
+                        if not output.is_last and output.samples.size > LONG_S * output.sample_rate:
+                            # The listener hears the beginning while the codec still works on the rest of the clause.
+                            start = int(HEAD_S * output.sample_rate)
+                            head = await run_to_end(encoder.push, output.samples[:start])
+                            yield SpeechPiece(head, heading=describe_sound(output, 0.0))
+                    yield await self._encode(encoder, output, start)
+            if encoder is not None and not self._is_finished:
+                yield SpeechPiece(await self._finish(encoder), is_last=True)
         finally:
             (await opening).close()
+
+    def _outputs(self) -> AsyncGenerator[Sound | Flush, None]:
+        return self._turns.sounds()
 
     def facts(self) -> SpeechFacts:
         """What is known when all pieces have come."""
@@ -209,13 +227,99 @@ class Speech:
             audio += await self._finish(encoder)
         self._audio_s += sound.samples.size / sound.sample_rate
         # A blank stood between this clause and the one before it.
-        self._characters = min(self._characters + len(sound.text) + bool(sound.text), len(self._text))
+        self._characters = min(self._characters + len(sound.text) + bool(sound.text), self.written)
         return SpeechPiece(audio, {"characters": self._characters}, heading, is_last=sound.is_last)
 
     async def _finish(self, encoder: Encoder) -> bytes:
         audio = await run_to_end(encoder.finish)
         self._is_finished, self._exact_head = True, encoder.exact_head
         return audio
+
+
+FED_CHARS = 2000
+"""A longer piece of text goes to the engine in several, so that others have their turn between them."""
+
+
+class FedSpeech(Speech):
+    """A speech whose text is still being written; it is over with the iterator of its sound.
+
+    Args:
+        body: The request.
+        turns: The one who speaks, begun.
+
+    Attributes:
+        left_out: What of the text so far is not spoken, by name.
+    """
+
+    def __init__(self, body: SpeechBody, turns: Turns) -> None:
+        super().__init__(0, body.response_format, turns)
+        self._body, (self._job,) = body, turns.handles()
+        self._unfed = deque[str | Flush]()
+        self._feeding: asyncio.Task[None] | None = None
+        self._is_complete = False
+        self.left_out: tuple[str, ...] = ()
+
+    async def feed(self, text: str) -> None:
+        """The next piece of the text, cut anywhere.
+
+        Raises:
+            InvalidRequestError: The whole text is too long.
+        """
+        if self.written + len(text) > MAX_INPUT_CHARS:
+            raise InvalidRequestError(
+                f"the text has more than {MAX_INPUT_CHARS} characters", param="text", code="string_above_max_length"
+            )
+        self.written += len(text)
+        self._put(text[start : start + FED_CHARS] for start in range(0, len(text), FED_CHARS))
+        await asyncio.sleep(0)
+
+    async def flush(self) -> None:
+        """Have all spoken that has come, also half a sentence; a piece with the note `flushed` comes behind it.
+
+        Waits while the engine has too much before it: how often this is asked nothing else bounds.
+        """
+        await self._put([Flush()])
+
+    def close(self) -> None:
+        """The text is complete; harmless when done before."""
+        self._is_complete = True
+        self._put([])
+
+    def _put(self, pieces: Iterable[str | Flush]) -> asyncio.Task[None]:
+        """Behind what the engine has no room for: who writes is not kept from saying that it was enough."""
+        self._unfed.extend(pieces)
+        if self._feeding is None or self._feeding.done():
+            self._feeding = asyncio.create_task(self._feed())
+        return self._feeding
+
+    async def _feed(self) -> None:
+        while self._unfed and self._job.is_wanted and not self._job.is_over:
+            piece = self._unfed.popleft()
+            while isinstance(piece, str) and len(piece) < FED_CHARS and self._unfed:
+                if isinstance(behind := self._unfed[0], Flush):
+                    break
+                piece += behind
+                self._unfed.popleft()
+            await self._job.feed(piece)
+        if self._is_complete:
+            self._job.end_input()
+
+    async def _outputs(self) -> AsyncGenerator[Sound | Flush, None]:
+        """None of a text with nothing to speak in it."""
+        try:
+            async for output in self._job.outputs():
+                match output:
+                    case Sound() | Flush():
+                        yield output
+                    case LeftOut(kinds):
+                        self.left_out = kinds
+        finally:
+            self.cancel()
+
+    def log_fields(self) -> dict[str, object]:
+        """What the request's log line says of the work."""
+        known = {"model": self._body.model, "voice": self._body.voice, "chars": self.written}
+        return {**known, "audio_s": round(self._audio_s, 2), **super().log_fields()}
 
 
 _SHAPES_NOTHING = {"model_dir", "offline", "operator_paths", "device", "threads"}

@@ -2,23 +2,27 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, count
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
+from voice_stack.core.errors import UnsupportedValueError
+from voice_stack.core.feeds import Inbox, Notice, Starved
 from voice_stack.core.jobs import Again, Expected, Job, MeasuredWork, PlanStep, RunResult, Unit, Urgency, Workload
 from voice_stack.tts.captions.sentences import respell
 from voice_stack.tts.engine.base import Spoken, TtsEngine
 from voice_stack.tts.models import TtsCapabilities
-from voice_stack.tts.request import Passage, Sound, SpeechRequest, speech_s, text_s
+from voice_stack.tts.request import Flush, LeftOut, Passage, Sound, SpeechRequest, TextOverTime, speech_s, text_s
 from voice_stack.tts.sound.finishing import FADE_S, Delivery, Finisher, VoiceLevels
 from voice_stack.utils.audio.pcm import fade_edges, silence
 from voice_stack.utils.audio.word_alignment import WordTime
 from voice_stack.utils.text import SENTENCE_PAUSE_S, Clause
 from voice_stack.utils.text.pipeline import ClauseLimits, clauses
 from voice_stack.utils.text.pronunciation import PronunciationFile
+from voice_stack.utils.text.script import find_unreadable_script, name_script
+from voice_stack.utils.text.stream import ClauseStream
 
 T = TypeVar("T")
 
@@ -27,6 +31,9 @@ FIRST_MAX_CHARS = 60
 CROWD = 2
 """Where so many wait for a beginning, each gets a shorter one, so that the last need not wait for whole sentences."""
 CROWD_MAX_CHARS = 24
+FLUSH_COST_S = 0.01
+MIN_READABLE_CHARS, MAX_READABLE_CHARS = 20, 2000
+"""A text may begin with a foreign word; what is not found out in so much of it is not looked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,28 +65,36 @@ class TtsWorkload(Workload):
         self._pronunciations = PronunciationFile(pronunciations)
         self._load_engine = load_engine
         self._samples: dict[str, int] = {}
+        self._characters: dict[str, int] = {}
 
     def load(self) -> None:
         self._engine = self._load_engine()
         self.lanes = self._engine.lanes
 
-    def plan(self, job: Job) -> Iterator[PlanStep]:
+    def plan(self, job: Job, fed: Inbox) -> Iterator[PlanStep]:
         request = job.request
         assert isinstance(request, SpeechRequest)
         self._samples[job.id] = 0
+        self._characters[job.id] = sum(len(passage.text) for passage in request.passages)
+        if request.over_time is not None:
+            return self._follow(job, request.passages[0], request.over_time, fed)
         return self._cut(job, request)
 
     def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[RunResult]:
         for unit in units:
-            yield from self._run_unit(unit, self._begin(unit, urgency))
+            if isinstance(unit.data, Flush):
+                yield unit.output(unit.data)
+                yield unit.done()
+            else:
+                yield from self._run_unit(unit, self._begin(unit, urgency))
 
     def finish(self, job: Job) -> MeasuredWork:
-        assert isinstance(job.request, SpeechRequest)
-        characters = sum(len(passage.text) for passage in job.request.passages)
-        return MeasuredWork(audio_out_s=self._samples[job.id] / self._engine.sample_rate, characters_in=characters)
+        audio_out_s = self._samples[job.id] / self._engine.sample_rate
+        return MeasuredWork(audio_out_s=audio_out_s, characters_in=self._characters[job.id])
 
     def forget(self, job: Job) -> None:
         self._samples.pop(job.id, None)
+        self._characters.pop(job.id, None)
 
     def _begin(self, unit: Unit, urgency: Urgency) -> "_Begun":
         """The sounds of a unit, or those that are left of it."""
@@ -139,34 +154,85 @@ class TtsWorkload(Workload):
             data = replace(line, is_last=is_last)
             yield Unit(job.id, index, cost_s, line.options, data, is_sequential=is_first, is_awaited=is_awaited)
 
+    def _follow(self, job: Job, passage: Passage, how: TextOverTime, fed: Inbox) -> Iterator[PlanStep]:
+        """As `_cut`, of a text that is still being written: of each clause it is known whether the speech goes on."""
+        language, languages, rules = passage.options.language, passage.languages, self._pronunciations.current()
+        limits = self._limits(hurries=True)
+        stream = ClauseStream(
+            language, languages=languages, rules=rules, limits=limits, markup=how.markup, reads=how.reads
+        )
+        numbers, written = count(), ""
+        while fed or not fed.is_closed:
+            for piece in fed.take():
+                assert isinstance(piece, str | Flush)
+                self._characters[job.id] += len(piece) if isinstance(piece, str) else 0
+                for clause in stream.push(piece) if isinstance(piece, str) else stream.flush():
+                    written = _require_readable(f"{written}{clause.source} ", languages)
+                    yield self._unit(job, next(numbers), passage, clause)
+                if isinstance(piece, Flush):
+                    yield Unit(job.id, next(numbers), FLUSH_COST_S, None, piece)
+                yield None
+            yield Starved(job.id, fed.taken)
+        for clause, is_last in _mark_last(stream.finish()):
+            _require_readable(written + clause.source, languages)
+            yield self._unit(job, next(numbers), passage, clause, is_last=is_last)
+        yield Notice(job.id, LeftOut(tuple(sorted(stream.left_out))))
+
+    def _unit(self, job: Job, index: int, passage: Passage, clause: Clause, *, is_last: bool = False) -> Unit:
+        line = replace(self._deliver(passage, clause), is_last=is_last)
+        cost_s, is_first = text_s(clause.text, line.speed), index == 0
+        return Unit(job.id, index, cost_s, line.options, line, is_sequential=is_first, is_awaited=is_first)
+
+    def _deliver(self, passage: Passage, clause: Clause) -> Delivery:
+        slowest, fastest = self._capabilities.speed_range
+        speed = passage.options.speed
+        options = replace(passage.options, language=clause.language, speed=min(max(speed, slowest), fastest))
+        return Delivery(clause, options, speed)
+
     def _lines(self, request: SpeechRequest) -> Iterator[Delivery]:
         hurries = request.is_awaited
         for passage, ends_request in _mark_last(request.passages):
-            slowest, fastest = self._capabilities.speed_range
-            engine_speed = min(max(passage.options.speed, slowest), fastest)
             for clause, is_last in _mark_last(self._clauses(passage, hurries=hurries)):
                 # Another voice begins after it: a pause as between two sentences, or the one that is marked there.
                 goes_on = is_last and (request.goes_on or not ends_request)
                 pause_s = clause.pause_s or SENTENCE_PAUSE_S if goes_on else clause.pause_s
-                options = replace(passage.options, language=clause.language, speed=engine_speed)
-                yield Delivery(replace(clause, pause_s=pause_s), options, passage.options.speed)
+                yield self._deliver(passage, replace(clause, pause_s=pause_s))
             hurries = False
 
     def _clauses(self, passage: Passage, *, hurries: bool) -> Iterator[Clause]:
-        """The clauses of a passage; a sentence that is cut sounds a little less well, so only where somebody waits."""
+        rules, limits = self._pronunciations.current(), self._limits(hurries=hurries)
+        text, language, languages = passage.text, passage.options.language, passage.languages
+        return clauses(text, language, languages=languages, rules=rules, limits=limits, is_plain=True)
+
+    def _limits(self, *, hurries: bool) -> ClauseLimits:
+        """Of clauses; a sentence that is cut sounds a little less well, so only where somebody waits."""
         can = self._capabilities
         is_crowded = hurries and not can.streams and self._count_silent() >= CROWD
         first_max_chars = FIRST_MAX_CHARS if hurries else can.max_chars
-        limits = ClauseLimits(
+        return ClauseLimits(
             can.max_chars, CROWD_MAX_CHARS if is_crowded else first_max_chars, can.language_max_chars, is_crowded
         )
-        rules = self._pronunciations.current()
-        text, language, languages = passage.text, passage.options.language, passage.languages
-        return clauses(text, language, languages=languages, rules=rules, limits=limits, is_plain=True)
 
     def _count_silent(self) -> int:
         """Jobs of which nothing has been heard yet."""
         return sum(not count for count in list(self._samples.values()))
+
+
+def _require_readable(written: str, languages: Sequence[str]) -> str:
+    """The text so far, if a voice of these languages knows the letters of most of it.
+
+    Raises:
+        UnsupportedValueError: It does not.
+    """
+    if languages and MIN_READABLE_CHARS < len(written) < MAX_READABLE_CHARS and not written.isascii():
+        script = find_unreadable_script(written, languages)
+        if script is not None:
+            raise UnsupportedValueError(
+                f"text={written[:40]!r}: the text is in {name_script(script)} letters; the voice speaks "
+                f"{', '.join(languages)}",
+                param="text",
+            )
+    return written[:MAX_READABLE_CHARS]
 
 
 def _mark_last(items: Iterable[T]) -> Iterator[tuple[T, bool]]:

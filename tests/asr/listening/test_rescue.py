@@ -22,6 +22,7 @@ from voice_stack.asr.listening.workload import AsrWorkload
 from voice_stack.asr.request import AsrWorkerConfig, AudioFile, DecodeOptions, EngineOptions, TranscriptionRequest
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.transcript import Segment
+from voice_stack.core.feeds import Inbox
 from voice_stack.core.jobs import Again, Job, Output, Unit, Urgency
 
 
@@ -115,7 +116,7 @@ def test_nobody_waits_for_a_window_of_the_batch_that_is_decoded_again(tmp_path: 
         path = tmp_path / f"{seconds}.wav"
         path.write_bytes(tone(seconds))
         job = Job(path.stem, TranscriptionRequest(AudioFile(path), DecodeOptions("en")), "request")
-        units += [step for step in workload.plan(job) if isinstance(step, Unit)]
+        units += [step for step in workload.plan(job, Inbox()) if isinstance(step, Unit)]
     results = list(workload.run(units, Urgency.SHARED))
     (again,) = [result.unit for result in results if isinstance(result, Again)]
     assert [result.job_id for result in results if isinstance(result, Output)] == [units[1].job_id]

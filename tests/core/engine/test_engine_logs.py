@@ -19,6 +19,7 @@ from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.listening.workload import AsrWorkload
 from voice_stack.asr.request import AsrWorkerConfig, AudioFile, DecodeOptions, EngineOptions, TranscriptionRequest
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.core.feeds import Inbox
 from voice_stack.core.jobs import Job, Unit, Urgency
 from voice_stack.core.logging import JsonFormatter, logged_for
 
@@ -42,7 +43,11 @@ def _workload(tmp_path: Path) -> AsrWorkload:
 
 def _plan(workload: AsrWorkload, path: Path, number: int) -> Unit:
     request = TranscriptionRequest(AudioFile(path), DecodeOptions("en"))
-    (unit,) = [step for step in workload.plan(Job(f"job-{number}", request, f"req-{number}")) if isinstance(step, Unit)]
+    (unit,) = [
+        step
+        for step in workload.plan(Job(f"job-{number}", request, f"req-{number}"), Inbox())
+        if isinstance(step, Unit)
+    ]
     return unit
 
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
+from voice_stack.core.feeds import Inbox
 from voice_stack.core.jobs import (
     Again,
     Event,
@@ -36,7 +37,7 @@ class HandedOn(Workload):
     def load(self) -> None:
         pass
 
-    def plan(self, job: Job) -> Iterator[PlanStep]:
+    def plan(self, job: Job, fed: Inbox) -> Iterator[PlanStep]:
         yield Unit(job.id, 0, 1.0, "key", "first")
 
     def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[RunResult]:

@@ -177,3 +177,55 @@ def test_nothing_of_its_job_runs_beside_what_is_wanted_at_once() -> None:
     scheduler.add(replace(first, is_sequential=False))
     assert scheduler.next(0.0, 1)[0].index == 0
     assert scheduler.next(0.0, 1, running={"speech"})[0].index == 1
+
+
+def draft(job_id: str, cost_s: float = 3.0, *, number: int = 1) -> Unit:
+    return replace(unit(job_id, -number, cost_s, "draft"), is_draft=True)
+
+
+def test_drafts_go_behind_what_somebody_waits_for_and_before_films() -> None:
+    scheduler = schedule(("film", 7200, 1), ("talk", 0, 0), ("other", 0, 1))
+    scheduler.add(draft("talk"))
+    assert [scheduler.next(0.0, 1)[0].job_id for _ in range(3)] == ["other", "talk", "film"]
+
+
+def test_the_newest_draft_takes_the_place_of_one_that_waits() -> None:
+    scheduler = schedule(("talk", 0, 0))
+    scheduler.add(draft("talk", number=1))
+    scheduler.add(draft("talk", number=2))
+    assert [u.index for u in scheduler.next(0.0, 4)] == [-2]
+    assert not scheduler.next(0.0, 4)
+
+
+def test_a_final_ends_the_draft_before_it() -> None:
+    scheduler = schedule(("talk", 0, 0))
+    scheduler.add(draft("talk"))
+    scheduler.add(unit("talk"))
+    assert [u.index for u in scheduler.next(0.0, 4)] == [0]
+    assert not scheduler.next(0.0, 4)
+
+
+def test_one_job_has_one_draft_at_a_time_and_its_finals_do_not_wait_for_that() -> None:
+    scheduler = schedule(("talk", 0, 0), ("other", 0, 0))
+    scheduler.add(draft("talk"))
+    scheduler.add(draft("other"))
+    assert [u.job_id for u in scheduler.next(0.0, 4, drafting={"talk"})] == ["other"]
+    scheduler.add(unit("talk"))
+    assert [u.index for u in scheduler.next(0.0, 4, drafting={"talk"})] == [0]
+
+
+def test_no_draft_takes_the_last_lane() -> None:
+    scheduler = schedule(("command", 3, 1))
+    scheduler.open("talk", 0.0)
+    scheduler.add(draft("talk"))
+    assert [u.job_id for u in scheduler.next(0.0, 4, may_draft=False)] == ["command"]
+    assert scheduler.next(0.0, 4, may_draft=False) == []
+    assert [u.job_id for u in scheduler.next(0.0, 4)] == ["talk"]
+
+
+def test_drafts_share_a_batch_and_the_lanes() -> None:
+    scheduler = schedule(*((name, 0, 0) for name in "abcd"))
+    for name in "abcd":
+        scheduler.add(draft(name))
+    assert len(scheduler.next(0.0, 4, free_lanes=2)) == 2
+    assert len(scheduler.next(0.0, 4)) == 2

@@ -63,6 +63,18 @@ def test_state_and_context_matter(speech: NDArray[np.float32]) -> None:
     assert np.abs(apart - probabilities(speech)).max() > 0.01
 
 
+@pytest.mark.parametrize("silence_s", [30, 60, 301])
+def test_words_after_a_long_digital_silence_are_heard_from_their_first(
+    speech: NDArray[np.float32], silence_s: int
+) -> None:
+    said = speech[: speech.size // FRAME * FRAME]
+    whole = np.concatenate([said, np.zeros(silence_s * SAMPLE_RATE // FRAME * FRAME, np.float32), said])
+    found = probabilities(whole)
+    onsets = [np.argmax(frames > 0.5) for frames in (probabilities(said), found[-said.size // FRAME :])]
+    assert onsets[1] <= onsets[0] + 2
+    assert np.allclose(probabilities(whole, *range(777, whole.size, 7_777)), found, atol=1e-6)
+
+
 def test_speech_is_told_from_silence_and_noise(speech: NDArray[np.float32]) -> None:
     noise = (0.1 * np.random.default_rng(0).standard_normal(5 * SAMPLE_RATE)).astype(np.float32)
     assert speech_s(noise, VadOptions()) == 0

@@ -1,3 +1,3 @@
 """HTTP routes of the ASR server."""
 
-__all__ = ["bazarr", "jobs", "openai"]
+__all__ = ["bazarr", "jobs", "openai", "realtime"]

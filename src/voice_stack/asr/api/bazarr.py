@@ -18,8 +18,7 @@ from voice_stack.asr.bazarr.films import MAX_SHOWN, BazarrJobs
 from voice_stack.asr.bazarr.query import OUTPUTS, AsrQuery, DetectQuery, parse_query, query_parameters
 from voice_stack.asr.jobs.record import OpenRequest
 from voice_stack.asr.listening.language_spread import DetectedLanguage
-from voice_stack.asr.rendering.formats import TRANSCRIPT_FORMATS, RenderOptions, render
-from voice_stack.asr.rendering.objects import warnings_header
+from voice_stack.asr.rendering import TRANSCRIPT_FORMATS, RenderOptions, render, warnings_header
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import InvalidRequestError, ShuttingDownError, VoiceStackError

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from voice_stack.asr.rendering.formats import JSON_TYPE, TRANSCRIPT_FORMATS
+from voice_stack.asr.rendering import JSON_TYPE, TRANSCRIPT_FORMATS
 from voice_stack.core.http.api_docs import EVENT_STREAM, JSON, Responses, headers, texts
 
 

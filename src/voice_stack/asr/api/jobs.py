@@ -9,8 +9,7 @@ from voice_stack.asr.api.documents import TRANSCRIPT, JobGone, JobList, JobObjec
 from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.jobs.background import BackgroundJobs
 from voice_stack.asr.jobs.record import Activity, request_object
-from voice_stack.asr.rendering.formats import TRANSCRIPT_FORMATS, render, require_transcript_format
-from voice_stack.asr.rendering.objects import warnings_header
+from voice_stack.asr.rendering import TRANSCRIPT_FORMATS, render, require_transcript_format, warnings_header
 from voice_stack.asr.service import AsrService
 from voice_stack.core.errors import ConflictError
 from voice_stack.core.http.models import add_model_routes

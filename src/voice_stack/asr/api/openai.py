@@ -14,8 +14,15 @@ from voice_stack.asr.api.intake import receive_audio
 from voice_stack.asr.form import AlignmentForm, TranscriptionForm, TranslationForm, form_body
 from voice_stack.asr.jobs.background import BackgroundJobs
 from voice_stack.asr.jobs.record import OpenRequest
-from voice_stack.asr.rendering.formats import JSON_TYPE, TRANSCRIPT_FORMATS, render
-from voice_stack.asr.rendering.objects import delta_event, done_event, render_verbose, warnings_header
+from voice_stack.asr.rendering import (
+    JSON_TYPE,
+    TRANSCRIPT_FORMATS,
+    delta_event,
+    done_event,
+    render,
+    render_verbose,
+    warnings_header,
+)
 from voice_stack.asr.schemas import Checked, check_form
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcriber import Transcription

@@ -21,7 +21,7 @@ UNHEARD_MEAN = -0.1
 class FakeEngine(AsrEngine):
     """Obeys commands in the prompt or in a text to align, carried out once for each window, and in its model's name.
 
-    The commands are those of `FAULTS`.
+    The commands are those of `FAULTS`; `draft-` before one means drafts alone.
     A window of three seconds is heard as " window 3.0 s.", one that is to be translated as " translated 3.0 s.".
     Of a text to align all is said but words with `unsaid` in them.
     Its language is English; German where the samples lie above zero on average; where they lie below, finding it fails.
@@ -62,7 +62,8 @@ class FakeEngine(AsrEngine):
 
 
 def _hear(window: NDArray[np.float32], options: DecodeOptions) -> WindowResult:
-    obey((options.prompt or "").split())
+    asked = (options.prompt or "").split()
+    obey(word.removeprefix("draft-") for word in asked if options.is_draft or not word.startswith("draft-"))
     duration_s = window.size / SAMPLE_RATE
     text = f" {'translated' if options.task == 'translate' else 'window'} {duration_s:.1f} s."
     words = _spread(text.split(), duration_s) if options.word_timestamps else ()

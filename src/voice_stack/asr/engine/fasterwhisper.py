@@ -197,7 +197,7 @@ class FasterWhisperEngine(AsrEngine):
         groups: dict[int, list[int]] = {}
         for index, window in enumerate(windows):
             # Above temperature 0 a window has failed already: what was computed for it serves again.
-            frames = FULL_FRAMES if options.is_whole else narrow_frames(window.size)
+            frames = FULL_FRAMES if options.is_whole else narrow_frames(window.size, is_draft=options.is_draft)
             if options.temperature > 0 and not options.is_whole:
                 frames = self._encodings.width(window) or FULL_FRAMES
             groups.setdefault(frames, []).append(index)
@@ -217,11 +217,11 @@ class FasterWhisperEngine(AsrEngine):
         failed = list[int]()
         for index, output in enumerate(self._generate(encoded, len(windows), tokenizer, options, most)):
             reading = self._read(output, windows[index].size / SAMPLE_RATE, tokenizer, options)
-            if frames < FULL_FRAMES and (reading.may_have_run_on or reading.says_twice):
+            if frames < FULL_FRAMES and not options.is_draft and (reading.may_have_run_on or reading.says_twice):
                 better = self._better(reading, pick_rows(encoded, [index]), tokenizer, options, most)
                 failed += [] if better else [index]
                 reading = better or reading
-            if reading.is_doubtful and index not in failed:
+            if reading.is_doubtful and index not in failed and not options.is_draft:
                 self._encodings.keep([windows[index]], frames, pick_rows(encoded, [index]))
             results[index] = reading.result
         heard = [index for index in results if index not in failed]

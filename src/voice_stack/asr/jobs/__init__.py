@@ -1,3 +1,3 @@
 """Background jobs: kept on disk, worked on, told about."""
 
-__all__ = ["background", "record", "store"]
+__all__ = ["background", "record", "sessions", "store"]

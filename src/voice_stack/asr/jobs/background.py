@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from voice_stack.asr.jobs.record import JobRecord, Status, Webhook, job_object, new_job_id
+from voice_stack.asr.jobs.sessions import SessionTranscripts
 from voice_stack.asr.jobs.store import JobStore
 from voice_stack.asr.jobs.webhooks import check_allowed, check_webhook_url, deliver, parse_secret
 from voice_stack.asr.schemas import Checked, check_form
@@ -34,6 +35,9 @@ JOBS_PER_REPLICA = 2
 class BackgroundJobs:
     """All background jobs of one server; lives on the event loop. `begin` gives a checked request to an engine.
 
+    Attributes:
+        sessions: What live sessions heard, which is kept with the jobs.
+
     Raises:
         ConfigurationError: A setting of the webhooks does not fit.
     """
@@ -41,6 +45,7 @@ class BackgroundJobs:
     def __init__(self, settings: AsrSettings, begin: Callable[[Checked], Awaitable[Transcription]]) -> None:
         self._settings, self._begin = settings, begin
         self._store = JobStore(settings)
+        self.sessions = SessionTranscripts(self._store, is_on=settings.max_jobs > 0)
         self._secret = parse_secret(settings.webhook_secret.get_secret_value())
         self._allowed = check_allowed(settings.webhook_allowed)
         self._prefix = settings.public_prefix
@@ -61,7 +66,7 @@ class BackgroundJobs:
             self._spawn(record.id, self._tell(record.id) if record.is_over else self._run(record.id))
 
     async def close(self) -> None:
-        """Let go: what is not over stays on disk for the next server."""
+        """Let go: what is not over stays on disk for the next server. Sessions that end are still kept."""
         stopped = [record.id for record in self._store.newest() if record.status == "running"]
         tasks = [*self._tasks.values(), *([self._sweeper] if self._sweeper else [])]
         for task in tasks:
@@ -70,6 +75,9 @@ class BackgroundJobs:
         for record in map(self._store.require, stopped):
             if not record.is_over:
                 await self._store.save(replace(record, status="queued", starts=max(0, record.starts - 1)))
+
+    async def close_store(self) -> None:
+        """Keep nothing more; the folder is free for another server then."""
         await self._store.close()
 
     async def submit(self, checked: Checked, form: Form, owner: str) -> dict[str, object]:

@@ -13,6 +13,8 @@ Status = Literal["queued", "running", "completed", "failed", "cancelled"]
 WebhookStatus = Literal["pending", "delivered", "failed"]
 
 _ID = re.compile(r"job_[0-9a-f]{32}")
+LIVE = "live"
+"""The task of a live session."""
 
 
 def new_job_id() -> str:
@@ -37,12 +39,12 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """One background job; all times in seconds since 1970.
+    """One background job, or what is kept of a live session; all times in seconds since 1970.
 
     Attributes:
         id: As `new_job_id` makes them.
         created_at: When its upload was complete.
-        task: `transcribe`, `translate` or `align`.
+        task: `transcribe`, `translate` or `align`; `live` for a session, which counts as completed from its first turn.
         fields: The form as it was sent, so that a restarted server reads it the way the first one did.
         filename: The upload's name as the client sent it; `content_type` and `size_bytes` are the upload's, too.
         request_id: The HTTP request it came with, for the logs.
@@ -51,6 +53,7 @@ class JobRecord:
         audio_s: Length of the audio, known when completed; `language` is its language.
         error: Why it failed, in the fields of OpenAI's errors.
         result_bytes: Size of the result as it is kept.
+        lost_turns: How many turns of a session have no text, or none that could be kept.
     """
 
     id: str
@@ -71,6 +74,7 @@ class JobRecord:
     error: dict[str, str | None] | None = None
     webhook: Webhook | None = None
     result_bytes: int = 0
+    lost_turns: int = 0
 
     @property
     def kept_bytes(self) -> int:

@@ -1,6 +1,6 @@
 """The background jobs of one server: kept in SQLite, each upload as a file, and how many fit, how long they stay.
 
-JOBS_DIR/jobs.sqlite        records and results
+JOBS_DIR/jobs.sqlite        records and results; of live sessions, turn by turn
 JOBS_DIR/job_....upload     the audio of a job that is not over
 JOBS_DIR/....unreadable     a damaged database and its uploads; or a job whose record cannot be read: a folder
 JOBS_DIR/job_.../           a job of a version that had no database: taken over at the start
@@ -12,25 +12,33 @@ import shutil
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from voice_stack.asr.jobs.record import JobRecord, is_job_id
+from voice_stack.asr.jobs.record import LIVE, JobRecord, is_job_id
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.asr.transcript import Transcript
+from voice_stack.asr.transcript import Segment, Transcript
 from voice_stack.core.errors import NotFoundError, StorageFullError, TooManyRequestsError, VoiceStackError
 from voice_stack.core.logging import log_event
 from voice_stack.core.system.database import UNREADABLE, Database
 
 logger = logging.getLogger(__name__)
 
-_MIGRATIONS = ("CREATE TABLE jobs (id TEXT PRIMARY KEY, record TEXT NOT NULL, result BLOB)",)
+_MIGRATIONS = (
+    "CREATE TABLE jobs (id TEXT PRIMARY KEY, record TEXT NOT NULL, result BLOB)",
+    "CREATE TABLE turns (session TEXT NOT NULL, segments BLOB NOT NULL); CREATE INDEX turns_of ON turns (session)",
+)
+_ALL_RECORDS = (
+    "SELECT id, record, coalesce(length(result), (SELECT sum(length(segments)) FROM turns WHERE session = id)) "
+    "FROM jobs"
+)
 _UPLOAD = ".upload"
 _RECORD = TypeAdapter(JobRecord)
 _TRANSCRIPT = TypeAdapter(Transcript)
+_SEGMENTS = TypeAdapter(tuple[Segment, ...])
 _MIB = 1 << 20
 _SHARE_RETRY_S = 60.0
 
@@ -61,7 +69,7 @@ class JobStore:
             if record.finished_at is not None:
                 age_s = min(max(0.0, time.time() - record.finished_at), self.keep_s + 1)
                 self._over_since[record.id] = time.monotonic() - age_s
-        return list(self._records.values())
+        return [record for record in self._records.values() if record.task != LIVE]
 
     async def close(self) -> None:
         """Write what was not written; the folder is free for another server then."""
@@ -90,17 +98,23 @@ class JobStore:
         Raises:
             NotFoundError: There is none, or its time is over.
         """
-        record = self._records.get(job_id)
-        if record is None or self._is_expired(record):
+        record = self.find(job_id)
+        if record is None or record.task == LIVE:
             raise NotFoundError(
                 f"There is no job {job_id[:60]!r}: it never was, was removed, or its time is over.",
                 code="job_not_found",
             )
         return record
 
+    def find(self, record_id: str) -> JobRecord | None:
+        """A job or a live session by its id; None: there is none, or its time is over."""
+        record = self._records.get(record_id)
+        return None if record is None or self._is_expired(record) else record
+
     def newest(self) -> Iterator[JobRecord]:
         """All jobs, newest first."""
-        return (record for record in reversed(self._records.values()) if not self._is_expired(record))
+        jobs = (record for record in reversed(self._records.values()) if record.task != LIVE)
+        return (record for record in jobs if not self._is_expired(record))
 
     def outdated(self) -> list[str]:
         """Ids of jobs whose time is over, and of finished ones that are too many or too big.
@@ -160,6 +174,28 @@ class JobStore:
         """
         return await self._database.run(_load_result, job_id)
 
+    async def append(self, session: JobRecord, segments: Sequence[Segment] = ()) -> JobRecord:
+        """Keep a turn more of a live session, and its record as it is now; its time begins anew.
+
+        Raises:
+            VoiceStackError: It cannot be kept.
+        """
+        content = b""
+        if segments:
+            content = json.dumps([asdict(segment) for segment in segments], ensure_ascii=False).encode()
+        session = replace(session, result_bytes=session.result_bytes + len(content))
+        self._records[session.id], self._over_since[session.id] = session, time.monotonic()
+        await self._database.run(_insert_turn, session, content)
+        return session
+
+    async def load_turns(self, session_id: str) -> tuple[Segment, ...]:
+        """All that a live session heard, in the order in which its turns were complete.
+
+        Raises:
+            VoiceStackError: It is damaged.
+        """
+        return await self._database.run(_load_turns, session_id)
+
     async def remove(self, job_id: str) -> None:
         """Forget a job and all that is kept of it."""
         self._records.pop(job_id, None)
@@ -212,7 +248,7 @@ class JobStore:
             if is_job_id(folder.name):
                 self._take_over(database, folder)
         records = []
-        for row in database.execute("SELECT id, record, length(result) FROM jobs").fetchall():
+        for row in database.execute(_ALL_RECORDS).fetchall():
             try:
                 records.append(_read_record(*row))
             except ValueError as error:
@@ -267,6 +303,7 @@ class JobStore:
             self.upload_path(job_id).unlink(missing_ok=True)
         if record is None:
             database.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+            database.execute("DELETE FROM turns WHERE session = ?", (job_id,))
             return
         database.execute("UPDATE jobs SET record = ? WHERE id = ?", (_RECORD.dump_json(record), job_id))
         if record.status != "completed":
@@ -288,6 +325,22 @@ def _read_record(job_id: str, content: str | bytes, result_bytes: int | None) ->
     if record.id != job_id:
         raise ValueError(f"it is the record of {record.id}")
     return replace(record, result_bytes=result_bytes or 0)
+
+
+def _insert_turn(database: sqlite3.Connection, session: JobRecord, content: bytes) -> None:
+    row = session.id, _RECORD.dump_json(session)
+    database.execute("INSERT OR REPLACE INTO jobs (id, record) VALUES (?, ?)", row)
+    if content:
+        database.execute("INSERT INTO turns VALUES (?, ?)", (session.id, content))
+
+
+def _load_turns(database: sqlite3.Connection, session_id: str) -> tuple[Segment, ...]:
+    rows = database.execute("SELECT segments FROM turns WHERE session = ? ORDER BY rowid", (session_id,))
+    try:
+        return tuple(segment for (content,) in rows for segment in _SEGMENTS.validate_json(content))
+    except ValidationError as error:
+        log_event(logger, logging.ERROR, "transcript cannot be read", session=session_id, reason=str(error))
+        raise VoiceStackError("The transcript of this session is damaged on the server's disk.") from None
 
 
 def _load_result(database: sqlite3.Connection, job_id: str) -> Transcript:

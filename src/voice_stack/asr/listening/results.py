@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from voice_stack.asr.engine.base import SAMPLE_RATE, WindowResult
 from voice_stack.asr.listening.repetition import MAX_COMPRESSION_RATIO, MIN_NO_SPEECH_PROB, SURE_LOGPROB
 from voice_stack.asr.listening.windows import Window, WindowPiece
-from voice_stack.asr.request import TranscriptionRequest
+from voice_stack.asr.request import Listening
 from voice_stack.asr.transcript import Segment, Word
 from voice_stack.core.logging import log_event
 from voice_stack.utils.audio.vad import FRAME, log_vad_failure, speech_probabilities
@@ -275,22 +275,25 @@ LANGUAGE_WINDOWS = 3
 class JobState:
     """What is known of one job so far; `request_id` is for the logs."""
 
-    def __init__(self, request: TranscriptionRequest, request_id: str = "") -> None:
-        self.request, self.request_id = request, request_id
-        self.language = request.decode.language
-        self.probability = 1.0 if self.language else 0.0
-        self.is_settled = self.language is not None
-        # One candidate is as good as a language that is named.
-        is_open = self.language is None and len(request.candidate_languages) != 1
-        self.may_change = is_open and request.multilingual is not False
+    def __init__(self, request: Listening, request_id: str = "") -> None:
+        self.request_id = request_id
+        self.language: str | None = None
+        self.probability, self.is_settled = 0.0, False
+        self.ask(request)
         self.speech_by_language: dict[str, float] = {}
         self.probabilities: dict[str, float] = {}
         self.votes: list[dict[str, float]] = []
-        self.heard_samples = 0
-        self.total_s = 0.0
-        self.speech_s = 0.0
-        self.fallbacks: tuple[str, ...] = ()
-        self.warnings: tuple[str, ...] = ()
+        self.heard_samples, self.total_s, self.speech_s = 0, 0.0, 0.0
+        self.fallbacks, self.warnings = tuple[str, ...](), tuple[str, ...]()
+
+    def ask(self, request: Listening) -> None:
+        """From here on this is asked; a language that was found stays, unless another one is named."""
+        self.request = request
+        if request.decode.language:
+            self.language, self.probability, self.is_settled = request.decode.language, 1.0, True
+        # One candidate is as good as a language that is named.
+        is_open = self.language is None and len(request.candidate_languages) != 1
+        self.may_change = is_open and request.multilingual is not False
 
     @property
     def main(self) -> str:

@@ -14,8 +14,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from voice_stack.asr.engine.base import WindowResult
 from voice_stack.asr.listening.repetition import collapse_loops, is_doubtful, may_be_stuck
-from voice_stack.asr.listening.results import MARGIN_S, Stretch, WindowSound, is_silence
+from voice_stack.asr.listening.results import (
+    MARGIN_S,
+    Decode,
+    Stretch,
+    WindowSound,
+    in_file_time,
+    is_hurried,
+    is_poor,
+    is_silence,
+    lost_tail,
+    until_complete,
+)
 from voice_stack.asr.listening.windows import Window
 from voice_stack.asr.transcript import Segment, Word
 from voice_stack.core.logging import log_event
@@ -203,3 +215,16 @@ def _log(reason: str, segment: Segment, window: Window) -> None:
         avg_logprob=round(segment.avg_logprob, 2),
         compression_ratio=round(segment.compression_ratio, 2),
     )
+
+
+def complete_window(window: Window, result: WindowResult, decode: Decode, steps: frozenset[str]) -> tuple[Segment, ...]:
+    """The segments of a window in file time, without what nobody said; `steps` are those of suppression."""
+    segments = tuple[Segment, ...]()
+    # The model may stop before its window ends; what it left out is a window of its own.
+    while (rest := lost_tail(window, result)) is not None:
+        log_event(logger, logging.INFO, "window decoded on", from_s=round(rest.start_s, 2))
+        segments += in_file_time(suppress(until_complete(result).segments, window, steps), window)
+        window, result = rest, decode(rest, 0.0)
+    if segments and (is_poor(result) or is_hurried(result, window.duration_s)):
+        return segments
+    return segments + in_file_time(suppress(result.segments, window, steps), window)

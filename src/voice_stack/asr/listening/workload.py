@@ -15,24 +15,23 @@ from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, WindowResult, na
 from voice_stack.asr.listening.alignment import Passage, plan_alignment, run_alignment
 from voice_stack.asr.listening.decoding import call_decoder, decode_blocks
 from voice_stack.asr.listening.detection import Excerpt, plan_detection, run_detection
+from voice_stack.asr.listening.end_of_turn import load_smart_turn
 from voice_stack.asr.listening.languages import WindowPart, ask_language, tell_languages
+from voice_stack.asr.listening.live import LiveTurns, TurnPart, end_turns, run_drafts
 from voice_stack.asr.listening.results import (
     Decode,
     JobState,
     NoConverterError,
     better,
     decode_patiently,
-    in_file_time,
-    is_hurried,
     is_poor,
-    lost_tail,
     repeats,
     rescue,
     rewrite,
-    until_complete,
 )
-from voice_stack.asr.listening.suppression import suppress
+from voice_stack.asr.listening.suppression import complete_window
 from voice_stack.asr.listening.windows import Window, choose_vad, cut_windows, describe_source
+from voice_stack.asr.live.turns import LiveRequest, TurnText
 from voice_stack.asr.models import CAPABILITIES, check_limits
 from voice_stack.asr.request import (
     AlignedText,
@@ -48,6 +47,7 @@ from voice_stack.asr.request import (
 )
 from voice_stack.asr.transcript import Segment
 from voice_stack.core.errors import EngineError, ModelLoadError
+from voice_stack.core.feeds import Inbox
 from voice_stack.core.jobs import Again, Expected, Job, PlanStep, RunResult, Unit, Urgency, Workload
 from voice_stack.core.logging import log_event, logged_for
 from voice_stack.core.system.cpus import TOLERATED_CPUS, OtherLoad
@@ -55,19 +55,6 @@ from voice_stack.core.system.memory import give_memory_back
 from voice_stack.utils.audio.decode import probe_duration_s
 
 logger = logging.getLogger(__name__)
-
-
-def complete_window(window: Window, result: WindowResult, decode: Decode, steps: frozenset[str]) -> tuple[Segment, ...]:
-    """The segments of a window in file time, without what nobody said; `steps` are those of suppression."""
-    segments = tuple[Segment, ...]()
-    # The model may stop before its window ends; what it left out is a window of its own.
-    while (rest := lost_tail(window, result)) is not None:
-        log_event(logger, logging.INFO, "window decoded on", from_s=round(rest.start_s, 2))
-        segments += in_file_time(suppress(until_complete(result).segments, window, steps), window)
-        window, result = rest, decode(rest, 0.0)
-    if segments and (is_poor(result) or is_hurried(result, window.duration_s)):
-        return segments
-    return segments + in_file_time(suppress(result.segments, window, steps), window)
 
 
 TEMPERATURE_STEP = 0.2
@@ -90,6 +77,11 @@ class _Attempt:
     language: str | None = None
     best: WindowResult | None = None
     is_whole: bool = False
+    part: TurnPart | None = None
+
+    def give(self, text: WindowText) -> WindowText | TurnText:
+        """The result, for a file or for a turn of live sound."""
+        return self.part.text(text) if self.part else text
 
 
 class AsrWorkload(Workload):
@@ -102,6 +94,7 @@ class AsrWorkload(Workload):
         self._loading = threading.Lock()
         self._other_load = OtherLoad()
         self._jobs: dict[str, JobState] = {}
+        self._lives: dict[str, LiveTurns] = {}
         self._begun = self._ended = 0
 
     def load(self) -> None:
@@ -136,7 +129,7 @@ class AsrWorkload(Workload):
     def _can_align(self) -> bool:
         return CAPABILITIES[self._config.engine].alignment
 
-    def plan(self, job: Job) -> Iterator[PlanStep]:
+    def plan(self, job: Job, fed: Inbox) -> Iterator[PlanStep]:
         request = job.request
         if isinstance(request, DetectionRequest):
             vad = choose_vad(self._config, VadChoice())
@@ -144,9 +137,22 @@ class AsrWorkload(Workload):
         if isinstance(request, AlignmentRequest):
             has_vad = choose_vad(self._config, request.vad) is not None
             return _unless_gone(plan_alignment(job, request, can_align=self._can_align, has_vad=has_vad))
+        if isinstance(request, LiveRequest):
+            return self._listen(job, request, fed)
         assert isinstance(request, TranscriptionRequest)
         state = self._jobs[job.id] = JobState(request, job.request_id)
         return _unless_gone(self._cut(job, request, state))
+
+    def _listen(self, job: Job, request: LiveRequest, fed: Inbox) -> Iterator[PlanStep]:
+        state = self._jobs[job.id] = JobState(request, job.request_id)
+
+        def make_data(window: Window, part: TurnPart) -> tuple[object, object]:
+            attempt = _Attempt(window, request.decode.temperature, part=part)
+            return attempt, self._batch_key(state, attempt)
+
+        find_judge = partial(load_smart_turn, self._config.model_dir)
+        self._lives[job.id] = LiveTurns(job, fed, state, make_data, find_judge, self._config.window_s)
+        return self._lives[job.id].steps()
 
     def _cut(self, job: Job, request: TranscriptionRequest, state: JobState) -> Iterator[PlanStep]:
         source, vad = describe_source(request.source), choose_vad(self._config, request.vad)
@@ -217,11 +223,8 @@ class AsrWorkload(Workload):
 
     def _run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[RunResult]:
         engine = self._engine_for(urgency)
-        if isinstance(units[0].data, Excerpt):
-            yield from run_detection(units, engine)
-            return
-        if isinstance(units[0].data, AlignedText | AlignedWords | Passage):
-            yield from run_alignment(units, engine)
+        if apart := self._run_apart(units, engine):
+            yield from apart
             return
         attempts = [unit.data for unit in units if isinstance(unit.data, _Attempt)]
         state = self._jobs[units[0].job_id]
@@ -245,8 +248,28 @@ class AsrWorkload(Workload):
             state = self._jobs[unit.job_id]
             with logged_for([state.request_id]):
                 texts = [self._decode_part(engine, state, part, code) for part, code in parts]
-            yield unit.output(_window_text(state, window, chain.from_iterable(texts)))
+            yield unit.output(_part_of(unit).give(_window_text(state, window, chain.from_iterable(texts))))
             yield unit.done()
+
+    def _run_apart(self, units: Sequence[Unit], engine: AsrEngine) -> Iterator[RunResult] | None:
+        """What is no window to be decoded for good."""
+        if isinstance(units[0].data, Excerpt):
+            return run_detection(units, engine)
+        if isinstance(units[0].data, AlignedText | AlignedWords | Passage):
+            return run_alignment(units, engine)
+        if isinstance(units[0].data, TurnPart):
+            return end_turns(units)
+        if units[0].is_draft:
+            return self._run_drafts(units, engine)
+        return None
+
+    def _run_drafts(self, units: Sequence[Unit], engine: AsrEngine) -> Iterator[RunResult]:
+        """Provisional texts; before the language is known there are none."""
+        state = self._jobs[units[0].job_id]
+        if not state.is_settled:
+            return (unit.done() for unit in units)
+        drafts = [(unit, self._lives[unit.job_id], (attempt := _part_of(unit)).window, attempt.part) for unit in units]
+        return run_drafts(engine, self._options(state, _part_of(units[0])), drafts)
 
     def _tell_languages(
         self, engine: AsrEngine, units: Sequence[Unit], attempts: Sequence[_Attempt]
@@ -295,7 +318,9 @@ class AsrWorkload(Workload):
             return (self._again(state, unit, replace(tried, temperature=hotter)),)
         assert tried.best is not None
         segments = self._text(engine, state, tried.window, tried.best, options)
-        return unit.output(_window_text(state, tried.window, segments)), unit.done()
+        if tried.part:
+            self._lives[unit.job_id].decoded(tried.part, (segment.text for segment in segments))
+        return unit.output(tried.give(_window_text(state, tried.window, segments))), unit.done()
 
     def _text(
         self, engine: AsrEngine, state: JobState, window: Window, result: WindowResult, options: DecodeOptions
@@ -329,6 +354,12 @@ class AsrWorkload(Workload):
 
     def forget(self, job: Job) -> None:
         self._jobs.pop(job.id, None)
+        self._lives.pop(job.id, None)
+
+
+def _part_of(unit: Unit) -> _Attempt:
+    assert isinstance(unit.data, _Attempt)
+    return unit.data
 
 
 def _decoder(engine: AsrEngine, options: DecodeOptions) -> Decode:

@@ -1,5 +1,7 @@
 """Who is let in: a ticket for each request whose work no engine has yet, and 429 for one that would wait too long."""
 
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +10,12 @@ from voice_stack.core.engine.pool import EnginePool
 from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.engine.queue import EngineQueue
 from voice_stack.core.errors import QueueFullError
+
+MAX_LIVE_LOAD = 0.7
+"""Beyond it results of live jobs come later and later: by a model of the queue, between 0.7 and 0.9."""
+RETRY_LIVE_S = 30.0
+PROMISED_S = 5.0
+"""So long a live job that was let in counts before it has begun: whoever connects and says nothing takes no place."""
 
 
 @dataclass(slots=True, eq=False)
@@ -73,6 +81,7 @@ class AdmissionDesk:
     def __init__(self, pool: EnginePool, max_wait_s: float, advice: str = "") -> None:
         self._pool, self._max_wait_s, self._advice = pool, max_wait_s, advice
         self.tickets: set[Ticket] = set()
+        self._promised: deque[float] = deque()
 
     @contextmanager
     def open(self, tell: Callable[[Mapping[str, str]], None]) -> Iterator[Ticket]:
@@ -93,6 +102,35 @@ class AdmissionDesk:
         return self._pool.queue(replicas).joined_by(
             other.work_s for other in self.tickets if other is not ticket and other.work_s
         )
+
+    def check_place(self, replicas: Sequence[EngineSpec]) -> None:
+        """Raise `QueueFullError` if no model is unloaded for these engines as long as others are fed."""
+        if self._pool.is_held(replicas):
+            message = "As many models as may be loaded at once listen already, none of them this one. Try again later."
+            raise QueueFullError(message, retry_after_s=RETRY_LIVE_S)
+
+    def check_live(self, replicas: Sequence[EngineSpec]) -> None:
+        """Promise a place to one more job whose input comes over time, if it gets its results in time.
+
+        Raises:
+            QueueFullError: It would not, and neither would the others.
+        """
+        self.check_place(replicas)
+        while self._promised and self._promised[0] < time.monotonic() - PROMISED_S:
+            self._promised.popleft()
+        load = self._pool.live_load(replicas, 1 + len(self._promised))
+        if load > MAX_LIVE_LOAD:
+            raise QueueFullError(
+                f"The server listens to as many as it can follow: one more would take {100 * load:.0f} % of its time, "
+                f"{100 * MAX_LIVE_LOAD:.0f} % is the most. Try again later.",
+                retry_after_s=RETRY_LIVE_S,
+            )
+        self._promised.append(time.monotonic())
+
+    def begin_live(self) -> None:
+        """A job begins that was let in: from here on it counts as what it is."""
+        if self._promised:
+            self._promised.popleft()
 
     def has_room(self, queue: EngineQueue, work_s: float) -> bool:
         """Whether a request of so much work would not wait too long."""

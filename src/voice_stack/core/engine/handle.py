@@ -9,6 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.feeds import Draft, InputFeeds, Notice, Settled, Starved, size_bytes
 from voice_stack.core.jobs import (
     Cancel,
     Command,
@@ -20,24 +21,32 @@ from voice_stack.core.jobs import (
     JobFailed,
     Output,
     Pause,
+    Submit,
     UnitDone,
     UnitPaused,
     UnitStarted,
 )
 from voice_stack.core.telemetry.traces import current_context
 
+_TRUSTED_SHARE = 0.1
+"""From here on what a job has cost so far tells more than its length: a film is half silence, which costs nothing."""
+
+
+@runtime_checkable
+class Located(Protocol):
+    """An output that says how far into the audio it reaches, in seconds, and how long the audio is; 0: not known."""
+
+    @property
+    def heard_s(self) -> float: ...
+
+    @property
+    def total_s(self) -> float: ...
+
+
 FULL_COUNT, LOW_COUNT = 32, 8
 """So many outputs wait before the job pauses, and are left when it goes on."""
 FULL_BYTES, LOW_BYTES = 1 << 20, 1 << 19
 """The same for large ones: 10 and 5 seconds of sound at 24 kHz. What is being made comes on top."""
-
-
-@runtime_checkable
-class Sized(Protocol):
-    """An output that is large and says how large."""
-
-    @property
-    def size_bytes(self) -> int: ...
 
 
 class WaitingOutputs:
@@ -63,37 +72,18 @@ class WaitingOutputs:
     def put(self, output: object) -> None:
         """Add the next one."""
         self._outputs.append(output)
-        self._bytes += _size_bytes(output)
+        self._bytes += size_bytes(output)
 
     def take(self) -> object:
         """Remove the oldest one; there must be one."""
         output = self._outputs.popleft()
-        self._bytes -= _size_bytes(output)
+        self._bytes -= size_bytes(output)
         return output
 
     def clear(self) -> None:
         """Forget them all."""
         self._outputs.clear()
         self._bytes = 0
-
-
-def _size_bytes(output: object) -> int:
-    return output.size_bytes if isinstance(output, Sized) else 0
-
-
-_TRUSTED_SHARE = 0.1
-"""From here on what a job has cost so far tells more than its length: a film is half silence, which costs nothing."""
-
-
-@runtime_checkable
-class Located(Protocol):
-    """An output that says how far into the audio it reaches, in seconds, and how long the audio is; 0: not known."""
-
-    @property
-    def heard_s(self) -> float: ...
-
-    @property
-    def total_s(self) -> float: ...
 
 
 class WorkLeft:
@@ -129,6 +119,8 @@ class WorkLeft:
             self._share = min(1.0, output.heard_s / output.total_s)
 
 
+LIVE_S = 10.0
+"""A job without input for so long asks nothing of its engine."""
 Outcome = Literal["done", "failed", "cancelled"]
 
 
@@ -170,6 +162,9 @@ class JobHandle:
         self._is_paused = False
         self._running: set[int] = set()
         self._part_of_unit_is_out = False
+        self._input = InputFeeds()
+        self._fed_at = self.submitted_at
+        self._input_news = asyncio.Event()
         self.is_wanted = True
         self.substitute: EngineSpec | None = None
         self.on_no_engine: Callable[[VoiceStackError], bool] | None = None
@@ -223,11 +218,35 @@ class JobHandle:
             self._news.clear()
             await self._news.wait()
 
+    @property
+    def is_live(self) -> bool:
+        """Whether its input comes over time, and has come just now."""
+        return self.job.is_fed and not self.is_over and time.monotonic() - self._fed_at < LIVE_S
+
+    async def feed(self, data: object) -> None:
+        """Give the job more of its input; waits while the engine has too much of it before it."""
+        self._fed_at = time.monotonic()
+        self._send(self._input.add(self.job.id, data))
+        while self._input.is_full and self.is_wanted and not self.is_over:
+            self._input_news.clear()
+            await self._input_news.wait()
+
+    def end_input(self) -> None:
+        """There is no more input: the job ends when it has done with what it has. Harmless when done before."""
+        if self._input.last is None:
+            self._send(self._input.close(self.job.id))
+
+    @property
+    def beginning(self) -> list[Command]:
+        """What an engine process must be told of the job."""
+        return [Submit(self.job), *self._input.again(self.job.id)]
+
     def cancel(self) -> None:
         """Nobody waits any more: the engine drops the job within one unit. Harmless when the job is over."""
         self._outputs.clear()
         if self.is_wanted and not self.is_over:
             self.is_wanted = False
+            self._input_news.set()
             self._send(Cancel(self.job.id))
 
     def accept(self, event: JobEvent) -> None:
@@ -246,16 +265,34 @@ class JobHandle:
                 self._take(payload)
             case UnitDone(_, index):
                 self._running.discard(index)
-                self._part_of_unit_is_out = False
-                self.job = replace(self.job, first_unit=index + 1)
-            case JobDone(_, summary):
-                self.summary = summary
-                self._finish()
-            case JobFailed(_, error):
-                self.fail(error)
-            case JobCancelled():
-                self.outcome = "cancelled"
-                self._finish()
+                if index >= 0:
+                    self._part_of_unit_is_out = False
+                    self.job = replace(self.job, first_unit=index + 1)
+            case Draft(_, payload) | Notice(_, payload):
+                self._take(payload)
+            case Starved() | Settled():
+                self._note_input(event)
+            case JobDone() | JobFailed() | JobCancelled():
+                self._end(event)
+
+    def _note_input(self, event: Starved | Settled) -> None:
+        if isinstance(event, Starved):
+            self._input.take(event.taken)
+        else:
+            # What begins anew with other input is not what an engine died of before.
+            attempt = 0 if self._input.settle(event.feed) else self.job.attempt
+            self.job = replace(self.job, mark=event.mark, attempt=attempt)
+        self._input_news.set()
+
+    def _end(self, event: JobDone | JobFailed | JobCancelled) -> None:
+        if isinstance(event, JobFailed):
+            self.fail(event.error)
+            return
+        if isinstance(event, JobDone):
+            self.summary = event.summary
+        else:
+            self.outcome = "cancelled"
+        self._finish()
 
     def fail(self, error: VoiceStackError) -> None:
         """End the job with an error."""
@@ -297,5 +334,6 @@ class JobHandle:
     def _finish(self) -> None:
         self.finished_at = time.monotonic()
         self._news.set()
+        self._input_news.set()
         if self._on_over is not None:
             self._on_over(self)

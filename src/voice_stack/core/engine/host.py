@@ -6,7 +6,7 @@ one, which has imported what takes time, holds no model and waits for the next j
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from voice_stack.core.engine.crashes import CrashReview
@@ -23,8 +23,8 @@ from voice_stack.core.jobs import (
     Load,
     Loaded,
     LoadFailed,
+    Output,
     Preparing,
-    Submit,
 )
 from voice_stack.core.settings import Patience
 from voice_stack.core.system.memory import Footprint
@@ -86,6 +86,11 @@ class EngineHost:
         """Whether its model is loaded and nobody works with it."""
         return self.state == "ready" and not self._jobs
 
+    @property
+    def is_fed(self) -> bool:
+        """Whether it has work whose end nobody knows: the input comes over time."""
+        return any(handle.job.is_fed for handle in self._jobs.values())
+
     def note_memory(self, footprint: Footprint) -> None:
         """What its process was measured to hold; while the model is loading, what it is expected to hold counts."""
         loading = self.state == "starting" and footprint.memory_mb < self.footprint.memory_mb
@@ -143,7 +148,7 @@ class EngineHost:
         self._jobs[job.id] = handle
         if self.state != "stopping":
             self.start()
-            self._send(Submit(job))
+            self._send_all(handle.beginning)
 
     async def stop(self, reason: EvictionReason | None = None) -> None:
         """End the process and give its memory back; jobs that came in meanwhile start a new one."""
@@ -171,6 +176,10 @@ class EngineHost:
         if self._process is not None and self.state != "stopping":
             self._process.send(command)
 
+    def _send_all(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            self._send(command)
+
     def _on_event(self, event: HostEvent) -> None:
         self._report.note(event, self._jobs)
         match event:
@@ -191,6 +200,8 @@ class EngineHost:
                 if handle is None:
                     return
                 handle.accept(event)
+                if handle.job.is_fed and isinstance(event, Output):  # its end may be an hour away
+                    self._crashes.note_end(event.job_id, is_done=True)
                 if handle.is_over:
                     self._crashes.note_end(event.job_id, is_done=not isinstance(event, JobCancelled))
                     del self._jobs[event.job_id]
@@ -215,7 +226,7 @@ class EngineHost:
         if self._jobs and not self._is_closed:
             self.start()
             for handle in self._jobs.values():
-                self._send(Submit(handle.job))
+                self._send_all(handle.beginning)
         else:
             if self.keeps_spare and self._stop_reason == "idle" and was == "stopping" and not self._is_closed:
                 self._spare = self._make_process(stands_by=True)
@@ -234,7 +245,9 @@ class EngineHost:
             self._fail_all(verdict.load_error)
         for job_id, handle in list(self._jobs.items()):
             handle.survive(is_suspect=job_id in verdict.suspects)
-            if not handle.is_wanted or handle.job.attempt >= MAX_ATTEMPTS or not handle.can_resume:
+            # Somebody speaks on meanwhile: what was said is worth one attempt more.
+            is_tried = handle.job.attempt >= MAX_ATTEMPTS + int(handle.job.is_fed)
+            if not handle.is_wanted or is_tried or not handle.can_resume:
                 del self._jobs[job_id]
                 handle.fail(EngineCrashedError(f"the engine process of {self.spec.name} {verdict.how}"))
 

@@ -11,7 +11,7 @@ from voice_stack.core.engine.handle import JobHandle
 from voice_stack.core.engine.host import EngineHost
 from voice_stack.core.engine.memory import MemoryBudget, MemoryWatch
 from voice_stack.core.engine.process import EngineSpec
-from voice_stack.core.engine.queue import EngineQueue
+from voice_stack.core.engine.queue import EngineQueue, EngineWork
 from voice_stack.core.errors import (
     InsufficientMemoryError,
     ModelBusyError,
@@ -71,6 +71,7 @@ class EnginePool:
         substitute: Substitute | None = None,
         *,
         work_s: float = 0.0,
+        is_fed: bool = False,
     ) -> JobHandle:
         """Give a job to the least busy of equal engines, once that one has or gets a process.
 
@@ -80,11 +81,12 @@ class EnginePool:
             request_id: For the logs.
             substitute: Does it where these engines cannot work at all.
             work_s: The work as guessed, in seconds of audio.
+            is_fed: The input comes over time.
 
         Raises:
             InsufficientMemoryError: The model does not fit into the memory of the settings.
         """
-        job = Job(f"job-{next(self._numbers)}", request, request_id)
+        job = Job(f"job-{next(self._numbers)}", request, request_id, is_fed=is_fed)
         # Commands go nowhere before an engine has the job.
         handle = JobHandle(job, lambda _command: None, work_s)
         if substitute is not None:
@@ -144,6 +146,18 @@ class EnginePool:
         has_place = len(loaded) < self._max_loaded or (host is not None and host.state != "stopped")
         # An engine makes room when it has nothing left to do.
         return queue if has_place else queue.joined_by(least.lefts_s)
+
+    def live_load(self, replicas: Sequence[EngineSpec], more: int) -> float:
+        """What more live jobs would bring the share of the least busy engine's time to that such jobs take."""
+        hosts = [self._hosts.get(spec.name) for spec in replicas]
+        works = [host.work if host else EngineWork({}) for host in hosts]
+        return min(work.live_load + work.load_of(more) for work in works)
+
+    def is_held(self, replicas: Sequence[EngineSpec]) -> bool:
+        """Whether none of these engines has or gets a process before somebody ends who feeds another one."""
+        loaded = self._loaded()
+        is_there = {host.spec.name for host in loaded} & {spec.name for spec in replicas}
+        return len(loaded) >= self._max_loaded and not is_there and all(host.is_fed for host in loaded)
 
     def _business(self, spec: EngineSpec) -> float:
         """Jobs of an engine; one that would have to start counts as less busy than any that works."""

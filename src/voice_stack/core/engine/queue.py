@@ -65,6 +65,35 @@ class EngineQueue:
         return passed_s
 
 
+LIVE_PRIOR_SPEED, LIVE_PRIOR_WEIGHT_S = 0.1, 60.0
+"""The same for live jobs, which learn of themselves alone: other clips may be short, and a first one is slow. A place
+that is refused for nothing costs more than a few late texts."""
+SPEECH_SHARE = 0.4
+"""Of the time of a conversation, one voice."""
+TURN_S = 5.0
+"""Speech of a usual turn: so much a live job has before it."""
+
+
+def _left_s(handle: JobHandle) -> float:
+    return TURN_S if handle.is_live else handle.work.left_s
+
+
+class _Speed:
+    """An exponentially weighted measure of the time that work takes, which begins with an assumption."""
+
+    def __init__(self, work_s: float, value: float) -> None:
+        self._work_s, self._busy_s = work_s, work_s * value
+
+    @property
+    def value(self) -> float:
+        """Seconds for a second of audio."""
+        return self._busy_s / self._work_s
+
+    def learn(self, work_s: float, busy_s: float) -> None:
+        kept = 0.5 ** (work_s / HALF_LIFE_S)
+        self._work_s, self._busy_s = self._work_s * kept + work_s, self._busy_s * kept + busy_s
+
+
 class EngineWork:
     """Lives on the event loop; outlives the engine's processes, and so does what it has learned.
 
@@ -77,19 +106,28 @@ class EngineWork:
 
     def __init__(self, jobs: Mapping[str, JobHandle]) -> None:
         self._jobs = jobs
-        self._work_s, self._busy_s = PRIOR_WEIGHT_S, PRIOR_WEIGHT_S * PRIOR_SPEED
+        self._all, self._live = _Speed(PRIOR_WEIGHT_S, PRIOR_SPEED), _Speed(LIVE_PRIOR_WEIGHT_S, LIVE_PRIOR_SPEED)
         self._batch_s = PRIOR_BATCH_S
 
     @property
     def speed(self) -> float:
         """Seconds that the engine takes for a second of audio, all its lanes and batches together."""
-        return self._busy_s / self._work_s
+        return self._all.value
 
     @property
     def queue(self) -> EngineQueue:
         """What is left, job by job; jobs whose reader is slow hold nobody up."""
-        lefts_s = tuple(handle.work.left_s for handle in self._jobs.values() if handle.holds_up_others)
+        lefts_s = tuple(_left_s(handle) for handle in self._jobs.values() if handle.holds_up_others)
         return EngineQueue(lefts_s, self.speed, self._batch_s)
+
+    @property
+    def live_load(self) -> float:
+        """Share of the engine's time that jobs take whose input comes just now."""
+        return self.load_of(sum(handle.is_live for handle in self._jobs.values()))
+
+    def load_of(self, live_jobs: int) -> float:
+        """Share of the engine's time that so many live jobs take: it is the speech that is work."""
+        return live_jobs * SPEECH_SHARE * self._live.value
 
     def learn(self, batch: BatchDone) -> None:
         """The engine has run a batch."""
@@ -98,9 +136,9 @@ class EngineWork:
                 handle.work.finish(work_s)
         work_s = sum(batch.work_s.values())
         if work_s > 0:
-            kept = 0.5 ** (work_s / HALF_LIFE_S)
-            self._work_s = self._work_s * kept + work_s
-            self._busy_s = self._busy_s * kept + batch.busy_s
+            self._all.learn(work_s, batch.busy_s)
+            if any(job_id in self._jobs and self._jobs[job_id].job.is_fed for job_id in batch.work_s):
+                self._live.learn(work_s, batch.busy_s)
             self._batch_s += BATCH_WEIGHT * (work_s - self._batch_s)
 
     def status(self) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What all servers share on the wire: the app and its layers, uploads, keys, limits, status."""
+"""What all servers share on the wire: the app and its layers, sockets, uploads, keys, limits, status."""
 
 __all__ = [
     "access",
@@ -10,6 +10,7 @@ __all__ = [
     "limits",
     "models",
     "serving",
+    "sockets",
     "spool",
     "status",
     "streaming",

@@ -5,12 +5,12 @@ read the answer. Browsers say where a request comes from (`Sec-Fetch-Site`, `Ori
 With a key such a request carries what only a friend knows, and is let through.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Scope
 
 from voice_stack.core.errors import (
@@ -26,6 +26,7 @@ from voice_stack.core.system.addresses import ANY_ORIGIN, NOBODY, OPAQUE_ORIGINS
 
 Access = Literal["open", "key", "closed"]
 _READING = frozenset({"GET", "HEAD"})
+KEY_PROTOCOL = "openai-insecure-api-key."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,9 @@ class Exemption:
 
 
 NO_EXEMPTION = Exemption()
+ReadSecret = Callable[[str], Mapping[str, object] | None]
+"""What a short-lived secret in place of a key stands for, with the id of its maker's key as `api_key`; None: it is
+none, or its time is over."""
 
 
 class AccessRules:
@@ -85,15 +89,31 @@ class AccessRules:
 class ApiKeys(Guard):
     """Lets pass who sends `Authorization: Bearer KEY` with a key that may do what is asked.
 
-    Behind it `scope["state"]["api_key"]` is the `NamedKey`; it is absent where no key was needed.
+    A page can set no header on a WebSocket, and offers the key among its subprotocols: `openai-insecure-api-key.KEY`.
+    Behind it `scope["state"]["api_key"]` is the `NamedKey`; it is absent where no key was needed. A secret opens
+    WebSockets alone, for the key that it was made with and no longer than that may be used;
+    `scope["state"]["client_secret"]` is what it stands for.
     """
 
-    def __init__(self, app: ASGIApp, ring: KeyRing, rules: AccessRules, exemption: Exemption) -> None:
+    def __init__(
+        self, app: ASGIApp, ring: KeyRing, rules: AccessRules, exemption: Exemption, read_secret: ReadSecret
+    ) -> None:
         super().__init__(app)
-        self.ring, self.rules, self.exemption = ring, rules, exemption
+        self.ring, self.rules, self.exemption, self.read_secret = ring, rules, exemption, read_secret
 
     async def check(self, scope: Scope) -> None:
         method, path = scope["method"], scope["path"]
+        offered = ""
+        if scope["type"] == "websocket":
+            offered = _take_offered_key(scope)
+            given = Headers(scope=scope).get("authorization", offered).partition(" ")[2].strip()
+            if (secret := self.read_secret(given)) is not None:
+                await self.ring.refresh()
+                maker = self.ring.find_by_id(secret.get("api_key"))
+                if maker is not None or not self.ring.is_needed:
+                    scope["state"]["client_secret"] = secret
+                    self._admit(scope, maker)
+                    return
         if self.exemption.holds(path, client_of(scope)):
             return
         gate = self.rules.find(method, path)
@@ -103,7 +123,10 @@ class ApiKeys(Guard):
             raise NotFoundError(f"Unknown request URL: {method} {path}. The operator has closed it.")
         await self.ring.refresh()
         if self.ring.is_needed:
-            key = self._require_key(Headers(scope=scope).get("authorization", ""), gate)
+            self._admit(scope, self._require_key(Headers(scope=scope).get("authorization", offered), gate))
+
+    def _admit(self, scope: Scope, key: NamedKey | None) -> None:
+        if key is not None:
             self.ring.note_use(key)
             scope["state"]["api_key"] = key
             scope["state"].setdefault("log_fields", {})["key"] = key.name
@@ -130,6 +153,19 @@ class ApiKeys(Guard):
                 code="missing_scope",
             )
         return key
+
+
+def _take_offered_key(scope: Scope) -> str:
+    """The key among the subprotocols, as a header would say it; whatever comes behind sees it no more."""
+    offered: list[str] = list(scope.get("subprotocols", ()))
+    others = [name for name in offered if not name.startswith(KEY_PROTOCOL)]
+    if len(others) == len(offered):
+        return ""
+    scope["subprotocols"], headers = others, MutableHeaders(scope=scope)
+    del headers["sec-websocket-protocol"]
+    if others:
+        headers["sec-websocket-protocol"] = ", ".join(others)
+    return "Bearer " + next(name for name in offered if name.startswith(KEY_PROTOCOL)).removeprefix(KEY_PROTOCOL)
 
 
 def is_loopback(settings: ServerSettings) -> bool:
@@ -176,7 +212,8 @@ class CrossSiteGuard(Guard):
         self.origins = origins
 
     async def check(self, scope: Scope) -> None:
-        if scope["path"] in HEALTH_PATHS or scope["state"].get("api_key"):
+        is_known = "api_key" in scope["state"] or "client_secret" in scope["state"]
+        if scope["path"] in HEALTH_PATHS or is_known:
             return
         headers = Headers(scope=scope)
         if not may_come(scope["method"], headers, self.origins):

@@ -10,15 +10,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
 
-from voice_stack.core.errors import VoiceStackError, name_places, type_of
-from voice_stack.core.http.access import NO_EXEMPTION, Exemption
+from voice_stack.core.errors import UpgradeRequiredError, VoiceStackError, name_places, type_of
+from voice_stack.core.http.access import NO_EXEMPTION, Exemption, ReadSecret
 from voice_stack.core.http.api_docs import ERROR_RESPONSES
 from voice_stack.core.http.context import answer_error, note_error
 from voice_stack.core.http.form import explain_problem
@@ -63,6 +63,10 @@ async def _give_back_forever() -> None:
 VERSION = version("voice-stack")
 _PAGES = {"docs": "/docs", "openapi": "/openapi.json"}
 _MAX_SHOWN = 200  # characters of a bad value that an error message repeats
+_NO_UPGRADE = (
+    "opens no WebSocket, which is all that this URL has. Ask with ws:// or wss:// and version 13; a proxy on the way "
+    "has to pass on the headers Upgrade and Connection."
+)
 
 
 def create_server(
@@ -75,6 +79,7 @@ def create_server(
     status: Callable[[], Mapping[str, object]],
     start: Start | None = None,
     exemption: Exemption = NO_EXEMPTION,
+    read_secret: ReadSecret = lambda _given: None,
     held_paths: Collection[str] = (),
 ) -> FastAPI:
     """Build one server's application.
@@ -88,6 +93,7 @@ def create_server(
         status: What `GET /status` shows besides name and version: nothing, for a server without engines.
         start: What is to be done before the first request; what ends with the server, `app.state.stopping` is told.
         exemption: Who needs no key for what, besides health and docs.
+        read_secret: What a secret stands for that opens a WebSocket in place of a key.
         held_paths: Paths whose requests are held as long as they take, and never refused for being many.
 
     Returns:
@@ -117,10 +123,11 @@ def create_server(
     identity = {"server": server, "version": VERSION}
     observation = observation_routes(settings, identity, explain_unreadiness, status)
     app.include_router(observation, responses=ERROR_RESPONSES)
-    add_layers(app, settings, server, exemption, stopping=stopping, held_paths=held_paths)
+    add_layers(app, settings, server, exemption, read_secret, stopping=stopping, held_paths=held_paths)
     app.add_exception_handler(VoiceStackError, _answer_known)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_validation)
+    app.add_exception_handler(WebSocketRequestValidationError, _answer_validation)
     return app
 
 
@@ -183,15 +190,22 @@ async def _answer_known(request: Request, error: Exception) -> JSONResponse:
 async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
-    call = f"{request.method} {request.url.path[:_MAX_SHOWN]}"
+    call = f"{request.scope['method']} {request.url.path[:_MAX_SHOWN]}"
     message = str(error.detail)
     if error.status_code == 404 and message == "Not Found":
+        if _is_socket(request):
+            return await _answer_known(request, UpgradeRequiredError(f"{call} {_NO_UPGRADE}"))
         meant = _find_meant(request)
         advice = f"Did you mean {meant}?" if meant else "The routes of this server are listed at /docs."
         message = f"Unknown request URL: {call}. {advice}"
     elif error.status_code == 405:
         message = f"Method not allowed: {call}. This URL takes {headers.get('allow') or headers.get('Allow')}."
     return _error_response(request.scope, error.status_code, message, headers=headers)
+
+
+def _is_socket(request: Request) -> bool:
+    scope = {**request.scope, "type": "websocket"}
+    return request["type"] == "http" and any(route.matches(scope)[0] == Match.FULL for route in request.app.routes)
 
 
 def _find_meant(request: Request) -> str | None:
@@ -208,7 +222,7 @@ def _find_meant(request: Request) -> str | None:
 
 
 async def _answer_validation(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
+    assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)
     problem = error.errors()[0]
     place = problem["loc"][1:] if problem["type"] != "json_invalid" else ()
     return await _answer_known(request, explain_problem(problem, place))

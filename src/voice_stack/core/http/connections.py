@@ -8,9 +8,10 @@ from typing import cast
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from voice_stack.core.errors import OverloadedError, RequestTimeoutError
+from voice_stack.core.errors import InvalidRequestError, OverloadedError, RequestTimeoutError
 from voice_stack.core.http.context import HEALTH_PATHS, Layer
 from voice_stack.core.http.protocol import ClosingTransport, StrictProtocol
+from voice_stack.core.http.sockets import SocketProtocol, read_handshake
 
 MIN_UPLOAD_BYTES_PER_S = 500
 """Less than any network that carries speech; one byte at a time would hold a connection for days."""
@@ -28,13 +29,15 @@ class ConnectionBounds:
         reader_timeout_s: For a client that does not take its answer.
         waiting: Connections without a request, the one that waits longest first.
         receiving: Connections with a request whose body is not complete, the oldest first.
+        held_bytes: Of messages over WebSockets that are not whole yet.
     """
 
     max_connections: int
     header_timeout_s: float
     reader_timeout_s: float
-    waiting: "dict[BoundedProtocol, None]" = field(default_factory=dict)
+    waiting: "dict[BoundedProtocol | SocketProtocol, None]" = field(default_factory=dict)
     receiving: "dict[BoundedProtocol, None]" = field(default_factory=dict)
+    held_bytes: int = 0
 
 
 class BoundedProtocol(StrictProtocol):
@@ -44,6 +47,7 @@ class BoundedProtocol(StrictProtocol):
     _head_timer: asyncio.TimerHandle | None = None
     _read_timer: asyncio.TimerHandle | None = None
     _closing: ClosingTransport
+    _socket: SocketProtocol | None = None
     _has_begun_head = False
     _request_at = 0.0
     _received = 0
@@ -56,13 +60,16 @@ class BoundedProtocol(StrictProtocol):
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._closing.lose()
+
+    def _let_go(self) -> None:
         self._stop_head_timer()
         self.bounds.waiting.pop(self, None)
         self.bounds.receiving.pop(self, None)
         if self._read_timer is not None:
             self._read_timer.cancel()
-        super().connection_lost(exc)
-        self._closing.lose()
+        super()._let_go()
 
     def data_received(self, data: bytes) -> None:
         if self._closing.lingers:
@@ -73,6 +80,34 @@ class BoundedProtocol(StrictProtocol):
             self._start_head_timer()
         self._received += len(data)
         super().data_received(data)
+
+    def _feed(self, piece: memoryview) -> bool:
+        if self._socket is None:
+            return super()._feed(piece)
+        self._socket.data_received(bytes(piece))
+        return True
+
+    def _meet_offer(self, rest: memoryview) -> bool:
+        """Open a WebSocket, which no longer waits nor receives; anything else that is offered is passed over."""
+        request = read_handshake(self.parser.get_method(), self.parser.get_http_version(), self.url, self.headers)
+        if request is None:
+            return super()._meet_offer(rest)
+        if self.is_answering or self.pipeline:
+            self.refuse(InvalidRequestError("A WebSocket is opened when the requests before it have been answered."))
+            return False
+        socket = SocketProtocol(self.config, self.server_state, self.app_state, self.bounds, self._closing)
+        socket.app = self.app
+        self._closing.hand_over(socket.has_rest)
+        self.connections.discard(self)
+        socket.connection_made(self.transport)
+        self.flow.resume_reading()
+        if self.flow.write_paused:  # the last bytes of an answer before it
+            socket.pause_writing()
+        self.transport.set_protocol(socket)
+        self._let_go()
+        self._socket = socket
+        socket.handle_connect(request)
+        return self._feed(rest)
 
     def on_headers_complete(self) -> None:
         self._stop_head_timer()

@@ -7,22 +7,27 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocketClose
+from starlette.websockets import WebSocketDisconnect
 
-from voice_stack.core.errors import ShuttingDownError, VoiceStackError
+from voice_stack.core.errors import NotFoundError, PermissionDeniedError, ShuttingDownError, VoiceStackError
 from voice_stack.core.logging import log_event, logged_for
 from voice_stack.core.telemetry.registry import (
     CLIENT_CLOSED_REQUEST,
     IN_PROGRESS,
+    OPEN_SOCKETS,
+    UNMATCHED,
     count_error,
     count_fallbacks,
     count_request,
+    count_socket,
+    label_route,
 )
 from voice_stack.core.telemetry.traces import active_traces
 
@@ -31,6 +36,8 @@ DOCS_PATHS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.js
 QUIET_PATHS = HEALTH_PATHS | {"/metrics"}
 """Asked for every few seconds by machines: logged for those who want everything."""
 DOCS_ASSETS = "/static-offline-docs/"
+REALTIME = "realtime"
+"""The subprotocol that OpenAI's clients in browsers offer beside a key; they hang up if none is chosen."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _logger = logging.getLogger(__name__)
@@ -47,7 +54,7 @@ def note_error(scope: Scope, error_type: str, code: str | None) -> None:
     scope.setdefault("state", {})["error"] = error_type, code
 
 
-def add_log_fields(request: Request, **fields: object) -> None:
+def add_log_fields(request: HTTPConnection, **fields: object) -> None:
     """Add values to the log line of this request, as `add_log_fields(request, audio_s=12.5, rtf=0.08)`."""
     request.scope.setdefault("state", {}).setdefault("log_fields", {}).update(fields)
 
@@ -59,16 +66,15 @@ def client_of(scope: Scope) -> str | None:
 
 
 class Layer(ABC):
-    """ASGI middleware for requests; a WebSocket, of which there are none here, is refused."""
+    """ASGI middleware for requests, those included that open a WebSocket."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] in {"http", "websocket"}:
+            scope.setdefault("method", "GET")  # which opens a WebSocket, though ASGI does not say so
             await self.serve(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await WebSocketClose()(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -98,7 +104,7 @@ class Guard(Layer):
 
 
 class RequestContext(Layer):
-    """Request id, one log line, measures and span, failures to the log and to the client.
+    """Request id, one log line, measures and span, failures to the log and to the client; for sockets as for requests.
 
     A stream that fails after its first byte is broken off, so that no client takes the part for the whole.
     """
@@ -107,14 +113,16 @@ class RequestContext(Layer):
         request_id = _choose_request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         note_answer_headers(scope, {"x-request-id": request_id})
-        with logged_for([request_id]), IN_PROGRESS.track_inprogress():
+        gauge = IN_PROGRESS if scope["type"] == "http" else OPEN_SOCKETS
+        with logged_for([request_id]), gauge.track_inprogress():
             if traces := active_traces():
                 await traces.serve(self._answer, scope, receive, send)
             else:
                 await self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _Exchange(scope, receive, send).run(self.app)
+        exchange = _Exchange if scope["type"] == "http" else _SocketExchange
+        await exchange(scope, receive, send).run(self.app)
 
 
 class _Exchange:
@@ -131,7 +139,7 @@ class _Exchange:
     async def run(self, app: ASGIApp) -> None:
         try:
             await app(self.scope, self.receive, self.send)
-        except ClientDisconnect:
+        except (ClientDisconnect, WebSocketDisconnect):
             self.disconnected = True
         except asyncio.CancelledError:  # the last step of the server's stop
             if self.status is not None:
@@ -178,6 +186,9 @@ class _Exchange:
         duration_s = time.perf_counter() - self.started_at
         count_request(self.scope, status, duration_s, self.first_byte_s, is_complete=self.complete)
         aborted = {"aborted": True} if self.disconnected or not self.complete else {}
+        self.log(status, duration_s, bytes_out=self.bytes_out, **aborted)
+
+    def log(self, status: int, duration_s: float, **fields: object) -> None:
         log_event(
             _logger,
             logging.DEBUG if self.scope["path"] in QUIET_PATHS else logging.INFO,
@@ -186,10 +197,78 @@ class _Exchange:
             path=self.scope["path"],
             status=status,
             duration_s=round(duration_s, 4),
-            bytes_out=self.bytes_out,
             client=client_of(self.scope),
-            **{**self.scope["state"].get("log_fields", {}), **aborted},
+            **{**self.scope["state"].get("log_fields", {}), **fields},
         )
+
+
+class _SocketExchange(_Exchange):
+    """One WebSocket and what became of it; its status is that of an answer in its place, or of what it failed by."""
+
+    is_accepted = False
+    code: int | None = None
+
+    async def run(self, app: ASGIApp) -> None:
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            await app(scope, receive, send)
+            if self.is_accepted and self.code is None:
+                await send({"type": "websocket.close", "code": 1000})
+
+        with suppress(WebSocketDisconnect):  # nobody is there to be told of a failure
+            await super().run(serve)
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            self.code = self.code or message.get("code", 1006)
+        return message
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "websocket.accept":
+            if message.get("subprotocol") is None and REALTIME in self.scope.get("subprotocols", ()):
+                message = {**message, "subprotocol": REALTIME}
+            self.is_accepted = True
+        elif kind == "websocket.http.response.start":
+            self.status = int(message["status"])
+            if self.is_accepted:  # too late for an answer
+                error_type, code = self.scope["state"].get("error", ("", None))
+                message = {"type": "websocket.close", "code": _close_code(self.status), "reason": code or error_type}
+        elif kind == "websocket.http.response.body":
+            if self.is_accepted:
+                return
+            self.complete = not message.get("more_body", False)
+            self.bytes_out += len(message["body"])
+        elif kind == "websocket.close" and not self.is_accepted:
+            await self.answer(self._explain_refusal(message.get("reason")))
+            return
+        try:
+            await self._send(message)
+        except OSError:
+            self.code = self.code or 1006
+            raise WebSocketDisconnect(1006) from None
+        if message["type"] == "websocket.close":
+            self.code = self.code or message.get("code", 1000)
+
+    def _explain_refusal(self, reason: str | None) -> VoiceStackError:
+        if label_route(self.scope) == UNMATCHED:
+            return NotFoundError(f"Unknown WebSocket URL: {self.scope['path']}.")
+        return PermissionDeniedError(reason or "This WebSocket was refused.")
+
+    def report(self) -> None:
+        if not self.is_accepted:
+            super().report()
+            return
+        duration_s = time.perf_counter() - self.started_at
+        count_socket(self.scope, self.code, duration_s, self.status)
+        self.log(101, duration_s, code=self.code or 1006)
+
+
+def _close_code(status: int) -> int:
+    """How a socket ends by an error that would have that status: try again later, policy, failure."""
+    if status in {429, 503}:
+        return 1013
+    return 1008 if status < 500 else 1011
 
 
 def is_docs(path: str) -> bool:
@@ -211,7 +290,7 @@ def note_answer_headers(scope: Scope, headers: Mapping[str, str]) -> None:
     scope.setdefault("state", {}).setdefault(_KEY, {}).update(headers)
 
 
-def headers_of(request: Request) -> Callable[[Mapping[str, str]], None]:
+def headers_of(request: HTTPConnection) -> Callable[[Mapping[str, str]], None]:
     """What takes headers for the answer of a request, whoever tells them."""
     return partial(note_answer_headers, request.scope)
 
@@ -253,8 +332,11 @@ class OutgoingHead(Layer):
         path = scope["path"]
 
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in {"http.response.start", "websocket.http.response.start"}:
                 self._add(path, scope, MutableHeaders(scope=message))
+            elif message["type"] == "websocket.accept":
+                message["headers"] = list(message.get("headers", ()))
+                MutableHeaders(scope=message).update(scope.get("state", {}).get(_KEY, {}))
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

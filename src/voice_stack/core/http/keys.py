@@ -302,6 +302,11 @@ class KeyRing:
         matches = [named for named in known if hmac.compare_digest(digest, named.sha256)]
         return matches[0] if matches else None
 
+    def find_by_id(self, key_id: object) -> NamedKey | None:
+        """The key with an id that may still be used."""
+        known = (*self._plain, *(self._named or ()))
+        return next((key for key in known if key.id == key_id and not key.is_expired()), None)
+
     def note_use(self, key: NamedKey) -> None:
         """Remember for `voice-stack keys list` that a key was used."""
         if key not in self._plain:

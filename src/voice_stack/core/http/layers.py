@@ -16,13 +16,19 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from voice_stack.core.errors import NotFoundError
-from voice_stack.core.http.access import AccessRules, AllowedHosts, ApiKeys, CrossSiteGuard, Exemption, is_loopback
+from voice_stack.core.http.access import (
+    AccessRules,
+    AllowedHosts,
+    ApiKeys,
+    CrossSiteGuard,
+    Exemption,
+    ReadSecret,
+    is_loopback,
+)
 from voice_stack.core.http.context import (
     DOCS_ASSETS,
     DOCS_PATHS,
     HEALTH_PATHS,
-    Guard,
     Layer,
     OutgoingHead,
     RequestContext,
@@ -52,7 +58,9 @@ class TrustedProxies(Layer):
         if client is not None:
             scope["client"] = (client, 0)
         proto = _pick(_split(headers, "x-forwarded-proto"), hops).lower()
-        scope["scheme"] = proto if proto in {"http", "https"} else scope["scheme"]
+        if proto in {"http", "https", "ws", "wss"}:
+            secure = "s" if proto in {"https", "wss"} else ""
+            scope["scheme"] = ("http" if scope["type"] == "http" else "ws") + secure
         host = _pick(_split(headers, "x-forwarded-host"), hops)
         if HostName.parse(host) is not None:
             MutableHeaders(scope=scope)["host"] = host
@@ -116,14 +124,6 @@ class RootPathTaker(Layer):
         await self.app(scope, receive, send)
 
 
-class NoWebSockets(Guard):
-    """404 for an upgrade to WebSocket, which no route has; without it the request would be answered as a usual one."""
-
-    async def check(self, scope: Scope) -> None:
-        if "sec-websocket-key" in Headers(scope=scope):
-            raise NotFoundError(f"Unknown WebSocket URL: {scope['path']}.")
-
-
 class RootPathGiver(Layer):
     """Innermost: gives the path its prefix back while the router works."""
 
@@ -175,6 +175,7 @@ def add_layers(
     settings: ServerSettings,
     server: str,
     exemption: Exemption,
+    read_secret: ReadSecret,
     *,
     stopping: Stopping,
     held_paths: Collection[str],
@@ -186,10 +187,10 @@ def add_layers(
     """
     ring = KeyRing(settings.api_keys, KeyFile(settings.api_keys_file), (server, ADMIN))
     app.add_middleware(RootPathGiver)
-    app.add_middleware(NoWebSockets)
     _add_limit_layers(app, settings, stopping, held_paths)
     app.add_middleware(CrossSiteGuard, origins=settings.cors_origins)
-    app.add_middleware(ApiKeys, ring=ring, rules=AccessRules(settings, server), exemption=exemption)
+    rules = AccessRules(settings, server)
+    app.add_middleware(ApiKeys, ring=ring, rules=rules, exemption=exemption, read_secret=read_secret)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

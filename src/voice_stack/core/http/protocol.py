@@ -56,6 +56,10 @@ class ClosingTransport:
         # What is still to be sent is waited for; not for ever, if nobody takes it.
         self._arm(self._flush_s, self._transport.abort)
 
+    def hand_over(self, is_request_open: Callable[[], bool]) -> None:
+        """From now on somebody else knows whether more is to come."""
+        self._is_request_open = is_request_open
+
     def discard(self, size: int) -> None:
         """Bytes have come that nobody wants any more."""
         self._discarded += size
@@ -118,6 +122,9 @@ class StrictProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything: what refers to itself in a circle would stay until the next search for garbage."""
         super().connection_lost(exc)
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._unset_keepalive_if_required()
         if self._running is not None:
             _end(self._running)
@@ -125,7 +132,7 @@ class StrictProtocol(HttpToolsProtocol):
         self.app = self.config.loaded_app
         self._refusal = None
         self._running = self.cycle = None  # type: ignore[assignment]  # as uvicorn begins
-        self.scope = self.headers = None  # type: ignore[assignment]
+        self.scope = self.headers = self.parser = None  # type: ignore[assignment]
 
     def on_message_begin(self) -> None:
         self._is_head_complete = False
@@ -209,7 +216,7 @@ class StrictProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as upgrade:
-            return self._pass_over_upgrade(piece[upgrade.args[0] :])
+            return self._meet_offer(piece[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             reason = error.__context__  # of a callback above
             if not isinstance(reason, VoiceStackError):
@@ -222,8 +229,8 @@ class StrictProtocol(HttpToolsProtocol):
             return False
         return True
 
-    def _pass_over_upgrade(self, rest: memoryview) -> bool:
-        """Read the request as one of HTTP/1.1, as a server may that wants none of what is offered (RFC 9110, 7.8)."""
+    def _meet_offer(self, rest: memoryview) -> bool:
+        """Pass over an upgrade: a server may, that wants none of what is offered (RFC 9110, 7.8)."""
         method = self.parser.get_method()
         if method == b"CONNECT":
             self.refuse(InvalidRequestError("The method CONNECT is for proxies, and this server is none."))

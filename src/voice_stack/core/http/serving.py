@@ -19,12 +19,15 @@ from starlette.types import ASGIApp, Scope
 from voice_stack.core.errors import ShuttingDownError
 from voice_stack.core.http.connections import ConnectionBounds, bounded_by
 from voice_stack.core.http.context import Guard
+from voice_stack.core.http.sockets import SocketProtocol
 from voice_stack.core.logging import log_event
 from voice_stack.core.settings import LimitSettings
 from voice_stack.core.system.memory import freeze_living_objects
 
 Close = Callable[[], Awaitable[None]]
 REASON = "the server is stopping"
+FINISHES = "finishes"
+"""In the state of a WebSocket that has the grace of running work."""
 
 
 class Stopping:
@@ -38,6 +41,7 @@ class Stopping:
     def __init__(self) -> None:
         self.is_announced = False
         self.refuses_work = False
+        self._refusing = asyncio.Event()
         self._uploads = set[asyncio.Timeout]()
         self._at_refusal: list[Close] = []
         self._at_end: list[Close] = []
@@ -49,6 +53,15 @@ class Stopping:
     def at_end(self, close: Close) -> None:
         """Have something closed when the time for running work is over; called in the order of this."""
         self._at_end.append(close)
+
+    async def wait(self) -> None:
+        """Return when no more work is taken: a route then ends its WebSocket, with code 1001, within a second."""
+        await self._refusing.wait()
+
+    async def wait_to_finish(self, scope: Scope) -> None:
+        """The same for a WebSocket that has the grace of running work to bring what was asked to its end."""
+        scope["state"][FINISHES] = True
+        await self._refusing.wait()
 
     @contextmanager
     def ending(self, upload: asyncio.Timeout) -> Iterator[None]:
@@ -64,6 +77,7 @@ class Stopping:
     async def refuse_work(self) -> None:
         """Take no more work, not even what is on its way; let go of what goes on in the next life of the server."""
         self.is_announced = self.refuses_work = True
+        self._refusing.set()
         for upload in self._uploads:
             upload.reschedule(0)
         await _close_all(self._at_refusal)
@@ -87,7 +101,7 @@ class StopGate(Guard):
         self.stopping = stopping
 
     async def check(self, scope: Scope) -> None:
-        if self.stopping.refuses_work and scope["method"] == "POST":
+        if self.stopping.refuses_work and (scope["method"] == "POST" or scope["type"] == "websocket"):
             raise ShuttingDownError(REASON)
 
 
@@ -121,6 +135,8 @@ def affordable_connections(wanted: int, file_limit: int | None) -> int:
 
 KEEP_ALIVE_S = 75
 POLL_S = 0.05
+SOCKETS_S = 1.0
+"""For routes to end their WebSockets."""
 LAST_ANSWERS_S = 2.0
 """For the answers to requests whose work was handed back."""
 FORCED_STEP_S = 0.5
@@ -161,6 +177,10 @@ class GracefulServer(uvicorn.Server):
         self._stopping.is_announced = True
         await self._wait(self._delay_s, lambda: False)
         await self._run(self._stopping.refuse_work())
+        await self._wait(SOCKETS_S, lambda: not self._open_sockets())
+        for left in self._open_sockets():
+            if FINISHES not in left.scope["state"]:
+                left.shutdown()
         await self._wait(self._grace_s, lambda: not self.server_state.tasks)
         if self.server_state.tasks and not self.force_exit:
             log_event(_logger, logging.WARNING, "requests are handed back", requests=len(self.server_state.tasks))
@@ -170,6 +190,9 @@ class GracefulServer(uvicorn.Server):
             for process in multiprocessing.active_children():
                 process.kill()
         await super().shutdown(sockets)
+
+    def _open_sockets(self) -> list[SocketProtocol]:
+        return [one for one in self.server_state.connections if isinstance(one, SocketProtocol) and one.is_open]
 
     async def _wait(self, limit_s: float, is_over: Callable[[], bool]) -> None:
         deadline = time.monotonic() + limit_s
@@ -195,7 +218,7 @@ def build_server(app: object, stopping: Stopping, settings: LimitSettings) -> Gr
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         http=bounded_by(bounds),
-        ws="none",
+        ws="none",  # the protocol of connections brings its own
         log_config=None,
         access_log=False,
         lifespan="on",

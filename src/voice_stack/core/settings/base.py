@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from voice_stack.core.errors import ConfigurationError, tell_problem
-from voice_stack.core.settings.access import ENV_FILE, AccessSettings, CommaSeparated, user_folder
+from voice_stack.core.settings.access import ENV_FILE, AccessSettings, CommaSeparated, NetworkList, user_folder
 
 
 class ListeningSettings(BaseSettings):
@@ -228,6 +228,18 @@ class EngineSettings(ServerSettings):
         ge=0,
         description="Longest that a request may be held up by those before it, in seconds as estimated; beyond it is "
         "answered with 429. 0: no limit. Bazarr's requests and background jobs always wait.",
+    )
+    wyoming_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port to listen on for Wyoming, the protocol of Home Assistant, at the same address; 0: none. "
+        "Usual are 10300 for speech to text and 10200 for text to speech.",
+    )
+    wyoming_networks: NetworkList = Field(
+        default_factory=lambda: ["127.0.0.0/8", "::1"],
+        description="Who may use it, for Wyoming knows no keys: addresses and networks (`192.168.1.0/24,10.0.0.5`), "
+        "separated by commas.",
     )
     offline: bool = Field(
         False, validation_alias="OFFLINE", description="Never ask the model hub; only models that are on this machine."

@@ -63,13 +63,13 @@ class _Call:
     async def send(self, message: Message) -> None:
         """Send what comes out of the middleware; with the head the route is known, and why a request was refused."""
         span = trace.get_current_span()
-        if message["type"] == "http.response.start":
-            self._status = message["status"]
+        if message["type"] in {"http.response.start", "websocket.http.response.start", "websocket.accept"}:
+            self._status = message.get("status", self._status)
             route = label_route(self._scope)
             if route != UNMATCHED:
                 span.set_attribute("http.route", route)
                 span.update_name(f"{_name(self._scope)} {route}")
-            if self._status >= 500:
+            if message.get("status", 0) >= 500:
                 _, code = self._scope.get("state", {}).get("error", (None, None))
                 span.set_attribute("error.type", label_code(code, self._status))
         await self._send(message)

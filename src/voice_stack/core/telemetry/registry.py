@@ -66,6 +66,18 @@ FIRST_BYTE = _histogram(
     ("route",),
     buckets=REQUEST_BUCKETS,
 )
+SOCKETS = _counter(
+    "voice_stack_websockets",
+    "Ended WebSockets by route and outcome: closed, lost (the connection ended without a word), failed.",
+    ("route", "outcome"),
+)
+OPEN_SOCKETS = Gauge("voice_stack_websockets_open", "Open WebSockets.", registry=REGISTRY)
+SOCKET_DURATION = _histogram(
+    "voice_stack_websocket_duration_seconds",
+    "From the upgrade of a WebSocket to its end.",
+    ("route",),
+    buckets=REQUEST_BUCKETS,
+)
 ERRORS = _counter(
     "voice_stack_errors",
     "Errors that clients were told, by OpenAI's type and by code; without a code, http_ and the status.",
@@ -229,6 +241,17 @@ def count_request(
         ERRORS.labels(error_type, label_code(code, status)).inc()
     if not is_complete:
         ABORTED.labels(route).inc()
+
+
+def count_socket(scope: Scope, code: int | None, duration_s: float, status: int | None) -> None:
+    """Count and time a WebSocket that is over, by its close code; `status` is that of the error it failed by."""
+    route = label_route(scope)
+    outcome = {1000: "closed", 1001: "closed", 1005: "closed", 1006: "lost"}.get(code or 1006, "failed")
+    SOCKETS.labels(route, outcome).inc()
+    SOCKET_DURATION.labels(route).observe(duration_s)
+    error_type, error_code = scope.get("state", {}).get("error", (None, None))
+    if error_type and status and outcome == "failed":
+        ERRORS.labels(error_type, label_code(error_code, status)).inc()
 
 
 def count_fallbacks(headers: Headers) -> None:

@@ -13,18 +13,16 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from importlib import import_module
 from logging import getLogger
 from multiprocessing.connection import Connection
 from multiprocessing.process import current_process
 
-from voice_stack.core.errors import EngineError, VoiceStackError
+from voice_stack.core.errors import EngineError, InsufficientMemoryError, ModelLoadError, VoiceStackError
+from voice_stack.core.feeds import Draft, Feed, Inbox, Notice, Settled, Starved, Verdict
 from voice_stack.core.jobs import (
     Again,
-    BatchDone,
-    Beat,
     Cancel,
     Command,
     Event,
@@ -33,97 +31,27 @@ from voice_stack.core.jobs import (
     JobDone,
     JobFailed,
     Load,
+    Loaded,
     LoadFailed,
+    Output,
     Pause,
+    PlanStep,
     Preparing,
     RunResult,
     Submit,
     Unit,
-    UnitDone,
     UnitPaused,
     UnitStarted,
     Urgency,
     Workload,
-    load_outcome,
 )
 from voice_stack.core.logging import configure_logging, logged_for
 from voice_stack.core.models.repair import verify_before_loading
 from voice_stack.core.system.memory import freeze_living_objects, give_memory_back, use_one_heap
 from voice_stack.core.system.side_process import NICENESS, end_with_parent
-from voice_stack.core.worker.scheduler import ActiveJob, Scheduler, next_to_prepare
+from voice_stack.core.worker.scheduler import ActiveJob, Scheduler, WorkClock, WorkMeter, next_to_prepare
 
 BEAT_S = 1.0
-
-
-class WorkClock:
-    """How long each thread has worked on what it has in hand, without a result."""
-
-    def __init__(self) -> None:
-        self._work: dict[int, tuple[float, tuple[str, ...]]] = {}
-
-    @contextmanager
-    def measure(self, job_ids: Iterable[str]) -> Iterator[None]:
-        """This thread works on something of these jobs, one id for each unit, while the context lasts."""
-        self._work[threading.get_ident()] = (time.monotonic(), tuple(job_ids))
-        try:
-            yield
-        finally:
-            del self._work[threading.get_ident()]
-
-    def restart(self) -> None:
-        """This thread has got somewhere."""
-        self._work[threading.get_ident()] = (time.monotonic(), self._work[threading.get_ident()][1])
-
-    def beat(self) -> Beat:
-        """The longest work of the moment."""
-        work = list(self._work.values())
-        began, job_ids = min(work, default=(time.monotonic(), ()))
-        return Beat(time.monotonic() - began, frozenset(job_ids), sum(len(ids) for _, ids in work))
-
-
-class WorkMeter:
-    """Measures the batches of all lanes; lives in the engine process.
-
-    Time counts once however many batches run in it, and not at all while none does: work divided by time is then what
-    the engine gets done, not how long one batch takes.
-
-    Args:
-        report: Called after each batch that brought a unit to its end.
-    """
-
-    def __init__(self, report: Callable[[BatchDone], None]) -> None:
-        self._report = report
-        self._lock = threading.Lock()
-        self._running = 0
-        self._counted_until = 0.0
-
-    def watch(self, batch: Sequence[Unit], results: Iterator[RunResult]) -> Iterator[RunResult]:
-        """The results of a batch as they come, measured."""
-        costs_s = {(unit.job_id, unit.index): unit.cost_s for unit in batch}
-        done: dict[str, float] = {}
-        self._begin()
-        try:
-            for result in results:
-                if isinstance(result, UnitDone):
-                    done[result.job_id] = done.get(result.job_id, 0.0) + costs_s[result.job_id, result.index]
-                yield result
-        finally:
-            busy_s = self._end()
-            if done:
-                self._report(BatchDone(done, busy_s))
-
-    def _begin(self) -> None:
-        with self._lock:
-            if not self._running:
-                self._counted_until = time.monotonic()
-            self._running += 1
-
-    def _end(self) -> float:
-        """Seconds since the last batch began or ended, which nobody has counted yet."""
-        with self._lock:
-            self._running -= 1
-            since, self._counted_until = self._counted_until, time.monotonic()
-            return self._counted_until - since
 
 
 logger = getLogger(__name__)
@@ -132,6 +60,8 @@ PREPARED_BATCHES, MIN_PREPARED = 2, 4
 QUIET_S = 1.0
 """Without a job for so long, memory that is not in use goes back to the system."""
 EXPRESS_LANE = "express lane"
+LIVE_S = 10.0
+"""So long after somebody spoke whose words come over time, long jobs keep one lane free together."""
 
 
 class Worker:
@@ -150,6 +80,7 @@ class Worker:
         self._changed = threading.Condition()
         self._free_lanes = 0
         self._meter = WorkMeter(self._send)
+        self._heard_live_at = -LIVE_S
 
     @property
     def _enough(self) -> int:
@@ -189,8 +120,13 @@ class Worker:
         with self._changed:
             match command:
                 case Submit(job):
-                    self._jobs[job.id] = ActiveJob(job, self._workload.plan(job))
-                    self._scheduler.open(job.id, time.monotonic(), alone=job.attempt > 0)
+                    self._jobs[job.id] = ActiveJob(job, fed := Inbox(), self._workload.plan(job, fed))
+                    # What is fed keeps its time: it shares the engine even where it may have broken it.
+                    self._scheduler.open(job.id, time.monotonic(), alone=job.attempt > 0 and not job.is_fed)
+                case Feed(job_id):
+                    if active := self._jobs.get(job_id):
+                        active.fed.put(command)
+                        active.is_starved = False
                 case Cancel(job_id):
                     if active := self._jobs.get(job_id):
                         active.is_cancelled = True
@@ -215,7 +151,8 @@ class Worker:
                         self._send(Preparing(None))
                     self._changed.wait()
                 active.in_step = True
-            if announced != active.job.id:
+            # A step of what is fed is short, and there are many of them.
+            if announced != active.job.id and not active.job.is_fed:
                 announced = active.job.id
                 self._send(Preparing(announced))
             with logged_for([active.job.request_id]):
@@ -233,18 +170,37 @@ class Worker:
         with self._changed:
             active.in_step = False
             if not active.is_cancelled:
-                match step:
-                    case Unit(index=index) if index >= job.first_unit:
-                        self._scheduler.add(step)
-                    case Expected(work_s=work_s):
-                        self._scheduler.expect(job.id, work_s)
-                        self._send(step)
+                self._take_step(active, step)
             self._end_if_over(active)
             self._changed.notify_all()
 
+    def _take_step(self, active: ActiveJob, step: PlanStep) -> None:
+        match step:
+            case Unit(index=index, is_draft=is_draft) if is_draft or index >= active.job.first_unit:
+                active.note(step)
+                self._scheduler.add(step)
+                self._heard_live_at = time.monotonic() if active.job.is_fed else self._heard_live_at
+            case Expected(work_s=work_s):
+                self._scheduler.expect(active.job.id, work_s)
+                self._send(step)
+            case Starved():
+                # What was fed since the plan looked is not overlooked.
+                if not active.fed and not active.fed.is_closed:
+                    active.is_starved = True
+                    if active.fed.is_worth_telling():
+                        self._send(step)
+            case Notice():
+                self._send(step)
+            case Verdict(index, is_kept):
+                if not is_kept:
+                    self._scheduler.drop(active.job.id, index)
+                self._send_all(active.judge(step))
+            case Settled():
+                self._send_all(active.settle(step))
+
     def _run_first_lane(self) -> None:
         self._is_wanted.wait()
-        outcome = load_outcome(self._workload)
+        outcome = _load(self._workload)
         self._send(outcome)
         if isinstance(outcome, LoadFailed):
             os._exit(1)
@@ -261,6 +217,8 @@ class Worker:
                 while not (batch := self._next_express_batch() if is_express else self._next_batch()):
                     self._changed.wait()
                 urgency = self._scheduler.urgency({unit.job_id for unit in batch}, self._running_jobs())
+                # A draft holds up no final: it runs where the crowd does.
+                urgency = Urgency.SHARED if batch[0].is_draft else urgency
                 self._free_lanes -= int(not is_express)
                 jobs = {unit.job_id: self._jobs[unit.job_id] for unit in batch}
                 for unit in batch:
@@ -273,23 +231,28 @@ class Worker:
                 self._free_lanes += int(not is_express)
                 self._changed.notify_all()
 
-    def _next_batch(self, *, only_short: bool = False) -> list[Unit]:
+    def _next_batch(self, *, is_express: bool = False) -> list[Unit]:
+        now, running = time.monotonic(), self._running_jobs()
+        has_long = not all(map(self._scheduler.is_short, running))
         return self._scheduler.next(
-            time.monotonic(),
+            now,
             self._workload.max_batch,
             short_limit_s=self._workload.short_batch_s,
             free_lanes=max(1, self._free_lanes),
-            running=self._running_jobs(),
-            only_short=only_short,
+            running=running,
+            drafting={job_id for job_id, active in self._jobs.items() if active.is_drafting},
+            # No final waits for drafts, which cannot be stopped: a lane is left to it, if there are several.
+            may_draft=self._workload.lanes == 1 or (self._free_lanes > (0 if has_long else 1)),
+            only_short=is_express or (has_long and now - self._heard_live_at < LIVE_S),
         )
 
     def _next_express_batch(self) -> list[Unit]:
         """A batch of short jobs, while long ones hold the lanes: the cores are shared then, but nobody waits."""
         holds_up = self._free_lanes == 0 and not all(map(self._scheduler.is_short, self._running_jobs()))
-        return self._next_batch(only_short=True) if holds_up else []
+        return self._next_batch(is_express=True) if holds_up else []
 
     def _running_jobs(self) -> set[str]:
-        return {job_id for job_id, active in self._jobs.items() if active.running}
+        return {job_id for job_id, active in self._jobs.items() if active.is_at_work}
 
     def _run_batch(self, batch: list[Unit], jobs: dict[str, ActiveJob], urgency: Urgency) -> None:
         mine = {(unit.job_id, unit.index) for unit in batch}  # what went back may run in another lane by now
@@ -303,7 +266,11 @@ class Worker:
                     if all(active.is_cancelled for active in jobs.values()):
                         break
         except Exception as error:  # noqa: BLE001 - the border of a lane: logged, and answered below
-            self._fail(list(jobs.values()), error)
+            if batch[0].is_draft:  # the next draft, or the final text, makes up for it
+                logger.warning("a draft failed: %s", error)
+                self._send_all(unit.done() for unit in batch)
+            else:
+                self._fail(list(jobs.values()), error)
         with self._changed:
             for job_id, index in mine:
                 jobs[job_id].running.discard(index)
@@ -321,9 +288,15 @@ class Worker:
                 self._scheduler.add(result.unit)
                 self._changed.notify_all()
                 return True
-            for event in active.put_in_order(result):
-                self._send(event)
+            if result.index >= 0:
+                self._send_all(active.put_in_order(result))
+            else:
+                self._send(Draft(result.job_id, result.payload) if isinstance(result, Output) else result)
             return False
+
+    def _send_all(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._send(event)
 
     def _fail(self, jobs: list[ActiveJob], error: Exception) -> None:
         """Let jobs end with an error as soon as nothing of them runs any more."""
@@ -390,3 +363,18 @@ def serve_engine(
     Worker(connection, workload, stands_by=stands_by).serve()
     # Threads may be inside native code; a normal interpreter exit would wait for or crash in it.
     os._exit(0)
+
+
+def _load(workload: Workload) -> Loaded | LoadFailed:
+    """Load the model; what the API process is told of it."""
+    started = time.monotonic()
+    try:
+        workload.load()
+    except MemoryError:
+        logger.exception("the model does not load")
+        return LoadFailed(InsufficientMemoryError("The model does not load: the system gives no more memory for it."))
+    except Exception as error:  # the border to the libraries of models
+        logger.exception("the model does not load")
+        known = error if isinstance(error, VoiceStackError) else ModelLoadError(f"the model does not load: {error}")
+        return LoadFailed(known)
+    return Loaded(time.monotonic() - started)

@@ -1,20 +1,30 @@
-"""Which units run next: a pure decision over the waiting units of all jobs.
+"""Which units run next, and how long they take.
 
-No clock, no thread, no input or output: times come in as arguments. The job with the least work left goes first; a job
-that has not been served for a while is treated as if it were shorter, so that a film goes on under constant short load.
+The choice is a pure decision over the waiting units of all jobs; times come in as arguments. The job with the least
+work left goes first; a job that has not been served for a while is treated as if it were shorter, so that a film goes
+on under constant short load.
 """
 
 import math
+import threading
+import time
 from bisect import insort
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from voice_stack.core.jobs import Job, Output, PlanStep, Unit, UnitDone, Urgency
+from voice_stack.core.feeds import Inbox, Settled, Verdict
+from voice_stack.core.jobs import BatchDone, Beat, Job, Output, PlanStep, RunResult, Unit, UnitDone, Urgency
 
 if TYPE_CHECKING:
     from voice_stack.core.errors import VoiceStackError
 
+DRAFT_DELAY = 10.0
+"""A draft goes behind what has so many times its work: behind finals and clips, before films."""
+MAX_DRAFTS = 2
+"""In a batch, which cannot be stopped: more are done in less time, and hold up what comes meanwhile."""
 HALF_LIFE_S = 3.0
 """Waiting that halves the work a job seems to have left: an hour beats a 3-second clip after about 30 s."""
 
@@ -33,6 +43,7 @@ class _JobLine:
     paused: bool = False
     took_sequential: bool = False
     units: list[Unit] = field(default_factory=list)
+    draft: Unit | None = None
 
     @property
     def head(self) -> Unit:
@@ -62,6 +73,10 @@ class _JobLine:
         waited_for_s = self.head.cost_s if self.head.is_awaited else self.left_s
         return waited_for_s * float(0.5 ** min((now - self.served_at) / HALF_LIFE_S, 200.0))
 
+    def find_draft(self, key: Hashable) -> Unit | None:
+        """The draft, if it may join a batch with this key."""
+        return self.draft if self.draft and self.draft.batch_key == key and not self.alone else None
+
 
 class Scheduler:
     """The waiting units of all jobs of one engine process."""
@@ -88,11 +103,19 @@ class Scheduler:
             self._lines[job_id].paused = paused
 
     def add(self, unit: Unit) -> None:
-        """Put a unit into the line of its job."""
-        insort(self._lines[unit.job_id].units, unit, key=lambda unit: unit.index)
+        """Put a unit into the line of its job; what is drafted there ends with it."""
+        line = self._lines[unit.job_id]
+        line.draft = unit if unit.is_draft else None
+        if not unit.is_draft:
+            insort(line.units, unit, key=lambda unit: unit.index)
+
+    def drop(self, job_id: str, index: int) -> None:
+        """Take a unit out again, if it waits."""
+        line = self._lines[job_id]
+        line.units = [unit for unit in line.units if unit.index != index]
 
     def count(self, job_id: str) -> int:
-        """Number of waiting units of a job."""
+        """Number of waiting units of a job, drafts not among them."""
         return len(self._lines[job_id].units)
 
     def remaining_s(self, job_id: str) -> float:
@@ -121,6 +144,8 @@ class Scheduler:
         short_limit_s: float = math.inf,
         free_lanes: int = 1,
         running: Collection[str] = (),
+        drafting: Collection[str] = (),
+        may_draft: bool = True,
         only_short: bool = False,
     ) -> list[Unit]:
         """Take the next batch out of the lines.
@@ -131,6 +156,8 @@ class Scheduler:
             short_limit_s: Most work in a batch of several units of short jobs; long jobs do not share their batches.
             free_lanes: How many batches could start now; what waits is spread over them.
             running: Jobs of which a unit runs at this moment.
+            drafting: Jobs of which a draft does.
+            may_draft: Drafts may be taken.
             only_short: Leave long jobs where they are.
 
         Returns:
@@ -140,10 +167,13 @@ class Scheduler:
         if any(self._lines[job_id].alone for job_id in running if job_id in self._lines):
             return []
         lines = [line for job_id, line in self._lines.items() if line.is_ready(is_running=job_id in running)]
-        lines = [line for line in lines if line.is_short or not only_short]
+        lines = sorted((line for line in lines if line.is_short or not only_short), key=lambda line: line.score(now))
+        drafted = [line for job_id, line in self._lines.items() if line.draft and job_id not in drafting]
+        drafted = drafted if may_draft else []
+        if batch := self._next_drafts(drafted, min(limit, MAX_DRAFTS, -(-len(drafted) // free_lanes)), lines, now):
+            return batch
         if not lines:
             return []
-        lines.sort(key=lambda line: line.score(now))
         first = lines[0]
         if first.alone:
             return [] if running else [self._take(first, first.head, now)]
@@ -152,6 +182,19 @@ class Scheduler:
         lines = [line for line in lines if line.is_short == first.is_short]
         share = -(-sum(len(line.units) for line in lines) // free_lanes)
         return self._fill(lines, min(limit, share), short_limit_s if first.is_short else math.inf, now)
+
+    @staticmethod
+    def _next_drafts(drafted: list[_JobLine], limit: int, others: list[_JobLine], now: float) -> list[Unit]:
+        """A batch of drafts, the oldest turn's last, unless something else goes before them."""
+        drafts = sorted((line.draft for line in drafted if line.draft), key=lambda draft: draft.cost_s)
+        if not drafts or (others and others[0].score(now) <= DRAFT_DELAY * drafts[0].cost_s):
+            return []
+        batch: list[Unit] = []
+        for line in drafted:
+            if len(batch) < limit and (draft := line.find_draft(drafts[0].batch_key)):
+                batch.append(draft)
+                line.draft = None
+        return batch
 
     def _fill(self, lines: list[_JobLine], limit: int, limit_s: float, now: float) -> list[Unit]:
         """Round by round, one unit of each job: a batch is shared before it is filled by one job alone."""
@@ -175,37 +218,85 @@ class Scheduler:
         return unit
 
 
+Leaving = Output | UnitDone | Settled
+
+
 class ActiveJob:
     """What the engine process keeps of a job; guarded by the worker's lock.
 
     Attributes:
+        fed: Its input, if that comes over time.
         is_planned: All units are known.
+        is_starved: Its plan waits for input.
         is_cancelled: Nothing more is done for it: nobody wants it, or it has failed.
         in_step: The preparing thread works on it.
         running: Indexes of the units that run.
     """
 
-    def __init__(self, job: Job, plan: Iterator[PlanStep]) -> None:
-        self.job = job
-        self.plan = plan
-        self.is_planned = False
-        self.is_cancelled = False
+    def __init__(self, job: Job, fed: Inbox, plan: Iterator[PlanStep]) -> None:
+        self.job, self.fed, self.plan = job, fed, plan
+        self.is_planned = self.is_starved = self.is_cancelled = False
         self.error: VoiceStackError | None = None
         self.in_step = False
         self.running: set[int] = set()
-        self._next_index = job.first_unit
+        self._next_index = self._units = job.first_unit
         self._held: dict[int, list[Output | UnitDone]] = {}
+        self._tentative: set[int] = set()
+        self._revoked: set[int] = set()
+        self._marks: deque[tuple[int, Settled]] = deque()
 
-    def put_in_order(self, result: Output | UnitDone) -> list[Output | UnitDone]:
+    @property
+    def is_drafting(self) -> bool:
+        """Whether a draft of it runs."""
+        return any(index < 0 for index in self.running)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a unit that is no draft runs."""
+        return any(index >= 0 for index in self.running)
+
+    def note(self, unit: Unit) -> None:
+        """A unit was planned."""
+        if not unit.is_draft:
+            self._units = unit.index + 1
+        if unit.is_tentative:
+            self._tentative.add(unit.index)
+
+    def put_in_order(self, result: Output | UnitDone) -> list[Leaving]:
         """Take a result of a unit; returns what may leave now, in the order of the units."""
+        if result.index in self._revoked:
+            return []
         self._held.setdefault(result.index, []).append(result)
-        leaving: list[Output | UnitDone] = []
-        while parts := self._held.pop(self._next_index, None):
+        return self._release()
+
+    def judge(self, verdict: Verdict) -> list[Leaving]:
+        """A tentative unit is to be one, or has never been; returns what may leave now."""
+        self._tentative.discard(verdict.index)
+        if not verdict.is_kept:
+            self._revoked.add(verdict.index)
+            self._held[verdict.index] = [UnitDone(self.job.id, verdict.index)]
+        return self._release()
+
+    def settle(self, settled: Settled) -> list[Leaving]:
+        """What was fed before is known as soon as the units so far are delivered; returns what may leave now."""
+        self._marks.append((self._units, settled))
+        return self._release()
+
+    def _release(self) -> list[Leaving]:
+        leaving = self._pass_marks()
+        while self._next_index not in self._tentative and (parts := self._held.pop(self._next_index, None)):
             leaving += parts
             if not isinstance(parts[-1], UnitDone):
                 break
             self._next_index += 1
+            leaving += self._pass_marks()
         return leaving
+
+    def _pass_marks(self) -> list[Leaving]:
+        passed: list[Leaving] = []
+        while self._marks and self._marks[0][0] <= self._next_index:
+            passed.append(self._marks.popleft()[1])
+        return passed
 
 
 def next_to_prepare(jobs: Iterable[ActiveJob], scheduler: "Scheduler", enough: int) -> ActiveJob | None:
@@ -213,10 +304,82 @@ def next_to_prepare(jobs: Iterable[ActiveJob], scheduler: "Scheduler", enough: i
 
     One that has `enough` of them waiting is left alone.
     """
-    unplanned = [active for active in jobs if not active.is_planned and not active.is_cancelled]
+    unplanned = [active for active in jobs if not (active.is_planned or active.is_cancelled or active.is_starved)]
     waiting = {active.job.id: scheduler.count(active.job.id) for active in unplanned}
     return min(
         (active for active in unplanned if waiting[active.job.id] < enough),
         key=lambda active: (waiting[active.job.id], scheduler.remaining_s(active.job.id)),
         default=None,
     )
+
+
+class WorkClock:
+    """How long each thread has worked on what it has in hand, without a result."""
+
+    def __init__(self) -> None:
+        self._work: dict[int, tuple[float, tuple[str, ...]]] = {}
+
+    @contextmanager
+    def measure(self, job_ids: Iterable[str]) -> Iterator[None]:
+        """This thread works on something of these jobs, one id for each unit, while the context lasts."""
+        self._work[threading.get_ident()] = (time.monotonic(), tuple(job_ids))
+        try:
+            yield
+        finally:
+            del self._work[threading.get_ident()]
+
+    def restart(self) -> None:
+        """This thread has got somewhere."""
+        self._work[threading.get_ident()] = (time.monotonic(), self._work[threading.get_ident()][1])
+
+    def beat(self) -> Beat:
+        """The longest work of the moment."""
+        work = list(self._work.values())
+        began, job_ids = min(work, default=(time.monotonic(), ()))
+        return Beat(time.monotonic() - began, frozenset(job_ids), sum(len(ids) for _, ids in work))
+
+
+class WorkMeter:
+    """Measures the batches of all lanes; lives in the engine process.
+
+    Time counts once however many batches run in it, and not at all while none does: work divided by time is then what
+    the engine gets done, not how long one batch takes.
+
+    Args:
+        report: Called after each batch that brought a unit to its end.
+    """
+
+    def __init__(self, report: Callable[[BatchDone], None]) -> None:
+        self._report = report
+        self._lock = threading.Lock()
+        self._running = 0
+        self._counted_until = 0.0
+
+    def watch(self, batch: Sequence[Unit], results: Iterator[RunResult]) -> Iterator[RunResult]:
+        """The results of a batch as they come, measured."""
+        costs_s = {(unit.job_id, unit.index): unit.cost_s for unit in batch if not unit.is_draft}
+        done: dict[str, float] = {}
+        self._begin()
+        try:
+            for result in results:
+                # Drafts are no work that must be done: where there is no time for them there are none.
+                if isinstance(result, UnitDone) and result.index >= 0:
+                    done[result.job_id] = done.get(result.job_id, 0.0) + costs_s[result.job_id, result.index]
+                yield result
+        finally:
+            busy_s = self._end()
+            if done:
+                self._report(BatchDone(done, busy_s))
+
+    def _begin(self) -> None:
+        with self._lock:
+            if not self._running:
+                self._counted_until = time.monotonic()
+            self._running += 1
+
+    def _end(self) -> float:
+        """Seconds since the last batch began or ended, which nobody has counted yet."""
+        with self._lock:
+            self._running -= 1
+            since, self._counted_until = self._counted_until, time.monotonic()
+            return self._counted_until - since

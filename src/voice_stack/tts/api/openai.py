@@ -88,10 +88,14 @@ def _delta(piece: SpeechPiece) -> dict[str, object]:
     return event | (piece.note if piece.note and find_sentence(piece.note) is None else {})
 
 
-def _done(facts: SpeechFacts, text: str) -> dict[str, object]:
+def usage_of(characters: int, audio_s: float) -> dict[str, int]:
     """OpenAI counts tokens; here a token in is 4 characters and a token out is 50 ms."""
-    tokens_in, tokens_out = -(-len(text) // 4), round(facts.audio_s * 20)
-    usage = {"input_tokens": tokens_in, "output_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
+    tokens_in, tokens_out = -(-characters // 4), round(audio_s * 20)
+    return {"input_tokens": tokens_in, "output_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
+
+
+def _done(facts: SpeechFacts, text: str) -> dict[str, object]:
+    usage = usage_of(len(text), facts.audio_s)
     done: dict[str, object] = {"type": "speech.audio.done", "usage": usage, "duration": round(facts.audio_s, 3)}
     if head := facts.exact_head.data:
         done["exact_head"] = {"replaces": facts.exact_head.replaces, "data": base64.b64encode(head).decode()}
@@ -156,14 +160,12 @@ async def _answer(service: TtsService, request: Request, speech: BegunSpeech) ->
     async with AsyncExitStack() as owned:
         owned.callback(speech.close)
         owned.callback(lambda: add_log_fields(request, **speech.log_fields()))
-        add_log_fields(request, cache=speech.outcome)
         if speech.captions is not None:
             headers[CAPTIONS_HEADER] = f"{service.settings.public_prefix}/audio/speech/{speech.captions.id}/captions"
         # The first sound is awaited before the status line goes out: an engine that fails is an honest 500.
         await finish_unless_disconnected(request, reader.start())
         if reader.recording.substitutes:
             headers[FALLBACK_HEADER] = ", ".join(reader.recording.substitutes)
-            add_log_fields(request, fallback_model=headers[FALLBACK_HEADER])
         content: AsyncIterable[bytes]
         if body.stream_format == "sse":
             content = KeptAliveEvents(speech_events(reader, body.input, body.timestamps))

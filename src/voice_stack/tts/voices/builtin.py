@@ -103,6 +103,7 @@ def _piper_voice(store: ModelStore, model: str) -> Voice:
         languages=spec.languages if spec else (language.code,) if language else (),
         region=find_region(spec.name.partition("-")[0]) if spec else "",
         description=f"{description}; {facts.describe_speakers()}" if facts and facts.speaker_count > 1 else description,
+        speakers=facts.speakers if facts else (),
     )
 
 

@@ -27,6 +27,7 @@ class Voice:
         kind: Where it comes from.
         description: One line for people.
         licence: Of the voice's data, as far as known.
+        speakers: Names, or numbers, of the people it can be, where there are several.
         alias_of: The voice this name stands for, if it is one of OpenAI's.
         unavailable: Why it cannot speak now; None if it can.
     """
@@ -41,6 +42,7 @@ class Voice:
     kind: Literal["built-in", "cloned", "alias"] = "built-in"
     description: str = ""
     licence: str = ""
+    speakers: tuple[str, ...] = ()
     alias_of: str | None = None
     unavailable: str | None = None
 

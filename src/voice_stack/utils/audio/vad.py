@@ -6,7 +6,7 @@ the same answer as for the whole at once.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -29,6 +29,8 @@ FRAME = 512
 _CONTEXT = 64
 # Memory of one run grows with its frames; speed no longer does from here on.
 _FRAMES_PER_RUN = 256
+_FRESH_FRAMES = 5 * SAMPLE_RATE // FRAME
+"""After so many frames of digital silence in a row the network begins anew: it grows deaf to the words that follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +142,8 @@ class StreamingVad:
 
     def __init__(self, *, levels: bool = False) -> None:
         self._session = _load_session()
-        self._h = np.zeros((1, 1, 128), np.float32)
-        self._c = np.zeros((1, 1, 128), np.float32)
+        self._h = self._c = np.zeros((1, 1, 128), np.float32)
+        self._zero_frames = 0
         self._leveller = QuietLeveller() if levels else None
         self._context = np.zeros(_CONTEXT, np.float32)  # of the next frame
         self._pending = np.zeros(0, np.float32)  # samples that do not yet fill it
@@ -158,13 +160,26 @@ class StreamingVad:
         self._context = heard[-_CONTEXT:].copy()
         # Each row is one frame with the last samples of the frame before it.
         rows = np.lib.stride_tricks.sliding_window_view(heard, _CONTEXT + FRAME)[::FRAME]
-        found = np.concatenate([self._run(rows[i : i + _FRAMES_PER_RUN]) for i in range(0, frames, _FRAMES_PER_RUN)])
+        found = np.concatenate([self._run(part) for part in self._split(rows, whole)])
         return found * self._leveller.trust if self._leveller else found
 
     def finish(self) -> NDArray[np.float32]:
         """Probability of the last, partial frame, filled up with silence; empty where no samples are left."""
         rest = self._pending.size
         return self.probabilities(np.zeros(FRAME - rest, np.float32)) if rest else np.zeros(0, np.float32)
+
+    def _split(self, rows: NDArray[np.float32], whole: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        """Rows as they are run together; where digital silence has lasted, the next ones begin without memory."""
+        start = 0
+        peaks: NDArray[np.float32] = np.abs(whole.reshape(-1, FRAME)).max(axis=1)
+        for frame, peak in enumerate(peaks, 1):
+            self._zero_frames = 0 if peak else self._zero_frames + 1
+            is_fresh = self._zero_frames == _FRESH_FRAMES
+            if is_fresh or frame - start == _FRAMES_PER_RUN or frame == len(rows):
+                yield rows[start:frame]
+                start = frame
+            if is_fresh:
+                self._zero_frames, self._h, self._c = 0, np.zeros_like(self._h), np.zeros_like(self._c)
 
     def _run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         inputs = {"input": np.ascontiguousarray(rows), "h": self._h, "c": self._c}

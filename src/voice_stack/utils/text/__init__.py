@@ -1,7 +1,7 @@
 """Text for speech synthesis: made plain, read out, then cut into sentences and clauses.
 
 What needs only the standard library is here by name; `spoken` (numbers and the like in words) and `pipeline` (all of it
-in one go, lazily) need the extra `tts` and are imported by their own names.
+in one go, lazily; `stream`, in pieces) need the extra `tts` and are imported by their own names.
 """
 
 from voice_stack.utils.text.clauses import (
@@ -36,4 +36,5 @@ __all__ = [
     "read_script",
     "script",
     "sentence_ends",
+    "stream",
 ]

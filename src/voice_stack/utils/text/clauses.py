@@ -10,7 +10,7 @@ from itertools import pairwise
 from voice_stack.utils.text.script import is_speakable
 
 CLOSERS = r"\"'”’»›)\]}」』】）〉》"
-_OPENERS = "\"'“‘„«‹([{「『【（〈《¿¡"
+OPENERS = "\"'“‘„«‹([{「『【（〈《¿¡"
 _FREE_STOPS = "。！？｡।॥؟۔։።፧។"  # end a sentence whatever follows
 _STOP = re.compile(rf"([.!?…．]++)([{CLOSERS}]*+(?: »(?!\w))?)|[{_FREE_STOPS}]++[.!?…{_FREE_STOPS}{CLOSERS}]*+")
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")  # U.S, e.g, z.B, Ph.D
@@ -100,8 +100,8 @@ _SLAVIC_STARTERS = re.compile(
 def _ends_after_dot(line: str, dot: int, following: str, language: str) -> bool:
     """Whether the single dot at `line[dot]`, with a blank and then `following` after it, ends a sentence."""
     before = line[max(0, dot - 24) : dot]
-    word = before.rsplit(" ", 1)[-1].lstrip(_OPENERS)
-    rest = line[dot + 2 : dot + 24].lstrip(_OPENERS)
+    word = before.rsplit(" ", 1)[-1].lstrip(OPENERS)
+    rest = line[dot + 2 : dot + 24].lstrip(OPENERS)
     if following.islower():
         is_start = _SMALL_NAME.match(rest) or _LETTERED.match(line, dot + 1)
         return is_start is not None and len(word) > _SHORT_WORD and word.isalpha()
@@ -160,7 +160,7 @@ def _ends_after_number(ahead: str, number: str, rest: str, language: str) -> boo
     starters = _NORTHERN_STARTERS if language in ("da", "no") else None if language else _ROMANCE_STARTERS
     if language not in _WITHOUT_DOTTED_ORDINALS and not (starters and starters.match(rest)):
         return False
-    ahead = ahead[: -len(number)].rstrip(" " + _OPENERS)
+    ahead = ahead[: -len(number)].rstrip(" " + OPENERS)
     is_listed = (
         not ahead or ahead[-1] in ":;!?" or _SENTENCE_END.search(ahead) or f" {int(number) - 1}. " in f" {ahead}"
     )
@@ -191,7 +191,7 @@ def _ends_sentence(line: str, stop: re.Match[str], language: str) -> bool:
         if "\u2e80" <= after < "\ufb00":  # Chinese and Japanese write no blanks
             return not ellipsis
         return not closers and _lacks_blank(line, stop)
-    following = line[stop.end() + 1 : stop.end() + 5].lstrip(_OPENERS + "-—– ")[:1]
+    following = line[stop.end() + 1 : stop.end() + 5].lstrip(OPENERS + "-—– ")[:1]
     if marks == "." and not closers:
         return _ends_after_dot(line, stop.start(), following, language)
     # A question or a cry ends a sentence even before a small letter, unless it was quoted: "Really?" he asked.
@@ -209,7 +209,7 @@ def _lacks_blank(line: str, stop: re.Match[str]) -> bool:
     """Whether a blank was forgotten behind the end of a sentence (`hello.He said`), which no name of a file has."""
     before, behind = line[max(0, stop.start() - 24) : stop.start()], line[stop.end() : stop.end() + 24]
     word = before.rpartition(" ")[2]
-    return bool(_WORD_BEFORE.fullmatch(word.lstrip(_OPENERS)) and _STARTERS.match(behind))
+    return bool(_WORD_BEFORE.fullmatch(word.lstrip(OPENERS)) and _STARTERS.match(behind))
 
 
 def sentence_ends(line: str, language: str = "") -> list[int]:
@@ -220,6 +220,34 @@ def sentence_ends(line: str, language: str = "") -> list[int]:
         language: Its code, if it is known: some words of one language are abbreviations in another.
     """
     return [stop.end() for stop in _STOP.finditer(line) if _ends_sentence(line, stop, language)]
+
+
+# What may follow: more of the last word, the next word, a mark. Between them they tell apart what the rules look at.
+_CONTINUATIONS = ("", "n", "N", " nn", " NN nn", ".", ". N")
+_WORD_AND_MORE = re.compile(r"\s*\S+\s+\S")
+_FAR = 60
+
+
+def settled_ends(line: str, language: str = "", start: int = 0) -> tuple[list[int], int]:
+    """The first ends behind `start` that `sentence_ends` finds, as far as nothing that follows the line changes them.
+
+    A dot needs the word behind it and the beginning of one more: "At 5 a.m. The" may become "At 5 a.m. Theo left".
+
+    Returns:
+        The ends, and where the first mark stands that may be one or not; the length of the line if there is none.
+    """
+    settled: list[int] = []
+    for stop in _STOP.finditer(line, max(0, start)):
+        after, is_far = line[stop.end() : stop.end() + 1], len(line) - stop.end() > _FAR
+        is_plain = stop[1] is None or "\u2e80" <= after < "\ufb00" or after.isdigit() or after.islower()
+        is_plain = is_plain or (after == " " and (stop[1] != "." or bool(stop[2])))
+        if not after or not (is_plain or is_far or _WORD_AND_MORE.match(line, stop.end())):
+            return settled, stop.start()
+        ends = {_ends_sentence(line + more, stop, language) for more in ([""] if is_far else _CONTINUATIONS)}
+        if len(ends) > 1:
+            return settled, stop.start()
+        settled += [stop.end()] if ends.pop() else []
+    return settled, len(line)
 
 
 def split_sentences(line: str, language: str = "") -> list[str]:

@@ -32,7 +32,8 @@ from voice_stack.utils.text.spoken.grammar import GRAMMARS
 
 MAX_BLOCK_CHARS = 2000
 """Longer paragraphs are worked on in pieces, so that neither the first clause nor memory waits for a text's length."""
-_PARAGRAPH_BREAK = "\n\n"
+PARAGRAPH_BREAK = "\n\n"
+"""What stands between two paragraphs of plain text."""
 _LAST_PLACE_CHARS = 40  # what must follow a full stop in a piece to tell whether it ends a sentence
 
 _SURE = 0.97
@@ -93,26 +94,38 @@ def clauses(
     Yields:
         Clauses with `language` and `source`. One without text is a pause alone, and comes only at the very start.
     """
-    held: Clause | None = None
-    is_marked = False
+    last = LastClause(code_of(language))
     for step in _steps(text if is_plain else read_text(text), language, languages, rules, limits):
+        if (given := last.take(step)) is not None:
+            yield given
+    if last.clause is not None:
+        yield last.clause if last.is_marked else replace(last.clause, pause_s=0.0)
+
+
+@dataclass
+class LastClause:
+    """The clause that is held back, for pauses may be marked behind it; `language` is that of one at the very start."""
+
+    language: str
+    clause: Clause | None = None
+    is_marked: bool = False
+
+    def take(self, step: Clause | float) -> Clause | None:
+        """Hold the next clause, and give the one before; or lengthen the pause of the one that is held."""
         if isinstance(step, Clause):
-            if held is not None:
-                yield held
-            held, is_marked = step, False
-        else:
-            pause_s = step + held.pause_s if held is not None and is_marked else step
-            held = replace(held or Clause("", 0.0, _code_of(language)), pause_s=min(pause_s, MAX_PAUSE_S))
-            is_marked = True
-    if held is not None:
-        yield held if is_marked else replace(held, pause_s=0.0)
+            before, self.clause, self.is_marked = self.clause, step, False
+            return before
+        pause_s = step + self.clause.pause_s if self.clause is not None and self.is_marked else step
+        held = self.clause or Clause("", 0.0, self.language)
+        self.clause, self.is_marked = replace(held, pause_s=min(pause_s, MAX_PAUSE_S)), True
+        return None
 
 
 def _steps(
     text: str, language: str, languages: Sequence[str], rules: Pronunciations, limits: ClauseLimits
 ) -> Iterator[Clause | float]:
     """Clauses with their natural pauses, and the lengths of the pauses that are marked in the text."""
-    reader = _BlockReader(language or (languages[0] if len(languages) == 1 else ""), tuple(languages), rules, limits)
+    reader = BlockReader(language or (languages[0] if len(languages) == 1 else ""), tuple(languages), rules, limits)
     is_first = True
     for part, pause_s in split_pauses(text):
         for block in _blocks(part):
@@ -127,14 +140,15 @@ def _blocks(text: str) -> Iterator[str]:
     """Cut a text into paragraphs, with the empty lines behind them, and long paragraphs into pieces."""
     start = 0
     while start < len(text):
-        end = _block_end(text, start)
+        end = block_end(text, start)
         yield text[start:end]
         start = end
 
 
-def _block_end(text: str, start: int) -> int:
-    if (paragraph := text.find(_PARAGRAPH_BREAK, start, start + MAX_BLOCK_CHARS)) >= 0:
-        return paragraph + len(_PARAGRAPH_BREAK)
+def block_end(text: str, start: int) -> int:
+    """Where the piece of a text ends that begins at `start`; the text's end, where no more is known of it."""
+    if (paragraph := text.find(PARAGRAPH_BREAK, start, start + MAX_BLOCK_CHARS)) >= 0:
+        return paragraph + len(PARAGRAPH_BREAK)
     piece = text[start : start + MAX_BLOCK_CHARS]
     if len(piece) < MAX_BLOCK_CHARS:
         return len(text)
@@ -149,7 +163,7 @@ def _block_end(text: str, start: int) -> int:
 
 
 @dataclass(frozen=True)
-class _BlockReader:
+class BlockReader:
     """Reads pieces of a text, each with the same options."""
 
     language: str
@@ -161,19 +175,22 @@ class _BlockReader:
         """The speakable clauses of a piece, each with the pause that is natural after it."""
         clauses: list[Clause] = []
         for line in block.strip().split("\n"):
-            if clauses and not line:
-                clauses[-1] = replace(clauses[-1], pause_s=PARAGRAPH_PAUSE_S)
-            for sentence in split_sentences(line, _code_of(self.language)):
-                clauses += self._read_sentence(sentence, is_first=is_first and not clauses)
+            for sentence in split_sentences(line, code_of(self.language)):
+                clauses += self.read_sentence(sentence, is_first=is_first and not clauses)
+        return self.join(clauses, ends_paragraph=block.endswith(PARAGRAPH_BREAK))
+
+    def join(self, clauses: list[Clause], *, ends_paragraph: bool) -> list[Clause]:
+        """Clauses of a piece without those that nothing can be said of, which go with their neighbours."""
         longest = max((self.limits.of(clause.language) for clause in clauses), default=1)
         spoken = [clause for clause in attach_unspeakable(clauses, longest) if is_speakable(clause.text)]
-        if spoken and block.endswith(_PARAGRAPH_BREAK):
+        if spoken and ends_paragraph:
             spoken[-1] = replace(spoken[-1], pause_s=PARAGRAPH_PAUSE_S)
         return spoken
 
-    def _read_sentence(self, sentence: str, *, is_first: bool) -> Iterator[Clause]:
-        language = sentence_language(sentence, _code_of(self.language), self.languages)
-        tag = self.language if language == _code_of(self.language) else language
+    def read_sentence(self, sentence: str, *, is_first: bool) -> Iterator[Clause]:
+        """The clauses of a sentence, those that nothing can be said of among them."""
+        language = sentence_language(sentence, code_of(self.language), self.languages)
+        tag = self.language if language == code_of(self.language) else language
         sentence, formulas = _read_formulas(sentence, tag)
         spans = sorted([*formulas, *self.rules.find(sentence, language)], key=attrgetter("start"))
         read = read_spans(sentence, tag, spans)
@@ -193,13 +210,13 @@ def _read_formulas(sentence: str, tag: str) -> tuple[str, list[Reading]]:
 
     @functools.cache
     def say(carried: str) -> str:
-        return say_formula(carried, _code_of(tag), lambda written: read_spans(written, tag).text) or ""
+        return say_formula(carried, code_of(tag), lambda written: read_spans(written, tag).text) or ""
 
     sentence = FORMULA.sub(lambda found: found[0] if say(found[0]) else show_formulas(found[0]), sentence)
     return sentence, [Reading(*found.span(), say(found[0])) for found in FORMULA.finditer(sentence)]
 
 
-def _code_of(tag: str) -> str:
+def code_of(tag: str) -> str:
     """The language of a tag without the region; other spellings stay as they are."""
     region = find_region(tag)
     return tag[: -len(region) - 1] if region and tag.upper().endswith(region) else tag

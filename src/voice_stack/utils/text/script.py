@@ -169,9 +169,10 @@ MAX_PAUSE_S = 10.0
 
 # Every length is bounded, so that a text of a million brackets takes linear time. A link, `[..](..)`, is no mark.
 _VOICE = re.compile(r"\[[ \t]{0,9}voice[ \t]{0,9}(?::([^\[\]\n]{1,200}))?\](?!\()", re.IGNORECASE)
-_PAUSE = re.compile(
+PAUSE = re.compile(
     r"\[[ \t]{0,9}pause[ \t]{0,9}:[ \t]{0,9}(\d{1,9}(?:[.,]\d{1,9})?)[ \t]{0,9}(ms|s)[ \t]{0,9}\](?!\()", re.IGNORECASE
 )
+"""A mark of a pause: its length, and the unit of that."""
 _SECONDS = {"ms": 0.001, "s": 1.0}
 
 
@@ -190,7 +191,7 @@ class ScriptPart:
     @property
     def is_speakable(self) -> bool:
         """Whether there is anything to pronounce in it, pauses apart."""
-        return is_speakable(_PAUSE.sub(" ", self.text))
+        return is_speakable(PAUSE.sub(" ", self.text))
 
 
 def parse_script(text: str) -> tuple[ScriptPart, ...]:
@@ -225,11 +226,23 @@ def read_script(text: str, markup: Markup = "auto", reads: Collection[str] = ())
         markup: Whether its markup is read as a person would, or as it stands.
         reads: What is read although it is usually left out: some of `READABLE`.
     """
-    text = CARRIERS.sub("", text)
-    is_marked = markup == "auto" and (MARKUP.search(text) or "emoji" in reads)
-    unmarked = read_markup(text, reads) if is_marked else Unmarked(text)
+    unmarked = _unmark(text, markup, reads)
     parts = (ScriptPart(_make_plain(part.text, markup), part.voice) for part in parse_script(unmarked.text))
     return Script(tuple(part for part in parts if part.is_speakable), unmarked.left_out)
+
+
+def _unmark(text: str, markup: Markup, reads: Collection[str]) -> Unmarked:
+    text = CARRIERS.sub("", text)
+    is_marked = markup == "auto" and (MARKUP.search(text) or "emoji" in reads)
+    return read_markup(text, reads) if is_marked else Unmarked(text)
+
+
+def read_one_voice(text: str, markup: Markup = "auto", reads: Collection[str] = ()) -> Unmarked:
+    """As `read_script`, of a text that one voice speaks: marks of others are left out, as `voices`."""
+    unmarked = _unmark(text, markup, reads)
+    parts = [part for _, part in _voiced_parts(unmarked.text)]
+    others = ("voices",) if len(parts) > 1 else ()
+    return Unmarked(_make_plain("".join(parts), markup), unmarked.left_out + others)
 
 
 def read_text(text: str) -> str:
@@ -248,6 +261,11 @@ def _voiced_parts(text: str) -> Iterator[tuple[str | None, str]]:
     yield voice, text[start:]
 
 
+def pause_of(mark: re.Match[str]) -> float:
+    """Seconds that a mark of a pause stands for, at most `MAX_PAUSE_S`."""
+    return min(float(mark[1].replace(",", ".")) * _SECONDS[mark[2].lower()], MAX_PAUSE_S)
+
+
 def split_pauses(text: str) -> Iterator[tuple[str, float]]:
     """Cut a text at its pause marks, lazily.
 
@@ -255,9 +273,8 @@ def split_pauses(text: str) -> Iterator[tuple[str, float]]:
         Texts that may be blank, each with the pause after it in seconds, at most `MAX_PAUSE_S`; the last one's is 0.
     """
     start = 0
-    for mark in _PAUSE.finditer(text):
-        pause_s = float(mark[1].replace(",", ".")) * _SECONDS[mark[2].lower()]
-        yield text[start : mark.start()], min(pause_s, MAX_PAUSE_S)
+    for mark in PAUSE.finditer(text):
+        yield text[start : mark.start()], pause_of(mark)
         start = mark.end()
     yield text[start:], 0.0
 

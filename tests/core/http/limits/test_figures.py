@@ -11,7 +11,7 @@ from voice_stack.core.engine.handle import WorkLeft
 from voice_stack.core.engine.queue import EngineQueue, EngineWork
 from voice_stack.core.http.serving import affordable_connections
 from voice_stack.core.jobs import BatchDone, RunResult, Unit
-from voice_stack.core.worker.loop import WorkMeter
+from voice_stack.core.worker.scheduler import WorkMeter
 
 
 def _learned(*batches: tuple[float, float]) -> float:

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from core.http.sockets.doors import socket_routes
 from running_server import list_uploads
 from voice_stack.core.errors import ModelLoadError, ModelNotFoundError, ShuttingDownError
 from voice_stack.core.http.app import create_server
@@ -134,7 +135,7 @@ def serving(
         kind(_env_file=None, **{**keys_file, **settings}),  # type: ignore[arg-type]
         server=server,
         title="Test",
-        routers=[routes(site)],
+        routers=[routes(site), socket_routes()],
         readiness=lambda: site.reason,
         status=lambda: {"jobs": 3},
     )

@@ -1,0 +1,239 @@
+"""OpenAI's Realtime: words while they are spoken, over a WebSocket; and short-lived keys for browsers."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+
+from fastapi import APIRouter, Request, Response, WebSocket, WebSocketDisconnect
+
+from voice_stack.asr.api.documents import TRANSCRIPT
+from voice_stack.asr.jobs.sessions import SessionRecorder, SessionTranscripts
+from voice_stack.asr.live.client_secrets import ClientSecretBody, ClientSecretObject, grant, grant_flat
+from voice_stack.asr.live.listener import LiveTranscription
+from voice_stack.asr.live.session import Event, Piece, RealtimeSession
+from voice_stack.asr.live.turns import Commit, LiveRequest
+from voice_stack.asr.live.wire import ModelChoice, SessionSettings, read_frame
+from voice_stack.asr.rendering import RenderOptions, render, require_transcript_format, warnings_header
+from voice_stack.asr.request import DecodeOptions, parse_steps
+from voice_stack.asr.service import AsrService
+from voice_stack.core.errors import InvalidRequestError, ShuttingDownError, UnsupportedValueError, VoiceStackError
+from voice_stack.core.http.limits import name_caller
+from voice_stack.core.http.serving import REASON
+from voice_stack.core.http.uploads import receive_object
+from voice_stack.core.jobs import options_from
+
+LIVE_MODELS = frozenset({"gpt-live-transcribe", "gpt-realtime-whisper"})
+"""OpenAI's models that do nothing but transcribe live: here the default model."""
+LARGE_CHARS = 256 << 10
+"""Longer frames are read in a thread, one of all clients at a time."""
+SLOW_S, LAST_S = 20.0, 1.0
+"""How long a client may not read, and how long it is waited for at the end."""
+GOING_AWAY, REFUSED, FAILED, OVERLOADED = 1001, 1008, 1011, 1013
+UNAVAILABLE = 503
+
+
+def create_realtime_router(service: AsrService, sessions: SessionTranscripts) -> APIRouter:
+    """The routes, below the API prefix."""
+    router, reading = APIRouter(tags=["realtime"]), asyncio.Semaphore()
+    names, settings = service.models, service.settings
+    choice = ModelChoice(names.default, names.resolve, service.capabilities)
+    # The times of words, for cues, take a twelfth of the work of a turn.
+    decode = options_from(DecodeOptions, settings, language=None, word_timestamps=sessions.is_on)
+    base = LiveRequest(decode, suppress=parse_steps(settings.suppress))
+
+    @router.websocket("/realtime")
+    async def realtime(websocket: WebSocket) -> None:
+        session = _open_session(websocket, choice, base)
+        service.admit_live(session.model)
+        await websocket.accept("realtime" if "realtime" in websocket.scope["subprotocols"] else None)
+        recorder = sessions.begin(session.id, name_caller(websocket.scope))
+        try:
+            await _Exchange(websocket, session, service, recorder, reading).run()
+        finally:
+            session.fail(InvalidRequestError("The client has left."))
+            segments, failed = session.take_heard()
+            await sessions.end(recorder, segments, audio_s=session.audio_s, lost_turns=failed)
+
+    body = {"requestBody": {"content": {"application/json": {"schema": ClientSecretBody.model_json_schema()}}}}
+
+    @router.post("/realtime/client_secrets", openapi_extra=body, responses={200: {"model": ClientSecretObject}})
+    async def create_client_secret(request: Request) -> dict[str, object]:
+        """A short-lived key for a browser, and the session that begins with it."""
+        return grant(choice, await receive_object(request), time.time(), _key_id(request))
+
+    @router.post("/realtime/transcription_sessions", include_in_schema=False)
+    @router.post("/realtime/sessions", include_in_schema=False)
+    async def create_session(request: Request) -> dict[str, object]:
+        body = await receive_object(request)
+        _require_transcription(choice, body.get("model"))
+        return grant_flat(choice, body, time.time(), _key_id(request))
+
+    @router.get("/realtime/sessions/{session_id}/transcript", response_class=Response, responses=TRANSCRIPT)
+    async def show_transcript(session_id: str, response_format: str = "json") -> Response:
+        """What a session has heard, or what of it is final so far."""
+        media_type = require_transcript_format(response_format).media_type
+        transcript = await sessions.transcript(session_id)
+        options = RenderOptions(granularities=frozenset({"segment", "word"} if transcript.words else ()))
+        body = await asyncio.to_thread(render, transcript, response_format, options)
+        return Response(body, media_type=media_type, headers=warnings_header(transcript.warnings))
+
+    @router.delete("/realtime/sessions/{session_id}/transcript")
+    async def forget_transcript(session_id: str) -> dict[str, object]:
+        """Forget what a session heard; of one that goes on nothing more is kept."""
+        await sessions.remove(session_id)
+        return {"id": session_id, "object": "realtime.session.transcript", "deleted": True}
+
+    return router
+
+
+def _key_id(request: Request) -> str:
+    return str(getattr(getattr(request.state, "api_key", None), "id", ""))
+
+
+def _open_session(websocket: WebSocket, choice: ModelChoice, base: LiveRequest) -> RealtimeSession:
+    """The session that a URL and a key ask for.
+
+    Raises:
+        UnsupportedValueError: They ask for another kind of session.
+        ModelNotFoundError: The model is none that transcribes here.
+    """
+    query, headers, now_s = websocket.query_params, websocket.headers, time.time()
+    if "call_id" in query or query.get("intent") not in {None, "", "transcription"}:
+        message = "Only transcription sessions are held here: connect with intent=transcription."
+        raise UnsupportedValueError(message, param="call_id" if "call_id" in query else "intent")
+    secret = websocket.scope["state"].get("client_secret")
+    if not query.get("intent") and not secret:
+        _require_transcription(choice, query.get("model"))
+    named = {"input_audio_transcription": {"model": query["model"]}} if query.get("model") else {}
+    settings = SessionSettings().changed(secret or {}).changed(named)
+    return RealtimeSession(choice, base, settings, now_s, is_beta="realtime=v1" in headers.get("openai-beta", ""))
+
+
+def _require_transcription(choice: ModelChoice, model: object) -> None:
+    """Raise `ModelNotFoundError` for the name of a model that holds conversations, or of none."""
+    if isinstance(model, str) and model and model not in LIVE_MODELS:
+        choice.resolve(model)
+
+
+class _OverError(Exception):
+    """The socket ends with a code, 0 where it is gone; before that an error is told."""
+
+    def __init__(self, code: int = 0, error: VoiceStackError | None = None) -> None:
+        super().__init__(code)
+        self.code, self.error = code, error
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One open socket: what comes goes to the session, and what the transcription tells goes through it to the client.
+
+    Whoever does not read is not listened to: what waits to be sent holds up what is received.
+    """
+
+    websocket: WebSocket
+    session: RealtimeSession
+    service: AsrService
+    recorder: SessionRecorder
+    reading: asyncio.Semaphore
+    sending: asyncio.Lock = field(default_factory=asyncio.Lock)
+    transcription: LiveTranscription | None = None
+    telling: asyncio.Task[None] | None = None
+    is_ending: bool = False
+
+    async def run(self) -> None:
+        """Serve the socket to its end."""
+        over = _OverError()
+        try:
+            async with asyncio.timeout(self.session.expires_at - time.time()), asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._await_stop())
+                await self._send(self.session.open())
+                await self._receive(tasks)
+        except* _OverError as ended:
+            over = next(error for error in ended.exceptions if isinstance(error, _OverError))
+        except* TimeoutError:
+            too_long = InvalidRequestError("The session has lasted for 60 minutes.", code="session_expired")
+            over = _OverError(GOING_AWAY, too_long)
+        finally:
+            if self.transcription is not None:
+                self.transcription.close()
+            if self.telling is None:  # it leaves without a word: its place is free
+                self.service.desk.begin_live()
+        fields: dict[str, object] = {"model": self.session.model, "audio_s": round(self.session.audio_s, 2)}
+        fields |= {"fallback": ", ".join(self.session.fallbacks)} if self.session.fallbacks else {}
+        self.websocket.scope["state"].setdefault("log_fields", {}).update(fields)
+        with suppress(WebSocketDisconnect, TimeoutError, _OverError):
+            async with asyncio.timeout(LAST_S):
+                if over.error is not None:
+                    await self._send(self.session.fail(over.error))
+                if over.code:
+                    await self.websocket.close(over.code)
+
+    async def _await_stop(self) -> None:
+        """End with the server: no more sound is taken then, and what was heard is brought to its end."""
+        await self.websocket.app.state.stopping.wait_to_finish(self.websocket.scope)
+        self.is_ending = True
+        if self.transcription is not None and self.telling is not None:
+            if self.transcription.request.rules.kind == "none":
+                await self.transcription.feed(Commit())
+            self.transcription.close()
+            await asyncio.wait([self.telling])
+        raise _OverError(GOING_AWAY, ShuttingDownError(REASON))
+
+    async def _receive(self, tasks: asyncio.TaskGroup) -> None:
+        while (message := await self.websocket.receive())["type"] != "websocket.disconnect":
+            text = message.get("text") or ""
+            if len(text) > LARGE_CHARS:
+                async with self.reading:
+                    event = await asyncio.to_thread(read_frame, text)
+            else:
+                event = read_frame(text)
+            answer = self.session.receive(event)
+            await self._send(answer.events)
+            for piece in answer.pieces:
+                if not self.is_ending:
+                    await self._feed(piece, tasks)
+        raise _OverError
+
+    async def _feed(self, piece: Piece, tasks: asyncio.TaskGroup) -> None:
+        if self.transcription is None:
+            try:
+                asked = self.session.model, self.session.request
+                self.transcription = await self.service.listen(*asked, is_admitted=True)
+            except VoiceStackError as error:
+                code = OVERLOADED if error.status in {429, 503} else FAILED if error.status >= 500 else REFUSED
+                raise _OverError(code, error) from error
+            self.telling = tasks.create_task(self._tell(self.transcription))
+        await self.transcription.feed(piece)
+
+    async def _tell(self, transcription: LiveTranscription) -> None:
+        try:
+            async with aclosing(transcription.outputs()) as outputs:
+                async for told in outputs:
+                    await self._show(self.session.tell(told))
+        except VoiceStackError as error:
+            self.transcription = None
+            if error.status == UNAVAILABLE and not self.is_ending:  # the next sound would fare no better
+                raise _OverError(OVERLOADED, error) from error
+            await self._show(self.session.fail(error))
+
+    async def _show(self, events: Sequence[Event]) -> None:
+        """Keep what turns said, and send what is to be told: who then asks for the transcript has all of it."""
+        segments, failed = self.session.take_heard()
+        if segments or failed:
+            await self.recorder.keep(segments, audio_s=self.session.audio_s, lost_turns=failed)
+        await self._send(events)
+
+    async def _send(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        try:
+            async with self.sending, asyncio.timeout(SLOW_S):
+                for event in events:
+                    await self.websocket.send_text(json.dumps(event, separators=(",", ":"), ensure_ascii=False))
+        except TimeoutError:
+            raise _OverError(REFUSED) from None
+        except WebSocketDisconnect:
+            raise _OverError from None

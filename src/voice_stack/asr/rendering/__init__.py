@@ -1,3 +1,0 @@
-"""Parts of the output formats."""
-
-__all__ = ["formats", "objects"]

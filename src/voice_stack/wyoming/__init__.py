@@ -1,0 +1,3 @@
+"""Wyoming, the protocol of Home Assistant: the doors of both servers, which know nothing of each other."""
+
+__all__ = ["asr", "listener", "tts"]

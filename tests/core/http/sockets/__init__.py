@@ -1,0 +1,1 @@
+"""WebSockets through all layers: real sockets, real servers, a few small routes."""

@@ -1,0 +1,65 @@
+"""OpenAI's agents SDK: what its voice pipeline transcribes with, and what its realtime sessions hold events against."""
+
+import numpy as np
+import pytest
+from agents import set_tracing_disabled
+from agents.realtime.openai_realtime import get_server_event_type_adapter
+from agents.voice import OpenAISTTModel, StreamedAudioInput, STTModelSettings
+from openai import AsyncOpenAI
+from whisper_normalizer.basic import BasicTextNormalizer
+
+from e2e.realtime import encode, live, quiet
+from piper_speech import speak_wav
+from running_server import RunningServer
+
+TEXTS = ("Please water the plants in the kitchen before you leave.", "Then lock the front door.")
+STEP = 2400
+normalize = BasicTextNormalizer()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _untraced() -> None:
+    """Traces go to OpenAI."""
+    set_tracing_disabled(True)
+
+
+@pytest.fixture(scope="module")
+def sound() -> bytes:
+    """Both texts; it ends with the last word."""
+    first, second = (encode(speak_wav(text)) for text in TEXTS)
+    return first + quiet(1.2) + second
+
+
+@pytest.mark.parametrize("turn_detection", [None, {"type": "server_vad"}], ids=["semantic", "server"])
+async def test_a_streamed_pipeline_hears_every_word(
+    asr_server: RunningServer, sound: bytes, turn_detection: dict[str, str] | None
+) -> None:
+    samples, audio = np.frombuffer(sound, "<i2"), StreamedAudioInput()
+    for start in range(0, samples.size, STEP):
+        await audio.add_audio(samples[start : start + STEP])
+    await audio.add_audio(None)
+    async with AsyncOpenAI(base_url=f"{asr_server.url}/v1", api_key="unused") as client:
+        settings = STTModelSettings(language="en", turn_detection=turn_detection)
+        session = await OpenAISTTModel("gpt-4o-transcribe", client).create_session(audio, settings, False, False)
+        turns = [turn async for turn in session.transcribe_turns()]
+    assert [normalize(turn) for turn in turns] == [normalize(text) for text in TEXTS]
+
+
+async def test_a_realtime_session_takes_every_event(fake_asr: RunningServer, sound: bytes) -> None:
+    async with live(fake_asr) as session:
+        await session.update(include=["item.input_audio_transcription.logprobs"])
+        await session.say(sound + quiet(1), step=4800)
+        done = await session.wait_for(".completed", 2)
+        await session.set(turn_detection=None, transcription={"prompt": "sleep=0.3 fail"})
+        await session.say(sound)
+        await session.send("input_audio_buffer.commit")
+        await session.wait_for(".failed")
+        await session.send("conversation.item.retrieve", item_id=done["item_id"])
+        await session.send("conversation.item.delete", item_id=done["item_id"])
+        await session.send("input_audio_buffer.commit", event_id="empty")
+        await session.wait_for("error")
+        await session.drain()
+    told = {event["type"].rpartition(".")[2] for event in session.events}
+    assert {"created", "speech_started", "added", "delta", "completed", "failed", "retrieved", "error"} <= told
+    for event in session.events:
+        get_server_event_type_adapter().validate_python(event)
