@@ -10,8 +10,6 @@ from websockets.sync.client import ClientConnection, connect
 from running_server import RunningServer
 from voice_stack.client import ApiError, VoiceStackClient
 
-pytest.importorskip("voice_stack.core.http.sockets")
-
 START = {"type": "start", "model": "tts-1", "response_format": "pcm", "timestamps": True}
 MOST_BYTES = 48_000 * 300
 """Five minutes of sound; what is written takes half an hour."""
