@@ -308,12 +308,14 @@ class Workload(ABC):
         max_batch: Most units of a batch.
         short_batch_s: Most work in a batch of several units of short jobs, as the sum of `Unit.cost_s`.
         has_express_lane: Whether one more batch may run, of short jobs, while long jobs hold all lanes.
+        has_solo: Whether a batch that is `Urgency.ALONE` has all cores.
     """
 
     lanes: int = 1
     max_batch: int = 1
     short_batch_s: float = math.inf
     has_express_lane: bool = False
+    has_solo: bool = False
 
     @abstractmethod
     def load(self) -> None:

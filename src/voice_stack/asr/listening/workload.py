@@ -101,6 +101,7 @@ class AsrWorkload(Workload):
         self._engine = self._load_engine()
         engine = self._engine
         self.lanes, self.has_express_lane = engine.lanes, engine.has_express_lane
+        self.has_solo = engine.solo_threads > 0
         self.max_batch, self.short_batch_s = engine.max_batch, engine.short_batch_s
         if engine.is_untuned:
             threading.Thread(target=self._tune_when_quiet, name="tuning", daemon=True).start()
@@ -188,19 +189,20 @@ class AsrWorkload(Workload):
         key = self._batch_key(state, attempt)
         return Again(replace(unit, data=attempt, batch_key=key, is_sequential=False))
 
-    def _engine_for(self, urgency: Urgency) -> AsrEngine:
-        """The copy of the model for a batch.
+    def _engine_for(self, urgency: Urgency, *, is_live: bool) -> AsrEngine:
+        """The copy of the model for a batch; what is live does not wait until there is one.
 
         Threads that share a batch wait for the slowest: where other processes take a CPU, all the time.
         """
-        engine = self._engine
-        if not engine.solo_threads:
+        engine, has_all = self._engine, urgency in {Urgency.ALONE, Urgency.FIRST}
+        if not engine.solo_threads or (has_all and self._other_load.leaves(engine.solo_threads)):
             return engine
-        if urgency not in {Urgency.ALONE, Urgency.FIRST}:
-            return self._copy("the crowd", engine.open_for_crowd)
-        if self._other_load.leaves(engine.solo_threads):
+        purpose = "a busy machine" if has_all else "the crowd"
+        load = engine.open_beside_others if has_all else engine.open_for_crowd
+        if is_live and purpose not in self._copies:
+            threading.Thread(target=self._copy, args=(purpose, load), name="loading a copy", daemon=True).start()
             return engine
-        return self._copy("a busy machine", engine.open_beside_others)
+        return self._copy(purpose, load)
 
     def _copy(self, purpose: str, load: Callable[[], AsrEngine]) -> AsrEngine:
         """Another copy of the model, loaded when it is needed first."""
@@ -222,7 +224,7 @@ class AsrWorkload(Workload):
             self._ended += 1
 
     def _run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[RunResult]:
-        engine = self._engine_for(urgency)
+        engine = self._engine_for(urgency, is_live=units[0].job_id in self._lives)
         if apart := self._run_apart(units, engine):
             yield from apart
             return

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from logging import getLogger
 from multiprocessing.connection import Connection
@@ -81,6 +81,7 @@ class Worker:
         self._free_lanes = 0
         self._meter = WorkMeter(self._send)
         self._heard_live_at = -LIVE_S
+        self._is_solo = False
 
     @property
     def _enough(self) -> int:
@@ -178,7 +179,7 @@ class Worker:
         match step:
             case Unit(index=index, is_draft=is_draft) if is_draft or index >= active.job.first_unit:
                 active.note(step)
-                self._scheduler.add(step)
+                self._scheduler.add(step, time.monotonic())
                 self._heard_live_at = time.monotonic() if active.job.is_fed else self._heard_live_at
             case Expected(work_s=work_s):
                 self._scheduler.expect(active.job.id, work_s)
@@ -192,8 +193,7 @@ class Worker:
             case Notice():
                 self._send(step)
             case Verdict(index, is_kept):
-                if not is_kept:
-                    self._scheduler.drop(active.job.id, index)
+                (self._scheduler.keep if is_kept else self._scheduler.drop)(active.job.id, index)
                 self._send_all(active.judge(step))
             case Settled():
                 self._send_all(active.settle(step))
@@ -216,9 +216,9 @@ class Worker:
             with self._changed:
                 while not (batch := self._next_express_batch() if is_express else self._next_batch()):
                     self._changed.wait()
-                urgency = self._scheduler.urgency({unit.job_id for unit in batch}, self._running_jobs())
-                # A draft holds up no final: it runs where the crowd does.
-                urgency = Urgency.SHARED if batch[0].is_draft else urgency
+                urgency = self._choose_urgency(batch)
+                # Beside threads that share a batch, others make each of them wait for the slowest.
+                self._is_solo = is_solo = self._workload.has_solo and self._is_live(batch) and urgency is Urgency.ALONE
                 self._free_lanes -= int(not is_express)
                 jobs = {unit.job_id: self._jobs[unit.job_id] for unit in batch}
                 for unit in batch:
@@ -229,9 +229,21 @@ class Worker:
                 self._run_batch(batch, jobs, urgency)
             with self._changed:
                 self._free_lanes += int(not is_express)
+                self._is_solo &= not is_solo
                 self._changed.notify_all()
 
+    def _is_live(self, batch: Sequence[Unit]) -> bool:
+        return self._jobs[batch[0].job_id].job.is_fed
+
+    def _choose_urgency(self, batch: Sequence[Unit]) -> Urgency:
+        """How urgent a batch is. What is live has one core, but for a final that has all of them to itself."""
+        urgency = self._scheduler.urgency({unit.job_id for unit in batch}, self._running_jobs())
+        is_crowd = batch[0].is_draft or self._scheduler.is_crowd(time.monotonic())
+        return Urgency.SHARED if self._is_live(batch) and (is_crowd or urgency is not Urgency.ALONE) else urgency
+
     def _next_batch(self, *, is_express: bool = False) -> list[Unit]:
+        if self._is_solo:
+            return []
         now, running = time.monotonic(), self._running_jobs()
         has_long = not all(map(self._scheduler.is_short, running))
         return self._scheduler.next(
@@ -285,7 +297,7 @@ class Worker:
             if isinstance(result, Again):
                 active.running.discard(result.unit.index)
                 self._send(UnitPaused(active.job.id, result.unit.index))
-                self._scheduler.add(result.unit)
+                self._scheduler.add(result.unit, time.monotonic())
                 self._changed.notify_all()
                 return True
             if result.index >= 0:

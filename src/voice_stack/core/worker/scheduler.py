@@ -12,7 +12,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from voice_stack.core.feeds import Inbox, Settled, Verdict
@@ -25,10 +25,13 @@ DRAFT_DELAY = 10.0
 """A draft goes behind what has so many times its work: behind finals and clips, before films."""
 MAX_DRAFTS = 2
 """In a batch, which cannot be stopped: more are done in less time, and hold up what comes meanwhile."""
-HALF_LIFE_S = 3.0
-"""Waiting that halves the work a job seems to have left: an hour beats a 3-second clip after about 30 s."""
-
-
+TENTATIVE_DELAY = 2.0
+"""What may turn out to be of no use goes behind what has so many times its work."""
+HALF_LIFE_S, AWAITED_HALF_LIFE_S = 3.0, 0.5
+"""Waiting that halves the work a job seems to have left: an hour beats a 3-second clip after about 30 s. Of units that
+are awaited themselves, all as good as equally short, the one that waits longest goes first."""
+CROWD, SPEAKING_S = 3, 1.0
+"""More jobs than this with a draft in so many seconds are a crowd."""
 SHORT_JOB_S = 30.0
 """A job with no more work than this is short: somebody waits for it right now."""
 
@@ -44,6 +47,8 @@ class _JobLine:
     took_sequential: bool = False
     units: list[Unit] = field(default_factory=list)
     draft: Unit | None = None
+    asked_at: float = 0.0  # since when the first of them waits
+    drafted_at: float = -math.inf  # when there was a draft last
 
     @property
     def head(self) -> Unit:
@@ -70,12 +75,10 @@ class _JobLine:
 
     def score(self, now: float) -> float:
         # Beyond 200 half-lives everything is 0 anyway; the bound keeps the power in range.
-        waited_for_s = self.head.cost_s if self.head.is_awaited else self.left_s
-        return waited_for_s * float(0.5 ** min((now - self.served_at) / HALF_LIFE_S, 200.0))
-
-    def find_draft(self, key: Hashable) -> Unit | None:
-        """The draft, if it may join a batch with this key."""
-        return self.draft if self.draft and self.draft.batch_key == key and not self.alone else None
+        if not self.head.is_awaited:
+            return self.left_s * float(0.5 ** min((now - self.served_at) / HALF_LIFE_S, 200.0))
+        delay = TENTATIVE_DELAY if self.head.is_tentative else 1.0
+        return self.head.cost_s * delay * float(0.5 ** min((now - self.asked_at) / AWAITED_HALF_LIFE_S, 200.0))
 
 
 class Scheduler:
@@ -102,17 +105,29 @@ class Scheduler:
         if job_id in self._lines:
             self._lines[job_id].paused = paused
 
-    def add(self, unit: Unit) -> None:
+    def add(self, unit: Unit, now: float) -> None:
         """Put a unit into the line of its job; what is drafted there ends with it."""
         line = self._lines[unit.job_id]
         line.draft = unit if unit.is_draft else None
-        if not unit.is_draft:
-            insort(line.units, unit, key=lambda unit: unit.index)
+        if unit.is_draft:
+            line.drafted_at = now
+            return
+        line.asked_at = line.asked_at if line.units else now
+        insort(line.units, unit, key=lambda unit: unit.index)
 
     def drop(self, job_id: str, index: int) -> None:
         """Take a unit out again, if it waits."""
         line = self._lines[job_id]
         line.units = [unit for unit in line.units if unit.index != index]
+
+    def keep(self, job_id: str, index: int) -> None:
+        """A tentative unit is wanted for sure, if it still waits."""
+        line = self._lines[job_id]
+        line.units = [replace(unit, is_tentative=unit.is_tentative and unit.index != index) for unit in line.units]
+
+    def is_crowd(self, now: float) -> bool:
+        """Whether so many speak at once that a core each does more for them than all cores for one after the other."""
+        return sum(now - line.drafted_at < SPEAKING_S for line in self._lines.values()) > CROWD
 
     def count(self, job_id: str) -> int:
         """Number of waiting units of a job, drafts not among them."""
@@ -181,6 +196,8 @@ class Scheduler:
             return [self._take(first, first.head, now)]
         lines = [line for line in lines if line.is_short == first.is_short]
         share = -(-sum(len(line.units) for line in lines) // free_lanes)
+        if first.head.is_awaited and short_limit_s < math.inf:  # in a batch the first would wait for the last
+            share = 1
         return self._fill(lines, min(limit, share), short_limit_s if first.is_short else math.inf, now)
 
     @staticmethod
@@ -191,8 +208,9 @@ class Scheduler:
             return []
         batch: list[Unit] = []
         for line in drafted:
-            if len(batch) < limit and (draft := line.find_draft(drafts[0].batch_key)):
-                batch.append(draft)
+            joins = line.draft and line.draft.batch_key == drafts[0].batch_key and not line.alone
+            if line.draft and joins and len(batch) < limit:
+                batch.append(line.draft)
                 line.draft = None
         return batch
 
