@@ -137,20 +137,38 @@ def test_a_turn_that_fails_is_told_of(start_server: Start) -> None:
     assert answer.headers["x-warnings"] == "turns that failed or could not be kept: 1"
 
 
-def test_who_commits_and_leaves_finds_the_turn_or_that_it_is_lost(start_server: Start) -> None:
+@pytest.mark.parametrize("is_committed", [True, False])
+@pytest.mark.parametrize(("prompt", "turns", "lost"), [("sleep=1.5", 2, 0), ("sleep=0.3 fail", 1, 1)])
+def test_who_leaves_at_the_last_word_finds_it_or_that_it_is_lost(
+    start_server: Start, prompt: str, turns: int, lost: int, *, is_committed: bool
+) -> None:
     with start_server("asr", **FAKE) as server, session(server) as other:
         with session(server) as live:
             live.say("The museum opens in the morning.")
-            heard = {"transcription": {"prompt": "sleep=1"}}
+            heard = {"transcription": {"prompt": prompt}}
             live.send("session.update", session={"type": "transcription", "audio": {"input": heard}})
             live.append((speak("Tickets are sold at the door.") * 30_000).astype("<i2").tobytes())
-            live.send("input_audio_buffer.commit")
+            if is_committed:
+                live.send("input_audio_buffer.commit")
+        told = f"turns that failed or could not be kept: {lost}" if lost else None
+
+        def is_kept() -> bool:
+            with server.http() as http:
+                answer = http.get(f"/v1/realtime/sessions/{live.id}/transcript")
+            return (answer.json()["text"].count("window"), answer.headers.get("x-warnings")) == (turns, told)
+
+        wait_until(is_kept, 10, "all is kept")
         wait_until(lambda: server.count_jobs() == (0, 0), 10, "nobody is listened to")
-        with server.http() as http:
-            answer = http.get(f"/v1/realtime/sessions/{live.id}/transcript")
-        assert answer.json()["text"].count("window") == 1
-        assert answer.headers["x-warnings"] == "turns that failed or could not be kept: 1"
         assert other.say("The museum closes in the evening.")
+
+
+def test_nobody_is_worked_for_who_leaves_where_nothing_is_kept(start_server: Start, tmp_path: Path) -> None:
+    with start_server("asr", **FAKE, ASR_MAX_JOBS="0") as server:
+        with session(server) as live:
+            heard = {"transcription": {"prompt": f"until={tmp_path / 'never'}"}}
+            live.send("session.update", session={"type": "transcription", "audio": {"input": heard}})
+            live.append((speak("The museum opens in the morning.") * 30_000).astype("<i2").tobytes())
+        wait_until(lambda: "path=/v1/realtime status=101" in server.log.read_text(), 5, "the session is over")
 
 
 def test_a_full_disk_loses_turns_and_says_so(start_server: Start) -> None:
