@@ -174,6 +174,7 @@ def vanish(session: LiveSession, how: str) -> None:
     raw = session.socket.socket
     if how == "reset":
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raw.shutdown(socket.SHUT_RD)  # the thread that reads would hold it open
         raw.close()
     elif how == "end":
         raw.shutdown(socket.SHUT_RDWR)
