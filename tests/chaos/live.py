@@ -35,11 +35,12 @@ def silence(seconds: float) -> bytes:
 
 
 class LiveSession:
-    """One open session; a thread notes what it is told."""
+    """One open session; a thread notes what it is told, and when by `time.monotonic`."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.events: list[Event] = []
+        self.told_at: list[float] = []
         self.completed = 0
         self.code: int | None = None
         self._news = threading.Condition()
@@ -52,6 +53,7 @@ class LiveSession:
                 event = json.loads(self.socket.recv())
                 with self._news:
                     self.events.append(event)
+                    self.told_at.append(time.monotonic())
                     self.completed += event["type"] == f"{TRANSCRIPTION}.completed"
                     self._news.notify_all()
         except ConnectionClosed as closed:

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -16,12 +17,14 @@ from websockets.sync.client import connect
 from whisper_normalizer.basic import BasicTextNormalizer
 
 from chaos.live import RATE, LiveSession, listen, silence, to_pcm
+from core.http.sockets.doors import ask_refusal
 from e2e.sound import wrap_pcm
 from running_server import RunningServer, wait_until
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 Spoken = Callable[[str], bytes]
 TEXTS = ("The garden gate was open again.", "My sister lives in the old house by the river.", "Nobody came on Sunday.")
+PATH = "/v1/realtime?intent=transcription"
 TIME_TOLERANCE_MS = 64  # two frames of the voice detector
 normalize = BasicTextNormalizer()
 
@@ -79,6 +82,34 @@ def test_a_killed_engine_costs_no_word(
             assert here == pytest.approx(there, abs=TIME_TOLERANCE_MS)
 
 
+def test_an_engine_that_fails_again_and_again_is_told_of_and_tried_anew(
+    start_server: StartServer, spoken: Spoken
+) -> None:
+    pcm = to_pcm(spoken(TEXTS[2]))
+    with (
+        start_server("asr", ASR_ENGINE="fake", ASR_MODEL="fake") as server,
+        listen(server) as idle,
+        listen(server, turn_detection=None, transcription={"prompt": "crash"}) as talking,
+    ):
+        for turn in range(1, 5):
+            talking.say(pcm)
+            talking.send("input_audio_buffer.commit")
+            talking.until(lambda told, turns=turn: len(told.of("failed")) == turns)  # type: ignore[misc]
+        assert talking.until_closed() == 1013
+        codes = [event["error"]["code"] for event in talking.of("failed")]  # type: ignore[index]
+        assert codes == ["engine_crashed"] * 3 + ["engine_unavailable"]
+        assert len(talking.of("input_audio_buffer.committed")) == 4
+        status, headers, told = ask_refusal(server.port, PATH)
+        assert (status, told["code"]) == (503, "engine_unavailable")
+        assert 1 <= int(headers["retry-after"]) <= 5
+        idle.say(pcm[:4800])
+        assert idle.until_closed() == 1013
+        time.sleep(int(headers["retry-after"]))
+        with listen(server) as later:
+            later.say(pcm + silence(1))
+            later.until_heard(1)
+
+
 def test_a_stop_delivers_what_was_heard(start_server: StartServer, spoken: Spoken) -> None:
     first, second = (to_pcm(spoken(text)) for text in TEXTS[:2])
     with (
@@ -119,17 +150,44 @@ def test_a_stop_speaks_what_was_written(start_server: StartServer) -> None:
         assert "Traceback" not in server.log.read_text()
 
 
+@pytest.mark.parametrize("rules", [{"type": "server_vad"}, None], ids=["server_vad", "commits"])
+@pytest.mark.parametrize("how", ["reset", "end", "close"])
+def test_the_last_words_of_who_vanishes_are_in_the_transcript(
+    asr: RunningServer, spoken: Spoken, how: str, rules: dict[str, str] | None
+) -> None:
+    with listen(asr, turn_detection=rules) as session:
+        session.say(to_pcm(spoken(TEXTS[1])))
+        if how == "reset":
+            session.until_taken()
+        vanish(session, how)
+    created = session.of("session.created")[0]["session"]
+    assert isinstance(created, dict)
+
+    def heard() -> list[list[str]]:
+        with asr.http() as client:
+            return words([client.get(f"/v1/realtime/sessions/{created['id']}/transcript").json()["text"]])
+
+    wait_until(lambda: heard() == words([TEXTS[1]]), 10, "what was said is written")
+
+
+def vanish(session: LiveSession, how: str) -> None:
+    raw = session.socket.socket
+    if how == "reset":
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raw.shutdown(socket.SHUT_RD)  # the thread that reads would hold it open
+        raw.close()
+    elif how == "end":
+        raw.shutdown(socket.SHUT_RDWR)
+    else:
+        session.socket.close()
+
+
 def test_clients_that_vanish_leave_nothing(asr: RunningServer, spoken: Spoken) -> None:
     pcm = to_pcm(spoken(TEXTS[1]))[: 2 * RATE]
-    for is_reset in (True, False) * 4:
+    for how in ("reset", "end") * 4:
         with listen(asr) as session:
             session.say(pcm)
-            raw = session.socket.socket
-            if is_reset:
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                raw.close()
-            else:
-                raw.shutdown(socket.SHUT_RDWR)
+            vanish(session, how)
     wait_until(lambda: asr.count_jobs() == (0, 0), 10, "all jobs are gone")
 
 

@@ -2,14 +2,20 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+from core.http.sockets.doors import ask_refusal, open_socket
 from running_server import RunningServer
 from voice_stack.client import ApiError, VoiceStackClient
+from voice_stack.core.http.keys import KeyFile, make_key
 
+StartServer = Callable[..., AbstractContextManager[RunningServer]]
+PATH = "/v1/audio/speech/stream"
 START = {"type": "start", "model": "tts-1", "response_format": "pcm", "timestamps": True}
 MOST_BYTES = 48_000 * 300
 """Five minutes of sound; what is written takes half an hour."""
@@ -18,7 +24,7 @@ FIRST, REST = "The museum opens at ten. It costs", " $5.50, as Dr. Smith said."
 
 @pytest.fixture
 def socket(tts_server: RunningServer) -> Iterator[ClientConnection]:
-    url = f"{tts_server.url.replace('http', 'ws')}/v1/audio/speech/stream"
+    url = f"{tts_server.url.replace('http', 'ws')}{PATH}"
     with connect(url, proxy=None, max_size=None) as connection:
         yield connection
 
@@ -75,6 +81,39 @@ def test_what_cannot_be_spoken_is_an_error_and_the_socket_stays(socket: ClientCo
     assert "200000" in str(hear(socket, "error")[1][-1])
     say(socket, START, {"type": "end"})
     assert hear(socket, "done")[0] == 0
+
+
+def test_it_asks_for_the_key_that_speeches_need(start_server: StartServer, tmp_path: Path) -> None:
+    keys, file = dict[str, str](), KeyFile(tmp_path / "keys.json")
+    for name in ("tts", "asr"):
+        keys[name], key = make_key(name, [name])
+        file.add(key)
+    right, other = keys["tts"], keys["asr"]
+
+    def offer(key: str) -> tuple[str, ...]:
+        return ("realtime", f"openai-insecure-api-key.{key}")
+
+    with start_server("tts", TTS_ENGINE="fake", TTS_MODEL="fake", API_KEYS_FILE=str(file.path)) as server:
+        for headers, offered in (({"authorization": f"Bearer {right}"}, ()), ({}, offer(right))):
+            with open_socket(server.port, PATH, headers, offered) as socket:
+                assert socket.subprotocol == ("realtime" if offered else None)
+                say(socket, START, {"type": "text", "delta": "Hello there."}, {"type": "end"})
+                assert hear(socket, "done")[0] > 0
+        for headers, offered, expected in (
+            ({}, (), 401), ({}, ("realtime",), 401), ({}, offer("sk-wrong"), 401), ({}, offer("ek_AAAA.0123"), 401),
+            ({"authorization": "Bearer sk-wrong"}, (), 401), ({"authorization": right}, (), 401),
+            ({"authorization": f"Bearer {other}"}, (), 403), ({}, offer(other), 403),
+        ):  # fmt: skip
+            status, _, told = ask_refusal(server.port, PATH, headers, offered)
+            assert (status, told["code"]) == (expected, "invalid_api_key" if expected == 401 else "missing_scope")
+        assert ask_refusal(server.port, f"{PATH}?api_key={right}")[0] == 401
+        with VoiceStackClient(tts_url=server.url, api_key=right) as client:
+            assert b"".join(client.speak(["Hello there."], format="wav"))[:4] == b"RIFF"
+        with VoiceStackClient(tts_url=server.url, api_key=other) as client, pytest.raises(ApiError, match="asr"):
+            list(client.speak(["Hello there."]))
+        log = server.log.read_text()
+        assert "key=tts" in log
+        assert right not in log
 
 
 def test_the_client_hands_out_sound_while_it_sends_text(tts_server: RunningServer) -> None:

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -137,20 +138,37 @@ def test_a_turn_that_fails_is_told_of(start_server: Start) -> None:
     assert answer.headers["x-warnings"] == "turns that failed or could not be kept: 1"
 
 
-def test_who_commits_and_leaves_finds_the_turn_or_that_it_is_lost(start_server: Start) -> None:
-    with start_server("asr", **FAKE) as server, session(server) as other:
-        with session(server) as live:
-            live.say("The museum opens in the morning.")
-            heard = {"transcription": {"prompt": "sleep=1"}}
-            live.send("session.update", session={"type": "transcription", "audio": {"input": heard}})
-            live.append((speak("Tickets are sold at the door.") * 30_000).astype("<i2").tobytes())
-            live.send("input_audio_buffer.commit")
-        wait_until(lambda: server.count_jobs() == (0, 0), 10, "nobody is listened to")
-        with server.http() as http:
-            answer = http.get(f"/v1/realtime/sessions/{live.id}/transcript")
-        assert answer.json()["text"].count("window") == 1
-        assert answer.headers["x-warnings"] == "turns that failed or could not be kept: 1"
+def test_who_leaves_at_the_last_word_finds_it_or_that_it_is_lost(start_server: Start) -> None:
+    last = (speak("Tickets are sold at the door.") * 30_000).astype("<i2").tobytes()
+    lost = "turns that failed or could not be kept: 1"
+    with start_server("asr", **FAKE) as server, session(server) as other, server.http() as http:
+        left = list[tuple[str, tuple[int, str | None]]]()
+        for prompt, is_committed in product(("sleep=0.5", "sleep=0.2 fail"), (True, False)):
+            with session(server) as live:
+                live.say("The museum opens in the morning.")
+                heard = {"transcription": {"prompt": prompt, "delay": "xhigh"}}
+                live.send("session.update", session={"type": "transcription", "audio": {"input": heard}})
+                live.append(last)
+                if is_committed:
+                    live.send("input_audio_buffer.commit")
+            left.append((live.id, (1, lost) if "fail" in prompt else (2, None)))
+
+        def find(session_id: str) -> tuple[int, str | None]:
+            answer = http.get(f"/v1/realtime/sessions/{session_id}/transcript")
+            return answer.json()["text"].count("window"), answer.headers.get("x-warnings")
+
+        wait_until(lambda: all(find(session_id) == told for session_id, told in left), 10, "all is kept")
         assert other.say("The museum closes in the evening.")
+        assert sum(server.count_jobs()) == 1, "that of the other one"
+
+
+def test_nobody_is_worked_for_who_leaves_where_nothing_is_kept(start_server: Start, tmp_path: Path) -> None:
+    with start_server("asr", **FAKE, ASR_MAX_JOBS="0") as server:
+        with session(server) as live:
+            heard = {"transcription": {"prompt": f"until={tmp_path / 'never'}"}}
+            live.send("session.update", session={"type": "transcription", "audio": {"input": heard}})
+            live.append((speak("The museum opens in the morning.") * 30_000).astype("<i2").tobytes())
+        wait_until(lambda: "path=/v1/realtime status=101" in server.log.read_text(), 5, "the session is over")
 
 
 def test_a_full_disk_loses_turns_and_says_so(start_server: Start) -> None:

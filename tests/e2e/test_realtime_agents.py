@@ -1,8 +1,18 @@
 """OpenAI's agents SDK: what its voice pipeline transcribes with, and what its realtime sessions hold events against."""
 
+import asyncio
+
 import numpy as np
 import pytest
 from agents import set_tracing_disabled
+from agents.realtime import (
+    RealtimeAgent,
+    RealtimeError,
+    RealtimeHistoryUpdated,
+    RealtimeRawModelEvent,
+    RealtimeRunner,
+    RealtimeSessionEvent,
+)
 from agents.realtime.openai_realtime import get_server_event_type_adapter
 from agents.voice import OpenAISTTModel, StreamedAudioInput, STTModelSettings
 from openai import AsyncOpenAI
@@ -43,6 +53,37 @@ async def test_a_streamed_pipeline_hears_every_word(
         session = await OpenAISTTModel("gpt-4o-transcribe", client).create_session(audio, settings, False, False)
         turns = [turn async for turn in session.transcribe_turns()]
     assert [normalize(turn) for turn in turns] == [normalize(text) for text in TEXTS]
+
+
+@pytest.mark.parametrize("rules", [None, {"type": "server_vad", "interrupt_response": True}], ids=["its own", "server"])
+async def test_a_realtime_session_hears_without_an_error(
+    fake_asr: RunningServer, sound: bytes, rules: dict[str, object] | None
+) -> None:
+    # It asks for a conversation, with a voice and instructions: it is shown that this is none.
+    agent = RealtimeAgent(name="Listener", instructions="Be kind.")
+    runner = RealtimeRunner(agent, config={"model_settings": {"turn_detection": rules}} if rules else None)
+    url = f"ws://127.0.0.1:{fake_asr.port}/v1/realtime?intent=transcription"
+    told, heard = list[RealtimeSessionEvent](), list[str]()
+    async with asyncio.timeout(60), await runner.run(model_config={"url": url, "api_key": "unused"}) as session:
+        for start in range(0, len(sound), 2 * STEP):
+            await session.send_audio(sound[start : start + 2 * STEP])
+        await session.send_audio(quiet(1))
+        async for event in session:
+            told.append(event)
+            if isinstance(event, RealtimeRawModelEvent) and event.data.type == "raw_server_event":
+                shown = event.data.data.get("session", {})
+                assert shown.get("type") in {None, "transcription"}
+            if isinstance(event, RealtimeHistoryUpdated):
+                parts = [part for item in event.history for part in getattr(item, "content", ())]
+                heard = [part.transcript for part in parts if part.transcript]
+            if len(heard) == 2:
+                break
+        assert not [event for event in told if isinstance(event, RealtimeError)]
+        await session.send_message("Who are you?")  # which nobody here can answer
+        async for event in session:
+            if isinstance(event, RealtimeError):
+                assert "is no event of a transcription session" in str(event.error)
+                break
 
 
 async def test_a_realtime_session_takes_every_event(fake_asr: RunningServer, sound: bytes) -> None:

@@ -59,7 +59,7 @@ REFUSED: list[str | bytes] = [
     json.dumps({"type": APPEND, "audio": ["AAAA"]}),
     json.dumps({"type": "conversation.item.retrieve", "item_id": {"a": 1}}),
     json.dumps({"type": "session.update", "session": "all"}),
-    json.dumps({"type": "session.update", "session": {"type": "realtime"}}),
+    json.dumps({"type": "session.update", "session": {"type": "translation"}}),
     '{"type":"session.update","session":{"audio":{"input":{"turn_detection":{"type":"server_vad","threshold":NaN}}}}}',
 ]
 

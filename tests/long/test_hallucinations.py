@@ -11,6 +11,7 @@ from openai import OpenAI
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from conftest import StartServer
+from e2e.realtime import live
 from e2e.sound import wrap_pcm
 from piper_speech import speak
 from running_server import RunningServer
@@ -49,6 +50,21 @@ def test_nor_where_the_vad_is_switched_off(without_vad: RunningServer, name: str
     with without_vad.openai() as client:
         assert hear(client, SOUNDS[name](10), language="en") == ""
     assert "text dropped" in without_vad.log.read_text()
+
+
+@pytest.mark.parametrize("rules", [{"type": "server_vad"}, None], ids=["server_vad", "commits"])
+async def test_nor_in_a_live_session(asr_server: RunningServer, rules: dict[str, str] | None) -> None:
+    async with live(asr_server) as session:
+        await session.set(turn_detection=rules, format={"type": "audio/pcm", "rate": RATE})
+        for make in SOUNDS.values():
+            await session.say((make(10) * 32767).astype("<i2").tobytes(), step=32_000)
+            await session.send("input_audio_buffer.commit")
+        await session.drain()
+        while len(session.texts) < len(session.of("committed")):
+            await session.next()
+    assert len(session.texts) >= len(SOUNDS)
+    assert set(session.texts) == {""}
+    assert not session.of(".delta")
 
 
 def test_a_step_is_a_switch_and_streams_agree(start_server: StartServer) -> None:

@@ -3,15 +3,18 @@
 import asyncio
 import base64
 import json
+import re
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from pathlib import Path
 
 import psutil
 from websockets.asyncio.client import connect
+from websockets.frames import Opcode
 
 from chaos.live import listen, silence, to_pcm
+from core.http.sockets.test_wire import frame, raw
 from running_server import RunningServer, wait_until
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
@@ -19,6 +22,7 @@ Spoken = Callable[[str], bytes]
 FAKE = {"ASR_ENGINE": "fake", "ASR_MODEL": "fake"}
 TEXT = "The garden gate was open again."
 GROWTH_MIB = 25
+PATH, SESSION_ID = b"realtime?intent=transcription", re.compile(rb"sess_[0-9a-f]{24}")
 STALL_S = 45
 """Longer than uvicorn by itself would take a client for alive: 20 s to the ping, and as many for its answer."""
 
@@ -72,6 +76,46 @@ async def test_clients_that_answer_pings_late_hear_all(start_server: StartServer
                 while sum(kind.endswith(".completed") for kind in kinds) < 2:
                     kinds.append(json.loads(await socket.recv())["type"])
                 assert "error" not in kinds
+
+
+def test_who_is_silently_gone_is_noticed_and_was_heard(start_server: StartServer, spoken: Spoken) -> None:
+    rules = {"type": "transcription", "audio": {"input": {"turn_detection": None}}}
+    update = text_frame({"type": "session.update", "session": rules})
+    sound = base64.b64encode(to_pcm(spoken(TEXT))).decode()
+    said = update + text_frame({"type": "input_audio_buffer.append", "audio": sound})
+    with (
+        start_server("asr", **FAKE) as server,
+        listen(server) as other,
+        raw(server.port, PATH, receive_buffer=4096) as still,
+        raw(server.port, PATH, receive_buffer=4096) as babbling,
+    ):
+        other.say(to_pcm(spoken(TEXT)) + silence(1))
+        other.until_heard(1)
+        ids = [SESSION_ID.search(peer.recv(300)) for peer in (babbling, still)]
+        for peer in (still, babbling):
+            peer.sendall(said)
+        babbling.settimeout(1)
+        with suppress(TimeoutError):
+            while True:  # each is answered, until nothing more is taken
+                babbling.sendall(update * 50)
+        begun, full = time.monotonic(), rss_mib(server)[0]
+        other.say(to_pcm(spoken(TEXT)) + silence(1))  # whom it does not hold up
+        other.until_heard(2, 10)
+        for places, patience_s in ((1, 30), (2, 100)):
+            ended = "path=/v1/realtime status=101"
+            wait_until(lambda: server.log.read_text().count(ended) == places, patience_s, "a place is free")  # noqa: B023
+            print(f"{places} noticed after {time.monotonic() - begun:.0f} s")
+        assert sum(server.count_jobs()) == 1, "that of the other one"
+        for session_id in ids:
+            assert session_id
+            with server.http() as client:
+                heard = client.get(f"/v1/realtime/sessions/{session_id[0].decode()}/transcript").json()
+            assert heard["text"].startswith("window")
+        assert rss_mib(server)[0] - full < GROWTH_MIB
+
+
+def text_frame(event: dict[str, object]) -> bytes:
+    return frame(Opcode.TEXT, json.dumps(event).encode())
 
 
 def test_an_engine_that_hangs_is_replaced_and_hears_again(

@@ -25,7 +25,7 @@ from voice_stack.core.engine.admission import AdmissionDesk, Ticket
 from voice_stack.core.engine.handle import JobHandle
 from voice_stack.core.engine.pool import EnginePool, Substitute
 from voice_stack.core.engine.process import EngineSpec
-from voice_stack.core.errors import EngineUnavailableError, UnsupportedValueError
+from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.logging import request_id_var
 from voice_stack.core.models.store import ModelNames, ModelStore
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
@@ -133,9 +133,8 @@ class AsrService:
             EngineUnavailableError: They fail again and again, and no other model takes their place.
         """
         replicas = engine_specs(self.settings, model)
-        reasons = [self.pool.explain_unreadiness(spec, is_preloaded=False) for spec in replicas]
-        if all(reasons) and not self.settings.fallback_model:
-            raise EngineUnavailableError(str(reasons[0]), retry_after_s=5.0)
+        if (outage := self.pool.outage(replicas)) and not self.settings.fallback_model:
+            raise outage
         self.desk.check_live(replicas)
         return replicas
 

@@ -301,7 +301,7 @@ def test_a_million_empty_appends_cost_nothing() -> None:
         ('{"type": "input_audio_buffer.append", "audio": "\\u00e4"}', "invalid_value", "audio"),
         ('{"type": "session.update"}', "invalid_value", "session"),
         ('{"type": "session.update", "session": []}', "invalid_value", "session"),
-        ('{"type": "session.update", "session": {"type": "realtime"}}', "invalid_parameter", "session.type"),
+        ('{"type": "session.update", "session": {"type": "translation"}}', "invalid_parameter", "session.type"),
         ('{"type": "session.update", "session": {"type": []}}', "invalid_parameter", "session.type"),
         ('{"type": "conversation.item.retrieve"}', "item_retrieve_invalid_item_id", "item_id"),
         ('{"type": "conversation.item.retrieve", "item_id": {}}', "item_retrieve_invalid_item_id", "item_id"),

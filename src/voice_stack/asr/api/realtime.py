@@ -22,6 +22,7 @@ from voice_stack.asr.service import AsrService
 from voice_stack.core.errors import InvalidRequestError, ShuttingDownError, UnsupportedValueError, VoiceStackError
 from voice_stack.core.http.limits import name_caller
 from voice_stack.core.http.serving import REASON
+from voice_stack.core.http.sockets import OUTLIVES
 from voice_stack.core.http.uploads import receive_object
 from voice_stack.core.jobs import options_from
 
@@ -31,6 +32,8 @@ LARGE_CHARS = 256 << 10
 """Longer frames are read in a thread, one of all clients at a time."""
 SLOW_S, LAST_S = 20.0, 1.0
 """How long a client may not read, and how long it is waited for at the end."""
+FINISH_S = 60.0
+"""For what was heard, when the session is over: several times what an engine may have before it."""
 GOING_AWAY, REFUSED, FAILED, OVERLOADED = 1001, 1008, 1011, 1013
 UNAVAILABLE = 503
 
@@ -48,6 +51,7 @@ def create_realtime_router(service: AsrService, sessions: SessionTranscripts) ->
     async def realtime(websocket: WebSocket) -> None:
         session = _open_session(websocket, choice, base)
         service.admit_live(session.model)
+        websocket.scope["state"][OUTLIVES] = True
         await websocket.accept("realtime" if "realtime" in websocket.scope["subprotocols"] else None)
         recorder = sessions.begin(session.id, name_caller(websocket.scope))
         try:
@@ -142,13 +146,36 @@ class _Exchange:
     transcription: LiveTranscription | None = None
     telling: asyncio.Task[None] | None = None
     is_ending: bool = False
+    is_gone: bool = False
+    is_slow: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Serve the socket to its end."""
+        try:
+            over = await self._serve()
+            if not self.is_gone:
+                await self._finish()
+            with suppress(WebSocketDisconnect, TimeoutError):
+                async with asyncio.timeout(LAST_S):
+                    if over.error is not None:
+                        await self._send(self.session.fail(over.error))
+                    if over.code:
+                        await self.websocket.close(over.code)
+            await self._finish()
+        finally:
+            if self.telling is not None:
+                self.telling.cancel()
+            fields: dict[str, object] = {"model": self.session.model, "audio_s": round(self.session.audio_s, 2)}
+            fields |= {"fallback": ", ".join(self.session.fallbacks)} if self.session.fallbacks else {}
+            self.websocket.scope["state"].setdefault("log_fields", {}).update(fields)
+
+    async def _serve(self) -> _OverError:
+        """Take and tell as long as both sides are there; returns how it ends."""
         over = _OverError()
         try:
             async with asyncio.timeout(self.session.expires_at - time.time()), asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._await_stop())
+                tasks.create_task(self._await_impatience())
                 await self._send(self.session.open())
                 await self._receive(tasks)
         except* _OverError as ended:
@@ -157,30 +184,32 @@ class _Exchange:
             too_long = InvalidRequestError("The session has lasted for 60 minutes.", code="session_expired")
             over = _OverError(GOING_AWAY, too_long)
         finally:
-            if self.transcription is not None:
-                self.transcription.close()
             if self.telling is None:  # it leaves without a word: its place is free
                 self.service.desk.begin_live()
-        fields: dict[str, object] = {"model": self.session.model, "audio_s": round(self.session.audio_s, 2)}
-        fields |= {"fallback": ", ".join(self.session.fallbacks)} if self.session.fallbacks else {}
-        self.websocket.scope["state"].setdefault("log_fields", {}).update(fields)
-        with suppress(WebSocketDisconnect, TimeoutError, _OverError):
-            async with asyncio.timeout(LAST_S):
-                if over.error is not None:
-                    await self._send(self.session.fail(over.error))
-                if over.code:
-                    await self.websocket.close(over.code)
+        return over
+
+    async def _finish(self) -> None:
+        """No more sound is taken; what was heard is brought to its end, for the transcript if nobody listens."""
+        self.is_ending = True
+        if self.transcription is None or self.telling is None or self.telling.done():
+            return
+        if self.is_gone and not self.recorder.is_keeping:
+            self.telling.cancel()
+            return
+        with suppress(TimeoutError, _OverError):
+            async with asyncio.timeout(FINISH_S):
+                if self.transcription.request.rules.kind == "none":
+                    await self.transcription.feed(Commit())
+                self.transcription.close()
+                await self.telling
 
     async def _await_stop(self) -> None:
-        """End with the server: no more sound is taken then, and what was heard is brought to its end."""
         await self.websocket.app.state.stopping.wait_to_finish(self.websocket.scope)
-        self.is_ending = True
-        if self.transcription is not None and self.telling is not None:
-            if self.transcription.request.rules.kind == "none":
-                await self.transcription.feed(Commit())
-            self.transcription.close()
-            await asyncio.wait([self.telling])
         raise _OverError(GOING_AWAY, ShuttingDownError(REASON))
+
+    async def _await_impatience(self) -> None:
+        await self.is_slow.wait()
+        raise _OverError(REFUSED)
 
     async def _receive(self, tasks: asyncio.TaskGroup) -> None:
         while (message := await self.websocket.receive())["type"] != "websocket.disconnect":
@@ -193,8 +222,8 @@ class _Exchange:
             answer = self.session.receive(event)
             await self._send(answer.events)
             for piece in answer.pieces:
-                if not self.is_ending:
-                    await self._feed(piece, tasks)
+                await self._feed(piece, tasks)
+        self.is_gone = True
         raise _OverError
 
     async def _feed(self, piece: Piece, tasks: asyncio.TaskGroup) -> None:
@@ -205,7 +234,9 @@ class _Exchange:
             except VoiceStackError as error:
                 code = OVERLOADED if error.status in {429, 503} else FAILED if error.status >= 500 else REFUSED
                 raise _OverError(code, error) from error
-            self.telling = tasks.create_task(self._tell(self.transcription))
+            # What it tells is kept also when the socket is gone.
+            self.telling = asyncio.create_task(self._tell(self.transcription))
+            tasks.create_task(_follow(self.telling))
         await self.transcription.feed(piece)
 
     async def _tell(self, transcription: LiveTranscription) -> None:
@@ -227,13 +258,19 @@ class _Exchange:
         await self._send(events)
 
     async def _send(self, events: Sequence[Event]) -> None:
-        if not events:
+        if not events or self.is_gone:
             return
         try:
             async with self.sending, asyncio.timeout(SLOW_S):
                 for event in events:
                     await self.websocket.send_text(json.dumps(event, separators=(",", ":"), ensure_ascii=False))
         except TimeoutError:
-            raise _OverError(REFUSED) from None
+            self.is_gone = True
+            self.is_slow.set()
         except WebSocketDisconnect:
-            raise _OverError from None
+            self.is_gone = True  # what it sent before is still received
+
+
+async def _follow(task: asyncio.Task[None]) -> None:
+    """Fail with a task that goes on when nobody follows it any more."""
+    await asyncio.shield(task)

@@ -31,6 +31,11 @@ class SessionRecorder:
         self.record, self._store = session, store
         self._writing: asyncio.Task[None] | None = None
 
+    @property
+    def is_keeping(self) -> bool:
+        """Whether anything is kept."""
+        return self._store is not None
+
     async def keep(self, segments: Sequence[Segment], *, audio_s: float, lost_turns: int) -> None:
         """Keep the text of a turn, in the time of the session; waits until that of the one before is on disk.
 

@@ -213,7 +213,8 @@ class RealtimeSession:
     def _update(self, sent: object) -> Answer:
         if not isinstance(sent, Mapping):
             raise InvalidRequestError("you must provide session, an object", param="session", code="invalid_value")
-        if (kind := sent.get("type")) not in (None, "transcription"):
+        # Of a conversation's settings those of its input are taken; what is shown says that it is none.
+        if (kind := sent.get("type")) not in (None, "transcription", "realtime"):
             message = f"Passing a {str(kind)[:40]} session update event to a transcription session is not allowed."
             raise InvalidRequestError(message, param="session.type", code="invalid_parameter")
         before, fixed = self._settings, self._settings.transcription.model if self._is_begun else None

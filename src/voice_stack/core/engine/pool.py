@@ -13,6 +13,7 @@ from voice_stack.core.engine.memory import MemoryBudget, MemoryWatch
 from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.engine.queue import EngineQueue, EngineWork
 from voice_stack.core.errors import (
+    EngineUnavailableError,
     InsufficientMemoryError,
     ModelBusyError,
     ModelNotFoundError,
@@ -211,6 +212,11 @@ class EnginePool:
         if jobs:
             raise ModelBusyError(f"{hosts[0].spec.name} has {jobs} jobs to do; unload it when they are done")
         await asyncio.gather(*(host.stop("request") for host in hosts))
+
+    def outage(self, replicas: Sequence[EngineSpec]) -> EngineUnavailableError | None:
+        """Why none of these engines takes a job, and for how long; None where one does."""
+        outages = [host.outage for spec in replicas if (host := self._hosts.get(spec.name))]
+        return outages[0] if len(outages) == len(replicas) and all(outages) else None
 
     def explain_unreadiness(self, spec: EngineSpec, *, is_preloaded: bool, has_substitute: bool = False) -> str | None:
         """Why an engine cannot serve at once.

@@ -44,6 +44,8 @@ MAX_FRAMES_AT_ONCE = 64
 _PIECE_BYTES = 1024
 ROUTE_END_S = 1.0
 """For a route whose socket is gone, or closed by the server; then it is cancelled."""
+OUTLIVES = "outlives"
+"""In the state of a socket whose route ends by itself when the client is gone: it still has something to finish."""
 
 # Its lines would stand beside the socket's own, with the query and, at DEBUG, with what is said.
 _quiet = logging.getLogger(f"{__name__}.wire")
@@ -136,7 +138,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.conn.reader.discard()
         self._count_held()
         self.conn.parser.close()  # it and the connection hold each other
-        if self._task is not None:  # a route that does not ask whether anybody is there
+        if self._task is not None and OUTLIVES not in self.scope["state"]:  # it may not ask whether anybody is there
             self.loop.call_later(ROUTE_END_S, self._task.cancel)
 
     def data_received(self, data: bytes) -> None:
@@ -224,6 +226,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         return message
 
     async def send(self, message: ASGISendEvent) -> None:
+        if message.get("code") == CloseCode.POLICY_VIOLATION and not self.writable.is_set():
+            self.transport.abort()  # who is sent away for not reading would not read that either
         await self.writable.wait()
         if self.close_sent or self.transport.is_closing():
             self.handshake_complete = True  # there is none to complete

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fastapi import APIRouter, WebSocket
@@ -66,6 +66,15 @@ def socket_routes() -> APIRouter:  # noqa: C901 - a list of small endpoints
         await websocket.accept()
         while True:
             await websocket.send_bytes(bytes(1 << 16))
+
+    @router.websocket("/dismiss")
+    async def dismiss(websocket: WebSocket) -> None:
+        await websocket.accept()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                while True:
+                    await websocket.send_bytes(bytes(1 << 16))
+        await websocket.close(1008)
 
     @router.websocket("/refuse/{how}")
     async def refused(websocket: WebSocket, how: str) -> None:

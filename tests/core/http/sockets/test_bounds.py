@@ -38,6 +38,12 @@ def test_bounds_of_connections(tmp_path: Path) -> None:
             wait_until(lambda: count_connections(server) == 1, 15, "who reads nothing is cut off")
 
 
+def test_who_is_sent_away_for_not_reading_is_cut_off_at_once(tmp_path: Path) -> None:
+    with serving_doors(tmp_path) as server, raw(server.port, b"dismiss", receive_buffer=4096):
+        wait_until(lambda: count_connections(server) == 2, 5, "it is there")
+        wait_until(lambda: count_connections(server) == 1, 5, "it is gone")
+
+
 @pytest.mark.alone
 def test_half_messages_are_held_within_bounds(tmp_path: Path) -> None:
     with serving_doors(tmp_path) as server, ExitStack() as stack:
