@@ -47,12 +47,13 @@ def create_realtime_router(service: AsrService, sessions: SessionTranscripts) ->
     @router.websocket("/realtime")
     async def realtime(websocket: WebSocket) -> None:
         session = _open_session(websocket, choice, base)
-        service.admit_live(session.model)
+        promise = await service.admit_live(session.model)
         await websocket.accept("realtime" if "realtime" in websocket.scope["subprotocols"] else None)
         recorder = sessions.begin(session.id, name_caller(websocket.scope))
         try:
-            await _Exchange(websocket, session, service, recorder, reading).run()
+            await _Exchange(websocket, session, service, recorder, reading, promise).run()
         finally:
+            service.desk.end_promise(promise)  # it may have left without a word
             session.fail(InvalidRequestError("The client has left."))
             segments, failed = session.take_heard()
             await sessions.end(recorder, segments, audio_s=session.audio_s, lost_turns=failed)
@@ -138,6 +139,7 @@ class _Exchange:
     service: AsrService
     recorder: SessionRecorder
     reading: asyncio.Semaphore
+    promise: asyncio.Future[None]
     sending: asyncio.Lock = field(default_factory=asyncio.Lock)
     transcription: LiveTranscription | None = None
     telling: asyncio.Task[None] | None = None
@@ -159,8 +161,6 @@ class _Exchange:
         finally:
             if self.transcription is not None:
                 self.transcription.close()
-            if self.telling is None:  # it leaves without a word: its place is free
-                self.service.desk.begin_live()
         fields: dict[str, object] = {"model": self.session.model, "audio_s": round(self.session.audio_s, 2)}
         fields |= {"fallback": ", ".join(self.session.fallbacks)} if self.session.fallbacks else {}
         self.websocket.scope["state"].setdefault("log_fields", {}).update(fields)
@@ -201,7 +201,7 @@ class _Exchange:
         if self.transcription is None:
             try:
                 asked = self.session.model, self.session.request
-                self.transcription = await self.service.listen(*asked, is_admitted=True)
+                self.transcription = await self.service.listen(*asked, self.promise)
             except VoiceStackError as error:
                 code = OVERLOADED if error.status in {429, 503} else FAILED if error.status >= 500 else REFUSED
                 raise _OverError(code, error) from error
