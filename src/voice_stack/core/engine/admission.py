@@ -14,7 +14,7 @@ from voice_stack.core.errors import QueueFullError
 MAX_LIVE_LOAD = 0.7
 """Beyond it results of live jobs come later and later: by a model of the queue, between 0.7 and 0.9."""
 RETRY_LIVE_S = 30.0
-PROMISED_S = 1.0
+PROMISED_S = 0.5
 """So long a live job that was let in counts before it has begun: whoever connects and says nothing takes no place."""
 DOOR_S = 5.0
 """How long one waits for others to begin or to say nothing; clients wait for a WebSocket for 10 s and more."""
