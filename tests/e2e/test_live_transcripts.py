@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import product
 from pathlib import Path
 
+import httpx2
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
@@ -172,12 +173,17 @@ def test_nobody_is_worked_for_who_leaves_where_nothing_is_kept(start_server: Sta
 
 
 def test_a_full_disk_loses_turns_and_says_so(start_server: Start) -> None:
-    with start_server("asr", **FAKE) as server, session(server) as live:
+    lost = "turns that failed or could not be kept: 1"
+    with start_server("asr", **FAKE) as server, session(server) as live, server.http() as http:
+
+        def ask() -> httpx2.Response:
+            return http.get(f"/v1/realtime/sessions/{live.id}/transcript")
+
         live.say("The museum opens in the morning.")
+        wait_until(lambda: ask().json()["text"].count("window") == 1, 5, "the turn is on disk")
         with server.file_limit(4096):
             live.say("Tickets are sold at the door.")
+            wait_until(lambda: ask().headers.get("x-warnings") == lost, 5, "the turn is lost")
         live.say("The museum closes in the evening.")
-        with server.http() as http:
-            answer = http.get(f"/v1/realtime/sessions/{live.id}/transcript")
-    assert answer.json()["text"].count("window") == 2
-    assert answer.headers["x-warnings"] == "turns that failed or could not be kept: 1"
+        assert ask().json()["text"].count("window") == 2
+        assert ask().headers["x-warnings"] == lost

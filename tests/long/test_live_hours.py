@@ -1,4 +1,5 @@
-"""Live sessions of hours, at high speed; clients that stand still; and an engine that hangs in one."""
+"""Live sessions of hours, at high speed; a thousand in which nobody speaks; clients that stand still; an engine that
+hangs in one."""
 
 import asyncio
 import base64
@@ -23,6 +24,7 @@ FAKE = {"ASR_ENGINE": "fake", "ASR_MODEL": "fake"}
 TEXT = "The garden gate was open again."
 GROWTH_MIB = 25
 PATH, SESSION_ID = b"realtime?intent=transcription", re.compile(rb"sess_[0-9a-f]{24}")
+IDLE_BYTES = 50_000
 STALL_S = 45
 """Longer than uvicorn by itself would take a client for alive: 20 s to the ping, and as many for its answer."""
 
@@ -57,6 +59,32 @@ def test_two_hours_of_speech_and_silence_take_no_more_memory_than_ten_minutes(
         assert isinstance(last_ms, int)
         assert 7_170_000 < last_ms < 7_200_000, "times are those of all the sound"
         assert all(here - there < GROWTH_MIB for there, here in zip(early, late, strict=True))
+
+
+async def test_a_thousand_idle_sessions_take_little_memory_no_thread_and_no_place(
+    start_server: StartServer, spoken: Spoken
+) -> None:
+    speech = to_pcm(spoken(TEXT)) + silence(1)
+    with start_server("asr", **FAKE) as server:
+        with listen(server) as session:  # so that there is an engine
+            session.say(speech)
+            session.until_heard(1)
+        process = psutil.Process(server.process.pid)
+        processes = [process, *process.children(recursive=True)]
+        url = f"ws://127.0.0.1:{server.port}/v1/realtime?intent=transcription"
+        async with AsyncExitStack() as stack:
+            for count in range(1000):
+                if count == 200:
+                    threads, early = [process.num_threads() for process in processes], rss_mib(server)
+                await stack.enter_async_context(connect(url, proxy=None, ping_interval=None, compression=None))
+            late = rss_mib(server)
+            each = [(there - here) * (1 << 20) / 800 for here, there in zip(early, late, strict=True)]
+            print(f"API {each[0]:.0f} bytes each, engine {each[1]:.0f}")
+            assert max(each) < IDLE_BYTES
+            assert [process.num_threads() for process in processes] == threads
+            with listen(server) as session:
+                session.say(speech)
+                assert len(session.until_heard(1)) == 1
 
 
 async def test_clients_that_answer_pings_late_hear_all(start_server: StartServer, spoken: Spoken) -> None:

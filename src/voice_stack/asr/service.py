@@ -105,28 +105,33 @@ class AsrService:
 
         return Alignment(fitted, handle, submit=submit)
 
-    async def listen(self, model: str, request: LiveRequest, *, is_admitted: bool = False) -> LiveTranscription:
+    async def listen(
+        self, model: str, request: LiveRequest, promise: asyncio.Future[None] | None = None
+    ) -> LiveTranscription:
         """Begin a transcription whose sound comes over time.
 
         Args:
             model: As `ModelNames.resolve` gives it.
             request: What is asked, whatever the model.
-            is_admitted: `admit_live` has let it in before.
+            promise: Of `admit_live`, which has let it in before; None: it is let in now.
 
         Raises:
             QueueFullError: The engine follows as many as it can.
             UnsupportedValueError: The model cannot do what is asked.
         """
         fitted = self.fit(model, request)
-        replicas = engine_specs(self.settings, model) if is_admitted else self.admit_live(model)
+        promise = await self.admit_live(model) if promise is None else promise
+        replicas = engine_specs(self.settings, model)
         self.desk.check_place(replicas)  # the model may be another one by now
-        self.desk.begin_live()
         substitute = self.find_substitute(model, lambda other: self.fit(other, request))
         handle = await self.pool.submit(replicas, fitted, request_id_var.get() or "", substitute, is_fed=True)
+        self.desk.end_promise(promise)
         return LiveTranscription(fitted, handle)
 
-    def admit_live(self, model: str) -> tuple[EngineSpec, ...]:
-        """The processes of a model, if they can follow one more live transcription.
+    async def admit_live(self, model: str) -> asyncio.Future[None]:
+        """Let one more live transcription in, if the processes of its model can follow it.
+
+        Returns the promise of a place, for `listen` or, should it never begin, for the desk.
 
         Raises:
             QueueFullError: They cannot.
@@ -135,8 +140,7 @@ class AsrService:
         replicas = engine_specs(self.settings, model)
         if (outage := self.pool.outage(replicas)) and not self.settings.fallback_model:
             raise outage
-        self.desk.check_live(replicas)
-        return replicas
+        return await self.desk.admit_live(replicas)
 
     async def _admit(
         self, ticket: Ticket, request: TranscriptionRequest, replicas: Sequence[EngineSpec], guess_s: float

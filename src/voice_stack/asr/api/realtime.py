@@ -50,13 +50,14 @@ def create_realtime_router(service: AsrService, sessions: SessionTranscripts) ->
     @router.websocket("/realtime")
     async def realtime(websocket: WebSocket) -> None:
         session = _open_session(websocket, choice, base)
-        service.admit_live(session.model)
+        promise = await service.admit_live(session.model)
         websocket.scope["state"][OUTLIVES] = True
         await websocket.accept("realtime" if "realtime" in websocket.scope["subprotocols"] else None)
         recorder = sessions.begin(session.id, name_caller(websocket.scope))
         try:
-            await _Exchange(websocket, session, service, recorder, reading).run()
+            await _Exchange(websocket, session, service, recorder, reading, promise).run()
         finally:
+            service.desk.end_promise(promise)  # it may have left without a word
             session.fail(InvalidRequestError("The client has left."))
             segments, failed = session.take_heard()
             await sessions.end(recorder, segments, audio_s=session.audio_s, lost_turns=failed)
@@ -142,6 +143,7 @@ class _Exchange:
     service: AsrService
     recorder: SessionRecorder
     reading: asyncio.Semaphore
+    promise: asyncio.Future[None]
     sending: asyncio.Lock = field(default_factory=asyncio.Lock)
     transcription: LiveTranscription | None = None
     telling: asyncio.Task[None] | None = None
@@ -183,9 +185,6 @@ class _Exchange:
         except* TimeoutError:
             too_long = InvalidRequestError("The session has lasted for 60 minutes.", code="session_expired")
             over = _OverError(GOING_AWAY, too_long)
-        finally:
-            if self.telling is None:  # it leaves without a word: its place is free
-                self.service.desk.begin_live()
         return over
 
     async def _finish(self) -> None:
@@ -230,7 +229,7 @@ class _Exchange:
         if self.transcription is None:
             try:
                 asked = self.session.model, self.session.request
-                self.transcription = await self.service.listen(*asked, is_admitted=True)
+                self.transcription = await self.service.listen(*asked, self.promise)
             except VoiceStackError as error:
                 code = OVERLOADED if error.status in {429, 503} else FAILED if error.status >= 500 else REFUSED
                 raise _OverError(code, error) from error

@@ -1,10 +1,10 @@
 """Who is let in: a ticket for each request whose work no engine has yet, and 429 for one that would wait too long."""
 
-import time
-from collections import deque
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from voice_stack.core.engine.pool import EnginePool
 from voice_stack.core.engine.process import EngineSpec
@@ -14,8 +14,10 @@ from voice_stack.core.errors import QueueFullError
 MAX_LIVE_LOAD = 0.7
 """Beyond it results of live jobs come later and later: by a model of the queue, between 0.7 and 0.9."""
 RETRY_LIVE_S = 30.0
-PROMISED_S = 5.0
+PROMISED_S = 0.5
 """So long a live job that was let in counts before it has begun: whoever connects and says nothing takes no place."""
+DOOR_S = 5.0
+"""How long one waits for others to begin or to say nothing; clients wait for a WebSocket for 10 s and more."""
 
 
 @dataclass(slots=True, eq=False)
@@ -81,7 +83,8 @@ class AdmissionDesk:
     def __init__(self, pool: EnginePool, max_wait_s: float, advice: str = "") -> None:
         self._pool, self._max_wait_s, self._advice = pool, max_wait_s, advice
         self.tickets: set[Ticket] = set()
-        self._promised: deque[float] = deque()
+        self._promised = set[asyncio.Future[None]]()
+        self._door = asyncio.Lock()
 
     @contextmanager
     def open(self, tell: Callable[[Mapping[str, str]], None]) -> Iterator[Ticket]:
@@ -109,28 +112,37 @@ class AdmissionDesk:
             message = "As many models as may be loaded at once listen already, none of them this one. Try again later."
             raise QueueFullError(message, retry_after_s=RETRY_LIVE_S)
 
-    def check_live(self, replicas: Sequence[EngineSpec]) -> None:
+    async def admit_live(self, replicas: Sequence[EngineSpec]) -> asyncio.Future[None]:
         """Promise a place to one more job whose input comes over time, if it gets its results in time.
+
+        Where only promises are in the way it waits, in the order of arrival, until they are kept or over. Returns the
+        promise, for `end_promise`.
 
         Raises:
             QueueFullError: It would not, and neither would the others.
         """
+        load_of = partial(self._pool.live_load, replicas)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DOOR_S), self._door:
+                while load_of(1) <= MAX_LIVE_LOAD < load_of(1 + len(self._promised)):
+                    await asyncio.wait(self._promised, return_when=asyncio.FIRST_COMPLETED)
         self.check_place(replicas)
-        while self._promised and self._promised[0] < time.monotonic() - PROMISED_S:
-            self._promised.popleft()
-        load = self._pool.live_load(replicas, 1 + len(self._promised))
-        if load > MAX_LIVE_LOAD:
+        if (load := load_of(1 + len(self._promised))) > MAX_LIVE_LOAD:
             raise QueueFullError(
                 f"The server listens to as many as it can follow: one more would take {100 * load:.0f} % of its time, "
                 f"{100 * MAX_LIVE_LOAD:.0f} % is the most. Try again later.",
-                retry_after_s=RETRY_LIVE_S,
+                retry_after_s=RETRY_LIVE_S if load_of(1) > MAX_LIVE_LOAD else PROMISED_S,
             )
-        self._promised.append(time.monotonic())
+        loop = asyncio.get_running_loop()
+        self._promised.add(promise := loop.create_future())
+        loop.call_later(PROMISED_S, self.end_promise, promise)
+        return promise
 
-    def begin_live(self) -> None:
-        """A job begins that was let in: from here on it counts as what it is."""
-        if self._promised:
-            self._promised.popleft()
+    def end_promise(self, promise: asyncio.Future[None]) -> None:
+        """The job has begun and counts as what it is, or never will; harmless when the promise is over."""
+        self._promised.discard(promise)
+        if not promise.done():
+            promise.set_result(None)
 
     def has_room(self, queue: EngineQueue, work_s: float) -> bool:
         """Whether a request of so much work would not wait too long."""

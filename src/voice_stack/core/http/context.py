@@ -6,7 +6,7 @@ import re
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -71,12 +71,12 @@ class Layer(ABC):
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in {"http", "websocket"}:
-            scope.setdefault("method", "GET")  # which opens a WebSocket, though ASGI does not say so
-            await self.serve(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # Not `async`: an open WebSocket would hold one coroutine more for each layer.
+        if scope["type"] not in {"http", "websocket"}:
+            return self.app(scope, receive, send)
+        scope.setdefault("method", "GET")  # which opens a WebSocket, though ASGI does not say so
+        return self.serve(scope, receive, send)
 
     @abstractmethod
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:

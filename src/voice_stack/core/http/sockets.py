@@ -50,6 +50,7 @@ OUTLIVES = "outlives"
 # Its lines would stand beside the socket's own, with the query and, at DEBUG, with what is said.
 _quiet = logging.getLogger(f"{__name__}.wire")
 _quiet.setLevel(logging.WARNING)
+_handshakes = ServerProtocol(logger=_quiet)
 
 
 def read_handshake(method: bytes, version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> Request | None:
@@ -70,14 +71,37 @@ def read_handshake(method: bytes, version: str, url: bytes, headers: list[tuple[
         path, query = target.path or b"", b"?" + target.query if target.query else b""
         fields = Headers([(name.decode("ascii"), value.decode("latin-1")) for name, value in headers])
         request = Request((path + query).decode("ascii"), fields)
+        _handshakes.process_request(request)
     except (httptools.HttpParserError, UnicodeDecodeError, InvalidHandshake):
         return None
-    return request if path and ServerProtocol(logger=_quiet).accept(request).status_code == 101 else None
+    return request if path else None
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, error: VoiceStackError) -> None:
     """Answer an upgrade with an error, as a request: before the socket is accepted."""
     await answer_error(error, scope)(scope, receive, send)
+
+
+class _Messages:
+    """A queue for one taker: that of asyncio takes 3 KB, whatever is in it."""
+
+    def __init__(self) -> None:
+        self._waiting: list[ASGIReceiveEvent] = []
+        self._taker: asyncio.Future[None] | None = None
+
+    def empty(self) -> bool:
+        return not self._waiting
+
+    def put_nowait(self, message: ASGIReceiveEvent) -> None:
+        self._waiting.append(message)
+        if self._taker is not None and not self._taker.done():
+            self._taker.set_result(None)
+
+    async def get(self) -> ASGIReceiveEvent:
+        while not self._waiting:
+            self._taker = asyncio.get_running_loop().create_future()
+            await self._taker
+        return self._waiting.pop(0)
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
@@ -115,6 +139,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.conn.events_received()
         self.ping_interval, self.ping_timeout = PING_INTERVAL_S, PING_TIMEOUT_S
         self._unparsed, self._gathered = bytearray(), bytearray()
+        self.queue = _Messages()  # type: ignore[assignment]  # it has what uvicorn asks of a queue
 
     @property
     def is_open(self) -> bool:
@@ -235,6 +260,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if message.get("bytes"):
             self._sound_at = self.loop.time()
         await super().send(message)
+        if message["type"] == "websocket.accept":
+            del self.request, self.response  # of which uvicorn asks nothing more
         self.handshake_complete = self.handshake_complete or self.close_sent
         self._await_end()
         if self._unparsed:
