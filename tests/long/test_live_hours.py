@@ -1,4 +1,4 @@
-"""Live sessions of hours, at high speed; clients that stand still; and an engine that hangs in one."""
+"""A live session of an hour, at high speed; clients that stand still; and an engine that hangs in one."""
 
 import asyncio
 import base64
@@ -18,7 +18,7 @@ StartServer = Callable[..., AbstractContextManager[RunningServer]]
 Spoken = Callable[[str], bytes]
 FAKE = {"ASR_ENGINE": "fake", "ASR_MODEL": "fake"}
 TEXT = "The garden gate was open again."
-GROWTH_MIB = 25
+GROWTH_MIB = 12
 STALL_S = 45
 """Longer than uvicorn by itself would take a client for alive: 20 s to the ping, and as many for its answer."""
 
@@ -30,7 +30,7 @@ def rss_mib(server: RunningServer) -> list[float]:
     return [process.memory_info().rss / (1 << 20), others / (1 << 20)]
 
 
-def test_two_hours_of_speech_and_silence_take_no_more_memory_than_ten_minutes(
+def test_an_hour_of_speech_and_silence_take_no_more_memory_than_ten_minutes(
     start_server: StartServer, spoken: Spoken
 ) -> None:
     speech = to_pcm(spoken(TEXT))
@@ -42,16 +42,16 @@ def test_two_hours_of_speech_and_silence_take_no_more_memory_than_ten_minutes(
             session.say(part, piece_s=1.0)
         session.until_heard(60)
         early = rss_mib(server)
-        for _ in range(220):
+        for _ in range(100):
             session.say(part, piece_s=1.0)
-        texts = session.until_heard(720, 120)
+        texts = session.until_heard(360, 120)
         late = rss_mib(server)
         print(f"API {early[0]:.0f} -> {late[0]:.0f} MiB, engine {early[1]:.0f} -> {late[1]:.0f} MiB")
-        assert len(texts) == 720
+        assert len(texts) == 360
         assert not session.of("error")
         last_ms = session.times()[-1][0]
         assert isinstance(last_ms, int)
-        assert 7_170_000 < last_ms < 7_200_000, "times are those of all the sound"
+        assert 3_570_000 < last_ms < 3_600_000, "times are those of all the sound"
         assert all(here - there < GROWTH_MIB for there, here in zip(early, late, strict=True))
 
 
