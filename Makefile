@@ -7,6 +7,9 @@ TORCH_BIN := $(TORCH_VENV)/bin
 TORCH_PIP ?=
 
 RELEASE_VENV ?= .venv-release
+# The files with tests that run when nothing else does: the others need not be read for them.
+ALONE = $(shell grep -rl --include='test_*.py' 'mark\.alone' tests)
+SHARE := -n 3 --dist loadfile --no-loadscope-reorder -m 'not alone'
 
 .PHONY: run walk test test-long test-torch test-deploy chaos chaos-short check bench release clean
 
@@ -14,16 +17,17 @@ RELEASE_VENV ?= .venv-release
 run: $(VENV)/.embedded
 	$(BIN)/voice-stack up
 
-# The whole suite, two files at a time, and what measures time or memory by itself; the JavaScript SDK's part needs node.
+# The whole suite, three files at a time, for half of it waits, and what measures time or memory by itself; the JavaScript
+# SDK's part needs node.
 test: $(VENV)/.dev tests/js/node_modules
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not alone'
-	$(BIN)/python -m pytest -q -m alone
+	$(BIN)/python -m pytest -q $(SHARE)
+	$(BIN)/python -m pytest -q -m alone $(filter-out tests/long/% tests/chaos/% tests/hostile/%,$(ALONE))
 
-# What takes long: every packaged voice spoken and understood, sounds in which nobody speaks, crowds, waits, hours, memory,
-# restarts.
+# What takes long: voices of every language spoken and understood (`EVERY_VOICE=1 make test-long` takes all 54), sounds in
+# which nobody speaks, crowds, waits, hours, memory, restarts.
 test-long: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not alone' tests/long
-	$(BIN)/python -m pytest -q -m alone tests/long
+	$(BIN)/python -m pytest -q $(SHARE) tests/long
+	$(BIN)/python -m pytest -q -m alone $(filter tests/long/%,$(ALONE))
 
 # What needs PyTorch, in an environment of its own: the default one stays light.
 test-torch: $(TORCH_VENV)/.dev
@@ -44,10 +48,10 @@ release: $(RELEASE_VENV)/.release
 chaos: $(VENV)/.chaos
 	CHAOS=long $(BIN)/python -m pytest -q -s --timeout 3600 tests/chaos tests/hostile
 
-# The same in a few minutes, as the gate runs it: three files at a time, for they mostly wait, and what measures by itself.
+# The same in a few minutes, as the gate runs it.
 chaos-short: $(VENV)/.chaos
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m 'not alone' tests/chaos tests/hostile
-	$(BIN)/python -m pytest -q -m alone tests/chaos tests/hostile
+	$(BIN)/python -m pytest -q $(SHARE) tests/chaos tests/hostile
+	$(BIN)/python -m pytest -q -m alone $(filter tests/chaos/% tests/hostile/%,$(ALONE))
 
 # The static half of the gate.
 check: $(VENV)/.dev

@@ -1,5 +1,6 @@
 """The servers of the end-to-end tests: each started once by a worker, as a process of its own."""
 
+import ast
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -26,18 +27,27 @@ IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 
 
+SHARED = frozenset({"asr_server", "tts_server", "asr_server_wyoming", "tts_server_wyoming"})
+"""Servers with models. Their tests are one worker's: two such engines on two cores wait for each other."""
+
+
 @cache
-def _scope(path: str) -> str:
-    """The files that want a server with a model are one worker's: two engines on two cores wait for each other."""
-    text = (Path(__file__).parents[1] / path).read_text("utf-8")
-    return "real servers" if "asr_server" in text or "tts_server" in text else path
+def _wanting(path: str) -> frozenset[str]:
+    """The functions of a file that want one of them, for themselves or through a fixture that stands beside them."""
+    tree = ast.parse((Path(__file__).parents[1] / path).read_text("utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    wanting = SHARED
+    for _ in functions:
+        wanting |= {node.name for node in functions if any(argument.arg in wanting for argument in node.args.args)}
+    return wanting
 
 
 class SharedServers(LoadFileScheduling):
-    """Gives each file to one worker."""
+    """Gives each file to one worker, but for the tests that want a shared server."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return _scope(super()._split_scope(nodeid))
+        path, _, name = nodeid.partition("[")[0].partition("::")
+        return "shared servers" if name.rpartition("::")[2] in _wanting(path) else path
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,6 +1,7 @@
 """Rooms have doors: what a room does not name in its `__all__`, no other room imports."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ MODULES = {
 ROOMS = sorted(name for name, path in MODULES.items() if path.name == "__init__.py" and name.count(".") == 2)
 
 
+@cache
 def _imports(path: Path) -> set[str]:
     """The modules of ours that a file imports."""
     found = set()

@@ -27,7 +27,7 @@ class Dose:
     schema_examples: int
 
 
-SHORT = Dose(20.0, 8, 6, 500, 1_000, 5.0, 12)
+SHORT = Dose(10.0, 8, 6, 500, 1_000, 5.0, 12)
 LONG = Dose(1_800.0, 8, 60, 5_000, 10_000, 60.0, 150)
 
 

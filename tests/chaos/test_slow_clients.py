@@ -15,8 +15,6 @@ from chaos.speaking import FAKE_TTS, TEXTS, Speaking, ask
 from chaos.speaking import URL as SPEECH_URL
 from running_server import RunningServer
 
-pytestmark = pytest.mark.alone
-
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 HEAD = b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=BB\r\n"
 UPLOAD = HEAD + b"Content-Length: 1000000\r\n\r\n--BB\r\n"

@@ -102,14 +102,6 @@ def test_what_only_newer_models_take(asr: OpenAI, spoken: Spoken) -> None:
     assert bytes(int(byte) for token in answer.logprobs for byte in token.bytes or ()).decode().strip() == answer.text
 
 
-def test_translations_in_the_other_formats(asr: OpenAI, spoken: Spoken) -> None:
-    file = ("plants.wav", spoken(TEXT))
-    text = asr.audio.translations.create(model="whisper-1", file=file).text
-    assert asr.audio.translations.create(model="whisper-1", file=file, response_format="text") == f"{text}\n"
-    assert "-->" in asr.audio.translations.create(model="whisper-1", file=file, response_format="srt")
-    assert asr.audio.translations.create(model="whisper-1", file=file, response_format="vtt").startswith("WEBVTT")
-
-
 def test_translation_of_english_is_english(asr: OpenAI, spoken: Spoken) -> None:
     file = ("plants.wav", spoken(TEXT))
     assert "plants" in asr.audio.translations.create(model="whisper-1", file=file).text.lower()

@@ -199,6 +199,7 @@ async def test_every_format_is_heard_and_may_change_in_between(asr_server: Runni
         expect_sound_items(session)
 
 
+@pytest.mark.alone
 async def test_words_are_shown_before_a_turn_is_over(asr_server: RunningServer, first: bytes) -> None:
     async with live(asr_server) as session:
         await session.set(transcription={"language": "en"})

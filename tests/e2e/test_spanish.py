@@ -13,9 +13,7 @@ from voice_stack.tts.engine.kokoro import KokoroEngine
 
 SPANISH = "Mañana por la mañana llegarán los niños de la escuela. La señora Muñoz les preparará un café con leche."
 TEXTS = {
-    "bf_emma": ("english", "The old lighthouse stands on a rocky island, two miles from the harbour."),
     "ff_siwis": ("french", "Demain matin, les enfants de l'école viendront visiter le jardin de ma grand-mère."),
-    "if_sara": ("italian", "Domani mattina andiamo al mercato con la nonna e compriamo il pane fresco."),
     "pm_alex": ("portuguese", "Amanhã de manhã vamos ao mercado comprar pão fresco e um quilo de laranjas."),
 }
 MAX_WORD_ERROR_RATE = 0.2
@@ -65,7 +63,7 @@ def test_spanish_that_is_named_is_the_same_as_spanish_that_is_found(asr_server: 
 @pytest.mark.parametrize("voice", TEXTS)
 def test_language_is_found_and_the_words_are_right(asr_server: RunningServer, kokoro: KokoroEngine, voice: str) -> None:
     language, text = TEXTS[voice]
-    code = {"english": "en", "french": "fr", "italian": "it", "portuguese": "pt"}[language]
+    code = {"french": "fr", "portuguese": "pt"}[language]
     body = transcribe(asr_server, to_wav(say(kokoro, text, voice, code).samples))
     assert body["language"] == language
     assert word_error_rate(text, body["text"]) <= MAX_WORD_ERROR_RATE, body["text"]

@@ -41,7 +41,6 @@ def _established(process: psutil.Process) -> int:
     return sum(one.status == psutil.CONN_ESTABLISHED for one in process.net_connections("tcp"))
 
 
-@pytest.mark.alone
 def test_speech_events_that_nobody_reads(start_server: StartServer) -> None:
     settings = {**FAKE_TTS, "TTS_CACHE_MB": "0", "TTS_UPLOAD_TIMEOUT_S": str(READER_TIMEOUT_S / 5)}
     with start_server("tts", **settings) as server, server.http() as client, ExitStack() as socks:
@@ -68,7 +67,6 @@ def test_speech_events_that_nobody_reads(start_server: StartServer) -> None:
         assert "Traceback (most" not in server.log.read_text()
 
 
-@pytest.mark.alone
 def test_transcripts_that_nobody_reads(start_server: StartServer) -> None:
     settings = {**FAKE_ASR, "ASR_UPLOAD_TIMEOUT_S": str(READER_TIMEOUT_S / 5)}
     with start_server("asr", **settings) as server, server.http() as client, ExitStack() as socks:

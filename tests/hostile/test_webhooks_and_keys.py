@@ -192,7 +192,6 @@ MOST_MIB = 48
 MOST_HEALTH_S = 2.0
 
 
-@pytest.mark.alone
 def test_no_receiver_holds_the_server_or_fills_it(start_server: StartServer, receiver: Heard) -> None:
     with start_server("asr", ASR_WEBHOOK_ALLOWED="127.0.0.1", **FAKE_ASR) as server, server.http() as client:
         client.post(URL, **form(0.5))  # type: ignore[arg-type]
