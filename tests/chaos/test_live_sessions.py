@@ -182,13 +182,14 @@ def vanish(session: LiveSession, how: str) -> None:
         session.socket.close()
 
 
-def test_clients_that_vanish_leave_nothing(asr: RunningServer, spoken: Spoken) -> None:
+def test_clients_that_vanish_leave_nothing(start_server: StartServer, spoken: Spoken) -> None:
     pcm = to_pcm(spoken(TEXTS[1]))[: 2 * RATE]
-    for how in ("reset", "end") * 4:
-        with listen(asr) as session:
-            session.say(pcm)
-            vanish(session, how)
-    wait_until(lambda: asr.count_jobs() == (0, 0), 10, "all jobs are gone")
+    with start_server("asr", ASR_ENGINE="fake", ASR_MODEL="fake") as server:
+        for how in ("reset", "end") * 4:
+            with listen(server) as session:
+                session.say(pcm)
+                vanish(session, how)
+        wait_until(lambda: server.count_jobs() == (0, 0), 10, "all jobs are gone")
 
 
 def test_sessions_that_cannot_be_followed_are_refused_and_the_others_hear_all(
