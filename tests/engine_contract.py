@@ -128,12 +128,17 @@ class EngineContract(LanguageContract):
         with pytest.raises(EngineError, match=reason):
             engine.detect_language(window)
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def timed(cls, engine: AsrEngine, spoken: tuple[Samples, Samples]) -> list[WindowResult]:
+        """Both windows in one batch, with the times of words."""
+        return engine.decode(spoken, TIMED)
+
     def test_a_batch_gives_what_its_windows_give_one_by_one(
-        self, engine: AsrEngine, spoken: tuple[Samples, Samples]
+        self, engine: AsrEngine, spoken: tuple[Samples, Samples], timed: list[WindowResult]
     ) -> None:
-        batch = engine.decode(spoken, TIMED)
-        assert len(batch) == len(spoken)
-        for window, together in zip(spoken, batch, strict=True):
+        assert len(timed) == len(spoken)
+        for window, together in zip(spoken, timed, strict=True):
             (alone,) = engine.decode([window], TIMED)
             assert text_of(together) == text_of(alone)
             assert together.avg_logprob == pytest.approx(alone.avg_logprob, abs=0.02)
@@ -142,9 +147,9 @@ class EngineContract(LanguageContract):
             assert starts[0] == pytest.approx(starts[1], abs=0.05)
 
     def test_words_make_up_the_text_and_lie_in_their_segments(
-        self, engine: AsrEngine, spoken: tuple[Samples, Samples]
+        self, engine: AsrEngine, spoken: tuple[Samples, Samples], timed: list[WindowResult]
     ) -> None:
-        for window, result in zip(spoken, engine.decode(spoken, TIMED), strict=True):
+        for window, result in zip(spoken, timed, strict=True):
             assert_times_are_in_order(result, window.size / RATE)
             assert bool(words_of(result)) == engine.capabilities.words
             for segment in result.segments if engine.capabilities.words else ():

@@ -27,7 +27,7 @@ ONE_COPY = {"ASR_THREADS": "1"}
 WARM_UP_S = 6.0
 WARM_UP_SHARE = 1 / 30
 """Of the load that follows: in half an hour the largest requests meet more often than in ten seconds."""
-WARM_UPS = 6
+WARM_UPS = 4
 STEADY_MIB = 8.0
 MAX_GROWTH_MIB = 24.0
 """Of one process that has met all kinds of requests already. What differs from one moment of quiet to the next is how
