@@ -9,7 +9,7 @@ TORCH_PIP ?=
 RELEASE_VENV ?= .venv-release
 # The files with tests that run when nothing else does: the others need not be read for them.
 ALONE = $(shell grep -rl --include='test_*.py' 'mark\.alone' tests)
-SHARE := -n 3 --dist loadfile --no-loadscope-reorder -m 'not alone'
+SHARE := --dist loadfile --no-loadscope-reorder -m 'not alone'
 
 .PHONY: run walk test test-long test-torch test-deploy chaos chaos-short check bench release clean
 
@@ -17,16 +17,16 @@ SHARE := -n 3 --dist loadfile --no-loadscope-reorder -m 'not alone'
 run: $(VENV)/.embedded
 	$(BIN)/voice-stack up
 
-# The whole suite, three files at a time, for half of it waits, and what measures time or memory by itself; the JavaScript
+# The whole suite, four files at a time, for half of it waits, and what measures time or memory by itself; the JavaScript
 # SDK's part needs node.
 test: $(VENV)/.dev tests/js/node_modules
-	$(BIN)/python -m pytest -q $(SHARE)
+	$(BIN)/python -m pytest -q -n 4 $(SHARE)
 	$(BIN)/python -m pytest -q -m alone $(filter-out tests/long/% tests/chaos/% tests/hostile/%,$(ALONE))
 
 # What takes long: voices of every language spoken and understood (`EVERY_VOICE=1 make test-long` takes all 54), sounds in
 # which nobody speaks, crowds, waits, hours, memory, restarts.
 test-long: $(VENV)/.dev
-	$(BIN)/python -m pytest -q $(SHARE) tests/long
+	$(BIN)/python -m pytest -q -n 3 $(SHARE) tests/long
 	$(BIN)/python -m pytest -q -m alone $(filter tests/long/%,$(ALONE))
 
 # What needs PyTorch, in an environment of its own: the default one stays light.
@@ -50,7 +50,7 @@ chaos: $(VENV)/.chaos
 
 # The same in a few minutes, as the gate runs it.
 chaos-short: $(VENV)/.chaos
-	$(BIN)/python -m pytest -q $(SHARE) tests/chaos tests/hostile
+	$(BIN)/python -m pytest -q -n 3 $(SHARE) tests/chaos tests/hostile
 	$(BIN)/python -m pytest -q -m alone $(filter tests/chaos/% tests/hostile/%,$(ALONE))
 
 # The static half of the gate.
