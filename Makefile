@@ -26,7 +26,7 @@ test: $(VENV)/.dev tests/js/node_modules
 # What takes long: voices of every language spoken and understood (`EVERY_VOICE=1 make test-long` takes all 54), sounds in
 # which nobody speaks, crowds, waits, hours, memory, restarts.
 test-long: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n 3 $(SHARE) tests/long
+	$(BIN)/python -m pytest -q -n 4 $(SHARE) tests/long
 	$(BIN)/python -m pytest -q -m alone $(filter tests/long/%,$(ALONE))
 
 # What needs PyTorch, in an environment of its own: the default one stays light.
@@ -50,7 +50,7 @@ chaos: $(VENV)/.chaos
 
 # The same in a few minutes, as the gate runs it.
 chaos-short: $(VENV)/.chaos
-	$(BIN)/python -m pytest -q -n 3 $(SHARE) tests/chaos tests/hostile
+	$(BIN)/python -m pytest -q -n 4 $(SHARE) tests/chaos tests/hostile
 	$(BIN)/python -m pytest -q -m alone $(filter tests/chaos/% tests/hostile/%,$(ALONE))
 
 # The static half of the gate.

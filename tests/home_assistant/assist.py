@@ -27,11 +27,10 @@ PATIENCE_S = 60.0
 
 @dataclass
 class Answer:
-    """What came on one connection, in its order, and when each event did, in seconds; and when all was said."""
+    """What came on one connection, in its order, and when each event did, in seconds."""
 
     events: list[Event] = field(default_factory=list)
     at_s: list[float] = field(default_factory=list)
-    stopped_at_s: float = 0.0
 
     @property
     def types(self) -> list[str]:
@@ -64,9 +63,9 @@ async def connected(port: int) -> AsyncIterator[AsyncTcpClient]:
         yield client
 
 
-async def read_until(client: AsyncTcpClient, *last: str) -> Answer:
-    """Events up to the first of some types, or to the end of the connection."""
-    answer, loop = Answer(), asyncio.get_running_loop()
+async def read_until(client: AsyncTcpClient, *last: str, into: Answer | None = None) -> Answer:
+    """Events up to the first of some types, or the end of the connection; `into`: for who looks at them meanwhile."""
+    answer, loop = into or Answer(), asyncio.get_running_loop()
     while (event := await client.read_event()) is not None:
         answer.events.append(event)
         answer.at_s.append(loop.time())
@@ -128,8 +127,5 @@ async def listen(port: int, pcm: bytes, asked: Transcribe, chunk_bytes: int = CH
         reading = asyncio.create_task(read_until(client, "transcript-stop", "error"))
         await client.write_event(asked.event())
         await send_sound(client, pcm, chunk_bytes, pace)
-        stopped_at_s = asyncio.get_running_loop().time()
         await client.write_event(AudioStop().event())
-        answer = await reading
-        answer.stopped_at_s = stopped_at_s
-        return answer
+        return await reading

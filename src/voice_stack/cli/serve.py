@@ -16,6 +16,7 @@ from voice_stack.cli.servers import SERVERS, Server
 from voice_stack.core.errors import ConfigurationError, VoiceStackError
 from voice_stack.core.http.access import exposure_warnings, has_keys
 from voice_stack.core.settings import ServerSettings, unknown_variables
+from voice_stack.core.system.memory import pause_collections
 
 _STDIN = 0
 _log = logging.getLogger(__name__)
@@ -125,6 +126,7 @@ def _listen_for_debugger(settings: ServerSettings, offset: int) -> None:
 
 
 def _run_app(server: Server, settings: ServerSettings, listening: socket.socket) -> None:
+    pause_collections()
     from voice_stack.core.http.serving import build_server
 
     app = server.create_app(settings)

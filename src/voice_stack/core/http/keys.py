@@ -112,7 +112,7 @@ Signature = tuple[int, int, int]
 """Time of the last change, size and inode: another one, another content."""
 
 
-@with_config(ConfigDict(extra="forbid"))
+@with_config(ConfigDict(extra="forbid", defer_build=True))
 @dataclass(frozen=True)
 class _Content:
     """What stands in the file."""

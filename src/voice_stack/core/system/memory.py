@@ -57,6 +57,11 @@ def give_memory_back() -> None:
         libc.malloc_trim(0)
 
 
+def pause_collections() -> None:
+    """Look for no cycles until `freeze_living_objects`: what a start makes stays, and no look would find garbage."""
+    gc.disable()
+
+
 def freeze_living_objects() -> None:
     """Free the cycles there are, and let no collection look at what lives now: it lives until the process ends.
 
@@ -64,6 +69,7 @@ def freeze_living_objects() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @cache

@@ -47,7 +47,7 @@ from voice_stack.core.jobs import (
 )
 from voice_stack.core.logging import configure_logging, logged_for
 from voice_stack.core.models.repair import verify_before_loading
-from voice_stack.core.system.memory import freeze_living_objects, give_memory_back, use_one_heap
+from voice_stack.core.system.memory import freeze_living_objects, give_memory_back, pause_collections, use_one_heap
 from voice_stack.core.system.side_process import NICENESS, end_with_parent
 from voice_stack.core.worker.scheduler import ActiveJob, Scheduler, WorkClock, WorkMeter, next_to_prepare
 
@@ -366,6 +366,7 @@ def serve_engine(
     if is_wary:
         verify_before_loading()
     use_one_heap()
+    pause_collections()
     module, _, function = factory.partition(":")
     workload = getattr(import_module(module), function)(config)
     if stands_by:
