@@ -2,6 +2,7 @@ import re
 import threading
 
 import pytest
+from babel import Locale
 from faster_whisper.tokenizer import _LANGUAGE_CODES
 
 from voice_stack.core.errors import UnsupportedValueError
@@ -14,6 +15,12 @@ XTTS = ("en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", 
 def test_table_holds_exactly_the_languages_of_whisper() -> None:
     assert set(LANGUAGES) == set(_LANGUAGE_CODES)
     assert len(LANGUAGES) == 100
+
+
+def test_names_are_the_english_ones_but_for_five_of_whisper() -> None:
+    usual = Locale("en").languages
+    others = {one.code: one.name for one in LANGUAGES.values() if one.name != usual.get(one.code, "").lower()}
+    assert others == {"bn": "bengali", "jw": "javanese", "mi": "maori", "my": "myanmar", "nn": "nynorsk"}
 
 
 def test_no_spelling_means_two_languages() -> None:

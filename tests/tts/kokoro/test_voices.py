@@ -12,6 +12,7 @@ from voice_stack.tts.service import create_service
 from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.voices.builtin import KOKORO_OPENAI_NAMES, find_kokoro_blend, kokoro_voices
 from voice_stack.tts.voices.voice import OPENAI_VOICES, Voice, VoiceLibrary
+from voice_stack.utils.language import find_language
 
 
 def open_library(model_dir: Path, engine: str = "piper") -> VoiceLibrary:
@@ -65,6 +66,13 @@ def test_a_blend_speaks_what_its_first_voice_speaks(library: VoiceLibrary) -> No
     assert blend.languages[0] == "it"
     assert blend.engine_voice.blend == (("if_sara", 0.75), ("am_adam", 0.25))
     assert blend.description == "mixed of 75% if_sara, 25% am_adam"
+
+
+def test_everybody_speaks_the_language_of_their_people_first(tmp_path: Path) -> None:
+    for voice in open_library(tmp_path, "kokoro").own_voices().values():
+        people = find_language(voice.description.partition(",")[0].split()[-1])
+        assert people, voice.description
+        assert voice.languages[0] == people.code, voice.id
 
 
 def test_voices_are_listed_before_a_default_model_is_fetched_and_not_for_one_nobody_asked_for(tmp_path: Path) -> None:
