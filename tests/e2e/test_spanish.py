@@ -69,6 +69,13 @@ def test_language_is_found_and_the_words_are_right(asr_server: RunningServer, ko
     assert word_error_rate(text, body["text"]) <= MAX_WORD_ERROR_RATE, body["text"]
 
 
+def test_italian_is_told_from_its_kin(asr_server: RunningServer, kokoro: KokoroEngine) -> None:
+    sound = to_wav(say(kokoro, "Domani mattina andiamo al mercato con la nonna.", "if_sara", "it").samples)
+    with asr_server.http() as client:
+        answer = client.post("/detect-language", params={"encode": "true"}, files={"audio_file": ("speech.wav", sound)})
+    assert answer.json()["language_code"] == "it"
+
+
 def test_hindi_is_heard_as_the_language_that_is_written_in_two_scripts(
     asr_server: RunningServer, kokoro: KokoroEngine
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 
 from kokoro_speech import say
 from voice_stack.core.errors import EngineError, ModelLoadError
@@ -23,6 +24,7 @@ def seconds(samples: np.ndarray) -> float:
 def test_every_voice_is_there(kokoro: KokoroEngine) -> None:
     assert set(kokoro.voices) == set(VOICE_NAMES)
     assert len(VOICE_NAMES) == 54
+    assert len({path.read_bytes() for path in kokoro.voices.values()}) == 54, "no two are one"
 
 
 def test_a_blend_of_one_voice_is_that_voice_and_of_two_is_another(kokoro: KokoroEngine) -> None:
@@ -33,6 +35,14 @@ def test_a_blend_of_one_voice_is_that_voice_and_of_two_is_another(kokoro: Kokoro
     np.testing.assert_allclose(alone, heart, atol=1e-3)
     np.testing.assert_allclose(turned, mixed, atol=1e-3)
     assert mixed.size != heart.size or not np.allclose(mixed, heart, atol=0.01)
+
+
+def test_a_blend_says_words_as_its_first_voice_does(kokoro: KokoroEngine) -> None:
+    def ask(first: str, second: str) -> NDArray[np.float32]:
+        return say(kokoro, "Ask for a bath.", EngineVoice(blend=((first, 0.5), (second, 0.5))), "en").samples
+
+    british, american = ask("bf_emma", "af_heart"), ask("af_heart", "bf_emma")
+    assert british.size != american.size or not np.allclose(british, american, atol=0.01)
 
 
 def test_no_name_is_the_first_voice(kokoro: KokoroEngine) -> None:
