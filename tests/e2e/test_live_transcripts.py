@@ -164,12 +164,15 @@ def test_who_leaves_at_the_last_word_finds_it_or_that_it_is_lost(start_server: S
 
 
 def test_nobody_is_worked_for_who_leaves_where_nothing_is_kept(start_server: Start, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
     with start_server("asr", **FAKE, ASR_MAX_JOBS="0") as server:
         with session(server) as live:
-            heard = {"transcription": {"prompt": f"until={tmp_path / 'never'}"}}
+            heard = {"transcription": {"prompt": f"until={gate}"}}
             live.send("session.update", session={"type": "transcription", "audio": {"input": heard}})
             live.append((speak("The museum opens in the morning.") * 30_000).astype("<i2").tobytes())
         wait_until(lambda: "path=/v1/realtime status=101" in server.log.read_text(), 5, "the session is over")
+        gate.touch()
+        wait_until(lambda: server.count_jobs() == (0, 0), 10, "its job is gone")
 
 
 def test_a_full_disk_loses_turns_and_says_so(start_server: Start) -> None:
