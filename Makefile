@@ -11,7 +11,8 @@ RELEASE_VENV ?= .venv-release
 ALONE = $(shell grep -rl --include='test_*.py' 'mark\.alone' tests)
 SHARE := --dist loadfile --no-loadscope-reorder -m 'not alone'
 
-.PHONY: run walk test test-long test-torch test-deploy chaos chaos-short chaos-together chaos-alone check bench release clean
+.PHONY: run walk test test-long test-long-together test-long-alone test-torch test-deploy \
+  chaos chaos-short check bench release clean
 
 # Both servers with the embedded models; Ctrl-C stops them.
 run: $(VENV)/.embedded
@@ -25,8 +26,12 @@ test: $(VENV)/.dev tests/js/node_modules
 
 # What takes long: voices of every language spoken and understood (`EVERY_VOICE=1 make test-long` takes all 54), sounds in
 # which nobody speaks, crowds, waits, hours, memory, restarts.
-test-long: $(VENV)/.dev
+test-long: test-long-together test-long-alone
+
+test-long-together: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n 4 $(SHARE) tests/long
+
+test-long-alone: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m alone $(filter tests/long/%,$(ALONE))
 
 # What needs PyTorch, in an environment of its own: the default one stays light.
@@ -36,7 +41,7 @@ test-torch: $(TORCH_VENV)/.dev
 # The files below deploy/, each with its own program, beside the building of the image, which waits for its packages;
 # wants nginx, prometheus, kubectl, systemd-analyze and a JDK on the machine.
 test-deploy: $(VENV)/.deploy
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/deploy
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/deploy
 
 # Wheel, sdist, bill of materials and audit in dist/.
 release: $(RELEASE_VENV)/.release
@@ -48,13 +53,9 @@ release: $(RELEASE_VENV)/.release
 chaos: $(VENV)/.chaos
 	CHAOS=long $(BIN)/python -m pytest -q -s --timeout 3600 tests/chaos tests/hostile
 
-# The same in a few minutes, as the gate runs it; what measures time or memory comes by itself at the end.
-chaos-short: chaos-together chaos-alone
-
-chaos-together: $(VENV)/.chaos
-	$(BIN)/python -m pytest -q -n 4 $(SHARE) tests/chaos tests/hostile
-
-chaos-alone: $(VENV)/.chaos
+# The same in a few minutes, as the gate runs it.
+chaos-short: $(VENV)/.chaos
+	$(BIN)/python -m pytest -q -n 3 $(SHARE) tests/chaos tests/hostile
 	$(BIN)/python -m pytest -q -m alone $(filter tests/chaos/% tests/hostile/%,$(ALONE))
 
 # The static half of the gate.
