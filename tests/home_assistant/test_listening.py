@@ -5,6 +5,7 @@ import io
 import os
 import wave
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import jiwer
@@ -16,8 +17,10 @@ from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from home_assistant.assist import RATE, Answer, ask_info, connected, listen, read_until, send_sound
 from home_assistant.conftest import WyomingServer
 from piper_speech import speak as speak_samples
-from running_server import wait_until
+from running_server import RunningServer, free_port, wait_until
 from voice_stack.utils.language import find_language
+
+StartServer = Callable[..., AbstractContextManager[RunningServer]]
 
 SPEECH_DIR = os.environ.get("VOICE_STACK_SPEECH_DIR")
 FILES = sorted(wav for wav in Path(SPEECH_DIR).glob("*.wav") if wav.with_suffix(".txt").is_file()) if SPEECH_DIR else []
@@ -91,6 +94,22 @@ async def test_words_come_while_they_are_spoken(asr_server_wyoming: WyomingServe
         await reading
     assert jiwer.wer(normalize(" ".join(said)), normalize(answer.transcript.text)) <= 0.15
     assert jiwer.wer(normalize(answer.transcript.text), normalize(answer.shown)) <= 0.1
+
+
+async def test_words_come_before_a_turn_is_over(start_server: StartServer) -> None:
+    port = free_port()
+    fake = {"ASR_ENGINE": "fake", "ASR_MODEL": "fake", "ASR_WYOMING_PORT": str(port)}
+    with start_server("asr", **fake):
+        async with connected(port) as client:
+            answer = Answer()
+            reading = asyncio.create_task(read_until(client, "transcript-stop", "error", into=answer))
+            for sentence in LONG_TALK[:3]:
+                await send_sound(client, _pcm(sentence), pace=1.0)  # no pause that would end the turn
+                if answer.shown:
+                    break
+            assert "window" in answer.shown
+            await client.write_event(AudioStop().event())
+            await reading
 
 
 @pytest.mark.parametrize("chunk_bytes", [333, 640, 32_000, 500_000])
