@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from voice_stack.asr.transcript import Segment, Word
+from voice_stack.asr.transcript import Segment, Speaker, Word
 from voice_stack.core.jobs import MeasuredWork
 
 STEPS = {
@@ -135,6 +135,35 @@ class Listening(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class KnownVoice:
+    """Somebody whose voice is known.
+
+    Attributes:
+        name: What the answer calls them.
+        recording: A file with some seconds of that voice alone, of any kind that can be uploaded.
+    """
+
+    name: str
+    recording: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerChoice:
+    """What a request says of who speaks.
+
+    Attributes:
+        count: How many speak, if that is known.
+        least: At least so many; `most` is at most so many. Both count where `count` is None.
+        known: Who is called by name where they speak.
+    """
+
+    count: int | None = None
+    least: int | None = None
+    most: int | None = None
+    known: tuple[KnownVoice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TranscriptionRequest:
     """A checked request on its way to the engine process.
 
@@ -148,6 +177,7 @@ class TranscriptionRequest:
         characters: How Chinese is written, as `find_characters` names it; None: as heard.
         multilingual: Whether a file whose language has to be found may change it; None: as in the settings.
         text: What is said, as the client has it: asked is when. None: that is what is asked.
+        speakers: Who speaks is asked too; None: it is not.
     """
 
     source: AudioFile
@@ -158,6 +188,7 @@ class TranscriptionRequest:
     characters: str | None = None
     multilingual: bool | None = None
     text: str | None = None
+    speakers: SpeakerChoice | None = None
 
     @property
     def task(self) -> str:
@@ -199,6 +230,38 @@ class DetectionRequest:
     source: AudioFile
     offset_s: float = 0.0
     length_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DiarizationRequest:
+    """Who speaks when in a file.
+
+    Attributes:
+        source: The upload.
+        speakers: What is known of who speaks.
+    """
+
+    source: AudioFile
+    speakers: SpeakerChoice = SpeakerChoice()
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerTurn:
+    """Somebody speaks from `start_s` to `end_s`, in seconds of the file; turns of two people may overlap."""
+
+    start_s: float
+    end_s: float
+    speaker: Speaker
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakersHeard:
+    """Output of a diarization, again and again: how far it is, in seconds; the last one holds all turns, by time."""
+
+    heard_s: float
+    total_s: float
+    turns: tuple[SpeakerTurn, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

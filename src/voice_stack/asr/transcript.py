@@ -4,6 +4,37 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
+class Speaker:
+    """Somebody who speaks in a recording.
+
+    Attributes:
+        number: From 0, in order of their first words.
+        name: That of the known voice it is; empty for somebody unknown.
+        score: How alike that voice and this one are, cosine, -1 to 1; 0 without a name.
+    """
+
+    number: int
+    name: str = ""
+    score: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """The name, or `SPEAKER_00`, as other programs number them."""
+        return self.name or f"SPEAKER_{self.number:02}"
+
+    @property
+    def letter(self) -> str:
+        """The name, or `A`, `B` ... `Z`, `AA`, as OpenAI letters them."""
+        if self.name:
+            return self.name
+        letters, rest = "", self.number + 1
+        while rest:
+            rest, place = divmod(rest - 1, 26)
+            letters = chr(ord("A") + place) + letters
+        return letters
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     """One spoken word with the marks that cling to it.
 
@@ -12,6 +43,7 @@ class Word:
         start_s: Where it begins, in seconds; `end_s` is where it ends.
         probability: The model's confidence, 0 to 1.
         is_heard: False for a word of a given text that is not in the sound: its times are a neighbour's.
+        speaker: Who says it, where that was asked and somebody was found.
     """
 
     text: str
@@ -19,6 +51,7 @@ class Word:
     end_s: float
     probability: float
     is_heard: bool = True
+    speaker: Speaker | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +88,7 @@ class Segment:
         words: Empty unless word times were asked for.
         logprobs: Empty unless token log-probabilities were asked for; the tokens of the text, without timestamps.
         language: Code of the language spoken in it.
+        speaker: Who says it, where that was asked and somebody was found.
     """
 
     text: str
@@ -69,6 +103,7 @@ class Segment:
     words: tuple[Word, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
     language: str = ""
+    speaker: Speaker | None = None
 
     def later(self, by_s: float) -> "Segment":
         """The same so many seconds later."""
