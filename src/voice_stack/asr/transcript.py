@@ -8,7 +8,8 @@ class Speaker:
     """Somebody who speaks in a recording.
 
     Attributes:
-        number: From 0, in order of their first words.
+        number: From 0, in order of their first words; in a transcript those without a name come first, so that letters
+            begin with A.
         name: That of the known voice it is; empty for somebody unknown.
         score: How alike that voice and this one are, cosine, -1 to 1; 0 without a name.
     """
