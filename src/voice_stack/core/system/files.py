@@ -1,8 +1,10 @@
-"""Files: claims that end with a process, nothing but regular files opened, and files written whole or not at all."""
+"""Files: claims that end with a process, only regular files opened, writes of all or nothing, folders of others."""
 
 import errno
 import hashlib
+import logging
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -14,6 +16,8 @@ from voice_stack.core.errors import StorageFullError, VoiceStackError
 
 DRAFT_PREFIX = ".new-"
 """Begins the name of a file that is being written; one that stays was left by a process that was killed."""
+_NO_UNICODE = re.compile("[\ud800-\udfff]")
+_logger = logging.getLogger(__name__)
 
 if sys.platform == "win32":
 
@@ -60,6 +64,47 @@ def digest_file(path: Path) -> str:
 def _digest(path: Path, _size: int, _changed_ns: int) -> str:
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def list_folder(folder: Path | str, root: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder, sorted by name, without what is hidden or leads out; nothing where there is no folder.
+
+    Args:
+        folder: In which others may write: they may not read elsewhere with our eyes.
+        root: The resolved folder that links may not lead out of.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((e for e in entries if _is_seen(e, root)), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:  # of one folder: the others are still seen
+        warn_once(f"what is in {folder} is not seen: {error.strerror}")
+        return []
+
+
+def _is_seen(entry: os.DirEntry[str], root: Path) -> bool:
+    """Whether it is neither hidden, nor a link that leads out, nor named by bytes that no answer can tell."""
+    is_named = not entry.name.startswith(".") and _NO_UNICODE.search(entry.name) is None
+    return is_named and (not entry.is_symlink() or _stays(entry.path, root))
+
+
+def _stays(link: str, root: Path) -> bool:
+    """Whether a link leads to something that is there, below the root."""
+    try:
+        if root in Path(link).resolve(strict=True).parents:
+            return True
+    except (OSError, RuntimeError) as error:  # the latter where it leads to itself, before Python 3.13
+        warn_once(f"the link {link!r} leads nowhere: {error}")
+    else:
+        warn_once(f"the link {link!r} leads out of the folder {str(root)!r} and is not followed")
+    return False
+
+
+@lru_cache(maxsize=1024)
+def warn_once(warning: str) -> None:
+    """Say it in the log, unless it was said: folders are looked at with each request."""
+    _logger.warning("%s", warning)
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:

@@ -10,13 +10,10 @@ What begins with a dot is not looked at, and no link that leads out of the folde
 not read elsewhere with the server's eyes.
 """
 
-import logging
 import os
 import re
 import tomllib
-import unicodedata
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -24,33 +21,14 @@ import tomli_w
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from voice_stack.core.errors import InvalidRequestError, tell_problem
-from voice_stack.core.system.files import open_regular
+from voice_stack.core.system.files import list_folder, open_regular
 from voice_stack.utils.language import require_language
+from voice_stack.utils.names import check_name, refuse_controls
 
-MAX_NAME_CHARS = 100
 MAX_TEXT_CHARS = 4000
 MAX_TOML_BYTES = 65_536
-_JOINERS = "\u200c\u200d"
-"""Invisible, yet part of how some scripts and emoji are written."""
-_NO_NAME = re.compile(r"[/\\\[\]]")
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 RecordT = TypeVar("RecordT", bound=BaseModel)
-
-
-def check_name(name: str) -> str:
-    """A name fit to be shown, without blanks around it; it is never a path.
-
-    Raises:
-        ValueError: It is empty, too long, or has characters that change how text around it is read.
-    """
-    name = name.strip()
-    if not name:
-        raise ValueError("a name must not be empty")
-    if len(name) > MAX_NAME_CHARS:
-        raise ValueError(f"{len(name)} characters; a name has at most {MAX_NAME_CHARS}")
-    if found := _NO_NAME.search(name):
-        raise ValueError(f"a name must not hold {found[0]!r}")
-    return _refuse_controls(name, "a name")
 
 
 def check_text(text: str) -> str:
@@ -61,7 +39,7 @@ def check_text(text: str) -> str:
     """
     if len(text) > MAX_TEXT_CHARS:
         raise ValueError(f"{len(text)} characters; at most {MAX_TEXT_CHARS} are kept")
-    _refuse_controls(text.replace("\n", " ").replace("\r", " ").replace("\t", " "), "this text")
+    refuse_controls(text.replace("\n", " ").replace("\r", " ").replace("\t", " "), "this text")
     return text
 
 
@@ -80,14 +58,6 @@ def check_language(tag: str) -> str:
     except InvalidRequestError as error:
         raise ValueError(error.message) from None
     return tag
-
-
-def _refuse_controls(text: str, what: str) -> str:
-    for character in text:
-        # Cc control, Cf invisible format such as right-to-left override, Cs half a pair, Zl and Zp line ends
-        if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and character not in _JOINERS:
-            raise ValueError(f"{what} must not hold the character U+{ord(character):04X}")
-    return text
 
 
 Name = Annotated[str, AfterValidator(check_name)]
@@ -164,9 +134,7 @@ SUFFIXES = frozenset({
 """Of files that are taken for recordings."""
 SIDECAR_NAME = "voice.toml"
 _SIDECAR_SUFFIX = ".toml"
-_logger = logging.getLogger(__name__)
 _UPLOAD_ID = re.compile(r"voice_[0-9a-f]{32}")
-_NO_UNICODE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,11 +189,11 @@ def find_recordings(folder: Path) -> dict[str, FoundFiles]:
     """
     found: dict[str, FoundFiles] = {}
     root = folder.resolve()
-    for entry in _list(folder, root):
+    for entry in list_folder(folder, root):
         if entry.is_file():
             _add(found, entry.name.rpartition(".")[0], entry)
         elif entry.is_dir():
-            for inner in _list(entry.path, root):
+            for inner in list_folder(entry.path, root):
                 if inner.is_file():
                     _add(found, entry.name, inner, sidecar_name=SIDECAR_NAME)
     return {name: files for name, files in sorted(found.items()) if files.recordings}
@@ -237,42 +205,6 @@ def _add(found: dict[str, FoundFiles], name: str, entry: os.DirEntry[str], sidec
         found.setdefault(name, FoundFiles()).recordings.append(Path(entry.path))
     elif suffix == _SIDECAR_SUFFIX and sidecar_name in {"", entry.name}:
         found.setdefault(name, FoundFiles()).sidecar = Path(entry.path)
-
-
-def _list(folder: Path | str, root: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder, sorted by name, without what is hidden or leads out; nothing where there is no folder."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted((e for e in entries if _is_seen(e, root)), key=lambda entry: entry.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:  # of one folder: the other voices speak on
-        warn_once(f"voices in {folder} are not seen: {error.strerror}")
-        return []
-
-
-def _is_seen(entry: os.DirEntry[str], root: Path) -> bool:
-    """Whether it is neither hidden, nor a link that leads out, nor named by bytes that no answer can tell."""
-    is_named = not entry.name.startswith(".") and _NO_UNICODE.search(entry.name) is None
-    return is_named and (not entry.is_symlink() or _stays(entry.path, root))
-
-
-def _stays(link: str, root: Path) -> bool:
-    """Whether a link leads to something that is there, below the root."""
-    try:
-        if root in Path(link).resolve(strict=True).parents:
-            return True
-    except (OSError, RuntimeError) as error:  # the latter where it leads to itself, before Python 3.13
-        warn_once(f"the link {link!r} leads nowhere: {error}")
-    else:
-        warn_once(f"the link {link!r} leads out of the folder of voices and is not followed")
-    return False
-
-
-@lru_cache(maxsize=1024)
-def warn_once(warning: str) -> None:
-    """Say it in the log, unless it was said: the folder is looked at with each request."""
-    _logger.warning("%s", warning)
 
 
 class VoiceForm(BaseModel):

@@ -34,7 +34,8 @@ from voice_stack.tts.voices.recordings import (
     read_record,
     write_record,
 )
-from voice_stack.tts.voices.reference import MIN_SPEECH_S, NO_SPEECH_S, Examination, Examine, examine_recording
+from voice_stack.tts.voices.reference import Examination, Examine, examine_recording
+from voice_stack.utils.audio.quality import MIN_SPEECH_S, NO_SPEECH_S
 
 _LOCK_TIMEOUT_S = 30.0
 MAX_UPLOADS = 1000
