@@ -4,8 +4,9 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
-from voice_stack.asr.transcript import Segment, TokenLogprob, Transcript, Word
+from voice_stack.asr.transcript import Segment, Speaker, TokenLogprob, Transcript, Word
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.utils.cues.cue import USUAL, Cue, CueOptions, to_srt, to_vtt
 from voice_stack.utils.cues.stream import CueStream
@@ -61,19 +62,27 @@ def summary_fields(transcript: Transcript, *, names_language: bool = True) -> di
 
 
 def segment_fields(index: int, segment: Segment) -> dict[str, object]:
-    """A segment with OpenAI's ten fields, and the language spoken in it."""
-    return {
-        "id": index,
-        "seek": segment.seek,
-        "start": number(segment.start_s, 3),
-        "end": number(segment.end_s, 3),
-        "text": segment.text,
-        "tokens": list(segment.tokens),
-        "temperature": number(segment.temperature, 2),
-        "avg_logprob": number(segment.avg_logprob, 4),
-        "compression_ratio": number(segment.compression_ratio, 4),
-        "no_speech_prob": number(segment.no_speech_prob, 4),
-    } | _language_field(segment)
+    """A segment with OpenAI's ten fields, the language spoken in it, and who speaks."""
+    return (
+        {
+            "id": index,
+            "seek": segment.seek,
+            "start": number(segment.start_s, 3),
+            "end": number(segment.end_s, 3),
+            "text": segment.text,
+            "tokens": list(segment.tokens),
+            "temperature": number(segment.temperature, 2),
+            "avg_logprob": number(segment.avg_logprob, 4),
+            "compression_ratio": number(segment.compression_ratio, 4),
+            "no_speech_prob": number(segment.no_speech_prob, 4),
+        }
+        | _language_field(segment)
+        | _speaker_field(segment)
+    )
+
+
+def _speaker_field(said: Segment | Word) -> dict[str, object]:
+    return {"speaker": said.speaker.label} if said.speaker else {}
 
 
 def _language_field(segment: Segment) -> dict[str, object]:
@@ -86,9 +95,12 @@ def word_fields(word: Word) -> dict[str, object]:
 
 
 def words_field(segments: Iterable[Segment], *, scored: bool = False) -> list[dict[str, object]]:
-    """The words of segments, each with the language of its segment; `scored`: with its probability, an extension."""
+    """The words of segments, each with its segment's language and speaker; `scored`: with its probability, too."""
     return [
-        word_fields(word) | ({"probability": number(word.probability, 4)} if scored else {}) | _language_field(segment)
+        word_fields(word)
+        | ({"probability": number(word.probability, 4)} if scored else {})
+        | _language_field(segment)
+        | _speaker_field(word)
         for segment in segments
         for word in segment.words
     ]
@@ -179,23 +191,29 @@ def done_event(transcript: Transcript, *, shows_languages: bool = False) -> dict
     return event | usage_field(transcript, tokens=True)
 
 
-def cues_from(transcript: Transcript, options: CueOptions = USUAL) -> list[Cue]:
+def cues_from(transcript: Transcript, options: CueOptions = USUAL, *, shows_names: bool = False) -> list[Cue]:
     """All cues of a transcript: what `CueStream` gives for its segments."""
-    stream = CueStream(transcript.language, task=transcript.task, options=options)
+    stream = CueStream(transcript.language, task=transcript.task, options=options, shows_names=shows_names)
     # A sentence of a given text of which no word is heard is not shown: nobody says it.
     said = [part for part in transcript.segments if not part.words or any(word.is_heard for word in part.words)]
-    cues = [cue for segment in said for cue in stream.push(segment)]
+    cues = [cue for part in said for cue in stream.push(part, part.speaker.label if part.speaker else "")]
     return cues + stream.flush(transcript.duration_s)
 
 
+TSV_COLUMNS = ("start", "end", "text", "speaker")
+
+
 def to_tsv(transcript: Transcript, _options: CueOptions) -> bytes:
-    """Start and end in whole milliseconds and the text, tabs between; a header first, as Whisper's own tool has it."""
-    lines = ["start\tend\ttext"]
-    lines += [
-        f"{round(segment.start_s * 1000)}\t{round(segment.end_s * 1000)}\t{_one_line(segment.text)}"
-        for segment in transcript.segments
-    ]
-    return "".join(f"{line}\n" for line in lines).encode()
+    """Start and end in whole milliseconds and the text, tabs between; a header first, as Whisper's own tool has it.
+
+    Where speakers were asked for, a further column names them.
+    """
+    rows = [TSV_COLUMNS]
+    for part in transcript.segments:
+        row = (str(round(part.start_s * 1000)), str(round(part.end_s * 1000)), _one_line(part.text))
+        rows.append((*row, part.speaker.label if part.speaker else ""))
+    shown = len(TSV_COLUMNS) - (not transcript.has_speakers)
+    return "".join("\t".join(row[:shown]) + "\n" for row in rows).encode()
 
 
 def to_jsonl(transcript: Transcript, _options: CueOptions) -> bytes:
@@ -210,10 +228,27 @@ def to_jsonl(transcript: Transcript, _options: CueOptions) -> bytes:
 
 
 def to_lrc(transcript: Transcript, _options: CueOptions) -> bytes:
-    """Each segment after its time, `[mm:ss.xx]`; minutes go on beyond 59, as the format knows no hours."""
-    return "".join(
-        f"[{_minutes(segment.start_s)}]{_one_line(segment.text)}\n" for segment in transcript.segments
-    ).encode()
+    """Each segment after its time, `[mm:ss.xx]`; minutes go on beyond 59, as the format knows no hours.
+
+    A segment that another speaker begins to speak in is preceded by their name.
+    """
+    lines, last = list[str](), None
+    for part in transcript.segments:
+        name = f"{part.speaker.label}: " if part.speaker and part.speaker != last else ""
+        lines.append(f"[{_minutes(part.start_s)}]{name}{_one_line(part.text)}\n")
+        last = part.speaker
+    return "".join(lines).encode()
+
+
+def text_by_turns(transcript: Transcript, name: Callable[[Speaker], str] = lambda speaker: speaker.label) -> str:
+    """All that was said; where speakers were asked for, a line for each turn of speech, behind the speaker's name."""
+    if not transcript.has_speakers:
+        return transcript.text
+    lines = list[str]()
+    for speaker, parts in groupby(transcript.segments, key=lambda part: part.speaker):
+        text = "".join(part.text for part in parts).strip()
+        lines += [f"{name(speaker)}: {text}" if speaker else text] if text else []
+    return "\n".join(lines)
 
 
 def _one_line(text: str) -> str:
@@ -264,7 +299,7 @@ class TranscriptFormat:
 def _json(transcript: Transcript, options: RenderOptions) -> bytes:
     if transcript.task == "align":
         return encode_json(alignment_fields(transcript) | usage_field(transcript))
-    body: dict[str, object] = {"text": transcript.text}
+    body: dict[str, object] = {"text": text_by_turns(transcript)}
     if options.shows_languages:
         body["languages"] = languages_field(transcript)
     if transcript.logprobs:
@@ -282,11 +317,11 @@ def _verbose_json(transcript: Transcript, options: RenderOptions) -> bytes:
 
 
 def _text(transcript: Transcript, _options: RenderOptions) -> bytes:
-    return f"{transcript.text}\n".encode()
+    return f"{text_by_turns(transcript)}\n".encode()
 
 
 def _srt(transcript: Transcript, options: RenderOptions) -> bytes:
-    return to_srt(cues_from(transcript, options)).encode()
+    return to_srt(cues_from(transcript, options, shows_names=True)).encode()
 
 
 def _vtt(transcript: Transcript, options: RenderOptions) -> bytes:

@@ -126,6 +126,7 @@ class Transcript:
         duration_s: Length of the audio in seconds.
         segments: In order of time.
         warnings: What of the file is not heard, in ASCII.
+        has_speakers: Who speaks was asked, so segments and words have their speakers.
     """
 
     task: str
@@ -134,6 +135,7 @@ class Transcript:
     duration_s: float
     segments: tuple[Segment, ...]
     warnings: tuple[str, ...] = ()
+    has_speakers: bool = False
 
     @property
     def text(self) -> str:

@@ -56,11 +56,13 @@ class Cue:
     Attributes:
         start_s: When it appears, in seconds and whole milliseconds; `end_s`, always later, is when it goes.
         lines: At least one, none of them empty.
+        voice: Whose words these are; empty where that is not told.
     """
 
     start_s: float
     end_s: float
     lines: tuple[str, ...]
+    voice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,11 @@ def to_srt(cues: Iterable[Cue]) -> str:
 
 
 def to_vtt(cues: Iterable[Cue]) -> str:
-    """A WebVTT file, in which `&`, `<` and `>` would begin or end markup."""
-    shown = (replace(cue, lines=tuple(html.escape(line, quote=False) for line in cue.lines)) for cue in cues)
-    return "WEBVTT\n\n" + "".join(_block(cue, ".") for cue in shown)
+    """A WebVTT file, in which `&`, `<` and `>` would begin or end markup; a cue whose voice is known names it."""
+    return "WEBVTT\n\n" + "".join(_block(_mark_up(cue), ".") for cue in cues)
+
+
+def _mark_up(cue: Cue) -> Cue:
+    tag = f"<v {html.escape(cue.voice, quote=False)}>" if cue.voice else ""
+    first, *others = (html.escape(line, quote=False) for line in cue.lines)
+    return replace(cue, lines=(tag + first, *others))

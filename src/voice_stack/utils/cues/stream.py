@@ -1,7 +1,7 @@
 """Timed texts, as they come -> cues, each as soon as it is final."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from voice_stack.utils.cues.cue import (
     LINGER_MS,
@@ -15,9 +15,10 @@ from voice_stack.utils.cues.cue import (
     Cue,
     CueOptions,
     TimedText,
+    TimedWord,
 )
 from voice_stack.utils.cues.cut import CueCutter, join_phrases, wrap
-from voice_stack.utils.cues.tokens import Token, cut_tokens, whole_ms
+from voice_stack.utils.cues.tokens import Mark, Token, cut_tokens, whole_ms
 
 _LEAST_SHOWN_MS = 42
 """One frame: what is left for a cue when the words of the next are said at the same time."""
@@ -43,19 +44,32 @@ def shown_until(start_ms: int, tokens: Sequence[Token], next_start_ms: int | Non
     return max(min(end_ms, start_ms + MAX_SHOWN_MS), start_ms + _LEAST_SHOWN_MS)
 
 
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """A name as if it was said in no time."""
+
+    text: str
+    start_s: float
+    end_s: float
+    words: tuple[TimedWord, ...] = ()
+
+
 class CueStream:
     """Makes cues while the segments come in; each is given out when nothing that follows can change it.
 
     Cues go by the times of words where segments have them. The words of a translation were not said, so it goes by the
-    characters of its segments, as does a segment without words.
+    characters of its segments, as does a segment without words. No cue has words of two voices.
 
     Args:
         language: Whisper's code of the spoken language.
         task: `transcribe` or `translate`.
         options: How the cues shall look.
+        shows_names: Where the voice changes, its name stands before the text.
     """
 
-    def __init__(self, language: str, *, task: str = "transcribe", options: CueOptions = USUAL) -> None:
+    def __init__(
+        self, language: str, *, task: str = "transcribe", options: CueOptions = USUAL, shows_names: bool = False
+    ) -> None:
         self._language = "en" if task == "translate" else language
         self._options = options
         self._width = self._options.line_width(self._language)
@@ -63,17 +77,27 @@ class CueStream:
         self._cutter = CueCutter(self._language, self._width, self._options.max_lines)
         self._clock_ms = 0
         self._ends_with_space = False
+        self._shows_names = shows_names
+        self._voice = self._waiting_voice = ""
         self._waiting: list[Token] = []
         self._last_end_ms: int | None = None
 
-    def push(self, segment: TimedText) -> list[Cue]:
+    def push(self, segment: TimedText, voice: str = "") -> list[Cue]:
         """Add the next segment in order of time.
+
+        Args:
+            segment: It.
+            voice: The name of who says it; empty where that is not told.
 
         Returns:
             The cues that are now final, in order.
         """
-        cues = list[Cue]()
-        for token in self._tokens(segment):
+        cues, tokens = list[Cue](), self._tokens(segment)
+        if tokens and voice != self._voice:
+            cues = [cue for group in self._cutter.flush(tokens[0].start_ms) for cue in self._show(group)]
+            self._voice = voice
+            tokens = self._name(tokens) if self._shows_names and voice else tokens
+        for token in tokens:
             for group in self._cutter.push(token):
                 cues += self._show(group)
         return cues
@@ -105,10 +129,24 @@ class CueStream:
         self._ends_with_space = self._ends_with_space or segment.text[-1:].isspace()
         return join_phrases(tokens, language=self._language, limit=self._width)
 
+    def _name(self, tokens: Sequence[Token]) -> list[Token]:
+        """The name of the voice before its first words: in one piece with the first of them, if there is room."""
+        first, *others = tokens
+        at_s = first.start_ms / 1000
+        said = _Name(f" {self._voice}:", at_s, at_s)
+        parts = cut_tokens(said, with_words=False, sdh=True, limit=self._width, clock_ms=first.start_ms)
+        names = [replace(part, mark=Mark.NOTHING) for part in parts]
+        first, width = replace(first, is_spaced=True), names[-1].width + 1 + first.width
+        if width > self._width:
+            return [*names, first, *others]
+        last = names.pop()
+        joined = replace(first, text=f"{last.text} {first.text}", width=width, words=last.words + first.words)
+        return [*names, joined, *others]
+
     def _show(self, group: list[Token]) -> list[Cue]:
         """The cue before this group, whose end depends on when the group begins."""
         cues = [self._time(group[0].start_ms, None)] if self._waiting else []
-        self._waiting = group
+        self._waiting, self._waiting_voice = group, self._voice
         return cues
 
     def _time(self, next_start_ms: int | None, duration_ms: int | None) -> Cue:
@@ -117,4 +155,4 @@ class CueStream:
             start_ms = max(start_ms, self._last_end_ms + MIN_GAP_MS)
         self._last_end_ms = shown_until(start_ms, self._waiting, next_start_ms, duration_ms)
         lines = wrap(self._waiting, width=self._width, language=self._language)
-        return Cue(start_ms / 1000, self._last_end_ms / 1000, lines)
+        return Cue(start_ms / 1000, self._last_end_ms / 1000, lines, self._waiting_voice)
