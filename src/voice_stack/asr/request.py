@@ -239,10 +239,14 @@ class DiarizationRequest:
     Attributes:
         source: The upload.
         speakers: What is known of who speaks.
+        least_pause_s: A shorter pause of one speaker is no end of a turn, in seconds.
+        least_turn_s: Shorter turns are dropped, once pauses are closed.
     """
 
     source: AudioFile
     speakers: SpeakerChoice = SpeakerChoice()
+    least_pause_s: float = 0.0
+    least_turn_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,11 +260,19 @@ class SpeakerTurn:
 
 @dataclass(frozen=True, slots=True)
 class SpeakersHeard:
-    """Output of a diarization, again and again: how far it is, in seconds; the last one holds all turns, by time."""
+    """Output of a diarization, again and again: how far it is; the last one holds all turns and the whole length.
+
+    Attributes:
+        heard_s: How far into the file it is, of `total_s`, in seconds; a total of 0: not known.
+        turns: By time.
+        fallbacks: What was done in the second-best way.
+        warnings: What of the file is not heard.
+    """
 
     heard_s: float
     total_s: float
     turns: tuple[SpeakerTurn, ...] = ()
+    fallbacks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -361,3 +373,22 @@ class AsrWorkerConfig:
     window_s: float
     max_audio_s: float
     fallback_language: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakersWorkerConfig:
+    """What a process that tells speakers apart is started with; fields without a comment are those of the settings.
+
+    Attributes:
+        engine: The one that the model is for.
+        model: The one to load.
+        options: How to load it.
+    """
+
+    engine: str
+    model: str
+    model_dir: Path
+    offline: bool
+    options: EngineOptions
+    vad_enabled: bool
+    max_audio_s: float

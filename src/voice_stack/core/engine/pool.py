@@ -46,7 +46,7 @@ class EnginePool:
     """Hands jobs to engines; lives on the event loop.
 
     Args:
-        max_loaded: Engine processes at the same time.
+        max_loaded: Engine processes at the same time, those that work beside the models not among them.
         idle_timeout_s: Seconds without a job after which a process ends; 0: at once, negative: never.
         patience: How long a process may take until it is taken for stuck.
         budget: Memory that all processes together may hold.
@@ -138,13 +138,14 @@ class EnginePool:
         Args:
             replicas: Engines that can do the job; None where that is not known: then the engine with the least to do.
         """
-        loaded = [host.work.queue for host in self._hosts.values() if host.state != "stopped"]
-        least = min(loaded, key=lambda queue: queue.total_s, default=EngineQueue())
+        placed = [host.work.queue for host in self._placed()]
+        least = min(placed, key=lambda queue: queue.total_s, default=EngineQueue())
         if replicas is None:
             return least
-        host = self._hosts.get(min(replicas, key=self._business).name)
+        spec = min(replicas, key=self._business)
+        host = self._hosts.get(spec.name)
         queue = host.work.queue if host else EngineQueue()
-        has_place = len(loaded) < self._max_loaded or (host is not None and host.state != "stopped")
+        has_place = not self._needs_place(spec) or (host is not None and host.state != "stopped")
         # An engine makes room when it has nothing left to do.
         return queue if has_place else queue.joined_by(least.lefts_s)
 
@@ -156,9 +157,9 @@ class EnginePool:
 
     def is_held(self, replicas: Sequence[EngineSpec]) -> bool:
         """Whether none of these engines has or gets a process before somebody ends who feeds another one."""
-        loaded = self._loaded()
-        is_there = {host.spec.name for host in loaded} & {spec.name for spec in replicas}
-        return len(loaded) >= self._max_loaded and not is_there and all(host.is_fed for host in loaded)
+        placed = self._placed()
+        is_there = {host.spec.name for host in placed} & {spec.name for spec in replicas}
+        return any(map(self._needs_place, replicas)) and not is_there and all(host.is_fed for host in placed)
 
     def _business(self, spec: EngineSpec) -> float:
         """Jobs of an engine; one that would have to start counts as less busy than any that works."""
@@ -271,10 +272,10 @@ class EnginePool:
         held = {other.spec.name: other.footprint for other in self._loaded()}
         self._memory.budget.require_fit(host.spec.name, need, held)
         while host.state == "stopped" and not (
-            len(self._loaded()) < self._max_loaded
+            not self._needs_place(host.spec)
             and self._memory.budget.has_room(need, (other.footprint for other in self._loaded()))
         ):
-            await self._make_room()
+            await self._make_room(self._placed() if self._needs_place(host.spec) else self._loaded())
         host.note_memory(need.footprint)
         self._memory.start()
 
@@ -285,9 +286,18 @@ class EnginePool:
         """Engines with a process, the least recently used first."""
         return [host for host in self._hosts.values() if host.state != "stopped"]
 
-    async def _make_room(self) -> None:
+    def _placed(self) -> list[EngineHost]:
+        """Those of them that take a place."""
+        return [host for host in self._loaded() if not host.spec.is_beside]
+
+    def _needs_place(self, spec: EngineSpec) -> bool:
+        """Whether another engine has to go before this one gets a process."""
+        return not spec.is_beside and len(self._placed()) >= self._max_loaded
+
+    async def _make_room(self, hosts: Sequence[EngineHost]) -> None:
+        """Stop one of them that is idle; where none is, wait for a change."""
         self._change.clear()
-        idle = next((host for host in self._loaded() if host.is_idle), None)
+        idle = next((host for host in hosts if host.is_idle), None)
         if idle is not None:
             logger.info("engine makes room", extra={"fields": {"engine": idle.spec.name}})
             await idle.stop("room")

@@ -42,6 +42,7 @@ class EngineSpec:
         log_format: As in the settings.
         model_label: The model as metrics name it: one of the catalogue, or `other`.
         replica: Which of several equal engines it is, from 0.
+        is_beside: It works beside the models that requests name, and takes none of their places.
     """
 
     engine: str
@@ -52,6 +53,7 @@ class EngineSpec:
     log_format: str = "text"
     model_label: str = "other"
     replica: int = 0
+    is_beside: bool = False
 
     @property
     def name(self) -> str:
