@@ -10,10 +10,10 @@ from voice_stack.asr.api.jobs import create_jobs_router, create_models_router
 from voice_stack.asr.api.openai import create_router
 from voice_stack.asr.api.realtime import create_realtime_router
 from voice_stack.asr.bazarr.films import BazarrJobs
-from voice_stack.asr.engine_factory import engine_specs, find_engine, open_store
+from voice_stack.asr.engine_factory import engine_specs, find_engine, find_speaker_engine, open_store
 from voice_stack.asr.jobs.background import BackgroundJobs
 from voice_stack.asr.live.client_secrets import check_client_secret
-from voice_stack.asr.models import DEFAULT_MODEL_NAMES
+from voice_stack.asr.models import DEFAULT_MODEL_NAMES, SPEAKERS_OFF
 from voice_stack.asr.service import PROBING_IDLE_S, AsrService
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine.admission import AdmissionDesk
@@ -33,13 +33,15 @@ def create_service(settings: AsrSettings) -> AsrService:
     """What transcribes, without the web around it; nothing is loaded yet.
 
     Raises:
-        ConfigurationError: The engine does not exist or is not installed.
+        ConfigurationError: The engine does not exist or is not installed, or a model does not exist.
         ModelNotFoundError: The default model does not exist or is not on this machine while `OFFLINE` is set.
     """
     engine = find_engine(settings.engine)
     store = open_store(settings)
     if engine.needs_model:
         require_models(store, settings.model, settings.fallback_model)
+    if settings.speaker_model != SPEAKERS_OFF:
+        find_speaker_engine(settings)
     max_processes = settings.max_loaded_models * settings.replicas
     pool = EnginePool(max_processes, settings.idle_timeout_s, settings.patience, open_budget(settings, store))
     names = ModelNames(store, settings.model, DEFAULT_MODEL_NAMES, settings.allowed_models)

@@ -190,15 +190,37 @@ SMART_TURN = ModelSpec(
 SMART_TURN_CATALOGUE = Catalogue(models=(SMART_TURN,), unlisted=replace(SMART_TURN, name="unlisted", pack=None))
 
 
+SPEAKERS_OFF = "off"
+COMMUNITY_1 = ModelSpec(
+    name="community-1",
+    engine="community",
+    aliases=("diarization", "pyannote/speaker-diarization-community-1"),
+    description="pyannote's community-1: who speaks when; CC-BY-4.0",
+)
+NEMOTRON_DIARIZATION = ModelSpec(
+    name="nvidia/Nemotron-3-Diarization",
+    engine="nemotron",
+    hub_repo="nvidia/Nemotron-3-Diarization",
+    hub_files=("config.json", "model.safetensors"),
+    hub_extras=("*processor_config.json",),
+    description="who speaks when, up to 8 speakers, on a GPU; OpenMDW-1.1",
+)
+SPEAKER_CATALOGUE = Catalogue(
+    models=(COMMUNITY_1, NEMOTRON_DIARIZATION),
+    unlisted=replace(NEMOTRON_DIARIZATION, name="unlisted", hub_repo=None, hub_files=(), hub_extras=()),
+)
+"""What tells speakers apart; a folder of the operator's holds a model of the second kind."""
+
+
 def find_catalogue(engine: str) -> Catalogue:
     """The models of one engine, all that a server with it can load; an engine without any has those of the first."""
     return ASR_CATALOGUES.get(engine, ASR_CATALOGUE)
 
 
 def list_catalogue(engine: str) -> Catalogue:
-    """The models of all engines, those of one first, so that a short name means its own, and what tells turns."""
+    """The models of all engines, those of one first, so that a short name means its own; of turns and speakers, too."""
     own = find_catalogue(engine)
-    others = (other for other in ASR_CATALOGUES.values() if other is not own)
+    others = (*(other for other in ASR_CATALOGUES.values() if other is not own), SPEAKER_CATALOGUE)
     return replace(own, models=(*own.models, *(model for other in others for model in other.models), SMART_TURN))
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from voice_stack.asr.engine_factory import engine_specs
+from voice_stack.asr.engine_factory import engine_specs, require_speaker_specs
 from voice_stack.asr.jobs.record import Activity
 from voice_stack.asr.live.listener import LiveTranscription
 from voice_stack.asr.live.turns import LiveRequest
@@ -15,12 +15,13 @@ from voice_stack.asr.request import (
     AlignmentRequest,
     AudioFile,
     DetectionRequest,
+    DiarizationRequest,
     PcmFormat,
     TranscriptionRequest,
     parse_steps,
 )
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.asr.transcriber import Alignment, Transcription
+from voice_stack.asr.transcriber import Alignment, Diarization, Transcription
 from voice_stack.core.engine.admission import AdmissionDesk, Ticket
 from voice_stack.core.engine.handle import JobHandle
 from voice_stack.core.engine.pool import EnginePool, Substitute
@@ -91,7 +92,7 @@ class AsrService:
         substitute = self.find_substitute(model, lambda other: self.fit(other, request))
         work_s = usual_audio_s(request.source.path.stat().st_size, request.source.pcm)
         if ticket:
-            work_s = await self._admit(ticket, request, replicas, work_s)
+            work_s = await self._admit(ticket, request.source, replicas, work_s)
         handle = await self.pool.submit(replicas, fitted, request_id_var.get() or "", substitute, work_s=work_s)
         if ticket:
             ticket.close()
@@ -104,6 +105,27 @@ class AsrService:
             return await self.pool.submit(engines, work, handle.job.request_id)
 
         return Alignment(fitted, handle, submit=submit)
+
+    async def diarize(self, request: DiarizationRequest, ticket: Ticket | None = None) -> Diarization:
+        """Submit the question who speaks when in a file.
+
+        Args:
+            request: What is asked.
+            ticket: That of a request somebody waits for; None: it is taken however full the queue is.
+
+        Raises:
+            UnsupportedValueError: Speakers are not told apart here.
+            ModelNotFoundError: They could be, but the model is not on this machine.
+            QueueFullError: It would have to wait too long.
+        """
+        replicas = require_speaker_specs(self.settings)
+        work_s = usual_audio_s(request.source.path.stat().st_size, request.source.pcm)
+        if ticket:
+            work_s = await self._admit(ticket, request.source, replicas, work_s)
+        handle = await self.pool.submit(replicas, request, request_id_var.get() or "", work_s=work_s)
+        if ticket:
+            ticket.close()
+        return Diarization(request, handle)
 
     async def listen(
         self, model: str, request: LiveRequest, promise: asyncio.Future[None] | None = None
@@ -142,14 +164,12 @@ class AsrService:
             raise outage
         return await self.desk.admit_live(replicas)
 
-    async def _admit(
-        self, ticket: Ticket, request: TranscriptionRequest, replicas: Sequence[EngineSpec], guess_s: float
-    ) -> float:
+    async def _admit(self, ticket: Ticket, source: AudioFile, replicas: Sequence[EngineSpec], guess_s: float) -> float:
         """Let a request in; its file is only opened where the guess says that there is no room."""
         work_s: float | None = None
         if not ticket.fits(guess_s, replicas):
             with suppress(GivenUpError):
-                work_s = await asyncio.to_thread(self.probing_process.call, _probe_s, PROBE_TIMEOUT_S, request.source)
+                work_s = await asyncio.to_thread(self.probing_process.call, _probe_s, PROBE_TIMEOUT_S, source)
         ticket.admit(work_s or guess_s, replicas)
         return work_s or guess_s
 

@@ -52,6 +52,11 @@ class AsrSettings(EngineSettings):
         "en", description="Language of audio whose language cannot be found because finding it fails."
     )
     beam_size: int = Field(5, ge=1, le=20, description="Hypotheses kept while decoding; 1 is greedy and faster.")
+    speaker_model: str = Field(
+        "community-1",
+        description="Model that tells speakers apart: `community-1`, `nvidia/Nemotron-3-Diarization` or a folder with "
+        "one of its kind; `off`: they are not told apart.",
+    )
     vad_enabled: bool = Field(True, description="Leave silence out before the model hears it (Silero VAD).")
     suppress: str = Field(
         ",".join(STEPS),

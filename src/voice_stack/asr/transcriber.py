@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import ClassVar
 
@@ -11,6 +11,8 @@ from voice_stack.asr.request import (
     AlignedText,
     AlignedWords,
     AlignmentRequest,
+    DiarizationRequest,
+    SpeakersHeard,
     TranscriptionRequest,
     TranscriptionSummary,
     WindowText,
@@ -159,6 +161,35 @@ class Alignment(Transcription):
     def handles(self) -> tuple[JobHandle, ...]:
         """The transcription, then the job that lays the text beside it."""
         return (self.handle,) if self.first is None else (self.first, self.handle)
+
+
+@dataclass(slots=True)
+class Diarization:
+    """A diarization under way.
+
+    Args:
+        request: What was asked for.
+        handle: The job in the engine.
+        heard: How far it is; when it is over, all turns.
+    """
+
+    request: DiarizationRequest
+    handle: JobHandle
+    heard: SpeakersHeard = field(default_factory=lambda: SpeakersHeard(0.0, 0.0))
+
+    async def gather(self) -> SpeakersHeard:
+        """Wait for all turns; the job is cancelled if nobody waits on.
+
+        Raises:
+            VoiceStackError: The job failed.
+        """
+        try:
+            async for output in self.handle.outputs():
+                assert isinstance(output, SpeakersHeard)
+                self.heard = output
+        finally:
+            self.handle.cancel()
+        return self.heard
 
 
 def _time_sentences(

@@ -8,6 +8,7 @@ import pytest
 from voice_stack.asr.models import (
     ASR_CATALOGUES,
     SMART_TURN_CATALOGUE,
+    SPEAKER_CATALOGUE,
     AsrCapabilities,
     capabilities_of,
     check_limits,
@@ -108,7 +109,9 @@ def test_a_name_means_a_model_of_the_engine(engine: str, name: str, found: str |
 def test_no_two_models_share_a_folder() -> None:
     models = list_catalogue("faster-whisper").models
     assert len({spec.folder for spec in models}) == len(models)
-    assert len(models) == sum(len(c.models) for c in (*ASR_CATALOGUES.values(), SMART_TURN_CATALOGUE))
+    assert len(models) == sum(
+        len(c.models) for c in (*ASR_CATALOGUES.values(), SMART_TURN_CATALOGUE, SPEAKER_CATALOGUE)
+    )
 
 
 def test_a_short_name_means_the_engines_own_model_in_the_list_of_all() -> None:

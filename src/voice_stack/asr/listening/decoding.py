@@ -14,7 +14,8 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.errors import EngineError, VoiceStackError
+from voice_stack.core.jobs import PlanStep
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
 from voice_stack.utils.audio import decode
 from voice_stack.utils.audio.sources import STALL_S, AudioSource, invalid_audio
@@ -68,6 +69,14 @@ def call_decoder(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         os._exit(1)
     except GivenUpError as error:
         raise invalid_audio(f"the file could not be decoded: {error.message}") from None
+
+
+def unless_gone(steps: Iterator[PlanStep]) -> Iterator[PlanStep]:
+    """The steps of a plan; a client that leaves takes its upload with it, perhaps before the first of them."""
+    try:
+        yield from steps
+    except FileNotFoundError as error:
+        raise EngineError("The upload is gone: whoever sent it has left.") from error
 
 
 def _open_blocks(key: int, source: AudioSource, max_duration_s: float) -> Blocks:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, WindowResult, narrow_frames
 from voice_stack.asr.listening.alignment import Passage, plan_alignment, run_alignment
-from voice_stack.asr.listening.decoding import call_decoder, decode_blocks
+from voice_stack.asr.listening.decoding import call_decoder, decode_blocks, unless_gone
 from voice_stack.asr.listening.detection import Excerpt, plan_detection, run_detection
 from voice_stack.asr.listening.end_of_turn import load_smart_turn
 from voice_stack.asr.listening.languages import WindowPart, ask_language, tell_languages
@@ -134,15 +134,15 @@ class AsrWorkload(Workload):
         request = job.request
         if isinstance(request, DetectionRequest):
             vad = choose_vad(self._config, VadChoice())
-            return _unless_gone(plan_detection(job.id, request, vad, self._config.window_s))
+            return unless_gone(plan_detection(job.id, request, vad, self._config.window_s))
         if isinstance(request, AlignmentRequest):
             has_vad = choose_vad(self._config, request.vad) is not None
-            return _unless_gone(plan_alignment(job, request, can_align=self._can_align, has_vad=has_vad))
+            return unless_gone(plan_alignment(job, request, can_align=self._can_align, has_vad=has_vad))
         if isinstance(request, LiveRequest):
             return self._listen(job, request, fed)
         assert isinstance(request, TranscriptionRequest)
         state = self._jobs[job.id] = JobState(request, job.request_id)
-        return _unless_gone(self._cut(job, request, state))
+        return unless_gone(self._cut(job, request, state))
 
     def _listen(self, job: Job, request: LiveRequest, fed: Inbox) -> Iterator[PlanStep]:
         state = self._jobs[job.id] = JobState(request, job.request_id)
@@ -383,14 +383,6 @@ def _write(segment: Segment, language: str, state: JobState) -> Segment:
 def _window_text(state: JobState, window: Window, segments: Iterable[Segment]) -> WindowText:
     heard_s = window.to_file_s(window.duration_s, is_end=True)
     return WindowText(tuple(segments), heard_s, state.total_s, state.fallbacks, state.warnings)
-
-
-def _unless_gone(steps: Iterator[PlanStep]) -> Iterator[PlanStep]:
-    """The steps; a client that leaves takes its upload with it, perhaps before the first of them."""
-    try:
-        yield from steps
-    except FileNotFoundError as error:
-        raise EngineError("The upload is gone: whoever sent it has left.") from error
 
 
 def _count(blocks: Iterator[NDArray[np.float32]], state: JobState) -> Iterator[NDArray[np.float32]]:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,9 +59,14 @@ class SpeakerEngine(ABC):
         model_dir: Folder with the model's files.
         options: How to load it.
 
+    Attributes:
+        knows_voices: Whether it tells what a voice is like: `voice` works, and `Diarized.voices` has a row for each.
+
     Raises:
         ModelLoadError: The model does not load.
     """
+
+    knows_voices: ClassVar[bool] = True
 
     def __init__(self, model_dir: Path, options: EngineOptions) -> None:
         self.model_dir, self.options = model_dir, options

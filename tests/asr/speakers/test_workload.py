@@ -1,0 +1,67 @@
+"""Diarizations in a process of their own: what is told of a file, known voices, and what becomes of a killed process."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from e2e.sound import wrap_pcm
+from voice_stack.asr.app import create_service
+from voice_stack.asr.request import AudioFile, DiarizationRequest, KnownVoice, SpeakerChoice, SpeakersHeard
+from voice_stack.asr.service import AsrService
+from voice_stack.asr.settings import AsrSettings
+from voice_stack.core.errors import InvalidRequestError
+
+RATE = 16_000
+
+
+def talk(path: Path, *levels: tuple[float, int]) -> Path:
+    """A file in which each speaker is a distance from zero; see `FakeSpeakers`."""
+    sound = np.concatenate([np.full(seconds * RATE, level, np.float32) for level, seconds in levels])
+    path.write_bytes(wrap_pcm((sound * 32767).astype("<i2").tobytes(), RATE))
+    return path
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[AsrService]:
+    """Each piece of ten seconds takes a fifth of one."""
+    settings = AsrSettings.read(engine="fake", speaker_model="fake+each-sleep=0.2", vad_enabled=False, offline=True)
+    service = create_service(settings)
+    yield service
+    await service.pool.close()
+
+
+async def hear(service: AsrService, file: Path, choice: SpeakerChoice = SpeakerChoice()) -> SpeakersHeard:
+    return await (await service.diarize(DiarizationRequest(AudioFile(file), choice))).gather()
+
+
+async def test_who_speaks_when_in_a_file_and_who_is_known(service: AsrService, tmp_path: Path) -> None:
+    file = talk(tmp_path / "talk.wav", (0.3, 4), (0.0, 2), (-0.3, 9), (0.3, 7))
+    known = KnownVoice("Ada", talk(tmp_path / "ada.wav", (-0.3, 3))), KnownVoice("Bob", talk(tmp_path / "b", (0.7, 3)))
+    heard = await hear(service, file, SpeakerChoice(known=known))
+    told = [(turn.start_s, turn.end_s, turn.speaker.label) for turn in heard.turns]
+    assert told == [(0, 4, "SPEAKER_00"), (6, 15, "Ada"), (15, 22, "SPEAKER_00")]
+    assert heard.total_s == 22
+    assert heard.fallbacks == ()
+    heard = await hear(service, file, SpeakerChoice(count=3))
+    assert heard.fallbacks == ("speaker-count",), "two were found where three were asked for"
+    long = KnownVoice("Cid", talk(tmp_path / "cid.wav", (0.3, 31)))
+    with pytest.raises(InvalidRequestError, match="'Cid'.*30"):
+        await hear(service, file, SpeakerChoice(known=(long,)))
+
+
+async def test_a_killed_process_costs_time_alone(service: AsrService, tmp_path: Path) -> None:
+    file = talk(tmp_path / "talk.wav", (0.3, 30), (-0.3, 30), (0.3, 30))
+    diarization = await service.diarize(DiarizationRequest(AudioFile(file)))
+    waiting = asyncio.create_task(diarization.gather())
+    while diarization.heard.heard_s < 20:
+        await asyncio.sleep(0.02)
+    (engine,) = service.pool.status()
+    os.kill(int(str(engine["pid"])), signal.SIGKILL)
+    heard = await waiting
+    assert [(turn.start_s, turn.end_s) for turn in heard.turns] == [(0, 30), (30, 60), (60, 90)]
+    assert diarization.handle.job.attempt == 1
