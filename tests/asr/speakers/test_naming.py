@@ -1,4 +1,4 @@
-"""Turns put in order, speakers numbered in the order in which they are heard, and names only where a voice is theirs."""
+"""Turns put in order, speakers numbered as they are heard, and names only where a voice is theirs."""
 
 import numpy as np
 import pytest

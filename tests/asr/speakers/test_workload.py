@@ -1,4 +1,4 @@
-"""Diarizations in a process of their own: what is told of a file, known voices, and what becomes of a killed process."""
+"""Diarizations in a process of their own: what is told of a file, known voices, a killed process."""
 
 import asyncio
 import os
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from e2e.sound import wrap_pcm
+from running_server import wait_until
 from voice_stack.asr.app import create_service
 from voice_stack.asr.request import AudioFile, DiarizationRequest, KnownVoice, SpeakerChoice, SpeakersHeard
 from voice_stack.asr.service import AsrService
@@ -35,7 +36,7 @@ async def service() -> AsyncIterator[AsrService]:
     await service.pool.close()
 
 
-async def hear(service: AsrService, file: Path, choice: SpeakerChoice = SpeakerChoice()) -> SpeakersHeard:
+async def hear(service: AsrService, file: Path, choice: SpeakerChoice) -> SpeakersHeard:
     return await (await service.diarize(DiarizationRequest(AudioFile(file), choice))).gather()
 
 
@@ -50,7 +51,7 @@ async def test_who_speaks_when_in_a_file_and_who_is_known(service: AsrService, t
     heard = await hear(service, file, SpeakerChoice(count=3))
     assert heard.fallbacks == ("speaker-count",), "two were found where three were asked for"
     long = KnownVoice("Cid", talk(tmp_path / "cid.wav", (0.3, 31)))
-    with pytest.raises(InvalidRequestError, match="'Cid'.*30"):
+    with pytest.raises(InvalidRequestError, match=r"'Cid'.*30"):
         await hear(service, file, SpeakerChoice(known=(long,)))
 
 
@@ -58,8 +59,7 @@ async def test_a_killed_process_costs_time_alone(service: AsrService, tmp_path: 
     file = talk(tmp_path / "talk.wav", (0.3, 30), (-0.3, 30), (0.3, 30))
     diarization = await service.diarize(DiarizationRequest(AudioFile(file)))
     waiting = asyncio.create_task(diarization.gather())
-    while diarization.heard.heard_s < 20:
-        await asyncio.sleep(0.02)
+    await asyncio.to_thread(wait_until, lambda: diarization.heard.heard_s >= 20, 20, "a part is heard")
     (engine,) = service.pool.status()
     os.kill(int(str(engine["pid"])), signal.SIGKILL)
     heard = await waiting
