@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from email.message import Message
 
 from voice_stack.asr.form import (
+    REFERENCES,
     AlignmentForm,
     TranscriptionForm,
     TranslationForm,
@@ -134,7 +135,8 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
     # A translation takes fewer fields: the others have their defaults.
     text = _require_text(read.values) if task == "align" else None
     fields = check_fields(TranscriptionForm, read.values)
-    _refuse_speakers(fields)
+    unread = (REFERENCES,) if form.small_files and task != "transcribe" else ()
+    _refuse_speakers(fields, has_references=bool(form.small_files) and not unread)
     if is_verbose:
         fields = fields.model_copy(update={"response_format": "json", "stream": False, "word_timestamps": True})
     else:
@@ -172,7 +174,7 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
             token_usage=model.startswith("gpt-"),
             shows_languages=names_language,
         ),
-        ignored=read.ignored,
+        ignored=(*read.ignored, *unread),
     )
 
 
@@ -206,9 +208,9 @@ def _read_track(track: str | None) -> int | str | None:
     return int(track) if track and re.fullmatch("[0-9]{1,4}", track) else track
 
 
-def _refuse_speakers(fields: TranscriptionForm) -> None:
-    for name in ("known_speaker_names", "known_speaker_references"):
-        if getattr(fields, name):
+def _refuse_speakers(fields: TranscriptionForm, *, has_references: bool) -> None:
+    for name in ("known_speaker_names", REFERENCES):
+        if getattr(fields, name) or (has_references and name == REFERENCES):
             message = f"{name}: this server does not tell speakers apart. Leave the field out to get the text alone."
             raise UnsupportedValueError(message, param=name)
 

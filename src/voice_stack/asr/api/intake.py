@@ -8,12 +8,14 @@ from dataclasses import replace
 
 from fastapi import Request
 
+from voice_stack.asr.form import MAX_KNOWN_SPEAKERS, MAX_REFERENCE_BYTES, REFERENCES
 from voice_stack.asr.schemas import FILE_FIELD
 from voice_stack.asr.service import SMALL_UPLOAD_BYTES, asks_for_job, least_audio_s, usual_audio_s
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine.admission import Ticket
 from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.http.form import Form
+from voice_stack.core.http.small_files import SmallFiles
 from voice_stack.core.http.spool import SpooledFile
 from voice_stack.core.http.uploads import receive_file, receive_form, receive_json_sound
 
@@ -26,7 +28,7 @@ _PCM_NAMES = {"pcm": "audio/pcm", "pcm16": "audio/pcm", "l16": "audio/L16"}
 
 @asynccontextmanager
 async def receive_audio(request: Request, settings: AsrSettings, ticket: Ticket) -> AsyncIterator[Form]:
-    """Receive a request's fields and file, whichever way they come; the file lies on disk until the context ends.
+    """Receive a request's fields and files, whichever way they come; the files lie on disk until the context ends.
 
     The ticket is shown before a file is received: where the queue is full, the client need not send it.
 
@@ -56,8 +58,9 @@ async def receive_audio(request: Request, settings: AsrSettings, ticket: Ticket)
         async with receive_file(request, max_bytes=max_bytes, spool_dir=spool_dir) as form:
             yield replace(form, fields=fields)
     else:
+        small = SmallFiles(REFERENCES, MAX_KNOWN_SPEAKERS, MAX_REFERENCE_BYTES, spool_dir)
         async with receive_form(
-            request, file_field=FILE_FIELD, max_bytes=max_bytes, spool_dir=spool_dir, on_file=admit
+            request, file_field=FILE_FIELD, max_bytes=max_bytes, spool_dir=spool_dir, on_file=admit, small=small
         ) as form:
             yield form
 

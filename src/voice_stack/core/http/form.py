@@ -12,6 +12,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from voice_stack.core.errors import InvalidRequestError, tell_problem
+from voice_stack.core.http.small_files import SmallFiles
 from voice_stack.core.http.spool import Spool, SpooledFile
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
@@ -21,10 +22,11 @@ _MAX_SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Field name, as sent, to its values in their order; and the file, if there is one."""
+    """Field name, as sent, to its values in their order; the file, if there is one; and the small ones beside it."""
 
     fields: dict[str, list[str]]
     file: SpooledFile | None
+    small_files: tuple[SpooledFile, ...] = ()
 
 
 def check_fields(
@@ -98,6 +100,7 @@ class _Part:
     header_count: int = 0
     name: str = ""
     is_file: bool = False
+    is_small_file: bool = False
     value: bytearray = field(default_factory=bytearray)
 
 
@@ -108,13 +111,21 @@ class FormReader:
 
     Args:
         on_file: Called where the file begins, with the fields before it; what it raises ends the reading.
+        small: Takes the small files beside it, if there may be some.
 
     Raises:
         InvalidRequestError: The boundary cannot be one.
     """
 
-    def __init__(self, boundary: bytes, file_field: str, spool: Spool, on_file: OnFile | None = None) -> None:
-        self._file_field, self._spool, self._on_file = file_field, spool, on_file
+    def __init__(
+        self,
+        boundary: bytes,
+        file_field: str,
+        spool: Spool,
+        on_file: OnFile | None = None,
+        small: SmallFiles | None = None,
+    ) -> None:
+        self._file_field, self._spool, self._on_file, self._small = file_field, spool, on_file, small
         self._part = _Part()
         self._fields: dict[str, list[str]] = {}
         self._field_count = self._field_bytes = 0
@@ -178,10 +189,11 @@ class FormReader:
 
     def form(self) -> Form:
         """What has been read, when the spool is finished."""
+        small = self._small.files() if self._small else ()
         if self._nameless is not None and (words := _read_words(self._nameless)):
-            return Form(self._fields | {self._file_field: [words]}, None)
+            return Form(self._fields | {self._file_field: [words]}, None, small)
         file = None if self._filename is None else self._spool.file(self._filename, self._content_type)
-        return Form(self._fields, file)
+        return Form(self._fields, file, small)
 
     def _begin_part(self) -> None:
         self._part = _Part()
@@ -213,6 +225,11 @@ class FormReader:
         self._part.name = _decode(options[b"name"], "a field name")
         # RFC 7578 forbids `filename*`, yet urllib3 1.x sends nothing else for a name that is not ASCII.
         is_named = b"filename" in options or _EXTENDED_FILENAME.search(disposition) is not None
+        if self._small and self._small.takes(self._part.name):
+            self._part.is_small_file = True
+            filename = options.get(b"filename", b"upload").decode("utf-8", "replace") if is_named else None
+            self._small.begin(filename, self._part.headers.get(b"content-type", b"").decode("latin-1"))
+            return
         self._part.is_file = is_named or self._part.name == self._file_field
         if self._part.is_file:
             self._nameless = None if is_named else bytearray()
@@ -237,6 +254,9 @@ class FormReader:
         self._content_type = self._part.headers.get(b"content-type", b"").decode("latin-1")
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
+        if self._part.is_small_file and self._small:
+            self._small.add(data[start:end])
+            return
         if self._part.is_file:
             self._spool.add(memoryview(data)[start:end])
             if self._nameless is not None and len(self._nameless) <= MAX_NAME_BYTES:
@@ -250,7 +270,9 @@ class FormReader:
         self._part.value += data[start:end]
 
     def _end_part(self) -> None:
-        if not self._part.is_file:
+        if self._part.is_small_file and self._small:
+            self._small.end()
+        elif not self._part.is_file:
             value = _decode(bytes(self._part.value), f"field {self._part.name!r}")
             self._fields.setdefault(self._part.name, []).append(value)
 

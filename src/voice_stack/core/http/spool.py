@@ -170,6 +170,11 @@ class Spool:
         """Enough bytes wait to be worth a write."""
         return self._pending_bytes >= _WRITE_BYTES
 
+    @property
+    def is_open(self) -> bool:
+        """Something waits, or may still come."""
+        return bool(self._pending_bytes) or self._file is not None
+
     def write(self) -> None:
         """Append the waiting bytes to the file.
 

@@ -1,12 +1,11 @@
 """Request bodies: forms with a file and JSON with one go to the disk while they arrive; all have bounds."""
 
 import asyncio
-import base64
 import binascii
 import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager, closing, nullcontext
 from itertools import accumulate
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from starlette.requests import Request
 
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, PayloadTooLargeError
 from voice_stack.core.http.form import Form, FormReader, OnFile
+from voice_stack.core.http.small_files import Base64Reader, SmallFiles
 from voice_stack.core.http.spool import Spool, SpooledFile
 
 MAX_DEPTH = 32
@@ -28,12 +28,6 @@ _STEPS = bytes.maketrans(b"{[}]", b"\1\1\xff\xff")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{[}]"))
 _MARK = re.compile(rb'["{}\[\],]')
 _STRING_END = re.compile(rb'["\\]')
-_ESCAPE = re.compile(rb"\\(?:/|u00(?!5[cC])([2-7][0-9a-fA-F]))")
-_STOP = re.compile(rb"[=\\]")
-_MAX_LEFT_BYTES = 16
-"""Padding and a part of an escape."""
-_DATA_URL = re.compile(rb"data:([^,]*);base64,")
-_URL_BYTES = 200
 
 
 def read_json(text: bytes) -> object:
@@ -77,7 +71,7 @@ class SoundReader:
         # For each open object the name that was read last, empty until there is one; for each array None.
         self._names: list[str | None] = []
         self._string: bytearray | None = None
-        self._base64: _Base64 | None = None
+        self._base64: Base64Reader | None = None
         self._is_escaped = False
 
     def parse(self, chunk: bytes) -> None:
@@ -141,9 +135,9 @@ class SoundReader:
         if self.media_type is not None:
             raise InvalidRequestError(f"{'.'.join(self._path)} was sent twice.", param=self._path[0])
         self._spool.begin()
-        self._base64 = _Base64(self._spool)
+        self._base64 = Base64Reader(self._spool)
 
-    def _read_base64(self, file: "_Base64", chunk: bytes, at: int) -> int:
+    def _read_base64(self, file: Base64Reader, chunk: bytes, at: int) -> int:
         end = chunk.find(b'"', at)
         try:
             file.add(chunk[at : end if end >= 0 else None])
@@ -168,58 +162,19 @@ def _no_json(error: ValueError) -> InvalidRequestError:
     return InvalidRequestError(f"The request body is not valid JSON in UTF-8: {error}.")
 
 
-class _Base64:
-    """Decodes a JSON string, plain base64 or a data URL of it, piece by piece."""
-
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
-        self._left = b""
-        self._media_type: str | None = None
-
-    def add(self, piece: bytes) -> None:
-        """Take the next bytes, as they stand in the JSON.
-
-        Raises:
-            binascii.Error: They are no base64.
-        """
-        self._left += piece
-        if self._media_type is not None or len(self._left) >= _URL_BYTES:
-            self._decode(is_end=False)
-
-    def finish(self) -> str:
-        """The string is at its end; returns the media type of its URL, or nothing.
-
-        Raises:
-            binascii.Error: It is no base64.
-        """
-        self._decode(is_end=True)
-        return self._media_type or ""
-
-    def _decode(self, *, is_end: bool) -> None:
-        text = _ESCAPE.sub(_unescape, self._left) if b"\\" in self._left else self._left
-        if self._media_type is None:
-            url = _DATA_URL.match(text[:_URL_BYTES])
-            self._media_type = url[1].decode("latin-1") if url else ""
-            text = text[url.end() :] if url else text
-        stop = _STOP.search(text)
-        end = len(text) if is_end else (stop.start() if stop else len(text)) // 4 * 4
-        self._left = text[end:]
-        if len(self._left) > _MAX_LEFT_BYTES:
-            raise binascii.Error("a character that does not belong there")
-        self._spool.add(base64.b64decode(text[:end], validate=True))
-
-
-def _unescape(escape: re.Match[bytes]) -> bytes:
-    return b"/" if escape[1] is None else bytes([int(escape[1], 16)])
-
-
 _FEW_BYTES = 4 << 10
 _AT_ONCE_BYTES = 64 << 10
 
 
 @asynccontextmanager
 async def receive_form(
-    request: Request, *, file_field: str, max_bytes: int, spool_dir: Path | None, on_file: OnFile | None = None
+    request: Request,
+    *,
+    file_field: str,
+    max_bytes: int,
+    spool_dir: Path | None,
+    on_file: OnFile | None = None,
+    small: SmallFiles | None = None,
 ) -> AsyncIterator[Form]:
     """Receive a `multipart/form-data` body; its file lies on disk until the context ends.
 
@@ -229,6 +184,7 @@ async def receive_form(
         max_bytes: Largest body that is taken, in bytes.
         spool_dir: Folder for the file; None for the system's.
         on_file: Called where the file begins, with the fields before it; what it raises ends the reading.
+        small: Takes the small files beside it, if there may be some.
 
     Raises:
         PayloadTooLargeError: The body is larger than `max_bytes`.
@@ -236,9 +192,10 @@ async def receive_form(
         StorageFullError: The disk has no room for the file.
         ClientDisconnect: The client went away before the end.
     """
-    with closing(Spool(spool_dir)) as spool:  # no await in its end: a cancelled request would leave the file behind
-        reader = FormReader(_boundary(request, file_field), file_field, spool, on_file)
-        await _fill(spool, reader.parse, _count(request, max_bytes))
+    # No await in their end: a cancelled request would leave the files behind.
+    with closing(Spool(spool_dir)) as spool, closing(small) if small else nullcontext():
+        reader = FormReader(_boundary(request, file_field), file_field, spool, on_file, small)
+        await _fill(spool, reader.parse, _count(request, max_bytes), beside=small)
         reader.finish()
         await asyncio.to_thread(spool.finish)
         yield reader.form()
@@ -275,7 +232,12 @@ async def receive_json_sound(
 
 
 async def _fill(
-    spool: Spool, take: Callable[[bytes], None], chunks: AsyncGenerator[bytes, None], *, in_thread: bool = False
+    spool: Spool,
+    take: Callable[[bytes], None],
+    chunks: AsyncGenerator[bytes, None],
+    *,
+    in_thread: bool = False,
+    beside: SmallFiles | None = None,
 ) -> None:
     async with aclosing(chunks):
         async for chunk in chunks:
@@ -285,6 +247,8 @@ async def _fill(
                 take(chunk)
             if spool.is_write_due:
                 await asyncio.to_thread(spool.write)
+            if beside and beside.is_write_due:
+                await asyncio.to_thread(beside.write)
 
 
 async def receive_json(request: Request, *, max_bytes: int) -> object:
