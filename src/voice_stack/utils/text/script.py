@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from operator import itemgetter
 
-from babel import Locale
-from babel.core import get_global
-
 from voice_stack.utils.text.formulas import CARRIERS
 from voice_stack.utils.text.markup import MARKUP, Markup, Unmarked, read_markup
 
@@ -303,6 +300,8 @@ def language_scripts(code: str) -> frozenset[str]:
     Args:
         code: Of one of `LANGUAGES`.
     """
+    from babel.core import get_global  # the ASR server, which has no Babel, uses this file too
+
     subtags = get_global("likely_subtags").get(_CLDR_CODES.get(code, code), "")
     script = next((part for part in subtags.split("_") if len(part) == 4), LATIN)
     return frozenset({LATIN, *_SETS.get(script, (script,))})
@@ -336,6 +335,8 @@ def find_unreadable_script(text: str, languages: Collection[str]) -> str | None:
 
 def name_script(script: str) -> str:
     """What people call a script, in English."""
+    from babel import Locale
+
     name: str = _NAMES.get(script) or Locale("en").scripts[script]
     return name
 
