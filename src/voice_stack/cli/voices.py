@@ -29,8 +29,9 @@ def voices() -> None:
 def list_command(as_json: bool) -> None:
     """Show every voice of this machine, those that cannot speak with the reason."""
     settings = TtsSettings.read()
-    cloned = ClonedVoices(settings, Shelf(settings.voice_dir))
-    library = open_library(settings, open_store(settings), cloned)
+    store = open_store(settings)
+    cloned = ClonedVoices(settings, store, Shelf(settings.voice_dir))
+    library = open_library(settings, store, cloned)
     found = [cloned.examine(voice) for voice in library.own_voices().values()]
     if as_json:
         click.echo(json.dumps([voice.describe() for voice in found], indent=2, ensure_ascii=False))

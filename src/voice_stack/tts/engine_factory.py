@@ -23,6 +23,7 @@ ENGINES: dict[str, EngineEntry] = {
     "piper": EngineEntry("voice_stack.tts.engine.piper:PiperEngine", "piper", "voice-stack[piper]"),
     "kokoro": EngineEntry("voice_stack.tts.engine.kokoro:KokoroEngine", "kokoro_onnx", "voice-stack[kokoro]"),
     "xtts": EngineEntry("voice_stack.tts.engine.coqui:XttsEngine", "TTS", "voice-stack[xtts]"),
+    "pocket": EngineEntry("voice_stack.tts.engine.pocket:PocketEngine", "pocket_tts", "voice-stack[pocket]"),
     "fake": EngineEntry("voice_stack.tts.engine.fake:FakeEngine", "numpy", "voice-stack[tts]", needs_model=False),
 }
 

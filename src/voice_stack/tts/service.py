@@ -5,7 +5,7 @@ import logging
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -27,7 +27,7 @@ from voice_stack.tts.cache.speech_cache import SpeechCache
 from voice_stack.tts.captions.kept import Captions, CaptionStore
 from voice_stack.tts.engine.base import VoiceOptions
 from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
-from voice_stack.tts.models import CAPABILITIES, DEFAULT_MODEL_NAMES, check_licence
+from voice_stack.tts.models import CAPABILITIES, DEFAULT_MODEL_NAMES, check_licence, find_languages
 from voice_stack.tts.request import Passage, SpeechRequest, TextOverTime, awaited_s
 from voice_stack.tts.schemas import SpeechBody
 from voice_stack.tts.settings import TtsSettings
@@ -232,11 +232,11 @@ class TtsService:
     async def _cast(self, part: ScriptPart, body: SpeechBody, choice: ModelChoice) -> tuple[EngineSpec, Passage]:
         """Who speaks a part of the text, on which engine."""
         name = part.voice or body.voice
-        voice = self.voices.find(name, engine=choice.engine)
+        voice = self._find_voice(name, choice)
         written = hide_formulas(part.text)
         language = await self._find_language(written, body.language, voice, choice)
         if language not in {None, *voice.languages[:1]}:
-            voice = self.voices.find(name, engine=choice.engine, language=language)
+            voice = self._find_voice(name, choice, language)
         voice = await self._require_ready(voice)
         if body.language and voice.languages and language not in voice.languages:
             raise refuse_language(voice, body.language, self.voices)
@@ -244,7 +244,20 @@ class TtsService:
         spoken = language if language in voice.languages else next(iter(voice.languages), language)
         tag = _add_region(spoken, body.language, voice) if spoken else ""
         passage = Passage(part.text, VoiceOptions(voice.engine_voice, tag, body.speed), voice.languages)
-        return engine_spec(self.settings, voice.engine, _model_of(voice, choice)), passage
+        return engine_spec(self.settings, voice.engine, voice.model), passage
+
+    def _find_voice(self, name: str, choice: ModelChoice, language: str | None = None) -> Voice:
+        """The voice of a name, with the model that the request chose or else its own."""
+        voice = self.voices.find(name, engine=choice.engine, language=language)
+        # Where each voice is a model of its own, a voice chosen by name is that model.
+        is_chosen_by_voice = CAPABILITIES[voice.engine].one_voice_per_model and voice.alias_of is None
+        if choice.model in {None, voice.model} or is_chosen_by_voice:
+            return voice
+        others = (other for other in self.voices.own_voices().values() if other.model == choice.model)
+        if voice.alias_of and not voice.engine_voice.recordings and (other := next(others, None)):
+            return replace(other, id=voice.id, kind="alias", alias_of=other.id)
+        languages = find_languages(voice.engine, self.store.find(choice.model)) or voice.languages
+        return replace(voice, model=choice.model, languages=languages)
 
     def _detect(self, text: str, among: Collection[str], min_probability: float = MIN_PROBABILITY) -> str | None:
         """As `detect_text_language`; its tables of 80 MB take most of a second to load, in a process that ends."""
@@ -318,12 +331,6 @@ def _tell_silent(text: str) -> str:
     return ": it has neither letters nor digits" + (", and emoji are not read" if has_emoji else "")
 
 
-def _model_of(voice: Voice, choice: ModelChoice) -> str:
-    """The model that speaks. Where each voice is a model of its own, a voice chosen by name is that model."""
-    is_chosen_by_voice = CAPABILITIES[voice.engine].one_voice_per_model and voice.alias_of is None
-    return voice.model if choice.model is None or is_chosen_by_voice else choice.model
-
-
 def open_cache(settings: TtsSettings) -> SpeechCache:
     """The cache as the settings describe it."""
     max_bytes = round(settings.cache_mb * 1024 * 1024)
@@ -364,7 +371,7 @@ def create_service(settings: TtsSettings) -> TtsService:
     def examine(path: Path, needed_s: float) -> tuple[Examination, bytes]:
         return recording_process.call(examine_recording, EXAMINATION_S, path, needed_s)
 
-    cloned = ClonedVoices(settings, Shelf(settings.voice_dir, examine))
+    cloned = ClonedVoices(settings, store, Shelf(settings.voice_dir, examine))
     uploads = VoiceUploads(settings.voice_dir, examine=examine)
     library = open_library(settings, store, cloned)
     return TtsService(

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import torch
 
-from voice_stack.core.errors import EngineError, InvalidRequestError, ModelLoadError, UnsupportedValueError
+from voice_stack.core.errors import EngineError, ModelLoadError, UnsupportedValueError
 from voice_stack.core.system.cpus import available_cpus
 from voice_stack.core.system.device import choose_device
 from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
 from voice_stack.tts.engine.faithfulness import Expectation, Paces, StreamGuard, best_take
-from voice_stack.tts.engine.speaker_latents import LatentStore, SpeakerLatents
+from voice_stack.tts.engine.speaker_latents import LatentStore
 from voice_stack.tts.engine.xtts_input import MODEL_CODES, XttsOptions, fit_text, read_options
-from voice_stack.tts.engine.xtts_model import load_model
+from voice_stack.tts.engine.xtts_model import SpeakerLatents, load_model
 from voice_stack.utils.audio.pcm import Samples
 from voice_stack.utils.audio.word_alignment import find_speech
 
@@ -115,11 +115,7 @@ class XttsEngine(TtsEngine):
         if self._clones is None:
             folder = None if self.cache_dir is None else self.cache_dir / "speakers"
             self._clones = LatentStore(folder, self._model.latents_key(), self._model.clone)
-        try:
-            return self._clones.get(recordings)
-        except (OSError, InvalidRequestError) as error:
-            names = ", ".join(recording.name for recording in recordings)
-            raise InvalidRequestError(f"the voice cannot be cloned from {names}: {error}", param="voice") from error
+        return SpeakerLatents(**self._clones.get(recordings))
 
     def _say(self, line: _XttsClause) -> Iterator[Spoken]:
         if line.options.is_awaited and line.expectation.expected_s >= STREAM_MIN_S:

@@ -1,12 +1,11 @@
-"""What XTTS knows of a cloned voice, computed once from its recordings and kept on disk by content."""
+"""What a model knows of a cloned voice, computed once from its recordings and kept on disk by content."""
 
 import hashlib
 import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,8 +13,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from voice_stack.core.errors import AudioTooShortError, InvalidRequestError
 from voice_stack.core.logging import log_event
 from voice_stack.core.system.files import DRAFT_PREFIX, digest_file, write_whole
+from voice_stack.utils.audio.decode import decode_blocks
+from voice_stack.utils.audio.pcm import Samples
 
 logger = logging.getLogger(__name__)
 
@@ -24,20 +26,11 @@ UNUSED_DAYS = 30
 """After so long without use a file goes: the voice it belongs to may have been deleted since."""
 PARTIAL_LIFE_S = 3600.0
 """Writing takes a second: what is so old was left by a process that was killed."""
-_IN_MEMORY = 256
+CLONE_MIN_S = 0.34
+"""XTTS's library leaves out pieces below 0.33 s, and fails where nothing is left."""
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SpeakerLatents:
-    """A voice as the model sees it.
-
-    Attributes:
-        gpt_cond_latent: Manner of speaking, float32 of shape (1, 32, width).
-        speaker_embedding: Timbre, float32 of shape (1, 512, 1).
-    """
-
-    gpt_cond_latent: torch.Tensor
-    speaker_embedding: torch.Tensor
+Latents = Mapping[str, torch.Tensor]
+"""A voice as a model sees it: its tensors by name."""
 
 
 class LatentStore:
@@ -50,26 +43,36 @@ class LatentStore:
         folder: Made when first needed; None: nothing is kept on disk.
         model_key: Stands for the weights and the way the latents are made.
         compute: Makes the latents of some recordings, where they are not known yet.
+        in_memory: Of so many voices they stay there.
     """
 
     def __init__(
-        self, folder: Path | None, model_key: str, compute: Callable[[tuple[Path, ...]], SpeakerLatents]
+        self,
+        folder: Path | None,
+        model_key: str,
+        compute: Callable[[tuple[Path, ...]], Latents],
+        *,
+        in_memory: int = 256,
     ) -> None:
         self._folder, self._model_key, self._compute = folder, model_key, compute
-        self._find = lru_cache(_IN_MEMORY)(self._read_or_compute)
+        self._find = lru_cache(in_memory)(self._read_or_compute)
         self._remove_unused()
 
-    def get(self, recordings: tuple[Path, ...]) -> SpeakerLatents:
+    def get(self, recordings: tuple[Path, ...]) -> Latents:
         """The latents of a voice.
 
         Raises:
-            OSError: A recording cannot be read.
+            InvalidRequestError: A recording cannot be read or holds too little sound.
         """
-        digests = [bytes.fromhex(digest_file(recording)) for recording in recordings]
-        parts = [FORMAT.encode(), self._model_key.encode(), *digests]
-        return self._find(hashlib.sha256(b"\0".join(parts)).hexdigest(), recordings)
+        try:
+            digests = [bytes.fromhex(digest_file(recording)) for recording in recordings]
+            parts = [FORMAT.encode(), self._model_key.encode(), *digests]
+            return self._find(hashlib.sha256(b"\0".join(parts)).hexdigest(), recordings)
+        except (OSError, InvalidRequestError) as error:
+            names = ", ".join(recording.name for recording in recordings)
+            raise InvalidRequestError(f"the voice cannot be cloned from {names}: {error}", param="voice") from error
 
-    def _read_or_compute(self, key: str, recordings: tuple[Path, ...]) -> SpeakerLatents:
+    def _read_or_compute(self, key: str, recordings: tuple[Path, ...]) -> Latents:
         file = None if self._folder is None else self._folder / f"{key}.safetensors"
         if file is not None and (latents := _read(file)) is not None:
             return latents
@@ -93,12 +96,12 @@ class LatentStore:
                 log_event(logger, logging.WARNING, "old speaker latents stay", file=file, reason=str(error))
 
 
-def _read(file: Path) -> SpeakerLatents | None:
+def _read(file: Path) -> Latents | None:
     if file.is_file():
         try:
-            latents = SpeakerLatents(**load_file(file))
+            latents: Latents = load_file(file)
             os.utime(file)
-        except (SafetensorError, OSError, TypeError) as error:
+        except (SafetensorError, OSError) as error:
             reason = str(error)
             log_event(logger, logging.WARNING, "damaged speaker latents are computed again", file=file, reason=reason)
         else:
@@ -107,8 +110,8 @@ def _read(file: Path) -> SpeakerLatents | None:
     return None
 
 
-def _write(file: Path, latents: SpeakerLatents) -> None:
-    tensors = {f.name: getattr(latents, f.name).detach().cpu().contiguous() for f in fields(latents)}
+def _write(file: Path, latents: Latents) -> None:
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in latents.items()}
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_whole(file, save(tensors))
@@ -124,3 +127,18 @@ def fingerprint(parts: Iterable[tuple[str, torch.Tensor]], *versions: object) ->
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def read_beginning(recording: Path, sample_rate: int, max_s: float) -> Samples:
+    """The beginning of a recording: mono float32 of shape (samples,).
+
+    Raises:
+        InvalidAudioError: The file holds no sound.
+        AudioTooShortError: It is shorter than a third of a second, which no model can hear.
+        OSError: It cannot be read.
+    """
+    samples = next(decode_blocks(recording, sample_rate=sample_rate, block_s=max_s))
+    if samples.size < CLONE_MIN_S * sample_rate:
+        heard_s = samples.size / sample_rate
+        raise AudioTooShortError(f"{recording.name} lasts {heard_s:.2f} s; {CLONE_MIN_S} s are the least, 6 s are good")
+    return samples

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from voice_stack.core.errors import InvalidRequestError, UnsupportedValueError
-
-Value = float | str | bool
+from voice_stack.tts.engine.voice_options import Value, choose_options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,18 +31,6 @@ class XttsOptions:
     max_retries: int = 2
 
 
-_LIMITS: dict[str, tuple[float, float]] = {
-    "temperature": (0.01, 2.0),
-    "top_k": (1, 10_000),
-    "top_p": (0.01, 1.0),
-    "repetition_penalty": (1.0, 50.0),
-    "length_penalty": (-10.0, 10.0),
-    "seed": (0, 2**31 - 1),
-    "max_retries": (0, 10),
-}
-_WHOLE = frozenset({"top_k", "seed", "max_retries"})
-
-
 def read_options(options: tuple[tuple[str, Value], ...], defaults: object) -> XttsOptions:
     """Check the options of a voice.
 
@@ -54,22 +41,18 @@ def read_options(options: tuple[tuple[str, Value], ...], defaults: object) -> Xt
     Raises:
         UnsupportedValueError: There is no such option, or it has another range; the message names both.
     """
-    given = dict(options)
-    if unknown := sorted(set(given) - set(_LIMITS)):
-        raise UnsupportedValueError(f"option {unknown[0]!r} of the voice: XTTS has {', '.join(_LIMITS)}", param="voice")
-    own = {name: getattr(defaults, name) for name in _LIMITS if hasattr(defaults, name)}
-    return XttsOptions(**own | {name: _number(name, given[name]) for name in given})
-
-
-def _number(name: str, value: Value) -> float | int:
-    low, high = _LIMITS[name]
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-    if not fits or (name in _WHOLE and value != int(value)):
-        kind = "a whole number" if name in _WHOLE else "a number"
-        raise UnsupportedValueError(
-            f"option {name}={value!r} of the voice: {kind} from {low:g} to {high:g} fits", param="voice"
-        )
-    return int(value) if name in _WHOLE else float(value)
+    model_has = ("temperature", "top_k", "top_p", "repetition_penalty", "length_penalty")
+    own = {name: getattr(defaults, name) for name in model_has} | {"seed": 0, "max_retries": 2}
+    chosen = choose_options(options, own, "XTTS")
+    return XttsOptions(
+        temperature=chosen["temperature"],
+        top_k=int(chosen["top_k"]),
+        top_p=chosen["top_p"],
+        repetition_penalty=chosen["repetition_penalty"],
+        length_penalty=chosen["length_penalty"],
+        seed=int(chosen["seed"]),
+        max_retries=int(chosen["max_retries"]),
+    )
 
 
 MODEL_CODES = {"zh": "zh-cn"}

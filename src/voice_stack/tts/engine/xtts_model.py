@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,24 @@ from TTS import __version__
 from TTS.tts.configs.xtts_config import XttsConfig
 from TTS.tts.models import xtts
 
-from voice_stack.core.errors import AudioTooShortError
-from voice_stack.tts.engine.speaker_latents import SpeakerLatents, fingerprint
-from voice_stack.utils.audio.decode import decode_blocks
+from voice_stack.tts.engine.speaker_latents import Latents, fingerprint, read_beginning
 from voice_stack.utils.audio.pcm import Samples
 
 CLONE_RATE = 22_050
 """Sample rate at which recordings are read, in Hz: that of the model's ear."""
-CLONE_MIN_S = 0.34
-"""The library leaves out pieces below 0.33 s, and fails where nothing is left."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeakerLatents:
+    """A voice as the model sees it.
+
+    Attributes:
+        gpt_cond_latent: Manner of speaking, float32 of shape (1, 32, width).
+        speaker_embedding: Timbre, float32 of shape (1, 512, 1).
+    """
+
+    gpt_cond_latent: torch.Tensor
+    speaker_embedding: torch.Tensor
 
 
 class XttsModel(xtts.Xtts):
@@ -69,8 +79,8 @@ class XttsModel(xtts.Xtts):
             for piece in pieces:
                 yield np.atleast_1d(piece.cpu().numpy()).astype(np.float32, copy=False)
 
-    def clone(self, recordings: tuple[Path, ...]) -> SpeakerLatents:
-        """Compute what the model needs to speak as somebody else.
+    def clone(self, recordings: tuple[Path, ...]) -> Latents:
+        """Compute what the model needs to speak as somebody else: what `SpeakerLatents` has, by name.
 
         Raises:
             InvalidAudioError: A file holds no sound.
@@ -79,13 +89,14 @@ class XttsModel(xtts.Xtts):
         """
         heard_s = int(self.config.max_ref_len)
         share_s = max(int(self.config.gpt_cond_chunk_len), int(self.config.gpt_cond_len) // len(recordings))
-        voices = [_read(recording, heard_s) for recording in recordings]
+        heard = (read_beginning(recording, CLONE_RATE, heard_s) for recording in recordings)
+        voices = [torch.from_numpy(samples)[None] for samples in heard]
         embeddings = torch.stack([self.get_speaker_embedding(voice, CLONE_RATE) for voice in voices])
         manner = torch.cat([voice[:, : share_s * CLONE_RATE] for voice in voices], dim=-1)
         latent = self.get_gpt_cond_latents(
             manner, CLONE_RATE, length=-1, chunk_length=int(self.config.gpt_cond_chunk_len)
         )
-        return SpeakerLatents(latent.cpu(), embeddings.mean(dim=0).cpu())
+        return {"gpt_cond_latent": latent.cpu(), "speaker_embedding": embeddings.mean(dim=0).cpu()}
 
     def latents_key(self) -> str:
         """Stands for everything that shapes the result of `clone`: the same for checkpoints that differ elsewhere."""
@@ -116,15 +127,6 @@ class TokenLimit(StoppingCriteria):
         length = input_ids.shape[1]
         self._end = self._end or length + self._max_tokens - 1
         return torch.full((input_ids.shape[0],), length >= self._end, dtype=torch.bool, device=input_ids.device)
-
-
-def _read(recording: Path, max_s: int) -> torch.Tensor:
-    """The beginning of a recording, float32 of shape (1, samples)."""
-    samples = next(decode_blocks(recording, sample_rate=CLONE_RATE, block_s=float(max_s)))
-    if samples.size < CLONE_MIN_S * CLONE_RATE:
-        heard_s = samples.size / CLONE_RATE
-        raise AudioTooShortError(f"{recording.name} lasts {heard_s:.2f} s; {CLONE_MIN_S} s are the least, 6 s are good")
-    return torch.from_numpy(samples)[None]
 
 
 def load_model(model_dir: Path, device: str) -> XttsModel:

@@ -1,4 +1,4 @@
-"""The voices of the engines: Piper's catalogue, Kokoro's and their blends, XTTS's own.
+"""The voices of the engines: Piper's catalogue, Kokoro's and their blends, those of the engines on PyTorch.
 
 A speaker of a model with several is a voice too, by the speaker's name or number: `en_US-libritts_r-medium#3922`.
 """
@@ -24,11 +24,14 @@ from voice_stack.tts.models import (
     CPML_NAME,
     KOKORO_ENGINE,
     LANGUAGES,
+    POCKET_ENGINE,
+    POCKET_VOICES,
     SPOKEN_LANGUAGES,
     VOICE_NAMES,
     XTTS,
     VoiceFacts,
     find_piper_voice,
+    find_pocket_language,
     read_facts,
 )
 from voice_stack.tts.settings import TtsSettings
@@ -283,6 +286,31 @@ def xtts_voices(settings: TtsSettings, store: ModelStore) -> Iterator[Voice]:
             licence="CPML",
             unavailable=refused,
         )
+
+
+def pocket_voices(settings: TtsSettings, store: ModelStore) -> Iterator[Voice]:
+    """Those that came with each pocket-tts model that is here, as `pocket-tts-english#alba`; the default model's first.
+
+    A model that is still to be fetched is known to have the usual voice of its language.
+    """
+    specs = [spec for spec in store.catalogue.models if spec.engine == POCKET_ENGINE and store.is_local(spec.name)]
+    own = (settings.model,) if settings.engine == POCKET_ENGINE else ()
+    for model in dict.fromkeys((*own, *(spec.name for spec in specs))):
+        spec = store.find(model)
+        language = find_pocket_language(_voice_id(model))
+        usual = POCKET_VOICES.get(language.partition("_")[0], "")
+        there = {file.stem for file in store.path(model).glob("embeddings/*.safetensors")}
+        for name in sorted(there, key=lambda name: (name != usual, name)) or [usual]:
+            yield Voice(
+                id=f"{_voice_id(model)}{SPEAKER_MARK}{name}" if name else _voice_id(model),
+                engine=POCKET_ENGINE,
+                model=model,
+                languages=spec.languages if spec else (),
+                engine_voice=EngineVoice(name=name),
+                name=name.replace("_", " ").title(),
+                description=f"Voice of pocket-tts, {language.partition('_')[0].title()}" if language else "",
+                licence="CC-BY-4.0" if language else "",
+            )
 
 
 def _speakers(file: Path) -> tuple[str, ...]:

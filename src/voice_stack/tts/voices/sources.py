@@ -11,7 +11,7 @@ from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.models.store import ModelStore
 from voice_stack.tts.engine.base import EngineVoice
 from voice_stack.tts.engine_factory import ENGINES, engine_spec
-from voice_stack.tts.models import CAPABILITIES, TTS_MODELS
+from voice_stack.tts.models import CAPABILITIES, TTS_MODELS, find_cloning_model, find_languages
 from voice_stack.tts.request import Passage, SpeechRequest
 from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.voices.builtin import (
@@ -21,6 +21,7 @@ from voice_stack.tts.voices.builtin import (
     find_piper_speaker,
     kokoro_voices,
     piper_voices,
+    pocket_voices,
     xtts_voices,
 )
 from voice_stack.tts.voices.recordings import RecordedVoice
@@ -36,13 +37,16 @@ _TEST_ENGINE = "fake"
 
 @dataclass(frozen=True, slots=True)
 class ClonedVoices:
-    """The recordings of `TTS_VOICE_DIR` as voices of the engine that clones here.
+    """The recordings of `TTS_VOICE_DIR` as voices of the engines that clone here.
 
     Args:
         settings: The default engine is taken if it clones, else the first one that does and is installed.
+        store: Which of an engine's models are here.
+        shelf: The recordings.
     """
 
     settings: TtsSettings
+    store: ModelStore
     shelf: Shelf
 
     def list(self) -> Iterator[Voice]:
@@ -64,6 +68,14 @@ class ClonedVoices:
             raise UnsupportedValueError(f"{len(called)} voices are called {name!r}; use an id: {ids}", param="voice")
         return self._voice(called[0], self._engine()) if called else None
 
+    def speak_through(self, voice: Voice, engine: str) -> Voice:
+        """A recorded voice on another engine that clones; any other one as it is."""
+        recorded = self.shelf.voices().get(voice.alias_of or voice.id)
+        if recorded is None or not CAPABILITIES[engine].clones:
+            return voice
+        spoken = self._voice(recorded, engine)
+        return replace(spoken, id=voice.id, name=voice.name, kind=voice.kind, alias_of=voice.alias_of)
+
     def examine(self, voice: Voice) -> Voice:
         """The voice with the recordings that can be used, or with the reason why it cannot speak.
 
@@ -82,11 +94,13 @@ class ClonedVoices:
     def _voice(self, recorded: RecordedVoice, engine: str | None) -> Voice:
         sidecar = recorded.sidecar
         own = (require_language(sidecar.language).code,) if sidecar.language else ()
+        model = self._model(engine or RECOMMENDED_ENGINE)
+        spoken = find_languages(engine, self.store.find(model)) if engine else ()
         return Voice(
             id=recorded.id,
             engine=engine or RECOMMENDED_ENGINE,
-            model=self._model(engine or RECOMMENDED_ENGINE),
-            languages=tuple(dict.fromkeys((*own, *sorted(CAPABILITIES[engine].languages if engine else ())))),
+            model=model,
+            languages=tuple(sorted(spoken, key=lambda language: (language not in own, language != "en"))) or own,
             region=find_region(sidecar.language),
             engine_voice=EngineVoice(recordings=recorded.recordings, options=tuple(sorted(sidecar.options.items()))),
             name=recorded.name,
@@ -115,10 +129,13 @@ class ClonedVoices:
         return next((name for name in candidates if find_spec(ENGINES[name].package) is not None), None)
 
     def _model(self, engine: str) -> str:
-        """The default model if it is of that engine, else the engine's first."""
+        """Of the engine's models that clone the default one, else one that is here, else the first."""
         if engine == self.settings.engine:
-            return self.settings.model
-        return next((spec.name for spec in TTS_MODELS if spec.engine == engine), engine)
+            return find_cloning_model(self.settings.model)
+        cloning = [
+            spec.name for spec in TTS_MODELS if spec.engine == engine and find_cloning_model(spec.name) == spec.name
+        ]
+        return next((name for name in cloning if self.store.is_local(name)), next(iter(cloning), engine))
 
 
 def _fake(settings: TtsSettings, _store: ModelStore) -> Iterable[Voice]:
@@ -130,6 +147,7 @@ SOURCES: dict[str, Callable[[TtsSettings, ModelStore], Iterable[Voice]]] = {
     "piper": piper_voices,
     "kokoro": kokoro_voices,
     "xtts": xtts_voices,
+    "pocket": pocket_voices,
     "fake": _fake,
 }
 """How the voices of each engine are listed."""
@@ -153,6 +171,7 @@ def open_library(settings: TtsSettings, store: ModelStore, cloned: ClonedVoices)
         [*(partial(RESOLVERS[name], settings, store) for name in installed if name in RESOLVERS), cloned.find_by_name],
         OPENAI_NAMES,
         settings.named_voices(),
+        cloned.speak_through,
     )
 
 

@@ -82,6 +82,7 @@ class VoiceLibrary:
         resolvers: Rules for names of voices that are not listed.
         aliases: For each engine, the voices that OpenAI's names stand for; where none is given, its first voice.
         overrides: The operator's own names for voices, those of OpenAI among them.
+        speak_through: Takes a voice to another engine, where it can speak through that as well.
     """
 
     def __init__(
@@ -90,11 +91,13 @@ class VoiceLibrary:
         resolvers: Sequence[VoiceResolver] = (),
         aliases: Mapping[str, Mapping[str, str]] | None = None,
         overrides: Mapping[str, str] | None = None,
+        speak_through: Callable[[Voice, str], Voice] | None = None,
     ) -> None:
         self._sources = tuple(sources)
         self._resolvers = tuple(resolvers)
         self._aliases = aliases or {}
         self._overrides = overrides or {}
+        self._speak_through = speak_through
 
     def own_voices(self) -> dict[str, Voice]:
         """Every voice by id, the default first, without other names for them."""
@@ -129,6 +132,8 @@ class VoiceLibrary:
             is_free = not {name, name.lower()} & self._overrides.keys()  # the operator's choice stands
             if voice is not None and is_free and language is not None:
                 voice = _suit_language(voice, language, own, engine)
+        if voice is not None and engine not in {None, voice.engine} and engine and self._speak_through:
+            voice = self._speak_through(voice, engine)
         if voice is None or engine not in {None, voice.engine}:
             there = ", ".join(voice.id for voice in _speakers(self.voices(), engine))
             why = f"speaks through {voice.engine}, not {engine}" if voice else "does not exist"

@@ -1,4 +1,4 @@
-"""A server that has XTTS beside Piper, through OpenAI's SDK; the checkpoint has random weights."""
+"""A server that has the engines on PyTorch beside Piper, through OpenAI's SDK; their models have random weights."""
 
 import io
 import wave
@@ -14,15 +14,17 @@ from pytorch.xtts_weights import SPEAKERS
 from running_server import RunningServer
 
 TEXT = "The kettle is on the stove."
+POCKET = "pocket-tts-english-cloning"
 
 
 @pytest.fixture(scope="module")
-def models(xtts_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of models where the operator put the checkpoint."""
+def models(xtts_checkpoint: Path, pocket_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models where the operator put them."""
     folder = tmp_path_factory.mktemp("operator")
-    (folder / "xtts_v2").mkdir()
-    for file in xtts_checkpoint.iterdir():
-        (folder / "xtts_v2" / file.name).symlink_to(file)
+    for name, model in {"xtts_v2": xtts_checkpoint, POCKET: pocket_model}.items():
+        (folder / name).mkdir()
+        for file in model.iterdir():
+            (folder / name / file.name).symlink_to(file)
     return folder
 
 
@@ -86,6 +88,24 @@ def test_a_recording_in_the_folder_of_voices_is_a_voice(client: OpenAI, models: 
     assert 0.5 < length_s(cloned) < 3.0
     assert cloned != speak(client, SPEAKERS[0])
     assert len(list((models / ".cache" / "speakers").glob("*.safetensors"))) == 1
+
+
+def test_the_same_recording_is_a_voice_of_every_engine_that_clones(client: OpenAI, models: Path) -> None:
+    kept = set((models / ".cache" / "speakers").iterdir())
+    cloned = speak(client, "grandma", POCKET)
+    assert length_s(cloned) > 0.5
+    assert cloned != speak(client, f"{POCKET}#alba", "tts-1")
+    assert len(set((models / ".cache" / "speakers").iterdir()) - kept) == 1
+
+
+def test_the_voices_of_a_folder_are_listed(server: RunningServer, client: OpenAI) -> None:
+    with server.http() as http:
+        voices = [voice for voice in http.get("/v1/audio/voices").json()["voices"] if voice["engine"] == "pocket"]
+        known = {model["id"] for model in http.get("/v1/models").json()["data"]}
+    assert [voice["id"] for voice in voices] == [f"{POCKET}#alba", f"{POCKET}#marius"]
+    assert {tuple(voice["languages"]) for voice in voices} == {("en",)}
+    assert POCKET in known
+    assert length_s(speak(client, "alloy", POCKET)) > 0.5
 
 
 def test_openais_names_are_speakers_of_xtts_too(client: OpenAI) -> None:
