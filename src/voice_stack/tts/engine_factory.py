@@ -24,6 +24,7 @@ ENGINES: dict[str, EngineEntry] = {
     "kokoro": EngineEntry("voice_stack.tts.engine.kokoro:KokoroEngine", "kokoro_onnx", "voice-stack[kokoro]"),
     "xtts": EngineEntry("voice_stack.tts.engine.coqui:XttsEngine", "TTS", "voice-stack[xtts]"),
     "pocket": EngineEntry("voice_stack.tts.engine.pocket:PocketEngine", "pocket_tts", "voice-stack[pocket]"),
+    "qwen3": EngineEntry("voice_stack.tts.engine.qwen3:Qwen3Engine", "qwen_tts", "voice-stack[qwen3]"),
     "fake": EngineEntry("voice_stack.tts.engine.fake:FakeEngine", "numpy", "voice-stack[tts]", needs_model=False),
 }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from voice_stack.core.errors import LicenceNotAcceptedError, UnsupportedValueError
 from voice_stack.core.models.files import Catalogue, ModelPack, ModelSpec, NpmPackage, PackFile
 from voice_stack.core.system.files import open_regular
+from voice_stack.tts.torch_models import POCKET_MODELS, QWEN_LANGUAGES, QWEN_MODELS
 
 _MAX_NAMED = 10
 _MAX_NUMBERED = 1000
@@ -197,55 +198,6 @@ KOKORO_MODELS = (
 )
 
 
-POCKET_ENGINE = "pocket"
-POCKET_CLONING = "-cloning"
-"""Ends the name of a model with the weights that clone; they are behind a form on the hub."""
-_POCKET_LANGUAGES = {
-    "english": "en", "dutch": "nl", "french": "fr", "german": "de", "italian": "it", "portuguese": "pt",
-    "spanish": "es",
-}  # fmt: skip
-POCKET_VOICES = {
-    "english": "alba", "dutch": "daan", "french": "estelle", "german": "juergen", "italian": "giovanni",
-    "portuguese": "rafael", "spanish": "lola",
-}  # fmt: skip
-"""The usual voice of each language: the others are found in a model's folder."""
-_POCKET_NAME = re.compile(rf"pocket-tts-(?P<language>[a-z]+)(?P<size>-24l)?(?:{POCKET_CLONING})?")
-
-
-def find_pocket_language(model: str) -> str:
-    """How the library calls what a model of the catalogue speaks, as `french_24l`; empty for another name."""
-    match = _POCKET_NAME.fullmatch(model)
-    if match is None or match["language"] not in _POCKET_LANGUAGES:
-        return ""
-    return match["language"] + (match["size"] or "").replace("-", "_")
-
-
-def _pocket_model(language: str, size: str, cloning: str) -> ModelSpec:
-    name = f"pocket-tts-{language}{size}{cloning}"
-    own_files = ("model.safetensors",) if cloning else ("model.safetensors", "tokenizer.json")
-    return ModelSpec(
-        name=name,
-        engine=POCKET_ENGINE,
-        aliases=(POCKET_ENGINE, "pocket-tts") if name == "pocket-tts-english" else (),
-        hub_repo="kyutai/pocket-tts" if cloning else "kyutai/pocket-tts-without-voice-cloning",
-        hub_folder=f"languages/{language}{size.replace('-', '_')}",
-        hub_files=own_files,
-        hub_extras=("tokenizer.json", "embeddings/*.safetensors"),
-        languages=(_POCKET_LANGUAGES[language],),
-        description=f"pocket-tts in {language.title()}{', larger' if size else ''}"
-        f"{', clones voices; the hub asks for your consent' if cloning else ''}; CC-BY-4.0",
-    )
-
-
-POCKET_MODELS = tuple(
-    _pocket_model(language, size, cloning)
-    for cloning in ("", POCKET_CLONING)
-    for size in ("", "-24l")
-    for language in _POCKET_LANGUAGES
-    if (language, size) != ("english", "-24l")
-)
-
-
 @dataclass(frozen=True, slots=True)
 class TtsCapabilities:
     """What an engine can do.
@@ -298,6 +250,7 @@ CAPABILITIES: dict[str, TtsCapabilities] = {
     ),
     # Fifty tokens at once, of three and a half letters or more; beyond, it may skip words.
     "pocket": TtsCapabilities(clones=True, streams=True, max_chars=180),
+    "qwen3": TtsCapabilities(languages=QWEN_LANGUAGES, clones=True, streams=True),
     "fake": TtsCapabilities(clones=True, streams=True, speed_range=(0.25, 4.0), one_voice_per_model=True),
 }
 
@@ -362,7 +315,7 @@ XTTS = ModelSpec(
     description="Coqui XTTS-v2: 17 languages, clones voices; CPML, no commercial use",
 )
 
-TTS_MODELS: tuple[ModelSpec, ...] = (*PIPER_MODELS, *KOKORO_MODELS, XTTS, *POCKET_MODELS)
+TTS_MODELS: tuple[ModelSpec, ...] = (*PIPER_MODELS, *KOKORO_MODELS, XTTS, *POCKET_MODELS, *QWEN_MODELS)
 """Every model by name; the first of an engine answers to the engine's name too."""
 
 TTS_CATALOGUE = Catalogue(
@@ -373,11 +326,6 @@ TTS_CATALOGUE = Catalogue(
 def find_languages(engine: str, spec: ModelSpec | None) -> tuple[str, ...]:
     """Codes of the languages that every voice of a model speaks; none if not known, or each voice has its own."""
     return tuple(sorted(CAPABILITIES[engine].languages)) or (spec.languages if spec else ())
-
-
-def find_cloning_model(model: str) -> str:
-    """The model that clones voices in place of one that cannot; the same where it can, or nobody knows."""
-    return f"{model}{POCKET_CLONING}" if find_pocket_language(model) and POCKET_CLONING not in model else model
 
 
 def list_catalogue(_engine: str) -> Catalogue:

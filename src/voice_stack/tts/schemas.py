@@ -25,7 +25,11 @@ class SpeechBody(BaseModel):
     response_format: str = Field("mp3", description=f"One of {', '.join(AUDIO_FORMATS)}.")
     speed: float = Field(1.0, ge=0.25, le=4.0, description="1 is the voice's own pace.")
     stream_format: Literal["audio", "sse"] = Field("audio", description="Bytes, or server-sent events.")
-    instructions: str | None = Field(None, description="Accepted; no voice here heeds it.")
+    instructions: str | None = Field(
+        None,
+        max_length=4096,
+        description="How to speak, or as who, in words; where the model does not heed it, `x-ignored-fields` says so.",
+    )
     language: str | None = Field(None, description="Language of the text, as `en`; found from the text if absent.")
     markup: Markup | None = Field(
         None, description="`auto`: markup is read as a person would; `plain`: as it stands. Absent: `TTS_MARKUP`."
@@ -65,13 +69,14 @@ class SpeechBody(BaseModel):
         return {True: "word", False: None}[value] if isinstance(value, bool) else value
 
 
-_UNHEEDED = frozenset({"instructions"})
-"""Fields of OpenAI's that are accepted although no voice heeds them."""
+def find_ignored_fields(body: Mapping[str, object], *, heeds_instructions: bool) -> list[str]:
+    """Names of the fields of a body, as sent, that have a value and change nothing.
 
-
-def find_ignored_fields(body: Mapping[str, object]) -> list[str]:
-    """Names of the fields of a body, as sent, that have a value and change nothing."""
-    heeded = SpeechBody.model_fields.keys() - _UNHEEDED
+    Args:
+        body: What the client sent.
+        heeds_instructions: Whether all that speaks for it is told them.
+    """
+    heeded = SpeechBody.model_fields.keys() - (set() if heeds_instructions else {"instructions"})
     return [name for name, value in body.items() if name not in heeded and value != ""]
 
 

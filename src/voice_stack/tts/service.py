@@ -32,6 +32,7 @@ from voice_stack.tts.request import Passage, SpeechRequest, TextOverTime, awaite
 from voice_stack.tts.schemas import SpeechBody
 from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.speech import FedSpeech, Speech, Turn, Turns, speech_key
+from voice_stack.tts.torch_models import QWEN_ENGINE, find_qwen_facts
 from voice_stack.tts.voices.reference import Examination, encode_preview, examine_recording
 from voice_stack.tts.voices.shelf import Shelf
 from voice_stack.tts.voices.sources import (
@@ -173,7 +174,7 @@ class TtsService:
             ticket.admit(awaited_s([request]), [engine])
             turns = Turns(self.pool, [Turn(engine, request, substitute)], request_id_var.get() or "")
             await turns.start()
-        return FedSpeech(body, turns)
+        return FedSpeech(body, turns, heeds_instructions=bool(passage.options.instructions))
 
     async def key(self, body: SpeechBody, plan: Sequence[Turn]) -> str | None:
         """What a planned speech is kept under; None where nothing is kept, or a recording went away just now."""
@@ -243,8 +244,27 @@ class TtsService:
         await asyncio.to_thread(require_readable, written, voice, self.voices, self._detect)
         spoken = language if language in voice.languages else next(iter(voice.languages), language)
         tag = _add_region(spoken, body.language, voice) if spoken else ""
-        passage = Passage(part.text, VoiceOptions(voice.engine_voice, tag, body.speed), voice.languages)
+        options = VoiceOptions(voice.engine_voice, tag, body.speed, self._instruct(body, voice))
+        passage = Passage(part.text, options, voice.languages)
         return engine_spec(self.settings, voice.engine, voice.model), passage
+
+    def _instruct(self, body: SpeechBody, voice: Voice) -> str:
+        """What the model of a voice is told of how to speak; nothing where it does not heed it.
+
+        Raises:
+            UnsupportedValueError: The model makes the voice from what it is told, and that is nothing.
+        """
+        facts = find_qwen_facts(voice.model, self.store.path(voice.model)) if voice.engine == QWEN_ENGINE else None
+        if facts is None or not facts.heeds_instructions:
+            return ""
+        told = (body.instructions or "").strip()
+        if facts.kind == "voice_design" and not told:
+            raise UnsupportedValueError(
+                f"instructions={body.instructions!r}: model {Path(voice.model).name!r} makes the voice from them, as "
+                f"from 'A calm old man'",
+                param="instructions",
+            )
+        return told
 
     def _find_voice(self, name: str, choice: ModelChoice, language: str | None = None) -> Voice:
         """The voice of a name, with the model that the request chose or else its own."""

@@ -249,15 +249,17 @@ class FedSpeech(Speech):
 
     Attributes:
         left_out: What of the text so far is not spoken, by name.
+        heeds_instructions: It is spoken as the request's `instructions` say.
     """
 
-    def __init__(self, body: SpeechBody, turns: Turns) -> None:
+    def __init__(self, body: SpeechBody, turns: Turns, *, heeds_instructions: bool = False) -> None:
         super().__init__(0, body.response_format, turns)
         self._body, (self._job,) = body, turns.handles()
         self._unfed = deque[str | Flush]()
         self._feeding: asyncio.Task[None] | None = None
         self._is_complete = False
         self.left_out: tuple[str, ...] = ()
+        self.heeds_instructions = heeds_instructions
 
     async def feed(self, text: str) -> None:
         """The next piece of the text, cut anywhere.

@@ -52,12 +52,12 @@ class Dialogue:
 
     Attributes:
         state: Text may come while a speech is `open`; it is spoken while it is `closed`, and then `over`.
-        ignored: Names of the fields of the last start that change nothing.
+        sent: The fields of the last start.
     """
 
     def __init__(self) -> None:
         self.state: Literal["new", "open", "closed", "over"] = "new"
-        self.ignored: list[str] = []
+        self.sent: dict[str, object] = {}
 
     def take(self, message: str | None) -> Asked:
         """What a message asks for: nothing if it was on its way when the speech was over.
@@ -89,12 +89,17 @@ class Dialogue:
                 return Control.END
         return Control.CANCEL
 
+    def find_ignored(self, *, heeds_instructions: bool) -> list[str]:
+        """Names of the fields of the last start that change nothing."""
+        ignored = find_ignored_fields(self.sent, heeds_instructions=heeds_instructions)
+        return [*ignored, *sorted(_MEANS_NOTHING & self.sent.keys())]
+
     def _start(self, fields: Mapping[str, object]) -> SpeechBody:
         if fields.get("input") is not None:
             raise InvalidRequestError("input: the text comes in messages of type text", param="input")
         given = {name: value for name, value in fields.items() if value is not None}
         body = check_speech({**given, "input": ""})
-        self.ignored = [*find_ignored_fields(given), *sorted(_MEANS_NOTHING & given.keys())]
+        self.sent = given
         self.state = "open"
         return body
 
@@ -180,9 +185,9 @@ class SpeechSocket:
 
     async def _begin(self, body: SpeechBody) -> None:
         self._speech = await self._service.begin_fed(body)
-        ignored = {"ignored_fields": self._dialogue.ignored} if self._dialogue.ignored else {}
+        ignored = self._dialogue.find_ignored(heeds_instructions=self._speech.heeds_instructions)
         sound = {"format": body.response_format, "sample_rate": OUTPUT_SAMPLE_RATE}
-        await self._send("started", voice=body.voice, **sound, **ignored)
+        await self._send("started", voice=body.voice, **sound, **({"ignored_fields": ignored} if ignored else {}))
         self._telling = asyncio.create_task(self._tell(self._speech, body.timestamps))
 
     async def _tell(self, speech: FedSpeech, timestamps: Granularity | None) -> None:

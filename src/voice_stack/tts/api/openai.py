@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Literal
 
@@ -26,6 +26,7 @@ from voice_stack.tts.captions.kept import require_caption_format
 from voice_stack.tts.captions.sentences import Granularity, find_sentence
 from voice_stack.tts.schemas import MAX_INPUT_CHARS, SpeechBody, check_speech, find_ignored_fields
 from voice_stack.tts.service import BegunSpeech, TtsService
+from voice_stack.tts.speech import Turn
 from voice_stack.utils.audio.encode import require_format
 
 CacheUse = Literal["usual", "fresh", "none"]
@@ -115,9 +116,7 @@ def create_router(service: TtsService) -> APIRouter:
     async def speak(request: Request) -> Response:
         """Text to speech."""
         body = await receive_object(request, max_bytes=MAX_INPUT_CHARS * MAX_BYTES_PER_CHARACTER + 65_536)
-        answer = await answer_speech(service, request, check_speech(body))
-        answer.headers.update(ignored_fields_header(find_ignored_fields(body)))
-        return answer
+        return await answer_speech(service, request, check_speech(body), sent=body)
 
     add_model_routes(router, service.models)
 
@@ -133,13 +132,28 @@ def create_router(service: TtsService) -> APIRouter:
     return router
 
 
-async def answer_speech(service: TtsService, request: Request, body: SpeechBody) -> Response:
+async def answer_speech(
+    service: TtsService, request: Request, body: SpeechBody, *, sent: Mapping[str, object] | None = None
+) -> Response:
     """Speak what a checked request says, from the cache if it is there.
+
+    Args:
+        service: What speaks.
+        request: The request.
+        body: It, checked.
+        sent: It as it came; the answer names what of it means nothing.
 
     Raises:
         VoiceStackError: It cannot be spoken.
     """
     plan = await finish_unless_disconnected(request, service.plan(body, tell=headers_of(request)))
+    answer = await _answer_plan(service, request, body, plan)
+    is_told = all(passage.options.instructions for turn in plan for passage in turn.request.passages)
+    answer.headers.update(ignored_fields_header(find_ignored_fields(sent or {}, heeds_instructions=is_told)))
+    return answer
+
+
+async def _answer_plan(service: TtsService, request: Request, body: SpeechBody, plan: Sequence[Turn]) -> Response:
     use = cache_use(is_wanted=body.cache, headers=request.headers)
     key = None if use == "none" else await service.key(body, plan)
     if key is None:

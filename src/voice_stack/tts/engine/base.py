@@ -36,6 +36,7 @@ class VoiceOptions:
         voice: Who speaks.
         language: Code of the clause's language, as `en`; empty if not known.
         speed: 1 is the voice's own pace; inside the engine's `speed_range`.
+        instructions: How to speak, or as who, in words; empty for a model that heeds none.
         is_awaited: Somebody waits for the sound to begin: an engine that can hands it out while it makes it.
         is_alone: Nothing else is spoken beside it: it may have every core.
     """
@@ -43,6 +44,7 @@ class VoiceOptions:
     voice: EngineVoice = field(default_factory=EngineVoice)
     language: str = ""
     speed: float = 1.0
+    instructions: str = ""
     is_awaited: bool = False
     is_alone: bool = False
 

@@ -22,7 +22,7 @@ from voice_stack.core.system.device import choose_device
 from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
 from voice_stack.tts.engine.speaker_latents import Latents, LatentStore, fingerprint, read_beginning
 from voice_stack.tts.engine.voice_options import choose_options
-from voice_stack.tts.models import POCKET_CLONING, POCKET_VOICES, find_pocket_language
+from voice_stack.tts.torch_models import POCKET_CLONING, POCKET_VOICES, find_cloning_model, find_pocket_language
 from voice_stack.utils.audio.pcm import Samples
 
 HEARD_S = 30.0
@@ -109,11 +109,10 @@ class PocketEngine(TtsEngine):
         return state
 
     def _clone(self, recordings: tuple[Path, ...]) -> Latents:
-        cannot = find_pocket_language(self.model_dir.name) and not self.model_dir.name.endswith(POCKET_CLONING)
-        if cannot or not self._model.flow_lm.speaker_proj_weight.any():
+        name = self.model_dir.name
+        if find_cloning_model(name) != name or not self._model.flow_lm.speaker_proj_weight.any():
             raise UnsupportedValueError(
-                f"model {self.model_dir.name!r} clones no voices: {self.model_dir.name}{POCKET_CLONING} does",
-                param="voice",
+                f"model {name!r} clones no voices: those do whose names end with {POCKET_CLONING}", param="voice"
             )
         if self._clones is None:
             folder = None if self.cache_dir is None else self.cache_dir / "speakers"

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
-from transformers.utils import logging as transformers_logging
 from TTS import __version__
 from TTS.tts.configs.xtts_config import XttsConfig
 from TTS.tts.models import xtts
 
 from voice_stack.tts.engine.speaker_latents import Latents, fingerprint, read_beginning
 from voice_stack.utils.audio.pcm import Samples
+from voice_stack.utils.transformers_log import take_over_log
 
 CLONE_RATE = 22_050
 """Sample rate at which recordings are read, in Hz: that of the model's ear."""
@@ -141,10 +141,7 @@ def load_model(model_dir: Path, device: str) -> XttsModel:
         RuntimeError: The weights are not those of such a model.
         pickle.UnpicklingError: The file holds other things than weights, or is damaged.
     """
-    # Its errors belong into our log, in our form; it warns at each load of how the library builds its model.
-    transformers_logging.disable_default_handler()
-    transformers_logging.enable_propagation()
-    transformers_logging.set_verbosity_error()
+    take_over_log()
     config = XttsConfig()
     config.load_json(str(model_dir / "config.json"))
     model = XttsModel(config)

@@ -24,17 +24,23 @@ from voice_stack.tts.models import (
     CPML_NAME,
     KOKORO_ENGINE,
     LANGUAGES,
-    POCKET_ENGINE,
-    POCKET_VOICES,
     SPOKEN_LANGUAGES,
     VOICE_NAMES,
     XTTS,
     VoiceFacts,
     find_piper_voice,
-    find_pocket_language,
     read_facts,
 )
 from voice_stack.tts.settings import TtsSettings
+from voice_stack.tts.torch_models import (
+    POCKET_ENGINE,
+    POCKET_VOICES,
+    QWEN_ENGINE,
+    QWEN_LANGUAGES,
+    QWEN_SPEAKERS,
+    find_pocket_language,
+    find_qwen_facts,
+)
 from voice_stack.tts.voices.voice import Voice
 from voice_stack.utils.language import find_language, find_region
 
@@ -293,9 +299,7 @@ def pocket_voices(settings: TtsSettings, store: ModelStore) -> Iterator[Voice]:
 
     A model that is still to be fetched is known to have the usual voice of its language.
     """
-    specs = [spec for spec in store.catalogue.models if spec.engine == POCKET_ENGINE and store.is_local(spec.name)]
-    own = (settings.model,) if settings.engine == POCKET_ENGINE else ()
-    for model in dict.fromkeys((*own, *(spec.name for spec in specs))):
+    for model in _models_here(POCKET_ENGINE, settings, store):
         spec = store.find(model)
         language = find_pocket_language(_voice_id(model))
         usual = POCKET_VOICES.get(language.partition("_")[0], "")
@@ -311,6 +315,32 @@ def pocket_voices(settings: TtsSettings, store: ModelStore) -> Iterator[Voice]:
                 description=f"Voice of pocket-tts, {language.partition('_')[0].title()}" if language else "",
                 licence="CC-BY-4.0" if language else "",
             )
+
+
+def qwen_voices(settings: TtsSettings, store: ModelStore) -> Iterator[Voice]:
+    """The speakers of each Qwen3-TTS model that is here, the default model's first, and voices to be described."""
+    for model in _models_here(QWEN_ENGINE, settings, store):
+        facts = find_qwen_facts(model, store.path(model))
+        if facts is None or facts.kind == "base":
+            continue
+        for name in facts.speakers if facts.kind == "custom_voice" else ("",):
+            own, description = QWEN_SPEAKERS.get(name, ("en", "" if name else "As the instructions describe it"))
+            yield Voice(
+                id=name or _voice_id(model),
+                engine=QWEN_ENGINE,
+                model=model,
+                languages=tuple(sorted(QWEN_LANGUAGES, key=lambda language: (language != own, language))),
+                engine_voice=EngineVoice(name=name),
+                name=name.replace("_", " "),
+                description=description,
+                licence="Apache-2.0",
+            )
+
+
+def _models_here(engine: str, settings: TtsSettings, store: ModelStore) -> list[str]:
+    """An engine's models of the catalogue that are here, before them the server's default model if it is one."""
+    here = [spec.name for spec in store.catalogue.models if spec.engine == engine and store.is_local(spec.name)]
+    return [*dict.fromkeys((*([settings.model] if settings.engine == engine else []), *here))]
 
 
 def _speakers(file: Path) -> tuple[str, ...]:

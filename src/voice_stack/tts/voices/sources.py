@@ -11,9 +11,10 @@ from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.models.store import ModelStore
 from voice_stack.tts.engine.base import EngineVoice
 from voice_stack.tts.engine_factory import ENGINES, engine_spec
-from voice_stack.tts.models import CAPABILITIES, TTS_MODELS, find_cloning_model, find_languages
+from voice_stack.tts.models import CAPABILITIES, TTS_MODELS, find_languages
 from voice_stack.tts.request import Passage, SpeechRequest
 from voice_stack.tts.settings import TtsSettings
+from voice_stack.tts.torch_models import find_cloning_model
 from voice_stack.tts.voices.builtin import (
     KOKORO_OPENAI_NAMES,
     XTTS_OPENAI_NAMES,
@@ -22,6 +23,7 @@ from voice_stack.tts.voices.builtin import (
     kokoro_voices,
     piper_voices,
     pocket_voices,
+    qwen_voices,
     xtts_voices,
 )
 from voice_stack.tts.voices.recordings import RecordedVoice
@@ -148,6 +150,7 @@ SOURCES: dict[str, Callable[[TtsSettings, ModelStore], Iterable[Voice]]] = {
     "kokoro": kokoro_voices,
     "xtts": xtts_voices,
     "pocket": pocket_voices,
+    "qwen3": qwen_voices,
     "fake": _fake,
 }
 """How the voices of each engine are listed."""

@@ -153,7 +153,7 @@ class VoiceLibrary:
     def _alias(self, name: str, own: Mapping[str, Voice], engine: str | None) -> Voice | None:
         """The voice behind another name for it; None if it is no such name."""
         name = name if name in self._overrides else name.lower()
-        if name not in OPENAI_VOICES and name not in self._overrides:
+        if not own or (name not in OPENAI_VOICES and name not in self._overrides):
             return None
         override = self._overrides.get(name)
         chosen = self._find_own(override, own) if override else None
