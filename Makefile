@@ -107,13 +107,14 @@ $(VENV)/.chaos: $(VENV)/.dev
 
 # openai-whisper by itself: on Linux it asks for triton, 1 GB, which only a GPU has a use for. The usual index has
 # torchaudio for CUDA alone; without its compiled parts, which do not load here, it works in Python.
-$(TORCH_VENV)/.dev: pyproject.toml constraints.txt
+$(TORCH_VENV)/.dev: pyproject.toml constraints.txt constraints-torch.txt
 	$(PYTHON) -m venv $(TORCH_VENV)
 	$(TORCH_BIN)/python -m pip install --quiet --upgrade pip
-	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt $(TORCH_PIP) torch
-	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt numba tiktoken more-itertools safetensors tqdm
-	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps openai-whisper
-	$(TORCH_BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,pocket,xtts]'
+	awk -F== 'NR == FNR {own[$$1]; print; next} !($$1 in own)' constraints-torch.txt constraints.txt >$(TORCH_VENV)/constraints.txt
+	$(TORCH_BIN)/python -m pip install --quiet --constraint $(TORCH_VENV)/constraints.txt $(TORCH_PIP) torch
+	$(TORCH_BIN)/python -m pip install --quiet --constraint $(TORCH_VENV)/constraints.txt numba tiktoken more-itertools safetensors tqdm
+	$(TORCH_BIN)/python -m pip install --quiet --constraint $(TORCH_VENV)/constraints.txt --no-deps openai-whisper
+	$(TORCH_BIN)/python -m pip install --quiet --constraint $(TORCH_VENV)/constraints.txt --editable '.[dev,pocket,qwen3,xtts]'
 	rm -f $(TORCH_VENV)/lib/python3.*/site-packages/torchaudio/lib/*.so
 	touch $@
 
