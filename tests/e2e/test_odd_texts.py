@@ -44,7 +44,7 @@ UNREADABLE = {
     "Здравствуйте, меня зовут Анна, а это Anna.": "Cyrillic letters",
     "שלום לכולם, ברוכים הבאים.": "Hebrew letters",
     "你": "Chinese letters",
-    "こんにちは": "Japanese letters; voice 'alloy' speaks en; engines that do: kokoro, xtts",
+    "こんにちは": "Japanese letters; voice 'alloy' speaks en; engines that do: kokoro, xtts, qwen3",
 }
 """Text that an English voice cannot read, and what is said about it."""
 
