@@ -141,10 +141,12 @@ class KnownVoice:
     Attributes:
         name: What the answer calls them.
         recording: A file with some seconds of that voice alone, of any kind that can be uploaded.
+        is_kept: What is made of it is kept beside it; if it cannot be heard, the others are still known.
     """
 
     name: str
     recording: Path
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,11 @@ class AsrSettings(EngineSettings):
     window_s: float = Field(
         20.0, ge=2, le=30, description="Longest piece of audio the model hears at once, in seconds."
     )
+    speakers_dir: Path | None = Field(
+        None,
+        description="Folder with people who are called by name where who speaks is asked: NAME.wav, kept with "
+        "`voice-stack speakers`. Empty: nobody is known.",
+    )
     max_upload_mb: int = Field(1024, ge=1, description="Largest upload, in MiB.")
     max_audio_s: float = Field(43_200.0, gt=0, description="Longest audio, in seconds; 12 hours.")
     jobs_dir: Path = Field(

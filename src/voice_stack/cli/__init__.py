@@ -15,6 +15,7 @@ _COMMANDS = {
     "models": "models",
     "tune": "tune",
     "voices": "voices",
+    "speakers": "speakers",
     "keys": "keys",
     "doctor": "doctor",
     "settings": "settings_docs",

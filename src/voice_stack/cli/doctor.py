@@ -6,6 +6,7 @@ Each check is one question to this machine, its ports and folders.
 import errno
 import importlib.util
 import json
+import os
 import platform
 import shutil
 import sys
@@ -18,6 +19,7 @@ from typing import Literal
 import click
 
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.asr.speakers.people import find_people
 from voice_stack.cli.listening import listen
 from voice_stack.cli.servers import SERVERS, Server
 from voice_stack.cli.up import server_at, server_url
@@ -234,8 +236,20 @@ def check_folders(settings: Sequence[ServerSettings]) -> Iterator[Check]:
             if unreadable := list(folder.glob(f"*{UNREADABLE}")):
                 found = f"{len(unreadable)} jobs or databases that cannot be read: {folder}/*{UNREADABLE}"
                 yield Check("WARN", "background jobs", found, "uploads are there, too; delete what nobody needs")
+        if isinstance(one, AsrSettings) and one.speakers_dir:
+            yield _check_people(one.speakers_dir.expanduser())
         if isinstance(one, TtsSettings) and one.cache_mb:
             yield _check_folder("TTS_CACHE_DIR", one.cache_dir, "WARN")
+
+
+def _check_people(folder: Path) -> Check:
+    check = _check_folder("ASR_SPEAKERS_DIR", folder, "WARN")
+    if check.status != "OK":
+        return check
+    detail = f"{len(find_people(folder))} people are known by their voice, in {folder}"
+    if os.name == "posix" and folder.is_dir() and folder.stat().st_mode & 0o077:
+        return Check("WARN", check.name, f"{detail}, which others may read", f"chmod 700 {folder}")
+    return Check("OK", check.name, detail)
 
 
 def _check_folder(variable: str, folder: Path, fault: Literal["WARN", "FAIL"]) -> Check:

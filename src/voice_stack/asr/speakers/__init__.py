@@ -1,1 +1,3 @@
-"""Who speaks when: engines that tell voices apart, and what runs them in a process of their own."""
+"""Who speaks when: engines that tell voices apart, the process they run in, and people who are known."""
+
+__all__ = ["people"]
