@@ -17,10 +17,12 @@ from voice_stack.asr.request import (
     DetectionRequest,
     DiarizationRequest,
     PcmFormat,
+    SpeakerChoice,
     TranscriptionRequest,
     parse_steps,
 )
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.asr.speakers.people import find_people
 from voice_stack.asr.transcriber import Alignment, Diarization, Transcription
 from voice_stack.core.engine.admission import AdmissionDesk, Ticket
 from voice_stack.core.engine.handle import JobHandle
@@ -119,6 +121,7 @@ class AsrService:
             QueueFullError: It would have to wait too long.
         """
         replicas = require_speaker_specs(self.settings)
+        request = replace(request, speakers=await self._know(request.speakers))
         work_s = usual_audio_s(request.source.path.stat().st_size, request.source.pcm)
         if ticket:
             work_s = await self._admit(ticket, request.source, replicas, work_s)
@@ -126,6 +129,12 @@ class AsrService:
         if ticket:
             ticket.close()
         return Diarization(request, handle)
+
+    async def _know(self, choice: SpeakerChoice) -> SpeakerChoice:
+        """Who speaks, with the people whom the server knows; where names are the same, the request's own counts."""
+        own = {voice.name for voice in choice.known}
+        people = await asyncio.to_thread(find_people, self.settings.speakers_dir)
+        return replace(choice, known=(*choice.known, *(voice for voice in people if voice.name not in own)))
 
     async def listen(
         self, model: str, request: LiveRequest, promise: asyncio.Future[None] | None = None
