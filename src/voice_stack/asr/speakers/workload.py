@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from voice_stack.asr.listening.decoding import call_decoder, decode_blocks, unless_gone
 from voice_stack.asr.listening.windows import describe_source
-from voice_stack.asr.request import DiarizationRequest, SpeakerChoice, SpeakersHeard, SpeakersWorkerConfig
+from voice_stack.asr.request import DiarizationRequest, KnownVoice, SpeakerChoice, SpeakersHeard, SpeakersWorkerConfig
 from voice_stack.asr.speakers.base import SAMPLE_RATE, Diarized, Recording, SpeakerEngine
 from voice_stack.asr.speakers.naming import name_turns, read_known, tidy_turns
+from voice_stack.asr.speakers.people import keep_voiceprint, read_voiceprint
+from voice_stack.core.errors import InvalidRequestError, VoiceStackError
 from voice_stack.core.feeds import Inbox
 from voice_stack.core.jobs import Expected, Job, MeasuredWork, PlanStep, RunResult, Unit, Urgency, Workload
 from voice_stack.core.logging import log_event
@@ -37,7 +39,7 @@ VoiceKey = tuple[Path, int, int]
 class _KnownSound:
     """A unit's data: the recording of a known voice."""
 
-    name: str
+    known: KnownVoice
     key: VoiceKey
     samples: NDArray[np.float32]
 
@@ -65,6 +67,13 @@ class _JobState:
     heard_s: float = 0.0
     total_s: float = 0.0
     warnings: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
+
+    def miss(self, name: str, error: VoiceStackError | OSError) -> None:
+        """Note that somebody is not known in this file."""
+        reason = error.message if isinstance(error, VoiceStackError) else error.strerror or "it cannot be read"
+        self.missed += (f"nobody is called {name!a} here: {reason}".encode("ascii", "replace").decode(),)
+        log_event(logger, WARNING, "known person is left out", name=name, reason=reason)
 
     def warn(self, warnings: tuple[str, ...]) -> None:
         """Note what of the file is not heard, all that is known so far; the log is told of each once."""
@@ -115,21 +124,32 @@ class SpeakersWorkload(Workload):
     def _read_known(self, state: _JobState) -> Iterator[_KnownSound | None]:
         """The known voices that are new to this process; None for one that is not."""
         for known in state.request.speakers.known:
-            status = known.recording.stat()
-            key = known.recording, status.st_mtime_ns, status.st_size
-            voice = self._voices.get(key)
-            if voice is None:
-                yield _KnownSound(known.name, key, read_known(known, is_checked=self._config.vad_enabled))
-            else:
-                state.known[known.name] = voice
-                yield None
+            try:
+                yield self._read_voice(state, known)
+            except (InvalidRequestError, OSError) as error:
+                if not known.is_kept:
+                    raise
+                state.miss(known.name, error)
+
+    def _read_voice(self, state: _JobState, known: KnownVoice) -> _KnownSound | None:
+        status = known.recording.stat()
+        key = known.recording, status.st_mtime_ns, status.st_size
+        voice = self._voices.get(key)
+        if voice is None and known.is_kept and (kept := read_voiceprint(known, self._config.model)):
+            voice = self._remember(key, np.array(kept, np.float32))
+        if voice is None:
+            return _KnownSound(known, key, read_known(known, is_checked=self._config.vad_enabled))
+        state.known[known.name] = voice
+        return None
 
     def run(self, units: Sequence[Unit], urgency: Urgency) -> Iterator[RunResult]:
         for unit in units:
             state = self._jobs[unit.job_id]
             match unit.data:
-                case _KnownSound(name, key, samples):
-                    state.known[name] = self._remember(key, self._engine.voice(samples))
+                case _KnownSound(known, key, samples):
+                    voice = state.known[known.name] = self._remember(key, self._engine.voice(samples))
+                    if known.is_kept:
+                        keep_voiceprint(known, self._config.model, voice.tolist())
                 case _Piece(samples, is_last):
                     state.recording = state.recording or self._engine.open()
                     state.recording.add(samples, is_last=is_last)
@@ -157,8 +177,9 @@ def _tell(state: _JobState, found: Diarized) -> SpeakersHeard:
     request = state.request
     turns = tidy_turns(found.turns, request.least_pause_s, request.least_turn_s)
     fallbacks = () if _is_as_asked(request.speakers, found) else (COUNT_FALLBACK,)
-    named = name_turns(turns, found.voices, state.known)
-    return SpeakersHeard(state.heard_s, state.heard_s, named, fallbacks, state.warnings)
+    known = {name: voice for name, voice in state.known.items() if voice.shape == found.voices.shape[1:]}
+    named = name_turns(turns, found.voices, known)
+    return SpeakersHeard(state.heard_s, state.heard_s, named, fallbacks, (*state.missed, *state.warnings))
 
 
 def _is_as_asked(choice: SpeakerChoice, found: Diarized) -> bool:
