@@ -44,13 +44,15 @@ EXTRAS = {
     "parakeet": ("onnx_asr", "py3langid"),
     "tts": ("av", "babel", "lameenc", "py3langid", "soxr", "unicode_rbnf"),
     "piper": ("piper", "onnxruntime"),
+    "hibari": ("hibari", "onnxruntime"),
     "kokoro": ("kokoro_onnx", "onnxruntime"),
     "debug": ("debugpy",),
 }
 """Extra -> modules it brings."""
 
 ENGINE_EXTRAS = {
-    "faster-whisper": "asr", "whisper": "whisper", "parakeet": "parakeet", "piper": "piper", "kokoro": "kokoro",
+    "faster-whisper": "asr", "whisper": "whisper", "parakeet": "parakeet", "piper": "piper",
+    "hibari": "hibari", "kokoro": "kokoro",
 }  # fmt: skip
 """Engine -> extra it needs."""
 

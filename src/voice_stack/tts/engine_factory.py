@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ENGINES: dict[str, EngineEntry] = {
     "piper": EngineEntry("voice_stack.tts.engine.piper:PiperEngine", "piper", "voice-stack[piper]"),
+    "hibari": EngineEntry("voice_stack.tts.engine.hibari:HibariEngine", "hibari", "voice-stack[hibari]"),
     "kokoro": EngineEntry("voice_stack.tts.engine.kokoro:KokoroEngine", "kokoro_onnx", "voice-stack[kokoro]"),
     "xtts": EngineEntry("voice_stack.tts.engine.coqui:XttsEngine", "TTS", "voice-stack[xtts]"),
     "pocket": EngineEntry("voice_stack.tts.engine.pocket:PocketEngine", "pocket_tts", "voice-stack[pocket]"),

@@ -231,6 +231,7 @@ XTTS_MAX_CHARS = {
 
 CAPABILITIES: dict[str, TtsCapabilities] = {
     "piper": TtsCapabilities(streams=True, speed_range=(1.0, 1.5), one_voice_per_model=True),
+    "hibari": TtsCapabilities(streams=True, speed_range=(0.5, 2.0), one_voice_per_model=True),
     # An ideograph has five of the 510 phonemes that the model takes at once, a kana two.
     "kokoro": TtsCapabilities(
         languages=SPOKEN_LANGUAGES,
@@ -304,6 +305,39 @@ PIPER_MODELS = tuple(
     replace(spec, aliases=(ENGINE,)) for spec in [find_piper_voice("en_US-joe-medium", JOE_PACK)] if spec
 )
 
+HIBARI_ENGINE = "hibari"
+HIBARI_VOICES = {
+    "heart": ("US", "female", "hibari.onnx", "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8"),
+    "kore": ("US", "female", "af_kore.int8.onnx", "346885752673e45d42f9864c9e2432094bc4b6385df060d4b83273da764d2fa9"),
+    "fenrir": (
+        "US", "male", "am_fenrir_v2.int8.onnx", "f59fbd87908c91f827bc21b1b89443757b9a8580db9eee20aa948deb731321f4",
+    ),
+    "emma": ("GB", "female", "bf_emma.int8.onnx", "f709f0488ee63b583a22189a955aaf4257b9806dd330be3490661e53af0a89c1"),
+    "fable": ("GB", "male", "bm_fable.int8.onnx", "c28529302f2d27cd12f62625c24425888c4e3c2675583100ec530259136b8bc6"),
+}  # fmt: skip
+"""Name -> region, sex, file and its SHA-256."""
+
+_HIBARI_PACKAGE = "hibari-tts==0.2.1"
+
+
+def _describe_hibari(name: str) -> ModelSpec:
+    region, sex, file, sha256 = HIBARI_VOICES[name]
+    spec = ModelSpec(
+        name=f"{HIBARI_ENGINE}-{name}",
+        engine=HIBARI_ENGINE,
+        languages=("en",),
+        description=f"hibari's voice {name}, {'American' if region == 'US' else 'British'} English, {sex}",
+    )
+    if name == "heart":
+        files = (PackFile(file, (("hibari", f"assets/{file}"),), sha256),)
+        return replace(spec, aliases=(HIBARI_ENGINE,), pack=ModelPack((_HIBARI_PACKAGE,), files))
+    return replace(
+        spec, hub_repo="maureesewilliams/hibari", hub_folder="voices", hub_files=(file,), hub_sha256=(sha256,)
+    )
+
+
+HIBARI_MODELS = tuple(map(_describe_hibari, HIBARI_VOICES))
+
 XTTS = ModelSpec(
     name="xtts_v2",
     engine="xtts",
@@ -315,7 +349,9 @@ XTTS = ModelSpec(
     description="Coqui XTTS-v2: 17 languages, clones voices; CPML, no commercial use",
 )
 
-TTS_MODELS: tuple[ModelSpec, ...] = (*PIPER_MODELS, *KOKORO_MODELS, XTTS, *POCKET_MODELS, *QWEN_MODELS)
+TTS_MODELS: tuple[ModelSpec, ...] = (
+    *PIPER_MODELS, *HIBARI_MODELS, *KOKORO_MODELS, XTTS, *POCKET_MODELS, *QWEN_MODELS,
+)  # fmt: skip
 """Every model by name; the first of an engine answers to the engine's name too."""
 
 TTS_CATALOGUE = Catalogue(

@@ -32,8 +32,8 @@ class TtsSettings(EngineSettings):
         "",
         validate_default=True,
         description="Default model; for Piper the name of a voice, or its .onnx file. Empty: the engine's own, "
-        "`en_US-joe-medium` for Piper, `kokoro-v1.0-int8` for Kokoro, `pocket-tts-english` for pocket-tts, "
-        "`qwen3-tts-1.7b-customvoice` for Qwen3-TTS, `xtts_v2` for XTTS.",
+        "`en_US-joe-medium` for Piper, `hibari-heart` for hibari, `kokoro-v1.0-int8` for Kokoro, "
+        "`pocket-tts-english` for pocket-tts, `qwen3-tts-1.7b-customvoice` for Qwen3-TTS, `xtts_v2` for XTTS.",
     )
     accept_cpml: bool = Field(
         False,

@@ -67,7 +67,7 @@ def test_only_one_voice_is_taken_from_the_voices_repository(hub: HubStandIn, tmp
     store = ModelStore(TTS_CATALOGUE, tmp_path, offline=False)
     assert contents(store.resolve(AMY)) == {f"{AMY}.onnx": WEIGHTS, f"{AMY}.onnx.json": CONFIG}
     assert not any("eva_k" in request for request in hub.requests)
-    assert [one.name for one in store.list() if one.state == "local"] == ["en_US-joe-medium", AMY]
+    assert [one.name for one in store.list() if one.state == "local"] == ["en_US-joe-medium", "hibari-heart", AMY]
 
 
 def test_kokoro_s_voices_come_with_one_of_its_exports(hub: HubStandIn, tmp_path: Path) -> None:

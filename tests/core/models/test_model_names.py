@@ -101,6 +101,6 @@ def test_every_pack_digest_is_the_one_its_wheel_records() -> None:
     files = [file for spec in (*ASR_MODELS, *TTS_MODELS) if spec.pack for file in spec.pack.files]
     single = [file for file in files if len(file.parts) == 1]
     # Whisper `base` and Kokoro are each one large file in parts.
-    assert len(single) == len(files) - 2 == 9
+    assert len(single) == len(files) - 2 == 10
     for file in single:
         assert file.sha256 == recorded["/".join(file.parts[0])], file.name

@@ -82,6 +82,7 @@ class ModelSpec:
         hub_folder: The model's folder inside the repository; its files are stored without it.
         hub_files: Files of that folder that the model cannot do without.
         hub_extras: Patterns of files that are taken where the repository has them.
+        hub_sha256: Lower-case hex digests of `hub_files`, in their order; none: those that the hub tells.
         languages: Language codes; empty: many, or not known.
         description: One line for people.
         path: Where the operator keeps it, for a model that was named by its path.
@@ -96,6 +97,7 @@ class ModelSpec:
     hub_folder: str = ""
     hub_files: tuple[str, ...] = ()
     hub_extras: tuple[str, ...] = ()
+    hub_sha256: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     description: str = ""
     path: str | None = None

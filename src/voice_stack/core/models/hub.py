@@ -85,7 +85,7 @@ def _fetch(spec: ModelSpec, repo: str, folder: Path, progress: Progress) -> tupl
     total = sum(entry.size for entry in wanted.values())
     _require_space(spec, folder, total)
     meter = _Meter(progress, total)
-    digests = {}
+    digests, known = {}, dict(zip(spec.hub_files, spec.hub_sha256, strict=False))
     for name, entry in wanted.items():
         staged = hf_hub_download(
             repo, entry.path, revision=revision, endpoint=api.endpoint, local_dir=folder / _STAGING,
@@ -93,7 +93,7 @@ def _fetch(spec: ModelSpec, repo: str, folder: Path, progress: Progress) -> tupl
         )  # fmt: skip
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Path(staged).replace(folder / name)
-        check = check_file(folder, name, entry.lfs.sha256 if entry.lfs else None)
+        check = check_file(folder, name, known.get(name) or (entry.lfs.sha256 if entry.lfs else None))
         if check.found is None or not check.intact:
             raise refuse(spec, source, check)
         digests[name] = check.found

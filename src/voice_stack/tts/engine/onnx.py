@@ -77,7 +77,7 @@ def cut_model(model: bytes, is_cut: Callable[[str, tuple[str, ...]], bool]) -> t
 
     Returns:
         The model that gives the tensor and after it all outputs that do not depend on it; and the model that takes it
-        under its own name, with those of the inputs that are needed still, and gives the first output. None if there
+        under its own name, with those of the inputs that are needed still, and gives the other outputs. None if there
         is not exactly one such operation, or the graph is none that can be cut.
 
     Raises:
@@ -88,14 +88,15 @@ def cut_model(model: bytes, is_cut: Callable[[str, tuple[str, ...]], bool]) -> t
     if len(tensors) != 1 or not outputs:
         return None
     after = _descendants(nodes, tensors[0])
-    back = _ancestors(nodes, outputs[0], tensors[0])
+    back = _ancestors(nodes, after.intersection(outputs), tensors[0])
     if outputs[0] not in after or any(node.operation in _WITH_GRAPHS_INSIDE for node in back):
         return None
     front = [node for node in nodes if not after.intersection(node.outputs)]
     value_type = _field(_TYPE, _field(_TENSOR_TYPE, _ELEM_TYPE_FLOAT))
     declared = _field(_NAME, tensors[0].encode())
     given = [_field(_GRAPH_OUTPUT, declared), *_named(graph, _GRAPH_OUTPUT, _NAME, set(outputs) - after)]
-    taken = [_field(_GRAPH_INPUT, declared + value_type), *_named(graph, _GRAPH_OUTPUT, _NAME, outputs[:1])]
+    made = _named(graph, _GRAPH_OUTPUT, _NAME, after.intersection(outputs))
+    taken = [_field(_GRAPH_INPUT, declared + value_type), *made]
     rest = b"".join(raw for number, _kind, _value, raw in _all_fields(memoryview(model)) if number != _GRAPH)
     return rest + _graph_field(graph, front, given), rest + _graph_field(graph, back, taken)
 
@@ -140,9 +141,9 @@ def _descendants(nodes: list[_Node], tensor: str) -> set[str]:
     return found - {tensor}
 
 
-def _ancestors(nodes: list[_Node], output: str, until: str) -> list[_Node]:
-    """The nodes that an output needs once a tensor is given."""
-    needed = {output}
+def _ancestors(nodes: list[_Node], outputs: set[str], until: str) -> list[_Node]:
+    """The nodes that some outputs need once a tensor is given."""
+    needed = set(outputs)
     found = list[_Node]()
     for node in reversed(nodes):
         if until not in node.outputs and needed.intersection(node.outputs):
@@ -229,6 +230,8 @@ def open_session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or available_cpus()
     options.inter_op_num_threads = 1
+    # Of a model that was cut it names each tensor that is left over.
+    options.log_severity_level = 3
     # It keeps a plan of the memory for each length of input it has seen, and no two clauses are equally long.
     options.enable_mem_pattern = False
     # Looking for tensors that could share memory takes seven eighths of the time to load a voice, and saves it 3 %.
@@ -238,7 +241,6 @@ def open_session(
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if result is not None:
         options.optimized_model_filepath = str(result)
-        options.log_severity_level = 3  # it warns that the file fits this kind of processor alone
     return onnxruntime.InferenceSession(model, options, providers=choose_providers(device))
 
 

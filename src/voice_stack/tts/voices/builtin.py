@@ -1,4 +1,4 @@
-"""The voices of the engines: Piper's catalogue, Kokoro's and their blends, those of the engines on PyTorch.
+"""The voices of the engines: Piper's catalogue, hibari's, Kokoro's and their blends, those of the engines on PyTorch.
 
 A speaker of a model with several is a voice too, by the speaker's name or number: `en_US-libritts_r-medium#3922`.
 """
@@ -22,6 +22,8 @@ from voice_stack.tts.models import (
     CAPABILITIES,
     CPML_ENGINE,
     CPML_NAME,
+    HIBARI_ENGINE,
+    HIBARI_VOICES,
     KOKORO_ENGINE,
     LANGUAGES,
     SPOKEN_LANGUAGES,
@@ -92,13 +94,15 @@ def find_piper_speaker(settings: TtsSettings, store: ModelStore, name: str) -> V
 
 def _find_fetchable(settings: TtsSettings, store: ModelStore, name: str) -> Voice | None:
     spec = find_piper_voice(name)
-    if spec is None:
-        return None
+    return _piper_voice(store, spec.name) if spec and _is_allowed(settings, store, spec.name) else None
+
+
+def _is_allowed(settings: TtsSettings, store: ModelStore, model: str) -> bool:
     try:
-        ModelNames(store, settings.model, (), settings.allowed_models).resolve(spec.name)
+        ModelNames(store, settings.model, (), settings.allowed_models).resolve(model)
     except ModelNotFoundError:
-        return None
-    return _piper_voice(store, spec.name)
+        return False
+    return True
 
 
 def _piper_voice(store: ModelStore, model: str) -> Voice:
@@ -189,6 +193,12 @@ of XTTS's speakers women for the names that are women's at OpenAI, men for the o
 KOKORO_OPENAI_NAMES = {name: voice for name, (voice, _) in _OPENAI_NAMES.items()}
 XTTS_OPENAI_NAMES = {name: voice for name, (_, voice) in _OPENAI_NAMES.items()}
 
+HIBARI_OPENAI_NAMES = {
+    **dict.fromkeys(("ash", "cedar", "echo", "onyx", "verse"), "hibari-fenrir"),
+    **dict.fromkeys(("ballad", "fable"), "hibari-fable"),
+}
+"""For the men among them, where those voices are here; all others, and else they too, are the default voice."""
+
 LICENCE = "Apache-2.0"
 _PEOPLE = {
     "a": "American English", "b": "British English", "e": "Spanish", "f": "French", "h": "Hindi", "i": "Italian",
@@ -222,6 +232,26 @@ def find_kokoro_blend(settings: TtsSettings, store: ModelStore, name: str) -> Vo
     mixed = ", ".join(f"{share:.0%} {part}" for part, share in blend)
     voice = _kokoro_voice(blend[0][0], model, EngineVoice(blend=blend))
     return replace(voice, id=name, name="", description=f"mixed of {mixed}")
+
+
+def hibari_voices(settings: TtsSettings, store: ModelStore) -> Iterator[Voice]:
+    """The default voice, then those that are here or may be fetched when first used."""
+    listed = [f"{HIBARI_ENGINE}-{name}" for name in HIBARI_VOICES]
+    usable = [model for model in listed if store.is_local(model) or _is_allowed(settings, store, model)]
+    for model in dict.fromkeys([settings.model, *usable] if settings.engine == HIBARI_ENGINE else usable):
+        voice_id, spec = _voice_id(model), store.find(model)
+        name = voice_id.removeprefix(f"{HIBARI_ENGINE}-")
+        region, *_ = HIBARI_VOICES.get(name, ("",))
+        yield Voice(
+            id=voice_id,
+            engine=HIBARI_ENGINE,
+            model=model,
+            languages=("en",),
+            region=region,
+            name=name.capitalize(),
+            description=spec.description if spec else "",
+            licence=LICENCE,
+        )
 
 
 def _find_model(settings: TtsSettings, store: ModelStore) -> str | None:

@@ -16,10 +16,12 @@ from voice_stack.tts.request import Passage, SpeechRequest
 from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.torch_models import find_cloning_model
 from voice_stack.tts.voices.builtin import (
+    HIBARI_OPENAI_NAMES,
     KOKORO_OPENAI_NAMES,
     XTTS_OPENAI_NAMES,
     find_kokoro_blend,
     find_piper_speaker,
+    hibari_voices,
     kokoro_voices,
     piper_voices,
     pocket_voices,
@@ -147,6 +149,7 @@ def _fake(settings: TtsSettings, _store: ModelStore) -> Iterable[Voice]:
 
 SOURCES: dict[str, Callable[[TtsSettings, ModelStore], Iterable[Voice]]] = {
     "piper": piper_voices,
+    "hibari": hibari_voices,
     "kokoro": kokoro_voices,
     "xtts": xtts_voices,
     "pocket": pocket_voices,
@@ -161,7 +164,11 @@ RESOLVERS: dict[str, Callable[[TtsSettings, ModelStore, str], Voice | None]] = {
 }
 """For each engine that has such, the rule for names of voices that are not listed."""
 
-OPENAI_NAMES: dict[str, dict[str, str]] = {"kokoro": KOKORO_OPENAI_NAMES, "xtts": XTTS_OPENAI_NAMES}
+OPENAI_NAMES: dict[str, dict[str, str]] = {
+    "hibari": HIBARI_OPENAI_NAMES,
+    "kokoro": KOKORO_OPENAI_NAMES,
+    "xtts": XTTS_OPENAI_NAMES,
+}
 """For each engine, the voices that OpenAI's names stand for; where there is none, its first voice."""
 
 
