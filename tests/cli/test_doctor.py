@@ -8,7 +8,8 @@ from cli.commands import doctor
 def test_doctor_is_content_with_the_test_installation(environment: dict[str, str]) -> None:
     code, rows = doctor(environment)
     assert code == 0
-    assert {rows[name]["status"] for name in ("audio codecs", "extra asr", "extra piper", "ASR_MODEL=base")} == {"OK"}
+    names = "audio codecs", "extra asr", "extra piper", "ASR_MODEL=base", "ASR_SPEAKER_MODEL=community-1"
+    assert {rows[name]["status"] for name in names} == {"OK"}
     assert rows[f"ASR_PORT={environment['ASR_PORT']}"]["detail"] == "free"
 
 

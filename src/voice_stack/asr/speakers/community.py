@@ -48,7 +48,7 @@ _FRAMES_A_STEP, _CELLS_A_STEP = STEP // FRAME, STEP // CELL
 
 
 class CommunityEngine(SpeakerEngine):
-    """Community-1 out of a folder with `segmentation.ort`, `embedding.ort` and `plda.npz`; see `SpeakerEngine`."""
+    """Community-1 out of a folder with `segmentation.ort`, `embedding.ort` and `plda-` files; see `SpeakerEngine`."""
 
     def __init__(self, model_dir: Path, options: EngineOptions) -> None:
         super().__init__(model_dir, options)
@@ -56,7 +56,7 @@ class CommunityEngine(SpeakerEngine):
         try:
             self._networks = Networks(model_dir, options.device, threads)
             self._whiten = Whitening(self._networks.plda)
-        except (*ONNX_ERRORS, ValueError, KeyError, OSError) as error:
+        except (*ONNX_ERRORS, ValueError, OSError) as error:
             raise ModelLoadError(f"The model in {model_dir} does not load: {error}.") from error
 
     def open(self) -> Recording:

@@ -81,7 +81,7 @@ _WINDOW, _MEL = np.hamming(_LENGTH).astype(np.float32), _mel_weights()
 
 @dataclass(frozen=True, slots=True)
 class Plda:
-    """How embeddings are made comparable: arrays of the model's file `plda.npz`, by the names they have there."""
+    """How embeddings are made comparable, by the names that the model's files have, as `plda-mean1.f8`."""
 
     mean1: NDArray[np.float64]
     mean2: NDArray[np.float32]
@@ -91,18 +91,28 @@ class Plda:
     psi: NDArray[np.float64]
 
 
+_PLDA: dict[str, tuple[str, tuple[int, ...]]] = {
+    "mean1": ("f8", (256,)),
+    "mean2": ("f4", (128,)),
+    "lda": ("f4", (256, 128)),
+    "mu": ("f8", (128,)),
+    "tr": ("f8", (128, 128)),
+    "psi": ("f8", (128,)),
+}
+"""Array -> how its file ends, which says of what numbers it is, and its shape."""
+
+
 class Networks:
     """The loaded model.
 
     Args:
-        folder: With `segmentation.ort`, `embedding.ort` and `plda.npz`.
+        folder: With `segmentation.ort`, `embedding.ort` and the arrays of `Plda`.
         device: As for `choose_providers`.
         threads: CPU threads.
 
     Raises:
         OSError: A file cannot be read.
         ValueError: A file is not community-1's, or the device is not there.
-        KeyError: `plda.npz` lacks an array.
         Exception: One of `ONNX_ERRORS`.
     """
 
@@ -117,8 +127,12 @@ class Networks:
             for model in (conversion.read_segmentation(segmentation), conversion.read_trunk(embedding))
         )
         self._weights, self._biases = conversion.read_head(embedding)
-        with np.load(folder / "plda.npz") as arrays:
-            self.plda = Plda(**{name: arrays[name] for name in Plda.__slots__})
+        self.plda = Plda(
+            **{
+                name: np.fromfile(folder / f"plda-{name}.{kind}", f"<{kind}").reshape(shape)
+                for name, (kind, shape) in _PLDA.items()
+            }
+        )
 
     def segment(self, windows: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Who of a window's three speaks when: from (windows, WINDOW) to (windows, FRAMES, TRACKS)."""

