@@ -100,7 +100,6 @@ def test_vad_fields_before_parameters_before_strategy() -> None:
         ({"languages": "klingon"}, "languages", "klingon"),
         ({"include": "segments"}, "include", "logprobs"),
         ({"include": "logprobs", "response_format": "srt"}, "include", "json"),
-        ({"known_speaker_names__": "Ann"}, "known_speaker_names", "does not tell speakers apart"),
         ({"max_lines": "0"}, "max_lines", "greater than or equal to 1"),
         ({"max_line_width": "1000"}, "max_line_width", "200"),
         ({"keywords": ["w"] * 101}, "keywords", "100"),

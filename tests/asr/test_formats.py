@@ -200,6 +200,7 @@ def test_media_types_are_exact() -> None:
         "tsv": "text/tab-separated-values; charset=utf-8",
         "jsonl": "application/jsonl",
         "lrc": text,
+        "diarized_json": "application/json",
     }
 
 
@@ -258,6 +259,6 @@ def test_languages_where_asked_for() -> None:
     assert done_event(TWO, shows_languages=True)["languages"] == [{"code": "de"}]
 
 
-def test_speakers_are_not_told_apart() -> None:
-    with pytest.raises(UnsupportedValueError, match=r"does not tell speakers apart.*verbose_json"):
-        require_transcript_format("diarized_json")
+def test_diarized_json_needs_speakers() -> None:
+    with pytest.raises(UnsupportedValueError, match="diarize=true"):
+        render(TWO, "diarized_json")

@@ -7,14 +7,21 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 from cli.commands import COMMAND, run
-from e2e.sound import tone
+from e2e.sound import tone, wrap_pcm
 from running_server import RunningServer, run_server, wait_until
 
-FAKE = {"ASR_ENGINE": "fake", "ASR_MODEL": "fake", "ASR_VAD_ENABLED": "false", "ASR_WINDOW_S": "2"}
+FAKE = {
+    "ASR_ENGINE": "fake",
+    "ASR_MODEL": "fake",
+    "ASR_VAD_ENABLED": "false",
+    "ASR_WINDOW_S": "2",
+    "ASR_SPEAKER_MODEL": "fake+each-sleep=0",
+}
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +106,27 @@ def test_translation_is_english(where: dict[str, str], tmp_path: Path) -> None:
     film = _write(tmp_path, "film.wav")
     assert run(where, "transcribe", "--task", "translate", "-f", "verbose_json", str(film)).returncode == 0
     assert '"task":"translate"' in (tmp_path / "film.en.json").read_text()
+
+
+def test_who_speaks_stands_in_the_text(where: dict[str, str], tmp_path: Path) -> None:
+    levels = np.repeat(np.array([0.1, -0.1]), 32_000)  # two fake speakers, two seconds each
+    (tmp_path / "talk.wav").write_bytes(wrap_pcm((levels * 32767).astype("<i2").tobytes(), 16_000))
+    result = run(where, "transcribe", "-f", "text", "-o", "-", "--speakers", "2-3", str(tmp_path / "talk.wav"))
+    assert [line[:12] for line in result.stdout.splitlines()] == ["SPEAKER_00: ", "SPEAKER_01: "], result.stderr
+    voice = tmp_path / "beth.voice"
+    voice.write_bytes(wrap_pcm((levels[32_000:] * 32767).astype("<i2").tobytes(), 16_000))
+    known = ["--known", f"Beth={voice}"]
+    assert run(where, "transcribe", "-f", "diarized_json", *known, str(tmp_path / "talk.wav")).returncode == 0
+    assert '"speaker":"Beth"' in (tmp_path / "talk.en.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("option", "told"), [(["--speakers", "some"], "as 3, nor two"), (["--known", "Anna"], "NAME=FILE")]
+)
+def test_what_speakers_cannot_be_is_told(environment: dict[str, str], option: list[str], told: str) -> None:
+    result = run(environment, "transcribe", *option, "film.wav")
+    assert result.returncode == 2
+    assert told in result.stderr
 
 
 def test_two_files_with_one_name_do_not_share_a_text(where: dict[str, str], tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ for await (const event of await create({ model: "gpt-4o-transcribe", stream: tru
 }
 seen.model = await client.models.retrieve("whisper-1");
 seen.deleted = await client.models.delete("tiny.en");
-seen.refused = await create({ response_format: "diarized_json" }).catch((error) => ({
+seen.refused = await create({ response_format: "docx" }).catch((error) => ({
   status: error.status,
   code: error.code,
   param: error.param,

@@ -132,6 +132,7 @@ def _read_json(name: str, value: str) -> object:
 Granularity = Literal["word", "segment"]
 MAX_MS = 60_000
 MAX_KEYWORDS = 100
+MAX_SPEAKERS = 32
 
 REFERENCES = "known_speaker_references"
 MAX_KNOWN_SPEAKERS = 32
@@ -205,7 +206,9 @@ class TranslationForm(BaseModel):
 
     model: str = Field(min_length=1, max_length=200, description="`whisper-1` or any model of `GET /models`.")
     prompt: str | None = Field(None, description="A sample of the style and of names to expect.")
-    response_format: str = Field("json", description="json, text, srt, verbose_json, vtt; extensions: tsv, jsonl, lrc.")
+    response_format: str = Field(
+        "json", description="json, text, srt, verbose_json, vtt, diarized_json; extensions: tsv, jsonl, lrc."
+    )
     temperature: float = Field(0.0, ge=0, le=1, description="Where decoding starts.")
     beam_size: int | None = Field(None, ge=1, le=20, description="Extension: hypotheses kept while decoding.")
     hotwords: str | None = Field(None, max_length=4000, description="Extension: words to expect.")
@@ -236,6 +239,12 @@ class TranslationForm(BaseModel):
     audio_track: str | None = Field(
         None, max_length=40, description="Extension: which audio track, by number from 0 or by language."
     )
+    diarize: bool | None = Field(None, description="Extension: whether it is told who speaks, in every format.")
+    num_speakers: int | None = Field(None, ge=1, le=MAX_SPEAKERS, description="Extension: so many speak.")
+    min_speakers: int | None = Field(None, ge=1, le=MAX_SPEAKERS, description="Extension: at least so many speak.")
+    max_speakers: int | None = Field(None, ge=1, le=MAX_SPEAKERS, description="Extension: at most so many speak.")
+    known_speaker_names: tuple[str, ...] = Field((), description="Who is called by name where they speak.")
+    known_speaker_references: tuple[str, ...] = Field((), description="A recording of each, 2 to 10 s, as data URL.")
 
 
 class TranscriptionForm(TranslationForm):
@@ -254,8 +263,6 @@ class TranscriptionForm(TranslationForm):
     chunking_strategy: ChunkingStrategy | None = Field(
         None, description="`auto`, or `server_vad` with options, as bracketed fields or one JSON object."
     )
-    known_speaker_names: tuple[str, ...] = Field((), description="Refused: speakers are not told apart here.")
-    known_speaker_references: tuple[str, ...] = Field((), description="Refused: speakers are not told apart here.")
 
 
 MAX_TEXT_CHARS = 200_000

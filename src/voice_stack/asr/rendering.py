@@ -179,6 +179,19 @@ def delta_event(text: str, tokens: Sequence[TokenLogprob] = ()) -> dict[str, obj
     return event | ({"logprobs": logprobs_field(tokens)} if tokens else {})
 
 
+def segment_event(index: int, segment: Segment, *, uses_letters: bool = True) -> dict[str, object]:
+    """A segment with its speaker, as OpenAI's diarizing model gives it; an event of a stream as well."""
+    speaker = segment.speaker or Speaker(0)
+    return {
+        "type": "transcript.text.segment",
+        "id": f"seg_{index + 1:03}",
+        "start": number(segment.start_s, 3),
+        "end": number(segment.end_s, 3),
+        "text": segment.text.strip(),
+        "speaker": speaker.letter if uses_letters else speaker.label,
+    }
+
+
 def done_event(transcript: Transcript, *, shows_languages: bool = False) -> dict[str, object]:
     """The last event of a stream: the whole text, what it cost, and what else was asked for."""
     event: dict[str, object] = {"type": "transcript.text.done", "text": transcript.text}
@@ -200,20 +213,19 @@ def cues_from(transcript: Transcript, options: CueOptions = USUAL, *, shows_name
     return cues + stream.flush(transcript.duration_s)
 
 
-TSV_COLUMNS = ("start", "end", "text", "speaker")
+def tsv_header(*, has_speakers: bool) -> bytes:
+    """The names of the columns, as Whisper's own tool has them; where speakers were asked for there is one more."""
+    return b"start\tend\ttext\tspeaker\n" if has_speakers else b"start\tend\ttext\n"
 
 
 def to_tsv(transcript: Transcript, _options: CueOptions) -> bytes:
-    """Start and end in whole milliseconds and the text, tabs between; a header first, as Whisper's own tool has it.
-
-    Where speakers were asked for, a further column names them.
-    """
-    rows = [TSV_COLUMNS]
+    """Start and end in whole milliseconds and the text, tabs between; a header first."""
+    rows = list[str]()
     for part in transcript.segments:
-        row = (str(round(part.start_s * 1000)), str(round(part.end_s * 1000)), _one_line(part.text))
-        rows.append((*row, part.speaker.label if part.speaker else ""))
-    shown = len(TSV_COLUMNS) - (not transcript.has_speakers)
-    return "".join("\t".join(row[:shown]) + "\n" for row in rows).encode()
+        row = [str(round(part.start_s * 1000)), str(round(part.end_s * 1000)), _one_line(part.text)]
+        row += [part.speaker.label if part.speaker else ""] if transcript.has_speakers else []
+        rows.append("\t".join(row) + "\n")
+    return tsv_header(has_speakers=transcript.has_speakers) + "".join(rows).encode()
 
 
 def to_jsonl(transcript: Transcript, _options: CueOptions) -> bytes:
@@ -260,6 +272,8 @@ def _minutes(time_s: float) -> str:
     return f"{minutes:02}:{hundredths // 100:02}.{hundredths % 100:02}"
 
 
+DIARIZED_JSON = "diarized_json"
+"""OpenAI's format for who said what."""
 JSON_TYPE = "application/json"
 TEXT_TYPE = "text/plain; charset=utf-8"
 
@@ -316,6 +330,19 @@ def _verbose_json(transcript: Transcript, options: RenderOptions) -> bytes:
     return encode_json(body | usage_field(transcript))
 
 
+def _diarized_json(transcript: Transcript, _options: RenderOptions) -> bytes:
+    if not transcript.has_speakers:
+        message = "Nobody was asked for here: response_format 'diarized_json' needs a transcription with diarize=true"
+        raise UnsupportedValueError(message, param="response_format")
+    body: dict[str, object] = {
+        "task": transcript.task,
+        "duration": number(transcript.duration_s, 3),
+        "text": text_by_turns(transcript, lambda speaker: speaker.letter),
+        "segments": [segment_event(index, segment) for index, segment in enumerate(transcript.segments)],
+    }
+    return encode_json(body | usage_field(transcript))
+
+
 def _text(transcript: Transcript, _options: RenderOptions) -> bytes:
     return f"{text_by_turns(transcript)}\n".encode()
 
@@ -337,6 +364,7 @@ TRANSCRIPT_FORMATS: dict[str, TranscriptFormat] = {
     "tsv": TranscriptFormat("text/tab-separated-values; charset=utf-8", to_tsv),
     "jsonl": TranscriptFormat("application/jsonl", to_jsonl),
     "lrc": TranscriptFormat(TEXT_TYPE, to_lrc),
+    DIARIZED_JSON: TranscriptFormat(JSON_TYPE, _diarized_json),
 }
 """Every format of a transcription, by its name in `response_format`."""
 
@@ -347,9 +375,6 @@ def require_transcript_format(name: str) -> TranscriptFormat:
     Raises:
         UnsupportedValueError: There is none of that name; the message lists the names.
     """
-    if name == "diarized_json":
-        message = "This server does not tell speakers apart, so response_format 'diarized_json' is not possible. "
-        raise UnsupportedValueError(f"{message}Use one of: {', '.join(TRANSCRIPT_FORMATS)}.", param="response_format")
     if name not in TRANSCRIPT_FORMATS:
         message = f"Unknown response_format {name[:40]!r}. Use one of: {', '.join(TRANSCRIPT_FORMATS)}."
         raise UnsupportedValueError(message, param="response_format")

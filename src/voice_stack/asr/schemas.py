@@ -10,9 +10,19 @@ from voice_stack.asr.form import (
     TranscriptionForm,
     TranslationForm,
     read_fields,
+    read_known_speakers,
 )
-from voice_stack.asr.rendering import RenderOptions, require_transcript_format
-from voice_stack.asr.request import ALL_STEPS, AudioFile, DecodeOptions, PcmFormat, TranscriptionRequest, VadChoice
+from voice_stack.asr.rendering import DIARIZED_JSON, RenderOptions, require_transcript_format
+from voice_stack.asr.request import (
+    ALL_STEPS,
+    AudioFile,
+    DecodeOptions,
+    KnownVoice,
+    PcmFormat,
+    SpeakerChoice,
+    TranscriptionRequest,
+    VadChoice,
+)
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, UnsupportedValueError
 from voice_stack.core.http.form import Form, check_fields
@@ -110,6 +120,7 @@ class Checked:
     ignored: tuple[str, ...] = ()
 
 
+VERBOSE_FORMAT = "verbose_json"
 ALIGNMENT_BEAM_SIZE = 1
 """The text is known: what is recognised only has to show where it is said."""
 _FORMS: dict[str, type[TranslationForm | AlignmentForm]] = {
@@ -135,12 +146,12 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
     # A translation takes fewer fields: the others have their defaults.
     text = _require_text(read.values) if task == "align" else None
     fields = check_fields(TranscriptionForm, read.values)
-    unread = (REFERENCES,) if form.small_files and task != "transcribe" else ()
-    _refuse_speakers(fields, has_references=bool(form.small_files) and not unread)
     if is_verbose:
-        fields = fields.model_copy(update={"response_format": "json", "stream": False, "word_timestamps": True})
+        shown = {"response_format": VERBOSE_FORMAT, "stream": False, "word_timestamps": True}
+        fields = fields.model_copy(update=shown)
     else:
-        _check_companions(fields)
+        _check_companions(fields, task)
+    speakers, unused = _read_speakers(fields, form) if text is None else (None, (REFERENCES,) * bool(form.small_files))
     if fields.webhook_url and not fields.background:
         raise InvalidRequestError("webhook_url is for background jobs: add background=true", param="webhook_url")
     named = [name for value in fields.languages for name in value.split(",")]
@@ -166,6 +177,7 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
             characters=find_characters(fields.language, *named),
             multilingual=fields.multilingual,
             text=text,
+            speakers=speakers,
         ),
         render=options_from(
             RenderOptions,
@@ -174,7 +186,7 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
             token_usage=model.startswith("gpt-"),
             shows_languages=names_language,
         ),
-        ignored=(*read.ignored, *unread),
+        ignored=read.ignored + unused,
     )
 
 
@@ -208,24 +220,61 @@ def _read_track(track: str | None) -> int | str | None:
     return int(track) if track and re.fullmatch("[0-9]{1,4}", track) else track
 
 
-def _refuse_speakers(fields: TranscriptionForm, *, has_references: bool) -> None:
-    for name in ("known_speaker_names", REFERENCES):
-        if getattr(fields, name) or (has_references and name == REFERENCES):
-            message = f"{name}: this server does not tell speakers apart. Leave the field out to get the text alone."
-            raise UnsupportedValueError(message, param=name)
+_WITHOUT_SPEAKERS = frozenset({"json", "text"})
+"""Formats in which OpenAI's diarizing model names nobody, known or not."""
 
 
-def _check_companions(fields: TranscriptionForm) -> None:
+def _read_speakers(fields: TranscriptionForm, form: Form) -> tuple[SpeakerChoice | None, tuple[str, ...]]:
+    """What is known of the speakers, None where nobody asks for them; and which fields then mean nothing.
+
+    Who says anything of speakers asks for them, unless `diarize` says otherwise.
+
+    Raises:
+        InvalidRequestError: What is said of them cannot be.
+    """
+    counts = [name for name in ("num_speakers", "min_speakers", "max_speakers") if getattr(fields, name)]
+    known = ["known_speaker_names"] * bool(fields.known_speaker_names)
+    known += [REFERENCES] * bool(fields.known_speaker_references or form.small_files)
+    is_meant = bool(counts or (known and fields.response_format not in _WITHOUT_SPEAKERS))
+    if fields.response_format != DIARIZED_JSON and not (is_meant if fields.diarize is None else fields.diarize):
+        return None, (*counts, *known)
+    voices = read_known_speakers(fields.known_speaker_names, form)
+    return choose_speakers(fields.num_speakers, fields.min_speakers, fields.max_speakers, voices), ()
+
+
+def choose_speakers(
+    count: int | None, least: int | None, most: int | None, known: tuple[KnownVoice, ...] = ()
+) -> SpeakerChoice:
+    """How many speak, and who of them is known, as a request has it.
+
+    Raises:
+        UnsupportedValueError: That cannot be.
+    """
+    if least is not None and most is not None and least > most:
+        raise UnsupportedValueError(f"min_speakers={least} is more than max_speakers={most}", param="min_speakers")
+    if count is not None and not (least or count) <= count <= (most or count):
+        bounds = [f"min_speakers={least}"] * bool(least) + [f"max_speakers={most}"] * bool(most)
+        raise UnsupportedValueError(f"num_speakers={count} contradicts {' and '.join(bounds)}", param="num_speakers")
+    return SpeakerChoice(count, least, most, known)
+
+
+def _check_companions(fields: TranscriptionForm, task: str) -> None:
     """Fields that mean something only together with others."""
     shown = fields.response_format
-    if "word" in fields.timestamp_granularities and shown != "verbose_json" and not fields.stream:
+    if shown == DIARIZED_JSON and task == "translate":
+        message = (
+            "a translation has no response_format 'diarized_json': verbose_json and diarize=true name the speakers"
+        )
+        raise UnsupportedValueError(message, param="response_format")
+    streams_text = fields.stream and shown != DIARIZED_JSON
+    if "word" in fields.timestamp_granularities and shown != VERBOSE_FORMAT and not streams_text:
         raise UnsupportedValueError(
             f"timestamp_granularities 'word' needs response_format 'verbose_json', not {shown!r}",
             param="timestamp_granularities",
         )
     if fields.stream and fields.background:
         raise UnsupportedValueError("background=true has no stream to send: leave one of the two out", param="stream")
-    if fields.include and shown != "json" and not fields.stream:
+    if fields.include and shown != "json" and not streams_text:
         raise UnsupportedValueError(f"include 'logprobs' needs response_format 'json', not {shown!r}", param="include")
 
 

@@ -23,7 +23,7 @@ from voice_stack.asr.request import (
 )
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.speakers.people import find_people
-from voice_stack.asr.transcriber import Alignment, Diarization, Transcription
+from voice_stack.asr.transcriber import WORDS_FALLBACK, Alignment, Diarization, Labelling, Transcription
 from voice_stack.core.engine.admission import AdmissionDesk, Ticket
 from voice_stack.core.engine.handle import JobHandle
 from voice_stack.core.engine.pool import EnginePool, Substitute
@@ -88,6 +88,7 @@ class AsrService:
         Raises:
             QueueFullError: It would have to wait too long.
             UnsupportedValueError: The model cannot do what is asked.
+            ModelNotFoundError: Speakers are asked for, and their model is not on this machine.
         """
         fitted = self.fit(model, request)
         replicas = engine_specs(self.settings, model)
@@ -98,15 +99,22 @@ class AsrService:
         handle = await self.pool.submit(replicas, fitted, request_id_var.get() or "", substitute, work_s=work_s)
         if ticket:
             ticket.close()
-        if request.text is None:
+        # What was begun is brought to its end, however full the queues are, by the engine that began it.
+        if request.text is not None:
+
+            async def align(work: AlignmentRequest) -> JobHandle:
+                engines = (handle.substitute,) if handle.substitute else replicas
+                return await self.pool.submit(engines, work, handle.job.request_id)
+
+            return Alignment(fitted, handle, submit=align)
+        if fitted.speakers is None:
             return Transcription(fitted, handle)
 
-        async def submit(work: AlignmentRequest) -> JobHandle:
-            """What was begun is brought to its end, however full the queue is, by the engine that began it."""
-            engines = (handle.substitute,) if handle.substitute else replicas
-            return await self.pool.submit(engines, work, handle.job.request_id)
+        async def diarize(work: DiarizationRequest) -> JobHandle:
+            return (await self.diarize(work)).handle
 
-        return Alignment(fitted, handle, submit=submit)
+        has_words = fitted.decode.word_timestamps or fitted.task == "translate"
+        return Labelling(fitted, handle, own_fallbacks=() if has_words else (WORDS_FALLBACK,), submit=diarize)
 
     async def diarize(self, request: DiarizationRequest, ticket: Ticket | None = None) -> Diarization:
         """Submit the question who speaks when in a file.
@@ -218,8 +226,14 @@ class AsrService:
 
         Raises:
             UnsupportedValueError: The model cannot do what is asked.
+            ModelNotFoundError: Speakers are asked for, and their model is not on this machine.
         """
         can, decode, candidates = self.capabilities(model), request.decode, request.candidate_languages
+        if isinstance(request, TranscriptionRequest) and request.speakers is not None:
+            require_speaker_specs(self.settings)
+            # A translation's words were not said.
+            has_words = decode.word_timestamps or (can.words and decode.task == "transcribe")
+            decode = replace(decode, word_timestamps=has_words)
         asked = (decode.language,) if decode.language else candidates
         # The candidates of a request say more than the default of the server.
         default = find_code(self.settings.language) if decode.task == "transcribe" and not candidates else ""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 from voice_stack.asr.listening.repetition import RepeatFilter
 from voice_stack.asr.request import (
@@ -17,8 +17,11 @@ from voice_stack.asr.request import (
     TranscriptionSummary,
     WindowText,
 )
+from voice_stack.asr.speakers.labels import label_speakers
 from voice_stack.asr.transcript import Segment, Transcript, Word
 from voice_stack.core.engine.handle import JobHandle
+
+WorkT = TypeVar("WorkT", AlignmentRequest, DiarizationRequest)
 
 
 @dataclass(slots=True)
@@ -30,7 +33,8 @@ class Transcription:
         handle: The job in the engine.
         heard_s: How far into the file its text goes, in seconds; less where there is more to do then.
         total_s: The length the file says it has, in seconds; 0 while not known.
-        fallbacks: What was done in the second-best way so far.
+        fallbacks: What the engine did in the second-best way so far.
+        own_fallbacks: What is done so whatever the engine does.
         warnings: What of the file is not heard, as far as it is known by now.
     """
 
@@ -40,6 +44,7 @@ class Transcription:
     heard_s: float = 0.0
     total_s: float = 0.0
     fallbacks: tuple[str, ...] = ()
+    own_fallbacks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     async def segments(self) -> AsyncIterator[Segment]:
@@ -68,10 +73,14 @@ class Transcription:
         Raises:
             VoiceStackError: The job failed.
         """
-        return self.transcript(tuple([segment async for segment in self.segments()]))
+        return await self.complete(tuple([segment async for segment in self.segments()]))
 
-    def transcript(self, segments: tuple[Segment, ...]) -> Transcript:
-        """The transcript of all segments; once the job is complete."""
+    async def complete(self, segments: tuple[Segment, ...]) -> Transcript:
+        """Make the transcript of all segments, once there are no more; waits where something is left to do for it.
+
+        Raises:
+            VoiceStackError: The job failed.
+        """
         summary = self.summary
         return Transcript(
             self.request.decode.task,
@@ -97,7 +106,7 @@ class Transcription:
     def second_best(self) -> dict[str, str]:
         """What was done in the second-best way, as far as it is known by now: `fallback` and `fallback_model`."""
         summaries = [handle.summary for handle in self.handles if isinstance(handle.summary, TranscriptionSummary)]
-        found = dict.fromkeys(chain(self.fallbacks, *(summary.fallbacks for summary in summaries)))
+        found = dict.fromkeys(chain(self.fallbacks, self.own_fallbacks, *(summary.fallbacks for summary in summaries)))
         told = {"fallback": ", ".join(found)} if found else {}
         substitute = self.handles[0].substitute
         return told | ({"fallback_model": substitute.model} if substitute else {})
@@ -118,49 +127,98 @@ class Transcription:
 
 
 @dataclass(slots=True, kw_only=True)
-class Alignment(Transcription):
-    """An alignment under way: a transcription, then a job that lays the text beside it.
+class _InTwoJobs(Transcription, Generic[WorkT]):
+    """A transcription, then a job that looks at the file once more.
 
     Args:
         submit: Submits that job.
         first: The transcription, when it is over; `handle` is the second job then.
     """
 
-    share: ClassVar[float] = 0.75
-    submit: Callable[[AlignmentRequest], Awaitable[JobHandle]]
+    submit: Callable[[WorkT], Awaitable[JobHandle]]
     first: JobHandle | None = None
 
-    async def gather(self) -> Transcript:
-        """Wait for the text with its times: sentences in place of segments.
-
-        Raises:
-            VoiceStackError: A job failed.
-        """
-        heard = await Transcription.gather(self)
-        first, asked = self.handle, self.request
-        work = AlignmentRequest(
-            asked.source, asked.text or "", heard.words, heard.language, heard.duration_s, asked.vad
-        )
+    async def _outputs(self, work: WorkT) -> AsyncIterator[object]:
+        """What the second job gives."""
+        self.total_s = self.summary.audio_in_s
+        first = self.handle
         self.handle, self.first = await self.submit(work), first
-        self.total_s = heard.duration_s
-        sentences, words = tuple[tuple[str, tuple[str, ...]], ...](), dict[int, Word]()
         try:
             async for output in self.handle.outputs():
-                match output:
-                    case AlignedText():
-                        sentences = output.sentences
-                    case AlignedWords():
-                        words |= {n: word for n, word in output.words if word.is_heard or n not in words}
-                        self.heard_s = output.heard_s * (1 - self.share) + heard.duration_s * self.share
+                yield output
         finally:
             self.handle.cancel()
-        timed = await asyncio.to_thread(_time_sentences, sentences, words, heard.duration_s)
-        return replace(heard, task=asked.task, segments=timed)
+
+    def _advance(self, heard_s: float) -> None:
+        """The second job is so far in the file."""
+        self.heard_s = heard_s * (1 - self.share) + self.total_s * self.share
 
     @property
     def handles(self) -> tuple[JobHandle, ...]:
-        """The transcription, then the job that lays the text beside it."""
+        """The transcription, then the second job."""
         return (self.handle,) if self.first is None else (self.first, self.handle)
+
+
+class Alignment(_InTwoJobs[AlignmentRequest]):
+    """An alignment under way: its second job lays the text beside what was heard."""
+
+    share: ClassVar[float] = 0.75
+
+    async def complete(self, segments: tuple[Segment, ...]) -> Transcript:
+        """Wait for the text with its times: sentences in place of segments.
+
+        Raises:
+            VoiceStackError: The second job failed.
+        """
+        heard, asked = await Transcription.complete(self, segments), self.request
+        work = AlignmentRequest(
+            asked.source, asked.text or "", heard.words, heard.language, heard.duration_s, asked.vad
+        )
+        sentences, words = tuple[tuple[str, tuple[str, ...]], ...](), dict[int, Word]()
+        async for output in self._outputs(work):
+            match output:
+                case AlignedText():
+                    sentences = output.sentences
+                case AlignedWords():
+                    words |= {n: word for n, word in output.words if word.is_heard or n not in words}
+                    self._advance(output.heard_s)
+        timed = await asyncio.to_thread(_time_sentences, sentences, words, heard.duration_s)
+        return replace(heard, task=asked.task, segments=timed)
+
+
+WORDS_FALLBACK, SPEAKERS_FALLBACK = "words", "speakers"
+"""What the answer's `x-fallback` says: the model gives no word times, so that speakers are told by segments; nobody's
+voice was found where words were, so that all are one speaker's."""
+
+
+class Labelling(_InTwoJobs[DiarizationRequest]):
+    """A transcription with speakers under way: its second job finds who speaks when."""
+
+    share: ClassVar[float] = 0.75
+
+    async def complete(self, segments: tuple[Segment, ...]) -> Transcript:
+        """Wait for the speakers of segments and words; segments are cut where another speaks.
+
+        Raises:
+            VoiceStackError: The second job failed.
+        """
+        heard, asked = await Transcription.complete(self, segments), self.request
+        heard = replace(heard, has_speakers=True)
+        if not segments or asked.speakers is None:
+            return heard
+        found = SpeakersHeard(0.0, 0.0)
+        async for output in self._outputs(DiarizationRequest(asked.source, asked.speakers)):
+            assert isinstance(output, SpeakersHeard)
+            found = output
+            self._advance(output.heard_s)
+        self.warnings = tuple(dict.fromkeys((*heard.warnings, *found.warnings)))
+        self.own_fallbacks += found.fallbacks
+        if asked.task == "transcribe" and not heard.words:
+            self.own_fallbacks += (WORDS_FALLBACK,)
+        if not found.turns:
+            self.own_fallbacks += (SPEAKERS_FALLBACK,)
+        labelled = await asyncio.to_thread(label_speakers, segments, found.turns)
+        return replace(heard, segments=labelled, warnings=self.warnings)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import Final
 
 import click
 
-from voice_stack.asr.rendering import TRANSCRIPT_FORMATS
+from voice_stack.asr.rendering import DIARIZED_JSON, TRANSCRIPT_FORMATS
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.cli.progress import Display, format_duration, open_display
 from voice_stack.cli.transcribers import Transcribe, Wanted, own_transcriber, server_transcriber
@@ -27,7 +27,7 @@ _AUDIO = ".aac .aif .aiff .amr .flac .m4a .m4b .mka .mp2 .mp3 .mpga .oga .ogg .o
 MEDIA_SUFFIXES = frozenset([*_VIDEO.split(), *_AUDIO.split()])
 """What is taken out of a folder; a file that is named is taken whatever its suffix."""
 
-_SUFFIX_OF_FORMAT = {"text": "txt", "verbose_json": "json"}
+_SUFFIX_OF_FORMAT = {"text": "txt", "verbose_json": "json", DIARIZED_JSON: "json"}
 
 
 def find_files(arguments: Iterable[str]) -> Iterator[Path]:
@@ -84,6 +84,24 @@ def _language_code(_context: click.Context, _parameter: click.Parameter, value: 
         raise click.BadParameter(error.message) from None
 
 
+def _speaker_counts(_context: click.Context, _parameter: click.Parameter, value: str | None) -> dict[str, int]:
+    """`3`, or `2-4`."""
+    least, dash, most = (value or "").partition("-")
+    texts = {"min_speakers": least, "max_speakers": most} if dash else {"num_speakers": least} if value else {}
+    if not all(text.isascii() and text.isdecimal() for text in texts.values()):
+        raise click.BadParameter(f"{value!r} is neither a number, as 3, nor two, as 2-4")
+    return {name: int(text) for name, text in texts.items()}
+
+
+def _known_speakers(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
+    parts = {name: Path(path) for name, _, path in (value.partition("=") for value in values) if name and path}
+    if len(parts) < len(values):
+        raise click.BadParameter("it must be NAME=FILE, each name once")
+    if gone := [path for path in parts.values() if not path.is_file()]:
+        raise click.BadParameter(f"there is no file {gone[0]}")
+    return parts
+
+
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("-f", "--format", "text_format", default="srt", show_default=True,
@@ -95,6 +113,10 @@ def _language_code(_context: click.Context, _parameter: click.Parameter, value: 
 @click.option("--prompt", help="A sample of the style and of names to expect.")
 @click.option("--temperature", type=click.FloatRange(0, 1), help="Where decoding starts.")
 @click.option("--word-timestamps", is_flag=True, help="Times of words, too; with --format verbose_json.")
+@click.option("--diarize", is_flag=True, help="Tell who speaks.")
+@click.option("--speakers", metavar="N", callback=_speaker_counts, help="The same; so many speak, as 3 or 2-4.")
+@click.option("--known", metavar="NAME=FILE", multiple=True, callback=_known_speakers,
+              help="The same; FILE is 2 to 10 s of NAME's voice. May be repeated.")  # fmt: skip
 @click.option("-o", "--output-dir", metavar="DIR", help="Folder to write to; - is standard output. Else beside FILE.")
 @click.option("--overwrite", is_flag=True, help="Replace texts that are there; else their files are skipped.")
 @click.option("--url", envvar="VOICE_STACK_URL", help="A running server [VOICE_STACK_URL]; without: no server needed.")
@@ -108,6 +130,9 @@ def transcribe(
     prompt: str | None,
     temperature: float | None,
     word_timestamps: bool,
+    diarize: bool,
+    speakers: dict[str, int],
+    known: dict[str, Path],
     output_dir: str | None,
     overwrite: bool,
     url: str | None,
@@ -122,7 +147,12 @@ def transcribe(
         raise click.UsageError(f"--word-timestamps needs --format verbose_json, not {text_format}")
     if task == "translate" and language:
         raise click.UsageError("--task translate finds the language itself: leave --language out")
-    wanted = Wanted(text_format, model, task, language, prompt, temperature, word_timestamps)
+    if task == "translate" and text_format == DIARIZED_JSON:
+        raise click.UsageError("--task translate has no --format diarized_json: verbose_json names the speakers, too")
+    diarize = diarize or bool(speakers or known) or text_format == DIARIZED_JSON
+    wanted = Wanted(
+        text_format, model, task, language, prompt, temperature, word_timestamps, diarize, known, **speakers
+    )
     is_stdout = output_dir == STDOUT
     target = Target(Path(output_dir) if output_dir and not is_stdout else None, is_stdout, overwrite)
     found = list(dict.fromkeys(find_files(files)))

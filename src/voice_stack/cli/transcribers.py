@@ -1,7 +1,7 @@
 """The two ways to a transcript: a running server, or an engine of our own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,11 @@ class Wanted:
     prompt: str | None
     temperature: float | None
     word_timestamps: bool
+    diarize: bool
+    known: Mapping[str, Path]
+    num_speakers: int | None = None
+    min_speakers: int | None = None
+    max_speakers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,11 @@ async def _submit(client: AsyncVoiceStackClient, path: Path, wanted: Wanted) -> 
         temperature=wanted.temperature,
         word_timestamps=wanted.word_timestamps,
         translate=wanted.task == "translate",
+        diarize=wanted.diarize,
+        num_speakers=wanted.num_speakers,
+        min_speakers=wanted.min_speakers,
+        max_speakers=wanted.max_speakers,
+        known_speakers=wanted.known,
     )
 
 
@@ -97,7 +107,8 @@ async def own_transcriber(settings: AsrSettings, wanted: Wanted) -> AsyncIterato
 
     async def transcribe(path: Path, show: ShowProgress) -> Rendered:
         upload = SpooledFile(path, path.name, "", (await asyncio.to_thread(path.stat)).st_size)
-        checked = check_form(Form(_form_fields(wanted), upload), wanted.task, settings)
+        voices = tuple(SpooledFile(voice, voice.name, "", 0) for voice in wanted.known.values())
+        checked = check_form(Form(_form_fields(wanted), upload, voices), wanted.task, settings)
         transcription = await service.begin(service.models.resolve(checked.model), checked.request)
         task = asyncio.create_task(transcription.gather())
         try:
@@ -124,7 +135,12 @@ def _form_fields(wanted: Wanted) -> dict[str, list[str]]:
         "language": wanted.language,
         "prompt": wanted.prompt,
         "response_format": wanted.text_format,
-        "temperature": None if wanted.temperature is None else str(wanted.temperature),
+        "temperature": wanted.temperature,
+        "diarize": wanted.diarize,
+        "num_speakers": wanted.num_speakers,
+        "min_speakers": wanted.min_speakers,
+        "max_speakers": wanted.max_speakers,
     }
-    fields = {name: [value] for name, value in single.items() if value is not None}
+    fields = {name: [str(value)] for name, value in single.items() if value is not None}
+    fields |= {"known_speaker_names": list(wanted.known)} if wanted.known else {}
     return fields | ({"timestamp_granularities": ["segment", "word"]} if wanted.word_timestamps else {})

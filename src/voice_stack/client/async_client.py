@@ -46,6 +46,7 @@ from voice_stack.client.options import (
     ListenOptions,
     Server,
     SpeechOptions,
+    StreamOptions,
     TimedTranscriptionOptions,
     TranscriptFormat,
     TranscriptionOptions,
@@ -163,7 +164,8 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
 
         Args:
             file: A path, the bytes of a file, or a file open for binary reading. It is never read whole into memory.
-            **options: model, language, prompt, temperature, word_timestamps, request_id.
+            **options: model, language, prompt, temperature, word_timestamps, request_id; and who speaks: diarize,
+                num_speakers, min_speakers, max_speakers, known_speakers.
         """
         return await self._run(
             recognition(file, parse_transcript, TimedTranscriptionOptions.__optional_keys__, **options)
@@ -179,15 +181,13 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
 
         Args:
             file: As for `transcribe`.
-            format: json, text, srt, verbose_json or vtt.
-            **options: model, language, prompt, temperature, request_id.
+            format: json, text, srt, verbose_json, vtt or diarized_json.
+            **options: model, language, prompt, temperature, request_id; those of who speaks, as for `transcribe`.
         """
         form = {"response_format": format}
         return await self._run(recognition(file, body_text, TranscriptionOptions.__optional_keys__, form, **options))
 
-    async def transcribe_stream(
-        self, file: AudioFile, **options: Unpack[TranscriptionOptions]
-    ) -> AsyncGenerator[str, None]:
+    async def transcribe_stream(self, file: AudioFile, **options: Unpack[StreamOptions]) -> AsyncGenerator[str, None]:
         """Turn speech into text, piece by piece as it is recognised; the pieces joined are the whole text.
 
         Args:
@@ -195,7 +195,7 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
             **options: model, language, prompt, temperature, request_id.
         """
         form = {"response_format": "json", "stream": "true"}
-        call = recognition(file, parse_transcript_text, TranscriptionOptions.__optional_keys__, form, **options)
+        call = recognition(file, parse_transcript_text, StreamOptions.__optional_keys__, form, **options)
         response = await self._send(call, is_streamed=True)
         with receiving(response):
             async with aclosing(response):
@@ -238,7 +238,7 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
 
         Args:
             file: As for `transcribe`.
-            **options: model, prompt, temperature, request_id.
+            **options: model, prompt, temperature, request_id; those of who speaks, as for `transcribe`.
         """
         known = TranslationOptions.__optional_keys__ | {"translate"}
         return await self._run(recognition(file, parse_transcript, known, translate=True, **options))

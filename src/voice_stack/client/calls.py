@@ -7,7 +7,7 @@ from typing import Generic, TypeVar, Unpack
 import httpx2
 
 from voice_stack.client.options import AudioFormat, JobOptions, Server
-from voice_stack.client.upload import AudioFile
+from voice_stack.client.upload import AudioFile, data_url
 
 T = TypeVar("T")
 FormValue = str | float | list[str] | None
@@ -65,6 +65,7 @@ def recognition(
 
     Raises:
         TypeError: An option is not known.
+        OSError: The recording of a known speaker cannot be read.
     """
     if unknown := options.keys() - known:
         raise TypeError(f"no such option: {', '.join(sorted(unknown))}; the options are {', '.join(sorted(known))}")
@@ -74,6 +75,14 @@ def recognition(
     fields |= {"temperature": options.get("temperature"), "webhook_url": options.get("webhook_url")}
     if options.get("word_timestamps"):
         fields["timestamp_granularities[]"] = ["segment", "word"]
+    fields |= {"num_speakers": options.get("num_speakers"), "min_speakers": options.get("min_speakers")}
+    fields |= {"max_speakers": options.get("max_speakers")}
+    voices = options.get("known_speakers", {})
+    if voices or "diarize" in options:
+        fields["diarize"] = "true" if options.get("diarize", True) else "false"
+    if voices:
+        fields["known_speaker_names[]"] = list(voices)
+        fields["known_speaker_references[]"] = [data_url(recording) for recording in voices.values()]
     path = "/audio/translations" if options.get("translate") else "/audio/transcriptions"
     path = "/audio/alignments" if "text" in fields else path
     return Call("asr", path, parse, "POST", form=fields, file=file, request_id=options.get("request_id"))

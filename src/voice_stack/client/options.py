@@ -1,18 +1,32 @@
 """The keyword arguments of both clients, written once."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias, TypedDict
 
 Server: TypeAlias = Literal["asr", "tts"]
-TranscriptFormat: TypeAlias = Literal["json", "text", "srt", "verbose_json", "vtt"]
+TranscriptFormat: TypeAlias = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
 AudioFormat: TypeAlias = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 
 SERVERS: Final[tuple[Server, ...]] = ("asr", "tts")
 
 
-class TranslationOptions(TypedDict, total=False):
-    """Of `translate`."""
+class SpeakerOptions(TypedDict, total=False):
+    """Who speaks; whoever gives any of them asks for it. Beyond OpenAI's API, but for `known_speakers`."""
 
+    diarize: bool
+    """Tell who speaks."""
+    num_speakers: int | None
+    """So many speak, 1..32; found when not given."""
+    min_speakers: int | None
+    """At least so many."""
+    max_speakers: int | None
+    """At most so many."""
+    known_speakers: Mapping[str, str | os.PathLike[str] | bytes]
+    """Names, each with a recording of that voice alone, 2 to 10 s long: a path or the bytes of a file."""
+
+
+class _RecognitionOptions(TypedDict, total=False):
     model: str
     """`whisper-1` when not given: the server's default model."""
     prompt: str | None
@@ -23,11 +37,19 @@ class TranslationOptions(TypedDict, total=False):
     """Sent as `x-request-id`, so that this call can be found in the server's log."""
 
 
-class TranscriptionOptions(TranslationOptions, total=False):
-    """Of `transcribe_as` and `transcribe_stream`."""
+class TranslationOptions(_RecognitionOptions, SpeakerOptions, total=False):
+    """Of `translate`."""
+
+
+class StreamOptions(_RecognitionOptions, total=False):
+    """Of `transcribe_stream`."""
 
     language: str | None
     """Spoken language, ISO 639-1 (`de`); detected when not given."""
+
+
+class TranscriptionOptions(StreamOptions, SpeakerOptions, total=False):
+    """Of `transcribe_as`."""
 
 
 class AlignmentOptions(TypedDict, total=False):

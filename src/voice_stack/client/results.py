@@ -13,11 +13,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Word:
-    """One word and its times, seconds from the start of the audio."""
+    """One word and its times, seconds from the start of the audio; `speaker` says it, where that was asked."""
 
     text: str
     start_s: float
     end_s: float
+    speaker: str | None = None
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Segment:
     """A stretch of speech; times in seconds from the start of the audio.
 
     `avg_logprob` (the mean log-probability of its tokens) and `no_speech_prob` (0..1) are None where the engine
-    does not give them.
+    does not give them. `speaker` is a known name, or one like `SPEAKER_00`; None where it was not asked who speaks.
     """
 
     id: int
@@ -34,6 +35,7 @@ class Segment:
     end_s: float
     avg_logprob: float | None = None
     no_speech_prob: float | None = None
+    speaker: str | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,8 @@ def _optional_items(data: Mapping[str, object], key: str, build: Callable[[Mappi
 
 
 def _word(data: Mapping[str, object]) -> Word:
-    return Word(text_of(data, "word"), number_of(data, "start"), number_of(data, "end"))
+    times = number_of(data, "start"), number_of(data, "end")
+    return Word(text_of(data, "word"), *times, optional_text_of(data, "speaker"))
 
 
 def _segment(data: Mapping[str, object]) -> Segment:
@@ -158,6 +161,7 @@ def _segment(data: Mapping[str, object]) -> Segment:
         end_s=number_of(data, "end"),
         avg_logprob=optional_number_of(data, "avg_logprob"),
         no_speech_prob=optional_number_of(data, "no_speech_prob"),
+        speaker=optional_text_of(data, "speaker"),
     )
 
 

@@ -47,6 +47,7 @@ from voice_stack.client.options import (
     ListenOptions,
     Server,
     SpeechOptions,
+    StreamOptions,
     TimedTranscriptionOptions,
     TranscriptFormat,
     TranscriptionOptions,
@@ -162,7 +163,8 @@ class VoiceStackClient(Connection[httpx2.Client]):
 
         Args:
             file: A path, the bytes of a file, or a file open for binary reading. It is never read whole into memory.
-            **options: model, language, prompt, temperature, word_timestamps, request_id.
+            **options: model, language, prompt, temperature, word_timestamps, request_id; and who speaks: diarize,
+                num_speakers, min_speakers, max_speakers, known_speakers.
         """
         return self._run(recognition(file, parse_transcript, TimedTranscriptionOptions.__optional_keys__, **options))
 
@@ -176,13 +178,13 @@ class VoiceStackClient(Connection[httpx2.Client]):
 
         Args:
             file: As for `transcribe`.
-            format: json, text, srt, verbose_json or vtt.
-            **options: model, language, prompt, temperature, request_id.
+            format: json, text, srt, verbose_json, vtt or diarized_json.
+            **options: model, language, prompt, temperature, request_id; those of who speaks, as for `transcribe`.
         """
         form = {"response_format": format}
         return self._run(recognition(file, body_text, TranscriptionOptions.__optional_keys__, form, **options))
 
-    def transcribe_stream(self, file: AudioFile, **options: Unpack[TranscriptionOptions]) -> Generator[str, None, None]:
+    def transcribe_stream(self, file: AudioFile, **options: Unpack[StreamOptions]) -> Generator[str, None, None]:
         """Turn speech into text, piece by piece as it is recognised; the pieces joined are the whole text.
 
         Args:
@@ -190,7 +192,7 @@ class VoiceStackClient(Connection[httpx2.Client]):
             **options: model, language, prompt, temperature, request_id.
         """
         form = {"response_format": "json", "stream": "true"}
-        call = recognition(file, parse_transcript_text, TranscriptionOptions.__optional_keys__, form, **options)
+        call = recognition(file, parse_transcript_text, StreamOptions.__optional_keys__, form, **options)
         response = self._send(call, is_streamed=True)
         with receiving(response):
             with closing(response):
@@ -233,7 +235,7 @@ class VoiceStackClient(Connection[httpx2.Client]):
 
         Args:
             file: As for `transcribe`.
-            **options: model, prompt, temperature, request_id.
+            **options: model, prompt, temperature, request_id; those of who speaks, as for `transcribe`.
         """
         known = TranslationOptions.__optional_keys__ | {"translate"}
         return self._run(recognition(file, parse_transcript, known, translate=True, **options))

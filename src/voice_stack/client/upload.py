@@ -1,6 +1,7 @@
 """The audio of one call: opened, read in pieces, rewound for a retry; and where speech is written."""
 
 import asyncio
+import base64
 import io
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
@@ -60,6 +61,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 AudioFile: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
 """A path, the bytes of a file, or a file open for binary reading; a seekable one is sent from its beginning."""
+
+
+def data_url(recording: str | os.PathLike[str] | bytes) -> str:
+    """A short recording, a path or the bytes of a file, as a part of a request.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    content = recording if isinstance(recording, bytes) else Path(recording).read_bytes()
+    return f"data:application/octet-stream;base64,{base64.b64encode(content).decode()}"
 
 
 class Upload:

@@ -18,7 +18,7 @@ from voice_stack.asr.bazarr.films import MAX_SHOWN, BazarrJobs
 from voice_stack.asr.bazarr.query import OUTPUTS, AsrQuery, DetectQuery, parse_query, query_parameters
 from voice_stack.asr.jobs.record import OpenRequest
 from voice_stack.asr.listening.language_spread import DetectedLanguage
-from voice_stack.asr.rendering import TRANSCRIPT_FORMATS, RenderOptions, render, warnings_header
+from voice_stack.asr.rendering import TRANSCRIPT_FORMATS, RenderOptions, render, tsv_header, warnings_header
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import InvalidRequestError, ShuttingDownError, VoiceStackError
@@ -33,8 +33,10 @@ from voice_stack.utils.language import LANGUAGES
 
 T = TypeVar("T")
 
-FIRST_LINES = {"vtt": b"WEBVTT\n\n", "tsv": b"start\tend\ttext\n"}
-"""Formats whose first line must stay the first: it is sent ahead of the empty lines."""
+
+def _first_line(query: AsrQuery) -> bytes:
+    """What of a body must stay its beginning: it is sent ahead of the empty lines."""
+    return {"vtt": b"WEBVTT\n\n", "tsv": tsv_header(has_speakers=query.asks_for_speakers)}.get(query.output, b"")
 
 
 async def beat_until_done(
@@ -115,7 +117,7 @@ class _BazarrRoutes:
                     "Asr-Engine": f"{self.service.settings.engine}/{self.service.models.default}",
                     "Content-Disposition": f'attachment; filename="{PART}.{query.output}"',
                 },
-                FIRST_LINES.get(query.output, b""),
+                _first_line(query),
             )
             return await self._answer(request, owned, task, lambda transcript: _render(transcript, query), reply)
 
@@ -232,7 +234,8 @@ async def _join_sample(
 async def _render(transcript: Transcript, query: AsrQuery) -> bytes:
     if query.output == "srt" and not transcript.text:
         return BLANK
-    granularities = frozenset({"segment", "word"} if query.word_timestamps else {"segment"})
+    shows_words = query.word_timestamps or transcript.has_speakers
+    granularities = frozenset({"segment", "word"} if shows_words else {"segment"})
     shown = RenderOptions(granularities=granularities, language_code=True)
     return await asyncio.to_thread(render, transcript, OUTPUTS[query.output], shown)
 

@@ -53,6 +53,27 @@ class TranscriptionObject(_Open):
     words: list[WordObject] | None = None
 
 
+class DiarizedSegmentObject(BaseModel):
+    """What somebody says; an event of a stream as well."""
+
+    type: Literal["transcript.text.segment"]
+    id: str
+    start: float
+    end: float
+    text: str
+    speaker: str = Field(description="A known name, or `A`, `B`, ...")
+
+
+class DiarizedObject(_Open):
+    """`diarized_json`."""
+
+    task: Literal["transcribe"]
+    duration: float = Field(description="Seconds.")
+    text: str
+    segments: list[DiarizedSegmentObject]
+    usage: Usage
+
+
 class AlignedWordObject(BaseModel):
     """A word of the text and when it is said, in seconds; null: it is not in the sound."""
 
@@ -135,7 +156,7 @@ _HEADERS = headers(
 
 TRANSCRIPT: Responses = {
     200: {
-        "model": TranscriptionObject,
+        "model": TranscriptionObject | DiarizedObject,
         "description": "The transcript in the format asked for.",
         "content": _TEXTS,
         "headers": _HEADERS,

@@ -15,12 +15,14 @@ from voice_stack.asr.form import AlignmentForm, TranscriptionForm, TranslationFo
 from voice_stack.asr.jobs.background import BackgroundJobs
 from voice_stack.asr.jobs.record import OpenRequest
 from voice_stack.asr.rendering import (
+    DIARIZED_JSON,
     JSON_TYPE,
     TRANSCRIPT_FORMATS,
     delta_event,
     done_event,
     render,
     render_verbose,
+    segment_event,
     warnings_header,
 )
 from voice_stack.asr.schemas import Checked, check_form
@@ -41,9 +43,12 @@ STATUS_WAIT_S = 5.0
 
 
 async def transcript_events(
-    begin: Callable[[], Awaitable[Transcription]], *, shows_languages: bool
+    begin: Callable[[], Awaitable[Transcription]], *, shows_languages: bool, uses_letters: bool
 ) -> AsyncGenerator[dict[str, object], None]:
     """A delta for each segment that adds text, at the end one done event with the whole text.
+
+    Who speaks is known when all is heard: the segments of a transcription with speakers come then, before the last
+    event; `uses_letters`: with their letters for labels.
 
     Raises:
         VoiceStackError: The job failed.
@@ -57,7 +62,10 @@ async def transcript_events(
         if text := deltas.push(segment):
             yield delta_event(text, tokens)
             tokens = ()
-    yield done_event(transcription.transcript(tuple(heard)), shows_languages=shows_languages)
+    transcript = await transcription.complete(tuple(heard))
+    for index, segment in enumerate(transcript.segments if transcript.has_speakers else ()):
+        yield segment_event(index, segment, uses_letters=uses_letters)
+    yield done_event(transcript, shows_languages=shows_languages)
 
 
 def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
@@ -151,7 +159,11 @@ class _Exchange:
     async def _stream(self) -> Response:
         """Errors until the status goes out are an honest one; later ones can only be an event."""
         ping_interval_s = self.service.settings.ping_interval_s
-        told = transcript_events(self._begin, shows_languages=self.checked.render.shows_languages)
+        told = transcript_events(
+            self._begin,
+            shows_languages=self.checked.render.shows_languages,
+            uses_letters=self.checked.response_format == DIARIZED_JSON,
+        )
         events = KeptAliveEvents(told, ping_interval_s=ping_interval_s)
         self.owned.push_async_callback(events.aclose)
         await events.wait_for_first(self.request, min(STATUS_WAIT_S, ping_interval_s / 2))

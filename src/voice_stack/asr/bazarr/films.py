@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from voice_stack.asr.bazarr.query import SUBTITLES, AsrQuery, DetectQuery
 from voice_stack.asr.bazarr.sharing import Made, ResultCache, SharedJobs
-from voice_stack.asr.engine_factory import engine_specs
+from voice_stack.asr.engine_factory import engine_specs, require_speaker_specs
 from voice_stack.asr.jobs.record import OpenRequest
 from voice_stack.asr.listening.language_spread import DetectedLanguage, combine
 from voice_stack.asr.request import (
@@ -21,6 +21,7 @@ from voice_stack.asr.request import (
     TranscriptionRequest,
     VadChoice,
 )
+from voice_stack.asr.schemas import choose_speakers
 from voice_stack.asr.service import AsrService, usual_audio_s
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Transcript
@@ -136,9 +137,12 @@ class BazarrJobs:
 
         Raises:
             UnsupportedValueError: No model here can do what is asked.
-            ModelNotFoundError: A model is named that is not here.
+            ModelNotFoundError: A model is named that is not here, or speakers are asked for and theirs is not.
         """
         service = self._service
+        speakers = choose_speakers(None, query.min_speakers, query.max_speakers) if query.asks_for_speakers else None
+        if speakers is not None:
+            require_speaker_specs(service.settings)  # no other model for the text would help
         is_transcription = query.task == "transcribe"
         decode = options_from(
             DecodeOptions,
@@ -148,7 +152,8 @@ class BazarrJobs:
             prompt=query.initial_prompt,
             word_timestamps=query.word_timestamps or (query.output in SUBTITLES and is_transcription),
         )
-        request = TranscriptionRequest(_source(query), decode, vad=VadChoice(enabled=query.vad_filter))
+        vad = VadChoice(enabled=query.vad_filter)
+        request = TranscriptionRequest(_source(query), decode, vad=vad, speakers=speakers)
         is_plain_english = is_transcription and query.language == "en"
         if query.model:
             model = service.models.resolve(query.model)
@@ -244,7 +249,7 @@ class BazarrJobs:
         async for segment in transcription.segments():
             segments.append(segment)
             log.advance(segment.end_s)
-        transcript = transcription.transcript(tuple(segments))
+        transcript = await transcription.complete(tuple(segments))
         audio_s, run_s, fields = transcript.duration_s, transcription.handle.run_s, transcription.log_fields()
         if run_s:
             self._speed = audio_s / run_s

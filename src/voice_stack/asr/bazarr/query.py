@@ -5,6 +5,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from voice_stack.asr.form import MAX_SPEAKERS
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.http.form import check_fields
 from voice_stack.utils.language import read_language
@@ -36,6 +37,14 @@ class AsrQuery(_BazarrQuery):
     initial_prompt: str | None = Field(None, description="A sample of the style and of names to expect.")
     hotwords: str | None = Field(None, max_length=4000, description="Extension: words to expect.")
     model: str | None = Field(None, max_length=200, description="Extension: absent: the default of the settings.")
+    diarize: bool | None = Field(None, description="Tell who speaks; absent: only where it is told how many.")
+    min_speakers: int | None = Field(None, ge=1, le=MAX_SPEAKERS, description="At least so many speak.")
+    max_speakers: int | None = Field(None, ge=1, le=MAX_SPEAKERS, description="At most so many speak.")
+
+    @property
+    def asks_for_speakers(self) -> bool:
+        """Whether it is to be told who speaks."""
+        return bool(self.min_speakers or self.max_speakers) if self.diarize is None else self.diarize
 
     @field_validator("language")
     @classmethod

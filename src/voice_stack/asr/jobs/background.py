@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
 
 from voice_stack.asr.jobs.record import JobRecord, Status, Webhook, job_object, new_job_id
 from voice_stack.asr.jobs.sessions import SessionTranscripts
@@ -96,12 +95,13 @@ class BackgroundJobs:
             fields=form.fields,
             filename=checked.file.filename,
             content_type=checked.file.content_type,
-            size_bytes=checked.file.size,
+            size_bytes=checked.file.size + sum(file.size for file in form.small_files),
+            recordings=len(form.small_files),
             request_id=request_id_var.get() or "",
             owner=owner,
             webhook=webhook,
         )
-        await self._store.add(record, checked.file.path)
+        await self._store.add(record, [checked.file.path, *(file.path for file in form.small_files)])
         self._spawn(record.id, self._run(record.id))
         await self._forget_old()
         return self.describe(record.id)
@@ -139,7 +139,7 @@ class BackgroundJobs:
         if record.status != "completed":
             why = f": {record.error['message']}" if record.error else ""
             raise ConflictError(f"{job_id} has no result, it is {record.status}{why}", code=f"job_{record.status}")
-        return await self._store.load_result(job_id), self._read_form(record, self._store.upload_path(job_id))
+        return await self._store.load_result(job_id), self._read_form(record)
 
     async def cancel(self, job_id: str) -> dict[str, object]:
         """Cancel a job that is not over, remove one that is; returns the job, or that it is deleted.
@@ -191,10 +191,9 @@ class BackgroundJobs:
             raise EngineError(f"The server died {record.starts} times while it worked on this job.")
         record = replace(record, status="running", starts=record.starts + 1, started_at=time.time())
         await self._store.save(record)
-        upload = self._store.upload_path(job_id)
-        if not upload.is_file():
+        if not all(path.is_file() for path in self._store.paths(record)):
             raise VoiceStackError("The upload of this job is gone from the server's disk; send it again.")
-        checked = self._read_form(record, upload)
+        checked = self._read_form(record)
         transcription = self._working[job_id] = await self._begin(checked)
         transcript = await transcription.gather()
         await self._store.complete(record, transcript)
@@ -234,11 +233,13 @@ class BackgroundJobs:
             await self._forget_old()
             await self._store.save_again()
 
-    def _read_form(self, record: JobRecord, path: Path) -> Checked:
+    def _read_form(self, record: JobRecord) -> Checked:
         """The form of a job, checked once more: by another version of the server, perhaps, or with other settings.
 
         Raises:
             InvalidRequestError: It does not fit any more.
         """
+        path, *others = self._store.paths(record)
         upload = SpooledFile(path, record.filename, record.content_type, record.size_bytes)
-        return check_form(Form(record.fields, upload), record.task, self._settings)
+        recordings = tuple(SpooledFile(other, "", "", 0) for other in others)
+        return check_form(Form(record.fields, upload, recordings), record.task, self._settings)

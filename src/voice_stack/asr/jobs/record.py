@@ -47,6 +47,7 @@ class JobRecord:
         task: `transcribe`, `translate` or `align`; `live` for a session, which counts as completed from its first turn.
         fields: The form as it was sent, so that a restarted server reads it the way the first one did.
         filename: The upload's name as the client sent it; `content_type` and `size_bytes` are the upload's, too.
+        recordings: How many recordings of known speakers came with the upload; they count in its size.
         request_id: The HTTP request it came with, for the logs.
         owner: The key or the address it came from; see `name_caller`.
         starts: How often the engine was given this job; more than once after the server was stopped meanwhile.
@@ -63,6 +64,7 @@ class JobRecord:
     filename: str
     content_type: str
     size_bytes: int
+    recordings: int = 0
     request_id: str = ""
     owner: str = ""
     status: Status = "queued"

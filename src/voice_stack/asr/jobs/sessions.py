@@ -103,7 +103,7 @@ class SessionTranscripts:
     def begin(self, session_id: str, owner: str) -> SessionRecorder:
         """Begin to keep a session of whoever `name_caller` gives; to be handed to `end`."""
         request_id, now = request_id_var.get() or "", time.time()
-        record = JobRecord(session_id, now, LIVE, {}, "", "", 0, request_id, owner, "completed")
+        record = JobRecord(session_id, now, LIVE, {}, "", "", 0, 0, request_id, owner, "completed")
         recorder = SessionRecorder(self._store if self.is_on else None, record)
         if self.is_on:
             self._open[session_id] = recorder

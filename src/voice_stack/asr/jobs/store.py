@@ -2,6 +2,7 @@
 
 JOBS_DIR/jobs.sqlite        records and results; of live sessions, turn by turn
 JOBS_DIR/job_....upload     the audio of a job that is not over
+JOBS_DIR/job_....voice0     the recording of the first known speaker that came with it
 JOBS_DIR/....unreadable     a damaged database and its uploads; or a job whose record cannot be read: a folder
 JOBS_DIR/job_.../           a job of a version that had no database: taken over at the start
 """
@@ -35,7 +36,7 @@ _ALL_RECORDS = (
     "SELECT id, record, coalesce(length(result), (SELECT sum(length(segments)) FROM turns WHERE session = id)) "
     "FROM jobs"
 )
-_UPLOAD = ".upload"
+_UPLOAD, _VOICE = ".upload", ".voice"
 _RECORD = TypeAdapter(JobRecord)
 _TRANSCRIPT = TypeAdapter(Transcript)
 _SEGMENTS = TypeAdapter(tuple[Segment, ...])
@@ -76,8 +77,8 @@ class JobStore:
         await self.save_again()
         await self._database.close()
 
-    async def add(self, record: JobRecord, spooled: Path) -> None:
-        """Keep a new job; the spooled file moves to it.
+    async def add(self, record: JobRecord, spooled: Sequence[Path]) -> None:
+        """Keep a new job; the spooled files move to where `paths` has them.
 
         Raises:
             StorageFullError: No room for a further job.
@@ -138,9 +139,17 @@ class JobStore:
         queued = (record.id for record in self._records.values() if record.status == "queued")
         return {job_id: place for place, job_id in enumerate(queued, start=1)}
 
-    def upload_path(self, job_id: str) -> Path:
-        """Where a job's audio lies until the job is over."""
+    def paths(self, record: JobRecord) -> list[Path]:
+        """Where a job's files lie until the job is over: its audio, then the recordings of known speakers."""
+        recordings = (self._folder / f"{record.id}{_VOICE}{number}" for number in range(record.recordings))
+        return [self._upload_path(record.id), *recordings]
+
+    def _upload_path(self, job_id: str) -> Path:
         return self._folder / f"{job_id}{_UPLOAD}"
+
+    def _drop_files(self, job_id: str) -> None:
+        for path in (self._upload_path(job_id), *self._folder.glob(f"{job_id}{_VOICE}*")):
+            path.unlink(missing_ok=True)
 
     async def save(self, record: JobRecord) -> None:
         """Replace a record; it reaches the disk as soon as that has room: no job fails for want of that alone.
@@ -260,6 +269,9 @@ class JobStore:
             elif upload.stem not in waiting:
                 # The server died while the job was being taken, before it had said so to anybody, or when it was over.
                 upload.unlink()
+        for recording in self._folder.glob(f"job_*{_VOICE}*"):
+            if recording.stem not in waiting:
+                recording.unlink()
         return records
 
     def _take_over(self, database: sqlite3.Connection, folder: Path) -> None:
@@ -271,7 +283,7 @@ class JobStore:
                 database.execute("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?)", (folder.name, *content))
                 database.commit()
                 if upload.exists():
-                    upload.replace(self.upload_path(folder.name))
+                    upload.replace(self._upload_path(folder.name))
             shutil.rmtree(folder)
         except OSError as error:
             log_event(logger, logging.ERROR, "job not taken over", job=folder.name, reason=str(error))
@@ -284,23 +296,23 @@ class JobStore:
         for name, content in zip(("job.json", "result.json"), row, strict=True):
             if content is not None:
                 (aside / name).write_bytes(content.encode() if isinstance(content, str) else content)
-        if self.upload_path(job_id).exists():
-            self.upload_path(job_id).replace(aside / "upload")
+        if self._upload_path(job_id).exists():
+            self._upload_path(job_id).replace(aside / "upload")
         database.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
 
-    def _insert(self, database: sqlite3.Connection, record: JobRecord, spooled: Path) -> None:
-        upload = self.upload_path(record.id)
+    def _insert(self, database: sqlite3.Connection, record: JobRecord, spooled: Sequence[Path]) -> None:
         try:
-            shutil.move(spooled, upload)
+            for file, path in zip(spooled, self.paths(record), strict=True):
+                shutil.move(file, path)
             database.execute("INSERT INTO jobs (id, record) VALUES (?, ?)", (record.id, _RECORD.dump_json(record)))
             database.commit()
         except (OSError, sqlite3.Error):
-            upload.unlink(missing_ok=True)
+            self._drop_files(record.id)
             raise
 
     def _update(self, database: sqlite3.Connection, job_id: str, record: JobRecord | None) -> None:
         if record is None or record.is_over:
-            self.upload_path(job_id).unlink(missing_ok=True)
+            self._drop_files(job_id)
         if record is None:
             database.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
             database.execute("DELETE FROM turns WHERE session = ?", (job_id,))
@@ -316,7 +328,7 @@ class JobStore:
         row = _RECORD.dump_json(done), content, record.id
         database.execute("UPDATE jobs SET record = ?, result = ? WHERE id = ?", row)
         database.commit()
-        self.upload_path(record.id).unlink(missing_ok=True)
+        self._drop_files(record.id)
         return done
 
 
