@@ -48,7 +48,7 @@ EXTRAS = {
     "tts": ("av", "babel", "lameenc", "py3langid", "soxr", "unicode_rbnf"),
     "piper": ("piper", "onnxruntime"),
     "hibari": ("hibari", "onnxruntime"),
-    "kokoro": ("kokoro_onnx", "onnxruntime"),
+    "kokoro": ("hibari", "onnxruntime"),
     "debug": ("debugpy",),
 }
 """Extra -> modules it brings."""

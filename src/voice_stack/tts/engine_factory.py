@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ENGINES: dict[str, EngineEntry] = {
     "piper": EngineEntry("voice_stack.tts.engine.piper:PiperEngine", "piper", "voice-stack[piper]"),
     "hibari": EngineEntry("voice_stack.tts.engine.hibari:HibariEngine", "hibari", "voice-stack[hibari]"),
-    "kokoro": EngineEntry("voice_stack.tts.engine.kokoro:KokoroEngine", "kokoro_onnx", "voice-stack[kokoro]"),
+    "kokoro": EngineEntry("voice_stack.tts.engine.kokoro:KokoroEngine", "hibari", "voice-stack[kokoro]"),
     "xtts": EngineEntry("voice_stack.tts.engine.coqui:XttsEngine", "TTS", "voice-stack[xtts]"),
     "pocket": EngineEntry("voice_stack.tts.engine.pocket:PocketEngine", "pocket_tts", "voice-stack[pocket]"),
     "qwen3": EngineEntry("voice_stack.tts.engine.qwen3:Qwen3Engine", "qwen_tts", "voice-stack[qwen3]"),

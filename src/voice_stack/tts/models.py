@@ -117,8 +117,16 @@ KOKORO_REPO = "onnx-community/Kokoro-82M-v1.0-ONNX"
 LANGUAGES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "j": "ja", "p": "pt", "z": "zh"}
 """First letter of a voice's name -> language; a is American English, b British."""
 
-EXTRAS = {"ja": ("kokoro-ja", ("haqumei",)), "zh": ("kokoro-zh", ("pypinyin", "rjieba"))}
-"""Languages whose sounds espeak-ng does not know, with the extra that brings a reader, and its packages."""
+ESPEAK_LANGUAGES = ("es", "fr", "hi", "it", "pt")
+"""Languages that espeak-ng reads, which is GPL-3.0-or-later."""
+
+_ESPEAK = ("kokoro-espeak", ("espeakng_loader", "phonemizer"))
+EXTRAS = {
+    **dict.fromkeys(ESPEAK_LANGUAGES, _ESPEAK),
+    "ja": ("kokoro-ja", ("haqumei",)),
+    "zh": ("kokoro-zh", ("pypinyin", "rjieba")),
+}
+"""Languages other than English, with the extra that brings a reader of them, and its packages."""
 
 MISSING_EXTRAS = {
     language: extra
@@ -127,7 +135,7 @@ MISSING_EXTRAS = {
 }
 """Languages that are not spoken, because their extra is not installed."""
 
-SPOKEN_LANGUAGES = frozenset({"en", "es", "fr", "hi", "it", "pt", *EXTRAS}).difference(MISSING_EXTRAS)
+SPOKEN_LANGUAGES = frozenset({"en", *EXTRAS}).difference(MISSING_EXTRAS)
 """Languages whose sounds are known here in the form that Kokoro has learned."""
 
 _GIVEN_NAMES = {

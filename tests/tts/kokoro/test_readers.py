@@ -1,24 +1,28 @@
-"""Japanese and Chinese writing in the phonemes of Kokoro."""
+"""English, Japanese and Chinese writing in the phonemes of Kokoro."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kokoro_onnx.tokenizer import Tokenizer
 from pypinyin import Style, pinyin
 from pypinyin.constants import PINYIN_DICT
 
 from voice_stack.tts.engine.kokoro_asian import (
     ChineseReader,
     JapaneseReader,
-    LanguageReader,
-    join_pieces,
-    share_phonemes,
     spell_kana,
     spell_pinyin,
 )
+from voice_stack.tts.engine.kokoro_phonemes import (
+    NUMBERS,
+    EnglishReader,
+    LanguageReader,
+    join_pieces,
+    keep_known,
+    share_phonemes,
+)
 from voice_stack.utils.audio.word_alignment import cut_words
 
-KNOWN = frozenset(Tokenizer().vocab)
+KNOWN = frozenset(NUMBERS)
 ODD_TEXTS = st.text(
     st.sampled_from("今日本学一三千々〇行东话髙𠮷𰻞あんっゃーァンッヴェー、。「」！？…·-'’.,aZ9９½ \n\u200b😀é"),
     max_size=12,
@@ -33,6 +37,26 @@ def japanese() -> JapaneseReader:
 @pytest.fixture(scope="module")
 def chinese() -> ChineseReader:
     return ChineseReader(lambda word: "f" * len(word))
+
+
+@pytest.fixture(scope="module")
+def american() -> EnglishReader:
+    return EnglishReader(is_british=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "phonemes"),
+    [
+        # The past of "read", the noun "record"; then the verbs.
+        ("He read the record; they record and read it.", "hˌi ɹˈɛd ðə ɹˈɛkəɹd; ðA ɹəkˈɔɹd ænd ɹˈid ɪt."),
+        ("JOHN'S and John’s", "ʤˈɑnz ænd ʤˈɑnz"),
+        # What is written as the library's orders is read as it is written.
+        ("a [sic](/x/) note", "ɐ (sˈɪk slˈæʃ ˈɛks slˈæʃ) nˈOt"),
+        ("the word 漢字 here", "ðə wˈɜɹd ʧˌInˈiz lˈɛTəɹz hˈɪɹ"),
+    ],
+)
+def test_english_sounds_as_it_is_spoken(american: EnglishReader, text: str, phonemes: str) -> None:
+    assert keep_known(join_pieces(american.read(text))) == phonemes
 
 
 @pytest.mark.parametrize(
@@ -86,8 +110,10 @@ def test_every_kana_has_sounds_that_the_model_knows() -> None:
 
 @given(ODD_TEXTS)
 @settings(max_examples=150, deadline=None)
-def test_odd_texts_are_read_without_an_error(japanese: JapaneseReader, chinese: ChineseReader, text: str) -> None:
-    readers: tuple[LanguageReader, ...] = (japanese, chinese)
+def test_odd_texts_are_read_without_an_error(
+    american: EnglishReader, japanese: JapaneseReader, chinese: ChineseReader, text: str
+) -> None:
+    readers: tuple[LanguageReader, ...] = (american, japanese, chinese)
     for reader in readers:
         pieces = reader.read(text)
         assert KNOWN.issuperset(join_pieces(pieces)), text

@@ -1,99 +1,33 @@
-"""Kokoro: 82 million parameters, 54 voices in one model, on ONNX Runtime. espeak-ng inside: GPL-3.0-or-later."""
+"""Kokoro: 82 million parameters, 54 voices in one model, on ONNX Runtime."""
 
-import logging
-import re
-import threading
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
-from kokoro_onnx.chunker import split_phonemes
-from kokoro_onnx.tokenizer import Tokenizer
 from numpy.typing import NDArray
-from phonemizer.backend import EspeakBackend
 
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
-from voice_stack.tts.engine.kokoro_asian import (
-    ChineseReader,
-    JapaneseReader,
+from voice_stack.tts.engine.kokoro_asian import ChineseReader, JapaneseReader
+from voice_stack.tts.engine.kokoro_phonemes import (
+    NUMBERS,
+    EnglishReader,
     LanguageReader,
+    cut_phonemes,
     join_pieces,
+    keep_known,
     share_phonemes,
 )
 from voice_stack.tts.engine.onnx import expose_tensor, open_session
-from voice_stack.tts.models import LANGUAGES, SPOKEN_LANGUAGES
+from voice_stack.tts.models import ESPEAK_LANGUAGES, LANGUAGES, SPOKEN_LANGUAGES
 from voice_stack.utils.audio.word_alignment import TimedPhoneme, cut_words, end_at_pauses, time_words
 from voice_stack.utils.onnx import ONNX_ERRORS
 
-ESPEAK_VOICES = {"en": "en-us", "es": "es", "fr": "fr-fr", "hi": "hi", "it": "it", "pt": "pt-br"}
-"""Language -> voice of espeak-ng; British voices take `en-gb`."""
-
-# The model pauses by these marks. One inside a word or number is part of it: espeak-ng reads "3.5", "10:30", "U.S.A".
-_MARKS = re.compile(r"(\s*(?:[;!?¡¿—…\"«»“”(){}\[\]।॥]|[.,:](?![^\s;!?—…\"»”)}\].,:]))+\s*)")
-_KNOWN_MARKS = str.maketrans({"«": "“", "»": "”", "।": ".", "॥": "."})
-_TIE = "͡"
-
-# espeak-ng speaks some words as one; that is no news.
-_quiet_log = logging.getLogger("voice_stack.phonemizer")
-_quiet_log.setLevel(logging.ERROR)
-
-# Kokoro writes diphthongs and affricates as one letter, and American English without length marks
-# (https://github.com/hexgrad/misaki/blob/main/EN_PHONES.md). In order: a later row sees what the earlier ones made.
-_LIGATURES = (
-    ("a͡ɪ", "I"), ("a͡ʊ", "W"), ("e͡ɪ", "A"), ("o͡ʊ", "O"), ("ə͡ʊ", "Q"), ("ɔ͡ɪ", "Y"), ("d͡z", "ʣ"), ("d͡ʒ", "ʤ"),
-    ("t͡s", "ʦ"), ("t͡ʃ", "ʧ"), ("-", ""),
-)  # fmt: skip
-_ENGLISH = (("ʲ", ""), ("ɚ", "əɹ"), ("ɐ", "ə"), ("r", "ɹ"), ("x", "k"), ("ç", "k"), ("ɬ", "l"), ("ə͡l", "ᵊl"))
-_AMERICAN = (("ɜːɹ", "ɜɹ"), ("ɜː", "ɜɹ"), ("ɪ͡ə", "i͡ə"), ("ː", ""), ("ɾ", "T"), ("ʔ", "t"))
-_BRITISH = (("e͡ə", "ɛː"), ("i͡ə", "ɪ͡ə"))
-_SPELLINGS = {
-    "en-us": (*_LIGATURES, *_ENGLISH, *_AMERICAN, (_TIE, "")),
-    "en-gb": (*_LIGATURES, *_ENGLISH, *_BRITISH, (_TIE, "")),
-}
-_OTHER_SPELLINGS = (*_LIGATURES, (_TIE, ""))
-
-
-class Phonemizer:
-    """espeak-ng as Kokoro needs it. Thread-safe: espeak-ng keeps one state per process, so one thread at a time."""
-
-    def __init__(self) -> None:
-        self.tokenizer = Tokenizer()  # it also finds espeak-ng's library
-        self._backend = lru_cache(maxsize=None)(_open_backend)
-        self._lock = threading.Lock()
-
-    def phonemize(self, texts: list[str], espeak_voice: str) -> list[str]:
-        """Phonemes of each text, only such as the model knows, words parted by one space.
-
-        Args:
-            texts: What is spoken.
-            espeak_voice: One of `ESPEAK_VOICES`' or `en-gb`.
-        """
-        # Words and marks take turns; espeak-ng gets the words of each stretch between two marks.
-        pieces = [_MARKS.split(text) for text in texts]
-        stretches = [piece for parts in pieces for piece in parts[::2] if piece.strip()]
-        with self._lock:
-            spoken = iter(self._backend(espeak_voice).phonemize(stretches, strip=True))
-        for parts in pieces:
-            parts[::2] = [next(spoken) if piece.strip() else piece for piece in parts[::2]]
-        return [self._respell("".join(parts), espeak_voice) for parts in pieces]
-
-    def _respell(self, phonemes: str, espeak_voice: str) -> str:
-        phonemes = phonemes.translate(_KNOWN_MARKS)
-        for old, new in _SPELLINGS.get(espeak_voice, _OTHER_SPELLINGS):
-            phonemes = phonemes.replace(old, new)
-        return " ".join(self.tokenizer.known(phonemes).split())
-
-
-def _open_backend(espeak_voice: str) -> EspeakBackend:
-    return EspeakBackend(
-        # No mark is left for the library to find: it would cut "3.5" in two.
-        espeak_voice, punctuation_marks="\0", with_stress=True, tie=True, language_switch="remove-flags",
-        logger=_quiet_log,
-    )  # fmt: skip
-
+if TYPE_CHECKING:
+    from voice_stack.tts.engine.kokoro_espeak import EspeakPhonemizer
 
 SAMPLE_RATE = 24_000
 STYLE_SIZE = 256
@@ -120,15 +54,15 @@ class KokoroEngine(TtsEngine):
         self._session = _load(models[0], device, threads)
         names = {tensor.name for tensor in self._session.get_inputs()}
         self._tokens_name = "input_ids" if "input_ids" in names else "tokens"
-        self._phonemizer = Phonemizer()
         self._style = lru_cache(maxsize=None)(self._read_style)
         self._open_reader = lru_cache(maxsize=None)(self._load_reader)
+        self._open_phonemizer = cache(_load_phonemizer)
 
     def synthesize(self, text: str, options: VoiceOptions) -> Iterator[Spoken]:
         words, style = cut_words(text), self._mix(options.voice)
         whole, alone = self._pronounce(text, words, options)
         sounds, phonemes, paces = [np.zeros(0, np.float32)], list[TimedPhoneme](), list[float]()
-        for batch in split_phonemes(whole):
+        for batch in cut_phonemes(whole):
             samples, lengths = self._run(batch, style, options.speed)
             sounds.append(samples)
             if lengths is not None:
@@ -141,24 +75,26 @@ class KokoroEngine(TtsEngine):
     def _pronounce(self, text: str, words: list[str], options: VoiceOptions) -> tuple[str, list[list[str]]]:
         """The phonemes of the whole text, and those of each word."""
         language = _choose_language(options)
-        if language in ESPEAK_VOICES:
-            is_british = language == "en" and _first_name(options.voice).startswith("b")
-            espeak_voice = "en-gb" if is_british else ESPEAK_VOICES[language]
-            whole, *alone = self._phonemizer.phonemize([text, *words], espeak_voice)
+        if language in ESPEAK_LANGUAGES:
+            whole, *alone = map(keep_known, self._open_phonemizer().phonemize([text, *words], language))
             return whole, [list(word) for word in alone]
-        pieces = self._open_reader(language).read(text)
-        return self._phonemizer.tokenizer.known(join_pieces(pieces)), share_phonemes(text, words, pieces)
+        is_british = language == "en" and _first_name(options.voice).startswith("b")
+        pieces = self._open_reader("en-GB" if is_british else language).read(text)
+        return keep_known(join_pieces(pieces)), share_phonemes(text, words, pieces)
 
     def _load_reader(self, language: str) -> LanguageReader:
         """It takes half a second and 100 MB: only where its language is spoken."""
-        return JapaneseReader() if language == "ja" else ChineseReader(self._read_english)
-
-    def _read_english(self, word: str) -> str:
-        return self._phonemizer.phonemize([word], ESPEAK_VOICES["en"])[0]
+        match language:
+            case "ja":
+                return JapaneseReader()
+            case "zh":
+                return ChineseReader(lambda word: join_pieces(self._open_reader("en").read(word)))
+            case _:
+                return EnglishReader(is_british=language == "en-GB")
 
     def _run(self, phonemes: str, style: Style, speed: float) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
         """The sound, and the length of each token in frames; None if the model does not say."""
-        tokens = self._phonemizer.tokenizer.tokenize(phonemes)
+        tokens = [NUMBERS[symbol] for symbol in phonemes]
         inputs = {
             self._tokens_name: np.array([[0, *tokens, 0]], np.int64),
             "style": style[min(len(tokens), len(style)) - 1],
@@ -182,6 +118,12 @@ class KokoroEngine(TtsEngine):
         if style.size == 0 or style.size % STYLE_SIZE or not np.isfinite(style).all():
             raise EngineError(f"{self.voices[name]} is no voice: float32 of shape (n, {STYLE_SIZE}) is expected")
         return style.reshape(-1, 1, STYLE_SIZE)
+
+
+def _load_phonemizer() -> "EspeakPhonemizer":
+    from voice_stack.tts.engine.kokoro_espeak import EspeakPhonemizer
+
+    return EspeakPhonemizer()
 
 
 def _load(model: Path, device: str, threads: int) -> onnxruntime.InferenceSession:
