@@ -2,8 +2,9 @@
 
 import base64
 import json
+import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
+from hibari import Hibari
 from openai import OpenAI
 from openai.types.audio import TranscriptionDiarized, TranscriptionVerbose
 
 from conftest import StartServer
-from e2e.sound import tone, wrap_pcm
-from running_server import RunningServer
+from e2e.sound import samples_of, tone, wrap_pcm
+from running_server import RunningServer, wait_until
 from voice_stack.client import VoiceStackClient
 
 FAKE = {"ASR_ENGINE": "fake", "ASR_MODEL": "fake", "ASR_VAD_ENABLED": "false"}
@@ -25,6 +27,10 @@ RATE = 16_000
 NUMBERED = ["SPEAKER_00", "SPEAKER_01", "SPEAKER_00"]
 LEVELS = {"A": 0.1, "B": -0.1}
 """What tells the fake speakers apart: how far their samples lie from zero."""
+
+
+def connect(server: RunningServer) -> VoiceStackClient:
+    return VoiceStackClient(asr_url=server.url)
 
 
 def talk(*turns: str) -> tuple[str, bytes]:
@@ -180,7 +186,7 @@ def test_alignments_have_no_speakers(http: httpx2.Client) -> None:
 
 
 def test_a_job_has_its_speakers_in_every_format(server: RunningServer, http: httpx2.Client) -> None:
-    with VoiceStackClient(asr_url=server.url) as client:
+    with connect(server) as client:
         job = client.jobs.submit(talk(*"ABA")[1], diarize=True, max_speakers=4)
         percents = list[float]()
         client.jobs.wait(job.id, lambda job: percents.append(job.percent or 0.0))
@@ -208,11 +214,46 @@ def test_known_speakers_have_their_names(sdk: OpenAI, server: RunningServer) -> 
     )
     assert [part.speaker for part in answer.segments] == ["A", "Beth", "A"]
     assert answer.text == "A: window\nBeth: 6.0\nA: s."
-    with VoiceStackClient(asr_url=server.url) as client:
+    with connect(server) as client:
         job = client.jobs.submit(talk("A", "B", "A")[1], known_speakers={"Ada": talk("A")[1]})
         client.jobs.wait(job.id)
         assert [part.speaker for part in client.jobs.result(job.id).segments] == ["Ada", "SPEAKER_00", "Ada"]
         assert not list((server.spool_dir.parent / "jobs").glob("*.voice*"))
+
+
+def test_a_job_goes_on_with_its_known_speakers_after_a_restart(start_server: StartServer, tmp_path: Path) -> None:
+    kept = FAKE | {"ASR_JOBS_DIR": str(tmp_path)}
+    with start_server("asr", **kept, ASR_SPEAKER_MODEL="fake+each-sleep=3") as server, connect(server) as client:
+        job = client.jobs.submit(talk("A", "B", "A")[1], known_speakers={"Ada": talk("A")[1]})
+        wait_until(lambda: client.jobs.get(job.id).percent == 75.0, 20, "it is heard, and who speaks is asked")
+    assert len(list(tmp_path.glob("job_*.voice0"))) == 1
+    with start_server("asr", **kept, ASR_SPEAKER_MODEL="fake+each-sleep=0") as server, connect(server) as client:
+        client.jobs.wait(job.id)
+        assert [part.speaker for part in client.jobs.result(job.id).segments] == ["Ada", "SPEAKER_00", "Ada"]
+    assert not list(tmp_path.glob("job_*"))
+
+
+def test_real_voices_are_told_apart(asr_server: RunningServer, spoken: Callable[[str], bytes]) -> None:
+    asked, answered = (
+        "Where did you leave the keys of the old car?",
+        "They are on the kitchen table, next to the bread.",
+    )
+    joe, rate = samples_of(spoken(asked))
+    heart = (np.asarray(Hibari(threads=1)(answered)) * 32767).astype(np.int16)
+    pause = np.zeros(rate // 2, np.int16)
+    times = np.arange(0, heart.size * rate // 24_000) * 24_000 / rate
+    heart = np.interp(times, np.arange(heart.size), heart).astype(np.int16)
+    sound = wrap_pcm(np.concatenate([joe, pause, heart, pause, joe]).tobytes(), rate)
+    with asr_server.openai() as client:
+        heard = client.audio.transcriptions.create(
+            model="gpt-4o-transcribe-diarize", file=("talk.wav", sound), response_format="diarized_json"
+        )
+    lines = [re.sub(r"[^a-z: ]", "", line.lower()) for line in heard.text.splitlines()]
+    assert lines == [
+        "a: where did you leave the keys of the old car",
+        "b: they are on the kitchen table next to the bread",
+        "a: where did you leave the keys of the old car",
+    ]
 
 
 def test_names_alone_ask_for_nothing_where_openai_shows_none(http: httpx2.Client) -> None:
@@ -239,7 +280,7 @@ def test_films_with_and_without_speakers_are_not_mixed(http: httpx2.Client) -> N
 
 
 def test_the_client_tells_who_speaks(server: RunningServer) -> None:
-    with VoiceStackClient(asr_url=server.url) as client:
+    with connect(server) as client:
         heard = client.transcribe(talk("A", "B", "A")[1], num_speakers=2, word_timestamps=True)
         assert [part.speaker for part in heard.segments] == NUMBERED
         assert [word.speaker for word in heard.words] == NUMBERED
