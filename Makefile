@@ -3,6 +3,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TORCH_VENV ?= .venv-torch
 TORCH_BIN := $(TORCH_VENV)/bin
+NEMOTRON_VENV ?= .venv-nemotron
+NEMOTRON_BIN := $(NEMOTRON_VENV)/bin
 # Where pip finds a torch for the CPU, if its usual index has only the one with CUDA: `--index-url ADDRESS`.
 TORCH_PIP ?=
 
@@ -34,9 +36,10 @@ test-long-together: $(VENV)/.dev
 test-long-alone: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m alone $(filter tests/long/%,$(ALONE))
 
-# What needs PyTorch, in an environment of its own: the default one stays light.
-test-torch: $(TORCH_VENV)/.dev
+# What needs PyTorch, in environments of its own: the default one stays light.
+test-torch: $(TORCH_VENV)/.dev $(NEMOTRON_VENV)/.dev
 	$(TORCH_BIN)/python -m pytest -q tests/pytorch
+	$(NEMOTRON_BIN)/python -m pytest -q tests/pytorch_nemotron
 
 # The files below deploy/, each with its own program, beside the building of the image, which waits for its packages;
 # wants nginx, prometheus, kubectl, systemd-analyze and a JDK on the machine.
@@ -118,5 +121,12 @@ $(TORCH_VENV)/.dev: pyproject.toml constraints.txt constraints-torch.txt
 	rm -f $(TORCH_VENV)/lib/python3.*/site-packages/torchaudio/lib/*.so
 	touch $@
 
+# Beside what the other one has, the newer transformers that Nemotron needs; pip says that Qwen3-TTS needs an older one.
+$(NEMOTRON_VENV)/.dev: $(TORCH_VENV)/.dev
+	$(PYTHON) -m venv $(NEMOTRON_VENV)
+	ls -d $(abspath $(TORCH_VENV))/lib/python3.*/site-packages >$$(ls -d $(NEMOTRON_VENV)/lib/python3.*/site-packages)/beside.pth
+	$(NEMOTRON_BIN)/python -m pip install --quiet --constraint constraints.txt huggingface-hub tokenizers transformers
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(TORCH_VENV) $(RELEASE_VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(TORCH_VENV) $(NEMOTRON_VENV) $(RELEASE_VENV) build dist .mypy_cache .ruff_cache .pytest_cache

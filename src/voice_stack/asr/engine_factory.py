@@ -33,6 +33,9 @@ ENGINES: dict[str, EngineEntry] = {
 
 SPEAKER_ENGINES: dict[str, EngineEntry] = {
     "community": EngineEntry("voice_stack.asr.speakers.community:CommunityEngine", "scipy", "voice-stack[diarize]"),
+    "nemotron": EngineEntry(
+        "voice_stack.asr.speakers.nemotron:NemotronEngine", "transformers", "voice-stack[nemotron]"
+    ),
     "fake": EngineEntry("voice_stack.asr.speakers.fake:FakeSpeakers", "numpy", "voice-stack[asr]", needs_model=False),
 }
 """What tells speakers apart; which one follows from the model."""
