@@ -49,15 +49,16 @@ EXTRAS = {
     "piper": ("piper", "onnxruntime"),
     "hibari": ("hibari", "onnxruntime"),
     "kokoro": ("hibari", "onnxruntime"),
+    "pocket": ("pocket_tts", "torch"),
+    "qwen3": ("qwen_tts", "torch", "torchaudio"),
+    "xtts": ("TTS", "torch", "torchaudio"),
+    "nemotron": ("torch", "transformers"),
     "debug": ("debugpy",),
 }
 """Extra -> modules it brings."""
 
-ENGINE_EXTRAS = {
-    "faster-whisper": "asr", "whisper": "whisper", "parakeet": "parakeet", "piper": "piper",
-    "hibari": "hibari", "kokoro": "kokoro",
-}  # fmt: skip
-"""Engine -> extra it needs."""
+ENGINE_EXTRAS = {"faster-whisper": "asr"}
+"""Engine -> extra it needs, where that is called otherwise."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,9 @@ def check_device(settings: EngineSettings) -> Check:
 
 def check_extras(settings: Sequence[ServerSettings]) -> Iterator[Check]:
     """Installed extras; one that the settings need and that is missing is a failure."""
-    needed = {ENGINE_EXTRAS.get(one.engine, "") for one in settings if isinstance(one, EngineSettings)} | {"tts"}
+    needed = {ENGINE_EXTRAS.get(one.engine, one.engine) for one in settings if isinstance(one, EngineSettings)} | {
+        "tts"
+    }
     if any(one.debugpy_enable for one in settings):
         needed.add("debug")
     for extra, modules in EXTRAS.items():
