@@ -10,8 +10,17 @@ import torch
 from numpy.typing import NDArray
 
 from pytorch_nemotron.nemotron_weights import SPEAKERS, make_nemotron
+from voice_stack.asr.app import create_service
 from voice_stack.asr.engine_factory import load_speaker_engine
-from voice_stack.asr.request import EngineOptions, SpeakerChoice, SpeakersWorkerConfig
+from voice_stack.asr.request import (
+    AudioFile,
+    DiarizationRequest,
+    EngineOptions,
+    KnownVoice,
+    SpeakerChoice,
+    SpeakersWorkerConfig,
+)
+from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.speakers.base import Diarized, VoiceTurn
 from voice_stack.asr.speakers.naming import tidy_turns
 from voice_stack.asr.speakers.nemotron import LEAST_PAUSE_S, LEAST_TURN_S, NemotronEngine
@@ -19,6 +28,7 @@ from voice_stack.core.errors import ModelLoadError
 from voice_stack.utils.audio.decode import decode_blocks
 
 RATE = 16_000
+VOICE = Path("voices", "alder.flac").absolute()
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +121,25 @@ def test_nobody_speaks_in_silence(engine: NemotronEngine, samples: int) -> None:
 
 def test_only_who_spoke_is_kept_of_what_was_heard(engine: NemotronEngine, talk: NDArray[np.float32]) -> None:
     recording = engine.open()
-    for _ in range(20):
+    for _ in range(5):
         recording.add(talk)
     kept = recording._rest.nbytes + sum(array.nbytes for array in recording._speaking)  # type: ignore[attr-defined]
     assert recording.diarize(SpeakerChoice()).turns
     assert kept < 0.1 * talk.nbytes
+
+
+async def test_what_cannot_be_asked_of_it_is_told(engine: NemotronEngine) -> None:
+    """The server's own way, in a process of its own."""
+    settings = AsrSettings.read(
+        engine="fake", speaker_model=str(engine.model_dir), vad_enabled=False, offline=True, device="cpu"
+    )
+    service = create_service(settings)
+    choice = SpeakerChoice(count=SPEAKERS + 1, known=(KnownVoice("Ada", VOICE),))
+    heard = await (await service.diarize(DiarizationRequest(AudioFile(VOICE), choice))).gather()
+    await service.pool.close()
+    assert heard.turns
+    assert {turn.speaker.label.partition("_")[0] for turn in heard.turns} == {"SPEAKER"}
+    assert heard.fallbacks == ("speaker-count", "known-speakers")
 
 
 def test_a_folder_without_a_model_does_not_load(tmp_path: Path) -> None:

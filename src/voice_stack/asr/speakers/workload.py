@@ -31,6 +31,8 @@ MAX_VOICES = 1000
 """Known voices whose likeness is remembered, 1 kB each."""
 COUNT_FALLBACK = "speaker-count"
 """What the answer's `x-fallback` says: other than as many speakers as were asked for were found."""
+KNOWN_FALLBACK = "known-speakers"
+"""The same: the model does not tell what voices are like, so nobody is called by a name."""
 
 VoiceKey = tuple[Path, int, int]
 
@@ -146,7 +148,7 @@ class SpeakersWorkload(Workload):
         for unit in units:
             state = self._jobs[unit.job_id]
             match unit.data:
-                case _KnownSound(known, key, samples):
+                case _KnownSound(known, key, samples) if self._engine.knows_voices:
                     voice = state.known[known.name] = self._remember(key, self._engine.voice(samples))
                     if known.is_kept:
                         keep_voiceprint(known, self._config.model, voice.tolist())
@@ -156,7 +158,8 @@ class SpeakersWorkload(Workload):
                     state.heard_s += samples.size / SAMPLE_RATE
                     yield unit.output(SpeakersHeard(state.heard_s, state.total_s, warnings=state.warnings))
                 case _Closing() if state.recording is not None:
-                    yield unit.output(_tell(state, state.recording.diarize(state.request.speakers)))
+                    found = state.recording.diarize(state.request.speakers)
+                    yield unit.output(_tell(state, found, knows_voices=self._engine.knows_voices))
             yield unit.done()
 
     def _remember(self, key: VoiceKey, voice: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -172,11 +175,12 @@ class SpeakersWorkload(Workload):
         self._jobs.pop(job.id, None)
 
 
-def _tell(state: _JobState, found: Diarized) -> SpeakersHeard:
+def _tell(state: _JobState, found: Diarized, *, knows_voices: bool) -> SpeakersHeard:
     """The last output: all turns, and what was not done as it was asked."""
     request = state.request
     turns = tidy_turns(found.turns, request.least_pause_s, request.least_turn_s)
-    fallbacks = () if _is_as_asked(request.speakers, found) else (COUNT_FALLBACK,)
+    fallbacks: tuple[str, ...] = () if _is_as_asked(request.speakers, found) else (COUNT_FALLBACK,)
+    fallbacks += (KNOWN_FALLBACK,) if request.speakers.known and not knows_voices else ()
     known = {name: voice for name, voice in state.known.items() if voice.shape == found.voices.shape[1:]}
     named = name_turns(turns, found.voices, known)
     return SpeakersHeard(state.heard_s, state.heard_s, named, fallbacks, (*state.missed, *state.warnings))

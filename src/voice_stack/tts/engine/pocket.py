@@ -29,6 +29,8 @@ HEARD_S = 30.0
 """So much of a voice's recordings is heard, each of them for an equal share."""
 IN_MEMORY = 8
 """Voices that stay there: one of 30 s is 18 MB, or 74 MB of a model with 24 layers."""
+USUAL_THREADS = 2
+"""The model is small: two are a quarter quicker than one, with weights of its usual size; more were not tried."""
 _WEIGHTS = "model.safetensors"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model")
 
@@ -43,14 +45,14 @@ class PocketEngine(TtsEngine):
     def __init__(self, model_dir: Path, *, device: str, threads: int, cache_dir: Path | None = None) -> None:
         super().__init__(model_dir, device=device, threads=threads, cache_dir=cache_dir)
         # The library sets this to 1 when it is imported, for all that runs in this process.
-        torch.set_num_threads(threads or available_cpus())
+        torch.set_num_threads(threads or min(available_cpus(), USUAL_THREADS))
         logging.getLogger("pocket_tts").setLevel(logging.WARNING)
         logging.getLogger("pocket_tts.models.text_chunking").setLevel(logging.ERROR)  # its warnings quote the text
         try:
             self._model = _load(model_dir)
             # A GPU gains nothing: it is used where the operator names it.
             self._model.to(str(choose_device(device, 0)))
-        except (RuntimeError, ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
+        except (RuntimeError, ValueError, KeyError, TypeError, AssertionError, OSError, SafetensorError) as error:
             raise ModelLoadError(f"The model in {model_dir} does not load: {error}.") from error
         self.sample_rate = int(self._model.sample_rate)
         self._presets = _find_presets(model_dir)
