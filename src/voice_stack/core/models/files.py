@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from voice_stack.core.errors import ModelLoadError, ModelNotFoundError
@@ -122,6 +123,11 @@ class ModelSpec:
             raise ValueError(f"model name {self.name!r}: letters, digits and . _ - only, or org/name")
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What it is asked for by: its name, its aliases, and its repository where that holds no other model."""
+        return (self.name, *self.aliases, *((self.hub_repo,) if self.hub_repo and not self.hub_folder else ()))
+
+    @property
     def folder(self) -> str:
         """Name of the model's folder in the model directory; a single safe path component."""
         return self.name.replace("/", "--")
@@ -146,11 +152,14 @@ class Catalogue:
     unlisted: ModelSpec
     resolvers: tuple[Resolver, ...] = ()
 
+    @cached_property
+    def _by_name(self) -> dict[str, ModelSpec]:
+        return {name: spec for spec in reversed(self.models) for name in spec.names}
+
     def find(self, name: str) -> ModelSpec | None:
         """The spec of a name, an alias, a resolver's name or a hub repository; None if it is none of them."""
-        for spec in self.models:
-            if name in {spec.name, *spec.aliases} or (name == spec.hub_repo and not spec.hub_folder):
-                return spec
+        if (known := self._by_name.get(name)) is not None:
+            return known
         for resolver in self.resolvers:
             if (found := resolver(name)) is not None:
                 return found

@@ -340,7 +340,7 @@ class ModelNames:
         """Every name that works: OpenAI's, the default, and the models that are here or allowed, by all their names."""
         known = [spec.name for spec in self._store.catalogue.models]
         named = [name for name in self._allowed if not _is_pattern(name)]
-        usable = [spec for name in [*known, *named] if (spec := self._find_usable(name))]
+        usable = [spec for name in [*known, *named] if (spec := self.find_usable(name))]
         ids = [name for spec in usable for name in (spec.name, *spec.aliases)]
         return list(dict.fromkeys([*self._aliases, self.default, *ids]))
 
@@ -357,15 +357,15 @@ class ModelNames:
         name = self.expand(name)
         if name == self.default:
             return name
-        if spec := self._find_usable(name):
+        if spec := self.find_usable(name):
             return spec.name
         raise ModelNotFoundError(
             f"The model `{name[:_MAX_SHOWN]}` does not exist or you do not have access to it. "
             f"Models here: {', '.join(self.names())}"
         )
 
-    def _find_usable(self, name: str) -> ModelSpec | None:
-        """The model of that name if it is allowed, and here or to be had."""
+    def find_usable(self, name: str) -> ModelSpec | None:
+        """The model of that name, no OpenAI's, if it is allowed, and here or to be had."""
         spec = self._store.find(name)
         if spec is None:
             return None

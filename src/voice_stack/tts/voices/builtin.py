@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from voice_stack.core.errors import ModelNotFoundError, UnsupportedValueError
+from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.models.store import ModelNames, ModelStore
 from voice_stack.tts.engine.base import EngineVoice
 from voice_stack.tts.models import (
@@ -98,11 +98,8 @@ def _find_fetchable(settings: TtsSettings, store: ModelStore, name: str) -> Voic
 
 
 def _is_allowed(settings: TtsSettings, store: ModelStore, model: str) -> bool:
-    try:
-        ModelNames(store, settings.model, (), settings.allowed_models).resolve(model)
-    except ModelNotFoundError:
-        return False
-    return True
+    names = ModelNames(store, settings.model, (), settings.allowed_models)
+    return model == settings.model or names.find_usable(model) is not None
 
 
 def _piper_voice(store: ModelStore, model: str) -> Voice:
