@@ -1,5 +1,6 @@
 """Kokoro: 82 million parameters, 54 voices in one model, on ONNX Runtime."""
 
+import threading
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from pathlib import Path
@@ -10,6 +11,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from voice_stack.core.errors import EngineError, ModelLoadError
+from voice_stack.core.system.cpus import yield_cpu
+from voice_stack.core.system.files import digest_file
 from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
 from voice_stack.tts.engine.kokoro_asian import ChineseReader, JapaneseReader
 from voice_stack.tts.engine.kokoro_phonemes import (
@@ -21,15 +24,18 @@ from voice_stack.tts.engine.kokoro_phonemes import (
     keep_known,
     share_phonemes,
 )
-from voice_stack.tts.engine.onnx import expose_tensor, open_session
+from voice_stack.tts.engine.onnx import expose_tensor, open_sessions
+from voice_stack.tts.engine.onnx_convolutions import unroll_convolutions
 from voice_stack.tts.models import ESPEAK_LANGUAGES, LANGUAGES, SPOKEN_LANGUAGES
 from voice_stack.utils.audio.word_alignment import TimedPhoneme, cut_words, end_at_pauses, time_words
-from voice_stack.utils.onnx import ONNX_ERRORS
+from voice_stack.utils.onnx import CPU_PROVIDER, ONNX_ERRORS, choose_providers
 
 if TYPE_CHECKING:
     from voice_stack.tts.engine.kokoro_espeak import EspeakPhonemizer
 
 SAMPLE_RATE = 24_000
+KEEPING_NICENESS = 5
+"""How far everything else goes before the keeping of an improved graph."""
 STYLE_SIZE = 256
 FRAME_SAMPLES = 600
 DEFAULT_VOICE = "af_heart"
@@ -45,13 +51,19 @@ class KokoroEngine(TtsEngine):
 
     sample_rate = SAMPLE_RATE
 
+    @staticmethod
+    def stand_by(model_dir: Path) -> None:
+        """See `TtsEngine.stand_by`: the digest of the model is known then, and need not be read again."""
+        for file in model_dir.rglob("*.onnx"):
+            digest_file(file)
+
     def __init__(self, model_dir: Path, *, device: str, threads: int, cache_dir: Path | None = None) -> None:
         super().__init__(model_dir, device=device, threads=threads, cache_dir=cache_dir)
         models = sorted(model_dir.rglob("*.onnx"))
         self.voices = {path.stem: path for path in sorted(model_dir.glob("voices/*.bin"))}
         if not models or not self.voices:
             raise ModelLoadError(f"{model_dir} has {len(models)} .onnx files and {len(self.voices)} voices/*.bin files")
-        self._session = _load(models[0], device, threads)
+        self._session = _load(models[0], device, threads, cache_dir)
         names = {tensor.name for tensor in self._session.get_inputs()}
         self._tokens_name = "input_ids" if "input_ids" in names else "tokens"
         self._style = lru_cache(maxsize=None)(self._read_style)
@@ -126,12 +138,28 @@ def _load_phonemizer() -> "EspeakPhonemizer":
     return EspeakPhonemizer()
 
 
-def _load(model: Path, device: str, threads: int) -> onnxruntime.InferenceSession:
+def _load(model: Path, device: str, threads: int, cache_dir: Path | None) -> onnxruntime.InferenceSession:
+    is_on_cpu = choose_providers(device) == [CPU_PROVIDER]
+
+    def improve(content: bytes) -> list[bytes]:
+        content = expose_tensor(content, lambda _operation, output: output == LENGTHS)
+        return [unroll_convolutions(content) if is_on_cpu else content]
+
+    folder = cache_dir and cache_dir / "graphs"
     try:
-        content = expose_tensor(model.read_bytes(), lambda _operation, output: output == LENGTHS)
-        return open_session(content, device=device, threads=threads)
+        sessions = open_sessions(model, improve, device=device, threads=[threads], cache_dir=folder)
+        (session,) = next(sessions)
     except (*ONNX_ERRORS, OSError, RuntimeError, ValueError) as error:
         raise ModelLoadError(f"{model.name} does not load: {type(error).__name__}: {error}") from error
+    # What was improved is kept for the next start, which nobody waits for.
+    threading.Thread(target=_go_on, args=(sessions,), name="kept graph").start()
+    return session
+
+
+def _go_on(sessions: Iterator[list[onnxruntime.InferenceSession]]) -> None:
+    yield_cpu(KEEPING_NICENESS)
+    for _ in sessions:
+        pass
 
 
 def _first_name(voice: EngineVoice) -> str:

@@ -29,16 +29,16 @@ logger = logging.getLogger(__name__)
 
 # Fields of onnx.proto3: ModelProto.graph; GraphProto.node, .initializer, .input and .output; NodeProto.input, .output
 # and .op_type; TensorProto.name; ValueInfoProto.name and .type; TypeProto.tensor_type and Tensor.elem_type.
-_GRAPH, _NODE, _INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 7, 1, 5, 11, 12
-_NODE_INPUT, _NODE_OUTPUT, _OP_TYPE, _TENSOR_NAME, _NAME, _TYPE, _TENSOR_TYPE = 1, 2, 4, 8, 1, 2, 1
+_GRAPH, NODE, INITIALIZER, _GRAPH_INPUT, GRAPH_OUTPUT = 7, 1, 5, 11, 12
+_NODE_INPUT, _NODE_OUTPUT, _OP_TYPE, TENSOR_NAME, _NAME, _TYPE, _TENSOR_TYPE = 1, 2, 4, 8, 1, 2, 1
 _ELEM_TYPE_FLOAT = b"\x08\x01"
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _WITH_GRAPHS_INSIDE = {"If", "Loop", "Scan"}
 """Operations that may use tensors which they do not list among their inputs."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Node:
+class Node:
     """An operation of a graph, with its bytes as a field of the graph."""
 
     operation: str
@@ -61,11 +61,11 @@ def expose_tensor(model: bytes, is_wanted: Callable[[str, str], bool]) -> bytes:
     Raises:
         ValueError: The file is no protobuf message.
     """
-    _graph, nodes, outputs = _read_graph(model)
+    _graph, nodes, outputs = read_graph(model)
     wanted = [node.outputs[0] for node in nodes if node.outputs and is_wanted(node.operation, node.outputs[0])]
     if len(wanted) != 1 or wanted[0] in outputs:
         return model
-    return model + _field(_GRAPH, _field(_GRAPH_OUTPUT, _field(_NAME, wanted[0].encode())))
+    return model + field(_GRAPH, field(GRAPH_OUTPUT, field(_NAME, wanted[0].encode())))
 
 
 def cut_model(model: bytes, is_cut: Callable[[str, tuple[str, ...]], bool]) -> tuple[bytes, bytes] | None:
@@ -83,7 +83,7 @@ def cut_model(model: bytes, is_cut: Callable[[str, tuple[str, ...]], bool]) -> t
     Raises:
         ValueError: The file is no protobuf message.
     """
-    graph, nodes, outputs = _read_graph(model)
+    graph, nodes, outputs = read_graph(model)
     tensors = [node.inputs[0] for node in nodes if is_cut(node.operation, node.inputs)]
     if len(tensors) != 1 or not outputs:
         return None
@@ -92,47 +92,52 @@ def cut_model(model: bytes, is_cut: Callable[[str, tuple[str, ...]], bool]) -> t
     if outputs[0] not in after or any(node.operation in _WITH_GRAPHS_INSIDE for node in back):
         return None
     front = [node for node in nodes if not after.intersection(node.outputs)]
-    value_type = _field(_TYPE, _field(_TENSOR_TYPE, _ELEM_TYPE_FLOAT))
-    declared = _field(_NAME, tensors[0].encode())
-    given = [_field(_GRAPH_OUTPUT, declared), *_named(graph, _GRAPH_OUTPUT, _NAME, set(outputs) - after)]
-    made = _named(graph, _GRAPH_OUTPUT, _NAME, after.intersection(outputs))
-    taken = [_field(_GRAPH_INPUT, declared + value_type), *made]
-    rest = b"".join(raw for number, _kind, _value, raw in _all_fields(memoryview(model)) if number != _GRAPH)
-    return rest + _graph_field(graph, front, given), rest + _graph_field(graph, back, taken)
+    value_type = field(_TYPE, field(_TENSOR_TYPE, _ELEM_TYPE_FLOAT))
+    declared = field(_NAME, tensors[0].encode())
+    given = [field(GRAPH_OUTPUT, declared), *_named(graph, GRAPH_OUTPUT, _NAME, set(outputs) - after)]
+    made = _named(graph, GRAPH_OUTPUT, _NAME, after.intersection(outputs))
+    taken = [field(_GRAPH_INPUT, declared + value_type), *made]
+    rest = rest_of(model)
+    return rest + graph_field(graph, front, given), rest + graph_field(graph, back, taken)
 
 
-def _read_graph(model: bytes) -> tuple[list[tuple[int, memoryview]], list[_Node], list[str]]:
+def read_graph(model: bytes) -> tuple[list[tuple[int, memoryview]], list[Node], list[str]]:
     """The fields of a model's graph, its operations and the names of its outputs."""
     # More than one graph: the parts of it, if something was appended already.
-    parts = (_fields(value) for number, value in _fields(memoryview(model)) if number == _GRAPH)
+    parts = (fields(value) for number, value in fields(memoryview(model)) if number == _GRAPH)
     graph = [*chain.from_iterable(parts)]
-    nodes = [_read_node(value) for number, value in graph if number == _NODE]
-    return graph, nodes, [_find(value, _NAME).decode() for number, value in graph if number == _GRAPH_OUTPUT]
+    nodes = [_read_node(value) for number, value in graph if number == NODE]
+    return graph, nodes, [find(value, _NAME).decode() for number, value in graph if number == GRAPH_OUTPUT]
 
 
-def _graph_field(graph: list[tuple[int, memoryview]], nodes: list[_Node], declared: list[bytes]) -> bytes:
+def rest_of(model: bytes) -> bytes:
+    """The fields of a model besides its graph."""
+    return b"".join(raw for number, _kind, _value, raw in all_fields(memoryview(model)) if number != _GRAPH)
+
+
+def graph_field(graph: list[tuple[int, memoryview]], nodes: list[Node], declared: list[bytes]) -> bytes:
     """A graph of some of the nodes, with what they need of the inputs and weights."""
     needed = {name for node in nodes for name in node.inputs}
     inputs = _named(graph, _GRAPH_INPUT, _NAME, needed)
-    weights = _named(graph, _INITIALIZER, _TENSOR_NAME, needed)
-    return _field(_GRAPH, b"".join([*(node.field for node in nodes), *weights, *inputs, *declared, _field(2, b"part")]))
+    weights = _named(graph, INITIALIZER, TENSOR_NAME, needed)
+    return field(_GRAPH, b"".join([*(node.field for node in nodes), *weights, *inputs, *declared, field(2, b"part")]))
 
 
 def _named(graph: list[tuple[int, memoryview]], kind: int, name: int, wanted: Collection[str]) -> list[bytes]:
     """The fields of one kind whose names are wanted, as they are."""
     found = (value for number, value in graph if number == kind)
-    return [_field(kind, bytes(value)) for value in found if _find(value, name).decode() in wanted]
+    return [field(kind, bytes(value)) for value in found if find(value, name).decode() in wanted]
 
 
-def _read_node(value: memoryview) -> _Node:
-    parts = [(number, bytes(part)) for number, part in _fields(value)]
+def _read_node(value: memoryview) -> Node:
+    parts = [(number, bytes(part)) for number, part in fields(value)]
     names = {
         kind: tuple(part.decode() for number, part in parts if number == kind) for kind in (_NODE_INPUT, _NODE_OUTPUT)
     }
-    return _Node(_find(value, _OP_TYPE).decode(), names[_NODE_INPUT], names[_NODE_OUTPUT], _field(_NODE, bytes(value)))
+    return Node(find(value, _OP_TYPE).decode(), names[_NODE_INPUT], names[_NODE_OUTPUT], field(NODE, bytes(value)))
 
 
-def _descendants(nodes: list[_Node], tensor: str) -> set[str]:
+def _descendants(nodes: list[Node], tensor: str) -> set[str]:
     """All tensors that depend on one; the nodes of a model stand in the order of their work."""
     found = {tensor}
     for node in nodes:
@@ -141,10 +146,10 @@ def _descendants(nodes: list[_Node], tensor: str) -> set[str]:
     return found - {tensor}
 
 
-def _ancestors(nodes: list[_Node], outputs: set[str], until: str) -> list[_Node]:
+def _ancestors(nodes: list[Node], outputs: set[str], until: str) -> list[Node]:
     """The nodes that some outputs need once a tensor is given."""
     needed = set(outputs)
-    found = list[_Node]()
+    found = list[Node]()
     for node in reversed(nodes):
         if until not in node.outputs and needed.intersection(node.outputs):
             needed.update(node.inputs)
@@ -152,11 +157,13 @@ def _ancestors(nodes: list[_Node], outputs: set[str], until: str) -> list[_Node]
     return found[::-1]
 
 
-def _field(number: int, value: bytes) -> bytes:
-    return _varint(number << 3 | _BYTES) + _varint(len(value)) + value
+def field(number: int, value: bytes) -> bytes:
+    """A field that holds bytes."""
+    return encode_varint(number << 3 | _BYTES) + encode_varint(len(value)) + value
 
 
-def _varint(value: int) -> bytes:
+def encode_varint(value: int) -> bytes:
+    """A number as protobuf writes it."""
     encoded = bytearray()
     while value >= 0x80:
         encoded.append(value & 0x7F | 0x80)
@@ -164,26 +171,27 @@ def _varint(value: int) -> bytes:
     return bytes([*encoded, value])
 
 
-def _find(message: memoryview, wanted: int) -> bytes:
-    return next((bytes(value) for number, value in _fields(message) if number == wanted), b"")
+def find(message: memoryview, wanted: int) -> bytes:
+    """The first field of a number that holds bytes; empty if there is none."""
+    return next((bytes(value) for number, value in fields(message) if number == wanted), b"")
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """The fields of a protobuf message that hold bytes, by number."""
-    return ((number, value) for number, kind, value, _raw in _all_fields(message) if kind == _BYTES)
+    return ((number, value) for number, kind, value, _raw in all_fields(message) if kind == _BYTES)
 
 
-def _all_fields(message: memoryview) -> Iterator[tuple[int, int, memoryview, memoryview]]:
+def all_fields(message: memoryview) -> Iterator[tuple[int, int, memoryview, memoryview]]:
     """Number, kind, value and bytes of every field."""
     position = 0
     while position < len(message):
         start = position
-        key, position = _read_varint(message, position)
+        key, position = read_varint(message, position)
         size, kind = 0, key & 7
-        if kind == _VARINT:
-            _, position = _read_varint(message, position)
+        if kind == VARINT:
+            _, position = read_varint(message, position)
         elif kind == _BYTES:
-            size, position = _read_varint(message, position)
+            size, position = read_varint(message, position)
         else:
             size = {_FIXED64: 8, _FIXED32: 4}.get(kind, len(message) + 1)
         if position + size > len(message):
@@ -193,7 +201,8 @@ def _all_fields(message: memoryview) -> Iterator[tuple[int, int, memoryview, mem
         position = end
 
 
-def _read_varint(message: memoryview, position: int) -> tuple[int, int]:
+def read_varint(message: memoryview, position: int) -> tuple[int, int]:
+    """A number at a position, and where it ends."""
     value = shift = 0
     while position < len(message):
         byte = message[position]
