@@ -221,6 +221,13 @@ def test_known_speakers_have_their_names(sdk: OpenAI, server: RunningServer) -> 
         assert not list((server.spool_dir.parent / "jobs").glob("*.voice*"))
 
 
+def test_a_recording_that_cannot_be_heard_is_refused_before_the_answer_begins(http: httpx2.Client) -> None:
+    known = {"known_speaker_names[]": "Beth", "known_speaker_references[]": "QUJD"}
+    answer = post(http, response_format="diarized_json", stream="true", **known)
+    assert answer.status_code == 400
+    assert "'Beth'" in answer.json()["error"]["message"]
+
+
 def test_a_job_goes_on_with_its_known_speakers_after_a_restart(start_server: StartServer, tmp_path: Path) -> None:
     kept = FAKE | {"ASR_JOBS_DIR": str(tmp_path)}
     with start_server("asr", **kept, ASR_SPEAKER_MODEL="fake+each-sleep=3") as server, connect(server) as client:

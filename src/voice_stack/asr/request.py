@@ -243,12 +243,14 @@ class DiarizationRequest:
         speakers: What is known of who speaks.
         least_pause_s: A shorter pause of one speaker is no end of a turn, in seconds.
         least_turn_s: Shorter turns are dropped, once pauses are closed.
+        only_known: The recordings of known voices are heard and nothing else: whether they can be is asked.
     """
 
     source: AudioFile
     speakers: SpeakerChoice = SpeakerChoice()
     least_pause_s: float = 0.0
     least_turn_s: float = 0.0
+    only_known: bool = False
 
 
 @dataclass(frozen=True, slots=True)

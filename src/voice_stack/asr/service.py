@@ -89,6 +89,7 @@ class AsrService:
             QueueFullError: It would have to wait too long.
             UnsupportedValueError: The model cannot do what is asked.
             ModelNotFoundError: Speakers are asked for, and their model is not on this machine.
+            InvalidRequestError: The recording of a known voice cannot be used.
         """
         fitted = self.fit(model, request)
         replicas = engine_specs(self.settings, model)
@@ -113,6 +114,14 @@ class AsrService:
         async def diarize(work: DiarizationRequest) -> JobHandle:
             return (await self.diarize(work)).handle
 
+        if fitted.speakers.known:
+            try:  # not found out when all is heard
+                await (
+                    await self.diarize(DiarizationRequest(request.source, fitted.speakers, only_known=True))
+                ).gather()
+            except BaseException:
+                handle.cancel()
+                raise
         has_words = fitted.decode.word_timestamps or fitted.task == "translate"
         return Labelling(fitted, handle, own_fallbacks=() if has_words else (WORDS_FALLBACK,), submit=diarize)
 

@@ -101,10 +101,6 @@ class SpeakersWorkload(Workload):
         return unless_gone(self._cut(job, state))
 
     def _cut(self, job: Job, state: _JobState) -> Iterator[PlanStep]:
-        source = describe_source(state.request.source)
-        state.total_s = min(call_decoder(probe_duration_s, source) or 0.0, self._config.max_audio_s)
-        if state.total_s:
-            yield Expected(job.id, state.total_s)
         # What a process knew of a job died with it: the next one hears everything again, under further numbers.
         numbers = count(job.first_unit)
 
@@ -113,6 +109,12 @@ class SpeakersWorkload(Workload):
 
         for sound in self._read_known(state):
             yield make_unit(sound, sound.samples.size / SAMPLE_RATE) if sound else None
+        if state.request.only_known:
+            return
+        source = describe_source(state.request.source)
+        state.total_s = min(call_decoder(probe_duration_s, source) or 0.0, self._config.max_audio_s)
+        if state.total_s:
+            yield Expected(job.id, state.total_s)
         blocks = decode_blocks(source, max_duration_s=self._config.max_audio_s, warn=state.warn)
         waiting: NDArray[np.float32] | None = None
         for samples in regroup(blocks, int(PIECE_S * SAMPLE_RATE)):
