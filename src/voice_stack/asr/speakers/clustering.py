@@ -20,7 +20,7 @@ from voice_stack.asr.speakers.features import Plda
 
 _LEAST_ALONE_S = (2.0, 1.2, 0.65)
 """Voices are found by units with so much speech that nobody else speaks over; less where there are too few."""
-_MANY = 30
+_MANY = 60
 """With fewer units VBx takes everybody for one."""
 _FAR = 0.5
 """Cosine distance of two voices among few units."""

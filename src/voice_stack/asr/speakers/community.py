@@ -39,8 +39,14 @@ _TOGETHER = 8
 _LEAST_TURN_S = 0.8
 """Shorter turns say too little of a voice to split a track by them; longer ones differ below this cosine."""
 _SAME_VOICE = 0.4
-_CONTEXT = 20
-"""Frames of the second network beside those that are wanted: it sees 1.3 s to both sides."""
+_ENOUGH_S = 3.0
+"""The second network hears no more of a turn."""
+_CONTEXT = 4
+"""Frames of the second network beside those that are wanted; it sees more, and needs no more."""
+_EARLY_S = 0.05
+"""The first network hears a voice so long before its first sound."""
+_LEAST_CELLS = 2
+"""With fewer frames alone a voice is heard by what others speak over too."""
 _PAUSE_S = 0.24
 """A turn goes on after a shorter pause."""
 _FRAME_S, _CELL_S, _FIRST_S = FRAME / SAMPLE_RATE, CELL / SAMPLE_RATE, FIRST_FRAME / SAMPLE_RATE
@@ -73,18 +79,20 @@ class CommunityEngine(SpeakerEngine):
 
 @dataclass(slots=True, eq=False)
 class _Ear:
-    """What is known of the window under way: the second network's frames, and which of them there are."""
+    """What is known of the window under way: its filter bank, the second network's frames, and which there are."""
 
+    bank: NDArray[np.float32]
     cells: NDArray[np.float32]
     is_known: NDArray[np.bool_]
 
     def step(self) -> None:
         """Go on to the next window."""
+        self.bank = self.bank[_CELLS_A_STEP * ROWS :]
         self.cells = np.concatenate([self.cells[:, _CELLS_A_STEP:], np.zeros_like(self.cells[:, :_CELLS_A_STEP])], 1)
         self.is_known = np.concatenate([self.is_known[_CELLS_A_STEP:], np.zeros(_CELLS_A_STEP, np.bool_)])
 
     def copy(self) -> "_Ear":
-        return _Ear(self.cells.copy(), self.is_known.copy())
+        return _Ear(self.bank, self.cells.copy(), self.is_known.copy())
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,7 @@ class _CommunityRecording(Recording):
         self._networks, self._whiten = networks, whiten
         self._rest = np.zeros(0, np.float32)  # from the start of the next window
         self._length = 0
-        self._ear = _Ear(np.zeros((CHANNELS, CELLS), np.float32), np.zeros(CELLS, np.bool_))
+        self._ear = _Ear(filterbank(self._rest), np.zeros((CHANNELS, CELLS), np.float32), np.zeros(CELLS, np.bool_))
         self._heard = _Heard([], [])
         self._voices = np.zeros((0, 256))
 
@@ -149,21 +157,23 @@ class _CommunityRecording(Recording):
             for window, speaking in zip(windows, self._networks.segment(padded), strict=True):
                 number = len(heard.speaking)
                 heard.speaking.append(speaking)
-                self._listen(window, ear, cells_of(speaking.any(axis=1)))
+                self._listen(window, ear, speaking)
                 heard.units.extend(self._split(number, speaking, ear))
                 ear.step()
         except ONNX_ERRORS as error:
             raise EngineError(f"The speaker model failed: {error}") from error
 
-    def _listen(self, window: NDArray[np.float32], ear: _Ear, wanted: NDArray[np.bool_]) -> None:
-        """Have the second network hear what is wanted and was not heard in an earlier window."""
-        bank = filterbank(window)
-        if not len(bank):
+    def _listen(self, window: NDArray[np.float32], ear: _Ear, speaking: NDArray[np.bool_]) -> None:
+        """Have the second network hear what is needed of a window and was not heard in an earlier one."""
+        ear.bank = np.concatenate([ear.bank, filterbank(window[len(ear.bank) * CELL // ROWS :])])
+        if not len(ear.bank):
             return
-        bank -= bank.mean(0)
-        for start, end in _runs(wanted & ~ear.is_known):
+        mean = ear.bank.mean(0)
+        for start, end in _runs(_needed(speaking, ear.is_known)):
             first, last = max(0, start - _CONTEXT), min(CELLS, end + _CONTEXT)
-            cells = self._networks.run_trunk(bank[ROWS * first : ROWS * last])[:, start - first : end - first]
+            cells = self._networks.run_trunk(ear.bank[ROWS * first : ROWS * last] - mean)[
+                :, start - first : end - first
+            ]
             ear.cells[:, start : start + cells.shape[1]] = cells
             ear.is_known[start : start + cells.shape[1]] = True
 
@@ -181,7 +191,8 @@ class _CommunityRecording(Recording):
         frames = np.stack([part for _, part in parts])
         clear = [cells_of(part & alone) & ear.is_known for part in frames]
         masks = [
-            mask if mask.sum() >= 2 else cells_of(part) & ear.is_known for mask, part in zip(clear, frames, strict=True)
+            mask if mask.sum() >= _LEAST_CELLS else cells_of(part) & ear.is_known
+            for mask, part in zip(clear, frames, strict=True)
         ]
         voices = self._networks.pool(ear.cells, np.stack(masks))
         alone_s = (frames & alone).sum(1) * _FRAME_S
@@ -223,11 +234,24 @@ class _CommunityRecording(Recording):
         is_speaking = (rank < count[:, None]) & (votes > 0)
         end_s = self._length / SAMPLE_RATE
         return [
-            VoiceTurn(start * _FRAME_S + _FIRST_S, min(end * _FRAME_S + _FIRST_S, end_s), voice)
+            VoiceTurn(start_s, min(stop_s, end_s), voice)
             for voice in range(voices)
             for start, end in _runs(is_speaking[:, voice])
-            if start * _FRAME_S + _FIRST_S < end_s
+            if (start_s := start * _FRAME_S + _FIRST_S + _EARLY_S) < min(stop_s := end * _FRAME_S + _FIRST_S, end_s)
         ]
+
+
+def _needed(speaking: NDArray[np.bool_], is_known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which frames of the second network are still wanted: some seconds of each turn, alone if possible."""
+    needed, alone = np.zeros(CELLS, np.bool_), speaking.sum(1) == 1
+    for track in speaking.T:
+        for turn in _joined(_runs(track)):
+            heard = cells_of(_span(turn) & track)
+            clear = heard & cells_of(alone)
+            clear = clear if clear.sum() >= _LEAST_CELLS else heard
+            missing = round(_ENOUGH_S / _CELL_S) - int((clear & is_known).sum())
+            needed[np.flatnonzero(clear & ~is_known)[: max(0, missing)]] = True
+    return needed
 
 
 def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
