@@ -91,8 +91,10 @@ $(VENV)/.embedded: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded]'
 	touch $@
 
+# pyannote's package by itself: the tests want the recording in it, and what it asks for is PyTorch.
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps pyannote-audio==4.0.7
 	touch $@ $(VENV)/.embedded
 
 $(VENV)/.deploy: $(VENV)/.dev

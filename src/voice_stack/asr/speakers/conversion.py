@@ -136,15 +136,15 @@ def _convert(path: Path, given: str, wanted: str, without: Collection[str], *, i
     declared = [_field(11, _text(1, given) + value_type), _field(12, _text(1, wanted))]
     versions = (model.OpsetImport(place) for place in range(model.OpsetImportLength()))
     opsets = (_field(8, _field(1, version.Domain() or b"") + _number(2, version.Version())) for version in versions)
-    return (
-        _number(1, _IR_VERSION) + b"".join(opsets) + _field(7, _graph(graph, [wanted, *without]) + b"".join(declared))
-    )
+    nodes = _graph(graph, [wanted, *without], _Reduction(graph) if is_reduced else None)
+    return _number(1, _IR_VERSION) + b"".join(opsets) + _field(7, nodes + b"".join(declared))
 
 
 class _Reduction:
-    """Writes a network of convolutions so that ONNX Runtime computes it with 8 bits (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
+    """Writes a network of convolutions so that ONNX Runtime computes it with 8 bits.
 
-    Weights go into each convolution as steps of 8 bits with their scale, and so do activations.
+    Weights and activations go into each of them as steps of 8 bits with their scale:
+    https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html#onnx-quantization-representation-format
     """
 
     def __init__(self, graph: fbs.Graph.Graph) -> None:
