@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from hibari import Hibari
 from numpy.typing import NDArray
 from piper import PiperVoice
 
@@ -16,7 +17,7 @@ from voice_stack.tts.engine_factory import open_store
 from voice_stack.tts.settings import TtsSettings
 
 Samples = NDArray[np.float32]
-KOKORO = "kokoro"
+PIPER, HIBARI, KOKORO = "en_US-joe-medium", "hibari-heart", "kokoro"
 KOKORO_VOICES = ("af_heart", "am_michael", "bf_emma", "bm_george")
 """A woman and a man of each English that Kokoro speaks; what is measured is said in English."""
 
@@ -46,10 +47,9 @@ class Library:
 
 
 def load_libraries() -> list[Library]:
-    """Piper, and Kokoro where its package and its weights are on this machine."""
-    settings = TtsSettings.read(offline=True)
-    store = open_store(settings)
-    libraries = [_load_piper(store, settings.model)]
+    """Piper and hibari, and Kokoro where its package and its weights are on this machine."""
+    store = open_store(TtsSettings.read(offline=True))
+    libraries = [_load_piper(store, PIPER), _load_hibari(store, HIBARI)]
     if find_spec("kokoro_onnx") is not None and store.is_local(KOKORO):
         libraries.append(_load_kokoro(store.resolve(KOKORO)))
     return libraries
@@ -62,6 +62,14 @@ def _load_piper(store: ModelStore, model: str) -> Library:
         return (chunk.audio_float_array for chunk in voice.synthesize(text))
 
     return Library("Piper", model, (model,), MINUTE_TEXT, voice.config.sample_rate, speak)
+
+
+def _load_hibari(store: ModelStore, model: str) -> Library:
+    library = Hibari(model=str(next(store.resolve(model).glob("*.onnx"))))
+    library("Hello.")  # its dictionaries are read at the first text
+    return Library(
+        "hibari", model, (model,), MINUTE_TEXT, library.sample_rate, lambda text, _voice: library.stream(text)
+    )
 
 
 def _load_kokoro(folder: Path) -> Library:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.speaking`: the TTS server against the bare libraries, Piper and Kokoro."""
+"""`python -m benchmarks.speaking`: the TTS server against the bare libraries, Piper, hibari and Kokoro."""
 
 import click
 
@@ -43,7 +43,7 @@ def measure(
 @click.command()
 @click.option("--rounds", default=ROUNDS, help="How often each time is taken.")
 @click.option("--sentences", default=speech_quality.SENTENCES, help="Sentences rated in each voice; 0: none.")
-@click.option("--engine", default="", help="Only this one: piper or kokoro.")
+@click.option("--engine", default="", help="Only this one: piper, hibari or kokoro.")
 @click.option("--voices", default="", help="Voices to rate, separated by commas; with --engine.")
 @click.option("--markdown", is_flag=True, help="Print the table for docs/performance.md.")
 def main(rounds: int, sentences: int, engine: str, voices: str, markdown: bool) -> None:
