@@ -24,7 +24,7 @@ def test_busy_port_is_one_line(server: str, environment: dict[str, str]) -> None
         (["tts", "--engine", "no-such-engine"], ["no-such-engine", "piper"]),
         (["asr", "--model", "no-such-model"], ["no-such-model", "base"]),
         (["tts", "--model", "no-such-model"], ["no-such-model", "en_US-joe-medium"]),
-        (["tts", "--model", "xtts"], ["TTS_MODEL='xtts_v2'", "TTS_ENGINE=xtts"]),
+        (["tts", "--engine", "piper", "--model", "xtts"], ["TTS_MODEL='xtts_v2'", "TTS_ENGINE=xtts"]),
         (["asr", "--port", "many"], ["ASR_PORT='many'"]),
         (["tts", "--log-level", "LOUD"], ["LOG_LEVEL='LOUD'", "DEBUG"]),
         (["asr", "--host", "198.51.100.7"], ["198.51.100.7", "ASR_HOST"]),

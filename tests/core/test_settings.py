@@ -95,7 +95,8 @@ def test_flags_before_environment_before_file_before_default(
 @pytest.mark.parametrize(
     ("given", "model"),
     [
-        ({}, "en_US-joe-medium"),
+        ({}, "hibari-heart"),
+        ({"engine": "piper"}, "en_US-joe-medium"),
         ({"engine": "kokoro"}, "kokoro-v1.0-int8"),
         ({"engine": "kokoro", "model": "kokoro"}, "kokoro-v1.0-int8"),
         ({"engine": "kokoro", "model": "kokoro-v1.0"}, "kokoro-v1.0"),
@@ -106,6 +107,16 @@ def test_flags_before_environment_before_file_before_default(
 )
 def test_each_engine_has_a_model_of_its_own(given: dict[str, str], model: str) -> None:
     assert TtsSettings.read(**given).model == model
+
+
+@pytest.mark.parametrize(
+    ("model", "engine"),
+    [("", "hibari"), ("en_US-joe-medium", "piper"), ("de_DE-thorsten-low", "piper"), ("./my/voice.onnx", "piper"),
+     ("kokoro", "kokoro"), ("hibari-emma", "hibari")],
+)  # fmt: skip
+def test_a_model_brings_its_engine(model: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TTS_MODEL", model)
+    assert TtsSettings.read().engine == engine
 
 
 @pytest.mark.parametrize(

@@ -372,6 +372,14 @@ def find_languages(engine: str, spec: ModelSpec | None) -> tuple[str, ...]:
     return tuple(sorted(CAPABILITIES[engine].languages)) or (spec.languages if spec else ())
 
 
+def find_default_engine(model: str) -> str:
+    """The engine of a model; without one hibari, or Piper where only that is installed. Files are Piper's."""
+    if model:
+        spec = TTS_CATALOGUE.find(model)
+        return spec.engine if spec else ENGINE
+    return ENGINE if find_spec("hibari") is None and find_spec("piper") is not None else HIBARI_ENGINE
+
+
 def list_catalogue(_engine: str) -> Catalogue:
     """The models of all engines; no two have one name."""
     return TTS_CATALOGUE

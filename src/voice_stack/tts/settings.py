@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AliasChoices, Field, ValidationInfo, field_validator
+from pydantic import AliasChoices, Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from voice_stack.core.settings import CommaSeparated, EngineSettings, user_folder
-from voice_stack.tts.models import TTS_CATALOGUE, TTS_MODELS
+from voice_stack.tts.models import TTS_CATALOGUE, TTS_MODELS, find_default_engine
 from voice_stack.utils.text.markup import READABLE, Markup
 
 Loudness = Annotated[float, Field(ge=-40, le=-9)] | Literal["off"]
@@ -27,7 +27,11 @@ class TtsSettings(EngineSettings):
     }
 
     port: int = Field(5002, ge=0, le=65535, description="Port to listen on.")
-    engine: str = Field("piper", description="Engine that runs the model.")
+    engine: str = Field(
+        "",
+        description="Engine that runs the model. Empty: that of `TTS_MODEL`; without one `hibari`, or `piper` where "
+        "only that is installed.",
+    )
     model: str = Field(
         "",
         validate_default=True,
@@ -85,6 +89,11 @@ class TtsSettings(EngineSettings):
         description="What is read although it is usually left out: `code` (blocks of it), `emoji` (by their names), "
         "separated by commas.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_engine(cls, given: dict[str, object]) -> dict[str, object]:
+        return given if given.get("engine") else {**given, "engine": find_default_engine(str(given.get("model") or ""))}
 
     @field_validator("model")
     @classmethod

@@ -78,7 +78,8 @@ def _write_out(text: str) -> str:
     The package's own reading of whole texts would change what is right: "say no." to "say number", "Philip Coombs" to
     "Philip the zeroth". An A that is a letter it would take for the article.
     """
-    text = _TITLE.sub(lambda found: TITLES[found[1]], text.replace("](", "] ("))
+    text = text.replace("](", "] (").replace("’", "'").replace("'S", "'s")  # of "JOHN'S" it would spell the S
+    text = _TITLE.sub(lambda found: TITLES[found[1]], text)
     text = _ABBREVIATION.sub(lambda found: ABBREV[found[1]] + "." * (found.end() == len(text)), text)
     text = _SYMBOL.sub(lambda found: f" {SYMBOLS[found[0]]} ", text)
     return _SPELLED_A.sub("[A](/ˈA/)", text)
