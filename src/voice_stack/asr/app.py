@@ -6,6 +6,7 @@ import time
 from fastapi import FastAPI
 
 from voice_stack.asr.api.bazarr import bazarr_paths, create_bazarr_router
+from voice_stack.asr.api.diarization import create_diarization_router
 from voice_stack.asr.api.jobs import create_jobs_router, create_models_router
 from voice_stack.asr.api.openai import create_router
 from voice_stack.asr.api.realtime import create_realtime_router
@@ -85,6 +86,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
         title=f"{settings.project_name}: speech to text",
         routers=[
             create_router(service, jobs),
+            create_diarization_router(service),
             create_models_router(service),
             create_jobs_router(jobs, service.activity),
             create_realtime_router(service, jobs.sessions),

@@ -288,6 +288,33 @@ class AlignmentForm(BaseModel):
     audio_track: str | None = Field(None, max_length=40, description="Which audio track, by number from 0 or language.")
 
 
+MAX_GAP_S = 60.0
+
+
+class DiarizationForm(BaseModel):
+    """Fields of `POST /audio/diarization`; a field that is empty counts as absent."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str = Field(
+        "", max_length=200, description="The server's model for speakers; with `include_text`, one for the text."
+    )
+    num_speakers: int = Field(0, ge=0, le=MAX_SPEAKERS, description="How many speak; 0: found out.")
+    min_speakers: int = Field(0, ge=0, le=MAX_SPEAKERS, description="At least so many; 0: open.")
+    max_speakers: int = Field(0, ge=0, le=MAX_SPEAKERS, description="At most so many; 0: open.")
+    known_speaker_names: tuple[str, ...] = Field((), description="Who is called by name where they speak.")
+    known_speaker_references: tuple[str, ...] = Field(
+        (),
+        description="A recording of each, 2 to 10 s of that voice alone, in the same order: a data URL or a file part.",
+    )
+    min_duration_on: float = Field(0.0, ge=0, le=MAX_GAP_S, description="Shorter turns are left out, in seconds.")
+    min_duration_off: float = Field(0.0, ge=0, le=MAX_GAP_S, description="Shorter pauses are closed, in seconds.")
+    include_text: bool = Field(False, description="What is said in each turn, too.")
+    language: str = Field("", description="Spoken language, for `include_text`; found from the audio if absent.")
+    response_format: Literal["json", "verbose_json", "rttm"] = Field("json", description="json, verbose_json or rttm.")
+    audio_track: str | None = Field(None, max_length=40, description="Which audio track, by number from 0 or language.")
+
+
 def form_body(schema: type[BaseModel]) -> dict[str, Any]:
     """The request body for the API docs: the schema's fields as they are sent, and the file."""
     fields = schema.model_json_schema(ref_template="#/components/schemas/{model}")

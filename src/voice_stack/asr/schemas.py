@@ -166,10 +166,10 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
     return options_from(
         Checked,
         fields,
-        file=(file := _require_file(form)),
+        file=(file := require_file(form)),
         model=model,
         request=TranscriptionRequest(
-            AudioFile(file.path, pcm_format(file.content_type), _read_track(fields.audio_track)),
+            AudioFile(file.path, pcm_format(file.content_type), read_track(fields.audio_track)),
             decode,
             () if decode.language else languages,
             read_vad_choice(fields),
@@ -216,7 +216,8 @@ def _require_text(values: dict[str, object]) -> str:
     return checked.text
 
 
-def _read_track(track: str | None) -> int | str | None:
+def read_track(track: str | None) -> int | str | None:
+    """Which audio track a form means: by number, by language, or the default."""
     return int(track) if track and re.fullmatch("[0-9]{1,4}", track) else track
 
 
@@ -278,7 +279,12 @@ def _check_companions(fields: TranscriptionForm, task: str) -> None:
         raise UnsupportedValueError(f"include 'logprobs' needs response_format 'json', not {shown!r}", param="include")
 
 
-def _require_file(form: Form) -> SpooledFile:
+def require_file(form: Form) -> SpooledFile:
+    """The file of a form.
+
+    Raises:
+        InvalidRequestError: There is none.
+    """
     if form.file is not None:
         return form.file
     if FILE_FIELD in form.fields:

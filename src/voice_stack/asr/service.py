@@ -96,6 +96,8 @@ class AsrService:
         substitute = self.find_substitute(model, lambda other: self.fit(other, request))
         work_s = usual_audio_s(request.source.path.stat().st_size, request.source.pcm)
         if ticket:
+            if request.speakers is not None:
+                await self.admit_speakers(request.source, ticket)
             work_s = await self._admit(ticket, request.source, replicas, work_s)
         handle = await self.pool.submit(replicas, fitted, request_id_var.get() or "", substitute, work_s=work_s)
         if ticket:
@@ -194,10 +196,28 @@ class AsrService:
         """Let a request in; its file is only opened where the guess says that there is no room."""
         work_s: float | None = None
         if not ticket.fits(guess_s, replicas):
-            with suppress(GivenUpError):
-                work_s = await asyncio.to_thread(self.probing_process.call, _probe_s, PROBE_TIMEOUT_S, source)
+            work_s = await self._probe(source)
         ticket.admit(work_s or guess_s, replicas)
         return work_s or guess_s
+
+    async def admit_speakers(self, source: AudioFile, ticket: Ticket) -> None:
+        """Refuse a request that will ask who speaks once its file is transcribed, and would wait too long for that.
+
+        Raises:
+            QueueFullError: It would.
+            UnsupportedValueError: Speakers are not told apart here.
+            ModelNotFoundError: They could be, but the model is not on this machine.
+        """
+        queue = self.desk.queue(require_speaker_specs(self.settings), ticket)
+        guess_s = usual_audio_s(source.path.stat().st_size, source.pcm)
+        if not self.desk.has_room(queue, guess_s):
+            self.desk.check(queue, await self._probe(source) or guess_s)
+
+    async def _probe(self, source: AudioFile) -> float | None:
+        """Length of a file as its header says, in seconds; None where it does not."""
+        with suppress(GivenUpError):
+            return await asyncio.to_thread(self.probing_process.call, _probe_s, PROBE_TIMEOUT_S, source)
+        return None
 
     def find_substitute(
         self, model: str, make_request: Callable[[str], TranscriptionRequest | LiveRequest | DetectionRequest]

@@ -249,6 +249,31 @@ class Diarization:
             self.handle.cancel()
         return self.heard
 
+    @property
+    def handles(self) -> tuple[JobHandle, ...]:
+        """Its job in the engine."""
+        return (self.handle,)
+
+    @property
+    def heard_s(self) -> float:
+        """How far into the file it is, in seconds; `total_s` is the length the file says it has, 0 while not known."""
+        return self.heard.heard_s
+
+    @property
+    def total_s(self) -> float:
+        """See `heard_s`."""
+        return self.heard.total_s
+
+    def log_fields(self) -> dict[str, object]:
+        """What the request's log line says of the work."""
+        heard, run_s = self.heard, self.handle.run_s
+        fields: dict[str, object] = {"task": "diarize", "queue_s": round(self.handle.queue_wait_s, 3)}
+        fields |= {"audio_s": round(heard.heard_s, 2)}
+        fields |= {"rtf": round(run_s / heard.heard_s, 3)} if heard.heard_s else {}
+        fields |= {"speakers": len({turn.speaker for turn in heard.turns})}
+        fields |= {"fallback": ", ".join(heard.fallbacks)} if heard.fallbacks else {}
+        return fields | ({"warnings": "; ".join(heard.warnings)} if heard.warnings else {})
+
 
 def _time_sentences(
     sentences: Sequence[tuple[str, Sequence[str]]], known: Mapping[int, Word], duration_s: float

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from voice_stack.asr.app import create_service
 from voice_stack.asr.request import AudioFile, DiarizationRequest, KnownVoice, SpeakerChoice, SpeakersHeard
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.core.errors import InvalidRequestError
+from voice_stack.core.errors import ConfigurationError, InvalidRequestError, ModelNotFoundError, UnsupportedValueError
 
 RATE = 16_000
 
@@ -65,3 +66,15 @@ async def test_a_killed_process_costs_time_alone(service: AsrService, tmp_path: 
     heard = await waiting
     assert [(turn.start_s, turn.end_s) for turn in heard.turns] == [(0, 30), (30, 60), (60, 90)]
     assert diarization.handle.job.attempt == 1
+
+
+async def test_what_is_not_there_says_what_brings_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = talk(tmp_path / "talk.wav", (0.3, 1))
+    monkeypatch.setitem(sys.modules, "moonshine_voice", None)  # as if it were not installed
+    absent = create_service(AsrSettings.read(engine="fake", model_dir=tmp_path, offline=True))
+    with pytest.raises(ModelNotFoundError, match="voice-stack models pull diarization"):
+        await hear(absent, file, SpeakerChoice())
+    with pytest.raises(UnsupportedValueError, match="ASR_SPEAKER_MODEL=off"):
+        await hear(create_service(AsrSettings.read(engine="fake", speaker_model="off")), file, SpeakerChoice())
+    with pytest.raises(ConfigurationError, match=r"'community-2'.*community-1, nvidia/Nemotron"):
+        create_service(AsrSettings.read(engine="fake", speaker_model="community-2"))

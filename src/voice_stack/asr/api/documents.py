@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from voice_stack.asr.rendering import JSON_TYPE, TRANSCRIPT_FORMATS
+from voice_stack.asr.rendering import JSON_TYPE, TEXT_TYPE, TRANSCRIPT_FORMATS
 from voice_stack.core.http.api_docs import EVENT_STREAM, JSON, Responses, headers, texts
 
 
@@ -105,6 +105,40 @@ class AlignmentObject(_Open):
     usage: Usage
 
 
+class TurnObject(_Open):
+    """Somebody speaks, in seconds; `name` and `name_score` where it is a known voice, `text` with `include_text`."""
+
+    id: int
+    speaker: str
+    label: str
+    start: float
+    end: float
+    text: str | None = None
+    name: str | None = None
+    name_score: float | None = None
+
+
+class SpeakerObject(_Open):
+    """What one speaker says in all."""
+
+    id: str
+    label: str
+    total_speech_duration: float
+    segment_count: int
+
+
+class DiarizationObject(_Open):
+    """Who speaks when; `speakers` with verbose_json, `text` and `language` with `include_text`."""
+
+    task: Literal["diarize"]
+    duration: float = Field(description="Seconds.")
+    num_speakers: int
+    segments: list[TurnObject]
+    speakers: list[SpeakerObject] | None = None
+    text: str | None = None
+    language: str | None = None
+
+
 class JobObject(_Open):
     """A background job, or a request that somebody waits for."""
 
@@ -113,7 +147,7 @@ class JobObject(_Open):
     background: bool
     status: Literal["queued", "running", "completed", "failed", "cancelled"]
     created_at: int
-    task: Literal["transcribe", "translate", "align"]
+    task: Literal["transcribe", "translate", "align", "diarize"]
     model: str
     response_format: str
     filename: str | None
@@ -173,6 +207,10 @@ ALIGNMENT: Responses = {
     }
 }
 """For an alignment that is waited for."""
+
+DIARIZATION: Responses = {
+    200: {"model": DiarizationObject, "content": texts([TEXT_TYPE]), "headers": _HEADERS, "description": "The turns."}
+}
 
 BACKGROUND: Responses = {202: {"model": JobObject, "description": "With `background`: the job that was begun."}}
 

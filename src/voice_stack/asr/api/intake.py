@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -13,6 +13,7 @@ from voice_stack.asr.schemas import FILE_FIELD
 from voice_stack.asr.service import SMALL_UPLOAD_BYTES, asks_for_job, least_audio_s, usual_audio_s
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine.admission import Ticket
+from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.http.form import Form
 from voice_stack.core.http.small_files import SmallFiles
@@ -27,10 +28,13 @@ _PCM_NAMES = {"pcm": "audio/pcm", "pcm16": "audio/pcm", "l16": "audio/L16"}
 
 
 @asynccontextmanager
-async def receive_audio(request: Request, settings: AsrSettings, ticket: Ticket) -> AsyncIterator[Form]:
+async def receive_audio(
+    request: Request, settings: AsrSettings, ticket: Ticket, replicas: Sequence[EngineSpec] | None = None
+) -> AsyncIterator[Form]:
     """Receive a request's fields and files, whichever way they come; the files lie on disk until the context ends.
 
     The ticket is shown before a file is received: where the queue is full, the client need not send it.
+    `replicas` are the engines that will do the work, where that is known by now.
 
     Raises:
         QueueFullError: The request would have to wait too long.
@@ -45,7 +49,7 @@ async def receive_audio(request: Request, settings: AsrSettings, ticket: Ticket)
 
     def admit(fields: Mapping[str, list[str]]) -> None:
         if not asks_for_job(fields):
-            _show(ticket, int(announced) if announced.isdecimal() else None)
+            _show(ticket, int(announced) if announced.isdecimal() else None, replicas)
 
     if content_type.lower() == "application/json":
         async with receive_json_sound(
@@ -65,12 +69,12 @@ async def receive_audio(request: Request, settings: AsrSettings, ticket: Ticket)
             yield form
 
 
-def _show(ticket: Ticket, size: int | None) -> None:
+def _show(ticket: Ticket, size: int | None, replicas: Sequence[EngineSpec] | None) -> None:
     """Have a large upload let in before it is received, one of unknown size too; a small one only counts."""
     if size is not None and size <= SMALL_UPLOAD_BYTES:
         ticket.reserve(usual_audio_s(size))
     else:
-        ticket.admit(usual_audio_s(size or 0), at_least_s=least_audio_s(size or 0))
+        ticket.admit(usual_audio_s(size or 0), replicas, at_least_s=least_audio_s(size or 0))
 
 
 def _query_fields(request: Request) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from voice_stack.asr.transcriber import Transcription
+from voice_stack.asr.transcriber import Diarization, Transcription
 from voice_stack.core.errors import ConflictError
 
 Status = Literal["queued", "running", "completed", "failed", "cancelled"]
@@ -98,7 +98,7 @@ class OpenRequest:
     response_format: str
     filename: str | None
     size_bytes: int
-    transcription: Transcription
+    transcription: Transcription | Diarization
     id: str = field(default_factory=new_job_id)
     created_at: float = field(default_factory=time.time)
 
@@ -149,7 +149,7 @@ class JobProgress:
     eta_s: float | None = None
 
 
-def progress_of(transcription: Transcription | None) -> JobProgress:
+def progress_of(transcription: Transcription | Diarization | None) -> JobProgress:
     """Progress of work that may not have begun."""
     if transcription is None:
         return JobProgress()

@@ -70,7 +70,7 @@ def _label(segment: Segment, voices: Sequence[_Voice], last: Speaker | None) -> 
     found = list[_Voice]()
     for word in segment.words:
         found.append(_find(word, voices, found[-1].speaker if found else last))
-    places = _places(segment)
+    places = word_places(segment)
     ends = sentence_ends(segment.text)
     for _, sentence in groupby(range(len(found)), key=lambda n: bisect_right(ends, places[n])):
         _join_lone_words(segment.words, found, list(sentence))
@@ -87,7 +87,7 @@ def _find(said: Segment | Word, voices: Sequence[_Voice], last: Speaker | None) 
     return max(voices, key=closeness)
 
 
-def _places(segment: Segment) -> list[int]:
+def word_places(segment: Segment) -> list[int]:
     """Where in the text each word begins, with the space before it; one that is not found: where the last one ends."""
     places, at = list[int](), 0
     for word in segment.words:

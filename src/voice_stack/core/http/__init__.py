@@ -10,6 +10,7 @@ __all__ = [
     "limits",
     "models",
     "serving",
+    "small_files",
     "sockets",
     "spool",
     "status",
