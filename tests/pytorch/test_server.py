@@ -117,13 +117,14 @@ def test_the_voices_of_a_folder_are_listed(server: RunningServer, client: OpenAI
     assert length_s(speak(client, "alloy", POCKET)) > 0.5
 
 
-def test_qwens_nine_voices_speak_ten_languages_their_own_first(server: RunningServer) -> None:
+def test_qwens_nine_voices_speak_ten_languages_their_own_first(server: RunningServer, client: OpenAI) -> None:
     with server.http() as http:
         voices = {voice["id"]: voice for voice in http.get("/v1/audio/voices").json()["voices"]}
     own = {name: voice["language"] for name, voice in voices.items() if voice["model"] == "qwen3-tts-1.7b-customvoice"}
     assert own == {"Vivian": "zh", "Serena": "zh", "Uncle_Fu": "zh", "Dylan": "zh", "Eric": "zh", "Ryan": "en",
                    "Aiden": "en", "Ono_Anna": "ja", "Sohee": "ko"}  # fmt: skip
     assert len(voices["Ryan"]["languages"]) == 10
+    assert speak(client, "onyx", "qwen3") == speak(client, "Ryan", "qwen3")
     assert voices["qwen3-tts-1.7b-voicedesign"]["engine"] == "qwen3"
 
 

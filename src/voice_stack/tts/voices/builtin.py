@@ -189,6 +189,8 @@ _OPENAI_NAMES = {
 of XTTS's speakers women for the names that are women's at OpenAI, men for the others."""
 KOKORO_OPENAI_NAMES = {name: voice for name, (voice, _) in _OPENAI_NAMES.items()}
 XTTS_OPENAI_NAMES = {name: voice for name, (_, voice) in _OPENAI_NAMES.items()}
+QWEN_OPENAI_NAMES = {name: "Aiden" if voice.startswith("af_") else "Ryan" for name, (voice, _) in _OPENAI_NAMES.items()}
+"""Its two voices whose own language is English, which is spoken where a text does not tell its language."""
 
 HIBARI_OPENAI_NAMES = {
     **dict.fromkeys(("ash", "cedar", "echo", "onyx", "verse"), "hibari-fenrir"),

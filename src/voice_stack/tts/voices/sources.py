@@ -18,6 +18,7 @@ from voice_stack.tts.torch_models import find_cloning_model
 from voice_stack.tts.voices.builtin import (
     HIBARI_OPENAI_NAMES,
     KOKORO_OPENAI_NAMES,
+    QWEN_OPENAI_NAMES,
     XTTS_OPENAI_NAMES,
     find_kokoro_blend,
     find_piper_speaker,
@@ -167,6 +168,7 @@ RESOLVERS: dict[str, Callable[[TtsSettings, ModelStore, str], Voice | None]] = {
 OPENAI_NAMES: dict[str, dict[str, str]] = {
     "hibari": HIBARI_OPENAI_NAMES,
     "kokoro": KOKORO_OPENAI_NAMES,
+    "qwen3": QWEN_OPENAI_NAMES,
     "xtts": XTTS_OPENAI_NAMES,
 }
 """For each engine, the voices that OpenAI's names stand for; where there is none, its first voice."""
