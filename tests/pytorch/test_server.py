@@ -12,6 +12,10 @@ from conftest import StartServer
 from piper_speech import speak_wav
 from pytorch.xtts_weights import SPEAKERS
 from running_server import RunningServer
+from voice_stack.tts.engine_factory import open_store
+from voice_stack.tts.settings import TtsSettings
+from voice_stack.tts.voices.shelf import Shelf
+from voice_stack.tts.voices.sources import ClonedVoices
 
 TEXT = "The kettle is on the stove."
 POCKET = "pocket-tts-english-cloning"
@@ -105,6 +109,13 @@ def test_the_same_recording_is_a_voice_of_every_engine_that_clones(client: OpenA
     assert len(set((models / ".cache" / "speakers").iterdir()) - kept) == 2
     with pytest.raises(BadRequestError, match=r"clones no voices: qwen3-tts-1\.7b-base does"):
         speak(client, "grandma", "qwen3-tts-1.7b-customvoice")
+
+
+def test_an_engine_clones_whose_model_is_here(models: Path, voices: Path, tmp_path: Path) -> None:
+    (tmp_path / POCKET).symlink_to(models / POCKET)
+    settings = TtsSettings.read(model_dir=tmp_path, voice_dir=voices, offline=True)
+    (voice,) = ClonedVoices(settings, open_store(settings), Shelf(voices)).list()
+    assert (voice.engine, voice.model, voice.languages) == ("pocket", POCKET, ("en",))
 
 
 def test_the_voices_of_a_folder_are_listed(server: RunningServer, client: OpenAI) -> None:

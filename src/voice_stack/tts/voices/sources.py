@@ -45,7 +45,8 @@ class ClonedVoices:
     """The recordings of `TTS_VOICE_DIR` as voices of the engines that clone here.
 
     Args:
-        settings: The default engine is taken if it clones, else the first one that does and is installed.
+        settings: The default engine is taken if it clones, else the first one that does and is installed; one with a
+            model that is here before others.
         store: Which of an engine's models are here.
         shelf: The recordings.
     """
@@ -131,7 +132,9 @@ class ClonedVoices:
     def _engine(self) -> str | None:
         others = [name for name in ENGINES if name not in {self.settings.engine, _TEST_ENGINE}]
         candidates = (name for name in (self.settings.engine, *others) if CAPABILITIES[name].clones)
-        return next((name for name in candidates if find_spec(ENGINES[name].package) is not None), None)
+        installed = [name for name in candidates if find_spec(ENGINES[name].package) is not None]
+        ready = (name for name in installed if name == self.settings.engine or self.store.is_local(self._model(name)))
+        return next(ready, next(iter(installed), None))
 
     def _model(self, engine: str) -> str:
         """Of the engine's models that clone the default one, else one that is here, else the first."""
