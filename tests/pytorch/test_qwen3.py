@@ -93,6 +93,15 @@ def test_it_hands_out_what_it_has_made(engine: Qwen3Engine) -> None:
     assert np.array_equal(sound(engine, RYAN), whole)
 
 
+def test_what_does_not_end_is_cut_and_told(
+    engine: Qwen3Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(engine._library.generate_defaults, "max_new_tokens", 8)
+    assert sound(engine, RYAN).size == 7 * 1920
+    assert "clause is cut: it does not end" in caplog.text
+    assert TEXT not in caplog.text
+
+
 def test_a_recording_is_a_voice_and_is_heard_once(cloner: Qwen3Engine, recording: Path, qwen_base: Path) -> None:
     voice = EngineVoice(recordings=(recording,))
     cloned = sound(cloner, voice)
@@ -160,4 +169,4 @@ def test_what_is_not_there_is_refused(engine: Qwen3Engine, recording: Path, tmp_
 
 def test_every_language_of_its_capabilities_is_one_of_the_models(engine: Qwen3Engine) -> None:
     languages = CAPABILITIES["qwen3"].languages
-    assert sorted(map(engine._language, languages)) == engine._library.get_supported_languages()
+    assert {engine._language(code) for code in languages} == {*engine._library.get_supported_languages()} - {"auto"}

@@ -27,7 +27,7 @@ from voice_stack.tts.cache.speech_cache import SpeechCache
 from voice_stack.tts.captions.kept import Captions, CaptionStore
 from voice_stack.tts.engine.base import VoiceOptions
 from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
-from voice_stack.tts.models import CAPABILITIES, DEFAULT_MODEL_NAMES, check_licence, find_languages
+from voice_stack.tts.models import CAPABILITIES, DEFAULT_MODEL_NAMES, TTS_MODELS, check_licence, find_languages
 from voice_stack.tts.request import Passage, SpeechRequest, TextOverTime, awaited_s
 from voice_stack.tts.schemas import SpeechBody
 from voice_stack.tts.settings import TtsSettings
@@ -315,7 +315,8 @@ class TtsService:
         return voice
 
     def _choose_model(self, name: str) -> ModelChoice:
-        model = self.models.resolve(name)
+        own = (spec.name for spec in TTS_MODELS if spec.engine == name and self.store.is_local(spec.name))
+        model = self.models.resolve(next(own, name))  # an engine's name is that of any of its models
         if name in DEFAULT_MODEL_NAMES:
             return ModelChoice()
         if model == self.models.default:

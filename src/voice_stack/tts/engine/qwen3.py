@@ -1,5 +1,6 @@
 """Qwen3-TTS by Alibaba: ten languages, voices of its own, of recordings or as they are described, told how to speak."""
 
+import logging
 import queue
 import threading
 from collections.abc import Generator, Iterator
@@ -13,6 +14,7 @@ from qwen_tts import Qwen3TTSModel
 from safetensors import SafetensorError
 
 from voice_stack.core.errors import EngineError, ModelLoadError, UnsupportedValueError
+from voice_stack.core.logging import log_event
 from voice_stack.core.system.cpus import available_cpus
 from voice_stack.core.system.device import choose_device
 from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
@@ -23,6 +25,8 @@ from voice_stack.tts.torch_models import find_cloning_model
 from voice_stack.utils.audio.pcm import Samples
 from voice_stack.utils.language import LANGUAGES
 from voice_stack.utils.transformers_log import take_over_log
+
+logger = logging.getLogger(__name__)
 
 HEARD_S = 30.0
 """So much of each of a voice's recordings is heard."""
@@ -188,6 +192,8 @@ class Qwen3Engine(TtsEngine):
             except Exception as error:  # noqa: BLE001 - it is raised where the frames are taken
                 drawn.put(error)
 
+        count, limit = 0, request["max_new_tokens"]
+        assert isinstance(limit, int)
         hook = self._model.talker.register_forward_hook(see)
         worker = threading.Thread(target=work, name="qwen3-draw")
         worker.start()
@@ -195,7 +201,10 @@ class Qwen3Engine(TtsEngine):
             while (frame := drawn.get()) is not None:
                 if isinstance(frame, Exception):
                     raise frame
+                count += 1
                 yield frame
+            if count + 1 >= limit:
+                log_event(logger, logging.WARNING, "clause is cut: it does not end", frames=count)
         finally:
             is_over.set()
             worker.join()
