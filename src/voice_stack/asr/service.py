@@ -9,7 +9,7 @@ from typing import TypeVar
 from voice_stack.asr.engine_factory import engine_specs, require_speaker_specs
 from voice_stack.asr.jobs.record import Activity
 from voice_stack.asr.live.listener import LiveTranscription
-from voice_stack.asr.live.turns import LiveRequest
+from voice_stack.asr.live.turns import LiveDiarization, LiveRequest, SoundFormat
 from voice_stack.asr.models import AsrCapabilities, capabilities_of, check_limits
 from voice_stack.asr.request import (
     AlignmentRequest,
@@ -22,13 +22,14 @@ from voice_stack.asr.request import (
     parse_steps,
 )
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.asr.speakers.follower import SpeakerFollower
 from voice_stack.asr.speakers.people import find_people
 from voice_stack.asr.transcriber import WORDS_FALLBACK, Alignment, Diarization, Labelling, Transcription
 from voice_stack.core.engine.admission import AdmissionDesk, Ticket
 from voice_stack.core.engine.handle import JobHandle
 from voice_stack.core.engine.pool import EnginePool, Substitute
 from voice_stack.core.engine.process import EngineSpec
-from voice_stack.core.errors import UnsupportedValueError
+from voice_stack.core.errors import ModelNotFoundError, UnsupportedValueError
 from voice_stack.core.logging import request_id_var
 from voice_stack.core.models.store import ModelNames, ModelStore
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
@@ -177,6 +178,32 @@ class AsrService:
         handle = await self.pool.submit(replicas, fitted, request_id_var.get() or "", substitute, is_fed=True)
         self.desk.end_promise(promise)
         return LiveTranscription(fitted, handle)
+
+    def can_diarize(self) -> bool:
+        """Whether speakers can be told apart here."""
+        try:
+            return bool(require_speaker_specs(self.settings))
+        except (UnsupportedValueError, ModelNotFoundError):
+            return False
+
+    async def follow_speakers(self, sound: SoundFormat, begun_s: float) -> SpeakerFollower:
+        """Begin to tell who speaks in a live session.
+
+        Args:
+            sound: How it is written.
+            begun_s: How far the session is, in seconds.
+
+        Raises:
+            QueueFullError: The engine follows as many as it can.
+            UnsupportedValueError: Speakers are not told apart here.
+            ModelNotFoundError: They could be, but the model is not on this machine.
+        """
+        replicas = require_speaker_specs(self.settings)
+        request = LiveDiarization(sound, await self._know(SpeakerChoice()))
+        promise = await self.desk.admit_live(replicas)
+        handle = await self.pool.submit(replicas, request, request_id_var.get() or "", is_fed=True)
+        self.desk.end_promise(promise)
+        return SpeakerFollower(handle, begun_s)
 
     async def admit_live(self, model: str) -> asyncio.Future[None]:
         """Let one more live transcription in, if the processes of its model can follow it.

@@ -13,12 +13,13 @@ from voice_stack.asr.api.documents import TRANSCRIPT
 from voice_stack.asr.jobs.sessions import SessionRecorder, SessionTranscripts
 from voice_stack.asr.live.client_secrets import ClientSecretBody, ClientSecretObject, grant, grant_flat
 from voice_stack.asr.live.listener import LiveTranscription
-from voice_stack.asr.live.session import Event, Piece, RealtimeSession
+from voice_stack.asr.live.session import Event, HeardTurn, Piece, RealtimeSession
 from voice_stack.asr.live.turns import Commit, LiveRequest
 from voice_stack.asr.live.wire import ModelChoice, SessionSettings, read_frame
 from voice_stack.asr.rendering import RenderOptions, render, require_transcript_format, warnings_header
 from voice_stack.asr.request import DecodeOptions, parse_steps
 from voice_stack.asr.service import AsrService
+from voice_stack.asr.speakers.follower import SpeakerFollower, segment_events
 from voice_stack.core.errors import InvalidRequestError, ShuttingDownError, UnsupportedValueError, VoiceStackError
 from voice_stack.core.http.limits import name_caller
 from voice_stack.core.http.serving import REASON
@@ -42,7 +43,7 @@ def create_realtime_router(service: AsrService, sessions: SessionTranscripts) ->
     """The routes, below the API prefix."""
     router, reading = APIRouter(tags=["realtime"]), asyncio.Semaphore()
     names, settings = service.models, service.settings
-    choice = ModelChoice(names.default, names.resolve, service.capabilities)
+    choice = ModelChoice(names.default, names.resolve, service.capabilities, service.can_diarize)
     # The times of words, for cues, take a twelfth of the work of a turn.
     decode = options_from(DecodeOptions, settings, language=None, word_timestamps=sessions.is_on)
     base = LiveRequest(decode, suppress=parse_steps(settings.suppress))
@@ -59,7 +60,8 @@ def create_realtime_router(service: AsrService, sessions: SessionTranscripts) ->
         finally:
             service.desk.end_promise(promise)  # it may have left without a word
             session.fail(InvalidRequestError("The client has left."))
-            segments, failed = session.take_heard()
+            turns, failed = session.take_heard()
+            segments = [segment for turn in turns for segment in turn.segments]
             await sessions.end(recorder, segments, audio_s=session.audio_s, lost_turns=failed)
 
     body = {"requestBody": {"content": {"application/json": {"schema": ClientSecretBody.model_json_schema()}}}}
@@ -147,6 +149,8 @@ class _Exchange:
     sending: asyncio.Lock = field(default_factory=asyncio.Lock)
     transcription: LiveTranscription | None = None
     telling: asyncio.Task[None] | None = None
+    speakers: SpeakerFollower | None = None
+    labelling: asyncio.Task[None] | None = None
     is_ending: bool = False
     is_gone: bool = False
     is_slow: asyncio.Event = field(default_factory=asyncio.Event)
@@ -165,8 +169,10 @@ class _Exchange:
                         await self.websocket.close(over.code)
             await self._finish()
         finally:
-            if self.telling is not None:
-                self.telling.cancel()
+            for task in filter(None, (self.telling, self.labelling)):
+                task.cancel()
+            for turn in self.speakers.take_waiting() if self.speakers else ():
+                await self.recorder.keep(turn.segments, audio_s=self.session.audio_s, lost_turns=0)
             fields: dict[str, object] = {"model": self.session.model, "audio_s": round(self.session.audio_s, 2)}
             fields |= {"fallback": ", ".join(self.session.fallbacks)} if self.session.fallbacks else {}
             self.websocket.scope["state"].setdefault("log_fields", {}).update(fields)
@@ -201,6 +207,9 @@ class _Exchange:
                     await self.transcription.feed(Commit())
                 self.transcription.close()
                 await self.telling
+                if self.speakers is not None and self.labelling is not None:
+                    self.speakers.close()
+                    await self.labelling
 
     async def _await_stop(self) -> None:
         await self.websocket.app.state.stopping.wait_to_finish(self.websocket.scope)
@@ -218,25 +227,31 @@ class _Exchange:
                     event = await asyncio.to_thread(read_frame, text)
             else:
                 event = read_frame(text)
+            heard_s = self.session.audio_s
             answer = self.session.receive(event)
             await self._send(answer.events)
             for piece in answer.pieces:
-                await self._feed(piece, tasks)
+                await self._feed(piece, heard_s, tasks)
         self.is_gone = True
         raise _OverError
 
-    async def _feed(self, piece: Piece, tasks: asyncio.TaskGroup) -> None:
-        if self.transcription is None:
-            try:
+    async def _feed(self, piece: Piece, heard_s: float, tasks: asyncio.TaskGroup) -> None:
+        try:
+            if self.speakers is None and self.session.asks_speakers:
+                self.speakers = await self.service.follow_speakers(self.session.request.sound, heard_s)
+                self.labelling = asyncio.create_task(self._label(self.speakers))
+            if self.transcription is None:
                 asked = self.session.model, self.session.request
                 self.transcription = await self.service.listen(*asked, self.promise)
-            except VoiceStackError as error:
-                code = OVERLOADED if error.status in {429, 503} else FAILED if error.status >= 500 else REFUSED
-                raise _OverError(code, error) from error
-            # What it tells is kept also when the socket is gone.
-            self.telling = asyncio.create_task(self._tell(self.transcription))
-            tasks.create_task(_follow(self.telling))
+                # What it tells is kept also when the socket is gone.
+                self.telling = asyncio.create_task(self._tell(self.transcription))
+                tasks.create_task(_follow(self.telling))
+        except VoiceStackError as error:
+            code = OVERLOADED if error.status in {429, 503} else FAILED if error.status >= 500 else REFUSED
+            raise _OverError(code, error) from error
         await self.transcription.feed(piece)
+        if self.speakers is not None:
+            await self.speakers.feed(piece)
 
     async def _tell(self, transcription: LiveTranscription) -> None:
         try:
@@ -249,12 +264,29 @@ class _Exchange:
                 raise _OverError(OVERLOADED, error) from error
             await self._show(self.session.fail(error))
 
+    async def _label(self, speakers: SpeakerFollower) -> None:
+        async with aclosing(speakers.labelled()) as turns:
+            async for turn in turns:
+                await self._show_speakers(turn)
+
+    async def _show_speakers(self, turn: HeardTurn) -> None:
+        await self.recorder.keep(turn.segments, audio_s=self.session.audio_s, lost_turns=0)
+        await self._send(segment_events(turn))
+
     async def _show(self, events: Sequence[Event]) -> None:
-        """Keep what turns said, and send what is to be told: who then asks for the transcript has all of it."""
-        segments, failed = self.session.take_heard()
-        if segments or failed:
+        """Keep what turns said, and send what is to be told: who then asks for the transcript has all of it.
+
+        Where who speaks is asked, turns are kept when that is known; their text does not wait.
+        """
+        turns, failed = self.session.take_heard()
+        speakers = self.speakers if self.session.asks_speakers else None
+        segments = [segment for turn in turns for segment in turn.segments] if speakers is None else []
+        if turns or failed:
             await self.recorder.keep(segments, audio_s=self.session.audio_s, lost_turns=failed)
         await self._send(events)
+        for turn in turns:
+            if speakers is not None and not await speakers.ask(turn):
+                await self._show_speakers(turn)
 
     async def _send(self, events: Sequence[Event]) -> None:
         if not events or self.is_gone:

@@ -30,9 +30,11 @@ from voice_stack.asr.live.wire import (
     ClientEvent,
     ModelChoice,
     SessionSettings,
+    make_item,
     read_frame,
+    show_token,
 )
-from voice_stack.asr.transcript import Segment, TokenLogprob
+from voice_stack.asr.transcript import Segment
 from voice_stack.core.errors import InvalidRequestError, VoiceStackError
 
 SESSION_S = 3600
@@ -48,7 +50,7 @@ _BETA_NAMES = {
     "session.updated": "transcription_session.updated",
     "conversation.item.added": "conversation.item.created",
 }
-_TRANSCRIPTION = "conversation.item.input_audio_transcription"
+TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
 Event = dict[str, object]
 Piece = LiveSound | Commit | Clear | Change
@@ -59,6 +61,14 @@ _OfTurn = SpeechStarted | SpeechStopped | TurnClosed | TurnDraft | TurnText
 def make_id(prefix: str) -> str:
     """A new random id, as `item_0123456789abcdef01234567`."""
     return f"{prefix}_{secrets.token_hex(12)}"
+
+
+@dataclass(frozen=True, slots=True)
+class HeardTurn:
+    """What a turn said that is complete, in the session's time."""
+
+    item_id: str
+    segments: tuple[Segment, ...]
 
 
 class Answer(NamedTuple):
@@ -111,7 +121,7 @@ class RealtimeSession:
         self._settings = choice.fit(settings)
         self._items: dict[str, Event] = {}
         self.audio_s, self.fallbacks = 0.0, dict[str, None]()
-        self._heard, self._failed = list[Segment](), 0
+        self._heard, self._failed = list[HeardTurn](), 0
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -129,14 +139,19 @@ class RealtimeSession:
         return self._choice.find(self._settings.transcription.model)
 
     @property
+    def asks_speakers(self) -> bool:
+        """Whether who speaks is to be told."""
+        return self._settings.transcription.diarize
+
+    @property
     def request(self) -> LiveRequest:
         """What the transcription is asked."""
         asked = self._settings.ask(self._base)
-        has_words = asked.decode.word_timestamps and self._choice.capabilities(self.model).words
+        has_words = (asked.decode.word_timestamps or self.asks_speakers) and self._choice.capabilities(self.model).words
         return replace(asked, decode=replace(asked.decode, word_timestamps=has_words))
 
-    def take_heard(self) -> tuple[list[Segment], int]:
-        """What the turns said that were completed since this was asked last, in the session's time; how many failed."""
+    def take_heard(self) -> tuple[list[HeardTurn], int]:
+        """The turns that were completed since this was asked last; how many failed."""
         taken, self._heard, self._failed = (self._heard, self._failed), [], 0
         return taken
 
@@ -253,7 +268,8 @@ class RealtimeSession:
         events = self._tell_turn(turn, told)
         if turn.is_committed and turn.is_complete:
             events.append(self._complete(turn))
-            self._heard += [segment.later(self._offset_s) for segment in turn.segments]
+            said = tuple(segment.later(self._offset_s) for segment in turn.segments)
+            self._heard.append(HeardTurn(turn.item_id, said))
             self._end(told.turn)
         return events
 
@@ -303,7 +319,7 @@ class RealtimeSession:
         turn.is_committed, turn.seconds = True, closed.end_s - closed.start_s
         self._closed_s = self._offset_s + closed.end_s
         place = {"previous_item_id": next(reversed(self._items), None)}
-        item = _make_item(turn.item_id)
+        item = make_item(turn.item_id)
         self._items[turn.item_id] = item
         if len(self._items) > MAX_ITEMS:
             del self._items[next(iter(self._items))]
@@ -319,21 +335,21 @@ class RealtimeSession:
         if len(text) <= len(turn.shown) or not text.startswith(turn.shown):
             return []
         delta, turn.shown = text[len(turn.shown) :], text
-        return [self._event(f"{_TRANSCRIPTION}.delta", item_id=turn.item_id, content_index=0, delta=delta)]
+        return [self._event(f"{TRANSCRIPTION}.delta", item_id=turn.item_id, content_index=0, delta=delta)]
 
     def _complete(self, turn: _Turn) -> Event:
         if turn.item_id in self._items:
-            self._items[turn.item_id] = _make_item(turn.item_id, turn.text)
+            self._items[turn.item_id] = make_item(turn.item_id, turn.text)
         tokens = [token for segment in turn.segments for token in segment.logprobs]
         languages = dict.fromkeys(segment.language for segment in turn.segments if segment.language)
         is_shown = bool(self._settings.include) and len(tokens) <= MAX_LOGPROBS
         return self._event(
-            f"{_TRANSCRIPTION}.completed",
+            f"{TRANSCRIPTION}.completed",
             item_id=turn.item_id,
             content_index=0,
             transcript=turn.text,
             usage={"type": "duration", "seconds": round(max(turn.seconds, 0.0), 3)},
-            logprobs=[_show_token(token) for token in tokens] if is_shown else None,
+            logprobs=[show_token(token) for token in tokens] if is_shown else None,
             **({"languages": [{"code": code} for code in languages]} if languages else {}),
         )
 
@@ -358,7 +374,7 @@ class RealtimeSession:
         return events
 
     def _fail(self, turn: _Turn, error: Mapping[str, object]) -> Event:
-        return self._event(f"{_TRANSCRIPTION}.failed", item_id=turn.item_id, content_index=0, error=error)
+        return self._event(f"{TRANSCRIPTION}.failed", item_id=turn.item_id, content_index=0, error=error)
 
     def fail(self, error: VoiceStackError) -> list[Event]:
         """The transcription has failed; with the next sound another one begins.
@@ -380,14 +396,3 @@ class RealtimeSession:
         events += [self._event("input_audio_buffer.cleared") for _ in range(min(self._clears, MAX_COMMITS))]
         self._begin_anew()
         return events
-
-
-def _make_item(item_id: str, transcript: str | None = None) -> Event:
-    """A turn of the user; its transcript is left out until it is known, as some clients refuse null."""
-    said = {"type": "input_audio"} | ({} if transcript is None else {"transcript": transcript})
-    named = {"id": item_id, "object": "realtime.item", "type": "message", "status": "completed", "role": "user"}
-    return {**named, "content": [said]}
-
-
-def _show_token(token: TokenLogprob) -> Event:
-    return {"token": token.text, "bytes": list(token.data), "logprob": max(-100.0, round(token.logprob, 6))}

@@ -6,7 +6,7 @@ Times are in seconds of all the sound that was ever fed; turns are counted from 
 from dataclasses import dataclass
 from typing import Literal
 
-from voice_stack.asr.request import DecodeOptions, WindowText
+from voice_stack.asr.request import DecodeOptions, SpeakerChoice, SpeakerTurn, WindowText
 
 Encoding = Literal["pcm", "pcmu", "pcma"]
 Eagerness = Literal["low", "medium", "high", "auto"]
@@ -71,6 +71,14 @@ class LiveRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveDiarization:
+    """What is asked of a live diarization: who of those that are known speaks, and who else."""
+
+    sound: SoundFormat
+    speakers: SpeakerChoice
+
+
+@dataclass(frozen=True, slots=True)
 class LiveSound:
     """Fed: sound as it came."""
 
@@ -102,6 +110,48 @@ class Change:
     """Fed: from here on something else is asked."""
 
     request: LiveRequest
+
+
+@dataclass(frozen=True, slots=True)
+class WhoSpoke:
+    """Fed to a diarization: who spoke from when to when is asked; the name of the turn comes back."""
+
+    item_id: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSpeakers:
+    """Result of a diarization: who spoke in a turn and just beside it, numbered over all that was ever fed."""
+
+    item_id: str
+    turns: tuple[SpeakerTurn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionVoice:
+    """A speaker of a live diarization.
+
+    Attributes:
+        vector: What they sound like in the recording in which they spoke most, of length 1.
+        speech_s: How long they spoke there.
+        name: As of a `Speaker`; so `score`.
+    """
+
+    vector: tuple[float, ...]
+    speech_s: float
+    name: str = ""
+    score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakersMark:
+    """Where a diarization goes on: so many samples at 16 kHz were before its first feed, which is written so."""
+
+    samples: int
+    sound: SoundFormat
+    voices: tuple[SessionVoice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from voice_stack.asr.live.turns import LiveRequest, SoundFormat, TurnRules
 from voice_stack.asr.models import AsrCapabilities
+from voice_stack.asr.transcript import TokenLogprob
 from voice_stack.core.errors import InvalidRequestError, ModelNotFoundError
 from voice_stack.core.http.uploads import read_json
 from voice_stack.utils.language import find_characters, find_code, find_language, is_to_be_found
@@ -87,6 +88,8 @@ MAX_KEYWORDS, MAX_KEYWORD_CHARS, MAX_NAME_CHARS = 100, 4_000, 40
 LOGPROBS = "item.input_audio_transcription.logprobs"
 """The one thing that `include` may ask for."""
 G711_RATE = 8_000
+DIARIZE_MODEL = "gpt-4o-transcribe-diarize"
+"""OpenAI's, here the default model: its name says that who speaks is asked."""
 
 
 def _within(low: float, high: float) -> AfterValidator:
@@ -173,6 +176,7 @@ class Heard(_Part):
     prompt: Annotated[str, AfterValidator(lambda text: text[-MAX_PROMPT_CHARS:])] | None = None
     keywords: Annotated[tuple[str, ...], BeforeValidator(_read_keywords)] = ()
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+    diarize: bool = False
 
     def show(self) -> dict[str, object]:
         """What is set of it."""
@@ -317,11 +321,13 @@ class ModelChoice:
         default: The server's own.
         resolve: The model behind a name, or `ModelNotFoundError`.
         capabilities: What a model can do.
+        can_diarize: Whether speakers can be told apart.
     """
 
     default: str
     resolve: Callable[[str], str]
     capabilities: Callable[[str], AsrCapabilities]
+    can_diarize: Callable[[], bool] = lambda: False
 
     def find(self, name: str) -> str:
         """The model behind a name; the default where nothing has it."""
@@ -340,7 +346,9 @@ class ModelChoice:
         can = self.capabilities(model)
         # Where the operator keeps it is nobody's business.
         shown = PurePath(name).name if name.startswith(("/", "~", ".")) else name
-        heard = asked.transcription.model_copy(update={"model": shown}).fit(can)
+        is_asked = asked.transcription.diarize or name == DIARIZE_MODEL
+        who = {"diarize": is_asked and self.can_diarize()}
+        heard = asked.transcription.model_copy(update={"model": shown} | who).fit(can)
         include = asked.include if can.token_logprobs else ()
         return asked.model_copy(update={"transcription": heard, "include": include})
 
@@ -349,3 +357,15 @@ class ModelChoice:
         with suppress(ModelNotFoundError):
             return name, self.resolve(name)
         return self.default, self.default
+
+
+def make_item(item_id: str, transcript: str | None = None) -> dict[str, object]:
+    """A turn of the user; its transcript is left out until it is known, as some clients refuse null."""
+    said = {"type": "input_audio"} | ({} if transcript is None else {"transcript": transcript})
+    named = {"id": item_id, "object": "realtime.item", "type": "message", "status": "completed", "role": "user"}
+    return {**named, "content": [said]}
+
+
+def show_token(token: TokenLogprob) -> dict[str, object]:
+    """A token as `logprobs` has it."""
+    return {"token": token.text, "bytes": list(token.data), "logprob": max(-100.0, round(token.logprob, 6))}

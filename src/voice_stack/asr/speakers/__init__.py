@@ -1,3 +1,3 @@
 """Who speaks when: engines that tell voices apart, the process they run in, and people who are known."""
 
-__all__ = ["base", "labels", "people", "workload"]
+__all__ = ["base", "follower", "labels", "people", "workload"]

@@ -51,12 +51,17 @@ def label_speakers(segments: Iterable[Segment], turns: Sequence[SpeakerTurn]) ->
     Returns:
         The segments; speakers without a name are numbered in order of their first words, then come those with one.
     """
+    return tuple(_renumber(cut_by_speaker(segments, turns)))
+
+
+def cut_by_speaker(segments: Iterable[Segment], turns: Sequence[SpeakerTurn]) -> list[Segment]:
+    """The same with the speakers as the turns have them."""
     speakers = {turn.speaker for turn in turns} or {Speaker(0)}
     voices = [_Voice(who, (turn for turn in turns if turn.speaker == who)) for who in sorted(speakers, key=_order)]
     labelled = list[Segment]()
     for segment in segments:
         labelled += _label(segment, voices, labelled[-1].speaker if labelled else None)
-    return tuple(_renumber(labelled))
+    return labelled
 
 
 def _order(speaker: Speaker) -> tuple[int, str]:

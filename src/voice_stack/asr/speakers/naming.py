@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from voice_stack.asr.transcript import Speaker
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError
 from voice_stack.utils.audio.vad import FRAME, speech_probabilities
 
+KeyT = TypeVar("KeyT")
 SAME_VOICE = 0.5
 """Cosine from which two voices are one: 2 s of two people had 0.37 at most, 3 s and more of one 0.71 and more."""
 MAX_KNOWN_S = 30.0
@@ -77,23 +79,33 @@ def name_turns(
         known: Name -> voice, of shape (dimensions,) and length 1.
     """
     numbers = {voice: number for number, voice in enumerate(dict.fromkeys(turn.voice for turn in turns))}
-    named = _match([voice for voice in numbers if voice < len(voices)], voices, known)
+    named = match_voices([voice for voice in numbers if voice < len(voices)], voices, known)
     speakers = {voice: Speaker(number, *named.get(voice, ("", 0.0))) for voice, number in numbers.items()}
     return tuple(SpeakerTurn(turn.start_s, turn.end_s, speakers[turn.voice]) for turn in turns)
 
 
-def _match(
-    heard: Sequence[int], voices: NDArray[np.float32], known: Mapping[str, NDArray[np.float32]]
-) -> dict[int, tuple[str, float]]:
-    """Voice -> name and likeness: the assignment that is most alike on the whole, as far as it is alike enough."""
+def match_voices(
+    heard: Sequence[int],
+    voices: NDArray[np.float32],
+    known: Mapping[KeyT, NDArray[np.float32]],
+    least: float = SAME_VOICE,
+) -> dict[int, tuple[KeyT, float]]:
+    """Voice -> name and likeness: the assignment that is most alike on the whole, as far as it is alike enough.
+
+    Args:
+        heard: Which rows of `voices` are meant.
+        voices: Of shape (voices, dimensions), each of length 1.
+        known: Name, or whatever it is known by -> voice, of shape (dimensions,) and length 1.
+        least: Cosine from which two voices are one.
+    """
     if not heard or not known:
         return {}
     names, wanted = list(known), np.stack(list(known.values()))
     likeness = voices[list(heard)] @ wanted.T
     # What is not alike enough must not push aside what is.
-    rows, columns = linear_sum_assignment(np.where(likeness >= SAME_VOICE, likeness, 0.0), maximize=True)
+    rows, columns = linear_sum_assignment(np.where(likeness >= least, likeness, 0.0), maximize=True)
     return {
         heard[row]: (names[column], float(likeness[row, column]))
         for row, column in zip(rows, columns, strict=True)
-        if likeness[row, column] >= SAME_VOICE
+        if likeness[row, column] >= least
     }

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import chain, count
 from logging import WARNING, getLogger
 from pathlib import Path
 
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from voice_stack.asr.listening.decoding import call_decoder, decode_blocks, unless_gone
 from voice_stack.asr.listening.windows import describe_source
+from voice_stack.asr.live.turns import LiveDiarization, WhoSpoke
 from voice_stack.asr.request import DiarizationRequest, KnownVoice, SpeakerChoice, SpeakersHeard, SpeakersWorkerConfig
 from voice_stack.asr.speakers.base import SAMPLE_RATE, Diarized, Recording, SpeakerEngine
+from voice_stack.asr.speakers.live import LiveVoices
 from voice_stack.asr.speakers.naming import name_turns, read_known, tidy_turns
 from voice_stack.asr.speakers.people import keep_voiceprint, read_voiceprint
 from voice_stack.core.errors import InvalidRequestError, VoiceStackError
@@ -35,6 +37,7 @@ KNOWN_FALLBACK = "known-speakers"
 """The same: the model does not tell what voices are like, so nobody is called by a name."""
 
 VoiceKey = tuple[Path, int, int]
+MakeUnit = Callable[[object, float], Unit]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,8 +66,9 @@ class _Closing:
 class _JobState:
     """What is kept of one job."""
 
-    request: DiarizationRequest
+    request: DiarizationRequest | LiveDiarization
     recording: Recording | None = None
+    live: LiveVoices | None = None
     known: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     heard_s: float = 0.0
     total_s: float = 0.0
@@ -96,22 +100,29 @@ class SpeakersWorkload(Workload):
         self._engine = self._load_engine()
 
     def plan(self, job: Job, fed: Inbox) -> Iterator[PlanStep]:
-        assert isinstance(job.request, DiarizationRequest)
-        state = self._jobs[job.id] = _JobState(job.request)
-        return unless_gone(self._cut(job, state))
-
-    def _cut(self, job: Job, state: _JobState) -> Iterator[PlanStep]:
-        # What a process knew of a job died with it: the next one hears everything again, under further numbers.
+        # What a process knew of a file died with it: the next one hears everything again, under further numbers.
         numbers = count(job.first_unit)
 
-        def make_unit(data: _KnownSound | _Piece | _Closing, cost_s: float) -> Unit:
-            return Unit(job.id, next(numbers), cost_s, None, data, is_sequential=True)
+        def make_unit(data: object, cost_s: float) -> Unit:
+            return Unit(job.id, next(numbers), cost_s, None, data, is_sequential=True, is_awaited=job.is_fed)
 
+        if isinstance(job.request, LiveDiarization):
+            live = LiveVoices(job, fed)
+            state = self._jobs[job.id] = _JobState(job.request, live=live)
+            return chain(self._prepare_known(state, make_unit), live.steps(make_unit))
+        assert isinstance(job.request, DiarizationRequest)
+        state = self._jobs[job.id] = _JobState(job.request)
+        return unless_gone(self._cut(job, job.request, state, make_unit))
+
+    def _prepare_known(self, state: _JobState, make_unit: MakeUnit) -> Iterator[PlanStep]:
         for sound in self._read_known(state):
             yield make_unit(sound, sound.samples.size / SAMPLE_RATE) if sound else None
-        if state.request.only_known:
+
+    def _cut(self, job: Job, request: DiarizationRequest, state: _JobState, make_unit: MakeUnit) -> Iterator[PlanStep]:
+        yield from self._prepare_known(state, make_unit)
+        if request.only_known:
             return
-        source = describe_source(state.request.source)
+        source = describe_source(request.source)
         state.total_s = min(call_decoder(probe_duration_s, source) or 0.0, self._config.max_audio_s)
         if state.total_s:
             yield Expected(job.id, state.total_s)
@@ -159,9 +170,14 @@ class SpeakersWorkload(Workload):
                     state.recording.add(samples, is_last=is_last)
                     state.heard_s += samples.size / SAMPLE_RATE
                     yield unit.output(SpeakersHeard(state.heard_s, state.total_s, warnings=state.warnings))
-                case _Closing() if state.recording is not None:
+                case _Closing() if state.recording is not None and isinstance(state.request, DiarizationRequest):
                     found = state.recording.diarize(state.request.speakers)
-                    yield unit.output(_tell(state, found, knows_voices=self._engine.knows_voices))
+                    yield unit.output(_tell(state, state.request, found, knows_voices=self._engine.knows_voices))
+                case np.ndarray() as samples if state.live:
+                    state.live.hear(samples, self._engine)
+                    state.heard_s += samples.size / SAMPLE_RATE
+                case WhoSpoke() as asked if state.live:
+                    yield unit.output(state.live.tell(asked, state.known))
             yield unit.done()
 
     def _remember(self, key: VoiceKey, voice: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -177,9 +193,8 @@ class SpeakersWorkload(Workload):
         self._jobs.pop(job.id, None)
 
 
-def _tell(state: _JobState, found: Diarized, *, knows_voices: bool) -> SpeakersHeard:
+def _tell(state: _JobState, request: DiarizationRequest, found: Diarized, *, knows_voices: bool) -> SpeakersHeard:
     """The last output: all turns, and what was not done as it was asked."""
-    request = state.request
     turns = tidy_turns(found.turns, request.least_pause_s, request.least_turn_s)
     fallbacks: tuple[str, ...] = () if _is_as_asked(request.speakers, found) else (COUNT_FALLBACK,)
     fallbacks += (KNOWN_FALLBACK,) if request.speakers.known and not knows_voices else ()
