@@ -83,7 +83,7 @@ class LiveSession:
 
     def of(self, kind: str) -> list[Event]:
         """What was told of a kind so far."""
-        kind = f"{TRANSCRIPTION}.{kind}" if kind in {"completed", "delta", "failed"} else kind
+        kind = f"{TRANSCRIPTION}.{kind}" if kind in {"completed", "delta", "failed", "segment"} else kind
         return [event for event in list(self.events) if event["type"] == kind]
 
     def finals(self) -> list[str]:
