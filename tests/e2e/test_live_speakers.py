@@ -90,7 +90,7 @@ def test_a_killed_process_costs_no_speaker(server: RunningServer, speech: Callab
     with listen(server, turn_detection=None, transcription={"diarize": True}) as session:
         take_turn(session, speech(BEN, 40), speech(CID, 40))
         take_turn(session, speech(CID, 4))
-        assert speakers(session, 7)[-2:] == ["B", "B"]
+        assert speakers(session, 6)[-2:] == ["B", "B"]
         told = len(session.of("segment"))
         os.kill(int(str(speaker_process(server)["pid"])), signal.SIGKILL)
         take_turn(session, speech(CID, 4))

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from voice_stack.client import (
     ListeningStarted,
+    SpeakerSegment,
     TextCompleted,
     TextDelta,
     TextFailed,
@@ -65,8 +66,8 @@ def read_standard_input(sample_rate: int, stop: Event) -> Iterator[bytes]:
 class Captions:
     """What is said: a line for each turn; on a terminal also the words so far, in grey."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, *, has_speakers: bool = False) -> None:
+        self._console, self._has_speakers = console, has_speakers
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         self._drafts: dict[str, str] = {}
         self.failed = 0
@@ -78,13 +79,19 @@ class Captions:
                 self._drafts[item_id] = self._drafts.get(item_id, "") + delta
             case TextCompleted(item_id, text):
                 self._drafts.pop(item_id, None)
-                if text:
-                    self._console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+                if not self._has_speakers:
+                    self._print(text)
+            case SpeakerSegment(_, speaker, text):
+                self._print(f"{speaker}: {text}")
             case TextFailed(item_id, message):
                 self._drafts.pop(item_id, None)
                 self.fail(message)
         if self._live:
             self._live.update(Text(" ".join(self._drafts.values()), style="dim"), refresh=True)
+
+    def _print(self, line: str) -> None:
+        if line:
+            self._console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def fail(self, message: str) -> None:
         """Tell that something was not heard."""
@@ -108,6 +115,7 @@ class Captions:
 @click.option("-l", "--language", help="Spoken language, as en; found if absent.")
 @click.option("-m", "--model", default="whisper-1", show_default=True, help="whisper-1 is the default model.")
 @click.option("--prompt", help="A sample of the style and of names to expect.")
+@click.option("--diarize", is_flag=True, help="Begin each line with who speaks: A, B, or a name the server knows.")
 @click.option("--silence-ms", type=click.IntRange(50, 60_000), default=500, show_default=True,
               help="The silence that ends a turn.")  # fmt: skip
 @click.option("--rate", type=click.IntRange(8_000, 48_000), default=16_000, show_default=True,
@@ -121,6 +129,7 @@ def listen(
     language: str | None,
     model: str,
     prompt: str | None,
+    diarize: bool,
     silence_ms: int,
     rate: int,
     url: str,
@@ -139,7 +148,7 @@ def listen(
     except ValueError as error:
         raise click.UsageError(f"--url or --api-key: {error}") from None
     asked: ListenOptions = {"sample_rate": rate if is_input else FILE_RATE, "model": model, "silence_ms": silence_ms}
-    asked |= {"language": language, "prompt": prompt}
+    asked |= {"language": language, "prompt": prompt, "diarize": diarize}
     stop = _stop_at_interrupt()
     sound = read_standard_input(rate, stop) if is_input else play_file(Path(source), stop)
     try:
@@ -174,7 +183,8 @@ def _listen(
 ) -> int:
     """Show what is said; returns how much of it was not heard."""
     session_id = ""
-    with Captions(Console(stderr=text_format is not None)) as captions:
+    has_speakers = asked.get("diarize", False)
+    with Captions(Console(stderr=text_format is not None), has_speakers=has_speakers) as captions:
         try:
             for event in client.listen(sound, **asked):
                 if isinstance(event, ListeningStarted):

@@ -30,6 +30,7 @@ from voice_stack.client.jobs import Job, JobFailedError
 from voice_stack.client.listening import (
     ListeningStarted,
     LiveEvent,
+    SpeakerSegment,
     SpeechStarted,
     SpeechStopped,
     TextCompleted,
@@ -67,6 +68,7 @@ __all__ = [
     "Server",
     "ServerError",
     "ServerUnreachableError",
+    "SpeakerSegment",
     "SpeechChunk",
     "SpeechStarted",
     "SpeechStopped",

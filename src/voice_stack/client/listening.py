@@ -59,6 +59,17 @@ class TextCompleted:
 
 
 @dataclass(frozen=True)
+class SpeakerSegment:
+    """Some words of a turn, and who said them: a name that the server knows, `A`, `B`, or `unknown`."""
+
+    item_id: str
+    speaker: str
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
 class TextFailed:
     """A turn has no text, or sound belongs to none (`item_id` is empty); listening goes on."""
 
@@ -67,7 +78,9 @@ class TextFailed:
     code: str | None = None
 
 
-LiveEvent: TypeAlias = ListeningStarted | SpeechStarted | SpeechStopped | TextDelta | TextCompleted | TextFailed
+LiveEvent: TypeAlias = (
+    ListeningStarted | SpeechStarted | SpeechStopped | TextDelta | TextCompleted | SpeakerSegment | TextFailed
+)
 
 TRANSCRIPT_OF: Final = "/realtime/sessions/{}/transcript?response_format="
 _TRANSCRIPTION = "conversation.item.input_audio_transcription."
@@ -83,12 +96,14 @@ class ListeningTalk(Talk[bytes, LiveEvent]):
         super().__init__(request)
         language = options.get("language")
         self._language = None if language == "auto" else language
+        self._asks_speakers = options.get("diarize", False)
         update = {"type": "session.update", "session": _session(options)}
         commit = {"type": f"{_BUFFER}commit", "event_id": _LAST_COMMIT}
         self.beginning = (json.dumps(update),)
         self.ending = (json.dumps(commit), json.dumps({"type": f"{_BUFFER}clear"}))
         self._times: dict[str, list[float]] = {}
         self._waiting = set[str]()
+        self._unlabelled: dict[str, int] = {}
         self._until_s = 0.0
         self._has_ended = False
 
@@ -117,7 +132,7 @@ class ListeningTalk(Talk[bytes, LiveEvent]):
                 yield told
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidResponseError(f"{self.url} sent an event that cannot be read: {excerpt(data)}") from error
-        self.is_over = self._has_ended and not self._waiting
+        self.is_over = self._has_ended and not self._waiting and not self._unlabelled
 
     def _tell(self, kind: str, event: Mapping[str, object], data: str) -> LiveEvent | None:
         item = str(event.get("item_id", ""))
@@ -125,7 +140,7 @@ class ListeningTalk(Talk[bytes, LiveEvent]):
             case "session.created":
                 return ListeningStarted(text_of(object_of(event["session"]), "id"))
             case "session.updated":
-                self._check_language(object_of(event["session"]))
+                self._check_settings(object_of(event["session"]))
             case "speech_started":
                 self._times[item] = [number_of(event, "audio_start_ms") / 1000]
                 return SpeechStarted(item, *self._times[item])
@@ -138,8 +153,8 @@ class ListeningTalk(Talk[bytes, LiveEvent]):
                 self._has_ended = True
             case "delta":
                 return TextDelta(item, text_of(event, "delta"))
-            case "completed":
-                return self._complete(item, event)
+            case "completed" | "segment":
+                return (self._label if kind.endswith("segment") else self._complete)(item, event)
             case "failed" | "error":
                 return self._fail(item, event, data)
         return None
@@ -153,7 +168,19 @@ class ListeningTalk(Talk[bytes, LiveEvent]):
         self._until_s = end_s[-1] if end_s else start_s + (optional_number_of(usage, "seconds") or 0.0)
         languages = event.get("languages")
         codes = tuple(text_of(object_of(one), "code") for one in (languages if isinstance(languages, list) else ()))
-        return TextCompleted(item, text_of(event, "transcript"), start_s, self._until_s, codes)
+        text = text_of(event, "transcript")
+        if self._asks_speakers and (letters := _count_letters(text)):
+            self._unlabelled[item] = letters
+        return TextCompleted(item, text, start_s, self._until_s, codes)
+
+    def _label(self, item: str, event: Mapping[str, object]) -> SpeakerSegment:
+        text = text_of(event, "text")
+        if item in self._unlabelled:
+            self._unlabelled[item] -= _count_letters(text)
+            if self._unlabelled[item] <= 0:
+                del self._unlabelled[item]
+        times = number_of(event, "start"), number_of(event, "end")
+        return SpeakerSegment(item, text_of(event, "speaker"), text, *times)
 
     def _fail(self, item: str, event: Mapping[str, object], data: str) -> TextFailed | None:
         self._waiting.discard(item)
@@ -165,16 +192,24 @@ class ListeningTalk(Talk[bytes, LiveEvent]):
             self.failure = error  # if the connection ends now, this is why
         return TextFailed(item, error.message, error.code)
 
-    def _check_language(self, session: Mapping[str, object]) -> None:
-        """The server leaves out without a word what a model does not know."""
+    def _check_settings(self, session: Mapping[str, object]) -> None:
+        """The server leaves out without a word what a model does not know, or what it cannot do."""
         heard = object_of(object_of(object_of(session["audio"])["input"])["transcription"])
         if self._language and not heard.get("language"):
             message = f"the model {heard.get('model')} does not know the language {self._language!r}"
             raise BadRequestError(400, ErrorDetails(message, param="language"))
+        if self._asks_speakers and not heard.get("diarize"):
+            message = "this server does not tell speakers apart: its model for that is not there, or it is switched off"
+            raise BadRequestError(400, ErrorDetails(message, param="diarize"))
+
+
+def _count_letters(text: str) -> int:
+    """Of a text that was cut, which costs it blanks alone."""
+    return len("".join(text.split()))
 
 
 def _session(options: ListenOptions) -> dict[str, object]:
-    asked = {"model": options.get("model"), "language": options.get("language"), "prompt": options.get("prompt")}
+    asked: dict[str, object] = {name: options.get(name) for name in ("model", "language", "prompt", "diarize")}
     hotwords = options.get("hotwords")
     heard = {name: value for name, value in asked.items() if value} | ({"keywords": list(hotwords)} if hotwords else {})
     known: dict[str, object] = {"silence_duration_ms": options.get("silence_ms"), "threshold": options.get("threshold")}

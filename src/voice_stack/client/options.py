@@ -80,6 +80,8 @@ class ListenOptions(TypedDict, total=False):
     """Text that goes before the audio: names, spelling, style."""
     hotwords: Sequence[str]
     """Words to expect."""
+    diarize: bool
+    """Who speaks is told as well, once a turn is complete: `SpeakerSegment`."""
     turn_detection: Literal["server_vad", "semantic_vad"] | None
     """A turn ends with a silence (when not given), when what was said is complete, or, None, with the sound."""
     silence_ms: int
