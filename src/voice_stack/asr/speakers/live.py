@@ -63,7 +63,7 @@ class LiveVoices:
         self._taken = self._settled = self._heard = mark.samples
         self._starts: deque[tuple[int, int, SoundFormat]] = deque()
         self._followed: list[tuple[int, Recording]] = []
-        self._voices = mark.voices
+        self._voices = self._marked = mark.voices
 
     def steps(self, make_unit: Callable[[object, float], Unit]) -> Iterator[PlanStep]:
         """The plan; it ends when the input does."""
@@ -95,12 +95,15 @@ class LiveVoices:
         return samples
 
     def _settle(self) -> Iterator[PlanStep]:
-        if self._taken - self._settled < (SETTLE_S + KEPT_S) * SAMPLE_RATE:
+        is_far = self._taken - self._settled >= (SETTLE_S + KEPT_S) * SAMPLE_RATE
+        voices = self._voices
+        if not self._starts or (voices == self._marked and not is_far):
             return
-        while len(self._starts) > 1 and self._starts[1][1] <= self._taken - KEPT_S * SAMPLE_RATE:
+        while is_far and len(self._starts) > 1 and self._starts[1][1] <= self._taken - KEPT_S * SAMPLE_RATE:
             self._starts.popleft()
         feed, self._settled, sound = self._starts[0]
-        yield Settled(self._job_id, feed, SpeakersMark(self._settled, sound, self._voices))
+        self._marked = voices  # the letters of who was told are those of the next process, too
+        yield Settled(self._job_id, feed, SpeakersMark(self._settled, sound, voices))
 
     def hear(self, samples: Samples, engine: SpeakerEngine) -> None:
         """Hear more of the session."""
