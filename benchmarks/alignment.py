@@ -12,7 +12,7 @@ import httpx2
 from benchmarks.real_speech import find_clips
 from benchmarks.report import Figure, percentile_95
 from benchmarks.running import Servers
-from benchmarks.speech import MINUTE_TEXT, PARAGRAPH, TIMEOUT_S, Clip
+from benchmarks.speech import CLIP_VOICE, MINUTE_TEXT, PARAGRAPH, TIMEOUT_S, Clip
 
 MEDIAN_BAR_MS, WORST_BAR_MS = 50.0, 200.0
 INVENTED_BAR, UNHEARD_BAR = 0.0, 5.0
@@ -58,7 +58,7 @@ def _measure_real(client: httpx2.Client, url: str, clips: Sequence[Clip]) -> lis
 
 
 def _speak(client: httpx2.Client, url: str, text: str) -> tuple[bytes, list[_Word]]:
-    body = {"model": "tts-1", "input": text, "response_format": "wav", "stream": False, "timestamps": True}
+    body = {"model": CLIP_VOICE, "input": text, "response_format": "wav", "stream": False, "timestamps": True}
     answer = client.post(f"{url}/v1/audio/speech", json=body).raise_for_status()
     captions = client.get(f"{url}{answer.headers['x-captions']}").raise_for_status().json()
     return answer.content, [word for sentence in captions["sentences"] for word in sentence["words"]]

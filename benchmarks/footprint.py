@@ -9,7 +9,7 @@ import httpx2
 from benchmarks.http_cost import transcribe_over_http
 from benchmarks.report import Figure
 from benchmarks.running import Servers, run_servers
-from benchmarks.speech import TIMEOUT_S, write_minute_of_speech
+from benchmarks.speech import CLIP_VOICE, TIMEOUT_S, write_minute_of_speech
 
 STARTS = 3
 RSS_BAR_MB = 150.0
@@ -47,20 +47,25 @@ def measure() -> list[Figure]:
 
 def _measure_cold_starts() -> list[Figure]:
     """First sound and first text after the engines have given their models back."""
-    sounds, texts = list[float](), list[float]()
+    sounds: dict[str, list[float]] = {"hibari-heart": [], CLIP_VOICE: []}
+    texts = list[float]()
     idle = {f"{server}_IDLE_TIMEOUT_S": str(IDLE_S) for server in ("ASR", "TTS")}
     with run_servers(**idle) as servers, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.wav"
         # The first round makes the clip, and models are loaded that were not here; it is not counted.
         for number in range(COLD_STARTS + 1):
-            _await_idle(servers)
-            sounds.append(_first_sound_s(servers.urls["tts"], THREE_SECONDS.format(number + 2), path))
+            for voice, waits in sounds.items():
+                _await_idle(servers)
+                waits.append(_first_sound_s(servers.urls["tts"], voice, THREE_SECONDS.format(number + 2), path))
             _await_idle(servers)
             started = time.perf_counter()
             transcribe_over_http(servers.urls["asr"], path)
             texts.append(time.perf_counter() - started)
     return [
-        Figure("Piper: first sound after it was idle", "s", tuple(sounds[1:]), bar=FIRST_SOUND_BAR_S),
+        *(
+            Figure(f"{voice}: first sound after it was idle", "s", tuple(waits[1:]), bar=FIRST_SOUND_BAR_S)
+            for voice, waits in sounds.items()
+        ),
         Figure("base: 3 s of speech after it was idle", "s", tuple(texts[1:]), bar=FIRST_TEXT_BAR_S),
     ]
 
@@ -73,9 +78,9 @@ def _await_idle(servers: Servers) -> None:
     time.sleep(SETTLED_S)
 
 
-def _first_sound_s(url: str, text: str, path: Path) -> float:
+def _first_sound_s(url: str, voice: str, text: str, path: Path) -> float:
     """Seconds until the first byte; the whole speech is in the file then, as a WAV file."""
-    body = {"model": "tts-1", "input": text, "response_format": "wav"}
+    body = {"model": voice, "input": text, "response_format": "wav"}
     with httpx2.Client(base_url=url, trust_env=False, timeout=TIMEOUT_S) as client:
         started = time.perf_counter()
         with client.stream("POST", "/v1/audio/speech", json={**body, "response_format": "pcm"}) as answer:
