@@ -70,7 +70,9 @@ def test_segments_follow_the_text_with_letters_that_stay_and_names(
     assert [8 <= float(str(part["start"])) <= float(str(part["end"])) <= 17 for part in parts] == [True, True]
     with server.http() as http:
         place = f"/v1/realtime/sessions/{session.events[0]['session']['id']}/transcript"
-        assert "Anna: window" in http.get(f"{place}?response_format=srt").text
+        for shown in ("srt", "text"):
+            assert "Anna: window" in http.get(f"{place}?response_format={shown}").text
+        assert '"speaker":"Anna"' in http.get(f"{place}?response_format=diarized_json").text
 
 
 def test_openais_model_asks_for_speakers_and_no_other_session_pays(

@@ -133,7 +133,8 @@ class SessionTranscripts:
         language = max(spoken_s, key=lambda code: spoken_s[code], default="") or "en"
         lost = record.lost_turns
         warnings = (f"turns that failed or could not be kept: {lost}",) if lost else ()
-        return Transcript("transcribe", language, 0.0, record.audio_s or 0.0, tuple(said), warnings)
+        is_labelled = any(segment.speaker for segment in said)
+        return Transcript("transcribe", language, 0.0, record.audio_s or 0.0, tuple(said), warnings, is_labelled)
 
     async def remove(self, session_id: str) -> None:
         """Forget what a session heard; nothing more of it is kept.
