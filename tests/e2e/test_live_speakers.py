@@ -7,11 +7,13 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 import pytest
+from hibari import Hibari
 
 from asr.live.sessions import check
 from asr.speakers.test_workload import talk
-from chaos.live import LiveSession, listen, to_pcm
+from chaos.live import LiveSession, listen, silence, to_pcm
 from running_server import RunningServer
+from voice_stack.client import SpeakerSegment, TextCompleted, VoiceStackClient
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 FAKE = {"ASR_ENGINE": "fake", "ASR_MODEL": "fake", "ASR_SPEAKER_MODEL": "fake+each-sleep=0", "ASR_VAD_ENABLED": "false"}
@@ -99,6 +101,31 @@ def test_a_killed_process_costs_no_speaker(server: RunningServer, speech: Callab
         take_turn(session, speech(BEN, 4))
         assert speakers(session, told + 2)[-2:] == ["B", "A"]
         assert not session.of("error")
+
+
+def test_the_client_is_told_who_speaks_before_it_ends(
+    server: RunningServer, speech: Callable[[float, int], bytes]
+) -> None:
+    sound = [speech(ANNA, 4), bytes(48_000), speech(BEN, 4)]
+    with VoiceStackClient(server.url) as client:
+        events = list(client.listen(sound, turn_detection=None, diarize=True))
+    told = [event for event in events if isinstance(event, SpeakerSegment)]
+    assert [event.speaker for event in told] == ["Anna", "A"]
+    (whole,) = (event.text for event in events if isinstance(event, TextCompleted))
+    assert " ".join(event.text for event in told) == whole
+
+
+def test_real_voices_keep_their_letters(asr_server: RunningServer, spoken: Callable[[str], bytes]) -> None:
+    """A machine that reads the sound as fast as it is sent: what was said is asked as soon as it is complete."""
+    joe = [to_pcm(spoken(text)) for text in ("Where did you leave the keys of the old car?", "And where is the bread?")]
+    heart = np.asarray(Hibari(threads=1)("They are on the kitchen table, next to the bread."))
+    answer = (heart * 32767).astype("<i2").tobytes()
+    with listen(asr_server, transcription={"diarize": True, "language": "en"}) as session:
+        for turn in (joe[0], answer, joe[1]):
+            session.say(turn + silence(1))
+        session.until(lambda told: len({event["item_id"] for event in told.of("segment")}) == 3)
+        told = {event["item_id"]: event["speaker"] for event in session.of("segment")}
+    assert list(told.values()) == ["A", "B", "A"]
 
 
 def speaker_process(server: RunningServer) -> dict[str, object]:
