@@ -10,6 +10,7 @@ import click
 
 from benchmarks import (
     alignment,
+    diarization,
     footprint,
     hallucinations,
     http_cost,
@@ -38,6 +39,7 @@ def measure_all() -> list[Figure]:
         figures += real_speech.measure_cuts(servers, "base")
         figures += whole_files.measure(servers.urls["asr"])
         figures += alignment.measure(servers)
+        figures += diarization.measure(servers)
         figures += live.measure(servers, Path(folder), "base")
         figures += real_speech.measure_languages(servers, "base")
         return figures + hallucinations.measure(servers.urls["asr"], condition="words heard", bar=0.0)
@@ -55,7 +57,7 @@ def measure_recognition() -> list[Figure]:
 @click.option("--markdown", is_flag=True, help="Print the table for docs/performance.md.")
 @click.option("--avx2", is_flag=True, help="Only recognition, as on a processor that has AVX2 and no more.")
 def main(markdown: bool, avx2: bool) -> None:
-    """Measure Voice Stack against the bare libraries; takes some twenty-five minutes."""
+    """Measure Voice Stack against the bare libraries; takes some thirty minutes."""
     if avx2:
         os.environ |= ISA_LIMITS
     figures, machine = measure_recognition() if avx2 else measure_all(), describe_machine()

@@ -22,6 +22,8 @@ _LEAST_ALONE_S = (2.0, 1.2, 0.65)
 """Voices are found by units with so much speech that nobody else speaks over; less where there are too few."""
 _MANY = 60
 """With fewer units VBx takes everybody for one."""
+_MOST = 2000
+"""So many units spread over a long recording are enough to find its voices; time and memory grow with their square."""
 _FAR = 0.5
 """Cosine distance of two voices among few units."""
 _FIRST_CUT, _FA, _FB, _SHARPNESS, _ROUNDS = 0.6, 0.07 * 2.16, 0.8, 7.0, 20
@@ -96,7 +98,8 @@ def _clear_voices(units: Sequence[Unit], enough: int) -> NDArray[np.float64]:
         clear = [unit.voice for unit in units if unit.alone_s >= least_s]
         if len(clear) >= max(2, enough):
             break
-    return np.array(clear or [unit.voice for unit in units], np.float64).reshape(-1, 256)
+    found = np.array(clear or [unit.voice for unit in units], np.float64).reshape(-1, 256)
+    return found[:: -(-len(found) // _MOST) or 1]
 
 
 def _means(voices: NDArray[np.float64], labels: NDArray[np.integer]) -> NDArray[np.float64]:
