@@ -43,7 +43,7 @@ _ENOUGH_S = 3.0
 """The second network hears no more of a turn."""
 _CONTEXT = 4
 """Frames of the second network beside those that are wanted; it sees more, and needs no more."""
-_EARLY_S = 0.03
+_EARLY_S = 0.05
 """The first network hears a voice so long before its first sound."""
 _LEAST_CELLS = 2
 """With fewer frames alone a voice is heard by what others speak over too."""
