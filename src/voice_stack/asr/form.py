@@ -15,7 +15,7 @@ from voice_stack.asr.request import KnownVoice
 from voice_stack.core.errors import InvalidRequestError, UnsupportedValueError
 from voice_stack.core.http.form import Form
 from voice_stack.core.http.uploads import read_json
-from voice_stack.utils.names import check_name
+from voice_stack.core.system.files import check_name
 
 LIST_FIELDS = frozenset(
     {

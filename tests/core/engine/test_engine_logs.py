@@ -69,7 +69,7 @@ def test_collector_without_the_extra_is_a_warning_with_the_command(tmp_path: Pat
     # An installation without OpenTelemetry: nothing of that name can be imported.
     code = (
         "import sys, logging; sys.modules['opentelemetry'] = None; logging.basicConfig();"
-        "from voice_stack.core.telemetry.traces import start_traces, active_traces;"
+        "from voice_stack.core.telemetry.registry import start_traces, active_traces;"
         "start_traces('asr', '1'); assert active_traces() is None"
     )
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}

@@ -20,6 +20,7 @@ from pydantic import FiniteFloat, TypeAdapter
 from voice_stack.asr.request import KnownVoice
 from voice_stack.core.errors import InvalidRequestError, NotFoundError
 from voice_stack.core.system.files import (
+    check_name,
     digest_file,
     explain_unkept,
     list_folder,
@@ -28,7 +29,6 @@ from voice_stack.core.system.files import (
     warn_once,
     write_whole,
 )
-from voice_stack.utils.names import check_name
 
 SUFFIX = ".wav"
 MAX_PEOPLE = 200

@@ -26,7 +26,7 @@ from voice_stack.core.jobs import (
     UnitPaused,
     UnitStarted,
 )
-from voice_stack.core.telemetry.traces import current_context
+from voice_stack.core.telemetry.registry import current_context
 
 _TRUSTED_SHARE = 0.1
 """From here on what a job has cost so far tells more than its length: a film is half silence, which costs nothing."""

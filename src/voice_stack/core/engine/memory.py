@@ -11,7 +11,8 @@ from voice_stack.core.engine.host import EngineHost
 from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import InsufficientMemoryError
 from voice_stack.core.logging import log_event
-from voice_stack.core.models.files import is_filled, model_files, pack_size_bytes
+from voice_stack.core.models.files import is_filled, model_files
+from voice_stack.core.models.sources import pack_size_bytes
 from voice_stack.core.models.store import ModelStore
 from voice_stack.core.settings import EngineSettings
 from voice_stack.core.system.files import write_whole

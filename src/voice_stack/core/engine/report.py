@@ -10,8 +10,7 @@ from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.jobs import HostEvent, Loaded, LoadFailed, MeasuredWork, Preparing, UnitStarted
 from voice_stack.core.logging import log_event
 from voice_stack.core.telemetry import registry
-from voice_stack.core.telemetry.registry import note_engine
-from voice_stack.core.telemetry.traces import Attributes, active_traces, current_context
+from voice_stack.core.telemetry.registry import Attributes, active_traces, current_context, note_engine
 
 logger = getLogger(__name__)
 

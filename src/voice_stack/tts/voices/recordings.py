@@ -21,9 +21,8 @@ import tomli_w
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from voice_stack.core.errors import InvalidRequestError, tell_problem
-from voice_stack.core.system.files import list_folder, open_regular
+from voice_stack.core.system.files import check_name, list_folder, open_regular, refuse_controls
 from voice_stack.utils.language import require_language
-from voice_stack.utils.names import check_name, refuse_controls
 
 MAX_TEXT_CHARS = 4000
 MAX_TOML_BYTES = 65_536

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError
-from voice_stack.core.system.files import warn_once
+from voice_stack.core.system.files import check_name, warn_once
 from voice_stack.core.system.side_process import GivenUpError
 from voice_stack.tts.voices.recordings import (
     FoundFiles,
@@ -19,7 +19,6 @@ from voice_stack.tts.voices.recordings import (
 )
 from voice_stack.tts.voices.reference import Examination, Examine, examine_recording
 from voice_stack.utils.audio.quality import MIN_SPEECH_S, NO_SPEECH_S, Figures, Finding
-from voice_stack.utils.names import check_name
 
 ValueT = TypeVar("ValueT")
 MAX_ENTRIES = 4096
