@@ -16,7 +16,7 @@ from voice_stack.core.errors import InvalidRequestError, ModelLoadError, Unsuppo
 from voice_stack.tts.engine.base import EngineVoice, Spoken, VoiceOptions
 from voice_stack.tts.engine.coqui import XttsEngine
 from voice_stack.tts.models import CAPABILITIES
-from voice_stack.tts.voices.builtin import read_speaker_names
+from voice_stack.tts.torch_models import read_speaker_names
 from voice_stack.utils.audio.pcm import Samples
 
 # With the noise of random weights no take of a short text fits it; two retries each would only take time.

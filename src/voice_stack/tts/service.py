@@ -260,8 +260,7 @@ class TtsService:
         told = (body.instructions or "").strip()
         if facts.kind == "voice_design" and not told:
             raise UnsupportedValueError(
-                f"instructions={body.instructions!r}: model {Path(voice.model).name!r} makes the voice from them, as "
-                f"from 'A calm old man'",
+                f"instructions={body.instructions!r}: model {Path(voice.model).name!r} makes the voice of them",
                 param="instructions",
             )
         return told

@@ -1,7 +1,11 @@
-"""The models of pocket-tts and Qwen3-TTS by name, and what each of them is good for."""
+"""The models of pocket-tts and Qwen3-TTS by name, what each of them is good for, and who speaks in XTTS."""
 
 import json
+import logging
+import pickle
 import re
+import zipfile
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,6 +13,8 @@ from typing import Literal
 
 from voice_stack.core.models.files import ModelSpec
 from voice_stack.core.system.files import open_regular
+
+logger = logging.getLogger(__name__)
 
 POCKET_ENGINE = "pocket"
 POCKET_CLONING = "-cloning"
@@ -172,3 +178,65 @@ def find_cloning_model(model: str) -> str:
     if find_pocket_language(model) and not model.endswith(POCKET_CLONING):
         return f"{model}{POCKET_CLONING}"
     return f"{model.rpartition('-')[0]}-base" if model in _KNOWN_QWEN else model
+
+
+SPEAKERS_FILE = "speakers_xtts.pth"
+XTTS_SPEAKERS = (
+    "Claribel Dervla", "Daisy Studious", "Gracie Wise", "Tammie Ema", "Alison Dietlinde", "Ana Florence",
+    "Annmarie Nele", "Asya Anara", "Brenda Stern", "Gitta Nikolina", "Henriette Usha", "Sofia Hellen", "Tammy Grit",
+    "Tanja Adelina", "Vjollca Johnnie", "Andrew Chipper", "Badr Odhiambo", "Dionisio Schuyler", "Royston Min",
+    "Viktor Eka", "Abrahan Mack", "Adde Michal", "Baldur Sanjin", "Craig Gutsy", "Damien Black", "Gilberto Mathias",
+    "Ilkin Urbano", "Kazuhiko Atallah", "Ludvig Milivoj", "Suad Qasim", "Torcull Diarmuid", "Viktor Menelaos",
+    "Zacharie Aimilios", "Nova Hogarth", "Maja Ruoho", "Uta Obando", "Lidiya Szekeres", "Chandra MacFarland",
+    "Szofi Granger", "Camilla Holmström", "Lilya Stainthorpe", "Zofija Kendrick", "Narelle Moon", "Barbora MacLean",
+    "Alexandra Hisakawa", "Alma María", "Rosemary Okafor", "Ige Behringer", "Filip Traverse", "Damjan Chapman",
+    "Wulf Carlevaro", "Aaron Dreschner", "Kumar Dahl", "Eugenio Mataracı", "Ferran Simen", "Xavier Hayasaka",
+    "Luis Moray", "Marcos Rudaski",
+)  # fmt: skip
+"""Those of XTTS-v2 as it was published, for as long as its files are not on this machine."""
+
+
+def find_xtts_speakers(file: Path) -> tuple[str, ...]:
+    """The names of XTTS's own voices: those in a file of speakers, the published ones while its folder is not there."""
+    if not file.is_file():
+        return XTTS_SPEAKERS if not file.parent.is_dir() else ()
+    return read_speaker_names(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def read_speaker_names(file: Path, _mtime_ns: int = 0) -> tuple[str, ...]:
+    """The names in a file of speakers, which PyTorch wrote, without PyTorch and without its numbers.
+
+    Args:
+        file: `speakers_xtts.pth`: names with tensors.
+
+    Returns:
+        The names in their order; none, and a line in the log, if the file is not of that kind.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            name = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
+            with archive.open(name) as content:
+                speakers = _NamesOnly(content).load()
+    except (OSError, zipfile.BadZipFile, StopIteration, pickle.UnpicklingError, EOFError) as error:
+        logger.warning("the speakers in %s cannot be read: %s", file, error)
+        return ()
+    return tuple(map(str, speakers)) if isinstance(speakers, dict) else ()
+
+
+class _NamesOnly(pickle.Unpickler):
+    """Reads a dictionary of tensors as one of nothing; whatever else a pickle may ask for is refused."""
+
+    def find_class(self, module: str, name: str) -> object:
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if module == "torch" or (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _nothing
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+    def persistent_load(self, _place: object) -> None:
+        return None
+
+
+def _nothing(*_arguments: object) -> None:
+    """Stands for a tensor."""

@@ -3,16 +3,11 @@
 A speaker of a model with several is a voice too, by the speaker's name or number: `en_US-libritts_r-medium#3922`.
 """
 
-import logging
 import math
 import os
-import pickle
 import re
-import zipfile
-from collections import OrderedDict
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 from voice_stack.core.errors import UnsupportedValueError
@@ -40,8 +35,10 @@ from voice_stack.tts.torch_models import (
     QWEN_ENGINE,
     QWEN_LANGUAGES,
     QWEN_SPEAKERS,
+    SPEAKERS_FILE,
     find_pocket_language,
     find_qwen_facts,
+    find_xtts_speakers,
 )
 from voice_stack.tts.voices.voice import Voice
 from voice_stack.utils.language import find_language, find_region
@@ -285,24 +282,6 @@ def _kokoro_voice(name: str, model: str, engine_voice: EngineVoice) -> Voice:
     )
 
 
-logger = logging.getLogger(__name__)
-
-SPEAKERS_FILE = "speakers_xtts.pth"
-SPEAKERS = (
-    "Claribel Dervla", "Daisy Studious", "Gracie Wise", "Tammie Ema", "Alison Dietlinde", "Ana Florence",
-    "Annmarie Nele", "Asya Anara", "Brenda Stern", "Gitta Nikolina", "Henriette Usha", "Sofia Hellen", "Tammy Grit",
-    "Tanja Adelina", "Vjollca Johnnie", "Andrew Chipper", "Badr Odhiambo", "Dionisio Schuyler", "Royston Min",
-    "Viktor Eka", "Abrahan Mack", "Adde Michal", "Baldur Sanjin", "Craig Gutsy", "Damien Black", "Gilberto Mathias",
-    "Ilkin Urbano", "Kazuhiko Atallah", "Ludvig Milivoj", "Suad Qasim", "Torcull Diarmuid", "Viktor Menelaos",
-    "Zacharie Aimilios", "Nova Hogarth", "Maja Ruoho", "Uta Obando", "Lidiya Szekeres", "Chandra MacFarland",
-    "Szofi Granger", "Camilla Holmström", "Lilya Stainthorpe", "Zofija Kendrick", "Narelle Moon", "Barbora MacLean",
-    "Alexandra Hisakawa", "Alma María", "Rosemary Okafor", "Ige Behringer", "Filip Traverse", "Damjan Chapman",
-    "Wulf Carlevaro", "Aaron Dreschner", "Kumar Dahl", "Eugenio Mataracı", "Ferran Simen", "Xavier Hayasaka",
-    "Luis Moray", "Marcos Rudaski",
-)  # fmt: skip
-"""Those of XTTS-v2 as it was published, for as long as its files are not on this machine."""
-
-
 def xtts_voices(settings: TtsSettings, store: ModelStore) -> Iterator[Voice]:
     """The speakers of the checkpoint, if XTTS is the default engine or its weights are on this machine."""
     model = settings.model if settings.engine == CPML_ENGINE else XTTS.name
@@ -310,7 +289,7 @@ def xtts_voices(settings: TtsSettings, store: ModelStore) -> Iterator[Voice]:
         return
     refused = None if settings.accept_cpml else f"its licence, the {CPML_NAME}, is not accepted: TTS_ACCEPT_CPML=true"
     languages = CAPABILITIES[CPML_ENGINE].languages
-    for speaker in _speakers(store.path(model) / SPEAKERS_FILE):
+    for speaker in find_xtts_speakers(store.path(model) / SPEAKERS_FILE):
         yield Voice(
             id=speaker,
             engine=CPML_ENGINE,
@@ -370,48 +349,3 @@ def _models_here(engine: str, settings: TtsSettings, store: ModelStore) -> list[
     """An engine's models of the catalogue that are here, before them the server's default model if it is one."""
     here = [spec.name for spec in store.catalogue.models if spec.engine == engine and store.is_local(spec.name)]
     return [*dict.fromkeys((*([settings.model] if settings.engine == engine else []), *here))]
-
-
-def _speakers(file: Path) -> tuple[str, ...]:
-    if not file.is_file():
-        return SPEAKERS if not file.parent.is_dir() else ()
-    return read_speaker_names(file, file.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=8)
-def read_speaker_names(file: Path, _mtime_ns: int = 0) -> tuple[str, ...]:
-    """The names in a file of speakers, which PyTorch wrote, without PyTorch and without its numbers.
-
-    Args:
-        file: `speakers_xtts.pth`: names with tensors.
-
-    Returns:
-        The names in their order; none, and a line in the log, if the file is not of that kind.
-    """
-    try:
-        with zipfile.ZipFile(file) as archive:
-            name = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
-            with archive.open(name) as content:
-                speakers = _NamesOnly(content).load()
-    except (OSError, zipfile.BadZipFile, StopIteration, pickle.UnpicklingError, EOFError) as error:
-        logger.warning("the speakers in %s cannot be read: %s", file, error)
-        return ()
-    return tuple(map(str, speakers)) if isinstance(speakers, dict) else ()
-
-
-class _NamesOnly(pickle.Unpickler):
-    """Reads a dictionary of tensors as one of nothing; whatever else a pickle may ask for is refused."""
-
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if module == "torch" or (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _nothing
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-
-    def persistent_load(self, _place: object) -> None:
-        return None
-
-
-def _nothing(*_arguments: object) -> None:
-    """Stands for a tensor."""
