@@ -125,6 +125,7 @@ class Networks:
     def __init__(self, folder: Path, device: str, threads: int) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others need the core meanwhile
         options.log_severity_level = 3  # it warns of weights that only what was cut off needs
         providers = choose_providers(device)
         segmentation, embedding = folder / "segmentation.ort", folder / "embedding.ort"
