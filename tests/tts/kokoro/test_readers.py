@@ -6,15 +6,15 @@ from hypothesis import strategies as st
 from pypinyin import Style, pinyin
 from pypinyin.constants import PINYIN_DICT
 
+from voice_stack.tts.engine.english import EnglishReader
 from voice_stack.tts.engine.kokoro_asian import (
     ChineseReader,
     JapaneseReader,
     spell_kana,
     spell_pinyin,
 )
-from voice_stack.tts.engine.kokoro_phonemes import (
+from voice_stack.tts.engine.phonemes import (
     NUMBERS,
-    EnglishReader,
     LanguageReader,
     join_pieces,
     keep_known,
@@ -24,7 +24,7 @@ from voice_stack.utils.audio.word_alignment import cut_words
 
 KNOWN = frozenset(NUMBERS)
 ODD_TEXTS = st.text(
-    st.sampled_from("今日本学一三千々〇行东话髙𠮷𰻞あんっゃーァンッヴェー、。「」！？…·-'’.,aZ9９½ \n\u200b😀é"),
+    st.sampled_from("今日本学一三千々〇行东话髙𠮷𰻞あんっゃーァンッヴェー、。「」！？…·-'’.,aZ9９½A²αİ \n\u200b😀é"),
     max_size=12,
 )
 
@@ -53,10 +53,29 @@ def american() -> EnglishReader:
         # What is written as the library's orders is read as it is written.
         ("a [sic](/x/) note", "ɐ (sˈɪk slˈæʃ ˈɛks slˈæʃ) nˈOt"),
         ("the word 漢字 here", "ðə wˈɜɹd ʧˌInˈiz lˈɛTəɹz hˈɪɹ"),
+        ("Москва", "səɹˈɪlɪk lˈɛTəɹz"),
+        # Signs that are no word of a script: "alpha", "f, u, thorn".
+        ("α and ᚠᚢᚦ", "ˈælfə ænd ˈɛf jˈu θˈɔɹn"),
+        # Major, April, the letters A, B and C; the article.
+        ("Maj. Smith in Apr.", "mˈAʤəɹ smˈɪθ ɪn ˈApɹəl."),
+        ("A B C, plan A; A cat", "ˈA bˈi sˈi, plˈæn ˈA; ɐ kˈæt"),
+        ("Pneumonoultramicroscopicsilicovolcanoconiosis", "nˌumənOˌʌltɹəmˌIkɹəskˌɑpɪksˌɪləkOvɑlkˌAnOkˌOniˈOsɪs"),
     ],
 )
 def test_english_sounds_as_it_is_spoken(american: EnglishReader, text: str, phonemes: str) -> None:
     assert keep_known(join_pieces(american.read(text))) == phonemes
+
+
+def test_words_written_out_keep_their_places(american: EnglishReader) -> None:
+    text = "Maj. Smith paid 2½ §5"
+    shared = share_phonemes(text, cut_words(text), american.read(text))
+    assert ["".join(word).strip() for word in shared] == [
+        "mˈAʤəɹ", "smˈɪθ", "pˈAd", "tˈu wˈʌn hˈæf", "sˈɛkʃən fˈIv",
+    ]  # fmt: skip
+
+
+def test_the_last_letter_is_another_in_britain() -> None:
+    assert join_pieces(EnglishReader(is_british=True).read("From A to Z, NZ")) == "fɹˌɒm ˈA tə zˈɛd, ˌɛnzˈɛd"
 
 
 @pytest.mark.parametrize(

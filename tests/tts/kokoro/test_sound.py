@@ -7,8 +7,9 @@ from benchmarks.dnsmos import rate_speech
 from numpy.typing import NDArray
 
 from kokoro_speech import say
+from voice_stack.tts.engine.english import EnglishReader
 from voice_stack.tts.engine.kokoro import SAMPLE_RATE, KokoroEngine
-from voice_stack.tts.engine.kokoro_phonemes import NUMBERS, EnglishReader, join_pieces
+from voice_stack.tts.engine.phonemes import NUMBERS, join_pieces
 
 TEXT = "The bridge was closed for repairs, so the bus took the long way round, and nobody was in a hurry."
 

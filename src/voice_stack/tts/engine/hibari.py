@@ -10,34 +10,27 @@ network rounds by the range of what it is given, so the stretches are the same w
 noise is always the same: equal clauses give equal sound.
 """
 
-import json
-import re
 import textwrap
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
-import hibari
 import numpy as np
 from hibari import dsp
-from hibari.g2p import G2P
-from hibari.g2p.normalize import ABBREV, SYMBOLS, TITLES
-from hibari.g2p.oov import OOV
 from numpy.typing import NDArray
 
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.system.cpus import available_cpus
 from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
+from voice_stack.tts.engine.english import EnglishReader
 from voice_stack.tts.engine.onnx import cut_model, expose_tensor, open_sessions
+from voice_stack.tts.engine.phonemes import NUMBERS, join_pieces, keep_known, share_phonemes
 from voice_stack.utils.audio.word_alignment import TimedPhoneme, cut_words, time_words
 from voice_stack.utils.onnx import ONNX_ERRORS
 
 Samples = NDArray[np.float32]
 
-ASSETS = Path(hibari.__file__).parent / "assets"
 MAX_LANES = 8
 MAX_PHONEMES = 400
 """What the model was made to take at once."""
@@ -58,70 +51,6 @@ NOISE_FRAMES = 1009
 """12.6 s of noise, after which it begins anew."""
 _FIRST_LAYER = "m.dec.0.dw.weight"
 """Weights of the first operation of the second half."""
-
-
-def _any_of(words: Iterable[str]) -> str:
-    return "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
-
-
-_TITLE = re.compile(rf"\b({_any_of(TITLES)})(?:\.|(?<=\bSt))(?= [A-Z])")
-_ALSO_WORDS = {"no.", "nos.", "Sun.", "Sat.", "Mar.", "fig.", "ed.", "est.", "BTW", "IMO", "TBD", "AKA", "aka"}
-_ABBREVIATION = re.compile(rf"(?<![\w.])({_any_of(ABBREV.keys() - _ALSO_WORDS)})(?!\w)")
-_SYMBOL = re.compile(f"[{re.escape(''.join(SYMBOLS.keys() - set('<>|*#~^')))}]")
-_DIGITS = "one|two|three|four|five|six|seven|eight|nine|ten"
-_SPELLED_A = re.compile(rf"\bA(?= [A-Z]\b|[.,;:!?)]|$)|(?<=\b[A-Z] )A\b|(?<=\w )A(?= (?:{_DIGITS})\b)")
-
-
-def _write_out(text: str) -> str:
-    """What text that was read before has left to its engine: abbreviations of two meanings, and symbols.
-
-    The package's own reading of whole texts would change what is right: "say no." to "say number", "Philip Coombs" to
-    "Philip the zeroth". An A that is a letter it would take for the article.
-    """
-    text = text.replace("](", "] (").replace("’", "'").replace("'S", "'s")  # of "JOHN'S" it would spell the S
-    text = _TITLE.sub(lambda found: TITLES[found[1]], text)
-    text = _ABBREVIATION.sub(lambda found: ABBREV[found[1]] + "." * (found.end() == len(text)), text)
-    text = _SYMBOL.sub(lambda found: f" {SYMBOLS[found[0]]} ", text)
-    return _SPELLED_A.sub("[A](/ˈA/)", text)
-
-
-class _Reader:
-    """Text to phonemes, by the rules and dictionaries of hibari-tts; any number of threads may ask.
-
-    Args:
-        is_british: British English, else American.
-    """
-
-    def __init__(self, *, is_british: bool) -> None:
-        self._network = OOV(str(ASSETS / ("oov_gb.onnx" if is_british else "oov.onnx")))
-        self._g2p = G2P(oov=self._read_unknown, british=is_british)
-        self._numbers: dict[str, int] = json.loads((ASSETS / "vocab.json").read_text("utf-8"))
-        self.read_alone = lru_cache(maxsize=4096)(self.read)
-
-    def read(self, text: str) -> str:
-        """The phonemes of a text, only such as the model knows."""
-        # What is in round brackets behind square ones is taken for phonemes.
-        phonemes = self._g2p(_write_out(text), normalize_text=False)
-        return "".join(symbol for symbol in phonemes if symbol in self._numbers)
-
-    def number(self, phonemes: str) -> NDArray[np.int64]:
-        """Phonemes as the model takes them, between two pads; shape (1, phonemes + 2)."""
-        return np.array([[0, *(self._numbers[symbol] for symbol in phonemes), 0]], np.int64)
-
-    def _read_unknown(self, word: str) -> str:
-        """A word that no dictionary has; letters of scripts that the network does not know are read by their names."""
-        if all(letter in self._network.cin for letter in word):
-            # It takes no notice of what is beyond its longest word.
-            pieces = textwrap.wrap(word, self._network.maxlen)
-            return "".join(self._network(piece) or "" for piece in pieces)
-        return " ".join(self._g2p(_name_letter(letter), normalize_text=False) for letter in word)
-
-
-def _name_letter(letter: str) -> str:
-    """The letter without accents where that is a Latin one, else what Unicode calls it, as `alef`."""
-    plain = unicodedata.normalize("NFKD", letter)[0]
-    name = unicodedata.name(letter, "letter").partition(" WITH ")[0].partition("-")[0]
-    return plain if plain.isascii() else name.rpartition(" ")[2].lower()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,7 +103,7 @@ class HibariEngine(TtsEngine):
             raise ModelLoadError(f"no .onnx file in {model_dir}")
         background = ThreadPoolExecutor(1)
         # The dictionaries take longer than the model. Files of British voices begin as Kokoro's names for them.
-        reader = background.submit(_Reader, is_british=model.name.startswith("b"))
+        reader = background.submit(EnglishReader, is_british=model.name.startswith("b"))
         folder = cache_dir and cache_dir / "graphs"
         sessions = open_sessions(model, _halve, device="cpu", threads=[1], spins=False, cache_dir=folder)
         try:
@@ -189,11 +118,11 @@ class HibariEngine(TtsEngine):
 
     def synthesize(self, text: str, options: VoiceOptions) -> Iterator[Spoken]:
         try:
-            batches = textwrap.wrap(self._reader.read(text), MAX_PHONEMES)
+            words, pieces = cut_words(text), self._reader.read(text)
+            batches = textwrap.wrap(keep_known(join_pieces(pieces)), MAX_PHONEMES)
             plans = [self._plan(batch, options.speed) for batch in batches]
-            words = cut_words(text)
             timed = [phoneme for plan in plans for phoneme in plan.timed()]
-            times = time_words(words, [self._reader.read_alone(word) for word in words], timed, self.sample_rate)
+            times = time_words(words, share_phonemes(text, words, pieces), timed, self.sample_rate)
             pace = self._pace(plans, options.speed)
             sounds = (sound for plan in plans for sound in self._speak(plan))
             if not options.is_awaited:
@@ -208,7 +137,8 @@ class HibariEngine(TtsEngine):
             raise EngineError(f"hibari failed on {text[:80]!r}: {error}") from error
 
     def _plan(self, phonemes: str, speed: float) -> _Plan:
-        inputs = {"ids": self._reader.number(phonemes), "speed": np.array([speed], np.float32)}
+        ids = np.array([[0, *(NUMBERS[symbol] for symbol in phonemes), 0]], np.int64)
+        inputs = {"ids": ids, "speed": np.array([speed], np.float32)}
         latent, pitch, lengths = self._encoder.run(None, inputs)
         return _Plan(latent, pitch[0], np.maximum(lengths.ravel(), 1).astype(np.int64), f" {phonemes} ")
 

@@ -14,18 +14,18 @@ from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.system.cpus import yield_cpu
 from voice_stack.core.system.files import digest_file
 from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
+from voice_stack.tts.engine.english import EnglishReader
 from voice_stack.tts.engine.kokoro_asian import ChineseReader, JapaneseReader
-from voice_stack.tts.engine.kokoro_phonemes import (
+from voice_stack.tts.engine.onnx import expose_tensor, open_sessions
+from voice_stack.tts.engine.onnx_convolutions import unroll_convolutions
+from voice_stack.tts.engine.phonemes import (
     NUMBERS,
-    EnglishReader,
     LanguageReader,
     cut_phonemes,
     join_pieces,
     keep_known,
     share_phonemes,
 )
-from voice_stack.tts.engine.onnx import expose_tensor, open_sessions
-from voice_stack.tts.engine.onnx_convolutions import unroll_convolutions
 from voice_stack.tts.models import ESPEAK_LANGUAGES, LANGUAGES, SPOKEN_LANGUAGES
 from voice_stack.utils.audio.word_alignment import TimedPhoneme, cut_words, end_at_pauses, time_words
 from voice_stack.utils.onnx import CPU_PROVIDER, ONNX_ERRORS, choose_providers

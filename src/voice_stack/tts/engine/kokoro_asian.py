@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from functools import lru_cache
 
-from voice_stack.tts.engine.kokoro_phonemes import MODEL_MARKS, SoundedWord
+from voice_stack.tts.engine.phonemes import MODEL_MARKS, SoundedWord
 
 _MARKS = {
     "、": ",", "，": ",", "､": ",", "。": ".", "．": ".", "｡": ".", "！": "!", "？": "?", "：": ":", "；": ";",

@@ -1,4 +1,4 @@
-"""Kokoro's phonemes: which the model knows, English in them, and what readers of other languages share.
+"""The phonemes of Kokoro and hibari: which the models know, and what readers of all languages share.
 
 The alphabet is that of misaki (https://github.com/hexgrad/misaki/blob/main/EN_PHONES.md), broad IPA in which a
 diphthong or an affricate is one letter.
@@ -9,11 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from hibari.g2p import G2P
-
-from voice_stack.utils.text.script import find_unreadable_script, name_script
-
-# The model's number of the first of several phonemes that have numbers in a row.
+# The models' number of the first of several phonemes that have numbers in a row.
 _NUMBERED = {
     1: ';:,.!?', 9: '—…"()“” \u0303ʣʥʦʨᵝꭧAI', 31: "O", 33: "Q", 35: "ST", 39: "W", 41: "Yᵊabcdef",
     50: "hijklmnopqrstuvwxyzɑɐɒæ", 75: "βɔɕç", 80: "ɖðʤə", 85: "ɚɛɜ", 90: "ɟ", 92: "ɡ", 99: "ɥ", 101: "ɨɪʝ",
@@ -21,18 +17,18 @@ _NUMBERED = {
     156: "ˈˌː", 162: "ʰ", 164: "ʲ", 169: "↓", 171: "→↗↘", 177: "ᵻ",
 }  # fmt: skip
 NUMBERS = {symbol: first + index for first, run in _NUMBERED.items() for index, symbol in enumerate(run)}
-"""Every phoneme and mark of the model -> its number; 0 is the silence around a text."""
+"""Every phoneme and mark of the models -> its number; 0 is the silence around a text."""
 MAX_PHONEMES = 510
-"""Most that the model takes at once."""
+"""Most that Kokoro takes at once."""
 
 
 def keep_known(phonemes: str) -> str:
-    """The phonemes that the model knows, words parted by one blank."""
+    """The phonemes that the models know, words parted by one blank."""
     return " ".join("".join(symbol for symbol in phonemes if symbol in NUMBERS).split())
 
 
 def cut_phonemes(phonemes: str) -> list[str]:
-    """Pieces that the model takes, cut at blanks, of about one length: short ones are spoken otherwise than long."""
+    """Pieces that Kokoro takes, cut at blanks, of about one length: short ones are spoken otherwise than long."""
     count = -(-len(phonemes) // MAX_PHONEMES)
     width = min(len(phonemes) // max(count, 1) + MAX_PHONEMES // 10, MAX_PHONEMES)
     return textwrap.wrap(phonemes, max(width, 1), break_on_hyphens=False)
@@ -40,7 +36,7 @@ def cut_phonemes(phonemes: str) -> list[str]:
 
 _OPENING = "“("
 MODEL_MARKS = ';:,.!?—…"()“”'
-"""The marks that the model has learned."""
+"""The marks that the models have learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,37 +106,3 @@ class LanguageReader(Protocol):
     def read(self, text: str) -> list[SoundedWord]:
         """The words and marks of a text; a character that nobody can read has no phonemes."""
         ...
-
-
-# The reader takes a word in brackets with something in brackets behind it for an order, and what looks like an "S" of
-# its own in "JOHN'S" for a letter. What stands for it is as long: places in the text stay.
-_PLAIN = str.maketrans("[]’", "()'")
-
-
-class EnglishReader:
-    """Reads English by the dictionary and the rules of misaki, unknown words by a small network. Thread-safe.
-
-    Args:
-        is_british: British English, American if not.
-    """
-
-    def __init__(self, *, is_british: bool) -> None:
-        self._g2p = G2P(british=is_british)
-
-    def read(self, text: str) -> list[SoundedWord]:
-        """See `LanguageReader.read`."""
-        plain = text.translate(_PLAIN).replace("'S", "'s")
-        pieces, end = list[SoundedWord](), 0
-        for token in self._g2p.phonemize_tokens(self._g2p.tokenize(plain)):
-            # A stray apostrophe may be left out of a token.
-            start = max(plain.find(token.text, end), end)
-            end = start + len(token.text)
-            phonemes = token.phonemes or self._name_letters(token.text)
-            pieces.append(SoundedWord(start, end, phonemes + token.whitespace, joins=True))
-        return pieces
-
-    def _name_letters(self, word: str) -> str:
-        """What is said for a word in letters that nobody can read here; nothing for signs."""
-        script = find_unreadable_script(word, ("en",))
-        named: str = self._g2p(f"{name_script(script)} letters") if script else ""
-        return named
