@@ -134,6 +134,7 @@ async def test_what_cannot_be_asked_of_it_is_told(engine: NemotronEngine) -> Non
         engine="fake", speaker_model=str(engine.model_dir), vad_enabled=False, offline=True, device="cpu"
     )
     service = create_service(settings)
+    assert not service.can_follow_speakers()
     choice = SpeakerChoice(count=SPEAKERS + 1, known=(KnownVoice("Ada", VOICE),))
     heard = await (await service.diarize(DiarizationRequest(AudioFile(VOICE), choice))).gather()
     await service.pool.close()

@@ -40,6 +40,9 @@ SPEAKER_ENGINES: dict[str, EngineEntry] = {
 }
 """What tells speakers apart; which one follows from the model."""
 
+LIVE_SPEAKER_ENGINES = frozenset({"community", "fake"})
+"""Those that know voices: without that nobody could keep a letter over a live session."""
+
 
 def find_engine(name: str) -> EngineEntry:
     """The entry of an engine that is installed.

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from voice_stack.asr.engine_factory import engine_specs, require_speaker_specs
+from voice_stack.asr.engine_factory import LIVE_SPEAKER_ENGINES, engine_specs, require_speaker_specs
 from voice_stack.asr.jobs.record import Activity
 from voice_stack.asr.live.listener import LiveTranscription
 from voice_stack.asr.live.turns import LiveDiarization, LiveRequest, SoundFormat
@@ -179,10 +179,10 @@ class AsrService:
         self.desk.end_promise(promise)
         return LiveTranscription(fitted, handle)
 
-    def can_diarize(self) -> bool:
-        """Whether speakers can be told apart here."""
+    def can_follow_speakers(self) -> bool:
+        """Whether speakers can be told apart here in live sessions."""
         try:
-            return bool(require_speaker_specs(self.settings))
+            return all(spec.engine in LIVE_SPEAKER_ENGINES for spec in require_speaker_specs(self.settings))
         except (UnsupportedValueError, ModelNotFoundError):
             return False
 

@@ -43,7 +43,7 @@ def create_realtime_router(service: AsrService, sessions: SessionTranscripts) ->
     """The routes, below the API prefix."""
     router, reading = APIRouter(tags=["realtime"]), asyncio.Semaphore()
     names, settings = service.models, service.settings
-    choice = ModelChoice(names.default, names.resolve, service.capabilities, service.can_diarize)
+    choice = ModelChoice(names.default, names.resolve, service.capabilities, service.can_follow_speakers)
     # The times of words, for cues, take a twelfth of the work of a turn.
     decode = options_from(DecodeOptions, settings, language=None, word_timestamps=sessions.is_on)
     base = LiveRequest(decode, suppress=parse_steps(settings.suppress))

@@ -321,13 +321,13 @@ class ModelChoice:
         default: The server's own.
         resolve: The model behind a name, or `ModelNotFoundError`.
         capabilities: What a model can do.
-        can_diarize: Whether speakers can be told apart.
+        can_follow_speakers: Whether speakers can be told apart in a session.
     """
 
     default: str
     resolve: Callable[[str], str]
     capabilities: Callable[[str], AsrCapabilities]
-    can_diarize: Callable[[], bool] = lambda: False
+    can_follow_speakers: Callable[[], bool] = lambda: False
 
     def find(self, name: str) -> str:
         """The model behind a name; the default where nothing has it."""
@@ -347,7 +347,7 @@ class ModelChoice:
         # Where the operator keeps it is nobody's business.
         shown = PurePath(name).name if name.startswith(("/", "~", ".")) else name
         is_asked = asked.transcription.diarize or name == DIARIZE_MODEL
-        who = {"diarize": is_asked and self.can_diarize()}
+        who = {"diarize": is_asked and self.can_follow_speakers()}
         heard = asked.transcription.model_copy(update={"model": shown} | who).fit(can)
         include = asked.include if can.token_logprobs else ()
         return asked.model_copy(update={"transcription": heard, "include": include})

@@ -51,7 +51,7 @@ class LiveVoices:
     """One live diarization in the speaker process.
 
     Args:
-        job: With a `LiveDiarization`.
+        job: With a `LiveDiarization`, for an engine that knows voices.
         fed: The sound, and what is asked.
     """
 
@@ -141,8 +141,6 @@ class LiveVoices:
         spoken_s = dict[int, float]()
         for turn in found.turns:
             spoken_s[turn.voice] = spoken_s.get(turn.voice, 0.0) + turn.end_s - turn.start_s
-        if not len(found.voices):
-            return {voice: voice for voice in spoken_s}
         heard = dict(enumerate(self._vectors))
         alike = match_voices(list(spoken_s), found.voices, heard, SAME_SPEAKER)
         numbers, voices = {row: place for row, (place, _) in alike.items()}, list(self._voices)
@@ -173,6 +171,4 @@ class LiveVoices:
         return np.array([voice.vector for voice in self._voices], np.float32)
 
     def _speaker(self, number: int) -> Speaker:
-        if number >= len(self._voices):  # of an engine that knows no voices
-            return Speaker(number)
         return Speaker(number, self._voices[number].name, self._voices[number].score)
