@@ -199,7 +199,7 @@ class ListeningTalk(Talk[bytes, LiveEvent]):
             message = f"the model {heard.get('model')} does not know the language {self._language!r}"
             raise BadRequestError(400, ErrorDetails(message, param="language"))
         if self._asks_speakers and not heard.get("diarize"):
-            message = "this server does not tell speakers apart: its model for that is not there, or it is switched off"
+            message = "this server tells no speakers in live sessions: a model for that is not there, or switched off"
             raise BadRequestError(400, ErrorDetails(message, param="diarize"))
 
 
