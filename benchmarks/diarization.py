@@ -4,7 +4,6 @@ The error is that of the field (DER): of all speech, what is missed, false (nobo
 a collar and with what is said at once. References are the times of words: the voice's own, or the transcriber's.
 """
 
-import difflib
 import io
 import os
 import re
@@ -276,10 +275,16 @@ def _wav(samples: NDArray[np.float32]) -> bytes:
 
 
 def wrong_words(spoken: Sequence[Word], heard: Sequence[Word]) -> tuple[int, int]:
-    """How many of the words that were recognised have another speaker than who said them, and how many those are."""
-    one, other = ([re.sub(r"\W", "", word.text).lower() for word in words] for words in (spoken, heard))
-    blocks = difflib.SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
-    pairs = [(spoken[a + n].who, heard[b + n].who) for a, b, size in blocks for n in range(size)]
+    """How many of the words that were recognised have another speaker than who said them, and how many those are.
+
+    A word that was heard is the nearest in time of the same text that was spoken, at most a second away: the same
+    sentence may be said twice, and what is said at once has no order.
+    """
+    one, other = (np.array([re.sub(r"\W", "", word.text).lower() for word in words]) for words in (spoken, heard))
+    begin, heard_s = (np.array([word.start_s for word in words]) for words in (spoken, heard))
+    near = (one[:, None] == other) * np.maximum(0, 1 - np.abs(begin[:, None] - heard_s))
+    places = zip(*linear_sum_assignment(near, maximize=True), strict=True)
+    pairs = [(spoken[a].who, heard[b].who) for a, b in places if near[a, b]]
     said, told = (list(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
     counts = np.zeros((len(said), len(told)))
     for who, label in pairs:

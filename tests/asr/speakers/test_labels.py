@@ -77,6 +77,12 @@ def test_where_two_speak_at_once_who_spoke_before_goes_on() -> None:
     assert [letter for letter, _ in told(spoken, by=[turn(BEN, 0.0, 6.0), turn(ANNA, 1.0, 4.0)])] == ["A"]
 
 
+def test_a_sentence_that_begins_before_the_last_speaker_ends_is_of_who_goes_on_with_it() -> None:
+    spoken = say("How are you? I am fine thanks.")
+    turns = [turn(ANNA, 0.0, 2.5), turn(BEN, 1.0, 3.5)]  # both say "you?", "I" and "am"
+    assert told(spoken, by=turns) == [("A", " How are you?"), ("B", " I am fine thanks.")]
+
+
 def test_a_segment_without_words_is_of_who_speaks_most_of_it() -> None:
     spoken = replace(say("Are you ready? Yes I am."), words=())
     assert told(spoken, by=[turn(ANNA, 0.0, 1.0), turn(BEN, 1.0, 3.0)]) == [("A", " Are you ready? Yes I am.")]

@@ -39,9 +39,10 @@ class _Voice:
 def label_speakers(segments: Iterable[Segment], turns: Sequence[SpeakerTurn]) -> tuple[Segment, ...]:
     """Say of each segment and word who says it; a segment is cut where another speaks.
 
-    A word is of whoever speaks most of it, outside all turns of whoever speaks nearest; where that is open, of who
-    said the word before. A lone word within the sentence of another is theirs, unless it is clearly not. A segment
-    without words cannot be cut: it is of whoever speaks most of it.
+    A word is of whoever speaks most of it, outside all turns of whoever speaks nearest; where two speak at once, of who
+    speaks most of its sentence; where that is open, of who said the word before. A lone word within the sentence of
+    another is theirs, unless it is clearly not. A segment without words cannot be cut: it is of whoever speaks most of
+    it.
 
     Args:
         segments: In order of time. Joined, their texts are the same afterwards; the tokens of one that is cut stay with
@@ -70,24 +71,29 @@ def _order(speaker: Speaker) -> tuple[int, str]:
 
 def _label(segment: Segment, voices: Sequence[_Voice], last: Speaker | None) -> Iterator[Segment]:
     if not segment.words:
-        yield replace(segment, speaker=_find(segment, voices, last).speaker)
+        yield replace(segment, speaker=_find(segment, segment, voices, last).speaker)
         return
     found = list[_Voice]()
-    for word in segment.words:
-        found.append(_find(word, voices, found[-1].speaker if found else last))
     places = word_places(segment)
     ends = sentence_ends(segment.text)
-    for _, sentence in groupby(range(len(found)), key=lambda n: bisect_right(ends, places[n])):
-        _join_lone_words(segment.words, found, list(sentence))
+    for _, group in groupby(range(len(places)), key=lambda n: bisect_right(ends, places[n])):
+        sentence = list(group)
+        words = segment.words[sentence[0] : sentence[-1] + 1]
+        whole = replace(segment, start_s=words[0].start_s, end_s=words[-1].end_s)
+        for word in words:
+            found.append(_find(word, whole, voices, last))
+            last = found[-1].speaker
+        _join_lone_words(segment.words, found, sentence)
     runs = [list(run) for _, run in groupby(range(len(found)), key=lambda n: found[n].speaker)]
     cuts = [0, *(places[run[0]] for run in runs[1:]), len(segment.text)]
     for number, run in enumerate(runs):
         yield _part(segment, run, found[run[0]].speaker, segment.text[cuts[number] : cuts[number + 1]])
 
 
-def _find(said: Segment | Word, voices: Sequence[_Voice], last: Speaker | None) -> _Voice:
-    def closeness(voice: _Voice) -> tuple[float, bool]:
-        return round(voice.overlap_s(said.start_s, said.end_s), 3), voice.speaker == last
+def _find(said: Segment | Word, sentence: Segment, voices: Sequence[_Voice], last: Speaker | None) -> _Voice:
+    def closeness(voice: _Voice) -> tuple[float, float, bool]:
+        own_s, sentence_s = (round(voice.overlap_s(part.start_s, part.end_s), 3) for part in (said, sentence))
+        return own_s, sentence_s, voice.speaker == last
 
     return max(voices, key=closeness)
 
