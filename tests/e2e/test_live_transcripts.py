@@ -110,11 +110,11 @@ def test_it_is_removed_by_hand_and_of_a_session_that_goes_on_nothing_more_is_kep
 
 
 def test_its_time_ends_as_that_of_jobs_does_and_none_is_kept_where_no_jobs_are(start_server: Start) -> None:
-    with start_server("asr", **FAKE, ASR_JOBS_KEEP_H=str(1 / 3600)) as server:
+    with start_server("asr", **FAKE, ASR_JOBS_KEEP_H=str(3 / 3600)) as server:
         with session(server) as live:
             live.say("The museum opens in the morning.")
             fetch(server, live.id)
-        time.sleep(1.1)
+        time.sleep(3.1)
         fetch(server, live.id, status=404)
     with start_server("asr", **FAKE, ASR_MAX_JOBS="0") as server, session(server) as live:
         live.say("The museum opens in the morning.")
