@@ -34,8 +34,8 @@ from voice_stack.asr.speakers.base import SAMPLE_RATE
 from voice_stack.asr.speakers.community import CommunityEngine
 from voice_stack.core.models.store import ModelStore
 from voice_stack.tts.engine.base import EngineVoice, VoiceOptions
-from voice_stack.tts.engine.kokoro import SAMPLE_RATE as KOKORO_RATE
 from voice_stack.tts.engine.kokoro import KokoroEngine
+from voice_stack.tts.engine.kokoro_model import SAMPLE_RATE as KOKORO_RATE
 from voice_stack.tts.models import TTS_CATALOGUE
 from voice_stack.utils.audio.decode import decode_excerpt
 from voice_stack.utils.audio.pcm import to_int16, wav_header

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voice_stack.tts.engine.base import EngineVoice, Spoken, VoiceOptions
-from voice_stack.tts.engine.kokoro import SAMPLE_RATE, KokoroEngine
+from voice_stack.tts.engine.kokoro import KokoroEngine
+from voice_stack.tts.engine.kokoro_model import SAMPLE_RATE
 
 
 def say(engine: KokoroEngine, text: str, voice: EngineVoice | str, language: str, speed: float = 1.0) -> Spoken:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from kokoro_speech import say
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.tts.engine.base import EngineVoice
-from voice_stack.tts.engine.kokoro import LENGTHS, SAMPLE_RATE, KokoroEngine
+from voice_stack.tts.engine.kokoro import KokoroEngine
+from voice_stack.tts.engine.kokoro_model import LENGTHS, SAMPLE_RATE
 from voice_stack.tts.models import VOICE_NAMES
 
 SENTENCE = "The kettle is boiling in the kitchen."

@@ -55,8 +55,9 @@ class Spoken:
 
     Attributes:
         samples: Mono float32 of shape (samples,), in -1 to 1.
-        words: Its words in order; none if the engine does not know when they are spoken. Where the first stretch has
-            any, they are those of the whole clause.
+        words: Its words in order, from its own beginning; none if the engine does not know when they are spoken. Where
+            the first stretch has any, they are those of the whole clause; where the last one alone has, those too, with
+            times below 0 for what was heard before it.
         pace: How much faster than the voice's own pace it is, if the engine knows that this is not quite what it was
             asked for; None: it is. Shared code makes up for the difference.
         goes_on: The next stretch follows without a break: it was cut where there was sound.

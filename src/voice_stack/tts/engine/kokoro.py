@@ -1,25 +1,21 @@
 """Kokoro: 82 million parameters, 54 voices in one model, on ONNX Runtime."""
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from voice_stack.core.errors import EngineError, ModelLoadError
-from voice_stack.core.system.cpus import yield_cpu
 from voice_stack.core.system.files import digest_file
 from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
 from voice_stack.tts.engine.english import EnglishReader
 from voice_stack.tts.engine.kokoro_asian import ChineseReader, JapaneseReader
-from voice_stack.tts.engine.onnx import expose_tensor, open_sessions
-from voice_stack.tts.engine.onnx_convolutions import unroll_convolutions
+from voice_stack.tts.engine.kokoro_model import FRAME_SAMPLES, SAMPLE_RATE, KokoroModel, Plan, Style
 from voice_stack.tts.engine.phonemes import (
-    NUMBERS,
     LanguageReader,
     cut_phonemes,
     join_pieces,
@@ -28,22 +24,12 @@ from voice_stack.tts.engine.phonemes import (
 )
 from voice_stack.tts.models import ESPEAK_LANGUAGES, LANGUAGES, SPOKEN_LANGUAGES
 from voice_stack.utils.audio.word_alignment import TimedPhoneme, cut_words, end_at_pauses, time_words
-from voice_stack.utils.onnx import CPU_PROVIDER, ONNX_ERRORS, choose_providers
 
 if TYPE_CHECKING:
     from voice_stack.tts.engine.kokoro_espeak import EspeakPhonemizer
 
-SAMPLE_RATE = 24_000
-KEEPING_NICENESS = 5
-"""How far everything else goes before the keeping of an improved graph."""
 STYLE_SIZE = 256
-FRAME_SAMPLES = 600
 DEFAULT_VOICE = "af_heart"
-LENGTHS = "/encoder/Div_output_0"
-"""The tensor with the length of each token in frames at the speed asked for, before the graph rounds it."""
-
-Style = NDArray[np.float32]
-"""A voice, shape (510, 1, 256): one style vector for each number of phonemes."""
 
 
 class KokoroEngine(TtsEngine):
@@ -63,9 +49,7 @@ class KokoroEngine(TtsEngine):
         self.voices = {path.stem: path for path in sorted(model_dir.glob("voices/*.bin"))}
         if not models or not self.voices:
             raise ModelLoadError(f"{model_dir} has {len(models)} .onnx files and {len(self.voices)} voices/*.bin files")
-        self._session = _load(models[0], device, threads, cache_dir)
-        names = {tensor.name for tensor in self._session.get_inputs()}
-        self._tokens_name = "input_ids" if "input_ids" in names else "tokens"
+        self._model = KokoroModel(models[0], device=device, threads=threads, cache_dir=cache_dir)
         self._style = lru_cache(maxsize=None)(self._read_style)
         self._open_reader = lru_cache(maxsize=None)(self._load_reader)
         self._open_phonemizer = cache(_load_phonemizer)
@@ -73,16 +57,19 @@ class KokoroEngine(TtsEngine):
     def synthesize(self, text: str, options: VoiceOptions) -> Iterator[Spoken]:
         words, style = cut_words(text), self._mix(options.voice)
         whole, alone = self._pronounce(text, words, options)
-        sounds, phonemes, paces = [np.zeros(0, np.float32)], list[TimedPhoneme](), list[float]()
-        for batch in cut_phonemes(whole):
-            samples, lengths = self._run(batch, style, options.speed)
-            sounds.append(samples)
-            if lengths is not None:
-                phonemes += _time_phonemes(batch, _round_frames(lengths))
-                paces.append(_round_frames(lengths * options.speed).sum() / _round_frames(lengths).sum())
-        sound = np.concatenate(sounds)
+        plans = [self._model.plan(batch, style, options.speed) for batch in cut_phonemes(whole)]
+        phonemes, pace = _time_phonemes(plans), _pace(plans, options.speed)
+        beginning = self._model.begin(plans[0]) if options.is_awaited and len(plans) == 1 else None
+        if beginning is not None:
+            yield Spoken(beginning.samples, (), pace, goes_on=True)
+        sound = np.concatenate([np.zeros(0, np.float32), *map(self._model.speak, plans)])
         times = end_at_pauses(time_words(words, alone, phonemes, SAMPLE_RATE), sound, SAMPLE_RATE)
-        yield Spoken(sound, times, float(np.mean(paces)) if paces else None)
+        if beginning is not None:
+            heard_s = beginning.samples.size / SAMPLE_RATE
+            # Words have times from the stretch that tells them; where they end is seen in the sound of the whole.
+            times = tuple(replace(word, start_s=word.start_s - heard_s, end_s=word.end_s - heard_s) for word in times)
+            sound = beginning.go_on(sound)
+        yield Spoken(sound, times, pace)
 
     def _pronounce(self, text: str, words: list[str], options: VoiceOptions) -> tuple[str, list[list[str]]]:
         """The phonemes of the whole text, and those of each word."""
@@ -104,20 +91,6 @@ class KokoroEngine(TtsEngine):
             case _:
                 return EnglishReader(is_british=language == "en-GB")
 
-    def _run(self, phonemes: str, style: Style, speed: float) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
-        """The sound, and the length of each token in frames; None if the model does not say."""
-        tokens = [NUMBERS[symbol] for symbol in phonemes]
-        inputs = {
-            self._tokens_name: np.array([[0, *tokens, 0]], np.int64),
-            "style": style[min(len(tokens), len(style)) - 1],
-            "speed": np.array([speed], np.float32),
-        }
-        try:
-            sound, *lengths = self._session.run(None, inputs)
-        except (*ONNX_ERRORS, RuntimeError) as error:
-            raise EngineError(f"Kokoro failed on {phonemes[:80]!r}: {error}") from error
-        return np.asarray(sound, np.float32).ravel(), np.asarray(lengths[0], np.float64).ravel() if lengths else None
-
     def _mix(self, voice: EngineVoice) -> Style:
         parts = voice.blend or ((voice.name or DEFAULT_VOICE, 1.0),)
         mixed: Style = np.sum([self._style(name) * np.float32(share) for name, share in parts], axis=0)
@@ -138,30 +111,6 @@ def _load_phonemizer() -> "EspeakPhonemizer":
     return EspeakPhonemizer()
 
 
-def _load(model: Path, device: str, threads: int, cache_dir: Path | None) -> onnxruntime.InferenceSession:
-    is_on_cpu = choose_providers(device) == [CPU_PROVIDER]
-
-    def improve(content: bytes) -> list[bytes]:
-        content = expose_tensor(content, lambda _operation, output: output == LENGTHS)
-        return [unroll_convolutions(content) if is_on_cpu else content]
-
-    folder = cache_dir and cache_dir / "graphs"
-    try:
-        sessions = open_sessions(model, improve, device=device, threads=[threads], cache_dir=folder)
-        (session,) = next(sessions)
-    except (*ONNX_ERRORS, OSError, RuntimeError, ValueError) as error:
-        raise ModelLoadError(f"{model.name} does not load: {type(error).__name__}: {error}") from error
-    # What was improved is kept for the next start, which nobody waits for.
-    threading.Thread(target=_go_on, args=(sessions,), name="kept graph").start()
-    return session
-
-
-def _go_on(sessions: Iterator[list[onnxruntime.InferenceSession]]) -> None:
-    yield_cpu(KEEPING_NICENESS)
-    for _ in sessions:
-        pass
-
-
 def _first_name(voice: EngineVoice) -> str:
     return voice.blend[0][0] if voice.blend else voice.name
 
@@ -179,7 +128,17 @@ def _round_frames(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.maximum(np.round(lengths), 1.0)
 
 
-def _time_phonemes(phonemes: str, frames: NDArray[np.float64]) -> list[TimedPhoneme]:
-    """The phonemes of a batch, between the two pads that the model speaks as silence."""
-    samples = (frames * FRAME_SAMPLES).astype(int).tolist()
-    return [TimedPhoneme(symbol, count) for symbol, count in zip(f" {phonemes} ", samples, strict=True)]
+def _time_phonemes(plans: Sequence[Plan]) -> list[TimedPhoneme]:
+    """The phonemes of each batch, between the two pads that the model speaks as silence."""
+    return [
+        TimedPhoneme(symbol, int(frames * FRAME_SAMPLES))
+        for plan in plans
+        if plan.lengths is not None
+        for symbol, frames in zip(f" {plan.phonemes} ", _round_frames(plan.lengths), strict=True)
+    ]
+
+
+def _pace(plans: Sequence[Plan], speed: float) -> float | None:
+    lengths = [plan.lengths for plan in plans if plan.lengths is not None]
+    paces = [_round_frames(own * speed).sum() / _round_frames(own).sum() for own in lengths]
+    return float(np.mean(paces)) if paces else None

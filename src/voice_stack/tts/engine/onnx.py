@@ -83,20 +83,31 @@ def cut_model(model: bytes, is_cut: Callable[[str, tuple[str, ...]], bool]) -> t
     Raises:
         ValueError: The file is no protobuf message.
     """
-    graph, nodes, outputs = read_graph(model)
+    _graph, nodes, _outputs = read_graph(model)
     tensors = [node.inputs[0] for node in nodes if is_cut(node.operation, node.inputs)]
-    if len(tensors) != 1 or not outputs:
+    return cut_at(model, tensors) if len(tensors) == 1 else None
+
+
+def cut_at(model: bytes, tensors: Sequence[str]) -> tuple[bytes, bytes] | None:
+    """As `cut_model`, at several tensors by their names: the first part gives them in this order.
+
+    None if the graph has not all of them, or one of them depends on another.
+    """
+    graph, nodes, outputs = read_graph(model)
+    after = _descendants(nodes, tensors)
+    back = _ancestors(nodes, after.intersection(outputs), tensors)
+    made_somewhere = {name for node in nodes for name in node.outputs}
+    if not outputs or outputs[0] not in after or not made_somewhere.issuperset(tensors) or after.intersection(tensors):
         return None
-    after = _descendants(nodes, tensors[0])
-    back = _ancestors(nodes, after.intersection(outputs), tensors[0])
-    if outputs[0] not in after or any(node.operation in _WITH_GRAPHS_INSIDE for node in back):
+    if any(node.operation in _WITH_GRAPHS_INSIDE for node in back):
         return None
     front = [node for node in nodes if not after.intersection(node.outputs)]
     value_type = field(_TYPE, field(_TENSOR_TYPE, _ELEM_TYPE_FLOAT))
-    declared = field(_NAME, tensors[0].encode())
-    given = [field(GRAPH_OUTPUT, declared), *_named(graph, GRAPH_OUTPUT, _NAME, set(outputs) - after)]
-    made = _named(graph, GRAPH_OUTPUT, _NAME, after.intersection(outputs))
-    taken = [field(_GRAPH_INPUT, declared + value_type), *made]
+    declared = [field(_NAME, tensor.encode()) for tensor in tensors]
+    given = [field(GRAPH_OUTPUT, name) for name in declared]
+    given += _named(graph, GRAPH_OUTPUT, _NAME, set(outputs) - after)
+    taken = [field(_GRAPH_INPUT, name + value_type) for name in declared]
+    taken += _named(graph, GRAPH_OUTPUT, _NAME, after.intersection(outputs))
     rest = rest_of(model)
     return rest + graph_field(graph, front, given), rest + graph_field(graph, back, taken)
 
@@ -137,21 +148,21 @@ def _read_node(value: memoryview) -> Node:
     return Node(find(value, _OP_TYPE).decode(), names[_NODE_INPUT], names[_NODE_OUTPUT], field(NODE, bytes(value)))
 
 
-def _descendants(nodes: list[Node], tensor: str) -> set[str]:
-    """All tensors that depend on one; the nodes of a model stand in the order of their work."""
-    found = {tensor}
+def _descendants(nodes: list[Node], tensors: Collection[str]) -> set[str]:
+    """All tensors that depend on some; the nodes of a model stand in the order of their work."""
+    found = set(tensors)
     for node in nodes:
         if found.intersection(node.inputs):
             found.update(node.outputs)
-    return found - {tensor}
+    return found.difference(tensors)
 
 
-def _ancestors(nodes: list[Node], outputs: set[str], until: str) -> list[Node]:
-    """The nodes that some outputs need once a tensor is given."""
+def _ancestors(nodes: list[Node], outputs: set[str], until: Collection[str]) -> list[Node]:
+    """The nodes that some outputs need once some tensors are given."""
     needed = set(outputs)
     found = list[Node]()
     for node in reversed(nodes):
-        if until not in node.outputs and needed.intersection(node.outputs):
+        if needed.intersection(node.outputs) and not set(node.outputs).intersection(until):
             needed.update(node.inputs)
             found.append(node)
     return found[::-1]
@@ -256,7 +267,7 @@ def open_session(
 KEPT_BYTES = 1 << 30
 """Most that optimised models may take on the disk; beyond it those go that were not used for longest."""
 _DIGEST_BYTES, _SIZE_BYTES = 32, 8
-_CUT_VERSION = 1
+_CUT_VERSION = 2
 """To be raised when a model is cut in another way."""
 
 
