@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from pypinyin import Style, pinyin
 from pypinyin.constants import PINYIN_DICT
 
-from voice_stack.tts.engine.english import EnglishReader
 from voice_stack.tts.engine.kokoro_asian import (
     ChineseReader,
     JapaneseReader,
@@ -15,6 +14,7 @@ from voice_stack.tts.engine.kokoro_asian import (
 )
 from voice_stack.tts.engine.phonemes import (
     NUMBERS,
+    EnglishReader,
     LanguageReader,
     join_pieces,
     keep_known,

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from kokoro_speech import say
 from voice_stack.tts.engine import kokoro_model
 from voice_stack.tts.engine.base import EngineVoice, Spoken, VoiceOptions
-from voice_stack.tts.engine.english import EnglishReader
 from voice_stack.tts.engine.kokoro import KokoroEngine
 from voice_stack.tts.engine.kokoro_model import SAMPLE_RATE
-from voice_stack.tts.engine.phonemes import NUMBERS, join_pieces
+from voice_stack.tts.engine.phonemes import NUMBERS, EnglishReader, join_pieces
 
 TEXT = "The bridge was closed for repairs, so the bus took the long way round, and nobody was in a hurry."
 

@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.system.cpus import available_cpus
 from voice_stack.tts.engine.base import Spoken, TtsEngine, VoiceOptions
-from voice_stack.tts.engine.english import EnglishReader
 from voice_stack.tts.engine.onnx import cut_model, expose_tensor, open_sessions
-from voice_stack.tts.engine.phonemes import NUMBERS, join_pieces, keep_known, share_phonemes
+from voice_stack.tts.engine.phonemes import NUMBERS, EnglishReader, join_pieces, keep_known, share_phonemes
 from voice_stack.utils.audio.word_alignment import TimedPhoneme, cut_words, time_words
 from voice_stack.utils.onnx import ONNX_ERRORS
 

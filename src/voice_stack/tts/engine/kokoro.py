@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.core.system.files import digest_file
 from voice_stack.tts.engine.base import EngineVoice, Spoken, TtsEngine, VoiceOptions
-from voice_stack.tts.engine.english import EnglishReader
 from voice_stack.tts.engine.kokoro_asian import ChineseReader, JapaneseReader
 from voice_stack.tts.engine.kokoro_model import FRAME_SAMPLES, SAMPLE_RATE, KokoroModel, Plan, Style
 from voice_stack.tts.engine.phonemes import (
+    EnglishReader,
     LanguageReader,
     cut_phonemes,
     join_pieces,

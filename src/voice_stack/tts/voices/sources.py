@@ -38,6 +38,10 @@ from voice_stack.utils.text.script import find_unreadable_script, language_scrip
 RECOMMENDED_ENGINE = "xtts"
 """Named to whoever has recordings and no engine for them."""
 _TEST_ENGINE = "fake"
+_CLONING_MODELS = {
+    engine: [spec.name for spec in TTS_MODELS if spec.engine == engine and find_cloning_model(spec.name) == spec.name]
+    for engine in ENGINES
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +144,7 @@ class ClonedVoices:
         """Of the engine's models that clone the default one, else one that is here, else the first."""
         if engine == self.settings.engine:
             return find_cloning_model(self.settings.model)
-        cloning = [
-            spec.name for spec in TTS_MODELS if spec.engine == engine and find_cloning_model(spec.name) == spec.name
-        ]
+        cloning = _CLONING_MODELS[engine]
         return next((name for name in cloning if self.store.is_local(name)), next(iter(cloning), engine))
 
 
