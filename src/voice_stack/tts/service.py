@@ -259,10 +259,8 @@ class TtsService:
             return ""
         told = (body.instructions or "").strip()
         if facts.kind == "voice_design" and not told:
-            raise UnsupportedValueError(
-                f"instructions={body.instructions!r}: model {Path(voice.model).name!r} makes the voice of them",
-                param="instructions",
-            )
+            made = f"model {Path(voice.model).name!r} makes the voice from them, as from 'A calm old man'"
+            raise UnsupportedValueError(f"instructions={body.instructions!r}: {made}", param="instructions")
         return told
 
     def _find_voice(self, name: str, choice: ModelChoice, language: str | None = None) -> Voice:
