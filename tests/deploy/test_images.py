@@ -72,10 +72,10 @@ def test_the_server_speaks_from_a_read_only_image(image: Image, data: Path) -> N
         assert answer.status_code == 200, answer.text
         with av.open(io.BytesIO(answer.content), "r") as container:
             assert container.streams.audio[0].codec_context.name.startswith("mp3")
-        assert (data / "models").is_dir()
-        assert (data / "cache").is_dir()
-        process.terminate()
+        process.terminate()  # it brings to its end what it still keeps of the answer
         process.wait(STOP_TIMEOUT_S)
+    assert (data / "models").is_dir()
+    assert (data / "cache").is_dir()
     assert not _is_healthy(image, data, port)
 
 
