@@ -126,7 +126,8 @@ $(TORCH_VENV)/.dev: pyproject.toml constraints.txt constraints-torch.txt
 # Beside what the other one has, the newer transformers that Nemotron needs; pip says that Qwen3-TTS needs an older one.
 $(NEMOTRON_VENV)/.dev: $(TORCH_VENV)/.dev
 	$(PYTHON) -m venv $(NEMOTRON_VENV)
-	ls -d $(abspath $(TORCH_VENV))/lib/python3.*/site-packages >$$(ls -d $(NEMOTRON_VENV)/lib/python3.*/site-packages)/beside.pth
+	ls -d $(abspath $(TORCH_VENV))/lib/python3.*/site-packages $(abspath src) \
+	  >$$(ls -d $(NEMOTRON_VENV)/lib/python3.*/site-packages)/beside.pth
 	$(NEMOTRON_BIN)/python -m pip install --quiet --constraint constraints.txt huggingface-hub tokenizers transformers
 	touch $@
 
