@@ -22,7 +22,7 @@ StartServer = Callable[..., AbstractContextManager[RunningServer]]
 Spoken = Callable[[str], bytes]
 REQUESTS = 60
 MAX_HEALTH_S = 0.05
-CALM_SHARE = 0.98
+CALM_SHARE = 0.9
 """The load and the watcher share the server's two cores: now and then one of them waits for its turn."""
 HEALTH_WATCHER = """
 import http.client, json, select, sys, time
