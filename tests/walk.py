@@ -21,8 +21,8 @@ from types import FrameType
 SOURCE = str(Path(__file__).parents[1] / "src" / "voice_stack")
 _FOLDER = "VOICE_STACK_WALK"
 SETTLE_S = 1.0
-IDLE_S = 6.0
-"""As long as what runs every few seconds needs to be seen."""
+IDLE_S = 11.0
+"""As long as what runs every five seconds needs to be seen, also on a machine that has much else to do."""
 
 
 @dataclass(frozen=True)
