@@ -27,7 +27,10 @@ Markup = Literal["auto", "plain"]
 READABLE = ("code", "emoji")
 """What is left out unless it is asked for."""
 
-_THOUGHT = re.compile(r"(?i:<(/?)(?:think|thinking|thought|reasoning)(?:\s[^<>]{0,300})?>)|\[(/?)THINK\]|◁(/?)think▷")
+THOUGHT_NAMES = ("think", "thinking", "thought", "reasoning")
+"""Of the tags that language models write around their thoughts."""
+_THOUGHT_NAME = "|".join(THOUGHT_NAMES)
+_THOUGHT = re.compile(rf"(?i:<(/?)(?:{_THOUGHT_NAME})(?:\s[^<>]{{0,300}})?>)|\[(/?)THINK\]|◁(/?)think▷")
 _FENCE_END = re.compile(r"^[ \t>]{0,12}(`{3,}|~{3,})[ \t]*$", re.MULTILINE)
 _REFERENCE = re.compile(r"^ {0,3}\[([^\]\[\n^]{1,100})\]:[ \t]{1,9}<?(?:https?:|mailto:)\S+.*(?:\n|\Z)", re.MULTILINE)
 _NO_THOUGHT = re.compile(r"\W{0,9}(?:and|or|und|oder|et|ou|y|o)?\W{0,9}[</[◁]{1,2}/?think", re.IGNORECASE)
@@ -49,7 +52,7 @@ _TOKEN = re.compile(
     | (?P<escape>\\[!-/:-@\[-`{{-~])
     | (?P<hidden><!--|<!\[CDATA\[|<[!?][A-Za-z][^<>]{{0,500}}>)
     | (?P<special><\|(?P<token>[a-z_]{{2,30}})\|>)
-    | (?P<thought><(?:/?)(?:think|thinking|thought|reasoning)(?:\s[^<>]{{0,300}})?>|\[/?THINK\]|◁/?think▷)
+    | (?P<thought><(?:/?)(?:{_THOUGHT_NAME})(?:\s[^<>]{{0,300}})?>|\[/?THINK\]|◁/?think▷)
     | (?P<tag><(?P<slash>/?)(?P<element>[A-Za-z][\w:-]{{0,30}})
         (?P<attributes>(?:\s(?:[^<>"']++|"[^"<]{{0,1000}}+"|'[^'<]{{0,1000}}+')*+)?)(?P<empty>/?)>)
     | (?P<entity>&(?:\#[0-9]{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,31}});)
