@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voice_stack.chat.reasoning import ReasoningFilter
@@ -26,7 +26,7 @@ TEXTS = {
         "Yes.",
         "hm",
     ),
-    "Hello <b>there</b>, 2 < 3, a [think], <thi": ("Hello <b>there</b>, 2 < 3, a [think], <thi", ""),
+    "Hello <b>there</b>, 2 < 3, a [thinks], <thi": ("Hello <b>there</b>, 2 < 3, a [thinks], <thi", ""),
     "Write `the <think> tag`, then\n<think>hm</think>go.": ("Write `the <think> tag`, then\ngo.", "hm"),
     "İ<THINK>ſ</Think>ok</think>": ("İok</think>", "ſ"),
 }
@@ -44,14 +44,17 @@ def part(pieces: list[str], *, opens: bool = False) -> tuple[str, str]:
     return "".join(said for said, _ in parts), "".join(thought for _, thought in parts)
 
 
+ALL = [(text, opens) for opens, texts in ((False, TEXTS), (True, UNOPENED)) for text in texts]
+
+
+@pytest.mark.parametrize(("text", "opens"), ALL)
+@settings(max_examples=25)
 @given(st.data())
-def test_any_cutting_gives_the_same(data: st.DataObject) -> None:
-    for opens, texts in ((False, TEXTS), (True, UNOPENED)):
-        text = data.draw(st.sampled_from(sorted(texts)))
-        cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
-        edges = [0, *cuts, len(text)]
-        pieces = [text[start:end] for start, end in pairwise(edges)]
-        assert part(pieces, opens=opens) == part([*text], opens=opens) == texts[text]
+def test_any_cutting_gives_the_same(text: str, opens: bool, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
+    pieces = [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
+    expected = (UNOPENED if opens else TEXTS)[text]
+    assert part(pieces, opens=opens) == part([*text], opens=opens) == expected
 
 
 @pytest.mark.parametrize("text", ["Hello <thi", "a < b", "[1] and", "x<|"])
