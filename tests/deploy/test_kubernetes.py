@@ -71,7 +71,7 @@ def test_each_server_runs_unprivileged_and_is_asked_how_it_is(manifests: list[di
         }
         probes = {name: _dig(container, name, "httpGet", "path") for name in ("startupProbe", "livenessProbe")}
         # A server that is busy loading must not be killed for it: that is what /ready is for.
-        assert set(probes.values()) == {"/health"}
+        assert set(probes.values()) == {"/healthz"}
         assert _dig(container, "readinessProbe", "httpGet", "path") == "/ready"
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from voice_stack.core.settings import ServerSettings, user_folder
+from voice_stack.core.settings import PortList, ServerSettings, user_folder
 
 INSTRUCTIONS = (
     "You are talking with somebody who hears your answer spoken. Answer in one to three short sentences of plain text, "
@@ -31,6 +31,11 @@ class ChatSettings(ServerSettings):
     model_config = SettingsConfigDict(env_prefix="CHAT_")
 
     port: int = Field(5003, ge=0, le=65535, description="Port to listen on.")
+    voice_ports: PortList = Field(
+        default_factory=list,
+        validation_alias="VOICE_PORTS",
+        description="Further ports to listen on, separated by commas: `8011,8001` for clients of older voice services.",
+    )
     asr_url: Address = Field("http://127.0.0.1:5001", description="Address of the ASR server, with or without `/v1`.")
     tts_url: Address = Field("http://127.0.0.1:5002", description="Address of the TTS server, with or without `/v1`.")
     llm_url: Address = Field(
@@ -66,3 +71,15 @@ class ChatSettings(ServerSettings):
         description="Replies kept for half an hour: `exact`: to the same words after the same conversation; `query`: "
         "to the same words, whatever was said before, for kiosks; `off`.",
     )
+
+    @field_validator("voice_ports")
+    @classmethod
+    def _need_address(cls, ports: list[int], info: ValidationInfo) -> list[int]:
+        if ports and info.data.get("socket"):
+            raise ValueError("ports belong to an address, and with CHAT_SOCKET the server listens on none")
+        return ports
+
+    @property
+    def further_ports(self) -> list[int]:
+        """Each once, and none that is `port`."""
+        return [port for port in dict.fromkeys(self.voice_ports) if port != self.port]

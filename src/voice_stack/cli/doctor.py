@@ -22,7 +22,7 @@ from voice_stack.asr.engine_factory import open_speaker_store, require_speaker_s
 from voice_stack.asr.models import SPEAKERS_OFF
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.speakers.people import find_people
-from voice_stack.cli.listening import listen
+from voice_stack.cli.listening import listen, port_variable
 from voice_stack.cli.servers import SERVERS, Server
 from voice_stack.cli.up import server_at, server_url
 from voice_stack.core.errors import ConfigurationError, ModelLoadError, ModelNotFoundError
@@ -217,17 +217,17 @@ def check_variables(settings: ServerSettings) -> Iterator[Check]:
 ENOUGH_DISK_BYTES = _GIB
 
 
-def check_port(server: Server, settings: ServerSettings) -> Check:
-    """Whether the port is free, or a server of ours has it."""
-    name = f"{settings.env_name('port')}={settings.port}"
+def check_port(server: Server, settings: ServerSettings, port: int) -> Check:
+    """Whether a port is free, or our server has it."""
+    name = f"{port_variable(settings, port)}={port}"
     try:
-        listen(settings).close()
+        listen(settings, port).close()
     except ConfigurationError as error:
         cause = error.__cause__
         in_use = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
-        if in_use and server_at(server_url(settings)) == server.name:
+        if in_use and server_at(server_url(settings, port)) == server.name:
             return Check("OK", name, f"our {server.title} answers there")
-        return Check("FAIL", name, error.message, f"{settings.env_name('port')}=... with a free port")
+        return Check("FAIL", name, error.message, f"{port_variable(settings, port)}=... with a free port")
     return Check("OK", name, "free")
 
 
@@ -310,7 +310,8 @@ def _all_checks() -> Iterator[Check]:
             yield check_model(one, server.open_store(one))
         if isinstance(one, AsrSettings):
             yield check_speakers(one)
-        yield check_port(server, one)
+        for port in (one.port, *one.further_ports):
+            yield check_port(server, one, port)
         yield from check_access(one)
         yield from check_variables(one)
     yield from check_folders(settings)

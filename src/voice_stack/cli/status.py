@@ -114,6 +114,8 @@ def _describe_server(answer: Answer) -> str:
     memory_mb = found.memory.server_mb + found.memory.models_mb
     queue = f"{found.queue.jobs_running} running, {found.queue.jobs_waiting} waiting"
     queue += "" if found.queue.seconds is None else f", {_show(found.queue.seconds)} s of work"
+    ports = ", ".join(map(str, found.further_ports))
+    state += f", also on port{'s' if len(found.further_ports) > 1 else ''} {ports}" if ports else ""
     return (
         f"{answer.server}  {answer.url}  {state}, version {found.version}, up {_show_duration(found.uptime_s)}\n"
         f"     model {found.model or 'none'}; {queue}; {memory_mb:.0f} MB; connections: {found.connections}"

@@ -91,10 +91,10 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - listened on
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
-def server_url(settings: ServerSettings) -> str:
-    """Where the server is reached from this machine, as `http://127.0.0.1:5001`."""
+def server_url(settings: ServerSettings, port: int | None = None) -> str:
+    """Where the server is reached from this machine, as `http://127.0.0.1:5001`; by another port if one is given."""
     host = _ANY_ADDRESS.get(settings.host, settings.host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port or settings.port}"
 
 
 def is_answering(url: str) -> bool:
@@ -109,7 +109,7 @@ def is_answering(url: str) -> bool:
 def server_at(url: str) -> str | None:
     """Name of the server of ours that answers there, `asr` or `tts`; None if none does."""
     try:
-        with _open(f"{url}/health", timeout=REQUEST_TIMEOUT_S) as answer:
+        with _open(f"{url}/healthz", timeout=REQUEST_TIMEOUT_S) as answer:
             body = json.load(answer)
     except (http.client.HTTPException, OSError, ValueError):
         return None
@@ -218,7 +218,7 @@ def up(prod: bool) -> None:
     with _stopping(children):
         children.extend(_start(server, settings) for server, settings in read)
         deadline_s = time.monotonic() + READY_TIMEOUT_S
-        _await_all(children, "/health", deadline_s)
+        _await_all(children, "/healthz", deadline_s)
         if prod:
             _supervise(children)
         _await_all(children, "/ready", deadline_s)

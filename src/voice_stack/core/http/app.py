@@ -81,6 +81,7 @@ def create_server(
     exemption: Exemption = NO_EXEMPTION,
     read_secret: ReadSecret = lambda _given: None,
     held_paths: Collection[str] = (),
+    root_routers: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """Build one server's application.
 
@@ -95,6 +96,7 @@ def create_server(
         exemption: Who needs no key for what, besides health and docs.
         read_secret: What a secret stands for that opens a WebSocket in place of a key.
         held_paths: Paths whose requests are held as long as they take, and never refused for being many.
+        root_routers: Routes without a prefix; they take the place of our own `/` and `/health`, if they have these.
 
     Returns:
         The application; `app.state.stopping` knows how it stops.
@@ -113,6 +115,8 @@ def create_server(
     )
     for router in routers:
         app.include_router(router, prefix=settings.api_v1_str, responses=ERROR_RESPONSES)
+    for router in root_routers:
+        app.include_router(router, responses=ERROR_RESPONSES)
     app.state.stopping = stopping
     app.state.api_prefix = settings.api_v1_str
 

@@ -26,6 +26,11 @@ class ListeningSettings(BaseSettings):
         "may connect. Empty: none.",
     )
 
+    @property
+    def further_ports(self) -> list[int]:
+        """Ports to listen on besides `port`: `VOICE_PORTS` of the server that has it."""
+        return []
+
 
 class TelemetrySettings(BaseSettings):
     """Part of the settings of every server."""
