@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError, WebSocketRequestValidatio
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from voice_stack.core.errors import UpgradeRequiredError, VoiceStackError, name_places, type_of
@@ -26,7 +26,7 @@ from voice_stack.core.http.layers import add_layers
 from voice_stack.core.http.serving import REASON, Stopping
 from voice_stack.core.http.spool import prepare_folder, release_folder
 from voice_stack.core.http.status import observation_routes
-from voice_stack.core.settings import ServerSettings
+from voice_stack.core.settings import EngineSettings, ServerSettings
 from voice_stack.core.system.memory import give_memory_back, use_one_heap
 from voice_stack.core.telemetry.registry import measuring
 
@@ -123,7 +123,8 @@ def create_server(
     def explain_unreadiness() -> str | None:
         return REASON if stopping.is_announced else readiness()
 
-    app.include_router(_operator_routes(settings, server, explain_unreadiness), responses=ERROR_RESPONSES)
+    taken = {route.path for router in root_routers for route in router.routes if isinstance(route, Route)}
+    app.include_router(_operator_routes(settings, server, explain_unreadiness, taken), responses=ERROR_RESPONSES)
     identity = {"server": server, "version": VERSION}
     observation = observation_routes(settings, identity, explain_unreadiness, status)
     app.include_router(observation, responses=ERROR_RESPONSES)
@@ -150,15 +151,19 @@ def build_named(module: str, name: str, create: Callable[[], FastAPI]) -> FastAP
         raise SystemExit(f"voice-stack {module.split('.')[1]}: {error}") from None
 
 
-def _operator_routes(settings: ServerSettings, server: str, readiness: Callable[[], str | None]) -> APIRouter:
+def _operator_routes(
+    settings: ServerSettings, server: str, readiness: Callable[[], str | None], taken: Collection[str]
+) -> APIRouter:
     router = APIRouter(tags=["server"])
+    engine = {"engine": settings.engine} if isinstance(settings, EngineSettings) else {}
 
     async def health() -> dict[str, str]:
         """The process is up; says nothing about models."""
-        return {"status": "ok", "server": server, "version": VERSION}
+        return {"status": "ok", "server": server, "version": VERSION, **engine}
 
-    for path in ("/health", "/healthz", "/healthcheck"):
-        router.add_api_route(path, health, methods=["GET"], include_in_schema=path == "/health")
+    paths = [path for path in ("/health", "/healthz", "/healthcheck") if path not in taken]
+    for path in paths:
+        router.add_api_route(path, health, methods=["GET"], include_in_schema=path == paths[0])
         router.add_api_route(path, health, methods=["HEAD"], include_in_schema=False)
 
     @router.get("/ready")

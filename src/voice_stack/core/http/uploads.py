@@ -4,7 +4,7 @@ import asyncio
 import binascii
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import aclosing, asynccontextmanager, closing, nullcontext
 from itertools import accumulate
 from pathlib import Path
@@ -175,6 +175,7 @@ async def receive_form(
     spool_dir: Path | None,
     on_file: OnFile | None = None,
     small: SmallFiles | None = None,
+    other_names: Collection[str] = (),
 ) -> AsyncIterator[Form]:
     """Receive a `multipart/form-data` body; its file lies on disk until the context ends.
 
@@ -185,6 +186,7 @@ async def receive_form(
         spool_dir: Folder for the file; None for the system's.
         on_file: Called where the file begins, with the fields before it; what it raises ends the reading.
         small: Takes the small files beside it, if there may be some.
+        other_names: Names that the field for the file has as well.
 
     Raises:
         PayloadTooLargeError: The body is larger than `max_bytes`.
@@ -194,7 +196,7 @@ async def receive_form(
     """
     # No await in their end: a cancelled request would leave the files behind.
     with closing(Spool(spool_dir)) as spool, closing(small) if small else nullcontext():
-        reader = FormReader(_boundary(request, file_field), file_field, spool, on_file, small)
+        reader = FormReader(_boundary(request, file_field), file_field, spool, on_file, small, other_names=other_names)
         await _fill(spool, reader.parse, _count(request, max_bytes), beside=small)
         reader.finish()
         await asyncio.to_thread(spool.finish)

@@ -190,4 +190,5 @@ async def _answer(service: TtsService, request: Request, speech: BegunSpeech) ->
             # Where all is there already, as with a text of one clause, the lengths are exact at no cost.
             if reader.recording.facts is not None:
                 content, headers["content-length"] = reader.exact(), str(reader.exact_bytes)
+                headers["x-duration-seconds"] = f"{reader.recording.facts.audio_s:.3f}"
         return OwningStreamingResponse(content, owned.pop_all(), media_type=media_type, headers=headers)
