@@ -48,9 +48,10 @@ async def _living(
             if start is not None:
                 await start()
             yield
-            await stopping.hand_back()
         finally:
             giving_back.cancel()
+            # After a start that failed, too: what it opened would keep the process alive.
+            await stopping.hand_back()
         await asyncio.to_thread(release_folder, settings.spool_dir)
 
 

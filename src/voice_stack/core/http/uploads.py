@@ -261,21 +261,34 @@ async def receive_json(request: Request, *, max_bytes: int) -> object:
         InvalidRequestError: It is not JSON in UTF-8, or nested deeper than 32 levels.
         ClientDisconnect: The client went away before the end.
     """
-    return await _read_json(b"".join([chunk async for chunk in _count(request, max_bytes)]))
+    return await _read_json(await _receive_whole(request, max_bytes))
 
 
-async def receive_object(request: Request, *, max_bytes: int = 65_536) -> dict[str, object]:
-    """Receive a JSON object of at most `max_bytes` bytes; null counts as absent.
+async def receive_object(
+    request: Request, *, max_bytes: int = 65_536, keep_null: bool = False, may_be_empty: bool = False
+) -> dict[str, object]:
+    """Receive a JSON object of at most `max_bytes` bytes.
+
+    Args:
+        request: The request; nothing has read its body yet.
+        max_bytes: Largest body that is taken, in bytes.
+        keep_null: Null is a value; else it counts as absent.
+        may_be_empty: No body is an object without fields.
 
     Raises:
         PayloadTooLargeError: The body is larger than `max_bytes`.
         InvalidRequestError: It is no JSON object in UTF-8, or nested deeper than 32 levels.
         ClientDisconnect: The client went away before the end.
     """
-    body = await receive_json(request, max_bytes=max_bytes)
+    content = await _receive_whole(request, max_bytes)
+    body = {} if may_be_empty and not content else await _read_json(content)
     if not isinstance(body, dict):
         raise InvalidRequestError(f"the body must be a JSON object, not {type(body).__name__}")
-    return {str(name): value for name, value in body.items() if value is not None}
+    return {str(name): value for name, value in body.items() if keep_null or value is not None}
+
+
+async def _receive_whole(request: Request, max_bytes: int) -> bytes:
+    return b"".join([chunk async for chunk in _count(request, max_bytes)])
 
 
 async def _read_json(body: bytes) -> object:
