@@ -83,3 +83,14 @@ class ChatSettings(ServerSettings):
     def further_ports(self) -> list[int]:
         """Each once, and none that is `port`."""
         return [port for port in dict.fromkeys(self.voice_ports) if port != self.port]
+
+    def split_address(self, address: str) -> tuple[str, str]:
+        """What stands before the routes of another server that have no prefix, and the prefix of the others.
+
+        `http://HOST:5001/v1` -> (`http://HOST:5001`, `/v1`); an address that ends with neither `/v1` nor our own prefix
+        is one of a server with the same settings.
+        """
+        for prefix in filter(None, (self.api_v1_str, "/v1")):
+            if address.endswith(prefix):
+                return address.removesuffix(prefix), prefix
+        return address, self.api_v1_str

@@ -37,9 +37,11 @@ class Answer:
 
 
 def _show_status(as_json: bool, api_key: str | None, **urls: str | None) -> None:
-    """Show what the servers are doing. Exit code: 0 if all answered, 1 if not."""
+    """Show what the installed servers are doing. Exit code: 0 if all answered, 1 if not."""
     answers = []
     for name, server in SERVERS.items():
+        if server.missing_modules and not urls[f"{name}_url"]:
+            continue
         settings = server.settings_class.read()
         answers.append(_ask(name, settings, urls[f"{name}_url"] or server_url(settings), api_key))
     if as_json:

@@ -80,7 +80,7 @@ class ServerStatus(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     version: str = Field(description="Of Voice Stack.")
-    server: str = Field(description="`asr` or `tts`.")
+    server: str = Field(description="`asr`, `tts` or `chat`.")
     uptime_s: float = Field(description="Seconds since its start.")
     ready: bool = Field(description="Whether it takes work; as `/ready` says.")
     reason: str | None = Field(description="Why not.")
