@@ -228,7 +228,7 @@ async def receive_json_sound(
         reader = SoundReader(path, spool)
         # Many marks, one by one, would hold up everybody else.
         await _fill(spool, reader.parse, _count(request, max_bytes), in_thread=True)
-        body = await _read_json(bytes(reader.rest))
+        body = await parse_json(bytes(reader.rest))
         await asyncio.to_thread(spool.finish)
         yield body, None if reader.media_type is None else spool.file("upload", reader.media_type)
 
@@ -261,7 +261,17 @@ async def receive_json(request: Request, *, max_bytes: int) -> object:
         InvalidRequestError: It is not JSON in UTF-8, or nested deeper than 32 levels.
         ClientDisconnect: The client went away before the end.
     """
-    return await _read_json(await _receive_whole(request, max_bytes))
+    return await parse_json(await receive_body(request, max_bytes=max_bytes))
+
+
+async def receive_body(request: Request, *, max_bytes: int) -> bytes:
+    """Receive a body of at most `max_bytes` bytes, whatever it is.
+
+    Raises:
+        PayloadTooLargeError: It is larger.
+        ClientDisconnect: The client went away before the end.
+    """
+    return b"".join([chunk async for chunk in _count(request, max_bytes)])
 
 
 async def receive_object(
@@ -280,19 +290,19 @@ async def receive_object(
         InvalidRequestError: It is no JSON object in UTF-8, or nested deeper than 32 levels.
         ClientDisconnect: The client went away before the end.
     """
-    content = await _receive_whole(request, max_bytes)
-    body = {} if may_be_empty and not content else await _read_json(content)
+    content = await receive_body(request, max_bytes=max_bytes)
+    body = {} if may_be_empty and not content else await parse_json(content)
     if not isinstance(body, dict):
         raise InvalidRequestError(f"the body must be a JSON object, not {type(body).__name__}")
     return {str(name): value for name, value in body.items() if keep_null or value is not None}
 
 
-async def _receive_whole(request: Request, max_bytes: int) -> bytes:
-    return b"".join([chunk async for chunk in _count(request, max_bytes)])
+async def parse_json(body: bytes) -> object:
+    """The value of a JSON body; a large one is read in a thread, so that nobody else waits for it.
 
-
-async def _read_json(body: bytes) -> object:
-    """Large ones in a thread, so that nobody else waits for them."""
+    Raises:
+        InvalidRequestError: It is not JSON in UTF-8, or nested deeper than 32 levels.
+    """
     try:
         return read_json(body) if len(body) <= _AT_ONCE_BYTES else await asyncio.to_thread(read_json, body)
     except ValueError as error:
