@@ -192,7 +192,7 @@ class LanguageModel:
 
     async def _body(self, request: ModelRequest) -> dict[str, object]:
         body: dict[str, object] = {"stream_options": {"include_usage": True}} if self._takes_stream_options else {}
-        body |= request.options
+        body |= self._settings.llm_options | dict(request.options)
         if self._is_venice:  # whose own instructions would stand before ours
             given = body.get("venice_parameters")
             own = {"include_venice_system_prompt": False}

@@ -1,11 +1,12 @@
 """Settings of the Voice server: where the others are, and what a conversation is like that says nothing else."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from voice_stack.core.settings import PortList, ServerSettings, user_folder
 
@@ -23,6 +24,19 @@ def _check_address(url: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_check_address)]
+
+
+def _parse_object(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value or "{}")
+    except ValueError as error:
+        raise ValueError(f'no JSON object, as {{"reasoning_effort": "none"}}: {error}') from error
+
+
+JsonObject = Annotated[dict[str, JsonValue], NoDecode, BeforeValidator(_parse_object)]
+"""Written as JSON in the environment."""
 
 
 class ChatSettings(ServerSettings):
@@ -46,6 +60,11 @@ class ChatSettings(ServerSettings):
     )
     llm_model: str = Field("", description="Its model; empty: the one that it has, or the first of several.")
     llm_key: SecretStr = Field(SecretStr(""), description="Key for the language model.")
+    llm_options: JsonObject = Field(
+        default_factory=dict,
+        description="Fields sent with every request to it that names them not itself, as a JSON object: "
+        '`{"reasoning_effort": "none"}` keeps Ollama\'s models from thinking before they speak.',
+    )
     asr_key: SecretStr = Field(
         SecretStr(""), description="Key for the ASR server; empty: the one that the caller has sent."
     )

@@ -55,8 +55,10 @@ def _setting(settings_class: type[ServerSettings], field: str, info: FieldInfo) 
 
 
 def _format(value: object) -> str:
-    if value is None or isinstance(value, list):
-        return ",".join(value or [])
+    if not value and isinstance(value, list | dict | None):
+        return ""
+    if isinstance(value, list):
+        return ",".join(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Path):
