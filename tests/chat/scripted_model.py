@@ -15,9 +15,9 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from running_server import free_port
 
-Step = str | float | Mapping[str, object] | None
-"""Text, as one delta; seconds to wait; fields of a delta (`reasoning`, `tool_calls`, ...), or of a chunk if it has
-`choices` or `raw` (a line of the stream); None: the connection breaks."""
+Step = str | float | threading.Event | Mapping[str, object] | None
+"""Text, as one delta; seconds to wait, or what to wait for; fields of a delta (`reasoning`, `tool_calls`, ...), or of a
+chunk if it has `choices` or `raw` (a line of the stream); None: the connection breaks."""
 NAME = "scripted"
 
 
@@ -60,6 +60,8 @@ class ScriptedModel:
             for step in [{"role": "assistant", "content": None}, *steps]:
                 if isinstance(step, float | int):
                     await asyncio.sleep(step)
+                elif isinstance(step, threading.Event):
+                    await asyncio.to_thread(step.wait, 30)
                 elif step is None:
                     raise ConnectionResetError("as the test wants it")
                 elif isinstance(step, Mapping) and "raw" in step:

@@ -12,31 +12,21 @@ Stage = Literal["stt", "llm", "tts"]
 
 
 @dataclass(frozen=True, slots=True)
-class HeardSegment:
-    """A stretch of what the user said, and when, in seconds."""
-
-    text: str
-    start_s: float
-    end_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class Heard:
     """What the user said.
 
     Attributes:
         text: Empty where nobody spoke.
         language: ISO 639-1, where it is known.
-        confidence: exp of the mean log-probability of the tokens, 0..1; 0 where nothing was heard, 1 for typed text.
+        confidence: exp of the mean log-probability of the tokens, 0..1; 0 where nothing was heard, 1 for typed text,
+            None where the ASR server tells nothing of it.
         duration_s: Of the sound, seconds.
-        segments: Its parts, where their times are known.
     """
 
     text: str
     language: str | None = None
-    confidence: float = 1.0
+    confidence: float | None = 1.0
     duration_s: float = 0.0
-    segments: tuple[HeardSegment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +57,7 @@ class Sound:
     """Further sound of the reply, in order.
 
     Attributes:
-        index: Of the sentence.
+        index: Of the sentence; a pause belongs to the one before it.
         samples: s16le, mono, 24 kHz; whole samples.
         offset_ms: Where in the sound of the reply they begin.
     """
@@ -102,9 +92,10 @@ class ReplyDone:
     Attributes:
         text: All visible text.
         reasoning: All thoughts.
-        finish_reason: As the model said: `stop`, `length`, `tool_calls`, `content_filter`.
+        finish_reason: As the model said: `stop`, `length`, `tool_calls`, `content_filter`; `error` where it broke off,
+            which is raised behind this event.
         usage: Tokens, as the model counted them; empty where it did not.
-        sentences: What was spoken, and when.
+        sentences: What was spoken, and when, each with what stands before it in the text.
         tts_error: Why nothing more was spoken, although the text went on.
         timings: Seconds since the reply was asked for, by stage: first_token (of any kind), first_text, first_sentence,
             first_audio, llm_done, done.

@@ -147,6 +147,14 @@ CACHE = _counter(
     "What a cache had for a request: hit, miss, or joined to equal work under way.",
     ("cache", "outcome"),
 )
+CHAT_STAGE = _histogram(
+    "voice_stack_chat_stage_seconds",
+    "Of a conversation's turn: stt, the time for the transcript; first_token, first_text, first_sentence, first_audio, "
+    "llm_done and done, from the request for a reply until then.",
+    ("stage",),
+    buckets=WAIT_BUCKETS,
+)
+OPEN_TURNS = Gauge("voice_stack_chat_turns_open", "Replies that are being written or spoken.", registry=REGISTRY)
 LOOP_LAG = _histogram(
     "voice_stack_event_loop_lag_seconds", "How late the event loop wakes a timer.", buckets=LAG_BUCKETS
 )
@@ -162,6 +170,12 @@ def show_zeros(labels: tuple[str, str]) -> None:
         LOADS.labels(*labels, outcome)
     for reason in ("idle", "room", "memory", "request"):
         EVICTIONS.labels(*labels, reason)
+
+
+def observe_chat_stages(timings: Mapping[str, float]) -> None:
+    """Note how long the stages of a turn took, in seconds."""
+    for stage, duration_s in timings.items():
+        CHAT_STAGE.labels(stage).observe(duration_s)
 
 
 def count_error(error: VoiceStackError) -> None:
