@@ -16,7 +16,7 @@ SHARE := --dist loadfile --no-loadscope-reorder -m 'not alone'
 .PHONY: run walk test test-long test-long-together test-long-alone test-torch test-deploy \
   chaos chaos-short check bench release clean
 
-# Both servers with the embedded models; Ctrl-C stops them.
+# The three servers with the embedded models; Ctrl-C stops them.
 run: $(VENV)/.embedded
 	$(BIN)/voice-stack up
 

@@ -8,7 +8,7 @@ import httpx2
 
 from benchmarks.http_cost import transcribe_over_http
 from benchmarks.report import Figure
-from benchmarks.running import Servers, run_servers
+from benchmarks.running import NAMES, Servers, run_servers
 from benchmarks.speech import CLIP_VOICE, TIMEOUT_S, write_minute_of_speech
 
 STARTS = 3
@@ -23,9 +23,9 @@ THREE_SECONDS = "The large hall on the first floor shows ships from {} centuries
 
 
 def measure() -> list[Figure]:
-    """Start both servers a few times; after the last start send one request to each."""
+    """Start the servers a few times; after the last start send one request to each."""
     starts: list[float] = []
-    fresh: dict[str, list[float]] = {"asr": [], "tts": []}
+    fresh: dict[str, list[float]] = {name: [] for name in NAMES}
     used: dict[str, list[float]] = {"asr": [], "tts": []}
     for _ in range(STARTS):
         with run_servers() as servers:
@@ -38,10 +38,10 @@ def measure() -> list[Figure]:
                     used[server].append(servers.rss_mb(server))
     memory = [
         Figure(f"Memory of the {server.upper()} API process, {when}", "MB", tuple(values[server]), bar=RSS_BAR_MB)
-        for server in ("asr", "tts")
         for when, values in (("after the start", fresh), ("after a request", used))
+        for server in values
     ]
-    start = Figure("voice-stack up until both answer /health", "s", tuple(starts), bar=START_BAR_S)
+    start = Figure("voice-stack up until all answer /health", "s", tuple(starts), bar=START_BAR_S)
     return [start, *memory, *_measure_cold_starts()]
 
 

@@ -1,4 +1,4 @@
-"""Both servers on free ports of this machine, started as a user would and stopped again."""
+"""The servers on free ports of this machine, started as a user would and stopped again."""
 
 import os
 import signal
@@ -17,16 +17,17 @@ import psutil
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
+NAMES = ("asr", "tts", "chat")
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Two running servers.
+    """The running servers.
 
     Attributes:
-        urls: Base URL of each server by its name, `asr` or `tts`.
+        urls: Base URL of each server by its name: `asr`, `tts`, `chat`.
         api_processes: The API process of each server.
-        start_s: From the start of the command until both answered `/health`.
+        start_s: From the start of the command until all answered `/health`.
     """
 
     urls: dict[str, str]
@@ -60,7 +61,7 @@ def find_free_port() -> int:
 
 @contextmanager
 def run_servers(**settings: str) -> Iterator[Servers]:
-    """Run `voice-stack up`; both servers are gone when the block ends.
+    """Run `voice-stack up`; all servers are gone when the block ends.
 
     Args:
         **settings: Environment variables, as `ASR_VAD_ENABLED="false"`.
@@ -71,14 +72,14 @@ def run_servers(**settings: str) -> Iterator[Servers]:
     with (
         # Nothing that was measured yesterday may answer today.
         tempfile.TemporaryDirectory() as cache_dir,
-        _run_servers({"TTS_CACHE_DIR": cache_dir, **settings}) as servers,
+        _run_servers({"TTS_CACHE_DIR": cache_dir, "CHAT_DB": f"{cache_dir}/chat.db", **settings}) as servers,
     ):
         yield servers
 
 
 @contextmanager
 def _run_servers(settings: Mapping[str, str]) -> Iterator[Servers]:
-    ports = {server: find_free_port() for server in ("asr", "tts")}
+    ports = {server: find_free_port() for server in NAMES}
     variables = {f"{server.upper()}_PORT": str(port) for server, port in ports.items()}
     environment = {**os.environ, **variables, "LOG_LEVEL": "WARNING", "OFFLINE": "true", **settings}
     urls = {server: f"http://127.0.0.1:{port}" for server, port in ports.items()}
@@ -113,4 +114,4 @@ def _is_healthy(client: httpx2.Client, url: str) -> bool:
 
 def _find_api_processes(parent_id: int) -> dict[str, psutil.Process]:
     children = psutil.Process(parent_id).children()
-    return {server: next(c for c in children if server in c.cmdline()) for server in ("asr", "tts")}
+    return {server: next(c for c in children if server in c.cmdline()) for server in NAMES}

@@ -107,7 +107,7 @@ def free_port() -> int:
 def _is_healthy(server: RunningServer) -> bool:
     assert server.process.poll() is None, server.log.read_text()
     try:
-        return httpx2.get(f"{server.url}/health", timeout=5, trust_env=False).status_code == 200
+        return httpx2.get(f"{server.url}/healthz", timeout=5, trust_env=False).status_code == 200
     except httpx2.TransportError:
         return False
 

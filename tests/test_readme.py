@@ -1,4 +1,4 @@
-"""The examples of README.md, run as they stand against both servers; only the ports are others."""
+"""The examples of README.md, run as they stand against the servers; only the ports are others."""
 
 import io
 import os
@@ -27,7 +27,7 @@ def _blocks(language: str) -> list[str]:
 
 def _environment() -> dict[str, str]:
     """Without the settings of whoever runs the tests, and without a proxy for this machine."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ASR_", "TTS_", "API_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ASR_", "TTS_", "CHAT_", "API_"))}
     return kept | {"OFFLINE": "true", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 
 
@@ -46,15 +46,16 @@ def _await_ready(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture(scope="module")
-def ports() -> Iterator[dict[str, str]]:
-    """The ports of the README and those that stand in for them, both servers listening on these."""
-    asr, tts = free_port(), free_port()
-    environment = _environment() | {"ASR_PORT": str(asr), "TTS_PORT": str(tts)}
+def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The ports of the README and those that stand in for them, the servers listening on these."""
+    asr, tts, chat = free_port(), free_port(), free_port()
+    environment = _environment() | {"ASR_PORT": str(asr), "TTS_PORT": str(tts), "CHAT_PORT": str(chat)}
+    environment["CHAT_DB"] = str(tmp_path_factory.mktemp("chat") / "chat.db")
     process = subprocess.Popen([sys.executable, "-m", "voice_stack", "up"], env=environment, cwd=ROOT)
     try:
-        _await_ready(asr, process)
-        _await_ready(tts, process)
-        yield {"5001": str(asr), "5002": str(tts)}
+        for port in (asr, tts, chat):
+            _await_ready(port, process)
+        yield {"5001": str(asr), "5002": str(tts), "5003": str(chat)}
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 import pytest
 
 from chat.scripted_model import ScriptedModel, run_scripted_model
-from running_server import RunningServer
+from running_server import RunningServer, free_port
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 
@@ -34,7 +34,12 @@ def model(shared_model: ScriptedModel) -> ScriptedModel:
 def chat_server(
     start_server: StartServer, fake_asr: RunningServer, fake_tts: RunningServer, shared_model: ScriptedModel
 ) -> Iterator[RunningServer]:
-    """The Voice server, with the ASR server and the TTS server whose engines obey."""
-    around = {"CHAT_ASR_URL": fake_asr.url, "CHAT_TTS_URL": fake_tts.url, "CHAT_LLM_URL": shared_model.url}
+    """The Voice server on two ports, with the ASR server and the TTS server whose engines obey."""
+    around = {
+        "VOICE_PORTS": str(free_port()),
+        "CHAT_ASR_URL": fake_asr.url,
+        "CHAT_TTS_URL": fake_tts.url,
+        "CHAT_LLM_URL": shared_model.url,
+    }
     with start_server("chat", **around) as server:
         yield server

@@ -16,6 +16,7 @@ from voice_stack.chat.language_model import LanguageModel, is_near
 from voice_stack.chat.model_deltas import ModelDelta
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.core.errors import (
+    ConfigurationError,
     InvalidRequestError,
     ModelNotFoundError,
     NoLanguageModelError,
@@ -69,6 +70,17 @@ STREAMS = {
     "lines of Windows": (chunk(thinking="hm") + chunk("stop", content="Hi") + DONE).replace("\n", "\r\n"),
     "no end": chunk(reasoning="hm") + HI + DONE,
 }  # fmt: skip
+
+
+async def test_options_of_the_operator_go_along_unless_a_request_says_otherwise(
+    model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHAT_LLM_OPTIONS", '{"reasoning_effort": "none", "top_p": 0.5}')
+    await ask(model.url, ModelRequest(HELLO.messages, options={"top_p": 1}))
+    assert (model.requests[-1]["reasoning_effort"], model.requests[-1]["top_p"]) == ("none", 1)
+    monkeypatch.setenv("CHAT_LLM_OPTIONS", "reasoning_effort=none")
+    with pytest.raises(ConfigurationError, match="CHAT_LLM_OPTIONS='reasoning_effort=none': no JSON"):
+        ChatSettings.read()
 
 
 @pytest.mark.parametrize("name", STREAMS)

@@ -16,9 +16,9 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def environment(tmp_path: Path, model_dir: Path) -> dict[str, str]:
     """The variables of whoever runs the tests without those of the servers; free ports; no hub."""
-    prefixes = ("ASR_", "TTS_", "DEBUGPY_", "LOG_", "API_", "SPOOL_", "XDG_CONFIG_")
+    prefixes = ("ASR_", "TTS_", "CHAT_", "VOICE_PORTS", "DEBUGPY_", "LOG_", "API_", "SPOOL_", "XDG_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
-    ports = {"ASR_PORT": str(free_port()), "TTS_PORT": str(free_port())}
+    ports = {f"{server}_PORT": str(free_port()) for server in ("ASR", "TTS", "CHAT")}
     lazy = {"ASR_PRELOAD": "false", "TTS_PRELOAD": "false"}
     return (
         kept | ports | lazy | {"MODEL_DIR": str(model_dir), "OFFLINE": "true", "COLUMNS": "300", "HOME": str(tmp_path)}

@@ -1,8 +1,16 @@
 """`voice-stack doctor`."""
 
+import json
 import socket
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
 
 from cli.commands import doctor
+from voice_stack.chat.settings import ChatSettings
+from voice_stack.cli.doctor import Check, check_language_model, check_speech_servers
 
 
 def test_doctor_is_content_with_the_test_installation(environment: dict[str, str]) -> None:
@@ -37,3 +45,39 @@ def test_doctor_holds_the_model_against_the_engine(environment: dict[str, str]) 
     assert rows["ASR_MODEL=base"]["status"] == "FAIL"
     assert "nemo-parakeet-tdt-0.6b-v3" in rows["ASR_MODEL=base"]["detail"]
     assert {name for name, row in rows.items() if row["status"] == "FAIL"} == {"ASR_MODEL=base"}
+
+
+@pytest.fixture
+def model_server() -> Iterator[str]:
+    """The address of a language model that wants a key."""
+
+    class Models(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            may = self.headers["authorization"] == "Bearer right"
+            self.send_response(200 if may and self.path == "/v1/models" else 401 if not may else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps({"object": "list", "data": [{"id": "qwen3:4b"}]}).encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Models) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+
+
+def test_doctor_asks_the_language_model_and_the_sisters(model_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voice_stack.cli.doctor.USUAL_MODELS", {"Ollama": 1})
+
+    def ask(**settings: str) -> Check:
+        return check_language_model(ChatSettings.read(**settings))
+
+    assert (ask().status, ask().remedy.endswith("http://127.0.0.1:1/v1 (Ollama)")) == ("WARN", True)
+    assert ask(llm_url=model_server).remedy == "CHAT_LLM_KEY=..."
+    assert ask(llm_url=model_server, llm_key="right").detail == "answers; conversations have qwen3:4b, of qwen3:4b"
+    assert "it has qwen3:4b" in ask(llm_url=model_server, llm_key="right", llm_model="llama").detail
+    assert ask(llm_url=model_server.removesuffix("/v1"), llm_key="right").status == "OK"
+    assert "answers 404" in ask(llm_url=f"{model_server}/v1", llm_key="right").detail
+    assert "does not answer" in ask(llm_url="http://127.0.0.1:1/v1").detail
+    settings = ChatSettings.read(asr_url=model_server.removesuffix("/v1"), tts_url="http://127.0.0.1:1")
+    assert [check.status for check in check_speech_servers(settings)] == ["OK", "WARN"]

@@ -42,7 +42,7 @@ voice_stack()
 
 @pytest.fixture
 def house(tmp_path: Path) -> Path:
-    """The command line of a house with three servers."""
+    """The command line of a house with one server more."""
     for name, text in HOUSE.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)

@@ -49,7 +49,7 @@ def test_a_key_is_made_listed_and_revoked(file: Path) -> None:
     assert abs(int(str(second["expires_at"])) - time.time() - 90 * DAY_S) < 600
     rows = listed(file)
     assert [row["name"] for row in rows] == ["living room", "monitor"]
-    assert [row["scopes"] for row in rows] == [["asr", "tts"], ["asr", "admin"]]
+    assert [row["scopes"] for row in rows] == [["asr", "tts", "chat"], ["asr", "admin"]]
     assert rows[1] == {name: value for name, value in second.items() if name != "key"}
     assert (rows[1]["requests_per_minute"], rows[1]["jobs_at_once"], rows[1]["last_used_at"]) == (60, 2, None)
     table = call(file, "list").stdout
@@ -66,7 +66,7 @@ def test_a_key_is_made_listed_and_revoked(file: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (("create", "x", "--scope", "asr,root"), "'root' is no scope; there are asr, tts, admin"),
+        (("create", "x", "--scope", "asr,root"), "'root' is no scope; there are asr, tts, chat, admin"),
         (("create", "x", "--scope", ","), "name one at least"),
         (("create", "x", "--expires", "soon"), "'soon' is no time; write 12h, 90d"),
         (("create", "x", "--expires", "2001-01-01"), "is over already"),

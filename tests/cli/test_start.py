@@ -9,7 +9,7 @@ import pytest
 from cli.commands import assert_one_line, run
 
 
-@pytest.mark.parametrize("server", ["asr", "tts"])
+@pytest.mark.parametrize("server", ["asr", "tts", "chat"])
 def test_busy_port_is_one_line(server: str, environment: dict[str, str]) -> None:
     variable = f"{server.upper()}_PORT"
     with socket.create_server(("127.0.0.1", int(environment[variable]))):

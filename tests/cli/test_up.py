@@ -1,11 +1,11 @@
-"""`voice-stack up`: two servers that start and end together."""
+"""`voice-stack up`: servers that start and end together."""
 
 import json
 import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 
@@ -18,10 +18,12 @@ READY_LINE = "All are ready. Ctrl-C stops them."
 
 
 @contextmanager
-def _up(environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """`voice-stack up`, once both servers are ready; nothing of it is left afterwards."""
+def _up(
+    environment: Mapping[str, str], prefix: str = "/v1", command: Sequence[str] = (*COMMAND, "up")
+) -> Iterator[subprocess.Popen[str]]:
+    """`voice-stack up`, once all servers are ready; nothing of it is left afterwards."""
     process = subprocess.Popen(
-        [*COMMAND, "up"],
+        command,
         env=environment,
         cwd=environment["HOME"],
         stdout=subprocess.PIPE,
@@ -33,10 +35,8 @@ def _up(environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
         assert process.stdout is not None
         lines = list(takewhile(lambda line: line.strip() != READY_LINE, process.stdout))
         children = psutil.Process(process.pid).children()
-        shown = (
-            f"http://127.0.0.1:{environment['ASR_PORT']}/v1/audio/transcriptions -F file=@speech.mp3 -F model=whisper-1"
-        )
-        assert shown in "".join(lines)
+        address = f"http://127.0.0.1:{environment['ASR_PORT']}{prefix}"
+        assert f"{address}/audio/transcriptions -F file=@speech.mp3 -F model=whisper-1" in "".join(lines)
         yield process
     finally:
         process.kill()
@@ -46,8 +46,8 @@ def _up(environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def _health(port: str) -> dict[str, str]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+def _ask(port: str, path: str) -> dict[str, str]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
         body: dict[str, str] = json.load(answer)
     return body
 
@@ -56,25 +56,46 @@ STOPS = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if sys.platform != "w
 
 
 @pytest.mark.parametrize("number", STOPS)
-def test_up_serves_both_until_it_is_told_to_stop(number: signal.Signals, environment: dict[str, str]) -> None:
-    ports = environment["ASR_PORT"], environment["TTS_PORT"]
+def test_up_serves_until_it_is_told_to_stop(number: signal.Signals, environment: dict[str, str]) -> None:
+    ports = {name: environment[f"{name.upper()}_PORT"] for name in ("asr", "tts", "chat")}
     with _up(environment) as process:
-        assert [_health(port)["server"] for port in ports] == ["asr", "tts"]
+        assert [_ask(port, "health")["server"] for port in ports.values()] == list(ports)
         _, rows = doctor(environment)
-        for name, port in zip(("ASR_PORT", "TTS_PORT"), ports, strict=True):
-            assert "answers" in rows[f"{name}={port}"]["detail"]
-            assert rows[f"{name}={port}"]["status"] == "OK"
+        for name, port in ports.items():
+            assert "answers" in rows[f"{name.upper()}_PORT={port}"]["detail"]
+            assert rows[f"{name.upper()}_PORT={port}"]["status"] == "OK"
         process.send_signal(number)
         _, stderr = process.communicate(timeout=20)
         assert process.returncode == 0
         assert "Traceback" not in stderr
-        assert all(is_free(int(port)) for port in ports)
+        assert all(is_free(int(port)) for port in ports.values())
+
+
+def test_the_voice_server_knows_its_sisters_wherever_they_are(environment: dict[str, str]) -> None:
+    elsewhere = {"ASR_HOST": "0.0.0.0", "ASR_ROOT_PATH": "/voice/asr", "API_V1_STR": "/openai", "ALLOWED_HOSTS": "*"}
+    with _up(environment | elsewhere | {"CHAT_TTS_URL": "http://127.0.0.1:1/v1"}, prefix="/openai"):
+        found = _ask(environment["CHAT_PORT"], "status")
+        assert found["asr"] == f"http://127.0.0.1:{environment['ASR_PORT']}/openai"
+        assert found["tts"] == "http://127.0.0.1:1/v1", "the operator's own word counts"
+        assert _ask(environment["ASR_PORT"], "openai/models")
+
+
+def test_up_leaves_out_what_is_not_installed(environment: dict[str, str]) -> None:
+    hidden = "from importlib import util; found = util.find_spec; util.find_spec = lambda name, *rest: (\n"
+    hidden += "    None if name in ('aiosqlite', 'babel') else found(name, *rest))\n"
+    code = f"{hidden}from voice_stack.__main__ import main; main()"
+    with _up(environment, command=[sys.executable, "-c", code, "up"]) as process:
+        assert [child.cmdline()[3] for child in psutil.Process(process.pid).children()] == ["asr"]
+        process.terminate()
+        _, stderr = process.communicate(timeout=20)
+    assert "The Voice server is left out: aiosqlite not installed (pip install 'voice-stack[chat]')." in stderr
+    assert "The TTS server is left out: babel not installed (pip install 'voice-stack[tts]')." in stderr
 
 
 def test_killed_up_leaves_no_servers(environment: dict[str, str]) -> None:
     with _up(environment) as process:
         children = psutil.Process(process.pid).children()
-        assert len(children) == 2
+        assert len(children) == 3
         process.kill()
         _, alive = psutil.wait_procs(children, timeout=5)
         assert alive == []
@@ -82,15 +103,15 @@ def test_killed_up_leaves_no_servers(environment: dict[str, str]) -> None:
 
 def test_up_stops_when_one_server_dies(environment: dict[str, str]) -> None:
     with _up(environment) as process:
-        first, second = psutil.Process(process.pid).children()
+        first, *others = psutil.Process(process.pid).children()
         first.kill()
         _, stderr = process.communicate(timeout=20)
         assert process.returncode == 1
         assert "server was ended by signal 9" in stderr
-        assert not second.is_running()
+        assert not any(other.is_running() for other in others)
 
 
-def test_up_with_a_server_that_cannot_start_stops_both(environment: dict[str, str]) -> None:
+def test_up_with_a_server_that_cannot_start_stops_all(environment: dict[str, str]) -> None:
     result = run(environment | {"ASR_MODEL": "no-such-model"}, "up")
     assert result.returncode == 1
     assert "'no-such-model' is not known" in result.stderr

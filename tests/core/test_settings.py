@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.chat.settings import ChatSettings
 from voice_stack.cli.settings_docs import env_example, setting_groups, settings_markdown
 from voice_stack.core.errors import ConfigurationError
 from voice_stack.core.settings import ServerSettings, unknown_variables
 from voice_stack.tts.settings import TtsSettings
 
 ROOT = Path(__file__).parents[2]
+CLASSES = (AsrSettings, TtsSettings, ChatSettings)
 PROMISED = [
     "PROJECT_NAME",
     "API_V1_STR",
@@ -31,6 +33,13 @@ PROMISED = [
     "TTS_PORT",
     "TTS_VOICE_DIR",
     "TTS_AUTO_LANG",
+    "CHAT_PORT",
+    "CHAT_ASR_URL",
+    "CHAT_TTS_URL",
+    "CHAT_LLM_URL",
+    "CHAT_LLM_KEY",
+    "CHAT_LLM_MODEL",
+    "CHAT_DB",
 ]
 
 
@@ -38,7 +47,7 @@ PROMISED = [
 def _bare_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No `.env` and no variable of whoever runs the tests."""
     monkeypatch.chdir(tmp_path)
-    for cls in (AsrSettings, TtsSettings):
+    for cls in CLASSES:
         for field in cls.model_fields:
             monkeypatch.delenv(cls.env_name(field), raising=False)
 
@@ -57,7 +66,7 @@ def test_every_promised_variable_is_documented() -> None:
 
 
 def test_every_field_is_documented_once() -> None:
-    fields = {cls.env_name(field) for cls in (AsrSettings, TtsSettings) for field in cls.model_fields}
+    fields = {cls.env_name(field) for cls in CLASSES for field in cls.model_fields}
     assert sorted(_documented()) == sorted(fields)
 
 
@@ -66,13 +75,13 @@ def test_no_path_of_this_machine_is_documented() -> None:
 
 
 def test_env_example_uncommented_gives_the_defaults(tmp_path: Path) -> None:
-    defaults = AsrSettings.read(), TtsSettings.read()
+    defaults = [cls.read() for cls in CLASSES]
     lines = [line.removeprefix("# ") for line in env_example().splitlines()]
     variables = set(_documented())
     Path(".env").write_text("\n".join(line for line in lines if line.split("=")[0] in variables), encoding="utf-8")
     assert Path(".env").read_text(encoding="utf-8").count("\n") + 1 == len(variables)
-    for default, read in zip(defaults, (AsrSettings.read(), TtsSettings.read()), strict=True):
-        of_this_machine = {"api_keys_file", "cache_dir", "jobs_dir", "model_dir"}
+    for default, read in zip(defaults, [cls.read() for cls in CLASSES], strict=True):
+        of_this_machine = {"api_keys_file", "cache_dir", "db", "jobs_dir", "model_dir"}
         assert read.model_dump(exclude=of_this_machine) == default.model_dump(exclude=of_this_machine)
 
 

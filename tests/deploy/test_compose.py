@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.chat.settings import ChatSettings
 from voice_stack.tts.settings import TtsSettings
 
 ROOT = Path(__file__).parents[2]
@@ -27,29 +28,30 @@ def _config(kind: str, **environment: str) -> dict[str, dict[str, dict[str, obje
 @pytest.mark.parametrize("kind", FILES)
 def test_servers_are_locked_in_and_reached_through_nginx_alone(kind: str) -> None:
     services = _config(kind)["services"]
-    assert set(services) == {"asr", "tts", "nginx"}
+    assert set(services) == {"asr", "tts", "chat", "nginx"}
     for service in services.values():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert service["restart"] == "unless-stopped"
-    assert "ports" not in services["asr"]
-    assert "ports" not in services["tts"]
+    assert not [server for server in ("asr", "tts", "chat") if "ports" in services[server]]
     (published,) = services["nginx"]["ports"]  # type: ignore[misc]
     assert published["host_ip"] == "127.0.0.1"  # type: ignore[index]
 
 
 def test_what_users_change_is_heeded() -> None:
-    services = _config("cpu", PUBLISH="0.0.0.0:80", ASR_MEMORY="1g")["services"]
+    services = _config("cpu", PUBLISH="0.0.0.0:80", ASR_MEMORY="1g", ALLOWED_HOSTS="voice.example.com")["services"]
     (published,) = services["nginx"]["ports"]  # type: ignore[misc]
     assert (published["host_ip"], published["published"]) == ("0.0.0.0", "80")  # type: ignore[index]
     assert services["asr"]["mem_limit"] == str(1 << 30)
+    # Names of the operator's do not lock the Voice server out of its sisters.
+    assert services["tts"]["environment"]["ALLOWED_HOSTS"] == "voice.example.com,asr,tts"  # type: ignore[index]
 
 
 @pytest.mark.parametrize("kind", FILES)
 def test_settings_exist(kind: str) -> None:
     services = _config(kind)["services"]
-    for server, settings in (("asr", AsrSettings), ("tts", TtsSettings)):
+    for server, settings in (("asr", AsrSettings), ("tts", TtsSettings), ("chat", ChatSettings)):
         known = {settings.env_name(field) for field in settings.model_fields}
         assert set(services[server]["environment"]) <= known  # type: ignore[call-overload]
 

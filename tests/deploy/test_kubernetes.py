@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.chat.settings import ChatSettings
 from voice_stack.tts.settings import TtsSettings
 
 MANIFESTS = Path(__file__).parents[2] / "deploy" / "kubernetes"
@@ -60,7 +61,8 @@ def test_kubernetes_knows_every_field(manifests: list[dict[str, object]], releas
 
 def test_each_server_runs_unprivileged_and_is_asked_how_it_is(manifests: list[dict[str, object]]) -> None:
     workloads = _of_kind(manifests, "StatefulSet")
-    assert [_dig(workload, "metadata", "name") for workload in workloads] == ["voice-stack-asr", "voice-stack-tts"]
+    names = [_dig(workload, "metadata", "name") for workload in workloads]
+    assert names == ["voice-stack-asr", "voice-stack-chat", "voice-stack-tts"]
     for workload in workloads:
         container = _container(workload)
         assert _dig(workload, "spec", "template", "spec", "securityContext", "runAsNonRoot") is True
@@ -71,7 +73,7 @@ def test_each_server_runs_unprivileged_and_is_asked_how_it_is(manifests: list[di
         }
         probes = {name: _dig(container, name, "httpGet", "path") for name in ("startupProbe", "livenessProbe")}
         # A server that is busy loading must not be killed for it: that is what /ready is for.
-        assert set(probes.values()) == {"/health"}
+        assert set(probes.values()) == {"/healthz"}
         assert _dig(container, "readinessProbe", "httpGet", "path") == "/ready"
 
 
@@ -89,7 +91,7 @@ def test_policies_and_services_choose_the_pods(manifests: list[dict[str, object]
 
 
 def test_settings_exist(manifests: list[dict[str, object]]) -> None:
-    known = {cls.env_name(field) for cls in (AsrSettings, TtsSettings) for field in cls.model_fields}
+    known = {cls.env_name(field) for cls in (AsrSettings, TtsSettings, ChatSettings) for field in cls.model_fields}
     (shared,) = (manifest for manifest in _of_kind(manifests, "ConfigMap"))
     named = set(map(str, _dig(shared, "data")))  # type: ignore[call-overload]
     for workload in _of_kind(manifests, "StatefulSet"):

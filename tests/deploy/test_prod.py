@@ -21,7 +21,7 @@ START_TIMEOUT_S = 120
 
 @contextmanager
 def _up(folder: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    ours = ("ASR_", "TTS_", "API_", "LOG_")
+    ours = ("ASR_", "TTS_", "CHAT_", "API_", "LOG_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     fake = {f"{server}_{name}": "fake" for server in ("ASR", "TTS") for name in ("ENGINE", "MODEL")}
     log = folder / "log"
@@ -29,7 +29,7 @@ def _up(folder: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[bytes]
         process = subprocess.Popen(
             [sys.executable, "-m", "voice_stack", "up", "--prod"],
             cwd=folder,
-            env=inherited | fake | {"OFFLINE": "true", "HOME": str(folder)} | settings,
+            env=inherited | fake | {"OFFLINE": "true", "HOME": str(folder), "CHAT_PORT": str(free_port())} | settings,
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -29,7 +29,7 @@ def _install(unit: Path, folder: Path, server: str) -> Path:
     return instance
 
 
-@pytest.mark.parametrize("server", ["asr", "tts"])
+@pytest.mark.parametrize("server", ["asr", "tts", "chat"])
 def test_systemd_understands_the_unit(server: str, tmp_path: Path) -> None:
     instance = _install(UNITS / "voice-stack@.service", tmp_path, server)
     assert _call(["systemd-analyze", "verify", str(instance)], tmp_path) == ""

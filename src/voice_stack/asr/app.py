@@ -13,7 +13,6 @@ from voice_stack.asr.api.realtime import create_realtime_router
 from voice_stack.asr.bazarr.films import BazarrJobs
 from voice_stack.asr.engine_factory import engine_specs, find_engine, find_speaker_engine, open_store
 from voice_stack.asr.jobs.background import BackgroundJobs
-from voice_stack.asr.live.client_secrets import check_client_secret
 from voice_stack.asr.models import DEFAULT_MODEL_NAMES, SPEAKERS_OFF
 from voice_stack.asr.service import PROBING_IDLE_S, AsrService
 from voice_stack.asr.settings import AsrSettings
@@ -22,6 +21,7 @@ from voice_stack.core.engine.memory import open_budget
 from voice_stack.core.engine.pool import EnginePool
 from voice_stack.core.http.access import Exemption
 from voice_stack.core.http.app import VERSION, build_named, create_server
+from voice_stack.core.http.realtime import check_client_secret
 from voice_stack.core.models.repair import remove_partial_models, require_models
 from voice_stack.core.models.store import ModelNames
 from voice_stack.core.system.addresses import ANYBODY, parse_networks

@@ -2,20 +2,26 @@
 
 from fastapi import FastAPI
 
+from voice_stack.chat.api.sessions import create_sessions_router
 from voice_stack.chat.settings import ChatSettings
+from voice_stack.chat.store import ConversationStore
 from voice_stack.core.http.app import build_named, create_server
 
 
 def create_app(settings: ChatSettings) -> FastAPI:
     """Build the application; nothing is asked of the other servers yet."""
-    return create_server(
+    store = ConversationStore(settings)
+    app = create_server(
         settings,
         server="chat",
         title=f"{settings.project_name}: conversations",
-        routers=[],
+        routers=[create_sessions_router(store)],
         readiness=lambda: None,
         status=lambda: {"llm": settings.llm_url or None, "asr": settings.asr_url, "tts": settings.tts_url},
+        start=store.open,
     )
+    app.state.stopping.at_end(store.close)  # after all that writes to it
+    return app
 
 
 def __getattr__(name: str) -> FastAPI:

@@ -1,5 +1,6 @@
 """What a conversation is: its settings, its messages, who asks, and what a reply is asked for."""
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -9,6 +10,11 @@ SessionState = Literal["idle", "listening", "processing", "thinking", "speaking"
 Role = Literal["system", "user", "assistant", "tool"]
 ChatMessage = Mapping[str, object]
 """As OpenAI's chat has it: role, content, tool_calls, tool_call_id."""
+
+
+def make_id(kind: Literal["sess", "msg"]) -> str:
+    """A new id that nobody can guess: `sess_...`, `msg_...`."""
+    return f"{kind}_{secrets.token_hex(16)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ class Session:
         emotion: Of the voice; `emotion_strength` is 0..1.
         tools: As OpenAI's chat has them.
         metadata: The caller's own.
-        conversation_id: The caller's own name of the conversation, with `user_id`.
+        conversation_id: The caller's own name of the conversation; with `user_id` it is one session's alone.
         state: What it is doing.
     """
 
@@ -106,6 +112,7 @@ class Message:
         confidence: Of a user's speech; `language`, `duration_seconds` as well.
         timings: Seconds by stage, as in `ReplyDone`.
         usage: As the model counted.
+        spoken_chars: So much of a reply has gone to the TTS server.
         tts_error: Why the text is not, or not all, spoken.
     """
 
@@ -123,4 +130,5 @@ class Message:
     duration_seconds: float | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     usage: Mapping[str, object] = field(default_factory=dict)
+    spoken_chars: int = 0
     tts_error: str | None = None

@@ -12,6 +12,15 @@ Stage = Literal["stt", "llm", "tts"]
 
 
 @dataclass(frozen=True, slots=True)
+class HeardSegment:
+    """A stretch of what the user said, and when, in seconds."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """What the user said.
 
@@ -21,12 +30,14 @@ class Heard:
         confidence: exp of the mean log-probability of the tokens, 0..1; 0 where nothing was heard, 1 for typed text,
             None where the ASR server tells nothing of it.
         duration_s: Of the sound, seconds.
+        segments: Its parts, where their times are known.
     """
 
     text: str
     language: str | None = None
     confidence: float | None = 1.0
     duration_s: float = 0.0
+    segments: tuple[HeardSegment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,9 +33,11 @@ MAX_ANSWER_BYTES = 16 << 20
 """Of one event, or of an answer in one piece."""
 _MAX_ERROR_BYTES = 64 << 10
 _MAX_NAMES = 20
+_KEY_REFUSED = frozenset({401, 403})
 _VENICE = "api.venice.ai"
 _CANNOT_TALK = re.compile(r"embed|rerank|whisper|tts|moderation|dall-e|diffusion", re.IGNORECASE)
 """Names of models that stand in the same lists."""
+_ADDRESS = "The setting is the address of OpenAI's API there, with its /v1."
 _BREAKS = (httpx2.ReadError, httpx2.WriteError, httpx2.CloseError, httpx2.RemoteProtocolError)
 _logger = getLogger(__name__)
 
@@ -62,7 +64,7 @@ class LanguageModel:
     def __init__(self, settings: ChatSettings) -> None:
         parts = httpx2.URL(settings.llm_url)
         self.url = f"{settings.llm_url}/v1" if settings.llm_url and parts.path == "/" else settings.llm_url
-        self._place = f"{parts.scheme}://{parts.netloc.decode()}"
+        self._server = f"The language model's server ({settings.env_name('llm_url')})"
         self._is_venice = parts.host == _VENICE
         self._settings = settings
         self._names: list[str] = []
@@ -75,6 +77,19 @@ class LanguageModel:
             limits=httpx2.Limits(max_keepalive_connections=0),
             mounts={f"all://{parts.netloc.decode()}": None} if settings.llm_url and is_near(parts.host) else None,
         )
+
+    def require(self) -> None:
+        """Nothing, where there is a language model.
+
+        Raises:
+            NoLanguageModelError: The settings name none.
+        """
+        if not self.url:
+            raise NoLanguageModelError(
+                f"No language model to talk with: {self._settings.env_name('llm_url')} is empty. Set it to the address "
+                "of one with OpenAI's API: http://127.0.0.1:11434/v1 for Ollama, http://127.0.0.1:8080/v1 for "
+                "llama.cpp, http://127.0.0.1:8000/v1 for vLLM, http://127.0.0.1:1234/v1 for LM Studio."
+            )
 
     async def close(self) -> None:
         """End what is still being asked."""
@@ -91,7 +106,7 @@ class LanguageModel:
             OverloadedError: It says so, or is still loading.
             UpstreamError: It cannot be reached, refuses the key, fails, or breaks off.
         """
-        self._require()
+        self.require()
         response = await self._ask(await self._body(request))
         reader = DeltaReader(opens=self._settings.reasoning_opens)
         is_done = False
@@ -108,7 +123,7 @@ class LanguageModel:
                 if not reader.is_finished:
                     raise self._explain_break(error) from error
         if not (is_done or reader.is_finished):
-            raise UpstreamError(f"The language model at {self._place} broke off in the middle of its answer.")
+            raise UpstreamError(f"{self._server} broke off in the middle of its answer.")
         yield reader.end()
 
     async def list_models(self) -> list[dict[str, object]]:
@@ -118,7 +133,7 @@ class LanguageModel:
             NoLanguageModelError: The settings name none.
             UpstreamError: Its server cannot be reached, or lists nothing.
         """
-        self._require()
+        self.require()
         response = await self._send(self._http.build_request("GET", f"{self.url}/models", timeout=CONNECT_TIMEOUT_S))
         text = await self._read(response, MAX_ANSWER_BYTES)
         if not response.is_success:
@@ -142,11 +157,11 @@ class LanguageModel:
         talking = [name for name in self._names if not _CANNOT_TALK.search(name)]
         if not (talking or self._names):
             setting = self._settings.env_name("llm_model")
-            raise UpstreamError(f"The server at {self._place} lists no model; load one there, or name it in {setting}.")
+            raise UpstreamError(f"{self._server} lists no model; load one there, or name it in {setting}.")
         return (talking or self._names)[0]
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> httpx2.Response:
-        """Ask with a body as it is, and give the answer as it is: streamed, to be closed, errors included.
+        """Ask with a body as it is, and give the answer as it is, errors included; it is to be read, and closed.
 
         Args:
             body: JSON of `/chat/completions`.
@@ -154,23 +169,30 @@ class LanguageModel:
 
         Raises:
             NoLanguageModelError: The settings name none.
-            UpstreamError: It cannot be reached.
+            UpstreamError: It cannot be reached, or refuses the key, which is no caller's.
         """
-        self._require()
+        self.require()
         url = f"{self.url}/chat/completions"
-        return await self._send(self._http.build_request("POST", url, content=body, headers=headers))
+        response = await self._send(self._http.build_request("POST", url, content=body, headers=headers))
+        if response.status_code in _KEY_REFUSED:
+            raise await self._explain(response, await self._read(response, _MAX_ERROR_BYTES), "")
+        return response
 
-    def _require(self) -> None:
-        if not self.url:
-            raise NoLanguageModelError(
-                f"No language model to talk with: {self._settings.env_name('llm_url')} is empty. Set it to the address "
-                "of one with OpenAI's API: http://127.0.0.1:11434/v1 for Ollama, http://127.0.0.1:8080/v1 for "
-                "llama.cpp, http://127.0.0.1:8000/v1 for vLLM, http://127.0.0.1:1234/v1 for LM Studio."
-            )
+    async def pieces(self, response: httpx2.Response) -> AsyncGenerator[bytes, None]:
+        """The bytes of an answer, as they come.
+
+        Raises:
+            UpstreamError: It breaks off.
+        """
+        try:
+            async for piece in response.aiter_raw():
+                yield piece
+        except httpx2.RequestError as error:
+            raise self._explain_break(error) from error
 
     async def _body(self, request: ModelRequest) -> dict[str, object]:
         body: dict[str, object] = {"stream_options": {"include_usage": True}} if self._takes_stream_options else {}
-        body |= request.options
+        body |= self._settings.llm_options | dict(request.options)
         if self._is_venice:  # whose own instructions would stand before ours
             given = body.get("venice_parameters")
             own = {"include_venice_system_prompt": False}
@@ -198,14 +220,14 @@ class LanguageModel:
             except httpx2.RequestError as error:
                 if not (send_again and isinstance(error, _BREAKS)):
                     raise self._explain_break(error) from error
-                _logger.info("%s broke the connection (%r): asked again", self._place, error)
+                _logger.info("%s broke the connection (%r): asked again", self.url, error)
         raise AssertionError("the second try answers or raises")
 
     async def _chunks(self, response: httpx2.Response) -> AsyncGenerator[dict[str, object] | None, None]:
         """The JSON objects of an answer, streamed or not; None for the mark of its end."""
         media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type == "text/html":
-            raise UpstreamError(f"{self._place} answered with a web page. {self._tell_address()}")
+            raise UpstreamError(f"{self._server} answered with a web page. {_ADDRESS}")
         if media_type.endswith("json"):
             yield self._check(self._parse(await self._read(response, MAX_ANSWER_BYTES)))
             yield None
@@ -236,7 +258,7 @@ class LanguageModel:
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            raise UpstreamError(f"{self._place} sent what is no JSON object: {excerpt(text)}. {self._tell_address()}")
+            raise UpstreamError(f"{self._server} sent what is no JSON object: {excerpt(text)}. {_ADDRESS}")
         return value
 
     def _check(self, chunk: dict[str, object], *, is_error: bool = False) -> dict[str, object]:
@@ -259,7 +281,7 @@ class LanguageModel:
         if status != 404:
             return self._tell(status, details, parse_retry_after_s(response.headers))
         if not model or "model" not in f"{details.code} {details.message}".lower():
-            return UpstreamError(f"{self._place} answered 404 ({details.message}). {self._tell_address()}")
+            return UpstreamError(f"{self._server} answered 404 ({details.message}). {_ADDRESS}")
         known = ""
         try:
             await self.list_models()
@@ -269,8 +291,8 @@ class LanguageModel:
         return ModelNotFoundError(f"The language model's server has no model {model!r}: {details.message}.{known}")
 
     def _tell(self, status: int, details: ErrorDetails, retry_after_s: float | None) -> VoiceStackError:
-        message = f"The language model at {self._place} answered {status}: {details.message}"
-        if status in {401, 403}:
+        message = f"{self._server} answered {status}: {details.message}"
+        if status in _KEY_REFUSED:
             return UpstreamError(f"{message}. Its key is {self._settings.env_name('llm_key')}.")
         if status == 429:
             return TooManyRequestsError(message, code=details.code, retry_after_s=retry_after_s)
@@ -282,16 +304,11 @@ class LanguageModel:
             return InvalidRequestError(message, param=details.param, code=details.code)
         return UpstreamError(message)
 
-    def _tell_address(self) -> str:
-        return f"{self._settings.env_name('llm_url')} is the address of OpenAI's API there, with its /v1."
-
     def _explain_break(self, error: httpx2.RequestError) -> UpstreamError:
         reason = str(error) or type(error).__name__
+        _logger.warning("%s: %r", self.url, error)
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):
-            setting = self._settings.env_name("llm_url")
-            return UpstreamError(
-                f"No language model answers at {self._place} ({reason}): is it running? {setting} names it."
-            )
+            return UpstreamError(f"{self._server} cannot be reached: is it running, and is the setting right?")
         if isinstance(error, httpx2.TimeoutException):
-            return UpstreamError(f"The language model at {self._place} said nothing for {TIMEOUT_S:.0f} s.")
-        return UpstreamError(f"The language model at {self._place} broke the connection ({reason}).")
+            return UpstreamError(f"{self._server} said nothing for {TIMEOUT_S:.0f} s.")
+        return UpstreamError(f"{self._server} broke the connection ({reason}).")

@@ -1,13 +1,14 @@
 """Settings of the Voice server: where the others are, and what a conversation is like that says nothing else."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
-from voice_stack.core.settings import ServerSettings, user_folder
+from voice_stack.core.settings import PortList, ServerSettings, user_folder
 
 INSTRUCTIONS = (
     "You are talking with somebody who hears your answer spoken. Answer in one to three short sentences of plain text, "
@@ -25,12 +26,30 @@ def _check_address(url: str) -> str:
 Address = Annotated[str, AfterValidator(_check_address)]
 
 
+def _parse_object(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value or "{}")
+    except ValueError as error:
+        raise ValueError(f'no JSON object, as {{"reasoning_effort": "none"}}: {error}') from error
+
+
+JsonObject = Annotated[dict[str, JsonValue], NoDecode, BeforeValidator(_parse_object)]
+"""Written as JSON in the environment."""
+
+
 class ChatSettings(ServerSettings):
     """Settings of the Voice server."""
 
     model_config = SettingsConfigDict(env_prefix="CHAT_")
 
     port: int = Field(5003, ge=0, le=65535, description="Port to listen on.")
+    voice_ports: PortList = Field(
+        default_factory=list,
+        validation_alias="VOICE_PORTS",
+        description="Further ports to listen on, separated by commas: `8011,8001` for clients of older voice services.",
+    )
     asr_url: Address = Field("http://127.0.0.1:5001", description="Address of the ASR server, with or without `/v1`.")
     tts_url: Address = Field("http://127.0.0.1:5002", description="Address of the TTS server, with or without `/v1`.")
     llm_url: Address = Field(
@@ -41,6 +60,11 @@ class ChatSettings(ServerSettings):
     )
     llm_model: str = Field("", description="Its model; empty: the one that it has, or the first of several.")
     llm_key: SecretStr = Field(SecretStr(""), description="Key for the language model.")
+    llm_options: JsonObject = Field(
+        default_factory=dict,
+        description="Fields sent with every request to it that names them not itself, as a JSON object: "
+        '`{"reasoning_effort": "none"}` keeps Ollama\'s models from thinking before they speak.',
+    )
     asr_key: SecretStr = Field(
         SecretStr(""), description="Key for the ASR server; empty: the one that the caller has sent."
     )
@@ -66,3 +90,26 @@ class ChatSettings(ServerSettings):
         description="Replies kept for half an hour: `exact`: to the same words after the same conversation; `query`: "
         "to the same words, whatever was said before, for kiosks; `off`.",
     )
+
+    @field_validator("voice_ports")
+    @classmethod
+    def _need_address(cls, ports: list[int], info: ValidationInfo) -> list[int]:
+        if ports and info.data.get("socket"):
+            raise ValueError("ports belong to an address, and with CHAT_SOCKET the server listens on none")
+        return ports
+
+    @property
+    def further_ports(self) -> list[int]:
+        """Each once, and none that is `port`."""
+        return [port for port in dict.fromkeys(self.voice_ports) if port != self.port]
+
+    def split_address(self, address: str) -> tuple[str, str]:
+        """What stands before the routes of another server that have no prefix, and the prefix of the others.
+
+        `http://HOST:5001/v1` -> (`http://HOST:5001`, `/v1`); an address that ends with neither `/v1` nor our own prefix
+        is one of a server with the same settings.
+        """
+        for prefix in filter(None, (self.api_v1_str, "/v1")):
+            if address.endswith(prefix):
+                return address.removesuffix(prefix), prefix
+        return address, self.api_v1_str

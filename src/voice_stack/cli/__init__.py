@@ -45,4 +45,4 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="voice-stack", message="%(version)s")
 def voice_stack() -> None:
-    """OpenAI's audio API on your own machine: speech to text on :5001, text to speech on :5002."""
+    """OpenAI's audio API on your own machine: ASR on :5001, TTS on :5002, conversations on :5003."""

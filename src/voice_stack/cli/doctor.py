@@ -15,14 +15,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import click
+import httpx2
 
 from voice_stack.asr.engine_factory import open_speaker_store, require_speaker_specs
 from voice_stack.asr.models import SPEAKERS_OFF
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.speakers.people import find_people
-from voice_stack.cli.listening import listen
+from voice_stack.chat.settings import ChatSettings
+from voice_stack.cli.listening import listen, port_variable
 from voice_stack.cli.servers import SERVERS, Server
 from voice_stack.cli.up import server_at, server_url
 from voice_stack.core.errors import ConfigurationError, ModelLoadError, ModelNotFoundError
@@ -31,6 +34,7 @@ from voice_stack.core.http.keys import KeyFile
 from voice_stack.core.models.sources import describe_sources
 from voice_stack.core.models.store import ModelStore
 from voice_stack.core.settings import EngineSettings, ServerSettings, unknown_variables
+from voice_stack.core.system.addresses import HostName
 from voice_stack.core.system.cpus import available_cpus
 from voice_stack.core.system.database import UNREADABLE
 from voice_stack.core.system.device import choose_device
@@ -41,11 +45,10 @@ _GIB = 1 << 30
 ENOUGH_MEMORY_BYTES = 2 * _GIB
 ENCODERS = ("libopus", "aac", "flac")
 EXTRAS = {
-    "asr": ("ctranslate2", "faster_whisper", "onnxruntime"),
+    **{server.name: server.modules for server in SERVERS.values()},
     "diarize": ("scipy",),
     "whisper": ("whisper", "torch", "safetensors"),
     "parakeet": ("onnx_asr", "py3langid"),
-    "tts": ("av", "babel", "lameenc", "py3langid", "soxr", "unicode_rbnf"),
     "piper": ("piper", "onnxruntime"),
     "hibari": ("hibari", "onnxruntime"),
     "kokoro": ("hibari", "onnxruntime"),
@@ -121,20 +124,20 @@ def check_device(settings: EngineSettings) -> Check:
 
 
 def check_extras(settings: Sequence[ServerSettings]) -> Iterator[Check]:
-    """Installed extras; one that the settings need and that is missing is a failure."""
-    needed = {ENGINE_EXTRAS.get(one.engine, one.engine) for one in settings if isinstance(one, EngineSettings)} | {
-        "tts"
-    }
+    """Installed extras; one that the settings need and that is missing is a failure, a server less is none."""
+    needed = {ENGINE_EXTRAS.get(one.engine, one.engine) for one in settings if isinstance(one, EngineSettings)}
     if any(one.debugpy_enable for one in settings):
         needed.add("debug")
     for extra, modules in EXTRAS.items():
         missing = [module for module in modules if not _is_installed(module)]
+        remedy = f"pip install 'voice-stack[{extra}]'"
         if not missing:
             yield Check("OK", f"extra {extra}", "installed")
+        elif extra in SERVERS:
+            detail = f"missing: {', '.join(missing)}; the {SERVERS[extra].title} does not start"
+            yield Check("WARN", f"extra {extra}", detail, remedy)
         elif extra in needed:
-            yield Check(
-                "FAIL", f"extra {extra}", f"missing: {', '.join(missing)}", f"pip install 'voice-stack[{extra}]'"
-            )
+            yield Check("FAIL", f"extra {extra}", f"missing: {', '.join(missing)}", remedy)
         else:
             yield Check("OK", f"extra {extra}", "not installed, not needed with these settings")
 
@@ -217,18 +220,93 @@ def check_variables(settings: ServerSettings) -> Iterator[Check]:
 ENOUGH_DISK_BYTES = _GIB
 
 
-def check_port(server: Server, settings: ServerSettings) -> Check:
-    """Whether the port is free, or a server of ours has it."""
-    name = f"{settings.env_name('port')}={settings.port}"
+def check_port(server: Server, settings: ServerSettings, port: int) -> Check:
+    """Whether a port is free, or our server has it."""
+    name = f"{port_variable(settings, port)}={port}"
     try:
-        listen(settings).close()
+        listen(settings, port).close()
     except ConfigurationError as error:
         cause = error.__cause__
         in_use = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
-        if in_use and server_at(server_url(settings)) == server.name:
+        if in_use and server_at(server_url(settings, port)) == server.name:
             return Check("OK", name, f"our {server.title} answers there")
-        return Check("FAIL", name, error.message, f"{settings.env_name('port')}=... with a free port")
+        return Check("FAIL", name, error.message, f"{port_variable(settings, port)}=... with a free port")
     return Check("OK", name, "free")
+
+
+ASK_TIMEOUT_S = 3.0
+USUAL_MODELS = {"Ollama": 11434, "llama.cpp": 8080, "vLLM": 8000, "LM Studio": 1234}
+"""Servers of language models, and the port of each."""
+WANTS_KEY, REFUSES_KEY = "wants a key", "refuses the key"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a server with OpenAI's API says of its models; `problem` where it does not."""
+
+    models: Sequence[str] = ()
+    problem: str = ""
+
+
+def ask_models(address: str, key: str = "") -> Found:
+    """Ask a server, whose address ends with its prefix."""
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    host = HostName.parse(urlsplit(address).hostname or "")
+    # A proxy of the environment is for the way out, not for this house.
+    is_outside = host is not None and not host.is_private
+    try:
+        answer = httpx2.get(f"{address}/models", headers=headers, timeout=ASK_TIMEOUT_S, trust_env=is_outside)
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        return Found(problem=f"does not answer: {error}")
+    if answer.status_code in {httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN}:
+        return Found(problem=REFUSES_KEY if key else WANTS_KEY)
+    try:
+        return Found([str(model["id"]) for model in answer.raise_for_status().json()["data"]])
+    except (httpx2.HTTPStatusError, ValueError, KeyError, TypeError):
+        return Found(problem=f"lists no models: GET /models answers {answer.status_code}")
+
+
+def check_speech_servers(settings: ChatSettings) -> Iterator[Check]:
+    """Whether those answer that the Voice server sends sound and text to."""
+    for name in SERVERS["chat"].asks:
+        variable, address = f"CHAT_{name.upper()}_URL", str(getattr(settings, f"{name}_url"))
+        key: str = getattr(settings, f"{name}_key").get_secret_value()
+        found, row = ask_models("".join(settings.split_address(address)), key), f"{variable}={address}"
+        if not found.problem:
+            yield Check("OK", row, "answers")
+        elif found.problem == WANTS_KEY:
+            yield Check("OK", row, "answers, and wants a key: that of each caller is passed on")
+        elif found.problem == REFUSES_KEY:
+            yield Check("WARN", row, found.problem, f"CHAT_{name.upper()}_KEY=...")
+        elif f"{name}_url" not in settings.model_fields_set:
+            yield Check("OK", row, "nobody answers there now; `voice-stack up` starts it, wherever it listens")
+        else:
+            yield Check("WARN", row, found.problem, f"{variable}=... with an address that answers")
+
+
+def check_language_model(settings: ChatSettings) -> Check:
+    """Whether conversations have a language model; all else works without."""
+    address, name = settings.llm_url, settings.llm_model
+    if not address:
+        usual = {program: f"http://127.0.0.1:{port}/v1" for program, port in USUAL_MODELS.items()}
+        here = {program: url for program, url in usual.items() if ask_models(url).models}
+        addresses = ", ".join(f"{url} ({program})" for program, url in (here or usual).items())
+        found = f"none is set, but {' and '.join(here)} runs here" if here else "none: conversations are refused"
+        return Check("WARN", "CHAT_LLM_URL", found, f"CHAT_LLM_URL=... with its address: {addresses}")
+    row = f"CHAT_LLM_URL={address}"
+    base = address if urlsplit(address).path else f"{address}/v1"
+    answer = ask_models(base, settings.llm_key.get_secret_value())
+    if answer.problem:
+        is_locked = answer.problem in {WANTS_KEY, REFUSES_KEY}
+        remedy = "CHAT_LLM_KEY=..." if is_locked else "start it, or CHAT_LLM_URL=... with its `/v1`"
+        return Check("WARN", row, answer.problem, remedy)
+    names = ", ".join(answer.models[:5]) + (", ..." if len(answer.models) > 5 else "")
+    if name and name not in answer.models:
+        detail = f"does not list CHAT_LLM_MODEL={name}; it has {names or 'none'}"
+        return Check("WARN", row, detail, "CHAT_LLM_MODEL=... with one of those, or load it there")
+    if not answer.models:
+        return Check("WARN", row, "has no model", "load one there (Ollama: `ollama pull NAME`)")
+    return Check("OK", row, f"answers; conversations have {name or answer.models[0]}, of {names}")
 
 
 def check_access(settings: ServerSettings) -> Iterator[Check]:
@@ -265,6 +343,8 @@ def check_folders(settings: Sequence[ServerSettings]) -> Iterator[Check]:
             yield _check_people(one.speakers_dir.expanduser())
         if isinstance(one, TtsSettings) and one.cache_mb:
             yield _check_folder("TTS_CACHE_DIR", one.cache_dir, "WARN")
+        if isinstance(one, ChatSettings):
+            yield _check_folder("CHAT_DB", one.db.parent, "FAIL")
 
 
 def _check_people(folder: Path) -> Check:
@@ -298,9 +378,10 @@ _COLOURS = {"OK": "green", "WARN": "yellow", "FAIL": "red"}
 
 def _all_checks() -> Iterator[Check]:
     servers = [(server, server.settings_class.read()) for server in SERVERS.values()]
-    settings = [one for _, one in servers]
     yield check_python()
     yield check_memory()
+    servers = [(server, one) for server, one in servers if not server.missing_modules]
+    settings = [one for _, one in servers]
     yield from check_extras(settings)
     yield check_encoders()
     for server, one in servers:
@@ -310,7 +391,11 @@ def _all_checks() -> Iterator[Check]:
             yield check_model(one, server.open_store(one))
         if isinstance(one, AsrSettings):
             yield check_speakers(one)
-        yield check_port(server, one)
+        if isinstance(one, ChatSettings):
+            yield from check_speech_servers(one)
+            yield check_language_model(one)
+        for port in (one.port, *one.further_ports):
+            yield check_port(server, one, port)
         yield from check_access(one)
         yield from check_variables(one)
     yield from check_folders(settings)

@@ -1,4 +1,4 @@
-"""The socket a server listens on: of an address, or a Unix socket."""
+"""The sockets a server listens on: of an address, with one port or several, or a Unix socket."""
 
 import contextlib
 import errno
@@ -17,31 +17,30 @@ _OWNER_AND_GROUP = 0o117
 
 
 @contextlib.contextmanager
-def listen_at(settings: ServerSettings) -> Iterator[socket.socket]:
-    """A listening socket, as the settings say; the file of a Unix socket goes with the block.
+def listen_at(settings: ServerSettings) -> Iterator[list[socket.socket]]:
+    """The listening sockets, as the settings say; the file of a Unix socket goes with the block.
 
     Raises:
         ConfigurationError: Another program listens there, or nobody can.
     """
-    with listen(settings) if settings.socket is None else _listen_at_path(settings, settings.socket) as listening:
-        try:
-            yield listening
-        finally:
-            if settings.socket is not None:
-                settings.socket.unlink(missing_ok=True)
+    with contextlib.ExitStack() as owned:
+        if settings.socket is not None:
+            listening = [owned.enter_context(_listen_at_path(settings, settings.socket))]
+            owned.callback(settings.socket.unlink, missing_ok=True)
+        else:
+            ports = [settings.port, *settings.further_ports]
+            listening = [owned.enter_context(listen(settings, port)) for port in ports]
+        yield listening
 
 
-def listen(settings: ServerSettings) -> socket.socket:
+def listen(settings: ServerSettings, port: int) -> socket.socket:
     """A listening socket for the server's address: from here on no other program can take the port.
 
     Raises:
         ConfigurationError: The port is in use, or the address is none of this machine.
     """
-    variable = settings.env_name("port")
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[
-            0
-        ]
+        family, kind, protocol, _, address = socket.getaddrinfo(settings.host, port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror as error:
         raise ConfigurationError(f"{settings.env_name('host')}={settings.host!r}: {error.strerror}") from error
     listening = socket.socket(family, kind, protocol)
@@ -52,7 +51,7 @@ def listen(settings: ServerSettings) -> socket.socket:
         listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
-        raise ConfigurationError(_explain(settings, variable, error)) from error
+        raise ConfigurationError(_explain(settings, port, error)) from error
     return listening
 
 
@@ -84,11 +83,18 @@ def _remove_left_over(settings: ServerSettings, path: Path) -> None:
     path.unlink()
 
 
-def _explain(settings: ServerSettings, variable: str, error: OSError) -> str:
+def port_variable(settings: ServerSettings, port: int) -> str:
+    """The setting that has a port of the server."""
+    return settings.env_name("port" if port == settings.port else "voice_ports")
+
+
+def _explain(settings: ServerSettings, port: int, error: OSError) -> str:
+    variable = port_variable(settings, port)
     if error.errno == errno.EADDRINUSE:
+        flag = "--port" if port == settings.port else "--voice-ports"
         return (
-            f"port {settings.port} on {settings.host} is in use: "
-            f"stop the other program or choose another with {variable}=... or --port"
+            f"port {port} on {settings.host} is in use: "
+            f"stop the other program or choose another with {variable}=... or {flag}"
         )
     variables = f"{settings.env_name('host')}, {variable}"
-    return f"cannot listen on {settings.host} port {settings.port} ({variables}): {error.strerror}"
+    return f"cannot listen on {settings.host} port {port} ({variables}): {error.strerror}"

@@ -125,13 +125,13 @@ def _listen_for_debugger(settings: ServerSettings, offset: int) -> None:
         debugpy.wait_for_client()
 
 
-def _run_app(server: Server, settings: ServerSettings, listening: socket.socket) -> None:
+def _run_app(server: Server, settings: ServerSettings, listening: list[socket.socket]) -> None:
     pause_collections()
     from voice_stack.core.http.serving import build_server
 
     app = server.create_app(settings)
     running = build_server(app, app.state.stopping, settings)
     app.state.count_connections = lambda: len(running.server_state.connections)
-    running.run(sockets=[listening])
+    running.run(sockets=listening)
     if not running.started:
         raise VoiceStackError(f"the {server.title} did not start; the log above says why")

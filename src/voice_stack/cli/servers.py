@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,15 @@ class Server:
     """A server; nothing of it is imported before it is asked for.
 
     Attributes:
-        name: Its command, what `/health` says, and the scope of its keys; in capitals, the prefix of its settings.
+        name: Its command, its extra, what `/health` says, and the scope of its keys; in capitals, the prefix of its
+            settings.
         title: How people are told about it.
         package: Where it is: `app` makes its application; where its settings are `EngineSettings`, `engine_factory`
             opens its models and `models` lists them.
         settings: Class of its settings, in the module `settings`; it has the port.
         example: What `curl` is to ask below the API's prefix, to try it.
+        modules: What its extra brings, beside what all servers need.
+        asks: Servers that it sends work to; `NAME_url` is the setting with the address of each.
     """
 
     name: str
@@ -31,6 +35,13 @@ class Server:
     package: str
     settings: str
     example: str
+    modules: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
+
+    @property
+    def missing_modules(self) -> list[str]:
+        """Those that are not installed."""
+        return [module for module in self.modules if find_spec(module) is None]
 
     @property
     def settings_class(self) -> "type[ServerSettings]":
@@ -70,6 +81,7 @@ SERVERS = {
             package="voice_stack.asr",
             settings="AsrSettings",
             example="audio/transcriptions -F file=@speech.mp3 -F model=whisper-1",
+            modules=("ctranslate2", "faster_whisper", "onnxruntime"),
         ),
         Server(
             name="tts",
@@ -77,6 +89,7 @@ SERVERS = {
             package="voice_stack.tts",
             settings="TtsSettings",
             example=f"audio/speech {_SPEECH} -o speech.mp3",
+            modules=("av", "babel", "lameenc", "py3langid", "soxr", "unicode_rbnf"),
         ),
         Server(
             name="chat",
@@ -84,6 +97,8 @@ SERVERS = {
             package="voice_stack.chat",
             settings="ChatSettings",
             example="models",
+            modules=("aiosqlite", "lameenc", "soxr"),
+            asks=("asr", "tts"),
         ),
     )
 }

@@ -1,5 +1,6 @@
 """`.env.example` and `docs/settings.md`, written from the settings classes, and `voice-stack settings`."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,14 @@ _MARKDOWN_INTRO = """\
 # Settings
 
 Sources, strongest first: flags (`voice-stack asr --port 5011`), the environment, `.env` in the working folder, the
-defaults below. A flag is the variable's name without the prefix `ASR_` or `TTS_`, in lower case, with hyphens. A name
-that starts with `ASR_` or `TTS_` and is not listed here is warned about when the server starts; for names of earlier
+defaults below. A flag is the variable's name without the prefix `ASR_`, `TTS_` or `CHAT_`, in lower case, with hyphens.
+A name that starts with one of these and is not listed here is warned about when the server starts; for names of earlier
 versions the warning says what became of them.
 """
 _MACHINE_DEFAULTS = {
     "api_keys_file": "~/.config/voice-stack/keys.json",
     "cache_dir": "~/.cache/voice-stack/speech",
+    "db": "~/.local/state/voice-stack/chat/conversations.db",
     "jobs_dir": "~/.local/state/voice-stack/jobs",
     "model_dir": "~/.cache/voice-stack/models",
 }
@@ -53,8 +55,10 @@ def _setting(settings_class: type[ServerSettings], field: str, info: FieldInfo) 
 
 
 def _format(value: object) -> str:
-    if value is None or isinstance(value, list):
-        return ",".join(value or [])
+    if not value and isinstance(value, list | dict | None):
+        return ""
+    if isinstance(value, list):
+        return ",".join(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Path):
@@ -63,15 +67,15 @@ def _format(value: object) -> str:
 
 
 def setting_groups() -> Iterator[tuple[str, list[Setting]]]:
-    """Title and settings of each group: those that have one name for all servers, then each server's own."""
+    """Title and settings of each group: those that have one name for several servers, then each server's own."""
     classes = {server.title: server.settings_class for server in SERVERS.values()}
     named = {title: {field: cls.env_name(field) for field in cls.model_fields} for title, cls in classes.items()}
-    prefixes = tuple(f"{name.upper()}_" for name in SERVERS)
+    uses = Counter(name for names in named.values() for name in names.values())
     shared = {
         name: _setting(classes[title], field, classes[title].model_fields[field])
         for title, names in named.items()
         for field, name in names.items()
-        if not name.startswith(prefixes)
+        if uses[name] > 1
     }
     yield "All servers", list(shared.values())
     for title, names in named.items():

@@ -37,9 +37,11 @@ class Answer:
 
 
 def _show_status(as_json: bool, api_key: str | None, **urls: str | None) -> None:
-    """Show what the servers are doing. Exit code: 0 if all answered, 1 if not."""
+    """Show what the installed servers are doing. Exit code: 0 if all answered, 1 if not."""
     answers = []
     for name, server in SERVERS.items():
+        if server.missing_modules and not urls[f"{name}_url"]:
+            continue
         settings = server.settings_class.read()
         answers.append(_ask(name, settings, urls[f"{name}_url"] or server_url(settings), api_key))
     if as_json:
@@ -114,6 +116,8 @@ def _describe_server(answer: Answer) -> str:
     memory_mb = found.memory.server_mb + found.memory.models_mb
     queue = f"{found.queue.jobs_running} running, {found.queue.jobs_waiting} waiting"
     queue += "" if found.queue.seconds is None else f", {_show(found.queue.seconds)} s of work"
+    ports = ", ".join(map(str, found.further_ports))
+    state += f", also on port{'s' if len(found.further_ports) > 1 else ''} {ports}" if ports else ""
     return (
         f"{answer.server}  {answer.url}  {state}, version {found.version}, up {_show_duration(found.uptime_s)}\n"
         f"     model {found.model or 'none'}; {queue}; {memory_mb:.0f} MB; connections: {found.connections}"

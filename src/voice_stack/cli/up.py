@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -31,11 +31,13 @@ class Child:
 
     Args:
         settings: What the server reads, too.
+        flags: What else it is told.
         process: Its process; it ends when the pipe to its standard input is closed.
     """
 
     server: Server
     settings: ServerSettings
+    flags: Sequence[str]
     process: subprocess.Popen[bytes]
 
 
@@ -72,7 +74,7 @@ class Watch:
         if self._restart_s is not None:
             if now_s >= self._restart_s:
                 self._restart_s, self._started_s = None, now_s
-                self.child = _start(self.child.server, self.child.settings)
+                self.child = _start(self.child.server, self.child.settings, self.child.flags)
                 log_event(_log, logging.INFO, "server starts again", ended=name)
         elif (code := self.child.process.poll()) is not None:
             self._crashes = 1 if now_s - self._started_s > CALM_S else self._crashes + 1
@@ -91,10 +93,10 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - listened on
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
-def server_url(settings: ServerSettings) -> str:
-    """Where the server is reached from this machine, as `http://127.0.0.1:5001`."""
+def server_url(settings: ServerSettings, port: int | None = None) -> str:
+    """Where the server is reached from this machine, as `http://127.0.0.1:5001`; by another port if one is given."""
     host = _ANY_ADDRESS.get(settings.host, settings.host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port or settings.port}"
 
 
 def is_answering(url: str) -> bool:
@@ -107,9 +109,9 @@ def is_answering(url: str) -> bool:
 
 
 def server_at(url: str) -> str | None:
-    """Name of the server of ours that answers there, `asr` or `tts`; None if none does."""
+    """Name of the server of ours that answers there, as `asr`; None if none does."""
     try:
-        with _open(f"{url}/health", timeout=REQUEST_TIMEOUT_S) as answer:
+        with _open(f"{url}/healthz", timeout=REQUEST_TIMEOUT_S) as answer:
             body = json.load(answer)
     except (http.client.HTTPException, OSError, ValueError):
         return None
@@ -122,16 +124,43 @@ def curl_line(server: Server, settings: ServerSettings) -> str:
     return f"curl{key} {server_url(settings)}{settings.api_v1_str}/{server.example}"
 
 
-def _start(server: Server, settings: ServerSettings) -> Child:
+def _find_installed() -> list[Server]:
+    """The servers that can start here; each other one is told with the command that adds it.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    found = []
+    for server in SERVERS.values():
+        if missing := server.missing_modules:
+            remedy = f"pip install 'voice-stack[{server.name}]'"
+            click.echo(f"The {server.title} is left out: {', '.join(missing)} not installed ({remedy}).", err=True)
+        else:
+            found.append(server)
+    if not found:
+        raise ConfigurationError("no server is installed: pip install 'voice-stack[embedded]'")
+    return found
+
+
+def _sister_flags(server: Server, settings: Mapping[str, ServerSettings]) -> list[str]:
+    """Where those are that a server sends work to, if they start with it and nobody has said something else."""
+    flags = []
+    for name in server.asks:
+        if name in settings and f"{name}_url" not in settings[server.name].model_fields_set:
+            flags += [f"--{name}-url", server_url(settings[name]) + settings[name].api_v1_str]
+    return flags
+
+
+def _start(server: Server, settings: ServerSettings, flags: Sequence[str]) -> Child:
     if settings.socket is not None:
         name = settings.env_name("socket")
         raise ConfigurationError(f"{name}={settings.socket}: `up` needs ports; start the servers one by one")
     if settings.port == 0:
         raise ConfigurationError(f"{settings.env_name('port')}=0: `up` needs to know the port; choose 1 to 65535")
-    command = [sys.executable, "-m", "voice_stack", server.name, "--exit-with-stdin"]
+    command = [sys.executable, "-m", "voice_stack", server.name, "--exit-with-stdin", *flags]
     # Their own sessions: a Ctrl-C of the terminal reaches this process alone, which then stops all in order.
     process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - our own command
-    return Child(server, settings, process)
+    return Child(server, settings, flags, process)
 
 
 def _check_running(children: list[Child]) -> None:
@@ -213,17 +242,21 @@ def up(prod: bool) -> None:
     """Start all servers, wait until they are ready, stop them with Ctrl-C."""
     if prod:
         _log_as_json()
-    read = [(server, server.settings_class.read()) for server in SERVERS.values()]
+    servers = _find_installed()
+    settings = {server.name: server.settings_class.read() for server in servers}
     children: list[Child] = []
     with _stopping(children):
-        children.extend(_start(server, settings) for server, settings in read)
+        children.extend(_start(server, settings[server.name], _sister_flags(server, settings)) for server in servers)
         deadline_s = time.monotonic() + READY_TIMEOUT_S
-        _await_all(children, "/health", deadline_s)
+        _await_all(children, "/healthz", deadline_s)
         if prod:
             _supervise(children)
         _await_all(children, "/ready", deadline_s)
-        for server, settings in read:
-            click.echo(f"{server.title}: {server_url(settings)}\n  {curl_line(server, settings)}")
+        for child in children:
+            click.echo(f"{child.server.title}: {server_url(child.settings)}")
+            click.echo(f"  {curl_line(child.server, child.settings)}")
+            if getattr(child.settings, "llm_url", None) == "":
+                click.echo("  Conversations need a language model: CHAT_LLM_URL (`voice-stack doctor` looks for one).")
         click.echo("All are ready. Ctrl-C stops them.")
         while True:
             _check_running(children)

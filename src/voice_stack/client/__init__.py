@@ -11,6 +11,7 @@ the arguments themselves (a missing file, an unknown suffix) stays the `OSError`
 """
 
 from voice_stack.client.async_client import AsyncVoiceStackClient
+from voice_stack.client.async_voice_service import AsyncVoiceServiceClient
 from voice_stack.client.errors import (
     ApiError,
     AuthenticationError,
@@ -41,11 +42,13 @@ from voice_stack.client.options import AudioFormat, Server, TranscriptFormat
 from voice_stack.client.results import AlignedText, Alignment, Health, Model, Segment, Transcript, Voice, Word
 from voice_stack.client.sync_client import VoiceStackClient
 from voice_stack.client.upload import AudioFile
+from voice_stack.client.voice_service import VoiceServiceClient
 
 __all__ = [
     "AlignedText",
     "Alignment",
     "ApiError",
+    "AsyncVoiceServiceClient",
     "AsyncVoiceStackClient",
     "AudioFile",
     "AudioFormat",
@@ -78,6 +81,7 @@ __all__ = [
     "Transcript",
     "TranscriptFormat",
     "Voice",
+    "VoiceServiceClient",
     "VoiceStackClient",
     "VoiceStackClientError",
     "Word",

@@ -24,7 +24,8 @@ class Call(Generic[T]):
         method: HTTP method.
         json: JSON body.
         form: Fields of a multipart form; None values are not sent.
-        file: The form's `file`.
+        file: The form's file.
+        file_field: Name of the part with it.
         request_id: Sent as `x-request-id`.
         is_probe: Whether to ask outside the API prefix, once, with little patience.
     """
@@ -36,6 +37,7 @@ class Call(Generic[T]):
     json: Mapping[str, object] | None = None
     form: Mapping[str, FormValue] | None = None
     file: AudioFile | None = None
+    file_field: str = "file"
     request_id: str | None = None
     is_probe: bool = False
 

@@ -129,7 +129,7 @@ class Connection(Generic[HttpClient]):
             headers=None if request_id is None else {"x-request-id": request_id},
             json=call.json,
             data=None if call.form is None else {name: value for name, value in call.form.items() if value is not None},
-            files=None if upload is None else {"file": upload.form_part()},
+            files=None if upload is None else {call.file_field: upload.form_part()},
             timeout=self._probe_timeout if call.is_probe else self._timeout,
         )
         is_threaded = upload is not None and isinstance(self._http, httpx2.AsyncClient)

@@ -9,12 +9,13 @@ from typing import Any, get_args
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
-from voice_stack.asr.live.session import Event, Piece, RealtimeSession
+from voice_stack.asr.live.session import Piece, RealtimeSession
 from voice_stack.asr.live.turns import LiveRequest, TurnText
 from voice_stack.asr.live.wire import ModelChoice, SessionSettings
 from voice_stack.asr.models import ASR_CATALOGUE, DEFAULT_MODEL_NAMES, ENGINE, capabilities_of
 from voice_stack.asr.request import DecodeOptions, WindowText
 from voice_stack.asr.transcript import Segment, TokenLogprob
+from voice_stack.core.http.realtime import Event
 from voice_stack.core.models.store import ModelNames, ModelStore
 
 NOW_S = 1_800_000_000.0

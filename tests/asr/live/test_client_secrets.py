@@ -5,8 +5,9 @@ from openai.types.realtime import ClientSecretCreateResponse
 from pydantic import TypeAdapter
 
 from asr.live.sessions import CHOICE, NOW_S, start
-from voice_stack.asr.live.client_secrets import MAX_SECRET_CHARS, check_client_secret, grant, grant_flat
+from voice_stack.asr.live.wire import grant, grant_flat
 from voice_stack.core.errors import InvalidRequestError
+from voice_stack.core.http.realtime import MAX_SECRET_CHARS, check_client_secret
 
 GERMAN = {"type": "transcription", "audio": {"input": {"transcription": {"language": "de"}, "turn_detection": None}}}
 

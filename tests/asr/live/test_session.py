@@ -20,8 +20,8 @@ from voice_stack.asr.live.turns import (
     TurnClosed,
     TurnDraft,
 )
-from voice_stack.asr.live.wire import read_frame
 from voice_stack.core.errors import EngineCrashedError
+from voice_stack.core.http.realtime import read_frame
 
 ADDED = ["committed", "conversation.item.added", "conversation.item.done"]
 
@@ -272,7 +272,7 @@ def test_half_a_sample_is_not_mixed_into_another_format() -> None:
 
 
 def test_a_million_empty_appends_cost_nothing() -> None:
-    session, event = listening(), read_frame('{"type":"input_audio_buffer.append","audio":""}')
+    session, event = listening(), read_frame('{"type":"input_audio_buffer.append","audio":""}', ())
     before = psutil.Process().memory_info().rss
     for _ in range(1_000_000):
         session.receive(event)

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from asr.live.sessions import BASE, CHOICE, check, start, update, update_sound
 from voice_stack.asr.live.turns import SoundFormat, TurnRules
-from voice_stack.asr.live.wire import LOGPROBS, MAX_PROMPT_CHARS, ModelChoice, SessionSettings
+from voice_stack.asr.live.wire import ModelChoice, SessionSettings
 from voice_stack.asr.models import PARAKEET_ENGINE, capabilities_of
 from voice_stack.core.errors import ModelNotFoundError
+from voice_stack.utils.live_settings import LOGPROBS, MAX_PROMPT_CHARS
 
 VAD = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500}
 VAD |= {"idle_timeout_ms": None}

@@ -1,41 +1,35 @@
 """OpenAI's Realtime: words while they are spoken, over a WebSocket; and short-lived keys for browsers."""
 
 import asyncio
-import json
 import time
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from fastapi import APIRouter, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Request, Response, WebSocket
 
 from voice_stack.asr.api.documents import TRANSCRIPT
 from voice_stack.asr.jobs.sessions import SessionRecorder, SessionTranscripts
-from voice_stack.asr.live.client_secrets import ClientSecretBody, ClientSecretObject, grant, grant_flat
 from voice_stack.asr.live.listener import LiveTranscription
-from voice_stack.asr.live.session import Event, HeardTurn, Piece, RealtimeSession
+from voice_stack.asr.live.session import HeardTurn, Piece, RealtimeSession
 from voice_stack.asr.live.turns import Commit, LiveRequest
-from voice_stack.asr.live.wire import ModelChoice, SessionSettings, read_frame
+from voice_stack.asr.live.wire import CLIENT_EVENTS, ModelChoice, SessionSettings, grant, grant_flat
 from voice_stack.asr.rendering import RenderOptions, render, require_transcript_format, warnings_header
 from voice_stack.asr.request import DecodeOptions, parse_steps
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.speakers.follower import SpeakerFollower, segment_events
-from voice_stack.core.errors import InvalidRequestError, ShuttingDownError, UnsupportedValueError, VoiceStackError
+from voice_stack.core.errors import InvalidRequestError, UnsupportedValueError, VoiceStackError
+from voice_stack.core.http.event_socket import FAILED, LARGE_CHARS, OVERLOADED, REFUSED, EventSocket, SocketOverError
 from voice_stack.core.http.limits import name_caller
-from voice_stack.core.http.serving import REASON
+from voice_stack.core.http.realtime import ClientSecretBody, ClientSecretObject, Event, read_frame
 from voice_stack.core.http.sockets import OUTLIVES
 from voice_stack.core.http.uploads import receive_object
 from voice_stack.core.jobs import options_from
 
 LIVE_MODELS = frozenset({"gpt-live-transcribe", "gpt-realtime-whisper"})
 """OpenAI's models that do nothing but transcribe live: here the default model."""
-LARGE_CHARS = 256 << 10
-"""Longer frames are read in a thread, one of all clients at a time."""
-SLOW_S, LAST_S = 20.0, 1.0
-"""How long a client may not read, and how long it is waited for at the end."""
 FINISH_S = 60.0
 """For what was heard, when the session is over: several times what an engine may have before it."""
-GOING_AWAY, REFUSED, FAILED, OVERLOADED = 1001, 1008, 1011, 1013
 UNAVAILABLE = 503
 
 
@@ -53,10 +47,11 @@ def create_realtime_router(service: AsrService, sessions: SessionTranscripts) ->
         session = _open_session(websocket, choice, base)
         promise = await service.admit_live(session.model)
         websocket.scope["state"][OUTLIVES] = True
-        await websocket.accept("realtime" if "realtime" in websocket.scope["subprotocols"] else None)
+        socket = EventSocket(websocket)
+        await socket.accept()
         recorder = sessions.begin(session.id, name_caller(websocket.scope))
         try:
-            await _Exchange(websocket, session, service, recorder, reading, promise).run()
+            await _Exchange(socket, session, service, recorder, reading, promise).run()
         finally:
             service.desk.end_promise(promise)  # it may have left without a word
             session.fail(InvalidRequestError("The client has left."))
@@ -125,48 +120,29 @@ def _require_transcription(choice: ModelChoice, model: object) -> None:
         choice.resolve(model)
 
 
-class _OverError(Exception):
-    """The socket ends with a code, 0 where it is gone; before that an error is told."""
-
-    def __init__(self, code: int = 0, error: VoiceStackError | None = None) -> None:
-        super().__init__(code)
-        self.code, self.error = code, error
-
-
 @dataclass(slots=True)
 class _Exchange:
-    """One open socket: what comes goes to the session, and what the transcription tells goes through it to the client.
+    """One open socket: what comes goes to the session, what the transcription tells goes through it to the client."""
 
-    Whoever does not read is not listened to: what waits to be sent holds up what is received.
-    """
-
-    websocket: WebSocket
+    socket: EventSocket
     session: RealtimeSession
     service: AsrService
     recorder: SessionRecorder
     reading: asyncio.Semaphore
     promise: asyncio.Future[None]
-    sending: asyncio.Lock = field(default_factory=asyncio.Lock)
     transcription: LiveTranscription | None = None
     telling: asyncio.Task[None] | None = None
     speakers: SpeakerFollower | None = None
     labelling: asyncio.Task[None] | None = None
     is_ending: bool = False
-    is_gone: bool = False
-    is_slow: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Serve the socket to its end."""
         try:
-            over = await self._serve()
-            if not self.is_gone:
+            over = await self.socket.serve(self.session.expires_at, self._receive)
+            if not self.socket.is_gone:
                 await self._finish()
-            with suppress(WebSocketDisconnect, TimeoutError):
-                async with asyncio.timeout(LAST_S):
-                    if over.error is not None:
-                        await self._send(self.session.fail(over.error))
-                    if over.code:
-                        await self.websocket.close(over.code)
+            await self.socket.close(over.code, self.session.fail(over.error) if over.error else ())
             await self._finish()
         finally:
             for task in filter(None, (self.telling, self.labelling)):
@@ -175,33 +151,17 @@ class _Exchange:
                 await self.recorder.keep(turn.segments, audio_s=self.session.audio_s, lost_turns=0)
             fields: dict[str, object] = {"model": self.session.model, "audio_s": round(self.session.audio_s, 2)}
             fields |= {"fallback": ", ".join(self.session.fallbacks)} if self.session.fallbacks else {}
-            self.websocket.scope["state"].setdefault("log_fields", {}).update(fields)
-
-    async def _serve(self) -> _OverError:
-        """Take and tell as long as both sides are there; returns how it ends."""
-        over = _OverError()
-        try:
-            async with asyncio.timeout(self.session.expires_at - time.time()), asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._await_stop())
-                tasks.create_task(self._await_impatience())
-                await self._send(self.session.open())
-                await self._receive(tasks)
-        except* _OverError as ended:
-            over = next(error for error in ended.exceptions if isinstance(error, _OverError))
-        except* TimeoutError:
-            too_long = InvalidRequestError("The session has lasted for 60 minutes.", code="session_expired")
-            over = _OverError(GOING_AWAY, too_long)
-        return over
+            self.socket.websocket.scope["state"].setdefault("log_fields", {}).update(fields)
 
     async def _finish(self) -> None:
         """No more sound is taken; what was heard is brought to its end, for the transcript if nobody listens."""
         self.is_ending = True
         if self.transcription is None or self.telling is None or self.telling.done():
             return
-        if self.is_gone and not self.recorder.is_keeping:
+        if self.socket.is_gone and not self.recorder.is_keeping:
             self.telling.cancel()
             return
-        with suppress(TimeoutError, _OverError):
+        with suppress(TimeoutError, SocketOverError):
             async with asyncio.timeout(FINISH_S):
                 if self.transcription.request.rules.kind == "none":
                     await self.transcription.feed(Commit())
@@ -211,29 +171,20 @@ class _Exchange:
                     self.speakers.close()
                     await self.labelling
 
-    async def _await_stop(self) -> None:
-        await self.websocket.app.state.stopping.wait_to_finish(self.websocket.scope)
-        raise _OverError(GOING_AWAY, ShuttingDownError(REASON))
-
-    async def _await_impatience(self) -> None:
-        await self.is_slow.wait()
-        raise _OverError(REFUSED)
-
     async def _receive(self, tasks: asyncio.TaskGroup) -> None:
-        while (message := await self.websocket.receive())["type"] != "websocket.disconnect":
-            text = message.get("text") or ""
+        await self.socket.send(self.session.open())
+        async for text in self.socket.texts():
             if len(text) > LARGE_CHARS:
                 async with self.reading:
-                    event = await asyncio.to_thread(read_frame, text)
+                    event = await asyncio.to_thread(read_frame, text, CLIENT_EVENTS)
             else:
-                event = read_frame(text)
+                event = read_frame(text, CLIENT_EVENTS)
             heard_s = self.session.audio_s
             answer = self.session.receive(event)
-            await self._send(answer.events)
+            await self.socket.send(answer.events)
             for piece in answer.pieces:
                 await self._feed(piece, heard_s, tasks)
-        self.is_gone = True
-        raise _OverError
+        raise SocketOverError
 
     async def _feed(self, piece: Piece, heard_s: float, tasks: asyncio.TaskGroup) -> None:
         try:
@@ -248,7 +199,7 @@ class _Exchange:
                 tasks.create_task(_follow(self.telling))
         except VoiceStackError as error:
             code = OVERLOADED if error.status in {429, 503} else FAILED if error.status >= 500 else REFUSED
-            raise _OverError(code, error) from error
+            raise SocketOverError(code, error) from error
         await self.transcription.feed(piece)
         if self.speakers is not None:
             await self.speakers.feed(piece)
@@ -261,7 +212,7 @@ class _Exchange:
         except VoiceStackError as error:
             self.transcription = None
             if error.status == UNAVAILABLE and not self.is_ending:  # the next sound would fare no better
-                raise _OverError(OVERLOADED, error) from error
+                raise SocketOverError(OVERLOADED, error) from error
             await self._show(self.session.fail(error))
 
     async def _label(self, speakers: SpeakerFollower) -> None:
@@ -271,7 +222,7 @@ class _Exchange:
 
     async def _show_speakers(self, turn: HeardTurn) -> None:
         await self.recorder.keep(turn.segments, audio_s=self.session.audio_s, lost_turns=0)
-        await self._send(segment_events(turn))
+        await self.socket.send(segment_events(turn))
 
     async def _show(self, events: Sequence[Event]) -> None:
         """Keep what turns said, and send what is to be told: who then asks for the transcript has all of it.
@@ -283,23 +234,10 @@ class _Exchange:
         segments = [segment for turn in turns for segment in turn.segments] if speakers is None else []
         if turns or failed:
             await self.recorder.keep(segments, audio_s=self.session.audio_s, lost_turns=failed)
-        await self._send(events)
+        await self.socket.send(events)
         for turn in turns:
             if speakers is not None and not await speakers.ask(turn):
                 await self._show_speakers(turn)
-
-    async def _send(self, events: Sequence[Event]) -> None:
-        if not events or self.is_gone:
-            return
-        try:
-            async with self.sending, asyncio.timeout(SLOW_S):
-                for event in events:
-                    await self.websocket.send_text(json.dumps(event, separators=(",", ":"), ensure_ascii=False))
-        except TimeoutError:
-            self.is_gone = True
-            self.is_slow.set()
-        except WebSocketDisconnect:
-            self.is_gone = True  # what it sent before is still received
 
 
 async def _follow(task: asyncio.Task[None]) -> None:

@@ -7,29 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voice_stack.asr.live.turns import SoundFormat
+from voice_stack.utils.audio import g711
 from voice_stack.utils.audio.vad import SAMPLE_RATE
 
 Samples = NDArray[np.float32]
 _FULL_SCALE = np.float32(1 / 32768)
-
-
-def _mu_law_values() -> Samples:
-    """What each byte means, full scale 1 (ITU-T G.711, table 2): the bits are sent inverted."""
-    codes = np.arange(255, -1, -1)
-    steps = ((codes & 0x0F) * 8 + 132 << (codes >> 4 & 7)) - 132
-    return np.where(codes & 0x80, -steps, steps).astype(np.float32) * _FULL_SCALE
-
-
-def _a_law_values() -> Samples:
-    """What each byte means, full scale 1 (ITU-T G.711, table 1): every second bit is sent inverted."""
-    codes = np.arange(256) ^ 0x55
-    exponents, steps = codes >> 4 & 7, (codes & 0x0F) * 16 + 8
-    steps = np.where(exponents, steps + 256 << np.maximum(exponents - 1, 0), steps)
-    return np.where(codes & 0x80, steps, -steps).astype(np.float32) * _FULL_SCALE
-
-
-_G711 = {"pcmu": _mu_law_values(), "pcma": _a_law_values()}
-G711_RATE = 8000
 
 
 class LiveSoundReader:
@@ -40,8 +22,8 @@ class LiveSoundReader:
     """
 
     def __init__(self, sound: SoundFormat) -> None:
-        self._values = _G711.get(sound.encoding)
-        self._rate = sound.sample_rate if self._values is None else G711_RATE
+        self._values = None if sound.encoding == "pcm" else g711.decoded(sound.encoding)
+        self._rate = sound.sample_rate if self._values is None else g711.RATE
         self._half = b""  # of a sample whose other byte is yet to come
         self._resampler: av.filter.Graph | None = None
         self._fed = self._given = 0

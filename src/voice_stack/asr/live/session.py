@@ -3,7 +3,6 @@
 What a client sends becomes pieces for the transcription; what that tells becomes events for the client.
 """
 
-import secrets
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,21 +23,11 @@ from voice_stack.asr.live.turns import (
     TurnDraft,
     TurnText,
 )
-from voice_stack.asr.live.wire import (
-    CLIENT_EVENTS,
-    INVALID_EVENT,
-    ClientEvent,
-    ModelChoice,
-    SessionSettings,
-    make_item,
-    read_frame,
-    show_token,
-)
+from voice_stack.asr.live.wire import CLIENT_EVENTS, ModelChoice, SessionSettings, find_sound, make_item, show_token
 from voice_stack.asr.transcript import Segment
 from voice_stack.core.errors import InvalidRequestError, VoiceStackError
+from voice_stack.core.http.realtime import INVALID_EVENT, SESSION_S, ClientEvent, Event, make_id, read_frame
 
-SESSION_S = 3600
-"""How long a session may last, as at OpenAI."""
 MAX_ITEMS, MAX_COMMITS = 256, 1024
 """Turns that can be asked for again; commits without an answer whose names are known."""
 COMMIT_DRIFT_S = 0.01
@@ -52,15 +41,9 @@ _BETA_NAMES = {
 }
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
-Event = dict[str, object]
 Piece = LiveSound | Commit | Clear | Change
 LiveOutput = Told | TurnDraft | TurnText
 _OfTurn = SpeechStarted | SpeechStopped | TurnClosed | TurnDraft | TurnText
-
-
-def make_id(prefix: str) -> str:
-    """A new random id, as `item_0123456789abcdef01234567`."""
-    return f"{prefix}_{secrets.token_hex(12)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +158,7 @@ class RealtimeSession:
 
     def receive(self, frame: str | ClientEvent) -> Answer:
         """Take what a client sends: a text frame, or one that was read already."""
-        event = read_frame(frame) if isinstance(frame, str) else frame
+        event = read_frame(frame, CLIENT_EVENTS) if isinstance(frame, str) else frame
         try:
             if event.fault is not None:
                 raise event.fault
@@ -214,7 +197,7 @@ class RealtimeSession:
         raise InvalidRequestError(message, param="type", code=INVALID_EVENT)
 
     def _append(self, sound: bytes) -> list[Piece]:
-        asked = self._settings.format.sound()
+        asked = find_sound(self._settings.format)
         sample_bytes = 2 if asked.encoding == "pcm" else 1
         data = self._half_sample + sound
         whole = len(data) - len(data) % sample_bytes

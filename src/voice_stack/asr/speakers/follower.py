@@ -4,13 +4,14 @@ import logging
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
-from voice_stack.asr.live.session import TRANSCRIPTION, Event, HeardTurn, Piece, make_id
+from voice_stack.asr.live.session import TRANSCRIPTION, HeardTurn, Piece
 from voice_stack.asr.live.turns import Change, LiveSound, TurnSpeakers, WhoSpoke
 from voice_stack.asr.request import SpeakerTurn
 from voice_stack.asr.speakers.labels import cut_by_speaker
 from voice_stack.asr.transcript import Segment, Speaker
 from voice_stack.core.engine.handle import JobHandle
 from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.http.realtime import Event, make_id
 from voice_stack.core.logging import log_event
 
 logger = logging.getLogger(__name__)

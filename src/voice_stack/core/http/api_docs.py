@@ -60,3 +60,9 @@ def headers(**described: str) -> dict[str, Any]:
     return {
         name.replace("_", "-"): {"description": text, "schema": {"type": "string"}} for name, text in described.items()
     }
+
+
+def json_docs(schema: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """A JSON request body; the schema has no others inside it."""
+    content = {JSON: {"schema": schema.model_json_schema()}}
+    return {"requestBody": {"required": required, "content": content}}

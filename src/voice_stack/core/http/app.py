@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError, WebSocketRequestValidatio
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from voice_stack.core.errors import UpgradeRequiredError, VoiceStackError, name_places, type_of
@@ -26,7 +26,7 @@ from voice_stack.core.http.layers import add_layers
 from voice_stack.core.http.serving import REASON, Stopping
 from voice_stack.core.http.spool import prepare_folder, release_folder
 from voice_stack.core.http.status import observation_routes
-from voice_stack.core.settings import ServerSettings
+from voice_stack.core.settings import EngineSettings, ServerSettings
 from voice_stack.core.system.memory import give_memory_back, use_one_heap
 from voice_stack.core.telemetry.registry import measuring
 
@@ -48,9 +48,10 @@ async def _living(
             if start is not None:
                 await start()
             yield
-            await stopping.hand_back()
         finally:
             giving_back.cancel()
+            # After a start that failed, too: what it opened would keep the process alive.
+            await stopping.hand_back()
         await asyncio.to_thread(release_folder, settings.spool_dir)
 
 
@@ -81,6 +82,7 @@ def create_server(
     exemption: Exemption = NO_EXEMPTION,
     read_secret: ReadSecret = lambda _given: None,
     held_paths: Collection[str] = (),
+    root_routers: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """Build one server's application.
 
@@ -95,6 +97,7 @@ def create_server(
         exemption: Who needs no key for what, besides health and docs.
         read_secret: What a secret stands for that opens a WebSocket in place of a key.
         held_paths: Paths whose requests are held as long as they take, and never refused for being many.
+        root_routers: Routes without a prefix; they take the place of our own `/` and `/health`, if they have these.
 
     Returns:
         The application; `app.state.stopping` knows how it stops.
@@ -113,13 +116,16 @@ def create_server(
     )
     for router in routers:
         app.include_router(router, prefix=settings.api_v1_str, responses=ERROR_RESPONSES)
+    for router in root_routers:
+        app.include_router(router, responses=ERROR_RESPONSES)
     app.state.stopping = stopping
     app.state.api_prefix = settings.api_v1_str
 
     def explain_unreadiness() -> str | None:
         return REASON if stopping.is_announced else readiness()
 
-    app.include_router(_operator_routes(settings, server, explain_unreadiness), responses=ERROR_RESPONSES)
+    taken = {route.path for router in root_routers for route in router.routes if isinstance(route, Route)}
+    app.include_router(_operator_routes(settings, server, explain_unreadiness, taken), responses=ERROR_RESPONSES)
     identity = {"server": server, "version": VERSION}
     observation = observation_routes(settings, identity, explain_unreadiness, status)
     app.include_router(observation, responses=ERROR_RESPONSES)
@@ -146,15 +152,19 @@ def build_named(module: str, name: str, create: Callable[[], FastAPI]) -> FastAP
         raise SystemExit(f"voice-stack {module.split('.')[1]}: {error}") from None
 
 
-def _operator_routes(settings: ServerSettings, server: str, readiness: Callable[[], str | None]) -> APIRouter:
+def _operator_routes(
+    settings: ServerSettings, server: str, readiness: Callable[[], str | None], taken: Collection[str]
+) -> APIRouter:
     router = APIRouter(tags=["server"])
+    engine = {"engine": settings.engine} if isinstance(settings, EngineSettings) else {}
 
     async def health() -> dict[str, str]:
         """The process is up; says nothing about models."""
-        return {"status": "ok", "server": server, "version": VERSION}
+        return {"status": "ok", "server": server, "version": VERSION, **engine}
 
-    for path in ("/health", "/healthz", "/healthcheck"):
-        router.add_api_route(path, health, methods=["GET"], include_in_schema=path == "/health")
+    paths = [path for path in ("/health", "/healthz", "/healthcheck") if path not in taken]
+    for path in paths:
+        router.add_api_route(path, health, methods=["GET"], include_in_schema=path == paths[0])
         router.add_api_route(path, health, methods=["HEAD"], include_in_schema=False)
 
     @router.get("/ready")

@@ -1,7 +1,7 @@
 """A form: parsed while it arrives, fields in memory and the one file on disk; and fields as a schema has them."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import quote
@@ -107,11 +107,12 @@ class _Part:
 class FormReader:
     """Takes the chunks of a body, in order; file bytes go to the spool.
 
-    A part is a file when it has a `filename`, or the name of the field for one and in it more than a line of text.
+    A part is a file when it has a `filename`, or a name of the field for one and in it more than a line of text.
 
     Args:
         on_file: Called where the file begins, with the fields before it; what it raises ends the reading.
         small: Takes the small files beside it, if there may be some.
+        other_names: Names that the field for the file has as well.
 
     Raises:
         InvalidRequestError: The boundary cannot be one.
@@ -124,8 +125,11 @@ class FormReader:
         spool: Spool,
         on_file: OnFile | None = None,
         small: SmallFiles | None = None,
+        *,
+        other_names: Collection[str] = (),
     ) -> None:
         self._file_field, self._spool, self._on_file, self._small = file_field, spool, on_file, small
+        self._names = {file_field, *other_names}
         self._part = _Part()
         self._fields: dict[str, list[str]] = {}
         self._field_count = self._field_bytes = 0
@@ -230,7 +234,7 @@ class FormReader:
             filename = options.get(b"filename", b"upload").decode("utf-8", "replace") if is_named else None
             self._small.begin(filename, self._part.headers.get(b"content-type", b"").decode("latin-1"))
             return
-        self._part.is_file = is_named or self._part.name == self._file_field
+        self._part.is_file = is_named or self._part.name in self._names
         if self._part.is_file:
             self._nameless = None if is_named else bytearray()
             self._begin_file(options.get(b"filename", b"upload"))
@@ -241,7 +245,7 @@ class FormReader:
 
     def _begin_file(self, filename: bytes) -> None:
         name = self._part.name
-        if name != self._file_field:
+        if name not in self._names:
             raise InvalidRequestError(
                 f"The file was sent in part {name!r}; it goes in part {self._file_field!r}.", param=self._file_field
             )

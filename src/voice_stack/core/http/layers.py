@@ -159,6 +159,8 @@ EXPOSED_HEADERS = (
     "x-cache",
     "x-captions",
     "x-left-out",
+    "x-duration-seconds",
+    "x-voice-used",
     "etag",
     "retry-after",
     "x-queue-wait-s",

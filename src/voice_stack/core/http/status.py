@@ -80,7 +80,7 @@ class ServerStatus(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     version: str = Field(description="Of Voice Stack.")
-    server: str = Field(description="`asr` or `tts`.")
+    server: str = Field(description="`asr`, `tts` or `chat`.")
     uptime_s: float = Field(description="Seconds since its start.")
     ready: bool = Field(description="Whether it takes work; as `/ready` says.")
     reason: str | None = Field(description="Why not.")
@@ -91,6 +91,7 @@ class ServerStatus(BaseModel):
     limits: dict[str, JsonValue] = Field(description="Settings that bound the work that is taken.")
     cache: CacheStatus | None = Field(None, description="Of speech (TTS), of films (ASR).")
     connections: int | None = Field(description="Open connections of clients; null where not known.")
+    further_ports: list[int] = Field(default_factory=list, description="Ports it listens on besides its own.")
 
 
 def _read_engines(facts: Mapping[str, object]) -> list[EngineStatus]:
@@ -216,6 +217,7 @@ def observation_routes(
             "memory": _read_memory(facts),
             "limits": settings.model_dump(mode="json", include=most | LimitSettings.model_fields.keys()),
             "connections": _count_connections(request.app),
+            "further_ports": settings.further_ports,
         }
         return ServerStatus.model_validate({**facts, **known})
 

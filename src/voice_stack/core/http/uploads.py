@@ -4,7 +4,7 @@ import asyncio
 import binascii
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import aclosing, asynccontextmanager, closing, nullcontext
 from itertools import accumulate
 from pathlib import Path
@@ -175,6 +175,7 @@ async def receive_form(
     spool_dir: Path | None,
     on_file: OnFile | None = None,
     small: SmallFiles | None = None,
+    other_names: Collection[str] = (),
 ) -> AsyncIterator[Form]:
     """Receive a `multipart/form-data` body; its file lies on disk until the context ends.
 
@@ -185,6 +186,7 @@ async def receive_form(
         spool_dir: Folder for the file; None for the system's.
         on_file: Called where the file begins, with the fields before it; what it raises ends the reading.
         small: Takes the small files beside it, if there may be some.
+        other_names: Names that the field for the file has as well.
 
     Raises:
         PayloadTooLargeError: The body is larger than `max_bytes`.
@@ -194,7 +196,7 @@ async def receive_form(
     """
     # No await in their end: a cancelled request would leave the files behind.
     with closing(Spool(spool_dir)) as spool, closing(small) if small else nullcontext():
-        reader = FormReader(_boundary(request, file_field), file_field, spool, on_file, small)
+        reader = FormReader(_boundary(request, file_field), file_field, spool, on_file, small, other_names=other_names)
         await _fill(spool, reader.parse, _count(request, max_bytes), beside=small)
         reader.finish()
         await asyncio.to_thread(spool.finish)
@@ -226,7 +228,7 @@ async def receive_json_sound(
         reader = SoundReader(path, spool)
         # Many marks, one by one, would hold up everybody else.
         await _fill(spool, reader.parse, _count(request, max_bytes), in_thread=True)
-        body = await _read_json(bytes(reader.rest))
+        body = await parse_json(bytes(reader.rest))
         await asyncio.to_thread(spool.finish)
         yield body, None if reader.media_type is None else spool.file("upload", reader.media_type)
 
@@ -259,25 +261,48 @@ async def receive_json(request: Request, *, max_bytes: int) -> object:
         InvalidRequestError: It is not JSON in UTF-8, or nested deeper than 32 levels.
         ClientDisconnect: The client went away before the end.
     """
-    return await _read_json(b"".join([chunk async for chunk in _count(request, max_bytes)]))
+    return await parse_json(await receive_body(request, max_bytes=max_bytes))
 
 
-async def receive_object(request: Request, *, max_bytes: int = 65_536) -> dict[str, object]:
-    """Receive a JSON object of at most `max_bytes` bytes; null counts as absent.
+async def receive_body(request: Request, *, max_bytes: int) -> bytes:
+    """Receive a body of at most `max_bytes` bytes, whatever it is.
+
+    Raises:
+        PayloadTooLargeError: It is larger.
+        ClientDisconnect: The client went away before the end.
+    """
+    return b"".join([chunk async for chunk in _count(request, max_bytes)])
+
+
+async def receive_object(
+    request: Request, *, max_bytes: int = 65_536, keep_null: bool = False, may_be_empty: bool = False
+) -> dict[str, object]:
+    """Receive a JSON object of at most `max_bytes` bytes.
+
+    Args:
+        request: The request; nothing has read its body yet.
+        max_bytes: Largest body that is taken, in bytes.
+        keep_null: Null is a value; else it counts as absent.
+        may_be_empty: No body is an object without fields.
 
     Raises:
         PayloadTooLargeError: The body is larger than `max_bytes`.
         InvalidRequestError: It is no JSON object in UTF-8, or nested deeper than 32 levels.
         ClientDisconnect: The client went away before the end.
     """
-    body = await receive_json(request, max_bytes=max_bytes)
+    content = await receive_body(request, max_bytes=max_bytes)
+    body = {} if may_be_empty and not content else await parse_json(content)
     if not isinstance(body, dict):
         raise InvalidRequestError(f"the body must be a JSON object, not {type(body).__name__}")
-    return {str(name): value for name, value in body.items() if value is not None}
+    return {str(name): value for name, value in body.items() if keep_null or value is not None}
 
 
-async def _read_json(body: bytes) -> object:
-    """Large ones in a thread, so that nobody else waits for them."""
+async def parse_json(body: bytes) -> object:
+    """The value of a JSON body; a large one is read in a thread, so that nobody else waits for it.
+
+    Raises:
+        InvalidRequestError: It is not JSON in UTF-8, or nested deeper than 32 levels.
+    """
     try:
         return read_json(body) if len(body) <= _AT_ONCE_BYTES else await asyncio.to_thread(read_json, body)
     except ValueError as error:

@@ -4,7 +4,7 @@ Sources, strongest first: command-line flags, environment, `.env` in the working
 prefix (`LOG_LEVEL`) are for all servers; the others exist once per server, as `ASR_PORT` and `TTS_PORT`.
 """
 
-from voice_stack.core.settings.access import ENV_FILE, CommaSeparated, NetworkList, user_folder
+from voice_stack.core.settings.access import ENV_FILE, CommaSeparated, NetworkList, PortList, user_folder
 from voice_stack.core.settings.base import (
     EngineSettings,
     LimitSettings,
@@ -21,6 +21,7 @@ __all__ = [
     "LimitSettings",
     "NetworkList",
     "Patience",
+    "PortList",
     "Preload",
     "ServerSettings",
     "unknown_variables",

@@ -28,6 +28,9 @@ def _check_networks(entries: list[str]) -> list[str]:
 NetworkList = Annotated[CommaSeparated, AfterValidator(_check_networks)]
 """Addresses and networks, written `192.168.1.0/24,10.0.0.5`."""
 
+PortList = Annotated[list[Annotated[int, Field(ge=1, le=65535)]], NoDecode, BeforeValidator(_split_commas)]
+"""Ports, written `8011,8001`."""
+
 
 _FOLDERS = {"CACHE": (".cache", "/var/cache"), "CONFIG": (".config", "/etc"), "STATE": (".local/state", "/var/lib")}
 

@@ -26,6 +26,11 @@ class ListeningSettings(BaseSettings):
         "may connect. Empty: none.",
     )
 
+    @property
+    def further_ports(self) -> list[int]:
+        """Ports to listen on besides `port`: `VOICE_PORTS` of the server that has it."""
+        return []
+
 
 class TelemetrySettings(BaseSettings):
     """Part of the settings of every server."""
@@ -113,7 +118,7 @@ class ServerSettings(LimitSettings, TelemetrySettings, AccessSettings, Listening
         ge=0,
         le=65535,
         validation_alias="DEBUGPY_PORT",
-        description="Port the debugger listens on; the TTS server takes the next one.",
+        description="Port the debugger listens on; the TTS server takes the next one, the Voice server the one after.",
     )
     debugpy_wait: bool = Field(
         False, validation_alias="DEBUGPY_WAIT", description="Wait at start until a debugger is attached."

@@ -70,6 +70,7 @@ _HEADERS = headers(
     x_cache="Where the speech comes from.",
     x_captions="With `timestamps`: where its captions are.",
     x_ignored_fields="Fields that mean nothing here.",
+    x_duration_seconds="Of the speech, where all of it is there when the answer begins.",
     etag="Names this speech.",
 )
 

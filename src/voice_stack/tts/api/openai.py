@@ -8,6 +8,7 @@ from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 
+from voice_stack.core.http.api_docs import json_docs
 from voice_stack.core.http.context import add_log_fields, headers_of
 from voice_stack.core.http.form import ignored_fields_header
 from voice_stack.core.http.models import add_model_routes
@@ -19,7 +20,6 @@ from voice_stack.core.http.streaming import (
 )
 from voice_stack.core.http.uploads import receive_object
 from voice_stack.tts.api.documents import CAPTIONS, SPEECH
-from voice_stack.tts.api.recordings import json_docs
 from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece
 from voice_stack.tts.cache.recording import SpeechReader
 from voice_stack.tts.captions.kept import require_caption_format
@@ -190,4 +190,5 @@ async def _answer(service: TtsService, request: Request, speech: BegunSpeech) ->
             # Where all is there already, as with a text of one clause, the lengths are exact at no cost.
             if reader.recording.facts is not None:
                 content, headers["content-length"] = reader.exact(), str(reader.exact_bytes)
+                headers["x-duration-seconds"] = f"{reader.recording.facts.audio_s:.3f}"
         return OwningStreamingResponse(content, owned.pop_all(), media_type=media_type, headers=headers)

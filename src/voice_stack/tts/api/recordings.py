@@ -64,12 +64,6 @@ async def listen(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return await asyncio.get_running_loop().run_in_executor(_LISTENERS, partial(work, *args, **kwargs))
 
 
-def json_docs(schema: type[BaseModel]) -> dict[str, Any]:
-    """A JSON request body for the API docs."""
-    content = {"application/json": {"schema": schema.model_json_schema()}}
-    return {"requestBody": {"required": True, "content": content}}
-
-
 def form_docs(schema: type[BaseModel], field: str) -> dict[str, Any]:
     """A form with a file for the API docs."""
     fields = schema.model_json_schema()

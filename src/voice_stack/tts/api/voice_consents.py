@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from voice_stack.core.errors import InvalidRequestError
+from voice_stack.core.http.api_docs import json_docs
 from voice_stack.core.http.form import check_fields
 from voice_stack.core.http.uploads import receive_object
 from voice_stack.tts.api.documents import ConsentObject, ConsentPage, Deleted
-from voice_stack.tts.api.recordings import form_docs, json_docs, listen, receive_recording
+from voice_stack.tts.api.recordings import form_docs, listen, receive_recording
 from voice_stack.tts.service import TtsService
 from voice_stack.tts.voices.recordings import ConsentChanges, ConsentForm, ConsentRecord
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fastapi import APIRouter, Request, Response
 
 from voice_stack.core.errors import InvalidRequestError, NotFoundError, UnsupportedValueError
+from voice_stack.core.http.api_docs import json_docs
 from voice_stack.core.http.form import check_fields
 from voice_stack.core.http.streaming import OwningStreamingResponse, answer_range, finish_unless_disconnected
 from voice_stack.core.http.uploads import receive_object
@@ -15,7 +16,6 @@ from voice_stack.tts.api.openai import answer_speech
 from voice_stack.tts.api.recordings import (
     ReceivedRecording,
     form_docs,
-    json_docs,
     listen,
     receive_recording,
 )

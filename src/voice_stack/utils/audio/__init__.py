@@ -1,3 +1,3 @@
 """Decoding, encoding and voice activity detection."""
 
-__all__ = ["codecs", "decode", "encode", "pcm", "quality", "sources", "vad", "word_alignment"]
+__all__ = ["codecs", "decode", "encode", "g711", "pcm", "quality", "sources", "vad", "word_alignment"]

@@ -1,0 +1,118 @@
+"""Conversations over HTTP: made, listed, changed and deleted."""
+
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from running_server import RunningServer
+
+TOOL = {"type": "function", "function": {"name": "lamp", "parameters": {"type": "object"}}}
+SETTINGS: dict[str, object] = {
+    "system": "Sé breve.",
+    "role": "cook",
+    "voice": "nova",
+    "model": "small",
+    "language": "es-MX",
+    "speed": 1.25,
+    "instructions": "softly",
+    "emotion": "calm",
+    "emotion_strength": 0.5,
+    "tools": [TOOL],
+    "metadata": {"room": "kitchen"},
+    "conversation_id": "dinner",
+    "user_id": "anna",
+}
+
+
+@pytest.fixture
+def http(chat_server: RunningServer) -> Iterator[httpx2.Client]:
+    with chat_server.http() as client:
+        yield client
+
+
+def create(http: httpx2.Client, **fields: object) -> dict[str, object]:
+    answer = http.post("/v1/voice/sessions", json=fields)
+    assert answer.status_code == 201, answer.text
+    session: dict[str, object] = answer.json()
+    return session
+
+
+def test_a_session_is_what_it_was_set_up_with_until_it_is_changed(http: httpx2.Client) -> None:
+    session = create(http, **SETTINGS)
+    url = f"/v1/voice/sessions/{session['id']}"
+    assert SETTINGS.items() <= session.items()
+    assert http.get(url).json() == session
+
+    again = http.post("/v1/voice/sessions", json={"conversation_id": "dinner", "user_id": "anna"})
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "conversation_exists")
+
+    changed = http.patch(
+        url, json={"voice": {"id": "echo"}, "speed": None, "tools": None, "metadata": {"b": "c"}, "x": 1}
+    )
+    assert changed.headers["x-ignored-fields"] == "x"
+    expected = session | {"voice": "echo", "speed": 1.0, "tools": [], "metadata": {"b": "c"}}
+    assert changed.json() | {"updated_at": 0} == expected | {"updated_at": 0}
+
+    assert http.delete(url).json() == {"id": session["id"], "object": "voice.session.deleted", "deleted": True}
+    for gone in (http.get(url), http.patch(url, json={}), http.delete(url), http.get(f"{url}/messages")):
+        assert (gone.status_code, gone.json()["error"]["code"]) == (404, "session_not_found")
+
+
+def test_lists_are_pages(http: httpx2.Client) -> None:
+    bare = http.post("/v1/voice/sessions")
+    assert (bare.status_code, bare.json()["voice"], bare.json()["speed"]) == (201, None, 1.0)
+    made = [create(http, user_id="pages")["id"] for _ in range(3)]
+    ask = {"user_id": "pages", "limit": "2"}
+    first = http.get("/v1/voice/sessions", params=ask).json()
+    assert [session["id"] for session in first["data"]] == made[:0:-1]
+    assert (first["first_id"], first["last_id"], first["has_more"]) == (made[2], made[1], True)
+    last = http.get("/v1/voice/sessions", params={**ask, "after": first["last_id"]}).json()
+    assert ([session["id"] for session in last["data"]], last["has_more"]) == (made[:1], False)
+    oldest = http.get("/v1/voice/sessions", params={**ask, "order": "asc"}).json()
+    assert [session["id"] for session in oldest["data"]] == made[:2]
+
+    messages = http.get(f"/v1/voice/sessions/{made[0]}/messages").json()
+    assert messages == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
+    missing = http.get(f"/v1/voice/sessions/{made[0]}/messages/msg_x")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "message_not_found")
+
+
+@pytest.mark.parametrize(
+    ("param", "value"),
+    [
+        ("speed", 5),
+        ("speed", True),
+        ("emotion_strength", 1.5),
+        ("language", "klingon"),
+        ("voice", ""),
+        ("system", "x" * 100_001),
+        ("tools", [{"type": "function", "function": {}}]),
+        ("metadata", {"a": 1}),
+        ("conversation_id", ""),
+        ("role", 7),
+    ],
+)
+def test_what_does_not_fit_is_named(http: httpx2.Client, param: str, value: object) -> None:
+    refused = http.post("/v1/voice/sessions", json={param: value})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
+
+
+def test_bodies_and_questions_that_mean_nothing_cost_a_4xx(http: httpx2.Client) -> None:
+    url = f"/v1/voice/sessions/{create(http)['id']}"
+    assert http.patch(url, content=b"[1]").status_code == 400
+    assert http.patch(url).status_code == 400
+    assert http.post("/v1/voice/sessions", content=b'{"system": "' + b"x" * (1 << 20) + b'"}').status_code == 413
+    for question in ("limit=0", "limit=101", "after=sess_x", "order=up"):
+        assert http.get(f"/v1/voice/sessions?{question}").status_code == 400
+    assert http.get(f"{url}/messages?after=msg_x").status_code == 400
+    assert http.get("/v1/voice/sessions/%00/messages/..%2f").status_code == 404
+
+
+def test_a_full_disk_is_said_and_over_when_there_is_room_again(http: httpx2.Client, chat_server: RunningServer) -> None:
+    session = create(http)
+    with chat_server.file_limit(4096):
+        full = http.post("/v1/voice/sessions", json={"system": "x" * 50_000})
+        assert (full.status_code, full.json()["error"]["code"]) == (507, "storage_full")
+        assert http.get(f"/v1/voice/sessions/{session['id']}").json() == session
+    create(http)
