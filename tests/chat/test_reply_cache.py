@@ -29,13 +29,8 @@ async def test_the_same_question_has_the_same_answer_for_half_an_hour() -> None:
     key = cache.key(ASKED, conversation="kitchen")
     assert await find(cache, key) is None
     cache.put(key, DONE)
-    assert (
-        await find(
-            cache,
-            cache.key(ModelRequest([{**SYSTEM}, {**HELLO}], "small", {"temperature": 0.5}), conversation="kitchen"),
-        )
-        == "Good day."
-    )
+    again = ModelRequest([{**SYSTEM}, {**HELLO}], "small", {"temperature": 0.5})
+    assert await find(cache, cache.key(again, conversation="kitchen")) == "Good day."
     assert await find(cache, key, "fresh") is None
     assert await find(cache, key, "none") is None
     now[0] = MAX_AGE_S + 1
