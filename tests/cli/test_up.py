@@ -8,18 +8,23 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import takewhile
+from pathlib import Path
 
 import psutil
 import pytest
 
-from cli.commands import COMMAND, doctor, is_free, run
+from cli.commands import COMMAND, doctor, free_port, is_free, run
 
 READY_LINE = "All are ready. Ctrl-C stops them."
+START_ALL = Path(__file__).parents[2] / "scripts/start_all.py"
 
 
 @contextmanager
 def _up(
-    environment: Mapping[str, str], prefix: str = "/v1", command: Sequence[str] = (*COMMAND, "up")
+    environment: Mapping[str, str],
+    prefix: str = "/v1",
+    command: Sequence[str] = (*COMMAND, "up"),
+    shows: str = "",
 ) -> Iterator[subprocess.Popen[str]]:
     """`voice-stack up`, once all servers are ready; nothing of it is left afterwards."""
     process = subprocess.Popen(
@@ -37,6 +42,7 @@ def _up(
         children = psutil.Process(process.pid).children()
         address = f"http://127.0.0.1:{environment['ASR_PORT']}{prefix}"
         assert f"{address}/audio/transcriptions -F file=@speech.mp3 -F model=whisper-1" in "".join(lines)
+        assert shows in "".join(lines)
         yield process
     finally:
         process.kill()
@@ -93,7 +99,11 @@ def test_up_leaves_out_what_is_not_installed(environment: dict[str, str]) -> Non
 
 
 def test_killed_up_leaves_no_servers(environment: dict[str, str]) -> None:
-    with _up(environment) as process:
+    ports = environment["CHAT_PORT"], str(free_port())
+    command = [sys.executable, str(START_ALL), "--all", "--check-llm", "http://127.0.0.1:1"]
+    shows = "Language model: http://127.0.0.1:1 does not answer; everything else works without\n"
+    shows += "Voice server: http://127.0.0.1:{}, http://127.0.0.1:{}\n".format(*ports)
+    with _up(environment | {"VOICE_PORTS": ports[1]}, command=command, shows=shows) as process:
         children = psutil.Process(process.pid).children()
         assert len(children) == 3
         process.kill()

@@ -2,7 +2,9 @@
 
 from fastapi import FastAPI
 
+from voice_stack.chat.api.older import create_older_router
 from voice_stack.chat.api.sessions import create_sessions_router
+from voice_stack.chat.servers import SpeechServers
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.chat.store import ConversationStore
 from voice_stack.core.http.app import build_named, create_server
@@ -10,7 +12,7 @@ from voice_stack.core.http.app import build_named, create_server
 
 def create_app(settings: ChatSettings) -> FastAPI:
     """Build the application; nothing is asked of the other servers yet."""
-    store = ConversationStore(settings)
+    store, servers = ConversationStore(settings), SpeechServers(settings)
     app = create_server(
         settings,
         server="chat",
@@ -19,7 +21,9 @@ def create_app(settings: ChatSettings) -> FastAPI:
         readiness=lambda: None,
         status=lambda: {"llm": settings.llm_url or None, "asr": settings.asr_url, "tts": settings.tts_url},
         start=store.open,
+        root_routers=[create_older_router(settings, servers)],
     )
+    app.state.stopping.at_end(servers.close)
     app.state.stopping.at_end(store.close)  # after all that writes to it
     return app
 

@@ -1,8 +1,8 @@
 """The ASR server and the TTS server over HTTP: ours, or somebody else's with OpenAI's API."""
 
 import math
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from logging import getLogger
 from time import perf_counter
 from typing import Literal
@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import httpx2
 
 from voice_stack.chat.conversation import Caller, VoiceChoice
-from voice_stack.chat.events import Heard
+from voice_stack.chat.events import Heard, HeardSegment
 from voice_stack.chat.language_model import is_near
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.client.errors import (
@@ -25,7 +25,16 @@ from voice_stack.client.errors import (
     sending,
 )
 from voice_stack.client.errors import RequestTimeoutError as NoAnswerInTimeError
-from voice_stack.client.results import object_of, optional_number_of, optional_text_of, read_object, text_of
+from voice_stack.client.results import (
+    Voice,
+    number_of,
+    object_of,
+    optional_number_of,
+    optional_text_of,
+    parse_voices,
+    read_object,
+    text_of,
+)
 from voice_stack.client.upload import AudioFile, ThreadedStream, Upload, opened
 from voice_stack.core.errors import (
     AuthenticationError,
@@ -40,12 +49,14 @@ from voice_stack.core.errors import (
     UpstreamError,
     VoiceStackError,
 )
+from voice_stack.core.http.spool import SPOOLED
 from voice_stack.core.telemetry.registry import observe_chat_stages
 from voice_stack.utils.language import find_language
 
 CONNECT_TIMEOUT_S = 5.0
 TIMEOUT_S = 120.0
 """Between two bytes: so long a small machine may take for a long recording."""
+LOOK_TIMEOUT_S = 2.0
 KEEP_ALIVE_S = 60.0
 """Our servers keep an idle connection for 75 s."""
 Kind = Literal["ASR", "TTS"]
@@ -85,7 +96,9 @@ class SpeechServers:
     """
 
     def __init__(self, settings: ChatSettings) -> None:
-        self._urls: dict[Kind, str] = {"ASR": _root(settings.asr_url), "TTS": _root(settings.tts_url)}
+        asr, tts = map(settings.split_address, (settings.asr_url, settings.tts_url))
+        self._roots: dict[Kind, str] = {"ASR": asr[0], "TTS": tts[0]}
+        self._urls: dict[Kind, str] = {"ASR": "".join(asr), "TTS": "".join(tts)}
         asr_key, tts_key = settings.asr_key.get_secret_value(), settings.tts_key.get_secret_value()
         self._keys: dict[Kind, str] = {"ASR": asr_key, "TTS": tts_key}
         self._textual: set[str] = set()
@@ -183,6 +196,49 @@ class SpeechServers:
                         if whole:
                             yield samples[:whole]
 
+    @asynccontextmanager
+    async def open_speech(self, body: Mapping[str, object], caller: Caller) -> AsyncIterator[httpx2.Response]:
+        """A speech in the form that is asked for, with what the server tells of it, while the context lasts.
+
+        Args:
+            body: As `/v1/audio/speech` takes it.
+            caller: Who asks.
+
+        Raises:
+            VoiceStackError: As above, also while it is read.
+        """
+        with self._explaining("TTS"):
+            response = await self._ask("TTS", "/audio/speech", caller, json=body)
+            async with aclosing(response):
+                with receiving(response):
+                    yield response
+
+    async def list_voices(self, caller: Caller) -> list[Voice]:
+        """The voices of the TTS server, if it is one of ours.
+
+        Raises:
+            VoiceStackError: As above.
+        """
+        with self._explaining("TTS"):
+            response = await self._ask("TTS", "/audio/voices", caller, method="GET")
+            async with aclosing(response):
+                with receiving(response):
+                    await response.aread()
+            return parse_voices(response)
+
+    async def look(self, kind: Kind) -> tuple[str | None, bool]:
+        """A server's engine, if it is one of ours, and whether it takes work; asked once, and nothing is raised."""
+        root = self._roots[kind]
+        try:
+            health = await self._http.get(f"{root}/health", timeout=LOOK_TIMEOUT_S)
+            ready = await self._http.get(f"{root}/ready", timeout=LOOK_TIMEOUT_S)
+            engine = read_object(health, lambda data: optional_text_of(data, "engine"))
+        except httpx2.RequestError:
+            return None, False
+        except InvalidResponseError:  # somebody else's
+            engine = None
+        return engine, max(health.status_code, ready.status_code) < 500
+
     async def _hear(self, upload: Upload, form: Mapping[str, str], caller: Caller) -> Heard:
         response = await self._ask("ASR", "/audio/transcriptions", caller, form=form, upload=upload)
         async with aclosing(response):
@@ -196,6 +252,7 @@ class SpeechServers:
         path: str,
         caller: Caller,
         *,
+        method: str = "POST",
         json: Mapping[str, object] | None = None,
         form: Mapping[str, str] | None = None,
         upload: Upload | None = None,
@@ -209,7 +266,7 @@ class SpeechServers:
         while True:
             files = None if upload is None else {"file": (_name(upload), upload.form_part()[1])}
             request = self._http.build_request(
-                "POST", self._urls[kind] + path, headers=self._headers(kind, caller), json=json, data=form, files=files
+                method, self._urls[kind] + path, headers=self._headers(kind, caller), json=json, data=form, files=files
             )
             if isinstance(request.stream, httpx2.SyncByteStream):
                 request.stream = ThreadedStream(request.stream)
@@ -247,13 +304,10 @@ class SpeechServers:
             raise told from error
 
 
-def _root(url: str) -> str:
-    return url if url.endswith("/v1") else f"{url}/v1"
-
-
 def _name(upload: Upload) -> str:
     """A file name: OpenAI's servers look at its end."""
-    if "." in upload.filename or not upload.can_resend:
+    is_named = "." in upload.filename and not upload.filename.endswith(SPOOLED)
+    if is_named or not upload.can_resend:
         return upload.filename
     beginning = upload.read(4)
     upload.seek(0)
@@ -273,7 +327,15 @@ def _read_heard(data: Mapping[str, object]) -> Heard:
     counted_s = optional_number_of(usage, "seconds") if isinstance(usage, dict) else None
     duration_s = optional_number_of(data, "duration") or counted_s or 0.0
     confidence = _read_confidence(data.get("segments")) if text else 0.0
-    return Heard(text, language.code if language else None, confidence, duration_s)
+    segments = _read_segments(data.get("segments"))
+    return Heard(text, language.code if language else None, confidence, duration_s, segments)
+
+
+def _read_segments(segments: object) -> tuple[HeardSegment, ...]:
+    found = [object_of(segment) for segment in segments] if isinstance(segments, list) else []
+    return tuple(
+        HeardSegment(text_of(one, "text").strip(), number_of(one, "start"), number_of(one, "end")) for one in found
+    )
 
 
 def _read_confidence(segments: object) -> float | None:

@@ -124,6 +124,12 @@ def curl_line(server: Server, settings: ServerSettings) -> str:
     return f"curl{key} {server_url(settings)}{settings.api_v1_str}/{server.example}"
 
 
+def _describe_model(url: str) -> str:
+    """Whether a language model answers; the address of one may lack its `/v1`."""
+    is_there = any(is_answering(f"{url.rstrip('/')}{prefix}/models") for prefix in ("", "/v1"))
+    return f"Language model: {url}" + ("" if is_there else " does not answer; everything else works without")
+
+
 def _find_installed() -> list[Server]:
     """The servers that can start here; each other one is told with the command that adds it.
 
@@ -238,7 +244,9 @@ def _log_as_json() -> None:
 
 @click.command()
 @click.option("--prod", is_flag=True, help="Keep all running: what ends is started again; logs are JSON.")
-def up(prod: bool) -> None:
+@click.option("--check-llm", metavar="URL", help="Say, too, whether a language model answers there.")
+@click.option("--all", is_flag=True, hidden=True, expose_value=False)  # what older scripts ask for, and all get
+def up(prod: bool, check_llm: str | None) -> None:
     """Start all servers, wait until they are ready, stop them with Ctrl-C."""
     if prod:
         _log_as_json()
@@ -253,7 +261,10 @@ def up(prod: bool) -> None:
             _supervise(children)
         _await_all(children, "/ready", deadline_s)
         for child in children:
-            click.echo(f"{child.server.title}: {server_url(child.settings)}")
+            if check_llm and child.server.asks:
+                click.echo(_describe_model(check_llm))
+            also = "".join(f", {server_url(child.settings, port)}" for port in child.settings.further_ports)
+            click.echo(f"{child.server.title}: {server_url(child.settings)}{also}")
             click.echo(f"  {curl_line(child.server, child.settings)}")
             if getattr(child.settings, "llm_url", None) == "":
                 click.echo("  Conversations need a language model: CHAT_LLM_URL (`voice-stack doctor` looks for one).")

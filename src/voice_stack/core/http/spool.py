@@ -24,6 +24,8 @@ from voice_stack.core.system.files import claim, is_full
 
 logger = logging.getLogger(__name__)
 
+SPOOLED = ".upload"
+"""How the names of the files end."""
 _PREFIX, _SUFFIX, _LOCK = "voice-stack-", ".spool", ".lock"
 _TRIES = 5
 _UNLOCKED_LIFE_S = 60.0
@@ -244,6 +246,6 @@ class Spool:
 
 def _create_file(folder: Path | None) -> Path:
     """A new empty file that only this user can read (mode 0600), in a folder that goes with this process."""
-    descriptor, name = tempfile.mkstemp(suffix=".upload", dir=own_folder(folder))
+    descriptor, name = tempfile.mkstemp(suffix=SPOOLED, dir=own_folder(folder))
     os.close(descriptor)
     return Path(name)
