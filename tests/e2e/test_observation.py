@@ -1,16 +1,10 @@
 """What `/metrics`, `/v1/status` and `voice-stack status` tell of work that was done."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from e2e.sound import tone
-from running_server import RunningServer, free_port, wait_until
+from running_server import RunningServer, wait_until
 
 
 def scrape(server: RunningServer) -> dict[str, float]:
@@ -70,22 +64,3 @@ def test_work_for_nobody_is_counted(fake_asr: RunningServer) -> None:
         events.close()
     wait_until(lambda: fake_asr.count_jobs() == (0, 0), 30, "the rest is dropped")
     assert scrape(fake_asr)["voice_stack_cancelled_run_seconds_total"] >= before + 0.2
-
-
-def test_status_command_shows_both_servers(fake_asr: RunningServer, fake_tts: RunningServer, tmp_path: Path) -> None:
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "voice_stack", "status", *arguments]
-        environment = {**os.environ, "COLUMNS": "200"}
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-
-    with fake_tts.openai() as client:
-        client.audio.speech.create(model="tts-1", voice="alloy", input="Hello.")
-    shown = run("--asr-url", fake_asr.url, "--tts-url", f"{fake_tts.url}/v1", "--json")
-    assert shown.returncode == 0, shown.stderr
-    both = json.loads(shown.stdout)
-    assert [both[server]["status"]["server"] for server in ("asr", "tts")] == ["asr", "tts"]
-    assert both["tts"]["status"]["engines"][0]["engine"] == "fake/fake"
-    table = run("--asr-url", fake_asr.url, "--tts-url", f"http://127.0.0.1:{free_port()}")
-    assert table.returncode == 1
-    assert "ready" in table.stdout
-    assert "does not answer" in table.stdout

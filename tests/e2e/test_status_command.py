@@ -30,7 +30,7 @@ def test_all_servers_on_a_narrow_terminal(
 ) -> None:
     with fake_tts.http() as client:
         client.post("/v1/audio/speech", json={"model": "tts-1", "input": "So that an engine is there."})
-    urls = ("--asr-url", fake_asr.url, "--tts-url", fake_tts.url, "--chat-url", chat.url)
+    urls = ("--asr-url", fake_asr.url, "--tts-url", f"{fake_tts.url}/v1", "--chat-url", chat.url)
     result = run(environment | {"COLUMNS": str(WIDTH)}, "status", *urls)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
