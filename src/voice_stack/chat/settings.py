@@ -37,6 +37,8 @@ def _parse_object(value: object) -> object:
 
 JsonObject = Annotated[dict[str, JsonValue], NoDecode, BeforeValidator(_parse_object)]
 """Written as JSON in the environment."""
+CacheMode = Literal["exact", "query", "off"]
+"""What makes a question the same as one that was answered."""
 
 
 class ChatSettings(ServerSettings):
@@ -85,7 +87,7 @@ class ChatSettings(ServerSettings):
         description="SQLite file of the conversations.",
     )
     keep_days: int = Field(0, ge=0, description="Days after which a conversation is deleted; 0: it is kept.")
-    cache: Literal["exact", "query", "off"] = Field(
+    cache: CacheMode = Field(
         "exact",
         description="Replies kept for half an hour: `exact`: to the same words after the same conversation; `query`: "
         "to the same words, whatever was said before, for kiosks; `off`.",

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from voice_stack.tts.api.openai import CacheUse, cache_use
+from voice_stack.core.http.context import CacheUse, cache_use
 from voice_stack.tts.cache.entry import EntryData, Note, SpeechFacts, SpeechStore
 from voice_stack.tts.engine.base import EngineVoice, VoiceOptions
 from voice_stack.tts.engine_factory import engine_spec

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from voice_stack.asr.bazarr.query import SUBTITLES, AsrQuery, DetectQuery
-from voice_stack.asr.bazarr.sharing import Made, ResultCache, SharedJobs
+from voice_stack.asr.bazarr.sharing import Made, SharedJobs
 from voice_stack.asr.engine_factory import engine_specs, require_speaker_specs
 from voice_stack.asr.jobs.record import OpenRequest
 from voice_stack.asr.listening.language_spread import DetectedLanguage, combine
@@ -29,6 +29,7 @@ from voice_stack.core.errors import EngineError, UnsupportedValueError
 from voice_stack.core.http.spool import SpooledFile
 from voice_stack.core.jobs import options_from
 from voice_stack.core.logging import log_event, request_id_var
+from voice_stack.core.result_cache import ResultCache
 from voice_stack.utils.language import find_code
 
 logger = logging.getLogger(__name__)

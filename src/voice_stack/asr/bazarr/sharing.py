@@ -3,10 +3,7 @@
 import asyncio
 import contextlib
 import logging
-import pickle
-import time
-import zlib
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,62 +12,10 @@ from typing import Generic, TypeVar
 from voice_stack.core.errors import ShuttingDownError
 from voice_stack.core.http.spool import SpooledFile
 from voice_stack.core.logging import log_event
+from voice_stack.core.result_cache import ResultCache
 from voice_stack.core.telemetry.registry import CACHE
 
 T = TypeVar("T")
-
-
-class ResultCache(Generic[T]):
-    """The newest results, up to a number of bytes; the least recently used one goes first.
-
-    They are kept packed: the transcript of a film takes some 100 KB, not some 10 MB. Not for several threads.
-
-    Args:
-        max_bytes: Most memory for all results together.
-        max_age_s: Seconds after which a result is forgotten.
-        clock: Seconds on a steady clock.
-    """
-
-    def __init__(self, max_bytes: int, max_age_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._max_bytes, self._max_age_s, self._clock = max_bytes, max_age_s, clock
-        self._entries: OrderedDict[Hashable, tuple[bytes, float]] = OrderedDict()
-        self._bytes = 0
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def find(self, key: Hashable) -> bytes | None:
-        """The packed result of that key, for `unpack`; None if there is none, or none any more."""
-        packed, made_at = self._entries.get(key, (None, 0.0))
-        if packed is not None:
-            self._entries.move_to_end(key)
-            if self._clock() - made_at > self._max_age_s:
-                self._drop(key)
-                return None
-        return packed
-
-    def keep(self, key: Hashable, packed: bytes) -> None:
-        """Keep a result that `pack` has packed; one that alone is larger than the cache is not kept."""
-        if key in self._entries:
-            self._drop(key)
-        self._entries[key] = packed, self._clock()
-        self._bytes += len(packed)
-        while self._bytes > self._max_bytes:
-            self._drop(next(iter(self._entries)))
-
-    def _drop(self, key: Hashable) -> None:
-        self._bytes -= len(self._entries.pop(key)[0])
-
-    @staticmethod
-    def pack(result: T) -> bytes:
-        """Make a result small; takes up to 0.1 s for a film, so call it in a thread."""
-        return zlib.compress(pickle.dumps(result), level=1)
-
-    @staticmethod
-    def unpack(packed: bytes) -> T:
-        """What was packed; the bytes never leave this process."""
-        result: T = pickle.loads(zlib.decompress(packed))  # noqa: S301 - only `pack` makes them
-        return result
 
 
 logger = logging.getLogger(__name__)

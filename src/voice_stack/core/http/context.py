@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import Literal
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, HTTPConnection
@@ -293,6 +294,23 @@ def note_answer_headers(scope: Scope, headers: Mapping[str, str]) -> None:
 def headers_of(request: HTTPConnection) -> Callable[[Mapping[str, str]], None]:
     """What takes headers for the answer of a request, whoever tells them."""
     return partial(note_answer_headers, request.scope)
+
+
+CacheUse = Literal["usual", "fresh", "none"]
+"""Serve what is there and keep what is made; make it anew and keep that; neither serve nor keep anything."""
+
+
+def cache_use(*, is_wanted: bool, headers: Mapping[str, str]) -> CacheUse:
+    """What may be done with a kept answer, and with one that is made now.
+
+    Args:
+        is_wanted: As a field of it says.
+        headers: Of the request; `no-store` and `no-cache` in `Cache-Control` count (RFC 9111, section 5.2.1).
+    """
+    directives = {part.strip().lower() for part in headers.get("cache-control", "").split(",")}
+    if not is_wanted or "no-store" in directives:
+        return "none"
+    return "fresh" if "no-cache" in directives else "usual"
 
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"

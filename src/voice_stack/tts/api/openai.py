@@ -4,12 +4,11 @@ import asyncio
 import base64
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 
 from voice_stack.core.http.api_docs import json_docs
-from voice_stack.core.http.context import add_log_fields, headers_of
+from voice_stack.core.http.context import add_log_fields, cache_use, headers_of
 from voice_stack.core.http.form import ignored_fields_header
 from voice_stack.core.http.models import add_model_routes
 from voice_stack.core.http.streaming import (
@@ -28,22 +27,6 @@ from voice_stack.tts.schemas import MAX_INPUT_CHARS, SpeechBody, check_speech, f
 from voice_stack.tts.service import BegunSpeech, TtsService
 from voice_stack.tts.speech import Turn
 from voice_stack.utils.audio.encode import require_format
-
-CacheUse = Literal["usual", "fresh", "none"]
-"""Serve what is there and keep what is made; make it anew and keep that; neither serve nor keep anything."""
-
-
-def cache_use(*, is_wanted: bool, headers: Mapping[str, str]) -> CacheUse:
-    """What may be done with a kept speech, and with one that is made now.
-
-    Args:
-        is_wanted: Its field `cache`.
-        headers: Its headers; `no-store` and `no-cache` in `Cache-Control` count (RFC 9111, section 5.2.1).
-    """
-    directives = {part.strip().lower() for part in headers.get("cache-control", "").split(",")}
-    if not is_wanted or "no-store" in directives:
-        return "none"
-    return "fresh" if "no-cache" in directives else "usual"
 
 
 def entity_tag(key: str, stream_format: str) -> str:

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_stack.asr.bazarr.sharing import ResultCache
 from voice_stack.asr.transcript import Segment, Transcript
+from voice_stack.core.result_cache import ResultCache
 
 
 def test_a_result_comes_back_as_it_was() -> None:
