@@ -113,13 +113,20 @@ def run_scripted_model() -> Iterator[ScriptedModel]:
             return model.answer(reply)
         return StreamingResponse(model.stream(reply, body), media_type="text/event-stream")
 
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", model.port, log_level="critical"))
+    with listening(app, model.port):
+        yield model
+
+
+@contextmanager
+def listening(app: FastAPI, port: int) -> Iterator[None]:
+    """An application that listens while the context lasts, in a thread of this process."""
+    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="critical"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
     try:
-        yield model
+        yield
     finally:
         server.should_exit = True
         thread.join(10)

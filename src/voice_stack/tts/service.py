@@ -226,7 +226,9 @@ class TtsService:
             reason = f": it is nothing but {', '.join(script.left_out)}" if script.left_out else ""
             advice = ', which "markup": "plain" has read as it stands' if script.left_out else _tell_silent(body.input)
             raise InvalidRequestError(
-                f"input={body.input[:80]!r}: there is nothing to speak in it{reason}{advice}", param="input"
+                f"input={body.input[:80]!r}: there is nothing to speak in it{reason}{advice}",
+                param="input",
+                code="nothing_to_speak",
             )
         return script
 
