@@ -2,29 +2,38 @@
 
 from fastapi import FastAPI
 
+from voice_stack.chat.api.messages import create_messages_router
 from voice_stack.chat.api.older import create_older_router
 from voice_stack.chat.api.sessions import create_sessions_router
+from voice_stack.chat.cache import ReplyCache
+from voice_stack.chat.language_model import LanguageModel
+from voice_stack.chat.reply import Assistant
 from voice_stack.chat.servers import SpeechServers
+from voice_stack.chat.service import Conversations
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.chat.store import ConversationStore
+from voice_stack.chat.turn import TurnParts
 from voice_stack.core.http.app import build_named, create_server
 
 
 def create_app(settings: ChatSettings) -> FastAPI:
     """Build the application; nothing is asked of the other servers yet."""
-    store, servers = ConversationStore(settings), SpeechServers(settings)
+    store, model, servers = ConversationStore(settings), LanguageModel(settings), SpeechServers(settings)
+    assistant, cache = Assistant(model, servers), ReplyCache(settings.cache)
+    conversations = Conversations(TurnParts(settings, store, servers, assistant, cache))
     app = create_server(
         settings,
         server="chat",
         title=f"{settings.project_name}: conversations",
-        routers=[create_sessions_router(store)],
+        routers=[create_sessions_router(store), create_messages_router(conversations)],
         readiness=lambda: None,
         status=lambda: {"llm": settings.llm_url or None, "asr": settings.asr_url, "tts": settings.tts_url},
         start=store.open,
         root_routers=[create_older_router(settings, servers)],
     )
-    app.state.stopping.at_end(servers.close)
-    app.state.stopping.at_end(store.close)  # after all that writes to it
+    # The store after all that writes to it.
+    for close in (conversations.close, model.close, servers.close, store.close):
+        app.state.stopping.at_end(close)
     return app
 
 

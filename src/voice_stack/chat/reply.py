@@ -19,6 +19,7 @@ from voice_stack.chat.events import (
 )
 from voice_stack.chat.language_model import LanguageModel
 from voice_stack.chat.marks import MarkFilter
+from voice_stack.chat.model_deltas import ModelDelta
 from voice_stack.chat.sentences import Cut, SentenceStream
 from voice_stack.chat.servers import SpeechServers
 from voice_stack.chat.speaking import SPEECHES_AT_ONCE, SoundJoiner, Speech
@@ -144,9 +145,22 @@ class Assistant:
             VoiceStackError: The model gave nothing; or it broke off: then behind a `ReplyDone` with the finish reason
                 `error`, when all that it wrote has been said.
         """
-        reply = _Reply(self._model, self._servers, voice, caller)
+        async with aclosing(self._reply(self._model.stream(request), voice, caller)) as events:
+            async for event in events:
+                yield event
+
+    async def say(self, text: str, voice: VoiceChoice | None, caller: Caller) -> AsyncGenerator[ReplyEvent, None]:
+        """A reply that is known already, as if the model wrote it now."""
+        async with aclosing(self._reply(_written(text), voice, caller)) as events:
+            async for event in events:
+                yield event
+
+    async def _reply(
+        self, deltas: AsyncGenerator[ModelDelta, None], voice: VoiceChoice | None, caller: Caller
+    ) -> AsyncGenerator[ReplyEvent, None]:
+        reply = _Reply(deltas, self._servers, voice, caller)
         with OPEN_TURNS.track_inprogress():
-            running = asyncio.create_task(reply.run(request))
+            running = asyncio.create_task(reply.run())
             try:
                 while (event := await reply.events.get()) is not None:
                     yield event
@@ -156,11 +170,21 @@ class Assistant:
                 await asyncio.gather(running, return_exceptions=True)
 
 
+async def _written(text: str) -> AsyncGenerator[ModelDelta, None]:
+    yield ModelDelta(content=text, finish_reason="stop")
+
+
 class _Reply:
     """One reply under way."""
 
-    def __init__(self, model: LanguageModel, servers: SpeechServers, voice: VoiceChoice | None, caller: Caller) -> None:
-        self._model, self._servers, self._voice, self._caller = model, servers, voice, caller
+    def __init__(
+        self,
+        deltas: AsyncGenerator[ModelDelta, None],
+        servers: SpeechServers,
+        voice: VoiceChoice | None,
+        caller: Caller,
+    ) -> None:
+        self._deltas, self._servers, self._voice, self._caller = deltas, servers, voice, caller
         self._begun_at = perf_counter()
         self.events: asyncio.Queue[ReplyEvent | None] = asyncio.Queue(EVENTS_AHEAD)
         self._speeches: asyncio.Queue[tuple[Speech, asyncio.Task[None]] | None] = asyncio.Queue(SENTENCES_AHEAD)
@@ -173,21 +197,21 @@ class _Reply:
         self._usage: Mapping[str, object] = {}
         self._tts_error: VoiceStackError | None = None
 
-    async def run(self, request: ModelRequest) -> None:
+    async def run(self) -> None:
         """Have it written and spoken; the last of `events` is None, then the error comes if there is one."""
         try:
-            await self._work(request)
+            await self._work()
         except Exception:
             await self.events.put(None)
             raise
         await self.events.put(None)
 
-    async def _work(self, request: ModelRequest) -> None:
+    async def _work(self) -> None:
         broken: VoiceStackError | None = None
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pass_on())
             try:
-                await self._write(request, group)
+                await self._write(group)
             except VoiceStackError as error:
                 broken, self._finish_reason = error, "error"
             await self._end_text(group)
@@ -196,9 +220,9 @@ class _Reply:
         if broken is not None:
             raise broken
 
-    async def _write(self, request: ModelRequest, group: asyncio.TaskGroup) -> None:
+    async def _write(self, group: asyncio.TaskGroup) -> None:
         """Tell what the model writes, and give its sentences to the TTS server."""
-        async with aclosing(self._model.stream(request)) as deltas:
+        async with aclosing(self._deltas) as deltas:
             async for delta in deltas:
                 if delta.content or delta.reasoning or delta.tool_calls:
                     self._note("first_token")

@@ -25,21 +25,11 @@ JsonObject = dict[str, object]
 Limit = Annotated[int, Query(ge=1, le=100)]
 
 
-class SessionChanges(BaseModel):
-    """What `PATCH` changes; null resets a field. Unknown fields are ignored, and named in the answer."""
+class ReplyFields(BaseModel):
+    """How replies are to be: of a session, or for one message of it."""
 
-    system: str | None = Field(
-        None, max_length=MAX_SYSTEM_CHARS, description="What the model is told first; else `CHAT_INSTRUCTIONS`."
-    )
-    role: Name | None = Field(None, description="Free, for the client; replies are kept by it.")
     voice: str | None = Field(
         None, min_length=1, max_length=MAX_NAME_CHARS, description="Of the TTS server; else `CHAT_VOICE`."
-    )
-    model: str | None = Field(
-        None,
-        min_length=1,
-        max_length=MAX_NAME_CHARS,
-        description="Of the language model's server; else `CHAT_LLM_MODEL`.",
     )
     language: str | None = Field(None, description="Spoken by both, as `de`; found from what is said if absent.")
     speed: float | None = Field(None, ge=0.25, le=4.0, description="Of speech; 1 is the voice's own pace.")
@@ -50,9 +40,6 @@ class SessionChanges(BaseModel):
     emotion_strength: float | None = Field(None, ge=0, le=1)
     tools: list[JsonObject] | None = Field(
         None, max_length=128, description="Tools that the client runs, as OpenAI's chat has them."
-    )
-    metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None = Field(
-        None, max_length=16, description="The client's own, as in OpenAI's API: 16 pairs."
     )
 
     @field_validator("voice", mode="before")
@@ -81,6 +68,24 @@ class SessionChanges(BaseModel):
     @classmethod
     def _check_language(cls, value: str | None) -> str | None:
         return value if read_language(value) else None
+
+
+class SessionChanges(ReplyFields):
+    """What `PATCH` changes; null resets a field. Unknown fields are ignored, and named in the answer."""
+
+    system: str | None = Field(
+        None, max_length=MAX_SYSTEM_CHARS, description="What the model is told first; else `CHAT_INSTRUCTIONS`."
+    )
+    role: Name | None = Field(None, description="Free, for the client; replies are kept by it.")
+    model: str | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_NAME_CHARS,
+        description="Of the language model's server; else `CHAT_LLM_MODEL`.",
+    )
+    metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None = Field(
+        None, max_length=16, description="The client's own, as in OpenAI's API: 16 pairs."
+    )
 
 
 class NewSession(SessionChanges):
