@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from voice_stack.chat.api.completions import create_completions_router
 from voice_stack.chat.api.messages import create_messages_router
 from voice_stack.chat.api.older import create_older_router
 from voice_stack.chat.api.sessions import create_sessions_router
@@ -25,7 +26,11 @@ def create_app(settings: ChatSettings) -> FastAPI:
         settings,
         server="chat",
         title=f"{settings.project_name}: conversations",
-        routers=[create_sessions_router(store), create_messages_router(conversations)],
+        routers=[
+            create_sessions_router(store),
+            create_messages_router(conversations),
+            create_completions_router(model, servers, assistant, settings),
+        ],
         readiness=lambda: None,
         status=lambda: {"llm": settings.llm_url or None, "asr": settings.asr_url, "tts": settings.tts_url},
         start=store.open,

@@ -28,6 +28,8 @@ from voice_stack.core.system.addresses import HostName, parse_address
 CONNECT_TIMEOUT_S = 5.0
 TIMEOUT_S = 120.0
 """Between two bytes: a small machine reads a long conversation for a minute before it says a word."""
+WHOLE_TIMEOUT_S = 600.0
+"""The same for what is passed on: an answer in one piece is silent until its end; OpenAI's clients wait as long."""
 NAMES_KEPT_S = 60.0
 MAX_ANSWER_BYTES = 16 << 20
 """Of one event, or of an answer in one piece."""
@@ -73,7 +75,6 @@ class LanguageModel:
         key = settings.llm_key.get_secret_value()
         self._http = httpx2.AsyncClient(
             headers={"user-agent": "voice-stack", **({"authorization": f"Bearer {key}"} if key else {})},
-            timeout=httpx2.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             limits=httpx2.Limits(max_keepalive_connections=0),
             mounts={f"all://{parts.netloc.decode()}": None} if settings.llm_url and is_near(parts.host) else None,
         )
@@ -160,12 +161,15 @@ class LanguageModel:
             raise UpstreamError(f"{self._server} lists no model; load one there, or name it in {setting}.")
         return (talking or self._names)[0]
 
-    async def post(self, body: bytes, headers: Mapping[str, str]) -> httpx2.Response:
+    async def post(
+        self, body: bytes, headers: Mapping[str, str], *, timeout_s: float = WHOLE_TIMEOUT_S
+    ) -> httpx2.Response:
         """Ask with a body as it is, and give the answer as it is, errors included; it is to be read, and closed.
 
         Args:
             body: JSON of `/chat/completions`.
             headers: Sent beside those of this client; the key is that of the settings.
+            timeout_s: Between two bytes, seconds.
 
         Raises:
             NoLanguageModelError: The settings name none.
@@ -173,7 +177,9 @@ class LanguageModel:
         """
         self.require()
         url = f"{self.url}/chat/completions"
-        response = await self._send(self._http.build_request("POST", url, content=body, headers=headers))
+        timeout = httpx2.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
+        request = self._http.build_request("POST", url, content=body, headers=headers, timeout=timeout)
+        response = await self._send(request)
         if response.status_code in _KEY_REFUSED:
             raise await self._explain(response, await self._read(response, _MAX_ERROR_BYTES), "")
         return response
@@ -203,7 +209,8 @@ class LanguageModel:
     async def _ask(self, body: dict[str, object]) -> httpx2.Response:
         """Its answer, which has begun well."""
         content = json.dumps(body, ensure_ascii=False).encode()
-        response = await self.post(content, {"content-type": "application/json", "accept": "text/event-stream"})
+        headers = {"content-type": "application/json", "accept": "text/event-stream"}
+        response = await self.post(content, headers, timeout_s=TIMEOUT_S)
         if response.is_success:
             return response
         text = await self._read(response, _MAX_ERROR_BYTES)
@@ -310,5 +317,5 @@ class LanguageModel:
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):
             return UpstreamError(f"{self._server} cannot be reached: is it running, and is the setting right?")
         if isinstance(error, httpx2.TimeoutException):
-            return UpstreamError(f"{self._server} said nothing for {TIMEOUT_S:.0f} s.")
+            return UpstreamError(f"{self._server} did not answer in time.")
         return UpstreamError(f"{self._server} broke the connection ({reason}).")
