@@ -26,8 +26,8 @@ test: $(VENV)/.dev tests/js/node_modules
 	$(BIN)/python -m pytest -q -n 4 $(SHARE)
 	$(BIN)/python -m pytest -q -m alone $(filter-out tests/long/% tests/chaos/% tests/hostile/%,$(ALONE))
 
-# What takes long: voices of every language spoken and understood (`EVERY_VOICE=1 make test-long` takes all 54), sounds in
-# which nobody speaks, crowds, waits, hours, memory, restarts.
+# What takes long: recordings of people, other languages than English, voices of every language spoken and understood
+# (`EVERY_VOICE=1 make test-long` takes all 54), sounds in which nobody speaks, crowds, waits, hours, memory, restarts.
 test-long: test-long-together test-long-alone
 
 test-long-together: $(VENV)/.dev

@@ -5,8 +5,8 @@ import unicodedata
 import jiwer
 import pytest
 
-from e2e.test_spanish import transcribe
 from kokoro_speech import say, to_wav
+from long.test_spanish import transcribe
 from running_server import RunningServer
 from voice_stack.tts.engine.kokoro import KokoroEngine
 from voice_stack.utils.text import normalise

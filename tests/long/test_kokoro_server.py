@@ -10,9 +10,9 @@ from openai import BadRequestError, OpenAI
 
 from conftest import StartServer
 from e2e.sound import duration_s
-from e2e.test_spanish import transcribe, word_error_rate
 from kokoro_speech import say, to_wav
 from long.test_japanese_chinese import JAPANESE, character_error_rate
+from long.test_spanish import transcribe, word_error_rate
 from running_server import RunningServer
 from voice_stack.tts.engine.kokoro import KokoroEngine
 from voice_stack.tts.models import VOICE_NAMES
