@@ -5,9 +5,11 @@ from fastapi import FastAPI
 from voice_stack.chat.api.completions import create_completions_router
 from voice_stack.chat.api.messages import create_messages_router
 from voice_stack.chat.api.older import create_older_router
+from voice_stack.chat.api.passing import create_passing_router, create_root_router
 from voice_stack.chat.api.sessions import create_sessions_router
 from voice_stack.chat.cache import ReplyCache
 from voice_stack.chat.language_model import LanguageModel
+from voice_stack.chat.passing import Passing, held_paths, other_scopes
 from voice_stack.chat.reply import Assistant
 from voice_stack.chat.servers import SpeechServers
 from voice_stack.chat.service import Conversations
@@ -22,6 +24,7 @@ def create_app(settings: ChatSettings) -> FastAPI:
     store, model, servers = ConversationStore(settings), LanguageModel(settings), SpeechServers(settings)
     assistant, cache = Assistant(model, servers), ReplyCache(settings.cache)
     conversations = Conversations(TurnParts(settings, store, servers, assistant, cache))
+    passing = Passing(settings)
     app = create_server(
         settings,
         server="chat",
@@ -30,14 +33,18 @@ def create_app(settings: ChatSettings) -> FastAPI:
             create_sessions_router(store),
             create_messages_router(conversations),
             create_completions_router(model, servers, assistant, settings),
+            create_passing_router(passing, model.list_models),  # last: some paths below its own are answered above
         ],
         readiness=lambda: None,
         status=lambda: {"llm": settings.llm_url or None, "asr": settings.asr_url, "tts": settings.tts_url},
         start=store.open,
-        root_routers=[create_older_router(settings, servers)],
+        root_routers=[create_older_router(settings, servers), create_root_router(passing)],
+        read_secret=passing.read_secret,
+        held_paths=held_paths(settings),
+        other_scopes=other_scopes(settings),
     )
     # The store after all that writes to it.
-    for close in (conversations.close, model.close, servers.close, store.close):
+    for close in (conversations.close, passing.close, model.close, servers.close, store.close):
         app.state.stopping.at_end(close)
     return app
 

@@ -11,6 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Scope
 
 from voice_stack.core.errors import (
@@ -27,6 +28,7 @@ from voice_stack.core.system.addresses import ANY_ORIGIN, NOBODY, OPAQUE_ORIGINS
 Access = Literal["open", "key", "closed"]
 _READING = frozenset({"GET", "HEAD"})
 KEY_PROTOCOL = "openai-insecure-api-key."
+_OFFERED = "offered_key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,11 @@ class Gate:
 
     Attributes:
         access: `key` only counts where there are keys.
-        scope: Scope that the key needs; None: a key of any scope will do.
+        scopes: Scopes of which the key needs one; none: a key of any scope will do.
     """
 
     access: Access
-    scope: str | None = None
+    scopes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +63,22 @@ none, or its time is over."""
 
 
 class AccessRules:
-    """The rules of one server."""
+    """The rules of one server.
 
-    def __init__(self, settings: ServerSettings, server: str) -> None:
+    Args:
+        settings: Of the server.
+        server: Its name: the scope that its routes need.
+        other_scopes: Paths -> a scope that will do as well for each and for what is below it.
+    """
+
+    def __init__(self, settings: ServerSettings, server: str, other_scopes: Mapping[str, str]) -> None:
         prefix = settings.api_v1_str
-        self._work = Gate("key", server)
+        self._work = Gate("key", (server,))
+        self._shared = {path: Gate("key", (server, scope)) for path, scope in other_scopes.items()}
         self._docs = Gate(settings.docs_access)
-        self._admin = Gate(settings.admin_access, ADMIN)
+        self._admin = Gate(settings.admin_access, (ADMIN,))
         self._models = f"{prefix}/models/"
-        metrics, status, anybody = Gate(settings.metrics_access, ADMIN), self._admin, Gate("key")
+        metrics, status, anybody = Gate(settings.metrics_access, (ADMIN,)), self._admin, Gate("key")
         self._by_path = {
             **dict.fromkeys(HEALTH_PATHS, Gate("open")),
             "/metrics": metrics,
@@ -83,7 +92,8 @@ class AccessRules:
             return self._docs
         if path.startswith(self._models):
             return Gate("key") if method in _READING else self._admin
-        return self._by_path.get(path.rstrip("/"), self._work)
+        shared = (gate for above, gate in self._shared.items() if f"{path}/".startswith(f"{above}/"))
+        return self._by_path.get(path.rstrip("/")) or next(shared, self._work)
 
 
 class ApiKeys(Guard):
@@ -105,7 +115,7 @@ class ApiKeys(Guard):
         method, path = scope["method"], scope["path"]
         offered = ""
         if scope["type"] == "websocket":
-            offered = _take_offered_key(scope)
+            scope["state"][_OFFERED] = offered = _take_offered_key(scope)
             given = Headers(scope=scope).get("authorization", offered).partition(" ")[2].strip()
             if (secret := self.read_secret(given)) is not None:
                 await self.ring.refresh()
@@ -146,13 +156,18 @@ class ApiKeys(Guard):
                 f"The API key {key.name!r} ({key.hint}) has expired. Ask this server's operator for a new one.",
                 code="expired_api_key",
             )
-        if gate.scope is not None and gate.scope not in key.scopes:
+        if gate.scopes and not set(gate.scopes) & set(key.scopes):
             raise PermissionDeniedError(
-                f"You have insufficient permissions for this operation. Missing scopes: {gate.scope}. "
+                f"You have insufficient permissions for this operation. Missing scopes: {' or '.join(gate.scopes)}. "
                 f"The API key {key.name!r} has: {', '.join(key.scopes)}.",
                 code="missing_scope",
             )
         return key
+
+
+def authorization_of(connection: HTTPConnection) -> str | None:
+    """The caller's `Authorization`; on a WebSocket also the key among the subprotocols, as a header would say it."""
+    return connection.headers.get("authorization") or connection.scope["state"].get(_OFFERED) or None
 
 
 def _take_offered_key(scope: Scope) -> str:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
@@ -83,6 +84,7 @@ def create_server(
     read_secret: ReadSecret = lambda _given: None,
     held_paths: Collection[str] = (),
     root_routers: Sequence[APIRouter] = (),
+    other_scopes: Mapping[str, str] = MappingProxyType({}),
 ) -> FastAPI:
     """Build one server's application.
 
@@ -98,6 +100,7 @@ def create_server(
         read_secret: What a secret stands for that opens a WebSocket in place of a key.
         held_paths: Paths whose requests are held as long as they take, and never refused for being many.
         root_routers: Routes without a prefix; they take the place of our own `/` and `/health`, if they have these.
+        other_scopes: Paths -> a scope that lets a key in there and below, besides that of the server.
 
     Returns:
         The application; `app.state.stopping` knows how it stops.
@@ -129,7 +132,16 @@ def create_server(
     identity = {"server": server, "version": VERSION}
     observation = observation_routes(settings, identity, explain_unreadiness, status)
     app.include_router(observation, responses=ERROR_RESPONSES)
-    add_layers(app, settings, server, exemption, read_secret, stopping=stopping, held_paths=held_paths)
+    add_layers(
+        app,
+        settings,
+        server,
+        exemption,
+        read_secret,
+        stopping=stopping,
+        held_paths=held_paths,
+        other_scopes=other_scopes,
+    )
     app.add_exception_handler(VoiceStackError, _answer_known)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_validation)

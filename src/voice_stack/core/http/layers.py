@@ -9,7 +9,7 @@ layers a path is what it is without a prefix, so that no layer has to think of i
 as ASGI has it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
@@ -181,6 +181,7 @@ def add_layers(
     *,
     stopping: Stopping,
     held_paths: Collection[str],
+    other_scopes: Mapping[str, str],
 ) -> None:
     """From the inside out: limits, who may do what, CORS (preflights need no key, a 401 can be read), names, log.
 
@@ -191,7 +192,7 @@ def add_layers(
     app.add_middleware(RootPathGiver)
     _add_limit_layers(app, settings, stopping, held_paths)
     app.add_middleware(CrossSiteGuard, origins=settings.cors_origins)
-    rules = AccessRules(settings, server)
+    rules = AccessRules(settings, server, other_scopes)
     app.add_middleware(ApiKeys, ring=ring, rules=rules, exemption=exemption, read_secret=read_secret)
     if settings.cors_origins:
         app.add_middleware(
