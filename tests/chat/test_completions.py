@@ -215,9 +215,12 @@ def test_what_is_wrong_is_named(chat_server: RunningServer, model: ScriptedModel
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
-def test_a_model_that_breaks_off_is_told_in_the_stream(chat_server: RunningServer, model: ScriptedModel) -> None:
-    model.say("Good morning. How are you? ", 0.5, None)
-    answer = ask(chat_server, stream=True, audio={"voice": "alloy", "format": "pcm16"})
+@pytest.mark.parametrize("modalities", [BOTH, ["text"]])
+def test_a_model_that_breaks_off_is_told_in_the_stream(
+    chat_server: RunningServer, model: ScriptedModel, modalities: list[str]
+) -> None:
+    model.say("Good morning. How are you? ", 0.2, None)
+    answer = ask(chat_server, stream=True, modalities=modalities, audio={"voice": "alloy", "format": "pcm16"})
     assert answer.status_code == 200
     *_, last = answer.text.strip().split("\n\n")
     assert json.loads(last.removeprefix("data: "))["error"]["code"] == "upstream_failed"

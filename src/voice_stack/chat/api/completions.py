@@ -124,9 +124,12 @@ class _Chat:
         if isinstance(modalities, list) and "audio" in modalities:
             return await self._answer_in_sound(request, asked, "" if is_open else str(given))
         heard = has_sound(asked.get("messages"))
-        if not (heard or is_open):
+        added = {name: value for name, value in self._settings.llm_options.items() if name not in asked}
+        if not (heard or is_open or added):
             return await self._pass_on(request, body)
-        passed = {**asked, "model": await self._model.choose("")} if is_open else dict(asked)
+        passed: dict[str, object] = {**added, **asked}
+        if is_open:
+            passed["model"] = await self._model.choose("")
         if heard:
             fields = check_fields(CompletionBody, {name: value for name, value in asked.items() if value is not None})
             passed["messages"] = await self._read(request, fields)
@@ -140,7 +143,8 @@ class _Chat:
 
     async def _pass_on(self, request: Request, body: bytes) -> Response:
         headers = {name: value for name, value in request.headers.items() if not _KEPT_FROM_MODEL.fullmatch(name)}
-        headers = {"accept-encoding": "identity", **headers, "x-request-id": request.state.request_id}
+        own = {"content-type": "application/json", "x-request-id": request.state.request_id}
+        headers = {"accept-encoding": "identity", **headers, **own}
         answer = await finish_unless_disconnected(request, self._model.post(body, headers))
         async with AsyncExitStack() as owned:
             owned.push_async_callback(answer.aclose)
