@@ -1,6 +1,7 @@
 """A real language model: llama.cpp's server, whose streams end in ways of their own."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import aclosing
 
@@ -24,12 +25,12 @@ def ask(question: str, tokens: int) -> ModelRequest:
     return ModelRequest([{"role": "user", "content": question}], options={"max_tokens": tokens, "temperature": 0})
 
 
-async def test_streams_one_after_the_other_end_well(small_model: SmallModel) -> None:
+async def test_streams_that_are_passed_on_one_after_the_other_end_well(small_model: SmallModel) -> None:
     model = LanguageModel(ChatSettings.read(llm_url=small_model.url))
-    for number in range(60):
-        deltas = [delta async for delta in model.stream(ask(QUESTIONS[number % 3], 4))]
-        assert deltas[-1].finish_reason == "length"
-        assert deltas[-1].usage["completion_tokens"] == 4
+    for number in range(100):
+        asked = {"messages": [{"role": "user", "content": QUESTIONS[number % 3]}], "max_tokens": 4, "stream": True}
+        async with aclosing(await model.post(json.dumps(asked).encode(), {})) as response:
+            assert b"".join([piece async for piece in model.pieces(response)]).endswith(b"data: [DONE]\n\n")
     await model.close()
 
 
