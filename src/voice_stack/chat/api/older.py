@@ -16,16 +16,19 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import AliasChoices, BaseModel, Field
 
+from voice_stack.chat.api.calling import caller_of
+from voice_stack.chat.api.messages import flatten
 from voice_stack.chat.conversation import Caller
 from voice_stack.chat.events import SAMPLE_RATE, Heard
 from voice_stack.chat.older import KeptSpeech, KeptSpeeches
 from voice_stack.chat.servers import SpeechServers
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, OverloadedError, VoiceStackError
-from voice_stack.core.http.api_docs import Responses, binaries
+from voice_stack.core.http.api_docs import Responses, binaries, json_docs
 from voice_stack.core.http.app import VERSION
 from voice_stack.core.http.context import note_answer_headers, note_error
-from voice_stack.core.http.form import Form, check_fields, ignored_fields_header
+from voice_stack.core.http.form import check_fields, ignored_fields_header
+from voice_stack.core.http.spool import SpooledFile
 from voice_stack.core.http.streaming import OwningStreamingResponse, finish_unless_disconnected
 from voice_stack.core.http.uploads import receive_file, receive_form, receive_object
 from voice_stack.utils.audio.encode import AUDIO_FORMATS, require_format
@@ -88,43 +91,28 @@ class OlderServices:
 
     async def hear(self, request: Request) -> dict[str, object]:
         """Speech to text."""
-        heard, told = await self._hear(request)
-        return {"text": heard.text, **told, "language": heard.language, "duration_seconds": heard.duration_s} | (
-            {"segments": _list_segments(heard)} if request.query_params.get("verbose", "").lower() in _TRUE else {}
-        )
+        heard, told, fields = await self._hear(request)
+        known = {"text": heard.text, **told, "language": heard.language, "duration_seconds": heard.duration_s}
+        is_verbose = str(fields.get("verbose")).lower() in _TRUE
+        return known | ({"segments": _list_segments(heard)} if is_verbose else {})
 
     async def transcribe(self, request: Request) -> dict[str, object]:
         """Speech to text, with the times of its parts."""
-        heard, told = await self._hear(request)
+        heard, told, _ = await self._hear(request)
         segments = _list_segments(heard)
         known = {"text": heard.text, "language": heard.language, "duration": heard.duration_s, "segments": segments}
         return {**known, **told}
 
-    async def _hear(self, request: Request) -> tuple[Heard, dict[str, object]]:
+    async def _hear(self, request: Request) -> tuple[Heard, dict[str, object], Mapping[str, object]]:
         started_s = time.perf_counter()
-        async with self._receive(request) as form:
-            language = next(filter(None, form.fields.get("language", ())), request.query_params.get("language"))
-            file = _require_sound(form)
-            _tell_ignored(request, [*form.fields, *request.query_params], {"language", "verbose"})
-            work = self.servers.transcribe(file, caller_of(request), language=language, prompt=None)
+        async with receive_recording(request, self.settings.spool_dir, MAX_UPLOAD_BYTES) as (fields, file):
+            tell_ignored(request, fields, {"language", "verbose"})
+            language = str(fields["language"]) if "language" in fields else None
+            work = self.servers.transcribe(file.path, caller_of(request), language=language, prompt=None)
             heard = await finish_unless_disconnected(request, work)
         took_s = time.perf_counter() - started_s
         confidence = None if heard.confidence is None else round(heard.confidence, 4)
-        return heard, {"confidence": confidence, "processing_time_seconds": round(took_s, 3)}
-
-    @asynccontextmanager
-    async def _receive(self, request: Request) -> AsyncIterator[Form]:
-        """A form with the file in one of its names, or a body that is the file."""
-        spool_dir = self.settings.spool_dir
-        if request.headers.get("content-type", "").lower().startswith("multipart/"):
-            name, *others = FILE_NAMES
-            async with receive_form(
-                request, file_field=name, max_bytes=MAX_UPLOAD_BYTES, spool_dir=spool_dir, other_names=others
-            ) as form:
-                yield form
-        else:
-            async with receive_file(request, max_bytes=MAX_UPLOAD_BYTES, spool_dir=spool_dir) as form:
-                yield form
+        return heard, {"confidence": confidence, "processing_time_seconds": round(took_s, 3)}, fields
 
     async def make_file(self, request: Request) -> JSONResponse:
         """Text to a file that is fetched by its id."""
@@ -257,11 +245,11 @@ def create_older_router(settings: ChatSettings, servers: SpeechServers) -> APIRo
     sound: Responses = {200: {"description": "The speech.", "content": media_types}}
     for path, handler in (("/voice/stt", routes.hear), ("/transcribe", routes.transcribe)):
         router.add_api_route(path, handler, methods=["POST"], openapi_extra=_FILE_DOCS)
-    router.add_api_route("/voice/tts", routes.make_file, methods=["POST"], openapi_extra=_wish_docs())
+    router.add_api_route("/voice/tts", routes.make_file, methods=["POST"], openapi_extra=json_docs(SpeechWish))
     router.add_api_route("/voice/audio/{audio_file_id}", routes.fetch_file, response_class=Response, responses=sound)
     router.add_api_route(
         "/synthesize", routes.synthesize, methods=["POST"], response_class=Response, responses=sound,
-        openapi_extra=_wish_docs(),
+        openapi_extra=json_docs(SpeechWish),
     )  # fmt: skip
     router.add_api_route("/voices", routes.list_voices)
     router.add_api_route("/health", routes.show_health, methods=["GET"])
@@ -304,20 +292,35 @@ _FILE_DOCS = {
 }
 
 
-def _wish_docs() -> dict[str, object]:
-    schema = {"schema": SpeechWish.model_json_schema()}
-    return {"requestBody": {"required": True, "content": {"application/json": schema}}}
+@asynccontextmanager
+async def receive_recording(
+    request: Request, spool_dir: Path | None, max_bytes: int
+) -> AsyncIterator[tuple[dict[str, object], SpooledFile]]:
+    """The fields of a form or of the query, and the recording: a part of the form by any of its names, or the body.
+
+    Raises:
+        InvalidAudioError: There is none, or it is empty.
+    """
+    name, *others = FILE_NAMES
+    if request.headers.get("content-type", "").lower().startswith("multipart/"):
+        received = receive_form(request, file_field=name, max_bytes=max_bytes, spool_dir=spool_dir, other_names=others)
+    else:
+        received = receive_file(request, max_bytes=max_bytes, spool_dir=spool_dir)
+    async with received as form:
+        if form.file is None or not form.file.size:
+            told = f"there is no sound in the request: send a recording as part {name!r} of a form, or as the body"
+            raise InvalidAudioError(told, param=name)
+        yield flatten({**_query_of(request), **form.fields}), form.file
 
 
-def caller_of(request: Request) -> Caller:
-    """Who asks."""
-    return Caller(request.headers.get("authorization"), request.scope["state"]["request_id"])
+def _query_of(request: Request) -> dict[str, list[str]]:
+    return {name: request.query_params.getlist(name) for name in request.query_params}
 
 
 async def _read_wish(request: Request) -> SpeechWish:
     body = await receive_object(request, max_bytes=MAX_BODY_BYTES)
     wish = check_fields(SpeechWish, body)
-    _tell_ignored(request, body, _NAMES)
+    tell_ignored(request, body, _NAMES)
     require_format(wish.format)
     if not wish.text.strip():
         raise InvalidRequestError("the text is empty: there is nothing to speak", param="text")
@@ -327,17 +330,9 @@ async def _read_wish(request: Request) -> SpeechWish:
     return wish
 
 
-def _tell_ignored(request: Request, sent: Iterable[str], known: Collection[str]) -> None:
+def tell_ignored(request: Request, sent: Iterable[str], known: Collection[str]) -> None:
+    """Name, in a header of the answer, what was sent and means nothing."""
     note_answer_headers(request.scope, ignored_fields_header([name for name in sent if name not in known]))
-
-
-def _require_sound(form: Form) -> Path:
-    if form.file is None or not form.file.size:
-        raise InvalidAudioError(
-            f"there is no sound in the request: send a recording as part {FILE_NAMES[0]!r} of a form, or as the body",
-            param=FILE_NAMES[0],
-        )
-    return form.file.path
 
 
 def _list_segments(heard: Heard) -> list[dict[str, object]]:
