@@ -140,9 +140,9 @@ def test_qwens_nine_voices_speak_ten_languages_their_own_first(server: RunningSe
 
 
 def test_instructions_are_heard_or_named_among_the_ignored(server: RunningServer) -> None:
-    def ask(model: str, voice: str, instructions: str) -> tuple[bytes, str | None, str]:
+    def ask(model: str, voice: str, instructions: str, **mood: object) -> tuple[bytes, str | None, str]:
         body = {"model": model, "voice": voice, "input": TEXT, "instructions": instructions, "response_format": "wav"}
-        answer = http.post("/v1/audio/speech", json={**body, "stream": False})
+        answer = http.post("/v1/audio/speech", json={**body, "stream": False, **mood})
         assert answer.status_code == 200, answer.text
         return answer.content, answer.headers.get("x-ignored-fields"), answer.headers["x-cache"]
 
@@ -152,7 +152,9 @@ def test_instructions_are_heard_or_named_among_the_ignored(server: RunningServer
         assert happy != sad
         assert (ignored, cache) == (None, "miss")
         assert ask("tts-1", "Ryan", "Very happy.") == (happy, None, "hit")
-        assert ask("tts-1", "en_US-joe-medium", "Very happy.")[1] == "instructions"
+        told = ask("tts-1", "Ryan", "Softly. Sound very happy.")
+        assert ask("tts-1", "Ryan", "Softly.", emotion="happy", emotion_strength=0.9) == (*told[:2], "hit")
+        assert ask("tts-1", "en_US-joe-medium", "Very happy.", emotion="sad")[1] == "instructions, emotion"
         assert ask(POCKET, "alloy", "Very happy.")[1] == "instructions"
         old = ask("qwen3-tts-1.7b-voicedesign", "alloy", "A calm old man.")
         assert old[1] is None

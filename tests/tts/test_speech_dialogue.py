@@ -72,8 +72,8 @@ def test_half_a_character_is_text() -> None:
 
 def test_fields_that_change_nothing_are_named() -> None:
     dialogue = Dialogue()
-    body = dialogue.take(json.dumps({**START, "instructions": "calmly", "cache": False, "emotion": "joy"}))
+    body = dialogue.take(json.dumps({**START, "instructions": "calmly", "cache": False, "tone": "joy"}))
     assert isinstance(body, SpeechBody)
     assert (body.voice, body.response_format, body.input) == ("alloy", "pcm", "")
-    assert sorted(dialogue.find_ignored(heeds_instructions=False)) == ["cache", "emotion", "instructions"]
-    assert sorted(dialogue.find_ignored(heeds_instructions=True)) == ["cache", "emotion"]
+    assert sorted(dialogue.find_ignored({"instructions"})) == ["cache", "instructions", "tone"]
+    assert sorted(dialogue.find_ignored(())) == ["cache", "tone"]

@@ -259,7 +259,7 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
 
         Args:
             text: What to say.
-            **options: voice, model, format, speed, instructions, language, request_id.
+            **options: voice, model, format, speed, instructions, emotion, emotion_strength, language, request_id.
         """
         return await self._run(speech(text, **options))
 
@@ -268,7 +268,7 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
 
         Args:
             text: What to say.
-            **options: voice, model, format, speed, instructions, language, request_id.
+            **options: voice, model, format, speed, instructions, emotion, emotion_strength, language, request_id.
         """
         response = await self._send(speech(text, **options), is_streamed=True)
         with receiving(response):
@@ -284,7 +284,7 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
 
         Args:
             text: What to say.
-            **options: voice, model, format, speed, instructions, language, request_id.
+            **options: voice, model, format, speed, instructions, emotion, emotion_strength, language, request_id.
         """
         response = await self._send(speech(text, **options, as_events=True), is_streamed=True)
         with receiving(response):
@@ -305,7 +305,7 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
 
         Args:
             text: Its pieces, cut anywhere.
-            **options: voice, model, format, speed, instructions, language, request_id.
+            **options: voice, model, format, speed, instructions, emotion, emotion_strength, language, request_id.
         """
         return AsyncSocket(SpeechTalk(self._build_request(speech("", **options), None))).items(text)
 
@@ -323,7 +323,7 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
             text: What to say.
             path: Where to write; what is there is replaced.
             format: Taken from the suffix of `path` when not given.
-            **options: voice, model, speed, instructions, language, request_id.
+            **options: voice, model, speed, instructions, emotion, emotion_strength, language, request_id.
 
         Raises:
             ValueError: No format given, and the suffix says none.

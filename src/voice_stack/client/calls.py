@@ -98,12 +98,15 @@ def speech(
     format: AudioFormat = "mp3",  # noqa: A002 - the word that callers look for; the built-in is not needed here
     speed: float = 1.0,
     instructions: str | None = None,
+    emotion: str | None = None,
+    emotion_strength: float | None = None,
     language: str | None = None,
     request_id: str | None = None,
     as_events: bool = False,
 ) -> Call[bytes]:
     """A text as audio, or as events that carry it."""
-    optional = {"instructions": instructions, "language": language, "stream_format": "sse" if as_events else None}
+    optional = {"instructions": instructions, "emotion": emotion, "emotion_strength": emotion_strength}
+    optional |= {"language": language, "stream_format": "sse" if as_events else None}
     body: dict[str, object] = {"model": model, "input": text, "voice": voice, "response_format": format, "speed": speed}
     body |= {key: value for key, value in optional.items() if value is not None}
     return Call("tts", "/audio/speech", lambda response: response.content, "POST", json=body, request_id=request_id)

@@ -114,6 +114,10 @@ class VoiceOptions(TypedDict, total=False):
     """0.25..4.0; 1.0 when not given."""
     instructions: str | None
     """How to speak, for models that can be told."""
+    emotion: str | None
+    """Mood of the voice, `happy`, `sad`, `calm` ..., where it has that. Beyond OpenAI's API."""
+    emotion_strength: float | None
+    """How much of it, 0..1."""
     language: str | None
     """Language of the text, ISO 639-1; the server's choice when not given. Beyond OpenAI's API."""
     request_id: str | None

@@ -256,7 +256,7 @@ class VoiceStackClient(Connection[httpx2.Client]):
 
         Args:
             text: What to say.
-            **options: voice, model, format, speed, instructions, language, request_id.
+            **options: voice, model, format, speed, instructions, emotion, emotion_strength, language, request_id.
         """
         return self._run(speech(text, **options))
 
@@ -265,7 +265,7 @@ class VoiceStackClient(Connection[httpx2.Client]):
 
         Args:
             text: What to say.
-            **options: voice, model, format, speed, instructions, language, request_id.
+            **options: voice, model, format, speed, instructions, emotion, emotion_strength, language, request_id.
         """
         response = self._send(speech(text, **options), is_streamed=True)
         with receiving(response):
@@ -281,7 +281,7 @@ class VoiceStackClient(Connection[httpx2.Client]):
 
         Args:
             text: What to say.
-            **options: voice, model, format, speed, instructions, language, request_id.
+            **options: voice, model, format, speed, instructions, emotion, emotion_strength, language, request_id.
         """
         response = self._send(speech(text, **options, as_events=True), is_streamed=True)
         with receiving(response):
@@ -302,7 +302,7 @@ class VoiceStackClient(Connection[httpx2.Client]):
 
         Args:
             text: Its pieces, cut anywhere.
-            **options: voice, model, format, speed, instructions, language, request_id.
+            **options: voice, model, format, speed, instructions, emotion, emotion_strength, language, request_id.
         """
         return Socket(SpeechTalk(self._build_request(speech("", **options), None))).items(text)
 
@@ -320,7 +320,7 @@ class VoiceStackClient(Connection[httpx2.Client]):
             text: What to say.
             path: Where to write; what is there is replaced.
             format: Taken from the suffix of `path` when not given.
-            **options: voice, model, speed, instructions, language, request_id.
+            **options: voice, model, speed, instructions, emotion, emotion_strength, language, request_id.
 
         Raises:
             ValueError: No format given, and the suffix says none.

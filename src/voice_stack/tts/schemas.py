@@ -1,6 +1,6 @@
 """The body of a speech request, checked: everything a client can get wrong is answered here."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from pydantic import BaseModel, Field, field_validator
@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, field_validator
 from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.http.form import check_fields
 from voice_stack.tts.captions.sentences import Granularity
+from voice_stack.tts.moods import MOODS
 from voice_stack.utils.audio.encode import AUDIO_FORMATS
 from voice_stack.utils.language import is_to_be_found
 from voice_stack.utils.text.markup import Markup
@@ -30,6 +31,13 @@ class SpeechBody(BaseModel):
         max_length=4096,
         description="How to speak, or as who, in words; where the model does not heed it, `x-ignored-fields` says so.",
     )
+    emotion: str | None = Field(
+        None,
+        max_length=60,
+        description=f"Mood of the voice: {', '.join(MOODS)}, or another word. Where the voice has none, "
+        "`x-ignored-fields` says so.",
+    )
+    emotion_strength: float | None = Field(None, ge=0, le=1, description="How much of it.")
     language: str | None = Field(None, description="Language of the text, as `en`; found from the text if absent.")
     markup: Markup | None = Field(
         None, description="`auto`: markup is read as a person would; `plain`: as it stands. Absent: `TTS_MARKUP`."
@@ -50,17 +58,22 @@ class SpeechBody(BaseModel):
     def _unwrap_id(cls, value: object) -> object:
         return value["id"] if isinstance(value, dict) and "id" in value else value
 
+    @field_validator("emotion")
+    @classmethod
+    def _strip(cls, value: str | None) -> str | None:
+        return (value or "").strip() or None
+
     @field_validator("language")
     @classmethod
     def _leave_open(cls, value: str | None) -> str | None:
         return None if value is None or is_to_be_found(value) else value
 
-    @field_validator("speed", mode="before")
+    @field_validator("speed", "emotion_strength", mode="before")
     @classmethod
     def _require_number(cls, value: object) -> object:
         # To Python, and so to pydantic, true is 1; and pydantic hands on no TypeError.
         if isinstance(value, bool):
-            raise ValueError("a number from 0.25 to 4 is expected, not true or false")  # noqa: TRY004
+            raise ValueError("a number is expected, not true or false")  # noqa: TRY004
         return value
 
     @field_validator("timestamps", mode="before")
@@ -69,14 +82,14 @@ class SpeechBody(BaseModel):
         return {True: "word", False: None}[value] if isinstance(value, bool) else value
 
 
-def find_ignored_fields(body: Mapping[str, object], *, heeds_instructions: bool) -> list[str]:
+def find_ignored_fields(body: Mapping[str, object], unheeded: Collection[str]) -> list[str]:
     """Names of the fields of a body, as sent, that have a value and change nothing.
 
     Args:
         body: What the client sent.
-        heeds_instructions: Whether all that speaks for it is told them.
+        unheeded: Fields that not all that speaks for it heeds.
     """
-    heeded = SpeechBody.model_fields.keys() - (set() if heeds_instructions else {"instructions"})
+    heeded = SpeechBody.model_fields.keys() - set(unheeded)
     return [name for name, value in body.items() if name not in heeded and value != ""]
 
 

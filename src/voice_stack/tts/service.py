@@ -4,10 +4,10 @@ import asyncio
 import logging
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +28,7 @@ from voice_stack.tts.captions.kept import Captions, CaptionStore
 from voice_stack.tts.engine.base import VoiceOptions
 from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
 from voice_stack.tts.models import CAPABILITIES, DEFAULT_MODEL_NAMES, TTS_MODELS, check_licence, find_languages
+from voice_stack.tts.moods import mood_instruction, mood_names
 from voice_stack.tts.request import Passage, SpeechRequest, TextOverTime, awaited_s
 from voice_stack.tts.schemas import SpeechBody
 from voice_stack.tts.settings import TtsSettings
@@ -65,6 +66,15 @@ class ModelChoice:
 
     engine: str | None = None
     model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CastPart:
+    """A part of a text, who speaks it, and the fields of the request that change nothing in it."""
+
+    engine: EngineSpec
+    passage: Passage
+    unheeded: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +176,15 @@ class TtsService:
             VoiceStackError: As `plan` and `begin`.
         """
         require_format(body.response_format)
-        engine, passage = await self._cast(ScriptPart(""), body, self._choose_model(body.model))
+        part = await self._cast(ScriptPart(""), body, self._choose_model(body.model))
         how = TextOverTime(body.markup or self.settings.markup, tuple(self.settings.read_aloud))
-        request = SpeechRequest((passage,), over_time=how)
-        substitute = find_substitute(self.settings, self.store, self.voices, engine, request)
+        request = SpeechRequest((part.passage,), over_time=how)
+        substitute = find_substitute(self.settings, self.store, self.voices, part.engine, request)
         with self.desk.open(lambda _headers: None) as ticket:
-            ticket.admit(awaited_s([request]), [engine])
-            turns = Turns(self.pool, [Turn(engine, request, substitute)], request_id_var.get() or "")
+            ticket.admit(awaited_s([request]), [part.engine])
+            turns = Turns(self.pool, [Turn(part.engine, request, substitute)], request_id_var.get() or "")
             await turns.start()
-        return FedSpeech(body, turns, heeds_instructions=bool(passage.options.instructions))
+        return FedSpeech(body, turns, part.unheeded)
 
     async def key(self, body: SpeechBody, plan: Sequence[Turn]) -> str | None:
         """What a planned speech is kept under; None where nothing is kept, or a recording went away just now."""
@@ -204,7 +214,10 @@ class TtsService:
         if script.left_out and tell:
             tell({LEFT_OUT_HEADER: ", ".join(script.left_out)})
         said = [await self._cast(part, body, choice) for part in script.parts]
-        spoken = [(engine, tuple(passage for _, passage in part)) for engine, part in groupby(said, key=itemgetter(0))]
+        spoken = [
+            (engine, tuple(part.passage for part in parts)) for engine, parts in groupby(said, key=attrgetter("engine"))
+        ]
+        unheeded = frozenset[str]().union(*(part.unheeded for part in said))
         requests = [
             (
                 engine,
@@ -213,7 +226,9 @@ class TtsService:
             for index, (engine, passages) in enumerate(spoken, start=1)
         ]
         known = self.settings, self.store, self.voices
-        return [Turn(engine, request, find_substitute(*known, engine, request)) for engine, request in requests]
+        return [
+            Turn(engine, request, find_substitute(*known, engine, request), unheeded) for engine, request in requests
+        ]
 
     async def _read(self, body: SpeechBody) -> Script:
         """The text of a request in plain text."""
@@ -232,7 +247,7 @@ class TtsService:
             )
         return script
 
-    async def _cast(self, part: ScriptPart, body: SpeechBody, choice: ModelChoice) -> tuple[EngineSpec, Passage]:
+    async def _cast(self, part: ScriptPart, body: SpeechBody, choice: ModelChoice) -> CastPart:
         """Who speaks a part of the text, on which engine."""
         name = part.voice or body.voice
         voice = self._find_voice(name, choice)
@@ -240,30 +255,46 @@ class TtsService:
         language = await self._find_language(written, body.language, voice, choice)
         if language not in {None, *voice.languages[:1]}:
             voice = self._find_voice(name, choice, language)
-        voice = await self._require_ready(voice)
+        in_mood = await self._find_in_mood(body, voice, choice, language)
+        voice = in_mood or await self._require_ready(voice)
         if body.language and voice.languages and language not in voice.languages:
             raise refuse_language(voice, body.language, self.voices)
         await asyncio.to_thread(require_readable, written, voice, self.voices, self._detect)
         spoken = language if language in voice.languages else next(iter(voice.languages), language)
         tag = _add_region(spoken, body.language, voice) if spoken else ""
-        options = VoiceOptions(voice.engine_voice, tag, body.speed, self._instruct(body, voice))
-        passage = Passage(part.text, options, voice.languages)
-        return engine_spec(self.settings, voice.engine, voice.model), passage
+        told = self._instruct(body, voice)
+        passage = Passage(part.text, VoiceOptions(voice.engine_voice, tag, body.speed, told or ""), voice.languages)
+        unheeded = {"instructions", "emotion_strength"} if told is None else set[str]()
+        unheeded |= {"emotion"} if told is None and in_mood is None else set()
+        return CastPart(engine_spec(self.settings, voice.engine, voice.model), passage, frozenset(unheeded))
 
-    def _instruct(self, body: SpeechBody, voice: Voice) -> str:
-        """What the model of a voice is told of how to speak; nothing where it does not heed it.
+    async def _find_in_mood(
+        self, body: SpeechBody, voice: Voice, choice: ModelChoice, language: str | None
+    ) -> Voice | None:
+        """The same speaker, recorded in the mood that is asked for: `anna.happy` beside `anna`; None: not recorded."""
+        if not body.emotion or not voice.engine_voice.recordings:
+            return None
+        speaker = voice.alias_of or voice.id
+        for mood in mood_names(body.emotion):
+            with suppress(UnsupportedValueError):  # there is none, or it cannot speak
+                return await self._require_ready(self._find_voice(f"{speaker}.{mood}", choice, language))
+        return None
+
+    def _instruct(self, body: SpeechBody, voice: Voice) -> str | None:
+        """What the model of a voice is told of how to speak; None where it heeds nothing of that kind.
 
         Raises:
             UnsupportedValueError: The model makes the voice from what it is told, and that is nothing.
         """
         facts = find_qwen_facts(voice.model, self.store.path(voice.model)) if voice.engine == QWEN_ENGINE else None
         if facts is None or not facts.heeds_instructions:
-            return ""
+            return None
         told = (body.instructions or "").strip()
         if facts.kind == "voice_design" and not told:
             made = f"model {Path(voice.model).name!r} makes the voice from them, as from 'A calm old man'"
             raise UnsupportedValueError(f"instructions={body.instructions!r}: {made}", param="instructions")
-        return told
+        mood = mood_instruction(body.emotion, body.emotion_strength) if body.emotion else ""
+        return f"{told} {mood}".strip()
 
     def _find_voice(self, name: str, choice: ModelChoice, language: str | None = None) -> Voice:
         """The voice of a name, with the model that the request chose or else its own."""

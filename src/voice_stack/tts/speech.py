@@ -31,11 +31,16 @@ from voice_stack.utils.audio.encode import Encoder, open_encoder
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one engine speaks without a break, and what speaks it where that engine cannot."""
+    """What one engine speaks without a break, and what speaks it where that engine cannot.
+
+    Attributes:
+        unheeded: Fields of what was asked for that change nothing in it.
+    """
 
     engine: EngineSpec
     request: SpeechRequest
     substitute: Substitute | None = None
+    unheeded: frozenset[str] = frozenset()
 
 
 class Turns:
@@ -249,17 +254,17 @@ class FedSpeech(Speech):
 
     Attributes:
         left_out: What of the text so far is not spoken, by name.
-        heeds_instructions: It is spoken as the request's `instructions` say.
+        unheeded: Fields of the request that change nothing in it.
     """
 
-    def __init__(self, body: SpeechBody, turns: Turns, *, heeds_instructions: bool = False) -> None:
+    def __init__(self, body: SpeechBody, turns: Turns, unheeded: frozenset[str] = frozenset()) -> None:
         super().__init__(0, body.response_format, turns)
         self._body, (self._job,) = body, turns.handles()
         self._unfed = deque[str | Flush]()
         self._feeding: asyncio.Task[None] | None = None
         self._is_complete = False
         self.left_out: tuple[str, ...] = ()
-        self.heeds_instructions = heeds_instructions
+        self.unheeded = unheeded
 
     async def feed(self, text: str) -> None:
         """The next piece of the text, cut anywhere.

@@ -18,9 +18,9 @@ URL = "/v1/audio/voices"
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 
 
-def speak(http: httpx2.Client, voice: object, model: str = "tts-1") -> httpx2.Response:
+def speak(http: httpx2.Client, voice: object, model: str = "tts-1", **fields: object) -> httpx2.Response:
     body = {"model": model, "voice": voice, "input": "All is well.", "response_format": "pcm"}
-    return http.post("/v1/audio/speech", json=body)
+    return http.post("/v1/audio/speech", json=body | fields)
 
 
 def pitch_of(http: httpx2.Client, voice: object) -> float:
@@ -114,3 +114,21 @@ def test_consent_can_be_required(start_server: StartServer, tmp_path: Path) -> N
 def test_wrong_aliases_stop_the_start() -> None:
     with pytest.raises(ConfigurationError, match=r"TTS_VOICE_ALIASES.*'alloy'.*alloy=af_heart"):
         TtsSettings.read(voice_aliases="echo=joe,alloy")
+
+
+def test_a_mood_is_another_recording_of_the_voice_or_is_told_to_mean_nothing(http: httpx2.Client, anna: Path) -> None:
+    anna.write_bytes(BIRCH.read_bytes())
+    (anna.parent / "anna.sad.flac").write_bytes(CLOVER.read_bytes())
+
+    def say(emotion: str) -> tuple[float, str | None]:
+        wanted = {"emotion": emotion, "emotion_strength": 0.5}
+        answer = speak(http, "anna", **wanted)
+        assert answer.status_code == 200, answer.text
+        return pitch_hz(answer.content), answer.headers.get("x-ignored-fields")
+
+    plain, sad = (pytest.approx(cloned_pitch_hz([recording]), abs=2) for recording in (BIRCH, CLOVER))
+    assert say("sad") == (sad, "emotion_strength")
+    assert say("Gloomy") == (sad, "emotion_strength")
+    assert say("happy") == (plain, "emotion, emotion_strength")
+    refused = speak(http, "anna", emotion_strength=2)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "emotion_strength")

@@ -7,7 +7,7 @@ it can be played. Every `start` is answered by `started` and one `done`, or by a
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import aclosing, suppress
 from enum import Enum
 from typing import Literal
@@ -89,9 +89,9 @@ class Dialogue:
                 return Control.END
         return Control.CANCEL
 
-    def find_ignored(self, *, heeds_instructions: bool) -> list[str]:
-        """Names of the fields of the last start that change nothing."""
-        ignored = find_ignored_fields(self.sent, heeds_instructions=heeds_instructions)
+    def find_ignored(self, unheeded: Collection[str]) -> list[str]:
+        """Names of the fields of the last start that change nothing, those included that not all of it heeds."""
+        ignored = find_ignored_fields(self.sent, unheeded)
         return [*ignored, *sorted(_MEANS_NOTHING & self.sent.keys())]
 
     def _start(self, fields: Mapping[str, object]) -> SpeechBody:
@@ -185,7 +185,7 @@ class SpeechSocket:
 
     async def _begin(self, body: SpeechBody) -> None:
         self._speech = await self._service.begin_fed(body)
-        ignored = self._dialogue.find_ignored(heeds_instructions=self._speech.heeds_instructions)
+        ignored = self._dialogue.find_ignored(self._speech.unheeded)
         sound = {"format": body.response_format, "sample_rate": OUTPUT_SAMPLE_RATE}
         await self._send("started", voice=body.voice, **sound, **({"ignored_fields": ignored} if ignored else {}))
         self._telling = asyncio.create_task(self._tell(self._speech, body.timestamps))

@@ -131,8 +131,8 @@ async def answer_speech(
     """
     plan = await finish_unless_disconnected(request, service.plan(body, tell=headers_of(request)))
     answer = await _answer_plan(service, request, body, plan)
-    is_told = all(passage.options.instructions for turn in plan for passage in turn.request.passages)
-    answer.headers.update(ignored_fields_header(find_ignored_fields(sent or {}, heeds_instructions=is_told)))
+    unheeded = frozenset[str]().union(*(turn.unheeded for turn in plan))
+    answer.headers.update(ignored_fields_header(find_ignored_fields(sent or {}, unheeded)))
     return answer
 
 
