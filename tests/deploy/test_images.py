@@ -1,8 +1,8 @@
-"""The TTS image, built from the Dockerfile and run: read-only, unprivileged, with its volume alone to write to."""
+"""The images, built from the Dockerfile and run: read-only, unprivileged, with their volume alone to write to."""
 
 import io
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,13 +20,20 @@ SPEECH = {"model": "tts-1", "voice": "alloy", "input": "The weather is nice toda
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Image]]:
+    """Builds a target."""
     storage = Storage(tmp_path_factory.mktemp("images"))
+    base = storage.make_base()
     try:
-        yield storage.build("tts", storage.make_base())
+        yield lambda target: storage.build(target, base)
     finally:
         storage.buildah("rm", "--all")
         storage.buildah("rmi", "--all", "--force")
+
+
+@pytest.fixture(scope="module")
+def image(images: Callable[[str], Image]) -> Image:
+    return images("tts")
 
 
 @pytest.fixture
@@ -37,7 +44,8 @@ def data(image: Image, tmp_path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _running(image: Image, data: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    command = image.command(data, image.entry_point, TTS_HOST="127.0.0.1", TTS_PORT=str(port), OFFLINE="true")
+    place = {f"{image.entry_point[-1].upper()}_HOST": "127.0.0.1", **_port(image, port)}
+    command = image.command(data, image.entry_point, **place, OFFLINE="true")
     log = data.parent / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
@@ -60,7 +68,11 @@ def _is_healthy(image: Image, data: Path, port: int) -> bool:
     assert isinstance(test, dict)
     kind, *command = test["Test"]
     assert kind == "CMD"
-    return _call(image, data, *command, TTS_PORT=str(port)).returncode == 0
+    return _call(image, data, *command, **_port(image, port)).returncode == 0
+
+
+def _port(image: Image, port: int) -> dict[str, str]:
+    return {f"{image.entry_point[-1].upper()}_PORT": str(port)}
 
 
 @pytest.mark.timeout(1800)
@@ -104,3 +116,16 @@ def test_what_container_engines_read(image: Image) -> None:
     assert image.config["StopSignal"] == "SIGTERM"
     assert image.config["Volumes"] == {"/data": {}}
     assert image.config["ExposedPorts"] == {"5002/tcp": {}}
+
+
+@pytest.mark.timeout(1800)
+def test_the_voice_server_needs_no_more_than_its_extra(images: Callable[[str], Image], tmp_path: Path) -> None:
+    image, port = images("chat"), free_port()
+    with data_folder(tmp_path, image) as data, _running(image, data, port) as process:
+        answer = httpx2.post(f"http://127.0.0.1:{port}/v1/voice/sessions", json={}, timeout=60, trust_env=False)
+        assert answer.status_code == 201, answer.text
+        process.terminate()
+        process.wait(STOP_TIMEOUT_S)
+        assert (data / "conversations.db").is_file()
+    size = sum(path.stat().st_size for path in (image.files / "opt").rglob("*") if not path.is_symlink())
+    assert size < MAX_SIZE_MIB / 2 * (1 << 20)

@@ -11,9 +11,10 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from chat.scripted_model import ScriptedModel, run_scripted_model
 from conftest import StartServer
 from deploy.prometheus import DEPLOY, METRIC, RULES, Prometheus, promtool, running_prometheus
-from deploy.traffic import use_asr, use_tts
+from deploy.traffic import use_asr, use_chat, use_tts
 from running_server import RunningServer, wait_until
 
 DASHBOARD = DEPLOY / "grafana" / "voice-stack.json"
@@ -48,30 +49,43 @@ def wav() -> bytes:
     return file.getvalue()
 
 
+Servers = tuple[RunningServer, RunningServer, RunningServer]
+
+
 @pytest.fixture(scope="module")
-def servers(start_server: StartServer, wav: bytes) -> Iterator[tuple[RunningServer, RunningServer]]:
-    """Both servers, with an engine of each that has worked."""
+def shared_model() -> Iterator[ScriptedModel]:
+    with run_scripted_model() as model:
+        yield model
+
+
+@pytest.fixture(scope="module")
+def servers(start_server: StartServer, wav: bytes, shared_model: ScriptedModel) -> Iterator[Servers]:
+    """The servers, with an engine of each that has worked."""
     asr_settings = {"ASR_ENGINE": "fake", "ASR_MODEL": "fake", "ASR_WINDOW_S": "2", "ASR_IDLE_TIMEOUT_S": "1"}
     with (
         start_server("asr", **asr_settings, ASR_VAD_ENABLED="false") as asr,
         start_server("tts", TTS_ENGINE="fake", TTS_MODEL="fake") as tts,
+        start_server("chat", CHAT_ASR_URL=asr.url, CHAT_TTS_URL=tts.url, CHAT_LLM_URL=shared_model.url) as chat,
     ):
-        yield asr, tts
+        yield asr, tts, chat
 
 
 @pytest.fixture(scope="module")
 def prometheus(
-    servers: tuple[RunningServer, RunningServer], wav: bytes, tmp_path_factory: pytest.TempPathFactory
+    servers: Servers, shared_model: ScriptedModel, wav: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
     """Prometheus, after it has seen every kind of traffic."""
-    asr, tts = servers
-    targets = {"127.0.0.1:5001": f"127.0.0.1:{asr.port}", "127.0.0.1:5002": f"127.0.0.1:{tts.port}"}
+    asr, tts, chat = servers
+    targets = {f"127.0.0.1:{5001 + place}": f"127.0.0.1:{server.port}" for place, server in enumerate(servers)}
     with running_prometheus(tmp_path_factory.mktemp("prometheus"), targets) as running:
-        wait_until(lambda: len(running.query("voice_stack_ready == 1")) == 2, 60, "both servers are scraped")
+        wait_until(lambda: len(running.query("voice_stack_ready == 1")) == 3, 60, "all servers are scraped")
         use_asr(asr, wav)
         use_tts(tts)
+        use_chat(chat, shared_model)
         seen = "count_over_time(voice_stack_jobs_total{outcome='done'}[5m]) >= 3"
         wait_until(lambda: len(running.query(seen)) == 2, 60, "three scrapes of both after the traffic")
+        seen = "count_over_time(voice_stack_errors_total{code='upstream_failed'}[5m]) >= 3"
+        wait_until(lambda: running.query(seen), 60, "three scrapes of the third after the traffic")
         yield running
 
 
@@ -90,9 +104,7 @@ def test_alerts_fire_when_they_should_and_only_then() -> None:
     assert [alert for alert in alerts if f"alertname: {alert}\n        exp_alerts" not in tests] == []
 
 
-def test_promtool_finds_nothing_wrong_with_the_metrics(
-    servers: tuple[RunningServer, RunningServer], prometheus: Prometheus
-) -> None:
+def test_promtool_finds_nothing_wrong_with_the_metrics(servers: Servers, prometheus: Prometheus) -> None:
     for server in servers:
         with server.http() as client:
             code, said = promtool("check", "metrics", stdin=client.get("/metrics").content)
@@ -135,7 +147,7 @@ def test_panels_have_places_and_numbers_of_their_own() -> None:
     assert max(x for x, _ in squares) < 24
 
 
-def test_every_panel_shows_something(servers: tuple[RunningServer, RunningServer], prometheus: Prometheus) -> None:
+def test_every_panel_shows_something(servers: Servers, prometheus: Prometheus) -> None:
     known = cast("list[str]", prometheus.ask("/api/v1/label/__name__/values"))
     empty = []
     for title, expression in _expressions():
@@ -145,9 +157,7 @@ def test_every_panel_shows_something(servers: tuple[RunningServer, RunningServer
     assert empty == []
 
 
-def test_dashboard_and_alerts_name_only_metrics_that_exist(
-    servers: tuple[RunningServer, RunningServer], prometheus: Prometheus
-) -> None:
+def test_dashboard_and_alerts_name_only_metrics_that_exist(servers: Servers, prometheus: Prometheus) -> None:
     exposed: set[str] = set()
     for server in servers:
         with server.http() as client:

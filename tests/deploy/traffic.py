@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 import httpx2
+from fastapi import Response
 
+from chat.scripted_model import ScriptedModel
 from running_server import RunningServer, wait_until
 
 Ask = Callable[[httpx2.Client], httpx2.Response]
@@ -41,3 +43,14 @@ def use_tts(server: RunningServer) -> None:
     with server.http() as client:
         for _ in range(2):
             assert client.post("/v1/audio/speech", json=body).status_code == 200
+
+
+def use_chat(server: RunningServer, model: ScriptedModel) -> None:
+    """A message that is answered and spoken, and one to a model that fails."""
+    model.say("That is fine. Come again.")
+    model.replies.append(Response(status_code=500))
+    with server.http() as client:
+        session = client.post("/v1/voice/sessions", json={}).json()["id"]
+        for status in (200, 502):
+            answer = client.post(f"/v1/voice/sessions/{session}/messages", json={"text": "Hello."})
+            assert answer.status_code == status, answer.text
