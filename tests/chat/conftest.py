@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 import pytest
 
 from chat.scripted_model import ScriptedModel, run_scripted_model
+from chat.talking import LAMP, Conversation
 from running_server import RunningServer, free_port
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
@@ -43,3 +44,10 @@ def chat_server(
     }
     with start_server("chat", **around) as server:
         yield server
+
+
+@pytest.fixture
+def talk(chat_server: RunningServer) -> Iterator[Conversation]:
+    with chat_server.http() as client:
+        session = client.post("/v1/voice/sessions", json={"system": "Be brief.", "tools": [LAMP]}).json()
+        yield Conversation(client, f"/v1/voice/sessions/{session['id']}")

@@ -5,7 +5,6 @@ import io
 import json
 import wave
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import httpx2
 import numpy as np
@@ -13,53 +12,8 @@ import pytest
 from fastapi.responses import JSONResponse
 
 from chat.scripted_model import ScriptedModel
-from running_server import RunningServer, wait_until
-
-LAMP = {"type": "function", "function": {"name": "lamp", "parameters": {"type": "object"}}}
-CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "lamp", "arguments": '{"on": true}'}}
-
-
-@dataclass
-class Conversation:
-    """A session of the Voice server, as a client has it."""
-
-    http: httpx2.Client
-    url: str
-
-    def post(self, headers: dict[str, str] | None = None, **fields: object) -> httpx2.Response:
-        return self.http.post(f"{self.url}/messages", json=fields, headers=headers)
-
-    def say(self, text: str, **fields: object) -> dict[str, object]:
-        answer = self.post(text=text, **fields)
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
-
-    def messages(self) -> list[dict[str, object]]:
-        return list(self.http.get(f"{self.url}/messages").json()["data"])
-
-    def statuses(self) -> list[str]:
-        return [f"{message['role']} {message['status']}" for message in self.messages()]
-
-    def interrupt(self, audio_end_ms: int) -> dict[str, object]:
-        answer = self.http.post(f"{self.url}/interrupt", json={"audio_end_ms": audio_end_ms})
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
-
-
-@pytest.fixture
-def talk(chat_server: RunningServer) -> Iterator[Conversation]:
-    with chat_server.http() as client:
-        session = client.post("/v1/voice/sessions", json={"system": "Be brief.", "tools": [LAMP]}).json()
-        yield Conversation(client, f"/v1/voice/sessions/{session['id']}")
-
-
-def wav(duration_s: float, volume: int = 9000) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setparams((1, 2, 16_000, 0, "NONE", ""))
-        tone = volume * np.sin(np.arange(round(duration_s * 16_000)) / 5)
-        writer.writeframes(tone.astype("<i2").tobytes())
-    return file.getvalue()
+from chat.talking import CALL, LAMP, Conversation, wav
+from running_server import wait_until
 
 
 def read_events(answer: httpx2.Response) -> Iterator[dict[str, object]]:

@@ -7,6 +7,7 @@ from voice_stack.chat.api.messages import create_messages_router
 from voice_stack.chat.api.older import create_older_router
 from voice_stack.chat.api.passing import create_passing_router, create_root_router
 from voice_stack.chat.api.sessions import create_sessions_router
+from voice_stack.chat.api.socket import create_socket_router
 from voice_stack.chat.cache import ReplyCache
 from voice_stack.chat.language_model import LanguageModel
 from voice_stack.chat.passing import Passing, held_paths, other_scopes
@@ -32,6 +33,7 @@ def create_app(settings: ChatSettings) -> FastAPI:
         routers=[
             create_sessions_router(store),
             create_messages_router(conversations),
+            create_socket_router(conversations),
             create_completions_router(model, servers, assistant, settings),
             create_passing_router(passing, model.list_models),  # last: some paths below its own are answered above
         ],
