@@ -10,6 +10,7 @@ import click
 
 from benchmarks import (
     alignment,
+    conversation,
     diarization,
     footprint,
     hallucinations,
@@ -29,7 +30,7 @@ RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 def measure_all() -> list[Figure]:
     """Every benchmark, one after the other."""
-    figures = footprint.measure() + reading.measure()
+    figures = footprint.measure() + reading.measure() + conversation.measure()
     with run_servers() as servers, tempfile.TemporaryDirectory() as folder:
         figures += http_cost.measure(servers, Path(folder))
         figures += speaking.measure(servers)

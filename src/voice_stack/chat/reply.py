@@ -1,6 +1,7 @@
 """A reply: what a language model writes, told as it comes, and said sentence by sentence while it goes on writing."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -118,6 +119,11 @@ def _cut_at_word(text: str, length: int) -> str:
     return part if is_between else part[: part.rfind(" ") + 1]
 
 
+def _code_of(voice: VoiceChoice | None) -> str:
+    """The language that is spoken, without its region; empty if it is not known."""
+    return re.split("[-_]", (voice.language if voice else None) or "")[0].lower()
+
+
 def _duration_ms(samples: bytes) -> int:
     return len(samples) * 1000 // (2 * SAMPLE_RATE)
 
@@ -189,7 +195,7 @@ class _Reply:
         self.events: asyncio.Queue[ReplyEvent | None] = asyncio.Queue(EVENTS_AHEAD)
         self._speeches: asyncio.Queue[tuple[Speech, asyncio.Task[None]] | None] = asyncio.Queue(SENTENCES_AHEAD)
         self._free = asyncio.Semaphore(SPEECHES_AT_ONCE)
-        self._marks, self._sentences = MarkFilter(), SentenceStream(voice.language or "" if voice else "")
+        self._marks, self._sentences = MarkFilter(), SentenceStream(_code_of(voice))
         self._record, self._count = ReplyRecord(), 0
         self._timings: dict[str, float] = {}
         self._ignored: set[str] = set()
@@ -253,16 +259,12 @@ class _Reply:
     async def _say(self, cuts: Sequence[Cut], group: asyncio.TaskGroup) -> None:
         for cut in cuts:
             self._note("first_sentence")
-            text = cut.text or self._say_code()
+            text = cut.text or _CODE_SAID.get(_code_of(self._voice), _CODE_SAID["en"])
             sentence = Sentence(self._count, text, self._marks.find_emotion(cut.start, cut.head))
             self._count += 1
             speech = Speech(sentence, cut.pause_s)
             fetching = group.create_task(self._fetch(speech))
             await self._speeches.put((speech, fetching))
-
-    def _say_code(self) -> str:
-        language = self._voice.language if self._voice is not None else None
-        return _CODE_SAID.get((language or "en")[:2].lower(), _CODE_SAID["en"])
 
     async def _fetch(self, speech: Speech) -> None:
         """Have a sentence spoken when it is its turn."""
