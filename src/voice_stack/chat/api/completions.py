@@ -1,6 +1,5 @@
 """OpenAI's chat with sound in it; a chat of text alone goes to the language model, and comes back, as it is."""
 
-import asyncio
 import base64
 import json
 import re
@@ -11,18 +10,20 @@ from contextlib import AsyncExitStack, aclosing
 from typing import Literal
 
 import httpx2
-import numpy as np
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from voice_stack.chat.api.calling import caller_of
 from voice_stack.chat.api.completion_messages import MessageReader, has_sound
-from voice_stack.chat.conversation import Caller, ChatMessage, ModelRequest, VoiceChoice
-from voice_stack.chat.events import SAMPLE_RATE, ReasoningDelta, ReplyDone, ReplyEvent, Sound, TextDelta, ToolCall
+from voice_stack.chat.conversation import ChatMessage, ModelRequest, VoiceChoice
+from voice_stack.chat.events import ReasoningDelta, ReplyDone, ReplyEvent, Sound, TextDelta, ToolCall
 from voice_stack.chat.language_model import LanguageModel
 from voice_stack.chat.reply import Assistant
+from voice_stack.chat.reply_sound import encode_reply
 from voice_stack.chat.servers import SpeechServers
 from voice_stack.chat.settings import ChatSettings
+from voice_stack.chat.upstream import end_to_end
 from voice_stack.core.errors import InvalidRequestError, UnsupportedValueError, UpstreamError
 from voice_stack.core.http.form import check_fields, ignored_fields_header
 from voice_stack.core.http.streaming import (
@@ -32,7 +33,6 @@ from voice_stack.core.http.streaming import (
     finish_unless_disconnected,
 )
 from voice_stack.core.http.uploads import parse_json, receive_body
-from voice_stack.utils.audio.encode import encode_whole
 
 MAX_BODY_BYTES = 64 << 20
 PATIENCE_S = 10.0
@@ -45,15 +45,12 @@ EVENT_STREAM = "text/event-stream"
 _DONE = b"data: [DONE]\n\n"
 _ALIAS = re.compile(r"gpt-(?:4o(?:-mini)?-audio|audio)\b.*")
 """OpenAI's models that hear and speak: here any model does."""
-_HOP_BY_HOP = r"connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade"
 _KEPT_FROM_MODEL = re.compile(
-    rf"{_HOP_BY_HOP}|host|content-length|authorization|(?:x-)?api-key|cookie|origin|referer|sec-.*|expect|via|forwarded|"
+    "host|content-length|content-type|authorization|(?:x-)?api-key|cookie|origin|referer|sec-.*|expect|via|forwarded|"
     "x-forwarded-.*|x-real-ip|x-request-id|x-stainless-.*"
 )
 """What is between the client and this server, keys first; Ollama refuses pages of origins that it does not know."""
-_KEPT_FROM_CLIENT = re.compile(
-    rf"{_HOP_BY_HOP}|date|server|set-cookie|access-control-.*|strict-transport-security|alt-svc"
-)
+_KEPT_FROM_CLIENT = re.compile(rb"date|server|set-cookie|access-control-.*|strict-transport-security|alt-svc")
 
 
 class _VoiceId(BaseModel):
@@ -138,21 +135,20 @@ class _Chat:
         return await self._pass_on(request, json.dumps(passed, ensure_ascii=False).encode())
 
     async def _read(self, request: Request, fields: CompletionBody) -> list[ChatMessage]:
-        reading = self._messages.read(fields.messages, _caller(request), fields.transcription_model or "whisper-1")
+        reading = self._messages.read(fields.messages, caller_of(request), fields.transcription_model or "whisper-1")
         return await finish_unless_disconnected(request, reading)
 
     async def _pass_on(self, request: Request, body: bytes) -> Response:
-        headers = {name: value for name, value in request.headers.items() if not _KEPT_FROM_MODEL.fullmatch(name)}
+        given = {name.decode("latin-1"): value.decode("latin-1") for name, value in end_to_end(request.headers.raw)}
+        headers = {name: value for name, value in given.items() if not _KEPT_FROM_MODEL.fullmatch(name)}
         own = {"content-type": "application/json", "x-request-id": request.state.request_id}
         headers = {"accept-encoding": "identity", **headers, **own}
         answer = await finish_unless_disconnected(request, self._model.post(body, headers))
         async with AsyncExitStack() as owned:
             owned.push_async_callback(answer.aclose)
-            kept = {name: value for name, value in answer.headers.items() if not _KEPT_FROM_CLIENT.fullmatch(name)}
-            media_type = answer.headers.get("content-type", "application/json")
-            response = OwningStreamingResponse(
-                self._pieces(answer), owned.pop_all(), media_type=media_type, headers=kept
-            )
+            response = OwningStreamingResponse(self._pieces(answer), owned.pop_all(), media_type=EVENT_STREAM)
+            told = end_to_end(answer.headers.raw)
+            response.raw_headers = [header for header in told if not _KEPT_FROM_CLIENT.fullmatch(header[0])]
             response.status_code = answer.status_code
             return response
 
@@ -180,7 +176,7 @@ class _Chat:
         voice_id = choice.voice.id if isinstance(choice.voice, _VoiceId) else choice.voice
         voice = VoiceChoice(voice_id or self._settings.voice, fields.speech_model or "tts-1")
         asked_for = ModelRequest(messages, name, fields.model_extra or {})
-        reply = _Reply(self._assistant.answer(asked_for, voice, _caller(request)), name, self._messages)
+        reply = _Reply(self._assistant.answer(asked_for, voice, caller_of(request)), name, self._messages)
         if not fields.stream:
             whole, ignored = await finish_unless_disconnected(request, reply.collect(format_name))
             return JSONResponse(whole, headers=ignored)
@@ -196,10 +192,6 @@ class _Chat:
         if any(message.get("role") in ("system", "developer") for message in messages):
             return messages
         return [{"role": "system", "content": self._settings.instructions}, *messages]
-
-
-def _caller(request: Request) -> Caller:
-    return Caller(request.headers.get("authorization"), request.state.request_id)
 
 
 class _Reply:
@@ -243,7 +235,8 @@ class _Reply:
         if self._calls:
             message["tool_calls"] = [_tell_call(call) for call in self._calls]
         if done.text or not self._calls:
-            data = base64.b64encode(await asyncio.to_thread(_encode, bytes(sound), format_name)).decode()
+            file = await encode_reply(bytes(sound), "pcm" if format_name == "pcm16" else format_name)
+            data = base64.b64encode(file).decode()
             message["audio"] = {"id": self._audio_id, "data": data, "transcript": done.text} | self._keep(done)
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": done.finish_reason}
         usage = {"usage": done.usage} if done.usage else {}
@@ -324,10 +317,3 @@ class _Reply:
 
 def _tell_call(call: ToolCall) -> dict[str, object]:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-
-
-def _encode(sound: bytes, format_name: str) -> bytes:
-    if format_name == "pcm16":
-        return sound
-    samples = np.frombuffer(sound, "<i2").astype(np.float32) / np.float32(32767)
-    return encode_whole([samples], format_name, SAMPLE_RATE)
