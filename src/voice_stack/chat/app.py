@@ -1,11 +1,14 @@
 """The Voice server: `uvicorn voice_stack.chat.app:app`, or `create_app` with settings of your own."""
 
+import time
+
 from fastapi import FastAPI
 
 from voice_stack.chat.api.completions import create_completions_router
 from voice_stack.chat.api.messages import create_messages_router
 from voice_stack.chat.api.older import create_older_router
 from voice_stack.chat.api.passing import create_passing_router, create_root_router
+from voice_stack.chat.api.realtime import Conversing, create_realtime_router
 from voice_stack.chat.api.sessions import create_sessions_router
 from voice_stack.chat.api.socket import create_socket_router
 from voice_stack.chat.cache import ReplyCache
@@ -18,6 +21,7 @@ from voice_stack.chat.settings import ChatSettings
 from voice_stack.chat.store import ConversationStore
 from voice_stack.chat.turn import TurnParts
 from voice_stack.core.http.app import build_named, create_server
+from voice_stack.core.http.realtime import check_client_secret
 
 
 def create_app(settings: ChatSettings) -> FastAPI:
@@ -35,13 +39,14 @@ def create_app(settings: ChatSettings) -> FastAPI:
             create_messages_router(conversations),
             create_socket_router(conversations),
             create_completions_router(model, servers, assistant, settings),
+            create_realtime_router(Conversing(settings, assistant, servers, passing, model)),
             create_passing_router(passing, model.list_models),  # last: some paths below its own are answered above
         ],
         readiness=lambda: None,
         status=lambda: {"llm": settings.llm_url or None, "asr": settings.asr_url, "tts": settings.tts_url},
         start=store.open,
         root_routers=[create_older_router(settings, servers), create_root_router(passing)],
-        read_secret=passing.read_secret,
+        read_secret=lambda given: check_client_secret(given, time.time()) or passing.read_secret(given),
         held_paths=held_paths(settings),
         other_scopes=other_scopes(settings),
     )

@@ -1,1 +1,3 @@
 """The doors of the Voice server."""
+
+__all__ = ["completions", "messages", "older", "passing", "realtime", "sessions", "socket"]

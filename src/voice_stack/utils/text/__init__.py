@@ -26,6 +26,7 @@ __all__ = [
     "Clause",
     "Script",
     "ScriptPart",
+    "clauses",
     "hide_formulas",
     "is_speakable",
     "markup",
