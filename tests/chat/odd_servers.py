@@ -17,6 +17,7 @@ from voice_stack.chat.app import create_app
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.core.http.connections import ConnectionBounds, bounded_by
 
+MIB = 1 << 20
 JSON_401 = b'{"error": {"message": "Not you.", "type": "invalid_request_error", "param": null, "code": "no"}}'
 
 
@@ -27,6 +28,7 @@ class OddServer:
     port: int
     heads: list[str] = field(default_factory=list)
     connections: int = 0
+    sent_bytes: int = 0
     lost: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -62,6 +64,12 @@ class OddServer:
             connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nbegin")
         elif name == "unended":
             connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nbegin\r\n")
+        elif name.startswith("large-"):
+            connection.sendall(f"HTTP/1.1 200 OK\r\ncontent-length: {name[6:]}\r\n\r\n".encode())
+            while self.sent_bytes < int(name[6:]):
+                connection.sendall(bytes(MIB))
+                self.sent_bytes += MIB
+            return True
         elif name == "quits":  # without a word, as llama.cpp does
             connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
         else:

@@ -282,7 +282,9 @@ def test_models_without_a_server_that_is_away(
 def test_keys(odd: OddServer, tmp_path_factory: pytest.TempPathFactory) -> None:
     """With keys of its own the Voice server lets nobody pass without; a key for a server is sent in place of theirs."""
     keys = {"api_keys": ["sk-of-the-voice-server"]}
-    with run_chat(tmp_path_factory.mktemp("chat"), asr_url=odd.url, tts_url=odd.url, asr_key="sk-asr", **keys) as url:
+    with run_chat(
+        tmp_path_factory.mktemp("chat"), asr_url=f"{odd.url}/deep/v1", tts_url=odd.url, asr_key="sk-asr", **keys
+    ) as url:
         port = int(url.rpartition(":")[2])
         heads = len(odd.heads)
         with httpx2.Client(base_url=url, trust_env=False) as client:
@@ -291,9 +293,11 @@ def test_keys(odd: OddServer, tmp_path_factory: pytest.TempPathFactory) -> None:
             assert ask_refusal(port, "/v1/realtime?intent=transcription")[0] == 401
             assert len(odd.heads) == heads
             mine = {"authorization": "Bearer sk-of-the-voice-server", "cookie": "a=b"}
-            client.get("/v1/jobs/a", headers=mine)
-            client.get("/v1/audio/voices", headers=mine)
-    jobs, voices = odd.heads[-2:]
+            for path in ("/asr", "/v1/jobs/a", "/v1/audio/voices"):
+                client.get(path, headers=mine)
+    film, jobs, voices = odd.heads[-3:]
+    assert film.startswith("GET /deep/asr ")
+    assert jobs.startswith("GET /deep/v1/jobs/a ")
     assert header(jobs, "authorization") == "Bearer sk-asr"
     assert header(jobs, "cookie") is None
     assert header(voices, "authorization") == "Bearer sk-of-the-voice-server"

@@ -233,7 +233,9 @@ class Passing:
 
     def _headers(self, server: Server, scope: Scope) -> RawHeaders:
         """What is meant for the server behind, and who calls."""
-        connection, key = HTTPConnection(scope), self._keys[server]
+        connection, secret = HTTPConnection(scope), scope["state"].get("client_secret") or {}
+        # A secret of the server behind holds the settings of a session, which no key does.
+        key = "" if _PASSED in secret else self._keys[server]
         left_out = _CREDENTIALS if key else {b"authorization"}
         headers = [
             (name, value)

@@ -1,6 +1,7 @@
 """What the servers behind answer, at this one's address; the models of all of them in one list."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from voice_stack.chat.passing import API_PATHS, ROOT_PATHS, Answer, Passing, Server
 from voice_stack.core.errors import NoLanguageModelError, UpstreamError, VoiceStackError
+from voice_stack.core.http.uploads import receive_object
 
 ListModels = Callable[[], Awaitable[Sequence[Mapping[str, object]]]]
 SERVERS: tuple[Server, ...] = ("asr", "tts")
@@ -34,6 +36,8 @@ def create_passing_router(passing: Passing, list_language_models: ListModels) ->
     router.add_api_route("/models", models.list, methods=["GET"])
     router.add_api_route("/audio/models", models.list_names, methods=["GET"])
     router.add_api_route("/models/{name:path}", models.pass_on, methods=METHODS, include_in_schema=False)
+    for path in ("/realtime/sessions", "/realtime/transcription_sessions"):
+        router.add_api_route(path, _make_secret(passing, path), methods=["POST"], include_in_schema=False)
     _add_paths(router, passing, API_PATHS)
     return router
 
@@ -50,6 +54,14 @@ def _add_paths(router: APIRouter, passing: Passing, paths: Mapping[str, Server])
         for path in (above, f"{above}/{{rest:path}}"):
             router.add_api_route(path, _pass_on(passing, server), methods=METHODS, include_in_schema=False)
             router.add_api_websocket_route(path, _pass_socket(passing, server))
+
+
+def _make_secret(passing: Passing, path: str) -> Callable[[Request], Awaitable[Response]]:
+    async def make_secret(request: Request) -> Response:
+        body = json.dumps(await receive_object(request)).encode()
+        return (await passing.make_secret(request.scope, path, body)).show()
+
+    return make_secret
 
 
 def _pass_on(passing: Passing, server: Server) -> Callable[[], Awaitable[Response]]:
