@@ -1,11 +1,13 @@
 """Conversations over HTTP: made, listed, changed and deleted."""
 
+import sqlite3
 from collections.abc import Iterator
 
 import httpx2
 import pytest
 
-from running_server import RunningServer
+from chat.scripted_model import ScriptedModel
+from running_server import RunningServer, wait_until
 
 TOOL = {"type": "function", "function": {"name": "lamp", "parameters": {"type": "object"}}}
 SETTINGS: dict[str, object] = {
@@ -116,3 +118,47 @@ def test_a_full_disk_is_said_and_over_when_there_is_room_again(http: httpx2.Clie
         assert (full.status_code, full.json()["error"]["code"]) == (507, "storage_full")
         assert http.get(f"/v1/voice/sessions/{session['id']}").json() == session
     create(http)
+
+
+def test_a_table_tells_the_models_of_the_tts_server(
+    http: httpx2.Client, chat_server: RunningServer, fake_tts: RunningServer
+) -> None:
+    create(http)
+    with fake_tts.http() as tts:
+        names = {str(model["id"]) for model in tts.get("/v1/models").json()["data"]}
+
+    def kept() -> set[str]:
+        with sqlite3.connect(chat_server.log.parent / "chat.db") as database:
+            return {name for (name,) in database.execute("SELECT id FROM tts_models WHERE status = 'ready'")}
+
+    wait_until(lambda: kept() == names, 10, "the models are in the table")
+
+
+def test_a_conversation_that_is_deleted_says_no_more(http: httpx2.Client, model: ScriptedModel) -> None:
+    url = f"/v1/voice/sessions/{create(http)['id']}"
+    model.say("One moment, ", *[0.1] * 100, "please.")
+    with http.stream("POST", f"{url}/messages", json={"text": "Tell me.", "stream": True}) as answer:
+        events = answer.iter_lines()
+        assert any("One moment" in line for line in events)
+        assert http.delete(url).status_code == 200
+        assert not any("please" in line for line in events)
+    wait_until(lambda: model.cut == 1, 10, "the model is let go")
+    assert http.get(f"{url}/messages").status_code == 404
+
+
+def test_the_same_question_after_the_same_words_is_answered_by_what_is_kept(
+    http: httpx2.Client, model: ScriptedModel
+) -> None:
+    def ask(url: str, text: str, **headers: str) -> tuple[str, str]:
+        answer = http.post(f"{url}/messages", json={"text": text, "modalities": ["text"]}, headers=headers)
+        return answer.json()["message"]["text"], answer.headers["x-cache"]
+
+    first, second = (f"/v1/voice/sessions/{create(http, role='quiz')['id']}" for _ in range(2))
+    model.say("Blue.")
+    model.say("Green.")
+    model.say("Red.")
+    assert ask(first, "A colour?") == ("Blue.", "miss")
+    assert ask(second, "A colour?") == ("Blue.", "hit")
+    assert ask(first, "A colour?") == ("Green.", "miss")
+    assert ask(second, "A colour?", **{"cache-control": "no-cache"}) == ("Red.", "miss")
+    assert len(model.requests) == 3

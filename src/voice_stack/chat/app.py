@@ -12,6 +12,7 @@ from voice_stack.chat.api.realtime import Conversing, create_realtime_router
 from voice_stack.chat.api.sessions import create_sessions_router
 from voice_stack.chat.api.socket import create_socket_router
 from voice_stack.chat.cache import ReplyCache
+from voice_stack.chat.conversation import Caller
 from voice_stack.chat.language_model import LanguageModel
 from voice_stack.chat.passing import Passing, held_paths, other_scopes
 from voice_stack.chat.reply import Assistant
@@ -19,6 +20,7 @@ from voice_stack.chat.servers import SpeechServers
 from voice_stack.chat.service import Conversations
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.chat.store import ConversationStore
+from voice_stack.chat.tts_models import TtsModels
 from voice_stack.chat.turn import TurnParts
 from voice_stack.core.http.app import build_named, create_server
 from voice_stack.core.http.realtime import check_client_secret
@@ -29,13 +31,18 @@ def create_app(settings: ChatSettings) -> FastAPI:
     store, model, servers = ConversationStore(settings), LanguageModel(settings), SpeechServers(settings)
     assistant, cache = Assistant(model, servers), ReplyCache(settings.cache)
     conversations = Conversations(TurnParts(settings, store, servers, assistant, cache))
-    passing = Passing(settings)
+    passing, tts_models = Passing(settings), TtsModels(servers, store)
+
+    async def start() -> None:
+        await store.open()
+        tts_models.refresh(Caller())
+
     app = create_server(
         settings,
         server="chat",
         title=f"{settings.project_name}: conversations",
         routers=[
-            create_sessions_router(store),
+            create_sessions_router(conversations, tts_models),
             create_messages_router(conversations),
             create_socket_router(conversations),
             create_completions_router(model, servers, assistant, settings),
@@ -44,14 +51,14 @@ def create_app(settings: ChatSettings) -> FastAPI:
         ],
         readiness=lambda: None,
         status=lambda: {"llm": settings.llm_url or None, "asr": settings.asr_url, "tts": settings.tts_url},
-        start=store.open,
+        start=start,
         root_routers=[create_older_router(settings, servers), create_root_router(passing)],
         read_secret=lambda given: check_client_secret(given, time.time()) or passing.read_secret(given),
         held_paths=held_paths(settings),
         other_scopes=other_scopes(settings),
     )
     # The store after all that writes to it.
-    for close in (conversations.close, passing.close, model.close, servers.close, store.close):
+    for close in (conversations.close, passing.close, tts_models.close, model.close, servers.close, store.close):
         app.state.stopping.at_end(close)
     return app
 

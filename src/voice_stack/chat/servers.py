@@ -1,11 +1,11 @@
 """The ASR server and the TTS server over HTTP: ours, or somebody else's with OpenAI's API."""
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from logging import getLogger
 from time import perf_counter
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import unquote
 
 import httpx2
@@ -26,11 +26,13 @@ from voice_stack.client.errors import (
 )
 from voice_stack.client.errors import RequestTimeoutError as NoAnswerInTimeError
 from voice_stack.client.results import (
+    Model,
     Voice,
     number_of,
     object_of,
     optional_number_of,
     optional_text_of,
+    parse_models,
     parse_voices,
     read_object,
     text_of,
@@ -82,6 +84,7 @@ _REFUSALS: Mapping[int, type[VoiceStackError]] = {
 }
 """Other statuses of 4xx become a 400."""
 _logger = getLogger(__name__)
+ItemT = TypeVar("ItemT", Model, Voice)
 
 
 class SpeechServers:
@@ -219,12 +222,15 @@ class SpeechServers:
         Raises:
             VoiceStackError: As above.
         """
-        with self._explaining("TTS"):
-            response = await self._ask("TTS", "/audio/voices", caller, method="GET")
-            async with aclosing(response):
-                with receiving(response):
-                    await response.aread()
-            return parse_voices(response)
+        return await self._list("/audio/voices", parse_voices, caller)
+
+    async def list_models(self, caller: Caller) -> list[Model]:
+        """The models of the TTS server.
+
+        Raises:
+            VoiceStackError: As above.
+        """
+        return await self._list("/models", parse_models, caller)
 
     async def look(self, kind: Kind) -> tuple[str | None, bool]:
         """A server's engine, if it is one of ours, and whether it takes work; asked once, and nothing is raised."""
@@ -238,6 +244,14 @@ class SpeechServers:
         except InvalidResponseError:  # somebody else's
             engine = None
         return engine, max(health.status_code, ready.status_code) < 500
+
+    async def _list(self, path: str, parse: Callable[[httpx2.Response], list[ItemT]], caller: Caller) -> list[ItemT]:
+        with self._explaining("TTS"):
+            response = await self._ask("TTS", path, caller, method="GET")
+            async with aclosing(response):
+                with receiving(response):
+                    await response.aread()
+            return parse(response)
 
     async def _hear(self, upload: Upload, form: Mapping[str, str], caller: Caller) -> Heard:
         response = await self._ask("ASR", "/audio/transcriptions", caller, form=form, upload=upload)

@@ -93,6 +93,18 @@ class Conversations:
         turn = self._last.get(session_id)
         return None if turn is None else await turn.interrupt(audio_end_ms)
 
+    async def delete(self, session_id: str) -> None:
+        """Stop the reply of a conversation, and remove all that is kept of it.
+
+        Raises:
+            NotFoundError: There is no such conversation.
+        """
+        await self.interrupt(session_id)
+        await self.parts.store.delete_session(session_id)
+        self._last.pop(session_id, None)
+        for keyed in [keyed for keyed in self._keyed if keyed[0] == session_id]:
+            del self._keyed[keyed]
+
     async def read_out(self, session_id: str, message_id: str, caller: Caller) -> AsyncGenerator[Sound, None]:
         """The sound of a reply that is kept, spoken anew in the voice of the session.
 

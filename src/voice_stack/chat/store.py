@@ -1,6 +1,6 @@
 """Conversations as they are kept: one SQLite file, each change committed when the call that makes it returns.
 
-Each method is one statement of SQL, and so one transaction: nothing of another task comes in between, a task that is
+Each change is one statement of SQL, and so one transaction: nothing of another task comes in between, a task that is
 cancelled leaves no half of it, and a server that is killed has all that it was told is kept.
 """
 # ruff: noqa: S608 - names of tables and columns are our own, and all values are bound
@@ -22,6 +22,7 @@ from voice_stack.chat.tables import (
     CONFIGURABLE,
     MESSAGE_COLUMNS,
     MIGRATIONS,
+    TtsModel,
     Value,
     pack_json,
     pack_message,
@@ -59,6 +60,11 @@ _ADD_MESSAGES = f"INSERT INTO voice_chat_messages (conversation_id, {', '.join(_
 _MESSAGE_ROW = f"((SELECT conversation_id FROM voice_chat_sessions WHERE id = ?), {', '.join('?' for _ in _COLUMNS)})"
 _OR_REPLACE = " ON CONFLICT (id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in _COLUMNS if name not in {"id", "session_id", "created_at"}
+)
+_TOLD = ("status", "error_message", "voices", "last_verified_date", "updated_at")
+_SAVE_TTS_MODEL = (
+    f"INSERT INTO tts_models (id, model_name, created_at, {', '.join(_TOLD)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+    f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _TOLD)}"
 )
 _TELL_CUT_OFF = "UPDATE voice_chat_messages SET status = 'failed' WHERE status = 'in_progress' RETURNING id"
 _REST = (
@@ -251,6 +257,14 @@ class ConversationStore:
         """
         newest = await self.list_messages(session_id, limit, order="desc")
         return newest.items[::-1]
+
+    async def save_tts_models(self, models: Sequence[TtsModel]) -> None:
+        """Keep what the TTS server says of its models, in place of what it said before."""
+        now = time.time()
+        for model in models:
+            told = ("error" if model.error else "ready", model.error, pack_json(model.voices), now, now)
+            await self._run(_SAVE_TTS_MODEL, (model.name, model.name, now, *told))
+        await self._run("DELETE FROM tts_models WHERE updated_at < ?", (now,))
 
     async def _list(
         self, table: str, wanted: Mapping[str, str], limit: int, after: str | None, order: Order

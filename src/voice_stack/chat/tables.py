@@ -11,7 +11,7 @@ and the columns of `tts_models` that the TTS server tells nobody stay empty.
 
 import json
 import sqlite3
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from pydantic import TypeAdapter
 
@@ -89,6 +89,22 @@ MIGRATIONS = (
     ) STRICT
     """,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class TtsModel:
+    """A model of the TTS server.
+
+    Attributes:
+        name: As requests name it.
+        voices: Their ids.
+        error: Why it cannot speak.
+    """
+
+    name: str
+    voices: tuple[str, ...] = ()
+    error: str | None = None
+
 
 _OWN_COLUMNS = ("id", "conversation_id", "user_id", "state", "created_at", "updated_at")
 CONFIGURABLE = frozenset(field.name for field in fields(Session)) - frozenset(_OWN_COLUMNS)

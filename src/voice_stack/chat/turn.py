@@ -413,7 +413,7 @@ class Turn:
 
     async def _answer(self, request: ModelRequest) -> ReplyDone:
         parts, session, voice = self._parts, self.session, self.voice
-        key = parts.cache.key(request, conversation=session.conversation_id or session.id, role=session.role)
+        key = parts.cache.key(request, conversation=session.conversation_id or "", role=session.role)
         async with parts.cache.flight(key, self.options.cache) as kept:
             self._cache = None if key is None else "miss" if kept is None else "hit"
             if kept is None:

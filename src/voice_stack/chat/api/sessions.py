@@ -7,8 +7,11 @@ from typing import Annotated, Generic, Literal, TypeVar
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator
 
+from voice_stack.chat.api.calling import caller_of
 from voice_stack.chat.conversation import MessageStatus, Role, Session, SessionState, make_id
-from voice_stack.chat.store import ConversationStore, Order
+from voice_stack.chat.service import Conversations
+from voice_stack.chat.store import Order
+from voice_stack.chat.tts_models import TtsModels
 from voice_stack.core.http.api_docs import json_docs
 from voice_stack.core.http.form import check_fields, ignored_fields_header
 from voice_stack.core.http.uploads import receive_object
@@ -172,9 +175,9 @@ class DeletedSession(BaseModel):
 _SESSION = TypeAdapter(Session)
 
 
-def create_sessions_router(store: ConversationStore) -> APIRouter:
+def create_sessions_router(conversations: Conversations, tts_models: TtsModels) -> APIRouter:
     """The routes, below the API prefix."""
-    router = APIRouter(tags=["conversations"])
+    router, store = APIRouter(tags=["conversations"]), conversations.parts.store
 
     @router.post("/voice/sessions", status_code=201, openapi_extra=json_docs(NewSession, required=False))
     async def create_session(request: Request, response: Response) -> SessionObject:
@@ -183,6 +186,7 @@ def create_sessions_router(store: ConversationStore) -> APIRouter:
         fields, now = _read_fields(NewSession, body, response), time.time()
         session = _SESSION.validate_python({"id": make_id("sess"), "created_at": now, "updated_at": now, **fields})
         await store.add_session(session)
+        tts_models.refresh(caller_of(request))
         return SessionObject.model_validate(session)
 
     @router.get("/voice/sessions")
@@ -212,7 +216,7 @@ def create_sessions_router(store: ConversationStore) -> APIRouter:
     @router.delete("/voice/sessions/{session_id}")
     async def delete_session(session_id: str) -> DeletedSession:
         """Delete a conversation, with all that was said in it."""
-        await store.delete_session(session_id)
+        await conversations.delete(session_id)
         return DeletedSession(id=session_id)
 
     @router.get("/voice/sessions/{session_id}/messages")
