@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 from fastapi.responses import JSONResponse, Response
@@ -193,27 +193,46 @@ async def test_whoever_closes_it_ends_it(model: ScriptedModel) -> None:
     await asyncio.to_thread(wait_until, lambda: model.cut == 1, 5, "the model is left alone")
 
 
-async def test_a_connection_that_breaks_at_once_is_tried_again() -> None:
-    count = 0
+HEAD = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+
+
+@asynccontextmanager
+async def answering(*answers: str) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """The address of a server that gives these answers, empty: none, and closes; and the requests it has got."""
+    requests: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal count
-        count += 1
-        await reader.readuntil(b"\r\n\r\n")
-        if count > 1:
-            head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
-            writer.write(head + (chunk(content="Hi") + (chunk("stop") if count == 2 else "")).encode())
-        with suppress(OSError):
-            writer.close()
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        requests.append(head + await reader.readexactly(length))
+        writer.write(answers[len(requests) - 1].encode())
+        writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0, family=socket.AF_INET) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", requests
+
+
+async def test_a_connection_that_breaks_at_once_is_tried_again() -> None:
+    async with answering("", HEAD + HI + STOP, HEAD + HI) as (url, requests):
         assert (await ask(url, llm_model="m"))[0] == "Hi"
         with pytest.raises(UpstreamError, match="broke off"):
             await ask(url, llm_model="m")
-    assert count == 3
+    assert len(requests) == 3
 
 
-def test_proxies_are_for_the_internet() -> None:
+async def test_hosts_of_the_internet_are_asked_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with answering(HEAD + HI + STOP) as (url, requests):
+        monkeypatch.setenv("http_proxy", url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        options = {"venice_parameters": {"character_slug": "x"}}
+        request = ModelRequest(HELLO.messages, "m", options)
+        assert (await ask("http://api.venice.ai/api/v1", request))[0] == "Hi"
+    assert requests[0].startswith(b"POST http://api.venice.ai/api/v1/chat/completions ")
+    # Its own instructions would stand before those of the conversation.
+    assert b'{"include_venice_system_prompt": false, "character_slug": "x"}' in requests[0]
+
+
+def test_what_is_near_is_not() -> None:
     hosts = ["localhost", "ollama", "192.168.1.20", "fd00::5", "100.64.0.3", "box.local", "api.venice.ai", "8.8.8.8"]
     assert [host for host in hosts if not is_near(host)] == ["api.venice.ai", "8.8.8.8"]
