@@ -3,6 +3,7 @@
 import io
 import wave
 from dataclasses import dataclass
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -18,21 +19,21 @@ class Conversation:
     http: httpx2.Client
     url: str
 
-    def post(self, headers: dict[str, str] | None = None, **fields: object) -> httpx2.Response:
+    def post(self, headers: dict[str, str] | None = None, **fields: Any) -> httpx2.Response:
         return self.http.post(f"{self.url}/messages", json=fields, headers=headers)
 
-    def say(self, text: str, **fields: object) -> dict[str, object]:
+    def say(self, text: str, **fields: Any) -> dict[str, Any]:
         answer = self.post(text=text, **fields)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    def messages(self) -> list[dict[str, object]]:
+    def messages(self) -> list[dict[str, Any]]:
         return list(self.http.get(f"{self.url}/messages").json()["data"])
 
     def statuses(self) -> list[str]:
         return [f"{message['role']} {message['status']}" for message in self.messages()]
 
-    def interrupt(self, audio_end_ms: int) -> dict[str, object]:
+    def interrupt(self, audio_end_ms: int) -> dict[str, Any]:
         answer = self.http.post(f"{self.url}/interrupt", json={"audio_end_ms": audio_end_ms})
         assert answer.status_code == 200, answer.text
         return dict(answer.json())

@@ -3,10 +3,12 @@
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from chat.scripted_model import ScriptedModel
 from chat.talking import CALL, Conversation, wav
@@ -14,25 +16,25 @@ from running_server import RunningServer
 
 
 @pytest.fixture
-def socket(chat_server: RunningServer, talk: Conversation) -> Iterator[ClientConnection]:
+def socket(chat_server: RunningServer, talk: Conversation) -> Iterator[Connection]:
     with connect(f"ws://127.0.0.1:{chat_server.port}{talk.url}/ws", proxy=None, max_size=None) as connection:
         yield connection
 
 
-def say(socket: ClientConnection, kind: str, **fields: object) -> None:
+def say(socket: Connection, kind: str, **fields: object) -> None:
     socket.send(json.dumps({"type": kind, **fields}))
 
 
-def hear(socket: ClientConnection, last: str) -> list[dict[str, object]]:
+def hear(socket: Connection, last: str) -> list[dict[str, Any]]:
     """What comes until a message of a type; sound is `{"bytes": n}`."""
-    told = list[dict[str, object]]()
+    told = list[dict[str, Any]]()
     while not told or told[-1].get("type") != last:
         message = socket.recv(timeout=30)
         told.append({"bytes": len(message)} if isinstance(message, bytes) else json.loads(message))
     return told
 
 
-def test_who_speaks_is_answered_with_sound(socket: ClientConnection, talk: Conversation, model: ScriptedModel) -> None:
+def test_who_speaks_is_answered_with_sound(socket: Connection, talk: Conversation, model: ScriptedModel) -> None:
     model.say({"reasoning": "Hm."}, "One two three.")
     pcm = wav(2.0)[44:]
     say(socket, "input.audio.start", format="pcm16", rate=16_000, include=["reasoning"])
@@ -60,9 +62,7 @@ def test_who_speaks_is_answered_with_sound(socket: ClientConnection, talk: Conve
     assert hear(socket, "done")[0]["text"] == "window 1.0 s."
 
 
-def test_an_interruption_ends_the_sound_at_once(
-    socket: ClientConnection, talk: Conversation, model: ScriptedModel
-) -> None:
+def test_an_interruption_ends_the_sound_at_once(socket: Connection, talk: Conversation, model: ScriptedModel) -> None:
     model.say("One two three four. Five six seven eight. Nine", 20.0, "never")
     say(socket, "input.text", text="Count.")
     heard = 0
@@ -93,7 +93,7 @@ def test_an_interruption_ends_the_sound_at_once(
     assert [hear(socket, "done")[-1]["status"] for _ in range(2)] == ["interrupted", "completed"]
 
 
-def test_tools_are_run_by_the_client(socket: ClientConnection, model: ScriptedModel) -> None:
+def test_tools_are_run_by_the_client(socket: Connection, model: ScriptedModel) -> None:
     model.say({"tool_calls": [CALL, CALL | {"index": 1, "id": "call_2"}]})
     say(socket, "input.text", text="Light!")
     assert [event["id"] for event in hear(socket, "done") if event["type"] == "tool_call"] == ["call_1", "call_2"]
@@ -106,12 +106,19 @@ def test_tools_are_run_by_the_client(socket: ClientConnection, model: ScriptedMo
 
 
 def test_what_is_no_message_is_told_and_the_conversation_goes_on(
-    chat_server: RunningServer, socket: ClientConnection, model: ScriptedModel
+    chat_server: RunningServer, socket: Connection, model: ScriptedModel
 ) -> None:
-    bad = ["{", "[]", '{"type": "sing"}', '{"type": "input.audio.end"}', '{"type": "input.text"}', b"sound of nothing"]
+    bad = [
+        "{",
+        "[]",
+        '{"type": "sing"}',
+        '{"type": "input.audio.end"}',
+        '{"type": "input.text"}',
+        b"sound of nothing",
+    ]
     bad += ['{"type": "interrupt", "audio_end_ms": "soon"}', '{"type": "tool_result", "id": "call_9", "output": ""}']
     bad += ['{"type": "input.audio.start", "rate": 1}', '{"type": "input.text", "text": "a", "response_format": "x"}']
-    for message in bad:
+    for message in [*bad, b"sound of nothing"]:
         socket.send(message)
         error = hear(socket, "error")[-1]["error"]
         assert error["type"] == "invalid_request_error", (message, error)

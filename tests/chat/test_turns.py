@@ -5,6 +5,7 @@ import io
 import json
 import wave
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -16,18 +17,18 @@ from chat.talking import CALL, LAMP, Conversation, wav
 from running_server import wait_until
 
 
-def read_events(answer: httpx2.Response) -> Iterator[dict[str, object]]:
+def read_events(answer: httpx2.Response) -> Iterator[dict[str, Any]]:
     assert answer.headers["content-type"].startswith("text/event-stream"), answer.read()
     for line in answer.iter_lines():
         if line.startswith("data: "):
             yield json.loads(line.removeprefix("data: "))
 
 
-def kinds(events: Sequence[dict[str, object]]) -> list[object]:
+def kinds(events: Sequence[dict[str, Any]]) -> list[object]:
     return [event["type"] for event in events]
 
 
-def sent_to(model: ScriptedModel, number: int) -> list[object]:
+def sent_to(model: ScriptedModel, number: int) -> list[tuple[str, str]]:
     messages = model.requests[number]["messages"]
     assert isinstance(messages, list)
     return [(message["role"], message["content"]) for message in messages]
@@ -55,7 +56,7 @@ def test_a_conversation_goes_on_and_thoughts_are_told_to_who_asks(talk: Conversa
 
 def test_speech_is_answered_with_events_in_their_order(talk: Conversation, model: ScriptedModel) -> None:
     model.say("One two three. ", "Four five six.")
-    body = {"files": {"file": ("speech.wav", wav(2.0))}, "data": {"stream": "true", "voice": "echo"}}
+    body: dict[str, Any] = {"files": {"file": ("speech.wav", wav(2.0))}, "data": {"stream": "true", "voice": "echo"}}
     with talk.http.stream("POST", f"{talk.url}/messages", **body) as answer:
         events = list(read_events(answer))
     told = kinds(events)
@@ -206,12 +207,12 @@ def test_what_fails_costs_nothing_that_was_said(talk: Conversation, model: Scrip
     assert (done["type"], done["message"]["status"], done["message"]["text"]) == ("done", "failed", "This was")
     assert talk.http.get(talk.url).json()["state"] == "error"
 
-    assert talk.post(**{"continue": True}).status_code == 200
+    assert talk.post(None, **{"continue": True}).status_code == 200
     assert sent_to(model, 2)[3:] == [("user", "Go on."), ("assistant", "This was\N{EM DASH}")]
 
 
 def test_what_is_no_message_is_refused(talk: Conversation, model: ScriptedModel) -> None:
-    def send(**request: object) -> httpx2.Response:
+    def send(**request: Any) -> httpx2.Response:
         return talk.http.post(f"{talk.url}/messages", **request)
 
     refused = [

@@ -3,9 +3,10 @@
 from starlette.requests import HTTPConnection
 
 from voice_stack.chat.conversation import Caller
+from voice_stack.core.http.access import authorization_of
 
 
 def caller_of(connection: HTTPConnection) -> Caller:
-    """Who sent a request, or opened a WebSocket."""
-    state = connection.scope.get("state", {})
-    return Caller(connection.headers.get("authorization") or state.get("offered_key"), state.get("request_id"))
+    """Who sent a request, or opened a WebSocket; a short-lived key of this server means nothing to others."""
+    is_short_lived = "client_secret" in connection.scope["state"]
+    return Caller(None if is_short_lived else authorization_of(connection), connection.state.request_id)

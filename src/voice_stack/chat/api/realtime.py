@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request, Response, WebSocket
 
+from voice_stack.chat.api.calling import caller_of
 from voice_stack.chat.conversation import Caller
 from voice_stack.chat.language_model import LanguageModel
 from voice_stack.chat.passing import Passing
@@ -22,7 +23,6 @@ from voice_stack.chat.reply import Assistant
 from voice_stack.chat.servers import SpeechServers
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.core.errors import EngineError, UnsupportedValueError, VoiceStackError
-from voice_stack.core.http.access import authorization_of
 from voice_stack.core.http.event_socket import GOING_AWAY, LARGE_CHARS, EventSocket, SocketOverError
 from voice_stack.core.http.form import check_fields
 from voice_stack.core.http.realtime import (
@@ -85,7 +85,7 @@ def create_realtime_router(made_with: Conversing) -> APIRouter:
         session = _open_session(websocket, made_with.defaults(model))
         socket = EventSocket(websocket)
         await socket.accept()
-        await _Exchange(socket, session, made_with, _caller(websocket), reading).run()
+        await _Exchange(socket, session, made_with, caller_of(websocket), reading).run()
 
     body = {"requestBody": {"content": {"application/json": {"schema": ClientSecretBody.model_json_schema()}}}}
 
@@ -107,13 +107,6 @@ def create_realtime_router(made_with: Conversing) -> APIRouter:
         return {"value": value, "expires_at": expires_at, "session": session}
 
     return router
-
-
-def _caller(websocket: WebSocket) -> Caller:
-    """Who asks; a short-lived key of this server means nothing to others."""
-    state = websocket.scope["state"]
-    authorization = None if "client_secret" in state else authorization_of(websocket)
-    return Caller(authorization, state["request_id"])
 
 
 def _open_session(websocket: WebSocket, defaults: ConversationDefaults) -> ConversationSession:
