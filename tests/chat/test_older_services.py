@@ -10,12 +10,14 @@ import wave
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
+from fastapi.responses import JSONResponse
 
 from chat.older_client import OlderClient
+from chat.scripted_model import ScriptedModel
 from cli.commands import assert_one_line, run
 from conftest import StartServer
 from running_server import RunningServer, free_port
@@ -115,6 +117,48 @@ def test_synthesize_gives_the_sound_or_json(chat_server: RunningServer) -> None:
         audio = base64.b64decode(told["audio_base64"])
         assert audio == client.get(f"/voice/audio/{told['audio_file_id']}").content
         assert seconds_of(io.BytesIO(audio)) == pytest.approx(told["duration_seconds"], abs=0.002)
+
+
+def test_a_turn_in_one_call(chat_server: RunningServer, model: ScriptedModel) -> None:
+    names = {"conversation_id": "kitchen", "user_id": f"{uuid4()}"}
+    with chat_server.http() as client:
+        model.say("Response <th", "ink>a thought</think> text.")
+        spoken = {**names, "analyst_role": "cook", "format": "wav", "colour": "red"}
+        answer = client.post("/api/voice/chat", data=spoken, files={"audio": ("a.webm", a_second())})
+        first = answer.json()
+        assert answer.headers["x-ignored-fields"] == "colour"
+        assert (first["user_transcript"], first["assistant_thinking"]) == ("window 1.0 s.", "a thought")
+        assert first["assistant_text"].split() == ["Response", "text."]
+        assert seconds_of(io.BytesIO(base64.b64decode(first["assistant_audio"]))) > 0.5
+        assert 0.85 < first["stt_confidence"] < 0.95
+        assert [first[f"{stage}_error"] for stage in ("stt", "chat", "tts")] == [None] * 3
+        assert first["total_cost_usd"] == 0.0
+
+        second = client.post("/api/voice/text", json={**names, "text": "Go on."}).json()
+        assert (second["session_id"], second["stt_confidence"]) == (first["session_id"], 1.0)
+        assert (second["assistant_text"], second["audio_format"]) == ("You said: Go on.", "mp3")
+        heard = [message["content"] for message in model.requests[-1]["messages"]]  # type: ignore[attr-defined]
+        assert heard[1:] == ["window 1.0 s.", first["assistant_text"], "Go on."]
+        other = client.post("/api/voice/text", json={"text": "Hello."}).json()
+        assert other["session_id"] != first["session_id"]
+
+
+def test_what_fails_in_a_turn_stands_in_its_answer(chat_server: RunningServer, model: ScriptedModel) -> None:
+    with chat_server.http() as client:
+        unheard = client.post("/api/voice/chat", files={"audio": b"no sound at all"})
+        assert (unheard.status_code, unheard.json()["assistant_text"]) == (200, "")
+        assert unheard.json()["stt_error"]
+        model.replies.append(JSONResponse({"error": {"message": "out of memory"}}, 500))
+        unanswered = client.post("/api/voice/chat", files={"audio": a_second()}).json()
+        assert (unanswered["user_transcript"], unanswered["assistant_audio"]) == ("window 1.0 s.", None)
+        assert unanswered["chat_error"]
+        model.say("To speak this will fail now.")
+        unspoken = client.post("/api/voice/text", json={"text": "Speak."}).json()
+        assert (unspoken["assistant_text"], unspoken["assistant_audio"]) == ("To speak this will fail now.", None)
+        assert unspoken["tts_error"]
+        for refused in ({"text": " "}, {"text": "a", "format": "mp4"}, {}):
+            assert client.post("/api/voice/text", json=refused).status_code == 400
+        assert client.post("/api/voice/chat", data={"user_id": "a"}, files={"audio": b""}).status_code == 400
 
 
 def test_our_clients_for_their_routes(chat_server: RunningServer, tmp_path: Path) -> None:

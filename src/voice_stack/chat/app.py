@@ -7,12 +7,14 @@ from fastapi import FastAPI
 from voice_stack.chat.api.completions import create_completions_router
 from voice_stack.chat.api.messages import create_messages_router
 from voice_stack.chat.api.older import create_older_router
+from voice_stack.chat.api.older_turns import create_older_turns_router
 from voice_stack.chat.api.passing import create_passing_router, create_root_router
 from voice_stack.chat.api.realtime import Conversing, create_realtime_router
 from voice_stack.chat.api.sessions import create_sessions_router
 from voice_stack.chat.api.socket import create_socket_router
 from voice_stack.chat.cache import ReplyCache
 from voice_stack.chat.conversation import Caller
+from voice_stack.chat.engine import VoiceChatEngine
 from voice_stack.chat.language_model import LanguageModel
 from voice_stack.chat.passing import Passing, held_paths, other_scopes
 from voice_stack.chat.reply import Assistant
@@ -52,7 +54,11 @@ def create_app(settings: ChatSettings) -> FastAPI:
         readiness=lambda: None,
         status=lambda: {"llm": settings.llm_url or None, "asr": settings.asr_url, "tts": settings.tts_url},
         start=start,
-        root_routers=[create_older_router(settings, servers), create_root_router(passing)],
+        root_routers=[
+            create_older_router(settings, servers),
+            create_older_turns_router(VoiceChatEngine(conversations), settings.spool_dir),
+            create_root_router(passing),
+        ],
         read_secret=lambda given: check_client_secret(given, time.time()) or passing.read_secret(given),
         held_paths=held_paths(settings),
         other_scopes=other_scopes(settings),

@@ -61,6 +61,13 @@ class OlderRoute(APIRoute):
         return answer
 
 
+class HearingFields(BaseModel):
+    """Fields of `/voice/stt` and `/transcribe`."""
+
+    language: str | None = Field(None, description="Spoken, as `en`; found if absent.")
+    verbose: bool = Field(False, description="`/voice/stt` tells the segments, too, as `/transcribe` does anyway.")
+
+
 class SpeechWish(BaseModel):
     """Fields of `/voice/tts` and `/synthesize`."""
 
@@ -93,8 +100,7 @@ class OlderServices:
         """Speech to text."""
         heard, told, fields = await self._hear(request)
         known = {"text": heard.text, **told, "language": heard.language, "duration_seconds": heard.duration_s}
-        is_verbose = str(fields.get("verbose")).lower() in _TRUE
-        return known | ({"segments": _list_segments(heard)} if is_verbose else {})
+        return known | ({"segments": _list_segments(heard)} if fields.verbose else {})
 
     async def transcribe(self, request: Request) -> dict[str, object]:
         """Speech to text, with the times of its parts."""
@@ -103,12 +109,12 @@ class OlderServices:
         known = {"text": heard.text, "language": heard.language, "duration": heard.duration_s, "segments": segments}
         return {**known, **told}
 
-    async def _hear(self, request: Request) -> tuple[Heard, dict[str, object], Mapping[str, object]]:
+    async def _hear(self, request: Request) -> tuple[Heard, dict[str, object], HearingFields]:
         started_s = time.perf_counter()
-        async with receive_recording(request, self.settings.spool_dir, MAX_UPLOAD_BYTES) as (fields, file):
-            tell_ignored(request, fields, {"language", "verbose"})
-            language = str(fields["language"]) if "language" in fields else None
-            work = self.servers.transcribe(file.path, caller_of(request), language=language, prompt=None)
+        async with receive_recording(request, self.settings.spool_dir, MAX_UPLOAD_BYTES) as (sent, file):
+            fields = check_fields(HearingFields, sent)
+            tell_ignored(request, sent, HearingFields.model_fields)
+            work = self.servers.transcribe(file.path, caller_of(request), language=fields.language)
             heard = await finish_unless_disconnected(request, work)
         took_s = time.perf_counter() - started_s
         confidence = None if heard.confidence is None else round(heard.confidence, 4)
@@ -244,7 +250,7 @@ def create_older_router(settings: ChatSettings, servers: SpeechServers) -> APIRo
     media_types = binaries(item.media_type for item in AUDIO_FORMATS.values())
     sound: Responses = {200: {"description": "The speech.", "content": media_types}}
     for path, handler in (("/voice/stt", routes.hear), ("/transcribe", routes.transcribe)):
-        router.add_api_route(path, handler, methods=["POST"], openapi_extra=_FILE_DOCS)
+        router.add_api_route(path, handler, methods=["POST"], openapi_extra=form_docs(HearingFields))
     router.add_api_route("/voice/tts", routes.make_file, methods=["POST"], openapi_extra=json_docs(SpeechWish))
     router.add_api_route("/voice/audio/{audio_file_id}", routes.fetch_file, response_class=Response, responses=sound)
     router.add_api_route(
@@ -258,7 +264,6 @@ def create_older_router(settings: ChatSettings, servers: SpeechServers) -> APIRo
     return router
 
 
-_TRUE = frozenset({"1", "true", "yes", "on"})
 _ENDPOINTS = {
     "health": "/health",
     "stt": "/voice/stt",
@@ -268,28 +273,17 @@ _ENDPOINTS = {
     "transcribe": "/transcribe",
     "synthesize": "/synthesize",
 }
-_FILE_DOCS = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": [FILE_NAMES[0]],
-                    "properties": {
-                        FILE_NAMES[0]: {
-                            "type": "string",
-                            "format": "binary",
-                            "description": f"The recording; {' and '.join(FILE_NAMES[1:])} are the same.",
-                        },
-                        "language": {"type": "string", "description": "Spoken, as `en`; found if absent."},
-                    },
-                }
-            },
-            "audio/*": {"schema": {"type": "string", "format": "binary"}},
-        },
-    }
-}
+
+
+def form_docs(schema: type[BaseModel]) -> dict[str, object]:
+    """A form with a recording, or the recording as the body, for the API docs."""
+    name, *others = FILE_NAMES
+    fields = schema.model_json_schema()
+    told = f"The recording; {' and '.join(others)} are the same."
+    fields["properties"][name] = {"type": "string", "format": "binary", "description": told}
+    fields["required"] = [name]
+    whole = {"schema": {"type": "string", "format": "binary"}}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": fields}, "audio/*": whole}}}
 
 
 @asynccontextmanager
