@@ -50,7 +50,9 @@ _KEPT_FROM_MODEL = re.compile(
     "x-forwarded-.*|x-real-ip|x-request-id|x-stainless-.*"
 )
 """What is between the client and this server, keys first; Ollama refuses pages of origins that it does not know."""
-_KEPT_FROM_CLIENT = re.compile(rb"date|server|set-cookie|access-control-.*|strict-transport-security|alt-svc")
+_KEPT_FROM_CLIENT = re.compile(
+    rb"date|server|set-cookie|access-control-.*|strict-transport-security|alt-svc|x-accel-buffering"
+)
 
 
 class _VoiceId(BaseModel):
@@ -147,8 +149,8 @@ class _Chat:
         async with AsyncExitStack() as owned:
             owned.push_async_callback(answer.aclose)
             response = OwningStreamingResponse(self._pieces(answer), owned.pop_all(), media_type=EVENT_STREAM)
-            told = end_to_end(answer.headers.raw)
-            response.raw_headers = [header for header in told if not _KEPT_FROM_CLIENT.fullmatch(header[0])]
+            told = [header for header in end_to_end(answer.headers.raw) if not _KEPT_FROM_CLIENT.fullmatch(header[0])]
+            response.raw_headers = [*told, (b"x-accel-buffering", b"no")]
             response.status_code = answer.status_code
             return response
 
