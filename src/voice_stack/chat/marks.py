@@ -5,7 +5,9 @@ The dialect is LiveKit's. A mark is never read aloud and never shown, whatever i
 
 import re
 
-MAX_MARK_CHARS = 300
+MAX_MARK_CHARS = 1000
+MAX_EMOTION_CHARS = 60
+"""As the TTS server takes them."""
 _MARK = re.compile(r"<\s?/?\s?expr(?:/|\s[^<>]*)?>", re.IGNORECASE)
 _OPTIONAL = "e(?:x(?:p(?:r(?:/|\\s[^<>]*)?)?)?)?"
 _BEGUN = re.compile(rf"<\s?/?\s?(?:{_OPTIONAL})?\Z", re.IGNORECASE)
@@ -66,5 +68,6 @@ class MarkFilter:
         self._is_behind_mark = True
         found = _ATTRIBUTE.findall(mark)
         attributes = {name.lower(): "".join(values).strip() for name, *values in found}
-        if attributes.get("type", "expression").lower() == "expression" and attributes.get("label"):
-            self._emotions.append((self.length, attributes["label"]))
+        emotion = attributes.get("label", "")
+        if attributes.get("type", "expression").lower() == "expression" and 0 < len(emotion) <= MAX_EMOTION_CHARS:
+            self._emotions.append((self.length, emotion))
