@@ -9,8 +9,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
 
-from chat.scripted_model import ScriptedModel
+from chat.scripted_model import ScriptedModel, listening
 from running_server import RunningServer, free_port, wait_until
 from voice_stack.chat.conversation import Caller, ModelRequest, VoiceChoice
 from voice_stack.chat.events import (
@@ -33,6 +35,7 @@ from voice_stack.core.errors import UpstreamError
 HELLO = ModelRequest([{"role": "user", "content": "Hello"}])
 VOICE = VoiceChoice("alloy")
 NOBODY = Caller()
+TONE = (8000 * np.sin(np.arange(12_000) / 20)).astype("<i2").tobytes()
 
 
 @asynccontextmanager
@@ -106,6 +109,32 @@ async def test_the_first_sentence_is_heard_while_the_model_writes_on(
             if isinstance(event, Sound):
                 is_heard.set()
     assert kinds[:4] == ["TextDelta", "Sentence", "Sound", "TextDelta"]
+
+
+async def test_one_sentence_is_made_while_another_is_said_and_never_more(model: ScriptedModel) -> None:
+    app, port, asked = FastAPI(), free_port(), list[str]()
+    second = threading.Event()
+
+    @app.post("/v1/audio/speech")
+    async def speak(request: Request) -> Response:
+        asked.append((await request.json())["input"])
+        if len(asked) == 2:
+            second.set()
+        await asyncio.to_thread(second.wait, 10)
+        return Response(TONE)
+
+    model.say("One is here. Two is here. Three is here. Four is here.")
+    with listening(app, port):
+        async with (
+            assistant(model, f"http://127.0.0.1:{port}") as answering,
+            aclosing(answering.answer(HELLO, VOICE, NOBODY)) as events,
+        ):
+            while not isinstance(await anext(events), Sound):
+                pass
+            assert sorted(asked) == ["One is here.", "Two is here."]
+            rest = [event async for event in events]
+    assert len(asked) == 4
+    assert sentences(rest) == ["Two is here.", "Three is here.", "Four is here."]
 
 
 async def test_text_comes_while_the_voice_lags_behind(model: ScriptedModel, fake_tts: RunningServer) -> None:

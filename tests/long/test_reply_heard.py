@@ -56,7 +56,7 @@ async def test_a_reply_is_heard_as_it_is_written_without_thoughts_code_and_marks
         async def hear(until_ms: int) -> str:
             samples = sound[: until_ms * SAMPLE_RATE // 1000 * 2]
             wav = wav_header(len(samples) // 2, SAMPLE_RATE) + samples
-            return normalize((await servers.transcribe(wav, Caller(), language="en")).text)
+            return str(normalize((await servers.transcribe(wav, Caller(), language="en")).text))
 
         heard = await hear(len(sound))
         assert jiwer.wer(normalize(SAID), heard) < 0.1, heard
