@@ -1,6 +1,8 @@
 """The examples of README.md, run as they stand against the servers; only the ports are others."""
 
+import base64
 import io
+import json
 import os
 import re
 import signal
@@ -14,6 +16,7 @@ import av
 import httpx2
 import pytest
 
+from chat.scripted_model import run_scripted_model
 from running_server import free_port
 
 ROOT = Path(__file__).parent.parent
@@ -51,14 +54,16 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     asr, tts, chat = free_port(), free_port(), free_port()
     environment = _environment() | {"ASR_PORT": str(asr), "TTS_PORT": str(tts), "CHAT_PORT": str(chat)}
     environment["CHAT_DB"] = str(tmp_path_factory.mktemp("chat") / "chat.db")
-    process = subprocess.Popen([sys.executable, "-m", "voice_stack", "up"], env=environment, cwd=ROOT)
-    try:
-        for port in (asr, tts, chat):
-            _await_ready(port, process)
-        yield {"5001": str(asr), "5002": str(tts), "5003": str(chat)}
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
+    with run_scripted_model() as model:
+        environment["CHAT_LLM_URL"] = model.url
+        process = subprocess.Popen([sys.executable, "-m", "voice_stack", "up"], env=environment, cwd=ROOT)
+        try:
+            for port in (asr, tts, chat):
+                _await_ready(port, process)
+            yield {"5001": str(asr), "5002": str(tts), "5003": str(chat)}
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
 
 
 def _run(command: list[str], folder: Path) -> str:
@@ -85,13 +90,17 @@ def _duration_s(data: bytes) -> float:
 
 
 def test_curl_examples_speak_and_listen(ports: dict[str, str], tmp_path: Path) -> None:
-    speak, listen = _blocks("sh")
+    speak, listen, talk = _blocks("sh")
     _run(["bash", "-ec", _on(ports, speak)], tmp_path)
     # Eight words take a speaker between one and six seconds.
     assert 1 < _duration_s((tmp_path / "speech.mp3").read_bytes()) < 6
     heard = _run(["bash", "-ec", _on(ports, listen)], tmp_path)
     assert '"text"' in heard
     assert _words(heard) >= SPOKEN_WORDS
+    answered = json.loads(_run(["bash", "-ec", _on(ports, talk)], tmp_path))
+    assert _words(answered["user_transcript"]) >= SPOKEN_WORDS
+    assert answered["assistant_text"].startswith("You said: ")
+    assert base64.b64decode(answered["assistant_audio"])
 
 
 def test_sdk_example_prints_what_was_spoken(ports: dict[str, str], tmp_path: Path) -> None:

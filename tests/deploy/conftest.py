@@ -23,3 +23,11 @@ def fake_tts(start_server: StartServer) -> Iterator[RunningServer]:
     """A TTS server that obeys its texts."""
     with start_server("tts", **PROXY, TTS_ENGINE="fake", TTS_MODEL="fake", TTS_ROOT_PATH="/tts") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def chat(start_server: StartServer, fake_asr: RunningServer, fake_tts: RunningServer) -> Iterator[RunningServer]:
+    """The Voice server, without a language model."""
+    sisters = {"CHAT_ASR_URL": fake_asr.url, "CHAT_TTS_URL": fake_tts.url}
+    with start_server("chat", **PROXY, **sisters, CHAT_ROOT_PATH="/chat") as server:
+        yield server

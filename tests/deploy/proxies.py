@@ -43,7 +43,7 @@ http {{
 
 @dataclass(frozen=True)
 class RunningProxy:
-    """A proxy before both servers."""
+    """A proxy before the servers."""
 
     name: str
     url: str
@@ -97,11 +97,14 @@ def _passes_on(url: str) -> bool:
 
 
 @contextmanager
-def run_proxy(name: str, folder: Path, asr: RunningServer, tts: RunningServer) -> Iterator[RunningProxy]:
-    """Run one proxy before two servers while the context lasts."""
+def run_proxy(name: str, folder: Path, *servers: RunningServer) -> Iterator[RunningProxy]:
+    """Run one proxy while the context lasts, before an ASR, a TTS and a Voice server."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    addresses = {f"127.0.0.1:{usual}": f"127.0.0.1:{server.port}" for usual, server in ((5001, asr), (5002, tts))}
+    addresses = {
+        f"127.0.0.1:{usual}": f"127.0.0.1:{server.port}"
+        for usual, server in zip((5001, 5002, 5003), servers, strict=True)
+    }
     everywhere, here = (text.format(port=port) for text in LISTEN[name])
     _copy(ROOT / "deploy" / name, folder, addresses | {everywhere: here})
     environment = {"HOME": str(folder), "PATH": "/usr/bin:/bin"}

@@ -1,4 +1,4 @@
-"""nginx, Caddy and Traefik with the files of deploy/, before both servers, as clients see them."""
+"""nginx, Caddy and Traefik with the files of deploy/, before the servers, as clients see them."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from openai import OpenAI
+from openai import InternalServerError, OpenAI
 from websockets.exceptions import ConnectionClosed
 
 from core.http.sockets.doors import ask_refusal, open_socket, serving_doors
@@ -33,8 +33,9 @@ def proxy(
     tmp_path_factory: pytest.TempPathFactory,
     fake_asr: RunningServer,
     fake_tts: RunningServer,
+    chat: RunningServer,
 ) -> Iterator[RunningProxy]:
-    with run_proxy(request.param, tmp_path_factory.mktemp(request.param), fake_asr, fake_tts) as running:
+    with run_proxy(request.param, tmp_path_factory.mktemp(request.param), fake_asr, fake_tts, chat) as running:
         yield running
 
 
@@ -104,12 +105,14 @@ def test_events_arrive_one_by_one(proxy: RunningProxy) -> None:
     assert times[-1] - times[0] > 1
 
 
-def test_both_servers_have_one_base_url(proxy: RunningProxy) -> None:
+def test_all_servers_have_one_base_url(proxy: RunningProxy) -> None:
     client = _openai(proxy, "/v1")
     sound = client.audio.speech.create(model="tts-1", voice="alloy", input="Hello.", response_format="wav").read()
     assert sound.startswith(b"RIFF")
     heard = client.audio.transcriptions.create(model="whisper-1", file=("hello.wav", sound))
     assert heard.usage is not None
+    with pytest.raises(InternalServerError, match="CHAT_LLM_URL"):  # the Voice server's own words
+        client.chat.completions.create(model="any", messages=[{"role": "user", "content": "Hello."}])
 
 
 @pytest.mark.timeout(600)
@@ -143,11 +146,13 @@ def test_paths_errors_and_what_is_not_for_clients(proxy: RunningProxy) -> None:
     with proxy.http() as client:
         assert client.get("/asr/health").json()["server"] == "asr"
         assert client.get("/tts/health").json()["server"] == "tts"
+        assert client.get("/chat/health").json()["server"] == "chat"
         refused = client.post("/tts/v1/audio/speech", json={"model": "tts-1", "voice": "alloy"})
         assert refused.status_code == 400
         assert refused.json()["error"]["param"] == "input"
         assert client.get("/asr/metrics").status_code == 404
         assert client.get("/tts/metrics").status_code == 404
+        assert client.get("/chat/metrics").status_code == 404
         assert client.get("/elsewhere").status_code == 404
 
 
@@ -157,7 +162,7 @@ def test_a_socket_is_passed_on(name: str, tmp_path: Path, fake_tts: RunningServe
     servers.mkdir()
     files.mkdir()
     settings = {"root_path": "/asr", "trusted_proxies": ["127.0.0.1"], "api_keys": ["a-key-of-16-letters"]}
-    with serving_doors(servers, **settings) as asr, run_proxy(name, files, asr, fake_tts) as proxy:
+    with serving_doors(servers, **settings) as asr, run_proxy(name, files, asr, fake_tts, asr) as proxy:
         port, offered = int(proxy.url.rpartition(":")[2]), ("realtime", "openai-insecure-api-key.a-key-of-16-letters")
         with open_socket(port, "/asr/v1/echo", offered=offered) as sock:
             assert sock.subprotocol == "realtime"
@@ -177,7 +182,7 @@ def test_a_socket_is_passed_on(name: str, tmp_path: Path, fake_tts: RunningServe
             assert sock.close_code == 1001
 
 
-@pytest.mark.parametrize("server", ["asr", "tts"])
+@pytest.mark.parametrize("server", ["asr", "tts", "chat"])
 def test_the_pages_below_a_path_find_their_parts(proxy: RunningProxy, server: str) -> None:
     with proxy.http() as client:
         page = client.get(f"/{server}/docs").text
@@ -188,10 +193,10 @@ def test_the_pages_below_a_path_find_their_parts(proxy: RunningProxy, server: st
 
 @pytest.mark.parametrize("name", ["nginx", "caddy"])
 def test_a_server_that_is_away_is_an_error_that_clients_read(
-    name: str, tmp_path: Path, fake_asr: RunningServer
+    name: str, tmp_path: Path, fake_asr: RunningServer, chat: RunningServer
 ) -> None:
     away = RunningServer(free_port(), fake_asr.process, fake_asr.log, fake_asr.spool_dir)
-    with run_proxy(name, tmp_path, fake_asr, away) as proxy, proxy.http() as client:
+    with run_proxy(name, tmp_path, fake_asr, away, chat) as proxy, proxy.http() as client:
         answer = client.post("/tts/v1/audio/speech", json=_speech(proxy, SLOW_TEXT))
         assert answer.status_code in {502, 503}
         assert answer.json()["error"]["type"] == "server_error"
