@@ -1,5 +1,6 @@
 """Conversations over HTTP: made, listed, changed and deleted."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 
@@ -162,3 +163,18 @@ def test_the_same_question_after_the_same_words_is_answered_by_what_is_kept(
     assert ask(first, "A colour?") == ("Green.", "miss")
     assert ask(second, "A colour?", **{"cache-control": "no-cache"}) == ("Red.", "miss")
     assert len(model.requests) == 3
+
+
+def test_a_kept_reply_is_said_in_the_mood_in_which_it_was_written(http: httpx2.Client, model: ScriptedModel) -> None:
+    def ask() -> tuple[list[tuple[str, str | None]], str]:
+        url = f"/v1/voice/sessions/{create(http, role='moods')['id']}/messages"
+        events = http.post(url, json={"text": "And the news?", "stream": True}).text.splitlines()
+        told = [json.loads(line.removeprefix("data: ")) for line in events if line.startswith("data: {")]
+        said = [(event["text"], event.get("emotion")) for event in told if event["type"] == "sentence"]
+        return said, told[-1]["message"]["text"]
+
+    model.say('<expr type="expression" label="happy"/>The sun', " is out. Good day.")
+    first = ask()
+    assert first == ([("The sun is out.", "happy"), ("Good day.", None)], "The sun is out. Good day.")
+    assert ask() == first
+    assert len(model.requests) == 1

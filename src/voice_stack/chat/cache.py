@@ -32,7 +32,7 @@ class _Flight:
 
 
 class ReplyCache:
-    """Texts of replies by what they answer; lives on the event loop.
+    """Texts of replies, with their marks for the voice, by what they answer; lives on the event loop.
 
     Args:
         mode: What makes a question the same: `exact`, `query`; `off`: nothing does.
@@ -93,7 +93,7 @@ class ReplyCache:
     def put(self, key: str | None, reply: ReplyDone, use: CacheUse = "usual") -> None:
         """Keep a reply that came to its end by itself; others are not kept."""
         if key is not None and use != "none" and reply.finish_reason == "stop" and reply.text.strip():
-            self._texts.keep(key, self._texts.pack(reply.text))
+            self._texts.keep(key, self._texts.pack(reply.written or reply.text))
 
 
 def _canonical(value: object) -> str:

@@ -111,6 +111,7 @@ class ReplyDone:
         timings: Seconds since the reply was asked for, by stage: first_token (of any kind), first_text, first_sentence,
             first_audio, llm_done, done.
         ignored: Fields that changed nothing, as the TTS server said.
+        written: The text with its marks for the voice, as the model wrote it.
     """
 
     text: str
@@ -121,6 +122,7 @@ class ReplyDone:
     tts_error: VoiceStackError | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    written: str = ""
 
 
 ReplyEvent = ReasoningDelta | TextDelta | Sentence | Sound | ToolCall | ReplyDone

@@ -201,6 +201,7 @@ class _Reply:
         self._ignored: set[str] = set()
         self._finish_reason = "stop"
         self._usage: Mapping[str, object] = {}
+        self._written = ""
         self._tts_error: VoiceStackError | None = None
 
     async def run(self) -> None:
@@ -235,6 +236,7 @@ class _Reply:
                 if delta.reasoning:
                     await self._tell(ReasoningDelta(delta.reasoning))
                 if delta.content:
+                    self._written += delta.content
                     await self._show(self._marks.feed(delta.content), group)
                 if delta.finish_reason is not None:
                     self._finish_reason, self._usage = delta.finish_reason, delta.usage
@@ -317,4 +319,5 @@ class _Reply:
             tts_error=self._tts_error,
             timings=self._timings,
             ignored=tuple(sorted(self._ignored)),
+            written=self._written,
         )
