@@ -105,6 +105,8 @@ def test_bodies_and_questions_that_mean_nothing_cost_a_4xx(http: httpx2.Client) 
     url = f"/v1/voice/sessions/{create(http)['id']}"
     assert http.patch(url, content=b"[1]").status_code == 400
     assert http.patch(url).status_code == 400
+    endless = json.dumps({"tools": [{**TOOL, "strict": 0}]}).replace(": 0", ": 1e999")
+    assert http.patch(url, content=endless).status_code == 400
     assert http.post("/v1/voice/sessions", content=b'{"system": "' + b"x" * (1 << 20) + b'"}').status_code == 413
     for question in ("limit=0", "limit=101", "after=sess_x", "order=up"):
         assert http.get(f"/v1/voice/sessions?{question}").status_code == 400

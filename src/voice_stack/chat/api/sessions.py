@@ -1,5 +1,6 @@
 """Conversations: made, listed, changed, deleted; and what was said in them."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Generic, Literal, TypeVar
@@ -65,6 +66,7 @@ class ReplyFields(BaseModel):
             function = tool.get("function")
             if tool.get("type") != "function" or not isinstance(function, dict) or not _is_name(function.get("name")):
                 raise ValueError('each is {"type": "function", "function": {"name": "...", ...}}')
+        json.dumps(tools, allow_nan=False)  # 1e999 is JSON, and no number that can be told again
         return tools
 
     @field_validator("language")
