@@ -249,6 +249,10 @@ def test_a_response_beside_the_conversation_leaves_no_trace() -> None:
     events = talk.reply(TextDelta("sorted"), ReplyDone("sorted"))
     assert not [event for event in events if event["type"].startswith("conversation.")]
     assert talk.take(talk.session.reply(inside, TextDelta("Hi")))
+    for _ in range(8):
+        talk.send("response.create", response={"conversation": "none"})
+    (event,) = talk.send("response.create", response={"conversation": "none"})
+    assert event["error"]["code"] == "too_many_responses"
 
 
 @pytest.mark.parametrize("when", ["waiting", "begun", "owed"])

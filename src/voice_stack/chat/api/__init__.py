@@ -1,3 +1,3 @@
 """The doors of the Voice server."""
 
-__all__ = ["completions", "messages", "older", "older_turns", "passing", "realtime", "sessions", "socket"]
+__all__ = ["calling", "completions", "messages", "older", "older_turns", "passing", "realtime", "sessions", "socket"]

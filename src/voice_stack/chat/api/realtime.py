@@ -23,6 +23,7 @@ from voice_stack.chat.reply import Assistant
 from voice_stack.chat.servers import SpeechServers
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.core.errors import EngineError, UnsupportedValueError, VoiceStackError
+from voice_stack.core.http.context import add_log_fields
 from voice_stack.core.http.event_socket import GOING_AWAY, LARGE_CHARS, EventSocket, SocketOverError
 from voice_stack.core.http.form import check_fields
 from voice_stack.core.http.realtime import (
@@ -151,6 +152,7 @@ class _Exchange:
             for task in self.tasks:
                 task.cancel()
             await asyncio.gather(*self.tasks, return_exceptions=True)
+            add_log_fields(self.socket.websocket, audio_s=round(self.session.audio_ms / 1000, 2))
 
     async def _receive(self, _tasks: asyncio.TaskGroup) -> None:
         await self.socket.send(self.session.open())

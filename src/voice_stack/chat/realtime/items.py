@@ -30,9 +30,8 @@ class Part:
     text: str | None
 
     def show(self) -> Event:
-        """As it is sent; what is not known is left out, as some clients refuse null."""
-        name = "transcript" if self.type.endswith("audio") else "text"
-        return {"type": self.type, **({} if self.text is None else {name: self.text})}
+        """As it is sent; what is not known yet is null, which agents in JavaScript insist on."""
+        return {"type": self.type, "transcript" if self.type.endswith("audio") else "text": self.text}
 
 
 @dataclass(slots=True)

@@ -13,6 +13,9 @@ from voice_stack.chat.realtime.settings import ConversationDefaults, Conversatio
 from voice_stack.core.errors import InvalidRequestError, UpstreamError, VoiceStackError
 from voice_stack.core.http.realtime import Event, make_id
 
+MAX_APART = 8
+"""Responses outside the conversation at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -105,6 +108,9 @@ class Replies:
         if not is_apart and self._active is not None:
             message = f"There is an active response in progress: {self._active.response.id}. Wait until it is finished."
             raise InvalidRequestError(message, code="conversation_already_has_active_response")
+        if is_apart and len(self._apart) >= MAX_APART:
+            message = f"{MAX_APART} responses outside the conversation are being made; wait for one to be done."
+            raise InvalidRequestError(message, code="too_many_responses")
         given, metadata = asked.get("input"), asked.get("metadata")
         context = [self._read_context(item) for item in given] if isinstance(given, list) else None
         response = self._make(asked, metadata if isinstance(metadata, Mapping) else None, is_apart=is_apart)
