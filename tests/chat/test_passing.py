@@ -82,7 +82,7 @@ def test_answers_are_the_same_as_without_it(
         (fake_asr, "POST", "/v1/audio/transcriptions", form),
         (fake_asr, "PUT", "/v1/audio/transcriptions", {}),
         (fake_asr, "GET", "/v1/models/whisper%2D1", {}),
-        (fake_asr, "GET", "/v1/models/no/such%2Fmodel", {}),
+        (fake_asr, "GET", "/v1/models/no/models/such%2Fmodel", {}),
         (fake_asr, "GET", "/detect-language", {}),
     ]
     for server, method, path, options in calls:
@@ -248,10 +248,11 @@ def test_what_is_told_and_what_is_not(before_odd: str, odd: OddServer) -> None:
     for name, value in {**expected, **forwarded, **absent}.items():
         assert header(head, name) == value, head
     assert header(head, "x-request-id") == answer.headers["x-request-id"]
-    sock = socket.create_connection(("127.0.0.1", int(own.rpartition(":")[2])), timeout=10)
-    with sock:
-        sock.sendall(b"GET /v1/jobs/%2e%2e/metrics HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        assert sock.recv(1 << 16).startswith(b"HTTP/1.1 404 ")
+    for path in (b"/v1/jobs/%2e%2e/metrics", b"/v1/models/%2e%2e%2fjobs"):
+        with socket.create_connection(("127.0.0.1", int(own.rpartition(":")[2])), timeout=10) as sock:
+            sock.sendall(b"GET %s HTTP/1.1\r\nhost: localhost\r\n\r\n" % path)
+            assert sock.recv(1 << 16).startswith(b"HTTP/1.1 404 ")
+    assert odd.heads[-1] == head
 
 
 def test_a_server_that_is_away(before_odd: str) -> None:

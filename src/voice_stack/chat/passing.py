@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -145,7 +145,9 @@ class Passing:
 
         Raises:
             UpstreamError: The server is away, or says nothing within ten seconds, or far too much.
+            NotFoundError: The path leads out of what is passed on.
         """
+        _refuse_dots(unquote(path))
         headers = [field for field in self._headers(server, scope) if field[0] in _ASKED_WITH]
         if body:
             headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
@@ -221,8 +223,7 @@ class Passing:
         """Path and query for the server behind, escaped as the client has them."""
         root_path = scope.get("root_path", "")
         path: str = scope["path"].removeprefix(root_path)
-        if {".", ".."} & set(path.split("/")):
-            raise NotFoundError(f"Unknown request URL: {path[:200]}. No path has `.` or `..` in it.")
+        _refuse_dots(path)
         is_root = path.rstrip("/") in ROOT_PATHS
         above = "" if is_root else self._prefix
         raw: str = scope.get("raw_path", b"").decode("latin-1").removeprefix(root_path)
@@ -251,6 +252,11 @@ class Passing:
             "x-forwarded-host": connection.headers.get("host"),
         }
         return headers + [(name.encode(), value.encode("latin-1")) for name, value in told.items() if value]
+
+
+def _refuse_dots(path: str) -> None:
+    if {".", ".."} & set(path.split("/")):
+        raise NotFoundError(f"Unknown request URL: {path[:200]}. No path has `.` or `..` in it.")
 
 
 def _shown(headers: Mapping[str, str]) -> RawHeaders:

@@ -184,8 +184,9 @@ class Upstream:
             link.abort()
         try:
             async with asyncio.timeout(CONNECT_S):
+                port = self._place.port or (443 if self._tls else 80)
                 reader, writer = await asyncio.open_connection(
-                    self._place.hostname, self._place.port, ssl=self._tls, limit=_PIECE_BYTES
+                    self._place.hostname, port, ssl=self._tls, limit=_PIECE_BYTES
                 )
         except OSError as error:
             raise self.failure(error) from error

@@ -95,7 +95,7 @@ class _Models:
 
     async def pass_on(self, request: Request) -> Response:
         """One model: whoever has it shows, loads or unloads it."""
-        escaped = request.scope["raw_path"].decode("latin-1").rpartition("/models/")[2]
+        escaped = request.scope["raw_path"].decode("latin-1").partition("/models/")[2]
         path, refusal = f"/models/{escaped}", None
         for server in SERVERS:
             answer = await self.passing.ask(server, request.scope, path)
