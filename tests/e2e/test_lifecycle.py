@@ -5,13 +5,11 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx2
-import psutil
 
 from e2e.sound import tone
 from running_server import RunningServer, free_port, wait_until
@@ -20,7 +18,7 @@ StartServer = Callable[..., AbstractContextManager[RunningServer]]
 FAKE = {"ASR_ENGINE": "fake", "ASR_MODEL": "fake", "ASR_VAD_ENABLED": "false"}
 
 
-def _transcribe(server: RunningServer, length_s: float = 1.0, prompt: str = "") -> str:
+def transcribe(server: RunningServer, length_s: float = 1.0, prompt: str = "") -> str:
     with server.openai() as client:
         return client.audio.transcriptions.create(model="whisper-1", file=("a.wav", tone(length_s)), prompt=prompt).text
 
@@ -38,60 +36,20 @@ def test_engine_starts_with_the_first_request(start_server: StartServer) -> None
     with start_server("asr", **FAKE) as server, server.http() as client:
         assert client.get("/ready").status_code == 200
         assert server.engines() == []
-        _transcribe(server)
+        transcribe(server)
         assert server.engine_pid() is not None
 
 
 def test_idle_time_of_zero_stops_the_engine_at_once(start_server: StartServer) -> None:
     with start_server("asr", "--idle-timeout-s", "0", **FAKE) as server:
-        _transcribe(server)
+        transcribe(server)
         wait_until(lambda: server.engine_pid() is None, 5, "the engine is gone")
-        assert _transcribe(server) == "window 1.0 s."
-
-
-def test_negative_idle_time_keeps_the_engine(start_server: StartServer) -> None:
-    with start_server("asr", "--idle-timeout-s", "-1", **FAKE) as server:
-        _transcribe(server)
-        pid = server.engine_pid()
-        time.sleep(1.0)
-        assert server.engine_pid() == pid is not None
-
-
-def test_a_spare_process_follows_an_idle_one(start_server: StartServer) -> None:
-    def spare() -> int | None:
-        (engine,) = server.engines()
-        return int(str(engine["spare_pid"])) if engine["pid"] is None and engine["spare_pid"] is not None else None
-
-    # Preloaded it gives its model back without ever having been used.
-    with start_server("asr", "--preload", "--idle-timeout-s", "0.2", **FAKE) as server:
-        wait_until(spare, 10, "a spare process")
-        waiting = spare()
-        assert waiting is not None
-        assert _transcribe(server, prompt="sleep=1.0") == "window 1.0 s."
-        wait_until(lambda: spare() not in {None, waiting}, 10, "the next spare process")
-        waiting = spare()
-        assert waiting is not None
-        psutil.Process(waiting).kill()
-        wait_until(lambda: server.engines()[0]["spare_pid"] is None, 5, "it is gone")
-        assert _transcribe(server) == "window 1.0 s."
-        wait_until(spare, 10, "a spare process again")
-        waiting = spare()
-    assert waiting is not None
-    assert not psutil.pid_exists(waiting)
-    log = server.log.read_text()
-    assert "engine process died" not in log
-
-
-def test_unloading_ends_the_spare_process(start_server: StartServer) -> None:
-    with start_server("asr", "--preload", "--idle-timeout-s", "0.2", **FAKE) as server, server.http() as client:
-        wait_until(lambda: server.engines()[0]["spare_pid"], 10, "a spare process")
-        assert client.delete("/v1/models/fake").status_code < 300
-        assert server.engines()[0]["spare_pid"] is None
+        assert transcribe(server) == "window 1.0 s."
 
 
 def test_log_has_one_line_for_a_request(start_server: StartServer) -> None:
     with start_server("asr", LOG_FORMAT="json", **FAKE) as server:
-        _transcribe(server, 2.0, "sleep=0.4")
+        transcribe(server, 2.0, "sleep=0.4")
         # The line is written after the answer has gone out.
         wait_until(lambda: "/v1/audio/transcriptions" in server.log.read_text(), 5, "the line")
         lines = [json.loads(line) for line in server.log.read_text().splitlines()]

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import tracemalloc
 import wave
 from pathlib import Path
 
@@ -213,17 +212,3 @@ def test_the_draft_is_the_window_in_progress() -> None:
     assert cutter.detector.pause_s == pytest.approx(5 * FRAME_S)
     cutter.clear()
     assert cutter.draft() is None
-
-
-@pytest.mark.parametrize(("kind", "probability"), [("silence", 0.0), ("none", 0.0), ("none", 0.9), ("semantic", 0.9)])
-def test_half_an_hour_without_a_commit_takes_no_more_memory_than_a_few_windows(kind: str, probability: float) -> None:
-    cutter, block = TurnCutter(TurnRules(kind=kind)), silence(8)  # type: ignore[arg-type]
-    tracemalloc.start()
-    windows = 0
-    for _ in range(30 * 60 // 8):
-        events = cutter.push(block.copy(), np.full(250, probability, np.float32))
-        windows += sum(isinstance(event, TurnWindow) for event in events)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 8 * 28 * SAMPLE_RATE * 4
-    assert (windows > 60) == (probability > 0.5)
