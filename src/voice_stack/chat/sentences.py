@@ -78,13 +78,15 @@ class SentenceStream:
     def _cut(self, *, is_over: bool) -> Iterator[Cut]:
         while self._text:
             line, ends_line, _ = self._text.partition("\n")
+            is_whole = bool(ends_line) or is_over
             if self._fence or (self._begins_line and _FENCE_BEGUN.match(line)):
-                if not (ends_line or is_over):
+                if not is_whole:
                     return
                 if self._fence or _FENCE.match(line):
                     yield from self._pass_code(line, len(line) + len(ends_line))
                     continue
-            found = self._find_end(line, is_whole=bool(ends_line) or is_over)
+            near = line[: MAX_CHARS + _BEHIND + 1]
+            found = self._find_end(near, is_whole=is_whole and near == line)
             if found is None:
                 return
             end, pause_s = found
