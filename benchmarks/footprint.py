@@ -41,7 +41,7 @@ def measure() -> list[Figure]:
         for when, values in (("after the start", fresh), ("after a request", used))
         for server in values
     ]
-    start = Figure("voice-stack up until all answer /health", "s", tuple(starts), bar=START_BAR_S)
+    start = Figure("voice-stack up until all answer /healthz", "s", tuple(starts), bar=START_BAR_S)
     return [start, *memory, *_measure_cold_starts()]
 
 

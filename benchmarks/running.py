@@ -27,7 +27,7 @@ class Servers:
     Attributes:
         urls: Base URL of each server by its name: `asr`, `tts`, `chat`.
         api_processes: The API process of each server.
-        start_s: From the start of the command until all answered `/health`.
+        start_s: From the start of the command until all answered `/healthz`.
     """
 
     urls: dict[str, str]
@@ -101,13 +101,13 @@ def _await_health(urls: list[str], process: subprocess.Popen[bytes]) -> None:
         for url in urls:
             while not _is_healthy(client, url):
                 if process.poll() is not None or time.perf_counter() > deadline:
-                    raise TimeoutError(f"{url}/health does not answer; voice-stack up: exit code {process.poll()}")
+                    raise TimeoutError(f"{url}/healthz does not answer; voice-stack up: exit code {process.poll()}")
                 time.sleep(0.01)
 
 
 def _is_healthy(client: httpx2.Client, url: str) -> bool:
     try:
-        return client.get(f"{url}/health").status_code == 200
+        return client.get(f"{url}/healthz").status_code == 200
     except httpx2.TransportError:
         return False
 

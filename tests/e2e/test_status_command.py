@@ -37,6 +37,7 @@ def test_all_servers_on_a_narrow_terminal(
     assert max(map(len, lines)) <= WIDTH
     assert f"asr  {fake_asr.url}  ready" in result.stdout
     assert any("fake/" in line and "ready" in line for line in lines)
+    assert "     asks asr http://127.0.0.1:5001, tts http://127.0.0.1:5002, llm none" in lines
     answers = json.loads(run(environment, "status", "--json", *urls).stdout)
     assert [answer["status"]["server"] for answer in answers.values()] == list(answers) == ["asr", "tts", "chat"]
 

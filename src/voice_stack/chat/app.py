@@ -52,7 +52,12 @@ def create_app(settings: ChatSettings) -> FastAPI:
             create_passing_router(passing, model.list_models),  # last: some paths below its own are answered above
         ],
         readiness=lambda: None,
-        status=lambda: {"llm": settings.llm_url or None, "asr": settings.asr_url, "tts": settings.tts_url},
+        status=lambda: {
+            "model": settings.llm_model or None,
+            "llm": settings.llm_url or None,
+            "asr": settings.asr_url,
+            "tts": settings.tts_url,
+        },
         start=start,
         root_routers=[
             create_older_router(settings, servers),

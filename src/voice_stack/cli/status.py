@@ -108,7 +108,7 @@ def _print_tables(answers: list[Answer]) -> None:
 
 
 def _describe_server(answer: Answer) -> str:
-    """What a server is and does, in two lines; one that gave no answer in one."""
+    """What a server is and does, in two or three lines; one that gave no answer in one."""
     found = answer.status
     if found is None:
         return f"{answer.server}  {answer.url}  {answer.problem}"
@@ -118,10 +118,12 @@ def _describe_server(answer: Answer) -> str:
     queue += "" if found.queue.seconds is None else f", {_show(found.queue.seconds)} s of work"
     ports = ", ".join(map(str, found.further_ports))
     state += f", also on port{'s' if len(found.further_ports) > 1 else ''} {ports}" if ports else ""
+    facts = found.model_extra or {}
+    asked = ", ".join(f"{name} {facts[name] or 'none'}" for name in ("asr", "tts", "llm") if name in facts)
     return (
         f"{answer.server}  {answer.url}  {state}, version {found.version}, up {_show_duration(found.uptime_s)}\n"
         f"     model {found.model or 'none'}; {queue}; {memory_mb:.0f} MB; connections: {found.connections}"
-    )
+    ) + (f"\n     asks {asked}" if asked else "")
 
 
 def _engines_table(engines: list[tuple[str, EngineStatus]]) -> "Table":
