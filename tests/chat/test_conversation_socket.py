@@ -94,11 +94,17 @@ def test_an_interruption_ends_the_sound_at_once(socket: Connection, talk: Conver
 
 
 def test_tools_are_run_by_the_client(socket: Connection, model: ScriptedModel) -> None:
-    model.say({"tool_calls": [CALL, CALL | {"index": 1, "id": "call_2"}]})
+    model.say("Wait sleep=0.3 please.", {"tool_calls": [CALL, CALL | {"index": 1, "id": "call_2"}]})
     say(socket, "input.text", text="Light!")
-    assert [event["id"] for event in hear(socket, "done") if event["type"] == "tool_call"] == ["call_1", "call_2"]
-    say(socket, "tool_result", id="call_2", output="on")
+    assert [hear(socket, "tool_call")[-1]["id"] for _ in range(2)] == ["call_1", "call_2"]
+    say(socket, "tool_result", id="call_2", output="on")  # while the text before it is still being spoken
     say(socket, "tool_result", id="call_1", output={"is": "off"})
+    assert hear(socket, "done")[-1]["finish_reason"] == "tool_calls"
+    assert hear(socket, "done")[-1]["message"]["text"] == "You said: on"
+    model.say({"tool_calls": [CALL]})
+    say(socket, "input.text", text="Again!")
+    hear(socket, "done")
+    say(socket, "tool_result", id="call_1", output="on")
     assert hear(socket, "done")[-1]["message"]["text"] == "You said: on"
     messages = model.requests[1]["messages"]
     assert isinstance(messages, list)

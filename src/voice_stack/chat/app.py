@@ -23,7 +23,7 @@ from voice_stack.chat.service import Conversations
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.chat.store import ConversationStore
 from voice_stack.chat.tts_models import TtsModels
-from voice_stack.chat.turn import TurnParts
+from voice_stack.chat.turn_events import TurnParts
 from voice_stack.core.http.app import build_named, create_server
 from voice_stack.core.http.realtime import check_client_secret
 

@@ -21,7 +21,7 @@ from voice_stack.chat.servers import SpeechServers
 from voice_stack.chat.service import Conversations
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.chat.store import ConversationStore
-from voice_stack.chat.turn import Said, TurnDone, TurnError, TurnOptions, TurnParts
+from voice_stack.chat.turn_events import Said, TurnDone, TurnError, TurnOptions, TurnParts
 from voice_stack.core.http.spool import Spool, SpooledFile
 from voice_stack.utils.audio.encode import require_format
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from voice_stack.chat.conversation import Caller
 from voice_stack.chat.events import ReplyDone, Sound
-from voice_stack.chat.turn import Said, Turn, TurnDone, TurnEvent, TurnOptions, TurnParts, voice_of
+from voice_stack.chat.turn import Turn
+from voice_stack.chat.turn_events import Said, TurnDone, TurnEvent, TurnOptions, TurnParts, voice_of
 from voice_stack.core.errors import ConflictError, InvalidRequestError, NotFoundError
 from voice_stack.core.http.spool import SpooledFile
 

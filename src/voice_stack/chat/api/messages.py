@@ -18,7 +18,7 @@ from voice_stack.chat.api.sessions import JsonObject, ReplyFields
 from voice_stack.chat.events import Heard, Sound
 from voice_stack.chat.reply_sound import ReplyEncoder, encode_reply
 from voice_stack.chat.service import Conversations
-from voice_stack.chat.turn import Said, ToolResult, TurnDone, TurnError, TurnEvent, TurnOptions
+from voice_stack.chat.turn_events import Said, ToolResult, TurnDone, TurnError, TurnEvent, TurnOptions
 from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.http.api_docs import json_docs
 from voice_stack.core.http.context import cache_use
@@ -215,16 +215,13 @@ class MessageRoutes:
             owned.push_async_callback(content.aclose)
             headers = ignored_fields_header(ignored)
             return OwningStreamingResponse(content, owned.pop_all(), media_type="text/event-stream", headers=headers)
-        raise AssertionError("unreachable")
 
     async def interrupt(self, request: Request, session_id: str) -> dict[str, object]:
         """Stop the reply that is being spoken."""
         body = check_fields(InterruptBody, await receive_object(request, may_be_empty=True))
         done = await self._conversations.interrupt(session_id, body.audio_end_ms)
         renderer = TurnRenderer(self._settings.public_prefix, shows_reasoning=False)
-        message = renderer.message(done.message) if done is not None and done.message is not None else None
-        is_interrupted = done is not None and done.status == "interrupted"
-        return {"session_id": session_id, "interrupted": is_interrupted, "message": message}
+        return {"session_id": session_id, **renderer.interruption(done)}
 
     async def speak(self, request: Request, session_id: str, message_id: str, sound_format: str) -> Response:
         """Speak a reply again."""
@@ -237,7 +234,6 @@ class MessageRoutes:
             content = _encode(first, sound, encoder)
             owned.push_async_callback(content.aclose)
             return OwningStreamingResponse(content, owned.pop_all(), media_type=media_type)
-        raise AssertionError("unreachable")
 
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from voice_stack.chat.events import (
     ToolCall,
 )
 from voice_stack.chat.reply_sound import ReplyEncoder
-from voice_stack.chat.turn import TurnDone, TurnError, TurnEvent
+from voice_stack.chat.turn_events import TurnDone, TurnError, TurnEvent
 
 AUDIO_PATH = "/voice/sessions/{session_id}/messages/{message_id}/audio"
 
@@ -102,6 +102,11 @@ class TurnRenderer:
             "cache": done.cache,
             "ignored_fields": [*done.ignored],
         }
+
+    def interruption(self, done: TurnDone | None) -> dict[str, object]:
+        """What an interruption has done; None: nothing was being said."""
+        message = self.message(done.message) if done is not None and done.message is not None else None
+        return {"interrupted": done is not None and done.status == "interrupted", "message": message}
 
     def message(self, message: Message) -> dict[str, object]:
         """A message as it is kept."""

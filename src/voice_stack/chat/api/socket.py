@@ -28,7 +28,8 @@ from voice_stack.chat.api.rendering import EncodedSound, TurnRenderer
 from voice_stack.chat.history import open_calls
 from voice_stack.chat.reply_sound import ReplyEncoder
 from voice_stack.chat.service import IN_PROGRESS, Conversations
-from voice_stack.chat.turn import MESSAGES_READ, Said
+from voice_stack.chat.turn import MESSAGES_READ
+from voice_stack.chat.turn_events import Said
 from voice_stack.core.errors import ConflictError, InvalidRequestError, PayloadTooLargeError, VoiceStackError
 from voice_stack.core.http.form import check_fields
 from voice_stack.core.http.serving import REASON
@@ -168,8 +169,7 @@ class ConversationSocket:
         done = await self._conversations.interrupt(self._session_id, audio_end_ms)
         if not is_open:
             renderer = TurnRenderer(self._settings.public_prefix, shows_reasoning=False)
-            message = renderer.message(done.message) if done is not None and done.message is not None else None
-            await self._send({"type": "interrupted", "message": message})
+            await self._send({"type": "interrupted", **renderer.interruption(done)})
 
     async def _answer_tools(self) -> None:
         """Go on as soon as all results are there that the model waits for, and its own turn is told."""
