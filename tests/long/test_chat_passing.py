@@ -144,15 +144,26 @@ def test_one_file_of_keys_for_all_servers(start_server: StartServer, tmp_path_fa
             assert ask(path, "all").status_code == 200, path
         assert [ask("/v1/jobs", "ear").status_code for _ in range(4)] == [200, 200, 200, 429]
         assert ask("/v1/audio/voices", "talk").json()["error"]["code"] == "missing_scope"
-        mine = {"authorization": f"Bearer {keys['all']}"}
-        made = client.post("/v1/realtime/transcription_sessions", json={}, headers=mine)
-        secret = made.json()["client_secret"]["value"]
-        with open_socket(chat.port, "/v1/realtime", {"authorization": f"Bearer {secret}"}) as session:
-            assert "session.created" in str(session.recv(5))
+        all_keys = {"authorization": f"Bearer {keys['all']}"}
+        flat = client.post("/v1/realtime/transcription_sessions", json={}, headers=all_keys).json()["client_secret"]
+        body = {"session": {"type": "transcription"}}
+        for secret in (flat, client.post("/v1/realtime/client_secrets", json=body, headers=all_keys).json()):
+            opened_with = {"authorization": f"Bearer {secret['value']}"}
+            with open_socket(chat.port, "/v1/realtime", opened_with) as session:
+                assert "realtime.transcription_session" in str(session.recv(5))
         asked = "/v1/realtime?intent=transcription"
         offered = ("realtime", f"openai-insecure-api-key.{keys['all']}")
         with open_socket(chat.port, asked, offered=offered) as session:
             assert session.subprotocol == "realtime"
             assert "session.created" in str(session.recv(5))
         assert ask_refusal(chat.port, asked, {"authorization": "Bearer ek_none"})[0] == 401
+        with (
+            start_server("chat", **shared, CHAT_ASR_URL=asr.url, CHAT_ASR_KEY=keys["all"]) as other,
+            other.http() as mine,
+        ):
+            mine.headers["authorization"] = f"Bearer {keys['talk']}"
+            assert mine.get("/v1/jobs").status_code == 200
+            made = mine.post("/v1/realtime/client_secrets", json=body).json()
+            with open_socket(other.port, "/v1/realtime", {"authorization": f"Bearer {made['value']}"}) as session:
+                assert made["session"]["object"] in str(session.recv(5))
         assert keys["all"] not in chat.log.read_text() + asr.log.read_text() + tts.log.read_text()
