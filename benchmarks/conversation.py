@@ -33,6 +33,8 @@ QUESTIONS = (
     "Why is the sky blue?",
 )
 OPTIONS = '{"max_tokens": 80, "temperature": 0}'
+KEEPING_NOTHING = {"CHAT_LLM_OPTIONS": OPTIONS, "CHAT_CACHE": "off", "TTS_CACHE_MB": "0"}
+"""Each round is answered and spoken anew, with the same words."""
 ROUNDS, OWN_ROUNDS = 3, 4
 FIRST_SOUND_BAR_S, OWN_BAR_S = 0.9, 0.03
 SENTENCE = "Well, that is question number {} that somebody has asked me about it today."
@@ -58,8 +60,7 @@ class Turn:
 
 def measure() -> list[Figure]:
     """The loop with a real model, and the Voice server's own share of it."""
-    settings = {"CHAT_LLM_OPTIONS": OPTIONS, "TTS_CACHE_MB": "0"}  # nothing is said twice from what is kept
-    with run_small_model() as model, run_servers(CHAT_LLM_URL=model.url, **settings) as servers:
+    with run_small_model() as model, run_servers(CHAT_LLM_URL=model.url, **KEEPING_NOTHING) as servers:
         turns = _talk(servers, ROUNDS)
     first_sound = tuple(turn.first_sound_s for turn in turns)
     figures = [
@@ -69,7 +70,7 @@ def measure() -> list[Figure]:
         values = tuple(turn.timings[stage] for turn in turns)
         since = "" if stage == "stt" else ", since the language model was asked"
         figures.append(Figure(f"{TITLE}: {stage}{since}", "s", values))
-    with _one_sentence_model() as url, run_servers(CHAT_LLM_URL=url) as servers:
+    with _one_sentence_model() as url, run_servers(CHAT_LLM_URL=url, **KEEPING_NOTHING) as servers:
         turns = _talk(servers, OWN_ROUNDS)
     own = [turn.first_sound_s - turn.timings["stt"] - turn.timings["first_sentence"] - turn.tts_s for turn in turns]
     name = f"{TITLE}: of that the Voice server's own"
