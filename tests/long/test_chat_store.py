@@ -71,7 +71,7 @@ def test_what_was_told_outlives_kills_at_any_moment(start_server: StartServer, t
         for _ in range(2000):
             model.say(*REPLY)
         for life in range(LIVES + 1):
-            with start_server("chat", CHAT_DB=str(db), CHAT_LLM_URL=model.url) as server:
+            with start_server("chat", CHAT_DB=str(db), CHAT_LLM_URL=model.url, LOG_LEVEL="DEBUG") as server:
                 failed = expect_all(db, told, model)
                 if life == LIVES:
                     break
@@ -82,6 +82,7 @@ def test_what_was_told_outlives_kills_at_any_moment(start_server: StartServer, t
                 server.process.kill()
                 for talker in talkers:
                     talker.join()
+                assert "Number " not in server.log.read_text("utf-8")  # nobody's words
     assert len(told.replies) >= TURNS
     assert failed >= LIVES
     print(

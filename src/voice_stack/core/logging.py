@@ -13,7 +13,8 @@ request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Id of the request that is being worked on; every log line carries it."""
 
 _ESCAPES = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
-_CHATTY_LOGGERS = ("python_multipart", "httpx2", "httpcore2", "asyncio")
+_CHATTY_LOGGERS = ("python_multipart", "httpx2", "httpcore2", "asyncio", "aiosqlite")
+"""Of others, who say too much: the last one what people have said, as values of SQL."""
 
 
 def configure_logging(level: str, log_format: str, server: str) -> None:
