@@ -247,7 +247,8 @@ class Turn:
         return sum(len(sentence.text) for sentence in self._made.sentences(is_over=True))
 
     def _timings(self, reply: Mapping[str, float]) -> dict[str, float]:
-        return ({} if self._stt_s is None else {"stt": round(self._stt_s, 4)}) | {**reply}
+        measured = ({} if self._stt_s is None else {"stt": self._stt_s}) | {**reply}
+        return {stage: round(seconds, 4) for stage, seconds in measured.items()}
 
     async def _make(self) -> ReplyDone | None:
         """The turn up to the end of the reply; None where nobody spoke."""
