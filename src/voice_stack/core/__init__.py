@@ -1,4 +1,4 @@
-"""What both servers share; knows nothing of speech.
+"""What the servers share; knows nothing of speech.
 
 Whoever imports a part of it has forbidden the libraries of the models to report to their makers: nothing leaves the
 house. ONNX Runtime does so from 1.29 on (names and hashes of models, figures of the machine, an id of it) unless it is

@@ -1,4 +1,4 @@
-"""Logs of both servers: one line per event on stderr, as text for people or as JSON for log collectors."""
+"""Logs of all servers: one line per event on stderr, as text for people or as JSON for log collectors."""
 
 import json
 import logging

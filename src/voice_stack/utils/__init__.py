@@ -1,1 +1,1 @@
-"""Speech building blocks that both servers may use."""
+"""Speech building blocks that every server may use."""

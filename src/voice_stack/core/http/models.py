@@ -1,4 +1,4 @@
-"""OpenAI's routes for the models that there are, the same on both servers."""
+"""OpenAI's routes for the models that there are, the same on every server that has some."""
 
 from fastapi import APIRouter
 
