@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from asr.live.sessions import check, kinds
 from voice_stack.chat.events import ReplyDone, ReplyEvent, Sentence, Sound, TextDelta, ToolCall
@@ -13,7 +15,7 @@ from voice_stack.chat.realtime.replies import Answer, Ask, Stop, Transcribe
 from voice_stack.chat.realtime.session import ConversationSession
 from voice_stack.chat.realtime.settings import ConversationDefaults, ConversationSettings
 from voice_stack.core.errors import NoLanguageModelError, UpstreamError, VoiceStackError
-from voice_stack.core.http.realtime import Event, read_frame
+from voice_stack.core.http.realtime import ClientEvent, Event, read_frame
 
 DEFAULTS = ConversationDefaults(voice="alloy", instructions="Be brief.")
 SECOND = bytes(48_000)
@@ -383,6 +385,55 @@ def test_sound_in_an_item_is_understood_before_it_is_answered() -> None:
     assert not talk.asked
     assert names(talk.take(talk.session.transcribed("item_s", "Hello"))) == ["completed"]
     assert talk.messages[-1]["content"] == "Hello"
+
+
+WORDS = [
+    "server_vad",
+    "audio/pcmu",
+    "pcm16",
+    "de",
+    "text",
+    "audio",
+    "auto",
+    "none",
+    "inf",
+    "function",
+    "message",
+    "user",
+]
+WORDS += ["assistant", "input_text", "input_audio", "output_audio", "function_call", "item_reference"]
+FIELDS = ["type", "rate", "model", "language", "input", "output", "format", "voice", "speed", "id", "audio", "text"]
+FIELDS += ["transcript", "content", "role", "name", "call_id", "instructions", "tools", "tool_choice", "turn_detection"]
+FIELDS += ["max_output_tokens", "output_modalities", "modalities", "transcription", "conversation", "metadata"]
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5)
+    | st.sampled_from(WORDS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5),
+    max_leaves=12,
+)
+PLACES = {"session.update": "session", "conversation.item.create": "item", "response.create": "response"}
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.sampled_from([*PLACES]), JSON), max_size=4))
+def test_whatever_is_sent_the_next_turn_is_answered(sent: list[tuple[str, object]]) -> None:
+    talk = Talk()
+    for kind, value in sent:
+        answer = talk.session.receive(ClientEvent(kind, {PLACES[kind]: value}))
+        formats = [event["session"]["audio"]["input"]["format"] for event in answer.events if "session" in event]  # type: ignore[index]
+        if not any(written.get("rate", 24_000) != 24_000 for written in formats):  # other rates are an extension
+            talk.take(answer)
+        for action in answer.actions:
+            if isinstance(action, Transcribe):
+                talk.take(talk.session.transcribed(action.item_id, "Sound."))
+    talk.send("session.update", session={"audio": {"input": {"turn_detection": {"type": "server_vad"}}}})
+    talk.send("response.cancel")
+    assert names(talk.speech("item_last", "Hello"))[-1] == "response.created"
+    assert str(talk.messages[-1]["content"]).endswith("Hello")
 
 
 @pytest.mark.parametrize(

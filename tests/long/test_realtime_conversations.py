@@ -13,11 +13,14 @@ from typing import Any
 import httpx2
 import psutil
 import pytest
+from benchmarks.small_model import run_small_model
+from websockets.exceptions import InvalidStatus
 from whisper_normalizer.basic import BasicTextNormalizer
 
 from chat.scripted_model import ScriptedModel, Step, run_scripted_model
 from e2e.realtime import RATE, encode, live, quiet
 from running_server import RunningServer
+from voice_stack.core.http.keys import KeyFile, make_key
 
 JS = Path(__file__).parents[1] / "js"
 CONVERSATION = {"model": "gpt-realtime"}
@@ -156,6 +159,50 @@ async def test_a_server_with_no_live_sessions_says_so_and_texts_are_answered(
             done = (await session.wait_for("response.done"))["response"]
             assert done["status"] == "failed"
             assert "CHAT_LLM_URL" in done["status_details"]["error"]["message"]
+
+
+async def test_a_small_model_answers_real_speech_and_is_interrupted(
+    start_server: StartServer, asr_server: RunningServer, tts_server: RunningServer, question: bytes
+) -> None:
+    with run_small_model() as small:
+        around = {"CHAT_ASR_URL": asr_server.url, "CHAT_TTS_URL": tts_server.url, "CHAT_LLM_URL": small.url}
+        with start_server("chat", **around) as server:
+            async with live(server, CONVERSATION) as session:
+                await session.send("session.update", session={"type": "realtime", "max_output_tokens": 400})
+                await session.say(question + quiet(0.8), bytes_per_s=2 * RATE)
+                await session.wait_for("output_audio.delta")
+                await session.say(question, bytes_per_s=2 * RATE)
+                first = (await session.wait_for("response.done"))["response"]
+                await session.say(quiet(0.8), bytes_per_s=2 * RATE)
+                await session.send("session.update", session={"type": "realtime", "max_output_tokens": 30})
+                second = (await session.wait_for("response.done"))["response"]
+    assert first["status"] in {"cancelled", "completed", "incomplete"}  # it may have been short
+    assert first["output"][0]["content"][0]["transcript"]
+    assert second["usage"]["input_tokens"] > 0
+    assert second["output"][0]["content"][0]["transcript"]
+
+
+async def test_a_key_for_words_alone_opens_no_conversation(
+    start_server: StartServer, tts_server: RunningServer, tmp_path: Path
+) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    (hearing, one), (talking, other) = make_key("hearing", ("asr",)), make_key("talking", ("chat",))
+    for record in (one, other):
+        file.add(record)
+    wanted = {"session": {"type": "realtime"}}
+    around = {"CHAT_TTS_URL": tts_server.url, "API_KEYS_FILE": str(tmp_path / "keys.json")}
+    with start_server("chat", **around) as server, server.http() as client:
+        made = {
+            key: client.post("/v1/realtime/client_secrets", json=wanted, headers={"authorization": f"Bearer {key}"})
+            for key in (hearing, talking)
+        }
+        assert [answer.status_code for answer in made.values()] == [403, 200]
+        for key in (talking, made[talking].json()["value"]):
+            async with live(server, CONVERSATION, key=key) as session:
+                assert session.events[0]["session"]["type"] == "realtime"
+        with pytest.raises(InvalidStatus, match="403"):
+            async with live(server, CONVERSATION, key=hearing):
+                pass
 
 
 async def test_sessions_in_which_nothing_is_said_cost_nothing(server: RunningServer) -> None:

@@ -23,6 +23,7 @@ from voice_stack.chat.reply import Assistant
 from voice_stack.chat.servers import SpeechServers
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.core.errors import EngineError, UnsupportedValueError, VoiceStackError
+from voice_stack.core.http.access import require_scope
 from voice_stack.core.http.context import add_log_fields
 from voice_stack.core.http.event_socket import GOING_AWAY, LARGE_CHARS, EventSocket, SocketOverError
 from voice_stack.core.http.form import check_fields
@@ -37,6 +38,7 @@ from voice_stack.core.http.realtime import (
 )
 from voice_stack.core.http.uploads import receive_object
 
+SCOPE = "chat"
 FINISH_S = 20.0
 """For the reply that is being said when the server stops."""
 RETRY_S = 5.0
@@ -82,6 +84,7 @@ def create_realtime_router(made_with: Conversing) -> APIRouter:
         if passing.takes(websocket) or TRANSCRIBERS.search(websocket.query_params.get("model", "")):
             await passing.pass_socket(websocket)
             return
+        require_scope(websocket, SCOPE)
         model = await made_with.find_model(websocket.query_params.get("model", ""))
         session = _open_session(websocket, made_with.defaults(model))
         socket = EventSocket(websocket)
@@ -100,6 +103,7 @@ def create_realtime_router(made_with: Conversing) -> APIRouter:
                 await passing.make_secret(request.scope, "/realtime/client_secrets", json.dumps(sent).encode())
             ).show()
             return passed
+        require_scope(request, SCOPE)
         expires_at = int(time.time()) + check_fields(SecretLife, asked.expires_after).seconds
         settings = ConversationSettings().changed(asked.session)
         key_id = str(getattr(getattr(request.state, "api_key", None), "id", ""))

@@ -19,6 +19,7 @@ from voice_stack.utils.live_settings import AudioFormat
 _FULL_SCALE = np.float32(1 / 32767)
 PIECE_S = 0.2
 """Most sound of one event: clients take no more than 256 KiB, and stop within a piece."""
+_LAWS: dict[str, g711.Law] = {"audio/pcmu": "pcmu", "audio/pcma": "pcma"}
 CancelReason = Literal["turn_detected", "client_cancelled"]
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """By the reason for which a model ended; all others are good ones."""
@@ -33,7 +34,7 @@ class _SoundWriter:
     """Samples as a session's sound is written, in pieces for one event each."""
 
     def __init__(self, written: AudioFormat) -> None:
-        self._law: g711.Law | None = None if written.type == "audio/pcm" else written.type.removeprefix("audio/")  # type: ignore[assignment]
+        self._law = _LAWS.get(written.type)
         self._resampler = Resampler(SAMPLE_RATE, g711.RATE) if self._law else None
         self._piece_bytes = int(PIECE_S * (2 * SAMPLE_RATE if self._law is None else g711.RATE))
 

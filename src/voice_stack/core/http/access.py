@@ -157,12 +157,27 @@ class ApiKeys(Guard):
                 code="expired_api_key",
             )
         if gate.scopes and not set(gate.scopes) & set(key.scopes):
-            raise PermissionDeniedError(
-                f"You have insufficient permissions for this operation. Missing scopes: {' or '.join(gate.scopes)}. "
-                f"The API key {key.name!r} has: {', '.join(key.scopes)}.",
-                code="missing_scope",
-            )
+            raise _lack_scopes(key, gate.scopes)
         return key
+
+
+def require_scope(connection: HTTPConnection, scope: str) -> None:
+    """See that a key, where one was needed, may do this, and not only something else at the same path.
+
+    Raises:
+        PermissionDeniedError: It may not.
+    """
+    key: NamedKey | None = connection.scope["state"].get("api_key")
+    if key is not None and scope not in key.scopes:
+        raise _lack_scopes(key, (scope,))
+
+
+def _lack_scopes(key: NamedKey, scopes: Sequence[str]) -> PermissionDeniedError:
+    return PermissionDeniedError(
+        f"You have insufficient permissions for this operation. Missing scopes: {' or '.join(scopes)}. "
+        f"The API key {key.name!r} has: {', '.join(key.scopes)}.",
+        code="missing_scope",
+    )
 
 
 def authorization_of(connection: HTTPConnection) -> str | None:
