@@ -146,7 +146,9 @@ async def test_a_server_without_times_is_asked_for_the_text_and_only_once_for_mo
     assert {asked["authorization"] for asked in other.asked} == {"Bearer ours"}
 
 
-async def test_refusals_stay_and_failures_name_the_setting(other: OtherServer) -> None:
+async def test_refusals_stay_and_failures_name_the_setting(
+    other: OtherServer, caplog: pytest.LogCaptureFixture
+) -> None:
     body = {"error": {"message": "As it is said.", "type": "x", "param": "model", "code": "its_own"}}
     cases: list[tuple[int, dict[str, str], dict[str, str], type[VoiceStackError], int]] = [
         (422, {}, {}, InvalidRequestError, 400),
@@ -166,7 +168,7 @@ async def test_refusals_stay_and_failures_name_the_setting(other: OtherServer) -
             assert "CHAT_ASR_" in error.message
         else:
             assert (error.message, error.param, error.code) == ("As it is said.", "model", "its_own")
-    other.answers += [Response("<h1>Not Found</h1>", 404), Response("{}"), Response("hello")]
+    other.answers += [Response("<h1>Not Found</h1>", 404), Response('{"said": "My words"}'), Response("My words")]
     nowhere = f"http://127.0.0.1:{free_port()}/secret"
     for url in (other.url, other.url, other.url, nowhere):
         error = await fail(url)
@@ -174,6 +176,8 @@ async def test_refusals_stay_and_failures_name_the_setting(other: OtherServer) -
         assert "CHAT_ASR_URL" in error.message
         assert "127.0.0.1" not in error.message
         assert "secret" not in error.message
+    assert "My words" not in caplog.text
+    assert nowhere in caplog.text
 
 
 async def test_samples_come_whole_and_a_file_is_no_sound(other: OtherServer) -> None:

@@ -314,7 +314,8 @@ class SpeechServers:
         except VoiceStackClientError as error:
             told = _explain(kind, error, has_key=bool(self._keys[kind]))
             if isinstance(told, UpstreamError):
-                _logger.warning("%s: %s", told, error)
+                # Not the error itself: it may quote an answer, and so what somebody said.
+                _logger.warning("%s (%s, %s)", told, self._urls[kind], type(error.__cause__ or error).__name__)
             raise told from error
 
 
