@@ -345,6 +345,9 @@ def check_folders(settings: Sequence[ServerSettings]) -> Iterator[Check]:
             yield _check_folder("TTS_CACHE_DIR", one.cache_dir, "WARN")
         if isinstance(one, ChatSettings):
             yield _check_folder("CHAT_DB", one.db.parent, "FAIL")
+            if (aside := one.db.expanduser().with_name(one.db.name + UNREADABLE)).exists():
+                found = f"a database that could not be read was put aside: {aside}"
+                yield Check("WARN", "conversations", found, "mend it with `sqlite3 FILE .recover`, or delete it")
 
 
 def _check_people(folder: Path) -> Check:
