@@ -173,6 +173,7 @@ def test_a_kept_reply_is_said_in_the_mood_in_which_it_was_written(http: httpx2.C
         events = http.post(url, json={"text": "And the news?", "stream": True}).text.splitlines()
         told = [json.loads(line.removeprefix("data: ")) for line in events if line.startswith("data: {")]
         said = [(event["text"], event.get("emotion")) for event in told if event["type"] == "sentence"]
+        assert http.get(url).json()["data"][-1].items() >= told[-1]["message"].items()
         return said, told[-1]["message"]["text"]
 
     model.say('<expr type="expression" label="happy"/>The sun', " is out. Good day.")

@@ -13,8 +13,8 @@ from fastapi.responses import JSONResponse
 from pydantic import AliasChoices, BaseModel, Field, field_validator
 
 from voice_stack.chat.api.calling import caller_of
-from voice_stack.chat.api.rendering import AUDIO_PATH, TurnRenderer
-from voice_stack.chat.api.sessions import JsonObject, ReplyFields
+from voice_stack.chat.api.rendering import TurnRenderer
+from voice_stack.chat.api.sessions import AUDIO_PATH, JsonObject, ReplyFields
 from voice_stack.chat.events import Heard, Sound
 from voice_stack.chat.reply_sound import ReplyEncoder, encode_reply
 from voice_stack.chat.service import Conversations

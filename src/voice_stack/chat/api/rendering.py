@@ -4,7 +4,7 @@ import base64
 from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass
 
-from voice_stack.chat.api.sessions import MessageObject
+from voice_stack.chat.api.sessions import describe_message
 from voice_stack.chat.conversation import Message
 from voice_stack.chat.events import (
     Heard,
@@ -16,8 +16,6 @@ from voice_stack.chat.events import (
 )
 from voice_stack.chat.reply_sound import ReplyEncoder
 from voice_stack.chat.turn_events import TurnDone, TurnError, TurnEvent
-
-AUDIO_PATH = "/voice/sessions/{session_id}/messages/{message_id}/audio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +108,5 @@ class TurnRenderer:
 
     def message(self, message: Message) -> dict[str, object]:
         """A message as it is kept."""
-        told = MessageObject.model_validate(message).model_dump(mode="json")
-        if not self._shows_reasoning:
-            del told["reasoning"]
-        path = AUDIO_PATH.format(session_id=message.session_id, message_id=message.id)
-        return told | {"audio_url": self._prefix + path if message.role == "assistant" and message.text else None}
+        unseen = set[str]() if self._shows_reasoning else {"reasoning"}
+        return describe_message(message, self._prefix).model_dump(mode="json", exclude=unseen)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator
 
 from voice_stack.chat.api.calling import caller_of
-from voice_stack.chat.conversation import MessageStatus, Role, Session, SessionState, make_id
+from voice_stack.chat.conversation import Message, MessageStatus, Role, Session, SessionState, make_id
 from voice_stack.chat.service import Conversations
 from voice_stack.chat.store import Order
 from voice_stack.chat.tts_models import TtsModels
@@ -151,6 +151,18 @@ class MessageObject(BaseModel):
     timings: dict[str, float] = Field(description="Seconds since the reply was asked for.")
     usage: JsonObject = Field(description="Tokens, as the model counted them.")
     tts_error: str | None = Field(description="Why the text is not, or not all, spoken.")
+    audio_url: str | None = Field(None, description="Where a reply is spoken again.")
+
+
+AUDIO_PATH = "/voice/sessions/{session_id}/messages/{message_id}/audio"
+
+
+def describe_message(message: Message, prefix: str) -> MessageObject:
+    """A message as clients see it; `prefix` is that of the API's paths."""
+    shown = MessageObject.model_validate(message)
+    if message.role == "assistant" and message.text:
+        shown.audio_url = prefix + AUDIO_PATH.format(session_id=message.session_id, message_id=message.id)
+    return shown
 
 
 ItemT = TypeVar("ItemT", SessionObject, MessageObject)
@@ -180,6 +192,7 @@ _SESSION = TypeAdapter(Session)
 def create_sessions_router(conversations: Conversations, tts_models: TtsModels) -> APIRouter:
     """The routes, below the API prefix."""
     router, store = APIRouter(tags=["conversations"]), conversations.parts.store
+    prefix = conversations.parts.settings.public_prefix
 
     @router.post("/voice/sessions", status_code=201, openapi_extra=json_docs(NewSession, required=False))
     async def create_session(request: Request, response: Response) -> SessionObject:
@@ -227,12 +240,12 @@ def create_sessions_router(conversations: Conversations, tts_models: TtsModels) 
     ) -> ObjectList[MessageObject]:
         """What was said, from the beginning on, page by page."""
         page = await store.list_messages(session_id, limit, after, order=order)
-        return _list([MessageObject.model_validate(message) for message in page.items], page.has_more)
+        return _list([describe_message(message, prefix) for message in page.items], page.has_more)
 
     @router.get("/voice/sessions/{session_id}/messages/{message_id}")
     async def show_message(session_id: str, message_id: str) -> MessageObject:
         """One message."""
-        return MessageObject.model_validate(await store.require_message(session_id, message_id))
+        return describe_message(await store.require_message(session_id, message_id), prefix)
 
     return router
 
