@@ -35,6 +35,10 @@ class OddServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def passed(self) -> list[str]:
+        """The heads of what was passed on: the Voice server asks for models and voices in its own name, too."""
+        return [head for head in list(self.heads) if "x-forwarded-for" in head]
+
     def serve(self, connection: socket.socket) -> None:
         self.connections += 1
         with connection, suppress(OSError), connection.makefile("rb") as reader:

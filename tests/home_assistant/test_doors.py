@@ -67,7 +67,7 @@ async def test_a_voice_is_chosen(tts_server_wyoming: WyomingServer, voice: Synth
 @pytest.mark.parametrize(
     ("data", "code", "named"),
     [
-        ({"text": ""}, "invalid_request_error", "nothing to speak"),
+        ({"text": ""}, "nothing_to_speak", "nothing to speak"),
         ({"text": "Hello.", "voice": {"name": "nobody"}}, "unsupported_value", "en_US-joe-medium"),
         ({"text": "Hello.", "voice": {"name": "en_US-joe-medium", "speaker": "x"}}, "unsupported_value", "one speaker"),
         ({"text": "Hello.", "voice": {"language": "tlh"}}, "unsupported_value", "tlh"),

@@ -106,7 +106,7 @@ class Passing:
     """
 
     def __init__(self, settings: ChatSettings) -> None:
-        self._prefix = settings.api_v1_str
+        self._settings, self._prefix = settings, settings.api_v1_str
         self._keys = {"asr": settings.asr_key.get_secret_value(), "tts": settings.tts_key.get_secret_value()}
         self._upstreams = {
             "asr": Upstream("ASR server", settings.env_name("asr_url"), settings.asr_url),
@@ -213,11 +213,9 @@ class Passing:
         return websocket.query_params.get("intent") == "transcription"
 
     def _base(self, server: Server, *, is_root: bool = False) -> str:
-        """The path of the server's API, or of what is above it; an address may be told with or without `/v1`."""
-        path = urlsplit(self._upstreams[server].url).path.rstrip("/")
-        own = next((prefix for prefix in (self._prefix, "/v1") if prefix and path.endswith(prefix)), "")
-        root = path.removesuffix(own)
-        return root if is_root else root + (own or self._prefix)
+        """The path of the server's API, or of what is above it."""
+        root, prefix = self._settings.split_address(self._upstreams[server].url)
+        return urlsplit(root).path + ("" if is_root else prefix)
 
     def _target(self, server: Server, scope: Scope) -> str:
         """Path and query for the server behind, escaped as the client has them."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.http.form import check_fields
@@ -70,10 +70,11 @@ class SpeechBody(BaseModel):
 
     @field_validator("speed", "emotion_strength", mode="before")
     @classmethod
-    def _require_number(cls, value: object) -> object:
+    def _require_number(cls, value: object, info: ValidationInfo) -> object:
         # To Python, and so to pydantic, true is 1; and pydantic hands on no TypeError.
         if isinstance(value, bool):
-            raise ValueError("a number is expected, not true or false")  # noqa: TRY004
+            low, high = (0.25, 4) if info.field_name == "speed" else (0, 1)
+            raise ValueError(f"a number from {low} to {high} is expected, not true or false")  # noqa: TRY004
         return value
 
     @field_validator("timestamps", mode="before")

@@ -98,7 +98,7 @@ def create_realtime_router(made_with: Conversing) -> APIRouter:
         """A short-lived key for a browser, and the session that begins with it."""
         sent = await receive_object(request)
         asked = check_fields(ClientSecretBody, sent)
-        if asked.session.get("type") != "realtime":
+        if asked.session.get("type") == "transcription":
             passed: Response = (
                 await passing.make_secret(request.scope, "/realtime/client_secrets", json.dumps(sent).encode())
             ).show()
@@ -187,7 +187,8 @@ class _Exchange:
     def _begin_listening(self) -> None:
         settings, key = self.made_with.settings, self.made_with.settings.asr_key.get_secret_value()
         authorization = f"Bearer {key}" if key else self.caller.authorization
-        listening = Listening(settings.asr_url, authorization, self.session.begin_hearing(), self._hear)
+        url = "".join(settings.split_address(settings.asr_url))
+        listening = Listening(url, authorization, self.session.begin_hearing(), self._hear)
         self.listening = listening
         self._start(self._listen(listening))
 

@@ -6,7 +6,6 @@ import re
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
@@ -53,17 +52,11 @@ def find_sound(text: str) -> int | None:
     return stop - begin.end() if text.find('"', begin.end(), stop) < 0 and stop >= begin.end() else None
 
 
-def _transcription_url(asr_url: str) -> str:
-    """Where the ASR server has its sessions."""
-    base = asr_url if urlsplit(asr_url).path else f"{asr_url}/v1"
-    return f"{base}/realtime?intent=transcription".replace("http", "ws", 1)
-
-
 class Listening:
     """One connection.
 
     Args:
-        asr_url: As in the settings.
+        url: Of the API of the ASR server.
         authorization: For the ASR server, if it needs one.
         first: What it is told first.
         hear: Takes what it tells.
@@ -73,9 +66,10 @@ class Listening:
     """
 
     def __init__(
-        self, asr_url: str, authorization: str | None, first: Event, hear: Callable[[Event], Awaitable[None]]
+        self, url: str, authorization: str | None, first: Event, hear: Callable[[Event], Awaitable[None]]
     ) -> None:
-        self._url, self._hear, self.is_new = _transcription_url(asr_url), hear, True
+        self._url = f"{url}/realtime?intent=transcription".replace("http", "ws", 1)
+        self._hear, self.is_new = hear, True
         self._headers = [("authorization", authorization)] if authorization else []
         self._waiting, self._size = deque([json.dumps(first)]), 0
         self._has_more, self._has_room = asyncio.Event(), asyncio.Event()
