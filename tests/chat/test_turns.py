@@ -211,6 +211,15 @@ def test_what_fails_costs_nothing_that_was_said(talk: Conversation, model: Scrip
     assert sent_to(model, 2)[3:] == [("user", "Go on."), ("assistant", "This was\N{EM DASH}")]
 
 
+@pytest.mark.parametrize(
+    "sent", ["text=How+are+you%3F&modalities=text", '{"text": "How are you?", "modalities": ["text"]}']
+)
+def test_what_curl_sends_by_itself_is_a_message(talk: Conversation, model: ScriptedModel, sent: str) -> None:
+    by_itself = {"content-type": "application/x-www-form-urlencoded"}
+    answer = talk.http.post(f"{talk.url}/messages", content=sent, headers=by_itself)
+    assert answer.json()["message"]["text"] == "You said: How are you?"
+
+
 def test_what_is_no_message_is_refused(talk: Conversation, model: ScriptedModel) -> None:
     def send(**request: Any) -> httpx2.Response:
         return talk.http.post(f"{talk.url}/messages", **request)
@@ -232,6 +241,7 @@ def test_what_is_no_message_is_refused(talk: Conversation, model: ScriptedModel)
         send(json={"text": "a"}, headers={"idempotency-key": "k" * 300}),
         send(content=b"\xff\xfe{", headers={"content-type": "application/json"}),
         send(content=b"text=hello", headers={"content-type": "text/plain"}),
+        send(content=b'{"text": "hello"', headers={"content-type": "application/x-www-form-urlencoded"}),
         send(data={"tool_results": "[{"}, files={"other": b"x"}),
         send(files={"file": ("speech.wav", b"this is no sound at all")}),
         send(files={"file": ("speech.wav", wav(0.02))}, data={"stream": "true"}),
@@ -241,7 +251,7 @@ def test_what_is_no_message_is_refused(talk: Conversation, model: ScriptedModel)
         talk.http.post("/v1/voice/sessions/sess_x/interrupt"),
     ]
     statuses = [answer.status_code for answer in refused]
-    assert statuses == [400] * 20 + [404] * 3, list(zip(statuses, [answer.text for answer in refused], strict=True))
+    assert statuses == [400] * 21 + [404] * 3, list(zip(statuses, [answer.text for answer in refused], strict=True))
     assert all(answer.json()["error"]["message"] for answer in refused)
     assert talk.messages() == []
     assert model.requests == []

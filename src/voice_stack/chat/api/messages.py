@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Literal, TypeVar
+from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -29,7 +30,7 @@ from voice_stack.core.http.streaming import (
     OwningStreamingResponse,
     finish_unless_disconnected,
 )
-from voice_stack.core.http.uploads import read_json, receive_file, receive_form, receive_object
+from voice_stack.core.http.uploads import read_json, receive_body, receive_file, receive_form, receive_object
 from voice_stack.utils.audio.encode import require_format
 
 MAX_TEXT_CHARS = 32_000
@@ -37,6 +38,7 @@ MAX_JSON_BYTES = 1 << 20
 MAX_SPEECH_BYTES = 100 << 20
 """Of what somebody says at once: an hour of WAV at 16 kHz is 115 MB."""
 MAX_KEY_CHARS = 255
+MAX_FIELDS = 100
 _LISTS = ("tool_results", "modalities", "include", "tools")
 _SOUND_TYPES = re.compile(r"(audio|video)/.+|application/(octet-stream|ogg|mp4)", re.IGNORECASE)
 
@@ -114,6 +116,8 @@ async def _receive(
     content_type = request.headers.get("content-type", "").partition(";")[0].strip()
     if content_type.lower() == "application/json":
         yield await receive_object(request, max_bytes=MAX_JSON_BYTES), None
+    elif content_type.lower() == "application/x-www-form-urlencoded":
+        yield _read_short_form(await receive_body(request, max_bytes=MAX_JSON_BYTES)), None
     elif _SOUND_TYPES.fullmatch(content_type):
         async with receive_file(request, max_bytes=MAX_SPEECH_BYTES, spool_dir=spool_dir) as form:
             query = request.query_params
@@ -122,6 +126,18 @@ async def _receive(
         received = receive_form(request, file_field="file", max_bytes=MAX_SPEECH_BYTES, spool_dir=spool_dir)
         async with received as form:
             yield flatten(form.fields), form.file
+
+
+def _read_short_form(body: bytes) -> dict[str, object]:
+    """What `curl -d` sends: a form without a file, or JSON whose type was forgotten."""
+    try:
+        if body.lstrip().startswith(b"{"):
+            value = read_json(body)
+            assert isinstance(value, dict)
+            return {name: one for name, one in value.items() if one is not None}
+        return flatten(parse_qs(body.decode(), max_num_fields=MAX_FIELDS, errors="strict"))
+    except ValueError as error:
+        raise InvalidRequestError(f"This is no form: {error}.") from None
 
 
 def flatten(form: Mapping[str, list[str]]) -> dict[str, object]:
