@@ -159,6 +159,8 @@ def test_a_file_of_a_newer_version_is_refused_untouched_and_the_server_ends(tmp_
     command = [sys.executable, "-m", "voice_stack", "chat", "--port", "0", "--db", str(db)]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode != 0
-    assert "newer version" in ended.stdout + ended.stderr
+    told = ended.stdout + ended.stderr
+    assert "newer version" in told
+    assert "Traceback" not in told
     assert db.read_bytes() == content
     assert {path.name for path in tmp_path.iterdir()} == {"new.db", ".new.db.lock"}

@@ -95,6 +95,7 @@ class ConversationStore:
         )
         self._keep_s = settings.keep_days * _DAY_S
         self._connection: aiosqlite.Connection | None = None
+        self._refusal: Exception | None = None
         self._sweeping: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -106,6 +107,7 @@ class ConversationStore:
         try:
             # Its thread keeps the process alive until it is closed.
             self._connection = await aiosqlite.Connection(self._open_file, _ROWS_AT_ONCE)
+            self._check_open()
             await self._run(_TELL_CUT_OFF)
             await self._run(_REST)
             await self._sweep()
@@ -306,8 +308,17 @@ class ConversationStore:
         except sqlite3.Error as error:
             raise self._file.explain(error) from error
 
+    def _check_open(self) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+
     def _open_file(self) -> sqlite3.Connection:
-        connection = self._file.open()
+        try:
+            connection = self._file.open()
+        except (VoiceStackError, sqlite3.Error, OSError) as error:
+            # aiosqlite's thread outlives the event loop, and fails at it, where there is no connection to be closed.
+            self._refusal = error
+            return sqlite3.connect(":memory:")
         connection.isolation_level = None  # each statement is a transaction
         connection.row_factory = sqlite3.Row
         return connection

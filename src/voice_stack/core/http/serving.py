@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from voice_stack.core.errors import ShuttingDownError
+from voice_stack.core.errors import ShuttingDownError, VoiceStackError
 from voice_stack.core.http.connections import ConnectionBounds, bounded_by
 from voice_stack.core.http.context import Guard
 from voice_stack.core.http.sockets import SocketProtocol
@@ -208,7 +208,20 @@ class GracefulServer(uvicorn.Server):
         await asyncio.gather(task, return_exceptions=self.force_exit)
 
 
-def build_server(app: object, stopping: Stopping, settings: LimitSettings) -> GracefulServer:
+def _with_plain_refusals(app: ASGIApp) -> ASGIApp:
+    """The application; where it does not start for a reason of ours, that is logged in one line, not as a traceback."""
+
+    def serve(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        async def tell(message: Message) -> None:
+            error = sys.exc_info()[1] if message["type"] == "lifespan.startup.failed" else None
+            await send({**message, "message": str(error)} if isinstance(error, VoiceStackError) else message)
+
+        return app(scope, receive, tell if scope["type"] == "lifespan" else send)
+
+    return serve
+
+
+def build_server(app: ASGIApp, stopping: Stopping, settings: LimitSettings) -> GracefulServer:
     """The server for an application, with its bounds on connections."""
     bounds = ConnectionBounds(
         affordable_connections(settings.max_connections, raise_file_limit()),
@@ -216,7 +229,8 @@ def build_server(app: object, stopping: Stopping, settings: LimitSettings) -> Gr
         settings.reader_timeout_s,
     )
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        _with_plain_refusals(app),
+        interface="asgi3",
         http=bounded_by(bounds),
         ws="none",  # the protocol of connections brings its own
         log_config=None,
