@@ -132,7 +132,10 @@ async def test_a_killed_server_has_all_that_it_told(
                 for _ in range(5):
                     model.say("One two three. ", 0.1, "Four five six. ", 0.1, "Seven.")
                 turns = [asyncio.create_task(talk(client, f"{life} {number}")) for number in range(5)]
-                await asyncio.sleep(random.uniform(0.05, 0.6))
+                if life % 2:
+                    await asyncio.wait(turns, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+                else:
+                    await asyncio.sleep(random.uniform(0.05, 0.6))
                 server.process.kill()
                 await asyncio.gather(*turns)
             model.replies.clear()

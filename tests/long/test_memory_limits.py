@@ -28,7 +28,9 @@ def test_models_share_their_memory(start_server: StartServer, tmp_path: Path) ->
     folder = {"MODEL_DIR": str(tmp_path)}
     with start_server("asr", ASR_MEMORY_MB="700", **FAKE, **folder) as server, server.http() as client:
         assert send(server, prompt="memory=400").status_code == 200
+        figures = tmp_path / ".memory.json"
         wait_until(lambda: loaded(server).get("fake/fake", 0.0) > 400, 60, "the engine is measured")
+        wait_until(lambda: figures.exists() and "fake/fake" in figures.read_text(), 60, "the figures are kept")
         memory = client.get("/status").json()["memory"]
         assert (400 < memory["models_mb"] < 700, memory["budget_mb"]) == (True, 700)
         # `base` needs 370 MB by its files: together they would be too many.
@@ -38,7 +40,6 @@ def test_models_share_their_memory(start_server: StartServer, tmp_path: Path) ->
         assert send(server, "base", "memory=800").status_code == 200
         wait_until(lambda: not loaded(server), 60, "the engine is gone")
         assert send(server, "base").status_code == 200
-        wait_until(lambda: "fake/fake" in (tmp_path / ".memory.json").read_text(), 60, "the figures are kept")
     with start_server("asr", ASR_MEMORY_MB="300", **FAKE, **folder) as server:
         refused = send(server)
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "insufficient_memory")
