@@ -139,15 +139,19 @@ async def test_a_damaged_file_is_put_aside(db: Path) -> None:
     assert db.with_name(f"{db.name}.unreadable").stat().st_size == 20_000
 
 
-async def test_a_second_server_may_not_have_the_file_and_programs_may_read_it(db: Path) -> None:
+async def test_a_second_server_has_the_file_when_the_first_has_ended_and_programs_may_read_it(db: Path) -> None:
     async with opened(db) as store:
         session = new_session()
         await store.add_session(session)
-        with pytest.raises(VoiceStackError, match="CHAT_DB"):
-            await ConversationStore(ChatSettings(db=db)).open()
+        second = ConversationStore(ChatSettings(db=db))
+        for refused in (second.open(), second.require_session(session.id)):
+            with pytest.raises(VoiceStackError, match="CHAT_DB"):
+                await refused
         with sqlite3.connect(db) as reader:
             assert reader.execute("SELECT id FROM voice_chat_sessions").fetchall() == [(session.id,)]
         reader.close()
+    assert (await second.require_session(session.id)).id == session.id
+    await second.close()
 
 
 def test_a_file_of_a_newer_version_is_refused_untouched_and_the_server_ends(tmp_path: Path) -> None:

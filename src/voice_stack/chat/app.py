@@ -1,5 +1,6 @@
 """The Voice server: `uvicorn voice_stack.chat.app:app`, or `create_app` with settings of your own."""
 
+import logging
 import time
 
 from fastapi import FastAPI
@@ -24,8 +25,13 @@ from voice_stack.chat.settings import ChatSettings
 from voice_stack.chat.store import ConversationStore
 from voice_stack.chat.tts_models import TtsModels
 from voice_stack.chat.turn_events import TurnParts
+from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.http.app import build_named, create_server
 from voice_stack.core.http.realtime import check_client_secret
+from voice_stack.core.logging import log_event
+from voice_stack.core.system.database import TOO_NEW
+
+logger = logging.getLogger(__name__)
 
 
 def create_app(settings: ChatSettings) -> FastAPI:
@@ -36,7 +42,13 @@ def create_app(settings: ChatSettings) -> FastAPI:
     passing, tts_models = Passing(settings), TtsModels(servers, store)
 
     async def start() -> None:
-        await store.open()
+        try:
+            await store.open()
+        except VoiceStackError as error:
+            if error.code == TOO_NEW:
+                raise
+            # All else works, and the next conversation tries again.
+            log_event(logger, logging.WARNING, "no conversations can be held", reason=error.message)
         tts_models.refresh(Caller())
 
     app = create_server(

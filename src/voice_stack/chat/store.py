@@ -95,7 +95,8 @@ class ConversationStore:
         )
         self._keep_s = settings.keep_days * _DAY_S
         self._connection: aiosqlite.Connection | None = None
-        self._refusal: Exception | None = None
+        self._refusal: VoiceStackError | None = None
+        self._opening = asyncio.Lock()
         self._sweeping: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -104,6 +105,7 @@ class ConversationStore:
         Raises:
             VoiceStackError: Another server has the file, a newer version wrote it, or it cannot be used.
         """
+        self._refusal = None
         try:
             # Its thread keeps the process alive until it is closed.
             self._connection = await aiosqlite.Connection(self._open_file, _ROWS_AT_ONCE)
@@ -111,19 +113,24 @@ class ConversationStore:
             await self._run(_TELL_CUT_OFF)
             await self._run(_REST)
             await self._sweep()
-        except (sqlite3.Error, OSError) as error:
-            await self.close()
-            raise self._file.explain(error) from error
-        except BaseException:
-            await self.close()
+        except VoiceStackError as error:
+            self._refusal = error
+            await self._let_go()
             raise
-        if self._keep_s:
+        except BaseException:
+            await self._let_go()
+            raise
+        if self._keep_s and self._sweeping is None:
             self._sweeping = asyncio.create_task(self._sweep_daily())
 
     async def close(self) -> None:
         """Finish what is being written; another server may have the file then."""
         if self._sweeping is not None:
             self._sweeping.cancel()
+        self._refusal = None
+        await self._let_go()
+
+    async def _let_go(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
@@ -300,13 +307,22 @@ class ConversationStore:
 
     async def _run(self, statement: str, values: Sequence[Value] = ()) -> list[sqlite3.Row]:
         if self._connection is None:
-            raise ShuttingDownError("the server is stopping")
+            await self._open_again()
+        assert self._connection is not None
         try:
             return list(await self._connection.execute_fetchall(statement, values))
         except sqlite3.IntegrityError:
             raise
         except sqlite3.Error as error:
             raise self._file.explain(error) from error
+
+    async def _open_again(self) -> None:
+        """Open the file that could not be opened before: what was in the way may have gone."""
+        async with self._opening:
+            if self._connection is None:
+                if self._refusal is None:
+                    raise ShuttingDownError("the server is stopping")
+                await self.open()
 
     def _check_open(self) -> None:
         if self._refusal is not None:
@@ -317,7 +333,7 @@ class ConversationStore:
             connection = self._file.open()
         except (VoiceStackError, sqlite3.Error, OSError) as error:
             # aiosqlite's thread outlives the event loop, and fails at it, where there is no connection to be closed.
-            self._refusal = error
+            self._refusal = error if isinstance(error, VoiceStackError) else self._file.explain(error)
             return sqlite3.connect(":memory:")
         connection.isolation_level = None  # each statement is a transaction
         connection.row_factory = sqlite3.Row

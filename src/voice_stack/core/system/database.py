@@ -17,6 +17,8 @@ from voice_stack.core.system.files import explain_unkept
 
 logger = logging.getLogger(__name__)
 
+TOO_NEW = "written_by_newer_version"
+"""Code of the error for a file that this version does not know."""
 UNREADABLE = ".unreadable"
 """Ends the name of what is damaged: it waits for the operator."""
 # What was deleted is gone: its bytes are overwritten, and its room is the disk's again.
@@ -108,7 +110,8 @@ class DatabaseFile:
             connection.execute(f"PRAGMA {pragma}")
         version = int(_ask(connection, "user_version"))
         if version > len(self._migrations):
-            raise VoiceStackError(f"A newer version of this server wrote the {self._what} ({self._setting}).")
+            message = f"A newer version of this server wrote the {self._what} ({self._setting})."
+            raise VoiceStackError(message, code=TOO_NEW)
         if (problem := _ask(connection, "quick_check(1)")) != "ok":
             raise sqlite3.DatabaseError(problem)
         for pragma in _PRAGMAS:
