@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.live.sessions import check, kinds
-from voice_stack.chat.events import ReplyDone, ReplyEvent, Sentence, Sound, TextDelta, ToolCall
+from voice_stack.chat.events import Heard, ReplyDone, ReplyEvent, Sentence, Sound, TextDelta, ToolCall
 from voice_stack.chat.realtime.replies import Answer, Ask, Stop, Transcribe
 from voice_stack.chat.realtime.session import ConversationSession
 from voice_stack.chat.realtime.settings import ConversationDefaults, ConversationSettings
@@ -383,7 +383,8 @@ def test_sound_in_an_item_is_understood_before_it_is_answered() -> None:
     assert (action.file[:4], len(action.file)) == (b"RIFF", 844)
     talk.send("response.create")
     assert not talk.asked
-    assert names(talk.take(talk.session.transcribed("item_s", "Hello"))) == ["completed"]
+    (told,) = talk.take(talk.session.transcribed("item_s", Heard("Hello", duration_s=1.5)))
+    assert (told["type"].rpartition(".")[2], told["usage"]["seconds"]) == ("completed", 1.5)
     assert talk.messages[-1]["content"] == "Hello"
 
 
@@ -429,7 +430,7 @@ def test_whatever_is_sent_the_next_turn_is_answered(sent: list[tuple[str, object
             talk.take(answer)
         for action in answer.actions:
             if isinstance(action, Transcribe):
-                talk.take(talk.session.transcribed(action.item_id, "Sound."))
+                talk.take(talk.session.transcribed(action.item_id, Heard("Sound.")))
     talk.send("session.update", session={"audio": {"input": {"turn_detection": {"type": "server_vad"}}}})
     talk.send("response.cancel")
     assert names(talk.speech("item_last", "Hello"))[-1] == "response.created"

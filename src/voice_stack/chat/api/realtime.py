@@ -239,9 +239,9 @@ class _Exchange:
         self.replies.pop(asked.response_id, None)
 
     async def _transcribe(self, asked: Transcribe) -> None:
-        said: str | VoiceStackError
         try:
-            said = (await self.made_with.servers.transcribe(asked.file, self.caller, language=asked.language)).text
+            heard = await self.made_with.servers.transcribe(asked.file, self.caller, language=asked.language)
         except VoiceStackError as error:
-            said = error
-        await self._do(self.session.transcribed(asked.item_id, said))
+            await self._do(self.session.transcribed(asked.item_id, error))
+        else:
+            await self._do(self.session.transcribed(asked.item_id, heard))

@@ -6,7 +6,7 @@ made elsewhere, too: what they tell comes in by `reply`.
 
 from collections.abc import Mapping
 
-from voice_stack.chat.events import ReplyEvent
+from voice_stack.chat.events import Heard, ReplyEvent
 from voice_stack.chat.realtime.items import MAX_ITEMS, Item, Items, Part, read_item
 from voice_stack.chat.realtime.replies import Answer, Replies, Transcribe
 from voice_stack.chat.realtime.response import make_event
@@ -167,16 +167,16 @@ class ConversationSession:
         named = {"item_id": item.id, "content_index": 0, "audio_end_ms": end_ms}
         return Answer([make_event("conversation.item.truncated", **named)])
 
-    def transcribed(self, item_id: str, said: str | VoiceStackError) -> Answer:
+    def transcribed(self, item_id: str, said: Heard | VoiceStackError) -> Answer:
         """It is known what a file of the client says, or why not."""
         if (item := self._items.find(item_id)) is None:
             return Answer([])
         if isinstance(said, VoiceStackError):
             item.failure = _tell(said)
             return self._replies.advance(self._of_transcript(item_id, "failed", error=item.failure))
-        item.say(said)
-        usage = {"type": "duration", "seconds": 0.0}
-        return self._replies.advance(self._of_transcript(item_id, "completed", transcript=said, usage=usage))
+        item.say(said.text)
+        usage = {"type": "duration", "seconds": said.duration_s}
+        return self._replies.advance(self._of_transcript(item_id, "completed", transcript=said.text, usage=usage))
 
     def _of_transcript(self, item_id: str, end: str, **fields: object) -> list[Event]:
         """What the client is told of a transcript, if it wants to know."""
