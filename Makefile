@@ -13,7 +13,7 @@ RELEASE_VENV ?= .venv-release
 ALONE = $(shell grep -rl --include='test_*.py' 'mark\.alone' tests)
 SHARE := --dist loadfile --no-loadscope-reorder -m 'not alone'
 
-.PHONY: run walk test test-long test-long-together test-long-alone test-torch test-deploy \
+.PHONY: run walk test test-long test-long-together test-long-alone test-torch test-page test-deploy \
   chaos chaos-short check bench release clean
 
 # The three servers with the embedded models; Ctrl-C stops them.
@@ -40,6 +40,11 @@ test-long-alone: $(VENV)/.dev
 test-torch: $(TORCH_VENV)/.dev $(NEMOTRON_VENV)/.dev
 	$(TORCH_BIN)/python -m pytest -q tests/pytorch
 	$(NEMOTRON_BIN)/python -m pytest -q tests/pytorch_nemotron
+
+# The page in headless Chromium (from Debian: `apt-get install chromium`), which hears a file as its microphone. With
+# `SCREENSHOTS=docs/images` the pictures of the docs are made anew.
+test-page: $(VENV)/.dev tests/js/node_modules
+	$(BIN)/python -m pytest -q tests/page
 
 # The files below deploy/, each with its own program, beside the building of the image, which waits for its packages;
 # wants nginx, prometheus, kubectl, systemd-analyze and a JDK on the machine.
