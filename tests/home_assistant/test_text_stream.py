@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from wyoming.event import Event
 from wyoming.tts import SynthesizeChunk, SynthesizeStart, SynthesizeVoice
@@ -16,7 +17,7 @@ from running_server import RunningServer, free_port, wait_until
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 
 TEXT = "The lamp in the kitchen is on. It has been on since seven, and nobody is there. Shall I turn it off?"
-BETWEEN_SOUNDS_S = 3.0
+BETWEEN_SOUNDS_S = 4.5
 """Satellites give up after 5 s."""
 
 
@@ -29,6 +30,11 @@ def _expect_one_sound(answer: Answer) -> None:
     assert {(e.data["rate"], e.data["width"], e.data["channels"]) for e in answer.events[:-2]} == {(24_000, 2, 1)}
 
 
+def _count_sounding(answer: Answer) -> int:
+    """Samples that are not the silence which keeps a satellite awake, of which a busy machine sends more."""
+    return int(np.count_nonzero(np.frombuffer(answer.pcm, np.int16)))
+
+
 async def test_streams_are_announced(tts_server_wyoming: WyomingServer) -> None:
     assert (await ask_info(tts_server_wyoming.port)).tts[0].supports_synthesize_streaming
 
@@ -38,7 +44,7 @@ async def test_all_of_the_text_is_spoken_once(tts_server_wyoming: WyomingServer,
     answer = await speak_stream(tts_server_wyoming.port, _in_tokens(TEXT, size))
     _expect_one_sound(answer)
     whole = await speak(tts_server_wyoming.port, TEXT)
-    assert len(answer.pcm) == pytest.approx(len(whole.pcm), rel=0.1)
+    assert _count_sounding(answer) == pytest.approx(_count_sounding(whole), rel=0.1)
 
 
 async def test_sound_flows_while_the_model_thinks(tts_server_wyoming: WyomingServer) -> None:

@@ -25,7 +25,7 @@ VOICES = "/v1/audio/voices"
 MIB = 1 << 20
 MAX_GROWTH_MIB = 150.0
 """Of one process, at its peak."""
-QUICK_S = 10.0
+QUICK_S = 30.0
 """On a busy machine; each takes less than a second."""
 MAX_API_MIB = 80.0
 """Of its own. What it maps of files comes on top: 35 to 65 MiB, as the file system has it."""

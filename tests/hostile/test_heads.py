@@ -29,7 +29,7 @@ from voice_stack.core.http.connections import BoundedProtocol, ConnectionBounds,
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 ATTACKERS = 10
 MAX_MIB = 5.0
-MAX_HEALTH_S = 0.05
+MAX_HEALTH_S = 0.5
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST " + URL.encode() + b"?model=whisper-1 HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -19,7 +19,7 @@ from running_server import RunningServer, wait_until
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 APPEND = "input_audio_buffer.append"
-LATENCY_S = 0.5
+LATENCY_S = 2.0
 GROWTH_MIB, LARGE_GROWTH_MIB = 30, 200
 
 

@@ -22,7 +22,7 @@ from e2e.sound import tone
 from running_server import RunningServer, wait_until
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
-SOON_S = 3.0
+SOON_S = 8.0
 """The grace for running work is ten seconds."""
 STOP_S = 15.0
 MULTIPART = "multipart/form-data; boundary=BB"

@@ -264,7 +264,7 @@ def test_thousands_of_files_that_are_none(server: RunningServer, folder: Path) -
             assert _speak(client, "anna").status_code == 200
             started = time.monotonic()
             assert client.get("/health").status_code == 200
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 5
 
 
 def test_a_folder_that_cannot_be_written(start_server: StartServer, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_four_films_at_once_are_taken_in_time_beside_a_running_one(start_server:
             with server.http() as client:
                 started = time.monotonic()
                 assert client.get("/status").status_code == 200
-                assert time.monotonic() - started < 1
+                assert time.monotonic() - started < 5
         wait_until(lambda: server.count_jobs() == (0, 0), 20, "the films are dropped")
         server.expect_no_uploads()
     assert max(taken_s) < BAZARR_LIMIT_S, taken_s

