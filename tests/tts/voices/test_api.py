@@ -153,6 +153,24 @@ def test_long_recording_is_cut_with_a_warning(http: httpx2.Client) -> None:
     assert http.delete(f"/v1/audio/voices/{made['id']}").json()["deleted"]
 
 
+def test_recording_is_judged_before_anything_is_kept(http: httpx2.Client) -> None:
+    def check(recording: bytes) -> httpx2.Response:
+        return http.post("/v1/audio/voices/check", files={"audio_sample": ("a.wav", recording)})
+
+    before = listed(http).keys()
+    good, short = check(BIRCH.read_bytes()).json(), check(wav(speech()[: 2 * RATE])).json()
+    assert (good["usable"], good["findings"], good["speech"] > 3) == (True, [], True)
+    assert (short["usable"], [(one["code"], one["refuses"]) for one in short["findings"]]) == (
+        False,
+        [("too_short", True)],
+    )
+    none = check(b"no sound at all")
+    assert (none.status_code, none.json()["error"]["param"]) == (400, "audio_sample")
+    answer = http.get("/v1/audio/voices").json()
+    assert {voice["id"] for voice in answer["voices"]} == before
+    assert answer["cloning"] == {"available": True, "unavailable_reason": None, "requires_consent": False}
+
+
 def test_prompts_make_no_voices(sdk: OpenAI, http: httpx2.Client) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         sdk.audio.voices.create(name="Pirate", type="prompt", prompt="A hoarse old pirate.")

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from voice_stack.core.http.api_docs import EVENT_STREAM, JSON, Responses, binaries, headers, texts
 from voice_stack.tts.captions.kept import CAPTION_FORMATS
@@ -27,10 +27,37 @@ class VoiceObject(BaseModel):
     available: bool
 
 
+class Cloning(BaseModel):
+    """Whether recordings can speak here."""
+
+    available: bool
+    unavailable_reason: str | None
+    requires_consent: bool = Field(description="Whether a voice needs a recorded consent.")
+
+
 class VoiceList(BaseModel):
     """The voices there are."""
 
     voices: list[VoiceObject]
+    cloning: Cloning
+
+
+class VoiceFinding(BaseModel):
+    """What is wrong with a recording."""
+
+    code: str = Field(description="As `noisy` or `too_short`.")
+    message: str
+    refuses: bool = Field(description="Whether it cannot be used for that.")
+
+
+class VoiceCheck(BaseModel):
+    """How good a recording is for a voice."""
+
+    object: Literal["audio.voice_check"] = "audio.voice_check"
+    usable: bool
+    findings: list[VoiceFinding]
+    duration: float = Field(description="Seconds of it that count.")
+    speech: float = Field(description="Seconds of speech in that.")
 
 
 class ConsentObject(BaseModel):

@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
 
 from voice_stack.core.errors import InvalidRequestError, NotFoundError, UnsupportedValueError
 from voice_stack.core.http.api_docs import json_docs
 from voice_stack.core.http.form import check_fields
 from voice_stack.core.http.streaming import OwningStreamingResponse, answer_range, finish_unless_disconnected
 from voice_stack.core.http.uploads import receive_object
-from voice_stack.tts.api.documents import PREVIEW, Deleted, VoiceList, VoiceObject
+from voice_stack.tts.api.documents import PREVIEW, Deleted, VoiceCheck, VoiceFinding, VoiceList, VoiceObject
 from voice_stack.tts.api.openai import answer_speech
 from voice_stack.tts.api.recordings import (
     ReceivedRecording,
@@ -71,7 +72,8 @@ def _add_all_voices(router: APIRouter, service: TtsService, shown: "_VoiceView")
     @router.get("/audio/voices", responses={200: {"model": VoiceList}})
     async def list_voices() -> dict[str, object]:
         """The voices there are, those that cannot speak now with the reason."""
-        return {"voices": await asyncio.to_thread(shown.list)}
+        voices = await asyncio.to_thread(shown.list)
+        return {"voices": voices, "cloning": await asyncio.to_thread(shown.describe_cloning)}
 
     @router.get("/audio/voices/{voice_id}", responses={200: {"model": VoiceObject}})
     async def show_voice(voice_id: str) -> dict[str, object]:
@@ -118,6 +120,18 @@ def _add_uploads(router: APIRouter, service: TtsService, shown: "_VoiceView") ->
             voice_id, warnings = await listen(service.uploads.add_voice, received.require_file(FILE_FIELD), fields)
         return {**await asyncio.to_thread(shown.show, voice_id), "warnings": list(warnings)}
 
+    @router.post("/audio/voices/check", openapi_extra=form_docs(_NoFields, FILE_FIELD))
+    async def check_recording(request: Request) -> VoiceCheck:
+        """How good a recording is for a voice; nothing is kept."""
+        async with receive_recording(request, service.settings, FILE_FIELD) as received:
+            found = await listen(service.uploads.check_voice, received.require_file(FILE_FIELD))
+        return VoiceCheck(
+            usable=not found.refusal,
+            findings=[VoiceFinding.model_validate(asdict(finding)) for finding in found.findings],
+            duration=round(found.figures.duration_s, 2),
+            speech=round(found.figures.speech_s, 2),
+        )
+
     @router.post(
         "/audio/voices/{voice_id}", openapi_extra=json_docs(VoiceChanges), responses={200: {"model": VoiceObject}}
     )
@@ -136,6 +150,10 @@ def _add_uploads(router: APIRouter, service: TtsService, shown: "_VoiceView") ->
         return {"id": voice_id, "object": "audio.voice.deleted", "deleted": True}
 
 
+class _NoFields(BaseModel):
+    """A form that is nothing but a file."""
+
+
 class _VoiceView:
     """Voices as they are shown, recordings measured; all methods block."""
 
@@ -148,6 +166,11 @@ class _VoiceView:
         recorded = self._cloned.shelf.voices()
         shown = [self._describe(voice, recorded) for voice in self._service.voices.voices().values()]
         return sorted(shown, key=lambda voice: not voice["available"])
+
+    def describe_cloning(self) -> dict[str, object]:
+        reason = self._cloned.explain()
+        consent = self._service.settings.require_consent
+        return {"available": reason is None, "unavailable_reason": reason, "requires_consent": consent}
 
     def show(self, voice_id: str) -> dict[str, object]:
         return self._describe(self.require(voice_id), self._cloned.shelf.voices())

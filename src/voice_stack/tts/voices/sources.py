@@ -37,6 +37,9 @@ from voice_stack.utils.text.script import find_unreadable_script, language_scrip
 
 RECOMMENDED_ENGINE = "xtts"
 """Named to whoever has recordings and no engine for them."""
+NO_CLONING = (
+    f"no engine that clones is installed; {RECOMMENDED_ENGINE} does: pip install '{ENGINES[RECOMMENDED_ENGINE].extra}'"
+)
 _TEST_ENGINE = "fake"
 _CLONING_MODELS = {
     engine: [spec.name for spec in TTS_MODELS if spec.engine == engine and find_cloning_model(spec.name) == spec.name]
@@ -126,12 +129,11 @@ class ClonedVoices:
             return recorded.problem
         if self.settings.require_consent and not recorded.sidecar.consent:
             return "its speaker's consent is not on record, and TTS_REQUIRE_CONSENT is set"
-        if engine is None:
-            return (
-                f"it is cloned from recordings, and no engine that clones is installed; "
-                f"{RECOMMENDED_ENGINE} does: pip install '{ENGINES[RECOMMENDED_ENGINE].extra}'"
-            )
-        return None
+        return f"it is cloned from recordings, and {NO_CLONING}" if engine is None else None
+
+    def explain(self) -> str | None:
+        """Why no recording can speak here; None if it can."""
+        return NO_CLONING if self._engine() is None else None
 
     def _engine(self) -> str | None:
         others = [name for name in ENGINES if name not in {self.settings.engine, _TEST_ENGINE}]

@@ -248,13 +248,24 @@ class VoiceUploads:
         if consent_id not in self._consents.ids() or not self._consents.remove(consent_id):
             raise _no_consent(consent_id)
 
-    def _listen(self, recording: Path, needed_s: float, param: str) -> tuple[Examination, bytes]:
+    def check_voice(self, recording: Path) -> Examination:
+        """How good a recording is for a voice; nothing is kept.
+
+        Raises:
+            InvalidRequestError: It is none; `param` is `audio_sample`.
+        """
+        return self._judge(recording, MIN_SPEECH_S, "audio_sample")[0]
+
+    def _judge(self, recording: Path, needed_s: float, param: str) -> tuple[Examination, bytes]:
         try:
-            found, flac = self._examine(recording, needed_s)
+            return self._examine(recording, needed_s)
         except InvalidAudioError as error:
             raise InvalidRequestError(error.message, param=param, code=error.code) from None
         except GivenUpError as error:
             raise InvalidRequestError(f"The recording cannot be examined: {error.message}.", param=param) from None
+
+    def _listen(self, recording: Path, needed_s: float, param: str) -> tuple[Examination, bytes]:
+        found, flac = self._judge(recording, needed_s, param)
         refusal = next((finding for finding in found.findings if finding.refuses), None)
         if refusal is not None:
             raise InvalidRequestError(
