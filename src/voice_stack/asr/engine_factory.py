@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from voice_stack.asr.models import SPEAKER_CATALOGUE, SPEAKERS_OFF, find_catalogue
 from voice_stack.asr.request import AsrWorkerConfig, EngineOptions, SpeakersWorkerConfig
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.core.engine.process import EngineSpec
+from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.engine.table import EngineEntry, require_engine
 from voice_stack.core.errors import ConfigurationError, ModelNotFoundError, UnsupportedValueError
 from voice_stack.core.jobs import options_from

@@ -27,8 +27,8 @@ from voice_stack.asr.speakers.people import find_people
 from voice_stack.asr.transcriber import WORDS_FALLBACK, Alignment, Diarization, Labelling, Transcription
 from voice_stack.core.engine.admission import AdmissionDesk, Ticket
 from voice_stack.core.engine.handle import JobHandle
+from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.engine.pool import EnginePool, Substitute
-from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import ModelNotFoundError, UnsupportedValueError
 from voice_stack.core.logging import request_id_var
 from voice_stack.core.models.store import ModelNames, ModelStore

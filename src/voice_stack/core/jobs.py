@@ -152,9 +152,15 @@ Command = Submit | Feed | Cancel | Pause | Load | Stop
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Event: the model is ready."""
+    """Event: the model is ready.
+
+    Attributes:
+        load_s: What that took, in seconds.
+        lanes: Jobs that run at once, of which none holds up another; those of a model share what it computes with.
+    """
 
     load_s: float
+    lanes: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from voice_stack.core.engine.process import EngineSpec
+from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.engine.table import EngineEntry, require_engine
 from voice_stack.core.jobs import options_from
 from voice_stack.core.models.hub import forbid_downloads

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from voice_stack.core.engine.admission import AdmissionDesk
+from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.engine.memory import open_budget
 from voice_stack.core.engine.pool import EnginePool
-from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import ConfigurationError, InvalidAudioError, InvalidRequestError, UnsupportedValueError
 from voice_stack.core.logging import log_event, request_id_var
 from voice_stack.core.models.files import ModelSpec

@@ -17,8 +17,8 @@ import soxr
 from numpy.typing import NDArray
 
 from voice_stack.core.engine.handle import JobHandle
+from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.engine.pool import EnginePool, Substitute
-from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import EngineError, InvalidRequestError
 from voice_stack.core.system.files import digest_file
 from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece

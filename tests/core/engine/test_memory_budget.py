@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.engine.memory import FILE_FACTOR, PROCESS_MB, MemoryBudget
-from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import InsufficientMemoryError
 from voice_stack.core.system.memory import Footprint, MemoryMeter
 

@@ -13,7 +13,7 @@ from voice_stack.asr.schemas import FILE_FIELD
 from voice_stack.asr.service import SMALL_UPLOAD_BYTES, asks_for_job, least_audio_s, usual_audio_s
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine.admission import Ticket
-from voice_stack.core.engine.process import EngineSpec
+from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.http.form import Form
 from voice_stack.core.http.small_files import SmallFiles

@@ -6,8 +6,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
+from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.engine.pool import EnginePool
-from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.engine.queue import EngineQueue
 from voice_stack.core.errors import QueueFullError
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from logging import ERROR, getLogger
 
-from voice_stack.core.engine.process import Stuck
+from voice_stack.core.engine.link import Stuck
 from voice_stack.core.errors import EngineError, EngineUnavailableError, ModelLoadError, VoiceStackError
 from voice_stack.core.logging import log_event
 

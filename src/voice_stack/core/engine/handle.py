@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Literal, Protocol, runtime_checkable
 
-from voice_stack.core.engine.process import EngineSpec
+from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.feeds import Draft, InputFeeds, Notice, Settled, Starved, size_bytes
 from voice_stack.core.jobs import (

@@ -1,8 +1,8 @@
-"""Keeps one engine going over the lives of its processes.
+"""Keeps one engine going over the lives of its links.
 
-stopped --submit--> starting --Loaded--> ready --idle--> stopped; a process that dies is replaced, its waiting jobs go
-on in the next one, and a job it worked on is tried once more. One that ended for being idle may be followed by a spare
-one, which has imported what takes time, holds no model and waits for the next job.
+stopped --submit--> starting --Loaded--> ready --idle--> stopped; an engine that dies is replaced, its waiting jobs go
+on in the next one, and a job it worked on is tried once more. A process that ended for being idle may be followed by a
+spare one, which has imported what takes time, holds no model and waits for the next job.
 """
 
 import asyncio
@@ -11,9 +11,11 @@ from typing import Literal
 
 from voice_stack.core.engine.crashes import CrashReview
 from voice_stack.core.engine.handle import JobHandle
-from voice_stack.core.engine.process import EngineProcess, EngineSpec, EngineWatch, Stuck
+from voice_stack.core.engine.link import EngineLink, EngineSpec, EngineWatch, Stuck
+from voice_stack.core.engine.process import ProcessLink
 from voice_stack.core.engine.queue import EngineWork
 from voice_stack.core.engine.report import EngineReport, EvictionReason
+from voice_stack.core.engine.task import TaskLink
 from voice_stack.core.errors import EngineCrashedError, EngineUnavailableError, ShuttingDownError, VoiceStackError
 from voice_stack.core.jobs import (
     BatchDone,
@@ -37,10 +39,10 @@ class EngineHost:
     """One engine with one model; lives on the event loop.
 
     Args:
-        spec: How its processes are made.
-        idle_timeout_s: Seconds without a job after which the process ends; 0: at once, negative: never.
-        on_idle: Called when the last job is over and when the process has ended.
-        patience: How long a process may take until it is taken for stuck.
+        spec: How it is made.
+        idle_timeout_s: Seconds without a job after which it ends; 0: at once, negative: never.
+        on_idle: Called when the last job is over and when the engine has ended.
+        patience: How long it may take until it is taken for stuck.
 
     Attributes:
         work: What is left of its jobs, and its speed.
@@ -57,15 +59,15 @@ class EngineHost:
         self._report = EngineReport(spec)
         self._idle_timeout_s = idle_timeout_s
         self._on_idle = on_idle
-        self._process: EngineProcess | None = None
+        self._link: EngineLink | None = None
         self._jobs: dict[str, JobHandle] = {}
         self._patience = patience
         self._watch: EngineWatch | None = None
         self._crashes = CrashReview(spec.name)
-        self.work = EngineWork(self._jobs)
+        self.work = EngineWork(self._jobs, spec)
         self.footprint = Footprint()
         self.keeps_spare = False
-        self._spare: EngineProcess | None = None
+        self._spare: EngineLink | None = None
         self._stop_reason: EvictionReason | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
@@ -79,7 +81,7 @@ class EngineHost:
     @property
     def pid(self) -> int | None:
         """Process id; None while there is no process."""
-        return self._process.pid if self._process else None
+        return self._link.pid if self._link else None
 
     @property
     def is_idle(self) -> bool:
@@ -109,8 +111,8 @@ class EngineHost:
             "state": self.state,
             "pid": self.pid,
             "spare_pid": self._spare.pid if self._spare else None,
-            "memory_mb": round(self.footprint.memory_mb, 1) if self._process else 0.0,
-            "gpu_memory_mb": round(self.footprint.gpu_memory_mb, 1) if self._process else 0.0,
+            "memory_mb": round(self.footprint.memory_mb, 1) if self._link else 0.0,
+            "gpu_memory_mb": round(self.footprint.gpu_memory_mb, 1) if self._link else 0.0,
             "jobs_running": running,
             "jobs_waiting": len(self._jobs) - running,
             **self.work.status(),
@@ -118,25 +120,27 @@ class EngineHost:
         }
 
     def start(self) -> None:
-        """Have a process, at once if none is there; in an outage there is none, and `load_error` says so."""
+        """Have a link, at once if none is there; in an outage there is none, and `load_error` says so."""
         self._stop_idle_timer()
-        if self._process is None and not self._is_closed:
+        if self._link is None and not self._is_closed:
             if outage := self.outage:
                 self.load_error = outage
                 return
             self._report.starts()
             self.state = "starting"
             self.load_error = None
-            self._process, self._spare = self._spare or self._make_process(), None
-            self._process.send(Load())
-            self._watch = EngineWatch(self._process, self._patience, lambda: self.state == "starting", self._on_stuck)
+            self._link, self._spare = self._spare or self._open_link(), None
+            self._link.send(Load())
+            self._watch = EngineWatch(self._link, self._patience, lambda: self.state == "starting", self._on_stuck)
 
-    def _make_process(self, *, stands_by: bool = False) -> EngineProcess:
+    def _open_link(self, *, stands_by: bool = False) -> EngineLink:
+        if self.spec.link == "task":
+            return TaskLink(self.spec, self._on_event, self._on_exit)
         is_wary = self._crashes.died_loading
-        return EngineProcess(self.spec, self._on_event, self._on_exit, is_wary, stands_by=stands_by)
+        return ProcessLink(self.spec, self._on_event, self._on_exit, is_wary, stands_by=stands_by)
 
     def submit(self, handle: JobHandle) -> None:
-        """Take a job; starts the process if need be."""
+        """Take a job; starts the engine if need be."""
         handle.connect(self._send, self._report.job_over)
         job = handle.job
         if self._is_closed:
@@ -151,16 +155,16 @@ class EngineHost:
             self._send_all(handle.beginning)
 
     async def stop(self, reason: EvictionReason | None = None) -> None:
-        """End the process and give its memory back; jobs that came in meanwhile start a new one."""
+        """End the engine and give its memory back; jobs that came in meanwhile start a new one."""
         self._stop_idle_timer()
         self._stop_reason = reason
         if self._spare is not None and reason != "idle":
             self._spare.kill()  # there is nothing to lose
             await self._spare.stop()
-        if self._process is not None:
+        if self._link is not None:
             self._report.stops(reason)
             self.state = "stopping"
-            await self._process.stop()
+            await self._link.stop()
 
     async def close(self) -> None:
         """End for good: whatever is left fails with `ShuttingDownError`."""
@@ -168,13 +172,13 @@ class EngineHost:
         for handle in self._jobs.values():
             handle.fail(ShuttingDownError("the server is stopping"))
         self._jobs.clear()
-        if self.state == "starting" and self._process is not None:
-            self._process.kill()  # there is nothing to lose, and who loads a model hears nothing
+        if self.state == "starting" and self._link is not None:
+            self._link.kill()  # there is nothing to lose, and who loads a model hears nothing
         await self.stop()
 
     def _send(self, command: Command) -> None:
-        if self._process is not None and self.state != "stopping":
-            self._process.send(command)
+        if self._link is not None and self.state != "stopping":
+            self._link.send(command)
 
     def _send_all(self, commands: Iterable[Command]) -> None:
         for command in commands:
@@ -183,7 +187,8 @@ class EngineHost:
     def _on_event(self, event: HostEvent) -> None:
         self._report.note(event, self._jobs)
         match event:
-            case Loaded():
+            case Loaded(lanes=lanes):
+                self.work.lanes = lanes
                 self.state = "ready" if self.state == "starting" else self.state
                 self._crashes.note_loaded()
                 self._watch_idleness()
@@ -208,11 +213,11 @@ class EngineHost:
                     self._watch_idleness()
 
     def _on_exit(self, exit_code: int | None) -> None:
-        if self._spare is not None and self._spare.exited.is_set():
+        if self._spare is not None and not self._spare.is_alive:
             self._spare = None
             return
         was = self.state
-        self._process = None
+        self._link = None
         self.state = "stopped"
         if self._watch is not None:
             self._watch.end()
@@ -229,13 +234,13 @@ class EngineHost:
                 self._send_all(handle.beginning)
         else:
             if self.keeps_spare and self._stop_reason == "idle" and was == "stopping" and not self._is_closed:
-                self._spare = self._make_process(stands_by=True)
+                self._spare = self._open_link(stands_by=True)
             self._on_idle()
 
     def _on_stuck(self, stuck: Stuck) -> None:
         self._crashes.note_stuck(stuck)
-        if self._process is not None:
-            self._process.kill()
+        if self._link is not None:
+            self._link.kill()
 
     def _bury(self, was: State, exit_code: int | None) -> None:
         running = [job_id for job_id, handle in self._jobs.items() if handle.is_running]

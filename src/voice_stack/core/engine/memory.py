@@ -8,7 +8,7 @@ from logging import INFO, WARNING, getLogger
 from pathlib import Path
 
 from voice_stack.core.engine.host import EngineHost
-from voice_stack.core.engine.process import EngineSpec
+from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.errors import InsufficientMemoryError
 from voice_stack.core.logging import log_event
 from voice_stack.core.models.files import is_filled, model_files

@@ -9,8 +9,8 @@ from logging import WARNING, getLogger
 
 from voice_stack.core.engine.handle import JobHandle
 from voice_stack.core.engine.host import EngineHost
+from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.engine.memory import MemoryBudget, MemoryWatch
-from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.engine.queue import EngineQueue, EngineWork
 from voice_stack.core.errors import (
     EngineUnavailableError,
@@ -144,16 +144,18 @@ class EnginePool:
             return least
         spec = min(replicas, key=self._business)
         host = self._hosts.get(spec.name)
-        queue = host.work.queue if host else EngineQueue()
+        queue = self._work(spec).queue
         has_place = not self._needs_place(spec) or (host is not None and host.state != "stopped")
         # An engine makes room when it has nothing left to do.
         return queue if has_place else queue.joined_by(least.lefts_s)
 
     def live_load(self, replicas: Sequence[EngineSpec], more: int) -> float:
         """What more live jobs would bring the share of the least busy engine's time to that such jobs take."""
-        hosts = [self._hosts.get(spec.name) for spec in replicas]
-        works = [host.work if host else EngineWork({}) for host in hosts]
-        return min(work.live_load + work.load_of(more) for work in works)
+        return min(work.live_load + work.load_of(more) for work in map(self._work, replicas))
+
+    def _work(self, spec: EngineSpec) -> EngineWork:
+        host = self._hosts.get(spec.name)
+        return host.work if host else EngineWork({}, spec)
 
     def is_held(self, replicas: Sequence[EngineSpec]) -> bool:
         """Whether none of these engines has or gets a process before somebody ends who feeds another one."""
@@ -172,7 +174,7 @@ class EnginePool:
         if wanted is True or (wanted == "auto" and await asyncio.to_thread(budget.is_small, replicas)):
             await self.load(replicas)
             for spec in replicas:
-                self._hosts[spec.name].keeps_spare = True
+                self._hosts[spec.name].keeps_spare = spec.link == "process"
 
     async def load(self, replicas: Sequence[EngineSpec]) -> None:
         """Start engines without a job; one that has no room says so in its `load_error`."""
@@ -258,7 +260,7 @@ class EnginePool:
     async def _admit(self, spec: EngineSpec) -> EngineHost:
         host = self._hosts.pop(spec.name, None) or self._make_host(spec)
         self._hosts[spec.name] = host
-        if host.state != "stopped" or host.outage:
+        if host.state != "stopped" or host.outage or spec.link == "task":
             return host
         # One at a time: two requests for two new models must not both take the last place.
         async with self._room:
@@ -284,15 +286,15 @@ class EnginePool:
 
     def _loaded(self) -> list[EngineHost]:
         """Engines with a process, the least recently used first."""
-        return [host for host in self._hosts.values() if host.state != "stopped"]
+        return [host for host in self._hosts.values() if host.state != "stopped" and host.spec.link == "process"]
 
     def _placed(self) -> list[EngineHost]:
         """Those of them that take a place."""
-        return [host for host in self._loaded() if not host.spec.is_beside]
+        return [host for host in self._loaded() if host.spec.takes_place]
 
     def _needs_place(self, spec: EngineSpec) -> bool:
         """Whether another engine has to go before this one gets a process."""
-        return not spec.is_beside and len(self._placed()) >= self._max_loaded
+        return spec.takes_place and len(self._placed()) >= self._max_loaded
 
     async def _make_room(self, hosts: Sequence[EngineHost]) -> None:
         """Stop one of them that is idle; where none is, wait for a change."""

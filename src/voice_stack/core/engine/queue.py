@@ -9,11 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from voice_stack.core.engine.handle import JobHandle
+from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.jobs import BatchDone
 
 PRIOR_SPEED = 0.25
 """Taken of an engine that has not run yet: four seconds of audio in a second."""
 PRIOR_BATCH_S = 10.0
+PRIOR_LANES = 32
 BATCH_WEIGHT = 0.2
 """How much the last batch says of the next."""
 PRIOR_WEIGHT_S = 10.0
@@ -30,11 +32,13 @@ class EngineQueue:
         lefts_s: What is left of each job, in seconds of audio.
         speed: Seconds that the engine takes for a second of audio.
         batch_s: Audio in a usual batch, in seconds: so long a request waits at least where the engine is at work.
+        lanes: Jobs that run at once, of which none holds up another.
     """
 
     lefts_s: tuple[float, ...] = ()
     speed: float = PRIOR_SPEED
     batch_s: float = PRIOR_BATCH_S
+    lanes: int = 1
 
     @property
     def total_s(self) -> float:
@@ -47,6 +51,8 @@ class EngineQueue:
 
     def wait_s(self, work_s: float) -> float:
         """How much later a request of so much work is done because of the others, in seconds."""
+        if len(self.lefts_s) < self.lanes:
+            return 0.0
         share_s = max(work_s, self.batch_s)
         return self.speed * sum(min(left_s, share_s) for left_s in self.lefts_s)
 
@@ -102,23 +108,28 @@ class EngineWork:
 
     Args:
         jobs: All jobs of the engine, as they are at any time.
+        spec: How it is made.
+
+    Attributes:
+        lanes: See `Loaded`; of a task that has not loaded yet, a guess.
     """
 
-    def __init__(self, jobs: Mapping[str, JobHandle]) -> None:
+    def __init__(self, jobs: Mapping[str, JobHandle], spec: EngineSpec) -> None:
         self._jobs = jobs
+        self.lanes = PRIOR_LANES if spec.link == "task" else 1
         self._all, self._live = _Speed(PRIOR_WEIGHT_S, PRIOR_SPEED), _Speed(LIVE_PRIOR_WEIGHT_S, LIVE_PRIOR_SPEED)
         self._batch_s = PRIOR_BATCH_S
 
     @property
     def speed(self) -> float:
         """Seconds that the engine takes for a second of audio, all its lanes and batches together."""
-        return self._all.value
+        return self._all.value / self.lanes
 
     @property
     def queue(self) -> EngineQueue:
         """What is left, job by job; jobs whose reader is slow hold nobody up."""
         lefts_s = tuple(_left_s(handle) for handle in self._jobs.values() if handle.holds_up_others)
-        return EngineQueue(lefts_s, self.speed, self._batch_s)
+        return EngineQueue(lefts_s, self.speed, self._batch_s, self.lanes)
 
     @property
     def live_load(self) -> float:

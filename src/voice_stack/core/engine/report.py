@@ -6,7 +6,7 @@ from logging import ERROR, INFO, getLogger
 from typing import Literal
 
 from voice_stack.core.engine.handle import JobHandle
-from voice_stack.core.engine.process import EngineSpec
+from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.jobs import HostEvent, Loaded, LoadFailed, MeasuredWork, Preparing, UnitStarted
 from voice_stack.core.logging import log_event
 from voice_stack.core.telemetry import registry

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 
+from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.engine.pool import Substitute
-from voice_stack.core.engine.process import EngineSpec
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.models.store import ModelStore
 from voice_stack.tts.engine.base import EngineVoice

@@ -8,6 +8,7 @@ import pytest
 
 from voice_stack.asr.request import WindowText
 from voice_stack.core.engine.handle import WorkLeft
+from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.engine.queue import EngineQueue, EngineWork
 from voice_stack.core.http.serving import affordable_connections
 from voice_stack.core.jobs import BatchDone, RunResult, Unit
@@ -15,7 +16,7 @@ from voice_stack.core.worker.scheduler import WorkMeter
 
 
 def _learned(*batches: tuple[float, float]) -> float:
-    work = EngineWork({})
+    work = EngineWork({}, EngineSpec("fake", "fake", "module:function", None))
     for work_s, busy_s in batches:
         work.learn(BatchDone({"job": work_s}, busy_s))
     return work.speed
