@@ -3,27 +3,16 @@
 import json
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, SecretStr, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, JsonValue, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from voice_stack.core.settings import PortList, ServerSettings, user_folder
+from voice_stack.core.settings import Address, PortList, ServerSettings, user_folder
 
 INSTRUCTIONS = (
     "You are talking with somebody who hears your answer spoken. Answer in one to three short sentences of plain text, "
     "in the language you are spoken to: no Markdown, no lists, no emoji, no links. Write numbers as one says them."
 )
-
-
-def _check_address(url: str) -> str:
-    parts = urlsplit(url)
-    if url and (parts.scheme not in {"http", "https"} or not parts.hostname):
-        raise ValueError("an address is http://HOST:PORT or https://HOST:PORT, with a path if there is one")
-    return url.rstrip("/")
-
-
-Address = Annotated[str, AfterValidator(_check_address)]
 
 
 def _parse_object(value: object) -> object:

@@ -29,6 +29,10 @@ VoiceStackError                    500 server_error
 ├── KeysUnreadableError            503 code keys_unreadable
 ├── InsufficientMemoryError        503 code insufficient_memory, not worth a retry
 ├── UpstreamError                  502 code upstream_failed: another server that this one asks
+│   └── ProviderError              502 code provider_failed: a provider fails, cannot be reached, or lies
+│       ├── ProviderAuthError      502 code provider_auth: it refuses our key, or its account has no credit
+│       ├── ProviderBusyError      503 code provider_busy, with Retry-After
+│       └── ProviderTimeoutError   504 code provider_timeout
 ├── NoLanguageModelError           503 code no_language_model, not worth a retry
 └── StorageFullError               507
 
@@ -337,6 +341,52 @@ class UpstreamError(VoiceStackError):
 
     status = 502
     default_code = "upstream_failed"
+
+
+class ProviderError(UpstreamError):
+    """A provider, who does the work of a model, cannot be reached, has failed, or has answered what cannot be.
+
+    Args:
+        message: Names the provider and what it said, never the key.
+        code: As for every error.
+        retry_after_s: As for every error.
+        again_s: Seconds after which the same question may be answered; None: it will not.
+    """
+
+    default_code = "provider_failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        retry_after_s: float | None = None,
+        again_s: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code, retry_after_s=retry_after_s)
+        self.again_s = again_s
+
+
+class ProviderAuthError(ProviderError):
+    """A provider refuses the operator's key, or its account has no credit left; the client's own key was right."""
+
+    default_code = "provider_auth"
+    retryable = False
+
+
+class ProviderBusyError(ProviderError):
+    """A provider wants fewer questions, and was asked three times."""
+
+    status = 503
+    default_code = "provider_busy"
+    retry_after_s = 10.0
+
+
+class ProviderTimeoutError(ProviderError):
+    """A provider did not answer in time, or stopped in the middle."""
+
+    status = 504
+    default_code = "provider_timeout"
 
 
 class NoLanguageModelError(VoiceStackError):

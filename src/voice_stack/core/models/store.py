@@ -9,7 +9,7 @@ checked.
 import contextlib
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -314,9 +314,8 @@ def _is_pattern(name: str) -> bool:
     return any(mark in name for mark in "*?[")
 
 
-def describe_model(name: str) -> dict[str, object]:
-    """One entry of `GET /models`."""
-    return {"id": name, "object": "model", "created": CREATED, "owned_by": "voice-stack"}
+def _nowhere(_name: str) -> bool:
+    return False
 
 
 class ModelNames:
@@ -328,13 +327,25 @@ class ModelNames:
         aliases: OpenAI's names.
         allowed: Names and patterns (`Systran/*`) of the other models that requests may name, fetched when they are
             first used; empty: the models on this machine.
+        is_provided: Whether a name is that of a model that a provider runs, and may be used.
+        provided: Such names, for the list.
     """
 
-    def __init__(self, store: ModelStore, default: str, aliases: Iterable[str], allowed: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        store: ModelStore,
+        default: str,
+        aliases: Iterable[str],
+        allowed: Iterable[str] = (),
+        *,
+        is_provided: Callable[[str], bool] = _nowhere,
+        provided: Iterable[str] = (),
+    ) -> None:
         self._store = store
         self.default = default
         self._aliases = tuple(aliases)
         self._allowed = tuple(allowed)
+        self._is_provided, self._provided = is_provided, tuple(provided)
 
     def names(self) -> list[str]:
         """Every name that works: OpenAI's, the default, and the models that are here or allowed, by all their names."""
@@ -342,7 +353,7 @@ class ModelNames:
         named = [name for name in self._allowed if not _is_pattern(name)]
         usable = [spec for name in [*known, *named] if (spec := self.find_usable(name))]
         ids = [name for spec in usable for name in (spec.name, *spec.aliases)]
-        return list(dict.fromkeys([*self._aliases, self.default, *ids]))
+        return list(dict.fromkeys([*self._aliases, self.default, *ids, *self._provided]))
 
     def expand(self, name: str) -> str:
         """The default model for one of OpenAI's names; any other name as it is."""
@@ -355,7 +366,7 @@ class ModelNames:
             ModelNotFoundError: No model that may be used here has that name.
         """
         name = self.expand(name)
-        if name == self.default:
+        if name == self.default or self._is_provided(name):
             return name
         if spec := self.find_usable(name):
             return spec.name
@@ -377,7 +388,7 @@ class ModelNames:
 
     def list(self) -> dict[str, object]:
         """The body of `GET /models`."""
-        return {"object": "list", "data": [describe_model(name) for name in self.names()]}
+        return {"object": "list", "data": [self._describe(name) for name in self.names()]}
 
     def describe(self, name: str) -> dict[str, object]:
         """The body of `GET /models/{id}`.
@@ -386,4 +397,8 @@ class ModelNames:
             ModelNotFoundError: No model has that name.
         """
         self.resolve(name)
-        return describe_model(name)
+        return self._describe(name)
+
+    def _describe(self, name: str) -> dict[str, object]:
+        owner = name.partition("/")[0] if self._is_provided(name) else "voice-stack"
+        return {"id": name, "object": "model", "created": CREATED, "owned_by": owner}

@@ -4,18 +4,20 @@ Sources, strongest first: command-line flags, environment, `.env` in the working
 prefix (`LOG_LEVEL`) are for all servers; the others exist once per server, as `ASR_PORT` and `TTS_PORT`.
 """
 
-from voice_stack.core.settings.access import ENV_FILE, CommaSeparated, NetworkList, PortList, user_folder
+from voice_stack.core.settings.access import ENV_FILE, Address, CommaSeparated, NetworkList, PortList, user_folder
 from voice_stack.core.settings.base import (
     EngineSettings,
     LimitSettings,
     Patience,
     Preload,
+    ProviderSettings,
     ServerSettings,
     unknown_variables,
 )
 
 __all__ = [
     "ENV_FILE",
+    "Address",
     "CommaSeparated",
     "EngineSettings",
     "LimitSettings",
@@ -23,6 +25,7 @@ __all__ = [
     "Patience",
     "PortList",
     "Preload",
+    "ProviderSettings",
     "ServerSettings",
     "unknown_variables",
     "user_folder",

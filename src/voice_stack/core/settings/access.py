@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode
@@ -27,6 +28,17 @@ def _check_networks(entries: list[str]) -> list[str]:
 
 NetworkList = Annotated[CommaSeparated, AfterValidator(_check_networks)]
 """Addresses and networks, written `192.168.1.0/24,10.0.0.5`."""
+
+
+def _check_address(url: str) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in {"http", "https"} or not parts.hostname):
+        raise ValueError("an address is http://HOST:PORT or https://HOST:PORT, with a path if there is one")
+    return url.rstrip("/")
+
+
+Address = Annotated[str, AfterValidator(_check_address)]
+"""Of another server."""
 
 PortList = Annotated[list[Annotated[int, Field(ge=1, le=65535)]], NoDecode, BeforeValidator(_split_commas)]
 """Ports, written `8011,8001`."""

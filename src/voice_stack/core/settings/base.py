@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from voice_stack.core.errors import ConfigurationError, tell_problem
-from voice_stack.core.settings.access import ENV_FILE, AccessSettings, CommaSeparated, NetworkList, user_folder
+from voice_stack.core.settings.access import ENV_FILE, AccessSettings, Address, CommaSeparated, NetworkList, user_folder
 
 
 class ListeningSettings(BaseSettings):
@@ -181,7 +181,44 @@ class Patience:
 Preload = bool | Literal["auto"]
 
 
-class EngineSettings(ServerSettings):
+class ProviderSettings(BaseSettings):
+    """Part of the settings of servers with engines: services of others that do the work of a model."""
+
+    providers: CommaSeparated = Field(
+        default_factory=list,
+        description="Models of providers that may be used, as names and patterns, separated by commas: "
+        "`openai/*,deepgram/nova-3`; `openai` alone means `openai/*`. What is asked of such a model leaves the house. "
+        "Empty: none.",
+    )
+    provider_openai_url: Address = Field(
+        "https://api.openai.com/v1",
+        validation_alias="PROVIDER_OPENAI_URL",
+        description="Address of the provider `openai`, with its `/v1`: OpenAI's, or that of another service with its "
+        "API: Azure, Groq, LiteLLM, another Voice Stack.",
+    )
+    provider_openai_key: SecretStr = Field(
+        SecretStr(""), validation_alias="PROVIDER_OPENAI_KEY", description="Key for it; empty: none is sent."
+    )
+    provider_elevenlabs_url: Address = Field(
+        "https://api.elevenlabs.io",
+        validation_alias="PROVIDER_ELEVENLABS_URL",
+        description="Address of the provider `elevenlabs`; `https://api.eu.residency.elevenlabs.io` keeps data in the "
+        "EU.",
+    )
+    provider_elevenlabs_key: SecretStr = Field(
+        SecretStr(""), validation_alias="PROVIDER_ELEVENLABS_KEY", description="Key for it; empty: none is sent."
+    )
+    provider_deepgram_url: Address = Field(
+        "https://api.deepgram.com",
+        validation_alias="PROVIDER_DEEPGRAM_URL",
+        description="Address of the provider `deepgram`; `https://api.eu.deepgram.com` keeps data in the EU.",
+    )
+    provider_deepgram_key: SecretStr = Field(
+        SecretStr(""), validation_alias="PROVIDER_DEEPGRAM_KEY", description="Key for it; empty: none is sent."
+    )
+
+
+class EngineSettings(ProviderSettings, ServerSettings):
     """What a server with engines reads; its class gives engine and model their defaults."""
 
     engine: str = Field(description="Engine that runs the model.")

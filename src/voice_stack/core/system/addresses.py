@@ -112,6 +112,12 @@ class HostName:
         return any(_fits(self.name, pattern) for pattern in patterns)
 
 
+def is_near(host: str) -> bool:
+    """Whether a host is this machine or in its own network, where no proxy leads."""
+    address, name = parse_address(host), HostName.parse(host)
+    return not address.is_global if address is not None else name is not None and name.is_private
+
+
 def _fits(name: str, pattern: str) -> bool:
     if pattern.startswith("*."):
         return name.endswith(pattern[1:])
