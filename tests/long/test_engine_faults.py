@@ -64,6 +64,16 @@ def test_an_engine_that_stands_still_is_replaced(hasty: RunningServer) -> None:
     assert "no sign of life" in hasty.log.read_text()
 
 
+def test_what_kills_one_engine_twice_another_one_does(start_server: StartServer, tmp_path: Path) -> None:
+    with start_server("asr", **(FAKE | {"ASR_FALLBACK_MODEL": "spare"})) as server:
+        answer = send(server, f"crash-once={tmp_path}/first crash-once={tmp_path}/second")
+        assert (answer.status_code, answer.headers["x-fallback-model"]) == (200, "spare"), answer.text
+        assert answer.json()["text"] == "window 1.0 s."
+        both = send(server, "fail")
+        assert (both.status_code, both.json()["error"]["message"]) == (500, "The fake engine was told to fail.")
+        assert server.log.read_text().count("the fall-back model does the job") == 2
+
+
 def test_an_engine_that_dies_at_every_start_is_left_alone_until_it_is_well(
     start_server: StartServer, tmp_path: Path
 ) -> None:

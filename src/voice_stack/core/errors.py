@@ -36,7 +36,8 @@ VoiceStackError                    500 server_error
 ├── NoLanguageModelError           503 code no_language_model, not worth a retry
 └── StorageFullError               507
 
-The same objects cross the border between engine process and API process: they pickle with all their fields.
+The same objects cross the border between engine process and API process: they pickle with all their fields. Where one
+says `may_work_elsewhere`, the fall-back model of the settings is tried before a client is told.
 """
 
 import math
@@ -66,6 +67,8 @@ class VoiceStackError(Exception):
     default_param: ClassVar[str | None] = None
     retryable: ClassVar[bool | None] = None
     """True or False is said to clients as `x-should-retry`; None leaves it to the status."""
+    may_work_elsewhere: ClassVar[bool] = False
+    """Whether another engine may do the work that failed so: it is not the request that is at fault."""
     retry_after_s: float | None = None
     """Said to clients as `Retry-After`; None: nobody knows."""
 
@@ -196,6 +199,7 @@ class ConflictError(VoiceStackError):
 class ModelNotFoundError(NotFoundError):
     """No model has that name here."""
 
+    may_work_elsewhere = True
     default_code = "model_not_found"
     default_param = "model"
 
@@ -210,6 +214,8 @@ class ModelBusyError(VoiceStackError):
 
 class EngineError(VoiceStackError):
     """The engine failed on this work."""
+
+    may_work_elsewhere = True
 
 
 class EngineCrashedError(EngineError):
@@ -238,6 +244,7 @@ class EngineUnavailableError(VoiceStackError):
     """The engine's processes died again and again: it is left alone for a while."""
 
     status = 503
+    may_work_elsewhere = True
     default_code = "engine_unavailable"
     default_param = "model"
 
@@ -253,6 +260,7 @@ class InsufficientMemoryError(VoiceStackError):
     """The model needs more memory than the server may use for models."""
 
     status = 503
+    may_work_elsewhere = True
     default_code = "insufficient_memory"
     default_param = "model"
     retryable = False
@@ -340,6 +348,7 @@ class UpstreamError(VoiceStackError):
     """Another server, which this one asks, cannot be reached or has failed; the message names it and what it said."""
 
     status = 502
+    may_work_elsewhere = True
     default_code = "upstream_failed"
 
 

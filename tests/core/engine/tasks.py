@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.engine.memory import MemoryBudget
-from voice_stack.core.engine.pool import EnginePool
+from voice_stack.core.engine.pool import EnginePool, Substitute
 from voice_stack.core.engine.task import AsyncWorkload
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.jobs import Job
@@ -61,15 +61,19 @@ async def open_pool(idle_timeout_s: float = -1.0, memory_mb: float = 0.0) -> Asy
         await pool.close()
 
 
-async def run(pool: EnginePool, script: Script, *specs: EngineSpec) -> list[object]:
+async def run(
+    pool: EnginePool, script: Script, spec: EngineSpec | None = None, substitute: Substitute | None = None
+) -> list[object]:
     """All outputs of a job."""
-    handle = await pool.submit(specs or [task_spec()], script, "req")
+    handle = await pool.submit([spec or task_spec()], script, "req", substitute)
     return [output async for output in handle.outputs()]
 
 
-async def error_of(pool: EnginePool, script: Script, *specs: EngineSpec) -> VoiceStackError:
+async def error_of(
+    pool: EnginePool, script: Script, spec: EngineSpec | None = None, substitute: Substitute | None = None
+) -> VoiceStackError:
     try:
-        outputs = await run(pool, script, *specs)
+        outputs = await run(pool, script, spec, substitute)
     except VoiceStackError as error:
         return error
     raise AssertionError(f"the job gave {outputs}")

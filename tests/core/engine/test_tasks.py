@@ -8,14 +8,18 @@ import pytest
 
 from core.engine.tasks import Config, Script, error_of, open_pool, run, task_spec
 from voice_stack.core.engine.handle import FULL_COUNT
+from voice_stack.core.engine.pool import Substitute
 from voice_stack.core.engine.task import Closing
 from voice_stack.core.errors import (
     EngineError,
     EngineUnavailableError,
+    InvalidAudioError,
     ModelLoadError,
+    ModelNotFoundError,
     ShuttingDownError,
     UnsupportedValueError,
     UpstreamError,
+    VoiceStackError,
 )
 from voice_stack.core.jobs import Expected, MeasuredWork
 
@@ -37,6 +41,15 @@ async def half_an_answer() -> AsyncGenerator[object, None]:
 async def fault() -> AsyncGenerator[object, None]:
     yield "half"
     raise KeyError("Bearer sk-secret")
+
+
+def failing(error: VoiceStackError, *given: str) -> Script:
+    async def fail() -> AsyncGenerator[object, None]:
+        for word in given:
+            yield word
+        raise error
+
+    return fail
 
 
 class Door:
@@ -190,3 +203,32 @@ async def test_the_end_of_the_server_ends_what_runs(caplog: pytest.LogCaptureFix
             _ = [output async for output in handle.outputs()]
     assert (config.lives, door.inside, door.left) == (["loaded", "closed"], 1, 1)
     assert not caplog.records
+
+
+def _spare(script: Script) -> Substitute:
+    return Substitute([task_spec("spare")], script, for_missing=False)
+
+
+async def test_what_one_engine_fails_at_another_one_does_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    async with open_pool() as pool:
+        handle = await pool.submit([ENGINE], failing(UpstreamError("it is away")), "req", _spare(two_words))
+        assert [output async for output in handle.outputs()] == ["one", "two"]
+        assert handle.substitute is not None
+        assert handle.substitute.model == "spare"
+        assert [status["jobs_waiting"] for status in pool.status()] == [0, 0]
+    assert any("it is away" in str(getattr(record, "fields", "")) for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    ("script", "spare", "reason"),
+    [
+        (failing(EngineError("first")), failing(EngineError("second")), "second"),
+        (failing(UpstreamError("cut off"), "half"), two_words, "cut off"),
+        (failing(InvalidAudioError("no sound in it")), two_words, "no sound in it"),
+        (failing(ModelNotFoundError("no such model")), two_words, "no such model"),
+    ],
+    ids=["only once", "something is out", "the client's fault", "a name that the client chose"],
+)
+async def test_no_other_engine_takes(script: Script, spare: Script, reason: str) -> None:
+    async with open_pool() as pool:
+        assert (await error_of(pool, script, substitute=_spare(spare))).message == reason

@@ -136,7 +136,7 @@ class JobHandle:
         work: What is left of it.
         is_wanted: The requester still waits for it.
         substitute: The engine that does the job in place of the one that was asked for; None: that one does.
-        on_no_engine: Asked when the engine cannot work at all; True: another one takes the job, which goes on there.
+        on_failure: Asked where the engine cannot do the job; True: another one takes it, and it begins anew there.
         error: Why it failed.
         trace_context: What spans of the job are put below: the request that it is for.
         prepared_from: When the engine began to cut it into units, by `time.monotonic`; None: not yet, or unseen.
@@ -162,12 +162,13 @@ class JobHandle:
         self._is_paused = False
         self._running: set[int] = set()
         self._part_of_unit_is_out = False
+        self._is_begun = False
         self._input = InputFeeds()
         self._fed_at = self.submitted_at
         self._input_news = asyncio.Event()
         self.is_wanted = True
         self.substitute: EngineSpec | None = None
-        self.on_no_engine: Callable[[VoiceStackError], bool] | None = None
+        self.on_failure: Callable[[VoiceStackError], bool] | None = None
 
     @property
     def is_over(self) -> bool:
@@ -281,6 +282,7 @@ class JobHandle:
         else:
             # What begins anew with other input is not what an engine died of before.
             attempt = 0 if self._input.settle(event.feed) else self.job.attempt
+            self._is_begun = True
             self.job = replace(self.job, mark=event.mark, attempt=attempt)
         self._input_news.set()
 
@@ -299,11 +301,15 @@ class JobHandle:
         self.error, self.outcome = error, "failed" if self.is_wanted else "cancelled"
         self._finish()
 
-    def lose_engine(self, error: VoiceStackError) -> None:
-        """The engine cannot work at all: the job goes to another one if it may and nothing was delivered, or fails."""
-        is_begun = self.job.first_unit > 0 or self._part_of_unit_is_out
-        if is_begun or not self.is_wanted or self.on_no_engine is None or not self.on_no_engine(error):
+    def fail_over(self, error: VoiceStackError) -> bool:
+        """The engine cannot do the job: another one takes it, once, if one may and nothing was delivered, or it fails.
+
+        Returns whether another one takes it.
+        """
+        if self._is_begun or not self.is_wanted or self.on_failure is None or not self.on_failure(error):
             self.fail(error)
+            return False
+        return True
 
     def connect(self, send: Callable[[Command], None], on_over: Callable[["JobHandle"], None]) -> None:
         """From now on commands go to this engine, which is told when the job is over."""
@@ -311,7 +317,7 @@ class JobHandle:
 
     def move(self, job: Job, engine: EngineSpec) -> None:
         """Begin anew in another engine."""
-        self.job, self.substitute, self.on_no_engine = job, engine, None
+        self.job, self.substitute, self.on_failure = job, engine, None
         self._running.clear()
 
     def survive(self, *, is_suspect: bool) -> None:
@@ -322,6 +328,7 @@ class JobHandle:
     def _take(self, payload: object) -> None:
         if not self.is_wanted:
             return
+        self._is_begun = True
         self._outputs.put(payload)
         if not self._is_paused and self._outputs.is_full:
             self._pause(True)

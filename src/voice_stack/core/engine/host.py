@@ -22,6 +22,8 @@ from voice_stack.core.jobs import (
     Command,
     HostEvent,
     JobCancelled,
+    JobDone,
+    JobFailed,
     Load,
     Loaded,
     LoadFailed,
@@ -147,7 +149,7 @@ class EngineHost:
             handle.fail(ShuttingDownError("the server is stopping"))
             return
         if outage := self._crashes.admit(job.id):
-            handle.lose_engine(outage)
+            self._fail_over(handle, outage)
             return
         self._jobs[job.id] = handle
         if self.state != "stopping":
@@ -204,10 +206,13 @@ class EngineHost:
                 handle = self._jobs.get(event.job_id)
                 if handle is None:
                     return
-                handle.accept(event)
+                if isinstance(event, JobFailed) and event.error.may_work_elsewhere:
+                    self._fail_over(handle, event.error)
+                else:
+                    handle.accept(event)
                 if handle.job.is_fed and isinstance(event, Output):  # its end may be an hour away
                     self._crashes.note_end(event.job_id, is_done=True)
-                if handle.is_over:
+                if isinstance(event, JobDone | JobFailed | JobCancelled):
                     self._crashes.note_end(event.job_id, is_done=not isinstance(event, JobCancelled))
                     del self._jobs[event.job_id]
                     self._watch_idleness()
@@ -254,14 +259,18 @@ class EngineHost:
             is_tried = handle.job.attempt >= MAX_ATTEMPTS + int(handle.job.is_fed)
             if not handle.is_wanted or is_tried or not handle.can_resume:
                 del self._jobs[job_id]
-                handle.fail(EngineCrashedError(f"the engine process of {self.spec.name} {verdict.how}"))
+                self._fail_over(handle, EngineCrashedError(f"the engine process of {self.spec.name} {verdict.how}"))
 
     def _fail_all(self, error: VoiceStackError) -> None:
         """The engine cannot work; jobs that may go to another one do."""
         handles = list(self._jobs.values())
         self._jobs.clear()
         for handle in handles:
-            handle.lose_engine(error)
+            self._fail_over(handle, error)
+
+    def _fail_over(self, handle: JobHandle, error: VoiceStackError) -> None:
+        if handle.fail_over(error):
+            self._report.job_left()
 
     def _watch_idleness(self) -> None:
         if self._jobs:

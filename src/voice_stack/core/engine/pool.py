@@ -29,7 +29,7 @@ logger = getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Substitute:
-    """The engine that does a job where its own cannot.
+    """The engine that does a job where its own cannot, once.
 
     Attributes:
         replicas: Equal engines with the other model.
@@ -91,13 +91,13 @@ class EnginePool:
         # Commands go nowhere before an engine has the job.
         handle = JobHandle(job, lambda _command: None, work_s)
         if substitute is not None:
-            handle.on_no_engine = partial(self._substitute, handle, substitute)
+            handle.on_failure = partial(self._substitute, handle, substitute)
         try:
             host = await self._admit_one(replicas)
         except InsufficientMemoryError as error:
             if substitute is None:
                 raise
-            handle.lose_engine(error)
+            handle.fail_over(error)
         else:
             host.submit(handle)
         return handle

@@ -42,8 +42,12 @@ class EngineQueue:
 
     @property
     def total_s(self) -> float:
-        """Seconds until everything is done."""
-        return self.speed * sum(self.lefts_s)
+        """Seconds until everything is done; 0 where a lane is free."""
+        return 0.0 if self._has_free_lane else self.speed * sum(self.lefts_s)
+
+    @property
+    def _has_free_lane(self) -> bool:
+        return len(self.lefts_s) < self.lanes
 
     def joined_by(self, lefts_s: Iterable[float]) -> "EngineQueue":
         """The queue with more work in it."""
@@ -51,7 +55,7 @@ class EngineQueue:
 
     def wait_s(self, work_s: float) -> float:
         """How much later a request of so much work is done because of the others, in seconds."""
-        if len(self.lefts_s) < self.lanes:
+        if self._has_free_lane:
             return 0.0
         share_s = max(work_s, self.batch_s)
         return self.speed * sum(min(left_s, share_s) for left_s in self.lefts_s)

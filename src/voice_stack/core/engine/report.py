@@ -77,6 +77,10 @@ class EngineReport:
         if was == "starting":
             self._load_failed(f"the process died (exit code {exit_code})")
 
+    def job_left(self) -> None:
+        """A job has failed here, and another engine takes it."""
+        registry.JOBS.labels(*self._labels, "failed").inc()
+
     def job_over(self, handle: JobHandle) -> None:
         """A job has ended, however that came."""
         registry.JOBS.labels(*self._labels, handle.outcome).inc()
