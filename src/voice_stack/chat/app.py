@@ -78,6 +78,7 @@ def create_app(settings: ChatSettings) -> FastAPI:
         ],
         read_secret=lambda given: check_client_secret(given, time.time()) or passing.read_secret(given),
         held_paths=held_paths(settings),
+        has_page_at_root=True,
         other_scopes=other_scopes(settings),
     )
     # The store after all that writes to it.

@@ -26,7 +26,7 @@ from voice_stack.chat.settings import ChatSettings
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, OverloadedError, VoiceStackError
 from voice_stack.core.http.api_docs import Responses, binaries, json_docs
 from voice_stack.core.http.app import VERSION
-from voice_stack.core.http.context import note_answer_headers, note_error
+from voice_stack.core.http.context import PAGE_PATH, note_answer_headers, note_error
 from voice_stack.core.http.form import check_fields, ignored_fields_header
 from voice_stack.core.http.spool import SpooledFile
 from voice_stack.core.http.streaming import OwningStreamingResponse, finish_unless_disconnected
@@ -218,6 +218,7 @@ class OlderServices:
             "version": VERSION,
             "docs": f"{root_path}/docs",
             "openapi": f"{root_path}/openapi.json",
+            "page": f"{root_path}{PAGE_PATH}",
             "service": f"{self.settings.project_name}: conversations",
             "python_version": platform.python_version(),
             "engines": {name: service["engine"] for name, service in services.items()},

@@ -43,9 +43,15 @@ def create_passing_router(passing: Passing, list_language_models: ListModels) ->
 
 
 def create_root_router(passing: Passing) -> APIRouter:
-    """The routes without a prefix: Bazarr's."""
+    """The routes without a prefix: Bazarr's, and what the servers behind are doing."""
     router = APIRouter()
     _add_paths(router, passing, ROOT_PATHS)
+
+    @router.get("/status/{name}", tags=["server"])
+    async def show_status_behind(name: Server, request: Request) -> Response:
+        """What the ASR server or the TTS server says at its own `/status`."""
+        return (await passing.ask(name, request.scope, "/status")).show()
+
     return router
 
 

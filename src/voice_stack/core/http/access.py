@@ -20,7 +20,7 @@ from voice_stack.core.errors import (
     NotFoundError,
     PermissionDeniedError,
 )
-from voice_stack.core.http.context import HEALTH_PATHS, Guard, client_of, is_docs
+from voice_stack.core.http.context import HEALTH_PATHS, KEY_PATH, STATUS_BEHIND, Guard, client_of, is_docs, is_page
 from voice_stack.core.http.keys import ADMIN, KeyFile, KeyRing, NamedKey, mask_key
 from voice_stack.core.settings import ServerSettings
 from voice_stack.core.system.addresses import ANY_ORIGIN, NOBODY, OPAQUE_ORIGINS, HostName, Networks
@@ -76,6 +76,7 @@ class AccessRules:
         self._work = Gate("key", (server,))
         self._shared = {path: Gate("key", (server, scope)) for path, scope in other_scopes.items()}
         self._docs = Gate(settings.docs_access)
+        self._page = Gate("closed" if settings.docs_access == "closed" else "open")
         self._admin = Gate(settings.admin_access, (ADMIN,))
         self._models = f"{prefix}/models/"
         metrics, status, anybody = Gate(settings.metrics_access, (ADMIN,)), self._admin, Gate("key")
@@ -83,15 +84,19 @@ class AccessRules:
             **dict.fromkeys(HEALTH_PATHS, Gate("open")),
             "/metrics": metrics,
             **dict.fromkeys(("/status", f"{prefix}/status", f"{prefix}/bazarr/status"), status),
-            **dict.fromkeys(("", f"{prefix}/models", f"{prefix}/audio/models"), anybody),
+            **dict.fromkeys(("", f"{prefix}/models", f"{prefix}/audio/models", KEY_PATH), anybody),
         }
 
     def find(self, method: str, path: str) -> Gate:
         """The gate before a path; `path` is without the prefix of a proxy."""
         if is_docs(path):
             return self._docs
+        if is_page(path) and not (path == KEY_PATH and self._page.access == "open"):
+            return self._page
         if path.startswith(self._models):
             return Gate("key") if method in _READING else self._admin
+        if path.startswith(STATUS_BEHIND):
+            return self._admin
         shared = (gate for above, gate in self._shared.items() if f"{path}/".startswith(f"{above}/"))
         return self._by_path.get(path.rstrip("/")) or next(shared, self._work)
 

@@ -14,6 +14,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
+from pydantic import JsonValue
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 from starlette.types import Scope
@@ -21,9 +22,11 @@ from starlette.types import Scope
 from voice_stack.core.errors import UpgradeRequiredError, VoiceStackError, name_places, type_of
 from voice_stack.core.http.access import NO_EXEMPTION, Exemption, ReadSecret
 from voice_stack.core.http.api_docs import ERROR_RESPONSES
-from voice_stack.core.http.context import answer_error, note_error
+from voice_stack.core.http.context import PAGE_PATH, answer_error, note_error
 from voice_stack.core.http.form import explain_problem
+from voice_stack.core.http.keys import ADMIN, KeyFile, KeyRing
 from voice_stack.core.http.layers import add_layers
+from voice_stack.core.http.page import Features, create_page_router
 from voice_stack.core.http.serving import REASON, Stopping
 from voice_stack.core.http.spool import prepare_folder, release_folder
 from voice_stack.core.http.status import observation_routes
@@ -63,12 +66,16 @@ async def _give_back_forever() -> None:
 
 
 VERSION = version("voice-stack")
-_PAGES = {"docs": "/docs", "openapi": "/openapi.json"}
+_PAGES = {"docs": "/docs", "openapi": "/openapi.json", "page": PAGE_PATH}
 _MAX_SHOWN = 200  # characters of a bad value that an error message repeats
 _NO_UPGRADE = (
     "opens no WebSocket, which is all that this URL has. Ask with ws:// or wss:// and version 13; a proxy on the way "
     "has to pass on the headers Upgrade and Connection."
 )
+
+
+async def _no_features() -> Mapping[str, JsonValue]:
+    return {}
 
 
 def create_server(
@@ -85,6 +92,8 @@ def create_server(
     held_paths: Collection[str] = (),
     root_routers: Sequence[APIRouter] = (),
     other_scopes: Mapping[str, str] = MappingProxyType({}),
+    features: Features = _no_features,
+    has_page_at_root: bool = False,
 ) -> FastAPI:
     """Build one server's application.
 
@@ -101,6 +110,8 @@ def create_server(
         held_paths: Paths whose requests are held as long as they take, and never refused for being many.
         root_routers: Routes without a prefix; they take the place of our own `/` and `/health`, if they have these.
         other_scopes: Paths -> a scope that lets a key in there and below, besides that of the server.
+        features: What the page is told that this server can do, besides what all of its kind can.
+        has_page_at_root: Whether a browser gets the page at `/`, too, and not only at `/try`.
 
     Returns:
         The application; `app.state.stopping` knows how it stops.
@@ -130,17 +141,21 @@ def create_server(
     taken = {route.path for router in root_routers for route in router.routes if isinstance(route, Route)}
     app.include_router(_operator_routes(settings, server, explain_unreadiness, taken), responses=ERROR_RESPONSES)
     identity = {"server": server, "version": VERSION}
+    ring = KeyRing(settings.api_keys, KeyFile(settings.api_keys_file), (server, ADMIN))
+    app.include_router(create_page_router(settings, server=server, version=VERSION, ring=ring, features=features))
     observation = observation_routes(settings, identity, explain_unreadiness, status)
     app.include_router(observation, responses=ERROR_RESPONSES)
     add_layers(
         app,
         settings,
         server,
+        ring,
         exemption,
         read_secret,
         stopping=stopping,
         held_paths=held_paths,
         other_scopes=other_scopes,
+        has_page_at_root=has_page_at_root,
     )
     app.add_exception_handler(VoiceStackError, _answer_known)
     app.add_exception_handler(HTTPException, _answer_http)

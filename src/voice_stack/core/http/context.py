@@ -37,6 +37,11 @@ DOCS_PATHS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.js
 QUIET_PATHS = HEALTH_PATHS | {"/metrics"}
 """Asked for every few seconds by machines: logged for those who want everything."""
 DOCS_ASSETS = "/static-offline-docs/"
+STATUS_BEHIND = "/status/"
+"""And a name: what a server behind this one does."""
+PAGE_PATH, PAGE_FILES = "/try", "/page/"
+KEY_PATH = f"{PAGE_FILES}key.json"
+"""Tells what the key may do that is sent: the only answer below the page's paths that needs one."""
 REALTIME = "realtime"
 """The subprotocol that OpenAI's clients in browsers offer beside a key; they hang up if none is chosen."""
 
@@ -275,6 +280,11 @@ def _close_code(status: int) -> int:
 def is_docs(path: str) -> bool:
     """Whether a path belongs to the API's description."""
     return path in DOCS_PATHS or path.startswith(DOCS_ASSETS)
+
+
+def is_page(path: str) -> bool:
+    """Whether a path belongs to the page for people."""
+    return path == PAGE_PATH or path.startswith(PAGE_FILES)
 
 
 def _choose_request_id(scope: Scope) -> str:

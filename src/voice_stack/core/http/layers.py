@@ -29,13 +29,16 @@ from voice_stack.core.http.context import (
     DOCS_ASSETS,
     DOCS_PATHS,
     HEALTH_PATHS,
+    STATUS_BEHIND,
     Layer,
     OutgoingHead,
     RequestContext,
     client_of,
+    is_page,
 )
-from voice_stack.core.http.keys import ADMIN, KeyFile, KeyRing
+from voice_stack.core.http.keys import KeyRing
 from voice_stack.core.http.limits import Allowance, RequestLimits, UploadTimes
+from voice_stack.core.http.page import PageAtRoot
 from voice_stack.core.http.serving import StopGate, Stopping
 from voice_stack.core.settings import ServerSettings
 from voice_stack.core.system.addresses import HostName, Networks, parse_address, parse_networks
@@ -142,7 +145,7 @@ def _add_limit_layers(app: FastAPI, settings: ServerSettings, stopping: Stopping
     unlimited = HEALTH_PATHS | DOCS_PATHS | own_paths | set(held_paths)
 
     def is_limited(path: str) -> bool:
-        return path not in unlimited and not path.startswith(DOCS_ASSETS)
+        return not (path in unlimited or path.startswith((DOCS_ASSETS, STATUS_BEHIND)) or is_page(path))
 
     app.add_middleware(UploadTimes, idle_s=settings.upload_timeout_s, stopping=stopping)
     default = Allowance(settings.requests_per_minute_per_client, settings.requests_at_once_per_client)
@@ -176,24 +179,23 @@ def add_layers(
     app: FastAPI,
     settings: ServerSettings,
     server: str,
+    ring: KeyRing,
     exemption: Exemption,
     read_secret: ReadSecret,
     *,
     stopping: Stopping,
     held_paths: Collection[str],
     other_scopes: Mapping[str, str],
+    has_page_at_root: bool,
 ) -> None:
-    """From the inside out: limits, who may do what, CORS (preflights need no key, a 401 can be read), names, log.
-
-    Raises:
-        ConfigurationError: The file of keys cannot be read.
-    """
-    ring = KeyRing(settings.api_keys, KeyFile(settings.api_keys_file), (server, ADMIN))
+    """From the inside out: limits, who may do what, CORS (preflights need no key, a 401 can be read), names, log."""
     app.add_middleware(RootPathGiver)
     _add_limit_layers(app, settings, stopping, held_paths)
     app.add_middleware(CrossSiteGuard, origins=settings.cors_origins)
     rules = AccessRules(settings, server, other_scopes)
     app.add_middleware(ApiKeys, ring=ring, rules=rules, exemption=exemption, read_secret=read_secret)
+    if has_page_at_root and settings.docs_access != "closed":
+        app.add_middleware(PageAtRoot)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

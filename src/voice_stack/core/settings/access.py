@@ -75,7 +75,8 @@ class AccessSettings(BaseSettings):
     docs_access: Literal["open", "key", "closed"] = Field(
         "open",
         validation_alias="DOCS_ACCESS",
-        description="Who sees `/docs`, `/redoc` and `/openapi.json`: everyone, holders of a key, nobody (404).",
+        description="Who sees `/docs`, `/redoc` and `/openapi.json`: everyone, holders of a key, nobody (404). With "
+        "`closed` the page at `/try` is gone, too; otherwise it is there for everyone, and asks for a key itself.",
     )
     metrics_access: Literal["open", "key", "closed"] = Field(
         "key",
