@@ -11,9 +11,6 @@ from fastapi.responses import JSONResponse, Response
 
 from chat.scripted_model import ScriptedModel
 from running_server import free_port, wait_until
-from voice_stack.chat.conversation import ModelRequest
-from voice_stack.chat.language_model import LanguageModel, is_near
-from voice_stack.chat.model_deltas import ModelDelta
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.core.errors import (
     ConfigurationError,
@@ -25,22 +22,26 @@ from voice_stack.core.errors import (
     UpstreamError,
     VoiceStackError,
 )
+from voice_stack.language_model.deltas import ModelDelta
+from voice_stack.language_model.model import LanguageModel, ModelRequest, is_near
 
 HELLO = ModelRequest([{"role": "user", "content": "Hello"}])
 
 
 @asynccontextmanager
-async def opened(url: str, **settings: object) -> AsyncIterator[LanguageModel]:
-    model = LanguageModel(ChatSettings.read(llm_url=url, **settings))
+async def opened(url: str, *, opens: bool = False, **settings: object) -> AsyncIterator[LanguageModel]:
+    model = LanguageModel(ChatSettings.read(llm_url=url, **settings), reasoning_opens=opens)
     try:
         yield model
     finally:
         await model.close()
 
 
-async def ask(url: str, request: ModelRequest = HELLO, **settings: object) -> tuple[str, str, ModelDelta]:
+async def ask(
+    url: str, request: ModelRequest = HELLO, *, opens: bool = False, **settings: object
+) -> tuple[str, str, ModelDelta]:
     """All that is said, all that is thought, and the last delta."""
-    async with opened(url, **settings) as model:
+    async with opened(url, opens=opens, **settings) as model:
         deltas = [delta async for delta in model.stream(request)]
     assert [delta.finish_reason is None for delta in deltas] == [True] * (len(deltas) - 1) + [False]
     return "".join(d.content for d in deltas), "".join(d.reasoning for d in deltas), deltas[-1]
@@ -99,9 +100,9 @@ async def test_a_server_that_does_not_stream(model: ScriptedModel) -> None:
 
 async def test_a_model_that_opens_with_thoughts_unless_its_server_tells_them_apart(model: ScriptedModel) -> None:
     model.say("hm</think>", "Hi")
-    assert (await ask(model.url, reasoning_opens=True))[:2] == ("Hi", "hm")
+    assert (await ask(model.url, opens=True))[:2] == ("Hi", "hm")
     model.say({"reasoning": "hm"}, "Hi")
-    assert (await ask(model.url, reasoning_opens=True))[:2] == ("Hi", "hm")
+    assert (await ask(model.url, opens=True))[:2] == ("Hi", "hm")
 
 
 CALLS = {

@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.live.sessions import check, kinds
-from voice_stack.chat.events import Heard, ReplyDone, ReplyEvent, Sentence, Sound, TextDelta, ToolCall
+from voice_stack.chat.events import Heard, ReplyDone, ReplyEvent, Sentence, Sound, TextDelta
 from voice_stack.chat.realtime.replies import Answer, Ask, Stop, Transcribe
 from voice_stack.chat.realtime.session import ConversationSession
 from voice_stack.chat.realtime.settings import ConversationDefaults, ConversationSettings
 from voice_stack.core.errors import NoLanguageModelError, UpstreamError, VoiceStackError
 from voice_stack.core.http.realtime import ClientEvent, Event, read_frame
+from voice_stack.language_model.deltas import ToolCall
 
 DEFAULTS = ConversationDefaults(voice="alloy", instructions="Be brief.")
 SECOND = bytes(48_000)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voice_stack.chat.reasoning import ReasoningFilter
+from voice_stack.language_model.reasoning import ReasoningFilter
 
 TEXTS = {
     "<think>plan</think>Hello there.": ("Hello there.", "plan"),

@@ -14,7 +14,7 @@ from fastapi.responses import Response
 
 from chat.scripted_model import ScriptedModel, listening
 from running_server import RunningServer, free_port, wait_until
-from voice_stack.chat.conversation import Caller, ModelRequest, VoiceChoice
+from voice_stack.chat.conversation import Caller, VoiceChoice
 from voice_stack.chat.events import (
     SAMPLE_RATE,
     ReasoningDelta,
@@ -24,13 +24,13 @@ from voice_stack.chat.events import (
     Sound,
     SpokenSentence,
     TextDelta,
-    ToolCall,
 )
-from voice_stack.chat.language_model import LanguageModel
 from voice_stack.chat.reply import Assistant, ReplyRecord, heard_text
 from voice_stack.chat.servers import SpeechServers
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.core.errors import UpstreamError
+from voice_stack.language_model.deltas import ToolCall
+from voice_stack.language_model.model import LanguageModel, ModelRequest
 
 HELLO = ModelRequest([{"role": "user", "content": "Hello"}])
 VOICE = VoiceChoice("alloy")

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from voice_stack.chat.cache import MAX_AGE_S, MAX_REPLIES, ReplyCache
-from voice_stack.chat.conversation import ChatMessage, ModelRequest
 from voice_stack.chat.events import ReplyDone
 from voice_stack.core.http.context import CacheUse
+from voice_stack.language_model.model import ChatMessage, ModelRequest
 
 SYSTEM: ChatMessage = {"role": "system", "content": "Be brief."}
 HELLO: ChatMessage = {"role": "user", "content": "Hello"}

@@ -9,12 +9,12 @@ from whisper_normalizer.english import EnglishTextNormalizer
 
 from chat.scripted_model import ScriptedModel, run_scripted_model
 from running_server import RunningServer
-from voice_stack.chat.conversation import Caller, ModelRequest, VoiceChoice
+from voice_stack.chat.conversation import Caller, VoiceChoice
 from voice_stack.chat.events import SAMPLE_RATE, ReplyDone, Sound
-from voice_stack.chat.language_model import LanguageModel
 from voice_stack.chat.reply import Assistant, heard_text
 from voice_stack.chat.servers import SpeechServers
 from voice_stack.chat.settings import ChatSettings
+from voice_stack.language_model.model import LanguageModel, ModelRequest
 from voice_stack.utils.audio.pcm import wav_header
 
 HELLO = ModelRequest([{"role": "user", "content": "Hello"}])

@@ -8,9 +8,8 @@ from contextlib import aclosing
 import pytest
 from benchmarks.small_model import SmallModel, run_small_model
 
-from voice_stack.chat.conversation import ModelRequest
-from voice_stack.chat.language_model import LanguageModel
 from voice_stack.chat.settings import ChatSettings
+from voice_stack.language_model.model import LanguageModel, ModelRequest
 
 QUESTIONS = ("What is the capital of France?", "Tell me about dogs.", "How do I boil an egg?")
 

@@ -16,7 +16,6 @@ from voice_stack.chat.api.socket import create_socket_router
 from voice_stack.chat.cache import ReplyCache
 from voice_stack.chat.conversation import Caller
 from voice_stack.chat.engine import VoiceChatEngine
-from voice_stack.chat.language_model import LanguageModel
 from voice_stack.chat.passing import Passing, held_paths, other_scopes
 from voice_stack.chat.reply import Assistant
 from voice_stack.chat.servers import SpeechServers
@@ -30,13 +29,15 @@ from voice_stack.core.http.app import build_named, create_server
 from voice_stack.core.http.realtime import check_client_secret
 from voice_stack.core.logging import log_event
 from voice_stack.core.system.database import TOO_NEW
+from voice_stack.language_model.model import LanguageModel
 
 logger = logging.getLogger(__name__)
 
 
 def create_app(settings: ChatSettings) -> FastAPI:
     """Build the application; nothing is asked of the other servers yet."""
-    store, model, servers = ConversationStore(settings), LanguageModel(settings), SpeechServers(settings)
+    store, servers = ConversationStore(settings), SpeechServers(settings)
+    model = LanguageModel(settings, reasoning_opens=settings.reasoning_opens)
     assistant, cache = Assistant(model, servers), ReplyCache(settings.cache)
     conversations = Conversations(TurnParts(settings, store, servers, assistant, cache))
     passing, tts_models = Passing(settings), TtsModels(servers, store)

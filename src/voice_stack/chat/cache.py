@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from voice_stack.chat.conversation import ModelRequest
 from voice_stack.chat.events import ReplyDone
 from voice_stack.chat.settings import CacheMode
 from voice_stack.core.http.context import CacheUse
 from voice_stack.core.result_cache import ResultCache
 from voice_stack.core.telemetry.registry import CACHE
+from voice_stack.language_model.model import ModelRequest
 
 MAX_AGE_S = 30 * 60.0
 MAX_REPLIES = 5_000

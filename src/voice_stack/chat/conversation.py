@@ -1,15 +1,13 @@
-"""What a conversation is: its settings, its messages, who asks, and what a reply is asked for."""
+"""What a conversation is: its settings, its messages, who asks, and how it is spoken."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 MessageStatus = Literal["in_progress", "completed", "interrupted", "failed"]
 SessionState = Literal["idle", "listening", "processing", "thinking", "speaking", "interrupted", "error", "ended"]
 Role = Literal["system", "user", "assistant", "tool"]
-ChatMessage = Mapping[str, object]
-"""As OpenAI's chat has it: role, content, tool_calls, tool_call_id."""
 
 
 def make_id(kind: Literal["sess", "msg"]) -> str:
@@ -41,21 +39,6 @@ class VoiceChoice:
     instructions: str | None = None
     emotion: str | None = None
     emotion_strength: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRequest:
-    """What a language model is asked.
-
-    Attributes:
-        messages: The whole conversation, system first.
-        model: Its name; empty: the one of the settings.
-        options: Further fields of OpenAI's chat, as they are sent: tools, tool_choice, temperature, max_tokens, ...
-    """
-
-    messages: Sequence[ChatMessage]
-    model: str = ""
-    options: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

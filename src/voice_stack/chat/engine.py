@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from voice_stack.chat.cache import ReplyCache
 from voice_stack.chat.conversation import Caller, Session, make_id
 from voice_stack.chat.events import Heard, Sound
-from voice_stack.chat.language_model import LanguageModel
 from voice_stack.chat.reply import Assistant
 from voice_stack.chat.reply_sound import encode_reply
 from voice_stack.chat.servers import SpeechServers
@@ -23,6 +22,7 @@ from voice_stack.chat.settings import ChatSettings
 from voice_stack.chat.store import ConversationStore
 from voice_stack.chat.turn_events import Said, TurnDone, TurnError, TurnOptions, TurnParts
 from voice_stack.core.http.spool import Spool, SpooledFile
+from voice_stack.language_model.model import LanguageModel
 from voice_stack.utils.audio.encode import require_format
 
 NOBODY = Caller()

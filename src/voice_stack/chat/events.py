@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from voice_stack.core.errors import VoiceStackError
+from voice_stack.language_model.deltas import ToolCall
 
 SAMPLE_RATE = 24_000
 """Of all sound here: 16 bit, little-endian, mono."""
@@ -76,15 +77,6 @@ class Sound:
     index: int
     samples: bytes
     offset_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """The model asks the client to run a tool; `arguments` is the JSON text as the model wrote it."""
-
-    id: str
-    name: str
-    arguments: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from voice_stack.chat.conversation import ChatMessage, Message
+from voice_stack.chat.conversation import Message
+from voice_stack.language_model.model import ChatMessage
 
 MAX_MESSAGES = 60
 MAX_CHARACTERS = 24_000

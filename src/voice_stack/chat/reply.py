@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from voice_stack.chat.conversation import Caller, ModelRequest, VoiceChoice
+from voice_stack.chat.conversation import Caller, VoiceChoice
 from voice_stack.chat.events import (
     SAMPLE_RATE,
     ReasoningDelta,
@@ -18,14 +18,14 @@ from voice_stack.chat.events import (
     SpokenSentence,
     TextDelta,
 )
-from voice_stack.chat.language_model import LanguageModel
 from voice_stack.chat.marks import MarkFilter
-from voice_stack.chat.model_deltas import ModelDelta
 from voice_stack.chat.sentences import Cut, SentenceStream
 from voice_stack.chat.servers import SpeechServers
 from voice_stack.chat.speaking import SPEECHES_AT_ONCE, SoundJoiner, Speech
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.telemetry.registry import OPEN_TURNS, observe_chat_stages
+from voice_stack.language_model.deltas import ModelDelta
+from voice_stack.language_model.model import LanguageModel, ModelRequest
 
 EVENTS_AHEAD = 64
 SENTENCES_AHEAD = 200

@@ -12,7 +12,6 @@ import httpx2
 
 from voice_stack.chat.conversation import Caller, VoiceChoice
 from voice_stack.chat.events import Heard, HeardSegment
-from voice_stack.chat.language_model import is_near
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.client.errors import (
     ApiError,
@@ -53,6 +52,7 @@ from voice_stack.core.errors import (
 )
 from voice_stack.core.http.spool import SPOOLED
 from voice_stack.core.telemetry.registry import observe_chat_stages
+from voice_stack.language_model.model import is_near
 from voice_stack.utils.language import find_language
 
 CONNECT_TIMEOUT_S = 5.0

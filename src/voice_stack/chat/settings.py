@@ -1,13 +1,13 @@
 """Settings of the Voice server: where the others are, and what a conversation is like that says nothing else."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import SettingsConfigDict
 
-from voice_stack.core.settings import Address, PortList, ServerSettings, user_folder
+from voice_stack.core.settings import Address, PortList, user_folder
+from voice_stack.language_model.settings import LanguageModelSettings
 
 INSTRUCTIONS = (
     "You are talking with somebody who hears your answer spoken. Answer in one to three short sentences of plain text, "
@@ -15,22 +15,11 @@ INSTRUCTIONS = (
 )
 
 
-def _parse_object(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value or "{}")
-    except ValueError as error:
-        raise ValueError(f'no JSON object, as {{"reasoning_effort": "none"}}: {error}') from error
-
-
-JsonObject = Annotated[dict[str, JsonValue], NoDecode, BeforeValidator(_parse_object)]
-"""Written as JSON in the environment."""
 CacheMode = Literal["exact", "query", "off"]
 """What makes a question the same as one that was answered."""
 
 
-class ChatSettings(ServerSettings):
+class ChatSettings(LanguageModelSettings):
     """Settings of the Voice server."""
 
     model_config = SettingsConfigDict(env_prefix="CHAT_")
@@ -43,19 +32,6 @@ class ChatSettings(ServerSettings):
     )
     asr_url: Address = Field("http://127.0.0.1:5001", description="Address of the ASR server, with or without `/v1`.")
     tts_url: Address = Field("http://127.0.0.1:5002", description="Address of the TTS server, with or without `/v1`.")
-    llm_url: Address = Field(
-        "",
-        description="Address of a language model with OpenAI's API, with its `/v1`: `http://127.0.0.1:11434/v1` for "
-        "Ollama, `:8080/v1` for llama.cpp, `:8000/v1` for vLLM, `:1234/v1` for LM Studio. Empty: none, and "
-        "conversations say so; all else works.",
-    )
-    llm_model: str = Field("", description="Its model; empty: the one that it has, or the first of several.")
-    llm_key: SecretStr = Field(SecretStr(""), description="Key for the language model.")
-    llm_options: JsonObject = Field(
-        default_factory=dict,
-        description="Fields sent with every request to it that names them not itself, as a JSON object: "
-        '`{"reasoning_effort": "none"}` keeps Ollama\'s models from thinking before they speak.',
-    )
     asr_key: SecretStr = Field(
         SecretStr(""), description="Key for the ASR server; empty: the one that the caller has sent."
     )

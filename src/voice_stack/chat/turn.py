@@ -15,7 +15,6 @@ from voice_stack.chat.conversation import (
     Caller,
     Message,
     MessageStatus,
-    ModelRequest,
     Role,
     Session,
     SessionState,
@@ -30,7 +29,6 @@ from voice_stack.chat.events import (
     Sound,
     Stage,
     TextDelta,
-    ToolCall,
 )
 from voice_stack.chat.history import MAX_MESSAGES, count_rounds, messages_for_model, open_calls
 from voice_stack.chat.reply import ReplyRecord, heard_text
@@ -45,6 +43,8 @@ from voice_stack.chat.turn_events import (
 )
 from voice_stack.core.errors import ConflictError, InvalidRequestError, VoiceStackError
 from voice_stack.core.http.spool import SpooledFile
+from voice_stack.language_model.deltas import ToolCall
+from voice_stack.language_model.model import ModelRequest
 
 logger = logging.getLogger(__name__)
 

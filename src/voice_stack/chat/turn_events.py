@@ -13,7 +13,6 @@ from voice_stack.chat.events import (
     SpokenSentence,
     Stage,
     TextDelta,
-    ToolCall,
 )
 from voice_stack.chat.reply import Assistant
 from voice_stack.chat.servers import SpeechServers
@@ -22,6 +21,7 @@ from voice_stack.chat.store import ConversationStore
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.http.context import CacheUse
 from voice_stack.core.http.spool import SpooledFile
+from voice_stack.language_model.deltas import ToolCall
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
-from voice_stack.chat.conversation import Caller, ChatMessage
+from voice_stack.chat.conversation import Caller
 from voice_stack.chat.events import SAMPLE_RATE
 from voice_stack.chat.servers import SpeechServers
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, UnsupportedValueError
+from voice_stack.language_model.model import ChatMessage
 from voice_stack.utils.audio.pcm import wav_header
 
 KEPT_S = 3600.0

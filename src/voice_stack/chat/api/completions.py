@@ -16,9 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from voice_stack.chat.api.calling import caller_of
 from voice_stack.chat.api.completion_messages import MessageReader, has_sound
-from voice_stack.chat.conversation import ChatMessage, ModelRequest, VoiceChoice
-from voice_stack.chat.events import ReasoningDelta, ReplyDone, ReplyEvent, Sound, TextDelta, ToolCall
-from voice_stack.chat.language_model import LanguageModel
+from voice_stack.chat.conversation import VoiceChoice
+from voice_stack.chat.events import ReasoningDelta, ReplyDone, ReplyEvent, Sound, TextDelta
 from voice_stack.chat.reply import Assistant
 from voice_stack.chat.reply_sound import encode_reply
 from voice_stack.chat.servers import SpeechServers
@@ -33,6 +32,8 @@ from voice_stack.core.http.streaming import (
     finish_unless_disconnected,
 )
 from voice_stack.core.http.uploads import parse_json, receive_body
+from voice_stack.language_model.deltas import ToolCall
+from voice_stack.language_model.model import ChatMessage, LanguageModel, ModelRequest
 
 MAX_BODY_BYTES = 64 << 20
 PATIENCE_S = 10.0

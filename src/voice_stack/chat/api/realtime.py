@@ -13,7 +13,6 @@ from fastapi import APIRouter, Request, Response, WebSocket
 
 from voice_stack.chat.api.calling import caller_of
 from voice_stack.chat.conversation import Caller
-from voice_stack.chat.language_model import LanguageModel
 from voice_stack.chat.passing import Passing
 from voice_stack.chat.realtime.listening import Listening, find_sound, sound_ms
 from voice_stack.chat.realtime.replies import Action, Answer, Ask, Stop, Transcribe
@@ -37,6 +36,7 @@ from voice_stack.core.http.realtime import (
     read_frame,
 )
 from voice_stack.core.http.uploads import receive_object
+from voice_stack.language_model.model import LanguageModel
 
 SCOPE = "chat"
 FINISH_S = 20.0

@@ -12,10 +12,10 @@ from voice_stack.chat.events import (
     Sentence,
     Sound,
     TextDelta,
-    ToolCall,
 )
 from voice_stack.chat.reply_sound import ReplyEncoder
 from voice_stack.chat.turn_events import TurnDone, TurnError, TurnEvent
+from voice_stack.language_model.deltas import ToolCall
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from voice_stack.chat.conversation import ModelRequest, VoiceChoice
+from voice_stack.chat.conversation import VoiceChoice
 from voice_stack.chat.events import ReplyDone, ReplyEvent
 from voice_stack.chat.history import messages_for_model
 from voice_stack.chat.realtime.items import Item, Items, as_messages, read_item
@@ -12,6 +12,7 @@ from voice_stack.chat.realtime.response import CancelReason, Response
 from voice_stack.chat.realtime.settings import ConversationDefaults, ConversationSettings
 from voice_stack.core.errors import InvalidRequestError, UpstreamError, VoiceStackError
 from voice_stack.core.http.realtime import Event, make_id
+from voice_stack.language_model.model import ModelRequest
 
 MAX_APART = 8
 """Responses outside the conversation at once."""

@@ -6,12 +6,13 @@ from typing import Literal
 
 import numpy as np
 
-from voice_stack.chat.events import SAMPLE_RATE, ReplyDone, ReplyEvent, Sound, TextDelta, ToolCall
+from voice_stack.chat.events import SAMPLE_RATE, ReplyDone, ReplyEvent, Sound, TextDelta
 from voice_stack.chat.realtime.items import Item, Part, Status
 from voice_stack.chat.realtime.settings import ReplySettings
 from voice_stack.chat.reply import ReplyRecord
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.http.realtime import Event, make_id
+from voice_stack.language_model.deltas import ToolCall
 from voice_stack.utils.audio import g711
 from voice_stack.utils.audio.pcm import Resampler, to_int16
 from voice_stack.utils.live_settings import AudioFormat

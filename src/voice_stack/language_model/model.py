@@ -3,15 +3,13 @@
 import json
 import re
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from logging import getLogger
 
 import httpx2
 
-from voice_stack.chat.conversation import ModelRequest
-from voice_stack.chat.model_deltas import DeltaReader, ModelDelta
-from voice_stack.chat.settings import ChatSettings
 from voice_stack.client.errors import ErrorDetails, excerpt, parse_error_details, parse_retry_after_s
 from voice_stack.core.errors import (
     InvalidRequestError,
@@ -24,6 +22,8 @@ from voice_stack.core.errors import (
     VoiceStackError,
 )
 from voice_stack.core.system.addresses import HostName, parse_address
+from voice_stack.language_model.deltas import DeltaReader, ModelDelta
+from voice_stack.language_model.settings import LanguageModelSettings
 
 CONNECT_TIMEOUT_S = 5.0
 TIMEOUT_S = 120.0
@@ -44,6 +44,25 @@ _BREAKS = (httpx2.ReadError, httpx2.WriteError, httpx2.CloseError, httpx2.Remote
 _logger = getLogger(__name__)
 
 
+ChatMessage = Mapping[str, object]
+"""As OpenAI's chat has it: role, content, tool_calls, tool_call_id."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """What a language model is asked.
+
+    Attributes:
+        messages: The whole conversation, system first.
+        model: Its name; empty: the one of the settings.
+        options: Further fields of OpenAI's chat, as they are sent: tools, tool_choice, temperature, max_tokens, ...
+    """
+
+    messages: Sequence[ChatMessage]
+    model: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
 def is_near(host: str) -> bool:
     """Whether a host is this machine or in its own network, where no proxy leads."""
     address, name = parse_address(host), HostName.parse(host)
@@ -58,17 +77,18 @@ class LanguageModel:
 
     Args:
         settings: Where it is, its key, its name.
+        reasoning_opens: See `ReasoningFilter`.
 
     Attributes:
         url: With `/v1`, which an address without a path lacks; empty: there is none.
     """
 
-    def __init__(self, settings: ChatSettings) -> None:
+    def __init__(self, settings: LanguageModelSettings, *, reasoning_opens: bool = False) -> None:
         parts = httpx2.URL(settings.llm_url)
         self.url = f"{settings.llm_url}/v1" if settings.llm_url and parts.path == "/" else settings.llm_url
         self._server = f"The language model's server ({settings.env_name('llm_url')})"
         self._is_venice = parts.host == _VENICE
-        self._settings = settings
+        self._settings, self._reasoning_opens = settings, reasoning_opens
         self._names: list[str] = []
         self._names_until = 0.0
         self._takes_stream_options = True
@@ -87,7 +107,7 @@ class LanguageModel:
         """
         if not self.url:
             raise NoLanguageModelError(
-                f"No language model to talk with: {self._settings.env_name('llm_url')} is empty. Set it to the address "
+                f"No language model: {self._settings.env_name('llm_url')} is empty. Set it to the address "
                 "of one with OpenAI's API: http://127.0.0.1:11434/v1 for Ollama, http://127.0.0.1:8080/v1 for "
                 "llama.cpp, http://127.0.0.1:8000/v1 for vLLM, http://127.0.0.1:1234/v1 for LM Studio."
             )
@@ -109,7 +129,7 @@ class LanguageModel:
         """
         self.require()
         response = await self._ask(await self._body(request))
-        reader = DeltaReader(opens=self._settings.reasoning_opens)
+        reader = DeltaReader(opens=self._reasoning_opens)
         is_done = False
         async with aclosing(response), aclosing(self._chunks(response)) as chunks:
             try:

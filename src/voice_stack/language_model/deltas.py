@@ -5,11 +5,19 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from voice_stack.chat.events import ToolCall
-from voice_stack.chat.reasoning import ReasoningFilter
+from voice_stack.language_model.reasoning import ReasoningFilter
 
 _THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking")
 """Where several are sent they say the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model asks the client to run a tool; `arguments` is the JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)

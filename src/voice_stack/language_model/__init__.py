@@ -1,0 +1,3 @@
+"""A language model behind OpenAI's API: whichever server needs one asks it from here."""
+
+__all__ = ["deltas", "model", "reasoning", "settings"]
