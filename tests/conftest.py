@@ -130,8 +130,8 @@ def fake_asr(start_server: StartServer) -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="session")
 def fake_tts(start_server: StartServer) -> Iterator[RunningServer]:
-    """A TTS server that obeys its texts."""
-    with start_server("tts", TTS_ENGINE="fake", TTS_MODEL="fake") as server:
+    """A TTS server that obeys its texts; it speaks other services' APIs as well."""
+    with start_server("tts", TTS_ENGINE="fake", TTS_MODEL="fake", TTS_API_ELEVENLABS="true") as server:
         yield server
 
 

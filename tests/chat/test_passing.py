@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 
 import httpx2
 import pytest
+from elevenlabs.client import ElevenLabs
+from elevenlabs.core import ApiError
 from fastapi import FastAPI
 from websockets.exceptions import ConnectionClosed
 
@@ -61,7 +63,7 @@ def _paths(app: FastAPI) -> set[str]:
 
 def test_every_path_of_both_servers_is_answered_here() -> None:
     asr = _paths(create_asr(AsrSettings(_env_file=None, engine="fake", model="fake")))
-    tts = _paths(create_tts(TtsSettings(_env_file=None, engine="fake", model="fake")))
+    tts = _paths(create_tts(TtsSettings(_env_file=None, engine="fake", model="fake", api_elevenlabs=True)))
     assert asr & tts <= _paths(create_chat(ChatSettings(_env_file=None)))
     passed = {**{f"/v1{path}": server for path, server in API_PATHS.items()}, **ROOT_PATHS}
     for server, paths in {"asr": asr - tts, "tts": tts - asr}.items():
@@ -134,6 +136,20 @@ def test_sound_and_events_come_as_they_are_made_and_end_with_who_leaves(
         next(answer.iter_raw())
         wait_until(lambda: fake_tts.count_jobs() != (0, 0), 5, "the rest is being made")
     wait_until(lambda: fake_tts.count_jobs() == (0, 0), 10, "the work for the client that left ends")
+
+
+def test_clients_of_other_services_at_one_address(chat_server: RunningServer) -> None:
+    speaks = ElevenLabs(base_url=chat_server.url, api_key="unused")
+    text = "One address for all."
+    answer = speaks.text_to_speech.convert_with_timestamps("alloy", text=text, output_format="pcm_16000")
+    assert answer.alignment
+    assert "".join(answer.alignment.characters) == text
+    assert [voice.voice_id for voice in speaks.voices.search(search="alloy").voices] == ["alloy"]
+    assert "fake" in [model.model_id for model in speaks.models.list()]
+    with pytest.raises(ApiError) as failed:
+        speaks.voices.get("nobody")
+    assert failed.value.status_code == 404
+    assert failed.value.body["detail"]["message"]
 
 
 async def test_realtime_transcription(chat_server: RunningServer, spoken: Callable[[str], bytes]) -> None:

@@ -27,6 +27,7 @@ from voice_stack.chat.turn_events import TurnParts
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.http.app import build_named, create_server
 from voice_stack.core.http.realtime import check_client_secret
+from voice_stack.core.http.wires import deepgram_wire, elevenlabs_wire
 from voice_stack.core.logging import log_event
 from voice_stack.core.system.database import TOO_NEW
 from voice_stack.language_model.model import LanguageModel
@@ -81,6 +82,7 @@ def create_app(settings: ChatSettings) -> FastAPI:
         held_paths=held_paths(settings),
         has_page_at_root=True,
         other_scopes=other_scopes(settings),
+        wires=[elevenlabs_wire(settings.api_v1_str), deepgram_wire(settings.api_v1_str)],
     )
     # The store after all that writes to it.
     for close in (conversations.close, passing.close, tts_models.close, model.close, servers.close, store.close):

@@ -22,6 +22,7 @@ from voice_stack.chat.upstream import Head, RawHeaders, Upstream, end_to_end
 from voice_stack.core.errors import NotFoundError, UpstreamError
 from voice_stack.core.http.access import authorization_of
 from voice_stack.core.http.context import add_log_fields, client_of
+from voice_stack.core.http.wires import XI_API_KEY
 
 Server = Literal["asr", "tts"]
 API_PATHS: Mapping[str, Server] = {
@@ -34,11 +35,15 @@ API_PATHS: Mapping[str, Server] = {
     "/audio/voices": "tts",
     "/bazarr": "asr",
     "/jobs": "asr",
+    "/listen": "asr",
     "/realtime": "asr",
+    "/text-to-speech": "tts",
+    "/voices": "tts",
 }
 """What is passed on, below the API's prefix: these paths and all below them."""
-ROOT_PATHS: Mapping[str, Server] = {"/asr": "asr", "/detect-language": "asr"}
-"""The same for Bazarr's, which have no prefix."""
+BAZARR_PATHS: Mapping[str, Server] = {"/asr": "asr", "/detect-language": "asr"}
+ROOT_PATHS: Mapping[str, Server] = {**BAZARR_PATHS, "/v2/voices": "tts"}
+"""The same for those that have no prefix: Bazarr's, and ElevenLabs' second version."""
 ASK_S = 10.0
 """For a small answer that is looked at here."""
 MAX_ANSWER_BYTES = 4 << 20
@@ -46,8 +51,8 @@ MAX_SECRETS = 10_000
 _OWN = frozenset({b"forwarded", b"host", b"origin", b"x-real-ip", b"x-request-id"})
 _OWN_PREFIXES = (b"sec-fetch-", b"sec-websocket-", b"x-forwarded-")
 """What this server tells itself, or has judged already: whether a web page may call."""
-_CREDENTIALS = frozenset({b"api-key", b"authorization", b"cookie", b"x-api-key"})
-_ASKED_WITH = frozenset({b"authorization", b"host", b"user-agent", b"x-request-id"})
+_CREDENTIALS = frozenset({b"api-key", b"authorization", b"cookie", b"x-api-key", XI_API_KEY.encode()})
+_ASKED_WITH = frozenset({b"authorization", b"host", b"user-agent", b"x-request-id", XI_API_KEY.encode()})
 _PASSED = "passed"
 
 
@@ -59,7 +64,7 @@ def other_scopes(settings: ChatSettings) -> dict[str, str]:
 def held_paths(settings: ChatSettings) -> tuple[str, ...]:
     """Bazarr's paths: their requests are held for hours, and never refused for being many."""
     prefixes = ("", f"{settings.api_v1_str}/bazarr")
-    return tuple(f"{prefix}{path}{end}" for prefix in prefixes for path in ROOT_PATHS for end in ("", "/"))
+    return tuple(f"{prefix}{path}{end}" for prefix in prefixes for path in BAZARR_PATHS for end in ("", "/"))
 
 
 @dataclass(slots=True)
@@ -78,12 +83,17 @@ class Answer:
         if len(self.body) > MAX_ANSWER_BYTES:
             raise UpstreamError(f"A server behind this one answered with more than {MAX_ANSWER_BYTES} bytes.")
 
+    def parse(self) -> object:
+        """The JSON in it; None if there is none."""
+        try:
+            found: object = json.loads(self.body)
+        except ValueError:
+            return None
+        return found
+
     def read(self) -> Mapping[str, object]:
         """The JSON object in it; empty if it is none."""
-        try:
-            found = json.loads(self.body)
-        except ValueError:
-            return {}
+        found = self.parse()
         return found if isinstance(found, dict) else {}
 
     def read_list(self, field: str) -> list[Mapping[str, object]]:
@@ -244,6 +254,7 @@ class Passing:
         told = {
             "host": self._upstreams[server].host,
             "authorization": f"Bearer {key}" if key else authorization_of(connection),
+            XI_API_KEY: key if XI_API_KEY in connection.headers else None,  # without it the answer would be OpenAI's
             "x-request-id": scope["state"]["request_id"],
             "x-forwarded-for": client_of(scope),
             "x-forwarded-proto": scope["scheme"],

@@ -5,7 +5,9 @@ import asyncio
 from fastapi import FastAPI
 
 from voice_stack.core.http.app import build_named, create_server
+from voice_stack.core.http.wires import elevenlabs_wire
 from voice_stack.core.models.repair import remove_partial_models
+from voice_stack.tts.api.elevenlabs import create_elevenlabs_root_router, create_elevenlabs_router
 from voice_stack.tts.api.live import create_live_router
 from voice_stack.tts.api.openai import create_router
 from voice_stack.tts.api.voice_consents import create_consents_router
@@ -41,6 +43,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
         server="tts",
         title=f"{settings.project_name}: text to speech",
         routers=[
+            *([create_elevenlabs_router(service)] if settings.api_elevenlabs else []),
             create_router(service),
             create_live_router(service),
             create_voices_router(service),
@@ -56,6 +59,8 @@ def create_app(settings: TtsSettings) -> FastAPI:
             "cache": service.cache.status(),
         },
         start=start,
+        root_routers=[create_elevenlabs_root_router(service)] if settings.api_elevenlabs else [],
+        wires=[elevenlabs_wire(settings.api_v1_str)] if settings.api_elevenlabs else [],
     )
     app.state.stopping.at_refusal(pool.give_up_loading)
     wyoming.stop_with(app.state.stopping)

@@ -73,6 +73,11 @@ class TtsSettings(EngineSettings):
         description="Loudness of every voice in LUFS, -40 to -9; louder than the default, peaks are held down audibly. "
         "`off`: each voice is as loud as its engine makes it.",
     )
+    api_elevenlabs: bool = Field(
+        False,
+        description="Speak ElevenLabs' API as well: `/v1/text-to-speech/...`, `/v1/voices`, `/v2/voices`; keys come in "
+        "`xi-api-key`.",
+    )
     pronunciations: Path | None = Field(
         None,
         description="Table of words and how to say them: CSV with the head `written,spoken,language,case`; read again "

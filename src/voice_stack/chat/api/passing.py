@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from voice_stack.chat.passing import API_PATHS, ROOT_PATHS, Answer, Passing, Server
 from voice_stack.core.errors import NoLanguageModelError, UpstreamError, VoiceStackError
 from voice_stack.core.http.uploads import receive_object
+from voice_stack.core.http.wires import XI_API_KEY
 
 ListModels = Callable[[], Awaitable[Sequence[Mapping[str, object]]]]
 SERVERS: tuple[Server, ...] = ("asr", "tts")
@@ -43,7 +44,7 @@ def create_passing_router(passing: Passing, list_language_models: ListModels) ->
 
 
 def create_root_router(passing: Passing) -> APIRouter:
-    """The routes without a prefix: Bazarr's, and what the servers behind are doing."""
+    """The routes without a prefix, and what the servers behind are doing."""
     router = APIRouter()
     _add_paths(router, passing, ROOT_PATHS)
 
@@ -93,6 +94,10 @@ class _Models:
 
     async def list(self, request: Request) -> Response:
         """The models that work here, of all servers; `x-warnings` names a server that is away."""
+        if XI_API_KEY in request.headers:  # of ElevenLabs' API, if the TTS server has that
+            answer = await self.passing.ask("tts", request.scope, "/models")
+            if isinstance(answer.parse(), list):
+                return answer.show()
         return await self._merge(request, "/models", "data", {"object": "list"})
 
     async def list_names(self, request: Request) -> Response:

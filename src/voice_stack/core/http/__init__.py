@@ -18,4 +18,5 @@ __all__ = [
     "status",
     "streaming",
     "uploads",
+    "wires",
 ]

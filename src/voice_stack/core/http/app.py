@@ -22,7 +22,7 @@ from starlette.types import Scope
 from voice_stack.core.errors import UpgradeRequiredError, VoiceStackError, name_places, type_of
 from voice_stack.core.http.access import NO_EXEMPTION, Exemption, ReadSecret
 from voice_stack.core.http.api_docs import ERROR_RESPONSES
-from voice_stack.core.http.context import PAGE_PATH, answer_error, note_error
+from voice_stack.core.http.context import PAGE_PATH, answer_error, note_error, shape_error
 from voice_stack.core.http.form import explain_problem
 from voice_stack.core.http.keys import ADMIN, KeyFile, KeyRing
 from voice_stack.core.http.layers import add_layers
@@ -30,6 +30,7 @@ from voice_stack.core.http.page import Features, create_page_router
 from voice_stack.core.http.serving import REASON, Stopping
 from voice_stack.core.http.spool import prepare_folder, release_folder
 from voice_stack.core.http.status import observation_routes
+from voice_stack.core.http.wires import Wire
 from voice_stack.core.settings import EngineSettings, ServerSettings
 from voice_stack.core.system.memory import give_memory_back, use_one_heap
 from voice_stack.core.telemetry.registry import measuring
@@ -94,6 +95,7 @@ def create_server(
     other_scopes: Mapping[str, str] = MappingProxyType({}),
     features: Features = _no_features,
     has_page_at_root: bool = False,
+    wires: Sequence[Wire] = (),
 ) -> FastAPI:
     """Build one server's application.
 
@@ -112,6 +114,7 @@ def create_server(
         other_scopes: Paths -> a scope that lets a key in there and below, besides that of the server.
         features: What the page is told that this server can do, besides what all of its kind can.
         has_page_at_root: Whether a browser gets the page at `/`, too, and not only at `/try`.
+        wires: APIs of other services that some of the routes speak.
 
     Returns:
         The application; `app.state.stopping` knows how it stops.
@@ -156,6 +159,7 @@ def create_server(
         held_paths=held_paths,
         other_scopes=other_scopes,
         has_page_at_root=has_page_at_root,
+        wires=wires,
     )
     app.add_exception_handler(VoiceStackError, _answer_known)
     app.add_exception_handler(HTTPException, _answer_http)
@@ -216,7 +220,7 @@ def _error_response(
     error_type = type_of(status)
     note_error(scope, error_type, code)
     body = {"error": {"message": message, "type": error_type, "param": None, "code": code}}
-    return JSONResponse(body, status, headers)
+    return JSONResponse(shape_error(status, body, scope), status, headers)
 
 
 async def _answer_known(request: Request, error: Exception) -> JSONResponse:

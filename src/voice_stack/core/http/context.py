@@ -42,6 +42,12 @@ STATUS_BEHIND = "/status/"
 PAGE_PATH, PAGE_FILES = "/try", "/page/"
 KEY_PATH = f"{PAGE_FILES}key.json"
 """Tells what the key may do that is sent: the only answer below the page's paths that needs one."""
+SHOW_ERROR = "show_error"
+"""In the state of a request in the words of another service: the `ShowError` for its clients."""
+ErrorFields = Mapping[str, str | None]
+"""What OpenAI's body says of an error: `message`, `type`, `param`, `code`."""
+ShowError = Callable[[int, ErrorFields, str], dict[str, object]]
+"""Makes the body of an error from its status, OpenAI's fields and the id of the request."""
 REALTIME = "realtime"
 """The subprotocol that OpenAI's clients in browsers offer beside a key; they hang up if none is chosen."""
 
@@ -52,7 +58,14 @@ _logger = logging.getLogger(__name__)
 def answer_error(error: VoiceStackError, scope: Scope) -> JSONResponse:
     """The answer that an error is; whoever measures the request finds type and code in its state."""
     note_error(scope, error.type, error.code)
-    return JSONResponse(error.body(), error.status, error.headers())
+    return JSONResponse(shape_error(error.status, error.body(), scope), error.status, error.headers())
+
+
+def shape_error(status: int, body: dict[str, dict[str, str | None]], scope: Scope) -> Mapping[str, object]:
+    """The body of an error as whoever asked reads it; OpenAI's, unless they use the words of another service."""
+    state = scope.get("state", {})
+    show: ShowError | None = state.get(SHOW_ERROR)
+    return body if show is None else show(status, body["error"], state["request_id"])
 
 
 def note_error(scope: Scope, error_type: str, code: str | None) -> None:

@@ -40,6 +40,7 @@ from voice_stack.core.http.keys import KeyRing
 from voice_stack.core.http.limits import Allowance, RequestLimits, UploadTimes
 from voice_stack.core.http.page import PageAtRoot
 from voice_stack.core.http.serving import StopGate, Stopping
+from voice_stack.core.http.wires import Wire, Wires
 from voice_stack.core.settings import ServerSettings
 from voice_stack.core.system.addresses import HostName, Networks, parse_address, parse_networks
 
@@ -187,6 +188,7 @@ def add_layers(
     held_paths: Collection[str],
     other_scopes: Mapping[str, str],
     has_page_at_root: bool,
+    wires: Sequence[Wire],
 ) -> None:
     """From the inside out: limits, who may do what, CORS (preflights need no key, a 401 can be read), names, log."""
     app.add_middleware(RootPathGiver)
@@ -211,6 +213,8 @@ def add_layers(
         own_name=settings.host,
         is_guarded=lambda: is_loopback(settings) and not ring.is_needed,
     )
+    if wires:
+        app.add_middleware(Wires, wires=wires)
     app.add_middleware(RequestContext)
     app.add_middleware(OutgoingHead, has_origins=bool(settings.cors_origins), is_stopping=lambda: stopping.is_announced)
     if settings.root_path:

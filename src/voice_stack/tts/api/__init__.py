@@ -1,3 +1,3 @@
 """HTTP routes of the TTS server."""
 
-__all__ = ["live", "openai", "voice_consents", "voices"]
+__all__ = ["elevenlabs", "live", "openai", "voice_consents", "voices"]

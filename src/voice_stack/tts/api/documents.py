@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from voice_stack.core.http.api_docs import EVENT_STREAM, JSON, Responses, binaries, headers, texts
 from voice_stack.tts.captions.kept import CAPTION_FORMATS
-from voice_stack.utils.audio.encode import AUDIO_FORMATS
+from voice_stack.utils.audio.encode import AUDIO_FORMATS, RATED_FORMATS
 
 
 class VoiceObject(BaseModel):
@@ -109,6 +109,33 @@ SPEECH: Responses = {
     },
     **_CACHED,
 }
+SOUND: Responses = {
+    200: {
+        "description": "The speech.",
+        "content": binaries(item.media_type for item in RATED_FORMATS.values()),
+        "headers": headers(x_ignored_fields="Fields that mean nothing here.", request_id="Names this request."),
+    }
+}
+"""For ElevenLabs' routes."""
+
+
+class CharacterTimesObject(BaseModel):
+    """When each character is said, in seconds."""
+
+    characters: list[str]
+    character_start_times_seconds: list[float]
+    character_end_times_seconds: list[float]
+
+
+class AlignedSpeechObject(BaseModel):
+    """Speech and the times of its characters; of a stream one such object in each line."""
+
+    audio_base64: str
+    alignment: CharacterTimesObject | None
+    normalized_alignment: CharacterTimesObject | None
+
+
+ALIGNED_SPEECH: Responses = {200: {"model": AlignedSpeechObject}}
 PREVIEW: Responses = {200: {"description": "How the voice sounds.", "content": _SOUND}, **_CACHED}
 CAPTIONS: Responses = {
     200: {

@@ -25,7 +25,7 @@ from voice_stack.tts.request import Flush
 from voice_stack.tts.schemas import MAX_INPUT_CHARS, SpeechBody, check_speech, find_ignored_fields
 from voice_stack.tts.service import TtsService
 from voice_stack.tts.speech import FedSpeech
-from voice_stack.utils.audio.encode import OUTPUT_SAMPLE_RATE
+from voice_stack.utils.audio.encode import require_format
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ class SpeechSocket:
     async def _begin(self, body: SpeechBody) -> None:
         self._speech = await self._service.begin_fed(body)
         ignored = self._dialogue.find_ignored(self._speech.unheeded)
-        sound = {"format": body.response_format, "sample_rate": OUTPUT_SAMPLE_RATE}
+        sound = {"format": body.response_format, "sample_rate": require_format(body.response_format).sample_rate}
         await self._send("started", voice=body.voice, **sound, **({"ignored_fields": ignored} if ignored else {}))
         self._telling = asyncio.create_task(self._tell(self._speech, body.timestamps))
 

@@ -2,12 +2,12 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from fastapi import APIRouter, Request, Response
 
-from voice_stack.core.http.api_docs import json_docs
+from voice_stack.core.http.api_docs import JSON, json_docs
 from voice_stack.core.http.context import add_log_fields, cache_use, headers_of
 from voice_stack.core.http.form import ignored_fields_header
 from voice_stack.core.http.models import add_model_routes
@@ -115,8 +115,17 @@ def create_router(service: TtsService) -> APIRouter:
     return router
 
 
+Show = Callable[[SpeechReader], AsyncIterable[bytes]]
+"""Makes a JSON body, or several in lines, of a speech."""
+
+
 async def answer_speech(
-    service: TtsService, request: Request, body: SpeechBody, *, sent: Mapping[str, object] | None = None
+    service: TtsService,
+    request: Request,
+    body: SpeechBody,
+    *,
+    sent: Mapping[str, object] | None = None,
+    show: Show | None = None,
 ) -> Response:
     """Speak what a checked request says, from the cache if it is there.
 
@@ -125,34 +134,37 @@ async def answer_speech(
         request: The request.
         body: It, checked.
         sent: It as it came; the answer names what of it means nothing.
+        show: What the answer is made by; None: it is the sound, or events.
 
     Raises:
         VoiceStackError: It cannot be spoken.
     """
     plan = await finish_unless_disconnected(request, service.plan(body, tell=headers_of(request)))
-    answer = await _answer_plan(service, request, body, plan)
+    answer = await _answer_plan(service, request, body, plan, show)
     unheeded = frozenset[str]().union(*(turn.unheeded for turn in plan))
     answer.headers.update(ignored_fields_header(find_ignored_fields(sent or {}, unheeded)))
     return answer
 
 
-async def _answer_plan(service: TtsService, request: Request, body: SpeechBody, plan: Sequence[Turn]) -> Response:
+async def _answer_plan(
+    service: TtsService, request: Request, body: SpeechBody, plan: Sequence[Turn], show: Show | None
+) -> Response:
     use = cache_use(is_wanted=body.cache, headers=request.headers)
     key = None if use == "none" else await service.key(body, plan)
     if key is None:
-        return await _answer(service, request, await service.begin(body, plan, tell=headers_of(request)))
+        return await _answer(service, request, await service.begin(body, plan, tell=headers_of(request)), show)
     tag = entity_tag(key, f"{body.stream_format}{body.timestamps or ''}")
     # An answer without a body would tell no address of captions.
     if use == "usual" and not body.timestamps and is_known(tag, request.headers):
         return Response(status_code=304, headers={"etag": tag})
     speech = await service.begin(body, plan, key, is_fresh=use == "fresh", tell=headers_of(request))
-    response = await _answer(service, request, speech)
+    response = await _answer(service, request, speech, show)
     if FALLBACK_HEADER not in response.headers:
         response.headers["etag"] = tag
     return response
 
 
-async def _answer(service: TtsService, request: Request, speech: BegunSpeech) -> Response:
+async def _answer(service: TtsService, request: Request, speech: BegunSpeech, show: Show | None) -> Response:
     body, reader, headers = speech.body, speech.reader, {"x-cache": str(speech.outcome)}
     async with AsyncExitStack() as owned:
         owned.callback(speech.close)
@@ -164,7 +176,9 @@ async def _answer(service: TtsService, request: Request, speech: BegunSpeech) ->
         if reader.recording.substitutes:
             headers[FALLBACK_HEADER] = ", ".join(reader.recording.substitutes)
         content: AsyncIterable[bytes]
-        if body.stream_format == "sse":
+        if show is not None:
+            content, media_type = show(reader), JSON
+        elif body.stream_format == "sse":
             content = KeptAliveEvents(speech_events(reader, body.input, body.timestamps))
             owned.push_async_callback(content.aclose)
             media_type = "text/event-stream"

@@ -60,13 +60,13 @@ _OF_A_STREAM = frozenset({"content-length", "content-type", "x-accel-buffering"}
 def create_voices_router(service: TtsService) -> APIRouter:
     """The routes, below the API prefix."""
     router = APIRouter(tags=["voices"])
-    shown = _VoiceView(service)
+    shown = VoiceView(service)
     _add_all_voices(router, service, shown)
     _add_uploads(router, service, shown)
     return router
 
 
-def _add_all_voices(router: APIRouter, service: TtsService, shown: "_VoiceView") -> None:
+def _add_all_voices(router: APIRouter, service: TtsService, shown: "VoiceView") -> None:
     """Routes for every voice."""
 
     @router.get("/audio/voices", responses={200: {"model": VoiceList}})
@@ -105,7 +105,7 @@ def _add_all_voices(router: APIRouter, service: TtsService, shown: "_VoiceView")
     router.add_api_route(preview, preview_voice, methods=["HEAD"], include_in_schema=False)
 
 
-def _add_uploads(router: APIRouter, service: TtsService, shown: "_VoiceView") -> None:
+def _add_uploads(router: APIRouter, service: TtsService, shown: "VoiceView") -> None:
     """Routes for uploaded voices."""
 
     @router.post(
@@ -154,7 +154,7 @@ class _NoFields(BaseModel):
     """A form that is nothing but a file."""
 
 
-class _VoiceView:
+class VoiceView:
     """Voices as they are shown, recordings measured; all methods block."""
 
     def __init__(self, service: TtsService) -> None:

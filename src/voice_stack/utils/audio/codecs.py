@@ -9,6 +9,7 @@ from typing import Literal
 import av
 import numpy as np
 
+from voice_stack.utils.audio.g711 import Law, encode
 from voice_stack.utils.audio.pcm import Samples, bound, silence, to_int16, wav_header
 
 
@@ -54,6 +55,30 @@ class PlainOutput:
         """The header with the true length."""
         header = wav_header(self._written, self._sample_rate) if self._header_bytes else b""
         return ExactHead(self._header_bytes, header)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class G711Output:
+    """The bytes of telephones, at 8 kHz.
+
+    Args:
+        law: Which of the two.
+    """
+
+    exact_head = ExactHead()
+
+    def __init__(self, law: Law) -> None:
+        self._law: Law = law
+
+    def write(self, samples: Samples) -> bytes:
+        """The bytes of 1-D float32 samples."""
+        return encode(to_int16(samples), self._law)
+
+    def finish(self) -> bytes:
+        """Nothing is held back."""
+        return b""
 
     def close(self) -> None:
         """Nothing is held."""

@@ -2,26 +2,29 @@
 
 FFmpeg's MP3 encoder is LAME too, but as PyAV brings it it takes over three times as long.
 
-Every format is mono at 24,000 Hz (Opus decoders always play at 48,000 Hz). LAME and FFmpeg's libraries do the work
-inside this process. Nothing is shared between encoders: any number may run at once, each in one thread at a time.
+Every format is mono, at 24,000 Hz unless its name tells another rate (Opus decoders always play at 48,000 Hz). LAME
+and FFmpeg's libraries do the work inside this process. Nothing is shared between encoders: any number may run at once,
+each in one thread at a time.
 """
 
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
 import lameenc
 
 from voice_stack.core.errors import UnsupportedValueError
-from voice_stack.utils.audio.codecs import Codec, CodecOutput, ExactHead, PlainOutput
+from voice_stack.utils.audio.codecs import Codec, CodecOutput, ExactHead, G711Output, PlainOutput
+from voice_stack.utils.audio.g711 import RATE as G711_RATE
 from voice_stack.utils.audio.pcm import Resampler, Samples, bound, to_int16
 
 BIT_RATE = 96_000
 QUALITY = 7
 """The quickest, without LAME's psychoacoustic model; the signal-to-noise ratio is that of the slower ones."""
 
+MPEG_2_RATE = 24_000
 FRAME_SAMPLES = 576
 """Of MPEG-2, which is MP3 at 16,000 to 24,000 Hz; a frame has twice as many above."""
 
@@ -41,17 +44,20 @@ class Mp3Output:
     """MP3 of constant bit rate, mono.
 
     Args:
-        sample_rate: 16,000, 22,050 or 24,000 Hz.
+        sample_rate: 16,000, 22,050, 24,000 or 44,100 Hz.
+        bit_rate: In bits per second.
     """
 
-    def __init__(self, sample_rate: int) -> None:
-        self._frame_bytes = BIT_RATE * FRAME_SAMPLES // 8 // sample_rate
+    def __init__(self, sample_rate: int, bit_rate: int = BIT_RATE) -> None:
+        frame_bytes, odd = divmod(bit_rate * FRAME_SAMPLES // 8, sample_rate)
+        # Where frames are not all as long, and in MPEG-1, no head is made.
+        self._frame_bytes = 0 if odd or sample_rate > MPEG_2_RATE else frame_bytes
         self._samples, self._bytes, self._frame_head = 0, 0, b""
         encoder = lameenc.Encoder()
         encoder.set_channels(1)
         encoder.set_in_sample_rate(sample_rate)
         encoder.set_out_sample_rate(sample_rate)
-        encoder.set_bit_rate(BIT_RATE // 1000)
+        encoder.set_bit_rate(bit_rate // 1000)
         encoder.set_quality(QUALITY)
         # It would print its settings.
         encoder.silence()
@@ -72,7 +78,7 @@ class Mp3Output:
     @property
     def exact_head(self) -> ExactHead:
         """A first frame that states length, delay and padding; decoders that know the tag leave them out."""
-        if not self._bytes:
+        if not self._bytes or not self._frame_bytes:
             return ExactHead()
         frames = self._bytes // self._frame_bytes
         padding = frames * FRAME_SAMPLES - ENCODER_DELAY - self._samples
@@ -120,7 +126,7 @@ def _crc16(data: bytes) -> int:
 
 OUTPUT_SAMPLE_RATE = 24_000
 
-Output = PlainOutput | CodecOutput | Mp3Output
+Output = PlainOutput | CodecOutput | Mp3Output | G711Output
 
 
 @dataclass(frozen=True)
@@ -130,10 +136,12 @@ class AudioFormat:
     Attributes:
         media_type: For the Content-Type header.
         open_output: Starts what makes the bytes.
+        sample_rate: Of the samples that go into it, in Hz.
     """
 
     media_type: str
     open_output: Callable[[], Output]
+    sample_rate: int = OUTPUT_SAMPLE_RATE
 
 
 # Level 1 takes half of the time of level 10, for 2 kbit/s more, the same noise and DNSMOS; level 0 costs 0.025 of
@@ -159,16 +167,38 @@ AUDIO_FORMATS: dict[str, AudioFormat] = {
 """Every output format by its name in the API."""
 
 
+def _name_rated() -> dict[str, AudioFormat]:
+    formats: dict[str, AudioFormat] = {}
+    for rate in (8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000):
+        formats[f"pcm_{rate}"] = AudioFormat("audio/pcm", partial(PlainOutput, rate, has_header=False), rate)
+        formats[f"wav_{rate}"] = AudioFormat("audio/wav", partial(PlainOutput, rate, has_header=True), rate)
+    for rate, kbit in ((22_050, 32), (24_000, 48), *((44_100, kbit) for kbit in _KBITS)):
+        formats[f"mp3_{rate}_{kbit}"] = AudioFormat("audio/mpeg", partial(Mp3Output, rate, kbit * 1000), rate)
+    for kbit in _KBITS:
+        opus = replace(_OPUS, bit_rate=kbit * 1000)
+        formats[f"opus_48000_{kbit}"] = AudioFormat("audio/opus", partial(CodecOutput, opus, OUTPUT_SAMPLE_RATE))
+    formats["ulaw_8000"] = AudioFormat("audio/basic", partial(G711Output, "pcmu"), G711_RATE)
+    formats["alaw_8000"] = AudioFormat("audio/x-alaw-basic", partial(G711Output, "pcma"), G711_RATE)
+    return formats
+
+
+_KBITS = (32, 64, 96, 128, 192)
+RATED_FORMATS = _name_rated()
+"""Further ones, whose names tell their rates, as ElevenLabs has them. Opus is at 48 kHz for whoever plays it."""
+
+
 def require_format(name: str) -> AudioFormat:
     """Look a format up.
 
     Raises:
         UnsupportedValueError: There is no such format; the message lists those there are.
     """
-    if name not in AUDIO_FORMATS:
-        message = f"Response format {name!r} is not supported. Supported formats: {', '.join(AUDIO_FORMATS)}."
+    known = AUDIO_FORMATS.get(name) or RATED_FORMATS.get(name)
+    if known is None:
+        there = f"{', '.join(AUDIO_FORMATS)}, or with rates {', '.join(RATED_FORMATS)}"
+        message = f"Response format {name[:40]!r} is not supported. Supported formats: {there}."
         raise UnsupportedValueError(message, param="response_format")
-    return AUDIO_FORMATS[name]
+    return known
 
 
 class Encoder:
@@ -178,14 +208,15 @@ class Encoder:
         exact_head: What makes the finished stream a file that states its length; known after `finish`.
     """
 
-    def __init__(self, output: Output, sample_rate: int) -> None:
+    def __init__(self, output: Output, sample_rate: int, output_rate: int = OUTPUT_SAMPLE_RATE) -> None:
         self._output: Output | None = output
+        self._output_rate = output_rate
         self.exact_head = ExactHead()
         self.take_rate(sample_rate)
 
     def take_rate(self, sample_rate: int) -> None:
         """Set the rate of the samples, in Hz, before the first are pushed: an encoder may be opened ahead of them."""
-        self._resampler = Resampler(sample_rate, OUTPUT_SAMPLE_RATE)
+        self._resampler = Resampler(sample_rate, self._output_rate)
 
     def push(self, samples: Samples) -> bytes:
         """Encode a block.
@@ -242,13 +273,14 @@ def open_encoder(format_name: str, sample_rate: int = OUTPUT_SAMPLE_RATE) -> Enc
     in the lossy formats, which cannot be empty.
 
     Args:
-        format_name: A key of `AUDIO_FORMATS`.
+        format_name: A key of `AUDIO_FORMATS` or `RATED_FORMATS`.
         sample_rate: Of the samples that will be pushed, in Hz.
 
     Raises:
         UnsupportedValueError: There is no such format.
     """
-    return Encoder(require_format(format_name).open_output(), sample_rate)
+    chosen = require_format(format_name)
+    return Encoder(chosen.open_output(), sample_rate, chosen.sample_rate)
 
 
 def encode_whole(chunks: Iterable[Samples], format_name: str, sample_rate: int) -> bytes:
@@ -259,7 +291,7 @@ def encode_whole(chunks: Iterable[Samples], format_name: str, sample_rate: int) 
 
     Args:
         chunks: 1-D float32 arrays.
-        format_name: A key of `AUDIO_FORMATS`.
+        format_name: A key of `AUDIO_FORMATS` or `RATED_FORMATS`.
         sample_rate: Of the samples, in Hz.
 
     Raises:
