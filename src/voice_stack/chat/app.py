@@ -4,6 +4,7 @@ import logging
 import time
 
 from fastapi import FastAPI
+from pydantic import JsonValue
 
 from voice_stack.chat.api.completions import create_completions_router
 from voice_stack.chat.api.messages import create_messages_router
@@ -53,6 +54,9 @@ def create_app(settings: ChatSettings) -> FastAPI:
             log_event(logger, logging.WARNING, "no conversations can be held", reason=error.message)
         tts_models.refresh(Caller())
 
+    async def features() -> dict[str, JsonValue]:
+        return {**await servers.read_features(), "language_model": bool(settings.llm_url)}
+
     app = create_server(
         settings,
         server="chat",
@@ -80,6 +84,7 @@ def create_app(settings: ChatSettings) -> FastAPI:
         ],
         read_secret=lambda given: check_client_secret(given, time.time()) or passing.read_secret(given),
         held_paths=held_paths(settings),
+        features=features,
         has_page_at_root=True,
         other_scopes=other_scopes(settings),
         wires=[elevenlabs_wire(settings.api_v1_str), deepgram_wire(settings.api_v1_str)],

@@ -1,14 +1,16 @@
 """The ASR server and the TTS server over HTTP: ours, or somebody else's with OpenAI's API."""
 
+import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from logging import getLogger
 from time import perf_counter
 from typing import Literal, TypeVar
 from urllib.parse import unquote
 
 import httpx2
+from pydantic import JsonValue, ValidationError
 
 from voice_stack.chat.conversation import Caller, VoiceChoice
 from voice_stack.chat.events import Heard, HeardSegment
@@ -50,6 +52,7 @@ from voice_stack.core.errors import (
     UpstreamError,
     VoiceStackError,
 )
+from voice_stack.core.http.page import About
 from voice_stack.core.http.spool import SPOOLED
 from voice_stack.core.telemetry.registry import observe_chat_stages
 from voice_stack.language_model.model import is_near
@@ -244,6 +247,20 @@ class SpeechServers:
         except InvalidResponseError:  # somebody else's
             engine = None
         return engine, max(health.status_code, ready.status_code) < 500
+
+    async def read_features(self) -> dict[str, JsonValue]:
+        """What the two servers tell their pages that they can do; nothing of one that is away or somebody else's."""
+        found: dict[str, JsonValue] = {}
+        for told in await asyncio.gather(*map(self._read_features, self._roots.values())):
+            found.update(told)
+        return found
+
+    async def _read_features(self, root: str) -> dict[str, JsonValue]:
+        with suppress(httpx2.RequestError, ValidationError):
+            answer = await self._http.get(f"{root}/page/about.json", timeout=LOOK_TIMEOUT_S)
+            if answer.status_code == 200:
+                return About.model_validate_json(answer.content).features
+        return {}
 
     async def _list(self, path: str, parse: Callable[[httpx2.Response], list[ItemT]], caller: Caller) -> list[ItemT]:
         with self._explaining("TTS"):

@@ -1,6 +1,8 @@
 """The page for people: its files, what stands behind it, what a key may do. Open to all; what it calls is not."""
 
+import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -27,6 +29,7 @@ PAGE_POLICY = (
 """The page is its files and nothing else: no script or style in the HTML, nothing of another origin."""
 _MEDIA_TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _INDEX = "index.html"
+GLANCE_AGE_S = 2.0
 Features = Callable[[], Awaitable[Mapping[str, JsonValue]]]
 """What a server can do that not every server of its kind can: names that the page knows -> values."""
 
@@ -37,7 +40,7 @@ class About(BaseModel):
     name: str = Field(description="`PROJECT_NAME`.")
     server: str = Field(description="`asr`, `tts` or `chat`.")
     version: str
-    features: Mapping[str, JsonValue] = Field(description="What not every server of its kind can do.")
+    features: dict[str, JsonValue] = Field(description="What not every server of its kind can do.")
 
 
 class KeyFacts(BaseModel):
@@ -70,6 +73,20 @@ class _PageFile:
         return Response(self.content, headers=told, media_type=self.media_type)
 
 
+@dataclass(slots=True)
+class _Glance:
+    """What a server can do, as it was some seconds ago at most: however many ask, servers behind are asked once."""
+
+    ask: Features
+    asked: asyncio.Future[Mapping[str, JsonValue]] | None = None
+    asked_at_s: float = 0.0
+
+    async def look(self) -> Mapping[str, JsonValue]:
+        if self.asked is None or (self.asked.done() and time.monotonic() - self.asked_at_s > GLANCE_AGE_S):
+            self.asked_at_s, self.asked = time.monotonic(), asyncio.ensure_future(self.ask())
+        return await asyncio.shield(self.asked)
+
+
 def create_page_router(
     settings: ServerSettings, *, server: str, version: str, ring: KeyRing, features: Features
 ) -> APIRouter:
@@ -91,6 +108,7 @@ def create_page_router(
         needs_key: _PageFile.of(_INDEX, index.substitute(shown, needs_key=str(needs_key).lower()).encode())
         for needs_key in (False, True)
     }
+    glance = _Glance(features)
     served = {name: _PageFile.of(name, content) for name, content in files.items()}
 
     async def show_page(request: Request) -> Response:
@@ -98,7 +116,7 @@ def create_page_router(
         return pages[ring.is_needed].answer(request.headers)
 
     async def show_about() -> About:
-        return About(name=settings.project_name, server=server, version=version, features=await features())
+        return About(name=settings.project_name, server=server, version=version, features=dict(await glance.look()))
 
     async def show_key(request: Request) -> KeyFacts:
         key: NamedKey | None = request.scope["state"].get("api_key")

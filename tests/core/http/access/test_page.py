@@ -1,4 +1,4 @@
-"""The page for people: open where nothing else is, all of it from here, and what it tells of the server and of a key."""
+"""The page for people: open where nothing else is, all of it from here; what it is told of the server and of a key."""
 
 import json
 import re
@@ -53,7 +53,9 @@ def test_a_browser_runs_the_page_s_files_and_nothing_else(site: Site) -> None:
     assert sum(path.stat().st_size for path in FILES.iterdir()) < MOST_BYTES
 
 
-@pytest.mark.parametrize("name", ["index.html", "page.py", "..%2f..%2f__init__.py", "%2e%2e/__init__.py", "", "a" * 300])
+@pytest.mark.parametrize(
+    "name", ["index.html", "page.py", "..%2f..%2f__init__.py", "%2e%2e/__init__.py", "", "a" * 300]
+)
 def test_nothing_else_is_served_there(site: Site, name: str) -> None:
     reply = site.call("GET", f"/page/{name}")
     assert (reply[0], bool(error_of(reply)["message"])) == (404, True)
