@@ -39,6 +39,7 @@ class Visit:
 
     page: Page
     origin: str
+    refusals: tuple[int, ...]
     problems: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
 
@@ -48,7 +49,11 @@ class Visit:
         self.page.on("request", lambda request: self._follow(request.url))
 
     def _note(self, kind: str, text: str) -> None:
-        if kind in {"error", "warning"}:
+        is_expected = any(
+            f"Failed to load resource: the server responded with a status of {status}" in text
+            for status in self.refusals
+        )
+        if kind in {"error", "warning"} and not is_expected:
             self.problems.append(text)
 
     def _follow(self, url: str) -> None:
@@ -96,13 +101,14 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     """`visit(server.url + "/#captions")`: the page in a new tab, with Playwright's options of a context.
 
     At the end of the test there must have been no error or warning in its console, and no request to somebody else.
+    `refusals=(401,)`: statuses that are meant to come.
     """
     visits: list[Visit] = []
 
-    def open_page(url: str, **options: object) -> Page:
+    def open_page(url: str, *, refusals: tuple[int, ...] = (), **options: object) -> Page:
         page = browser.new_page(**{"viewport": {"width": 1000, "height": 800}, **options})
         parts = urlsplit(url)
-        visits.append(Visit(page, f"{parts.scheme}://{parts.netloc}"))
+        visits.append(Visit(page, f"{parts.scheme}://{parts.netloc}", refusals))
         visits[-1].watch()
         page.goto(url)
         return page

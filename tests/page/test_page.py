@@ -8,16 +8,33 @@ from playwright.sync_api import Page, expect
 
 from page.conftest import StartServer, expect_accessible
 from running_server import RunningServer
+from voice_stack.core.http.keys import KeyFile, make_key
 
 Open = Callable[..., Page]
 KEY = "key-of-these-tests"
 
 
 @pytest.fixture(scope="module")
-def locked(start_server: StartServer, fake_asr: RunningServer, fake_tts: RunningServer) -> Iterator[RunningServer]:
+def keys_file(tmp_path_factory: pytest.TempPathFactory) -> KeyFile:
+    return KeyFile(tmp_path_factory.mktemp("keys") / "keys.json")
+
+
+@pytest.fixture(scope="module")
+def listening_key(keys_file: KeyFile) -> str:
+    """Of somebody who may have speech written down, and look at nothing."""
+    key, named = make_key("listener", ["asr"])
+    keys_file.add(named)
+    return key
+
+
+@pytest.fixture(scope="module")
+def locked(
+    start_server: StartServer, fake_asr: RunningServer, fake_tts: RunningServer, keys_file: KeyFile
+) -> Iterator[RunningServer]:
     """A Voice server that wants a key, below a path and with another prefix."""
     around = {"CHAT_ASR_URL": f"{fake_asr.url}/v1", "CHAT_TTS_URL": f"{fake_tts.url}/v1", "API_KEYS": KEY}
-    with start_server("chat", CHAT_ROOT_PATH="/voice", API_V1_STR="/api", **around) as server:
+    around |= {"API_KEYS_FILE": str(keys_file.path), "CHAT_ROOT_PATH": "/voice", "API_V1_STR": "/api"}
+    with start_server("chat", **around) as server:
         yield server
 
 
@@ -37,8 +54,12 @@ def test_every_part_is_accessible_on_a_wide_screen_and_on_a_phone(
 
 
 def test_a_key_is_asked_for_once_and_stays_in_the_tab(visit: Open, locked: RunningServer) -> None:
-    page = visit(f"{locked.url}/voice/#status")
+    page = visit(f"{locked.url}/voice/#status", refusals=(401,))
     dialog = page.get_by_role("dialog")
+    for wrong, told in (("no-such-key", "Incorrect API key"), ("schlüssel☂", "characters that no key has")):
+        dialog.get_by_label("Key").fill(wrong)
+        dialog.get_by_label("Key").press("Enter")
+        expect(dialog).to_contain_text(told)
     expect_accessible(page)
     dialog.get_by_label("Key").fill(KEY)
     dialog.get_by_label("Key").press("Enter")
@@ -48,7 +69,22 @@ def test_a_key_is_asked_for_once_and_stays_in_the_tab(visit: Open, locked: Runni
     page.reload()
     expect(page.get_by_role("article", name="Voice server")).to_contain_text("Ready")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    assert page.evaluate("localStorage.length") == 0
+    assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
+
+
+def test_who_gives_no_key_is_left_alone_and_who_may_do_less_is_told(
+    visit: Open, locked: RunningServer, listening_key: str
+) -> None:
+    page = visit(f"{locked.url}/voice/", refusals=(403,))
+    page.get_by_role("button", name="Not now").click()
+    expect(page.get_by_role("article", name="Voice server")).to_contain_text("This server wants a key")
+    page.wait_for_timeout(2500)  # it would ask again after 2 s
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_role("button", name="Give a key").click()
+    page.get_by_role("dialog").get_by_label("Key").fill(listening_key)
+    page.get_by_role("button", name="Use this key").click()
+    expect(page.locator("#key")).to_contain_text("listener (asr)")
+    expect(page.get_by_role("article", name="Voice server")).to_contain_text("Missing scopes: admin")
 
 
 def test_the_arrow_keys_walk_through_the_tabs(visit: Open, voice_server: RunningServer) -> None:

@@ -28,36 +28,43 @@ function say(text) {
 const context = { server, fail, say };
 
 async function open(tab) {
-  if (shown?.tab === tab) return;
+  if (shown?.tab === tab && !shown.hasFailed) return;
   shown?.part?.hide?.();
-  const opening = { tab, part: null };
+  const opening = { tab, part: null, hasFailed: false };
   shown = opening;
   for (const other of tabs) {
     other.setAttribute("aria-selected", other === tab);
     other.tabIndex = other === tab ? 0 : -1;
-    parts.get(other)?.section.toggleAttribute("hidden", other !== tab);
   }
+  for (const section of main.children) section.hidden = true;
   fail(null);
   try {
-    if (!parts.has(tab)) await build(tab);
-    const { part, section } = parts.get(tab);
-    section.hidden = shown !== opening;
+    if (!parts.has(tab)) parts.set(tab, build(tab));
+    const { part, section } = await parts.get(tab);
     if (shown !== opening) return;
+    section.hidden = false;
     shown.part = part;
     await part.show?.();
   } catch (error) {
-    fail(error);
+    opening.hasFailed = true;
+    if (shown === opening) fail(error);
   }
 }
 
 async function build(tab) {
-  const { part } = await import(`./${tab.dataset.part}.js`);
-  if (parts.has(tab)) return;
-  const section = h("section", { role: "tabpanel", id: `part-${part.id}`, "aria-labelledby": tab.id, hidden: true }, h("h2", {}, part.title));
-  tab.setAttribute("aria-controls", section.id);
-  main.append(section);
-  parts.set(tab, { part, section });
-  await part.build(section, context);
+  let section = null;
+  try {
+    const { part } = await import(`./${tab.dataset.part}.js`);
+    section = h("section", { role: "tabpanel", id: `part-${part.id}`, "aria-labelledby": tab.id, hidden: true }, h("h2", {}, part.title));
+    main.append(section);
+    tab.setAttribute("aria-controls", section.id);
+    await part.build(section, context);
+    return { part, section };
+  } catch (error) {
+    section?.remove();
+    parts.delete(tab);
+    throw error;
+  }
 }
 
 function move(event) {

@@ -9,7 +9,7 @@ const MIB = 1 << 20;
 const NAMES = { asr: "Speech to text", tts: "Text to speech", chat: "Voice server" };
 const PATHS = server === "chat" ? { asr: "/status/asr", tts: "/status/tts", chat: "/status" } : { [server]: "/status" };
 
-const seconds = (value) => (value === null ? "not known" : clock(value));
+const seconds = (value) => (value === null ? "not known" : value ? clock(value) : "none");
 const times = (value) => (value === null ? "not known" : `${value < 10 ? value.toFixed(1) : Math.round(value)}× real time`);
 
 /** One server: its state, its figures, its engines. */
@@ -19,7 +19,7 @@ class Card {
   #engines = h("ul", { class: "engines" });
   #charts = h("dl", { class: "charts" });
   #queue = new Chart("Wait of a new job", seconds);
-  #jobs = new Chart("Jobs", String);
+  #jobs = new Chart("Jobs", (value) => String(value ?? 0));
   #speed = new Chart("Speed", times);
 
   constructor(name) {
@@ -38,11 +38,10 @@ class Card {
     this.#speed.add(speeds.length ? 1 / Math.min(...speeds) : null);
     const facts = {
       "Model": status.model,
-      "Working on": this.name === "chat" ? null : `${running}, ${waiting} waiting`,
+      "Jobs": this.name === "chat" ? null : `${running} running, ${waiting} waiting`,
       "Memory": size((status.memory.server_mb + status.memory.models_mb) * MIB),
       "Running for": clock(status.uptime_s),
       "Connections": status.connections,
-      "Version": status.version,
     };
     const known = Object.entries(facts).filter(([, value]) => value !== null && value !== undefined);
     this.#facts.replaceChildren(...known.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value)))));
@@ -89,7 +88,10 @@ export const part = {
   servers: ["asr", "tts", "chat"],
   build(section) {
     section.append(h("div", { class: "cards" }, cards.map((card) => card.element)));
-    document.addEventListener("visibilitychange", () => isShown && look(true));
+    document.addEventListener("visibilitychange", () => {
+      clearTimeout(timer);
+      if (isShown && !document.hidden) look(true);
+    });
   },
   show() {
     isShown = true;
