@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from voice_stack.asr.api.bazarr import bazarr_paths, create_bazarr_router
 from voice_stack.asr.api.diarization import create_diarization_router
 from voice_stack.asr.api.jobs import create_jobs_router, create_models_router
+from voice_stack.asr.api.live import LiveSockets
 from voice_stack.asr.api.openai import create_router
 from voice_stack.asr.api.realtime import create_realtime_router
 from voice_stack.asr.bazarr.films import BazarrJobs
@@ -64,6 +65,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
     default = engine_specs(settings, settings.model)
     wyoming = WyomingListener(AsrDoor(service), settings)
     bazarr_jobs = BazarrJobs(service)
+    sockets = LiveSockets(service, jobs.sessions)
 
     async def start() -> None:
         await asyncio.to_thread(remove_partial_models, settings.model_dir)
@@ -89,7 +91,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
             create_diarization_router(service),
             create_models_router(service),
             create_jobs_router(jobs, service.activity),
-            create_realtime_router(service, jobs.sessions),
+            create_realtime_router(sockets, jobs.sessions),
         ],
         readiness=lambda: pool.explain_unreadiness(
             default[0], is_preloaded=settings.preload is True, has_substitute=bool(settings.fallback_model)

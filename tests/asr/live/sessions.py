@@ -9,7 +9,8 @@ from typing import Any, get_args
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
-from voice_stack.asr.live.session import Piece, RealtimeSession
+from voice_stack.asr.live.dialogue import Piece
+from voice_stack.asr.live.session import RealtimeSession
 from voice_stack.asr.live.turns import LiveRequest, TurnText
 from voice_stack.asr.live.wire import ModelChoice, SessionSettings
 from voice_stack.asr.models import ASR_CATALOGUE, DEFAULT_MODEL_NAMES, ENGINE, capabilities_of

@@ -7,7 +7,8 @@ import psutil
 import pytest
 
 from asr.live.sessions import BASE, NOW_S, append, check, final, kinds, send, start, update, update_sound
-from voice_stack.asr.live.session import MAX_ITEMS, LiveOutput, RealtimeSession
+from voice_stack.asr.live.dialogue import LiveOutput
+from voice_stack.asr.live.session import MAX_ITEMS, RealtimeSession
 from voice_stack.asr.live.turns import (
     Change,
     Clear,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from asr.live.sessions import check, final, start
-from voice_stack.asr.live.session import LiveOutput
+from voice_stack.asr.live.dialogue import LiveOutput
 from voice_stack.asr.live.turns import (
     Clear,
     Cleared,

@@ -100,12 +100,13 @@ class SessionTranscripts:
         self.is_on, self._store = is_on, store
         self._open: dict[str, SessionRecorder] = {}
 
-    def begin(self, session_id: str, owner: str) -> SessionRecorder:
-        """Begin to keep a session of whoever `name_caller` gives; to be handed to `end`."""
+    def begin(self, session_id: str, owner: str, *, is_kept: bool = True) -> SessionRecorder:
+        """Begin to keep a session of whoever `name_caller` gives, if it is to be kept; to be handed to `end`."""
         request_id, now = request_id_var.get() or "", time.time()
         record = JobRecord(session_id, now, LIVE, {}, "", "", 0, 0, request_id, owner, "completed")
-        recorder = SessionRecorder(self._store if self.is_on else None, record)
-        if self.is_on:
+        is_kept &= self.is_on
+        recorder = SessionRecorder(self._store if is_kept else None, record)
+        if is_kept:
             self._open[session_id] = recorder
         return recorder
 

@@ -6,8 +6,8 @@ What a client sends becomes pieces for the transcription; what that tells become
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
+from voice_stack.asr.live.dialogue import Answer, HeardTurn, LiveOutput, LiveSession, Piece
 from voice_stack.asr.live.turns import (
     Change,
     Clear,
@@ -18,7 +18,6 @@ from voice_stack.asr.live.turns import (
     NothingToCommit,
     SpeechStarted,
     SpeechStopped,
-    Told,
     TurnClosed,
     TurnDraft,
     TurnText,
@@ -41,24 +40,7 @@ _BETA_NAMES = {
 }
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
-Piece = LiveSound | Commit | Clear | Change
-LiveOutput = Told | TurnDraft | TurnText
 _OfTurn = SpeechStarted | SpeechStopped | TurnClosed | TurnDraft | TurnText
-
-
-@dataclass(frozen=True, slots=True)
-class HeardTurn:
-    """What a turn said that is complete, in the session's time."""
-
-    item_id: str
-    segments: tuple[Segment, ...]
-
-
-class Answer(NamedTuple):
-    """What follows from a client's event: for the client, and for the transcription."""
-
-    events: list[Event]
-    pieces: list[Piece]
 
 
 @dataclass(slots=True)
@@ -81,8 +63,8 @@ class _Turn:
         return "".join(segment.text for segment in self.segments).strip()
 
 
-class RealtimeSession:
-    """One session; a transcription begins with its first sound, and another one may follow one that failed.
+class RealtimeSession(LiveSession):
+    """One session.
 
     Args:
         choice: Which model it may have.
@@ -90,10 +72,6 @@ class RealtimeSession:
         settings: What is set at the beginning.
         now_s: Seconds since 1970.
         is_beta: The client knows the names of the beta alone.
-
-    Attributes:
-        audio_s: All the sound that was ever sent, in seconds.
-        fallbacks: What was done in the second-best way so far.
     """
 
     def __init__(
@@ -156,9 +134,13 @@ class RealtimeSession:
     def _error(self, error: VoiceStackError, event_id: str | None = None) -> Event:
         return self._event("error", error={**error.body()["error"], "event_id": event_id})
 
-    def receive(self, frame: str | ClientEvent) -> Answer:
-        """Take what a client sends: a text frame, or one that was read already."""
-        event = read_frame(frame, CLIENT_EVENTS) if isinstance(frame, str) else frame
+    def read(self, message: str | bytes) -> ClientEvent:
+        """Read a message; in a binary one nothing is looked for."""
+        return read_frame(message if isinstance(message, str) else "", CLIENT_EVENTS)
+
+    def receive(self, event: str | ClientEvent) -> Answer:
+        """Take a message: a text, or one that was read already."""
+        event = self.read(event) if isinstance(event, str) else event
         try:
             if event.fault is not None:
                 raise event.fault

@@ -4,7 +4,8 @@ import logging
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
-from voice_stack.asr.live.session import TRANSCRIPTION, HeardTurn, Piece
+from voice_stack.asr.live.dialogue import HeardTurn, Piece
+from voice_stack.asr.live.session import TRANSCRIPTION
 from voice_stack.asr.live.turns import Change, LiveSound, TurnSpeakers, WhoSpoke
 from voice_stack.asr.request import SpeakerTurn
 from voice_stack.asr.speakers.labels import cut_by_speaker

@@ -10,11 +10,14 @@ from contextlib import suppress
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voice_stack.core.errors import InvalidRequestError, ShuttingDownError, VoiceStackError
+from voice_stack.core.http.context import REALTIME
 from voice_stack.core.http.realtime import Event
 from voice_stack.core.http.serving import REASON
+from voice_stack.core.http.wires import TOKEN_PROTOCOLS
 
 LARGE_CHARS = 256 << 10
 """Longer frames are read in a thread, one of all clients at a time."""
+_CHOSEN = frozenset({REALTIME, *TOKEN_PROTOCOLS})
 SLOW_S, LAST_S = 20.0, 1.0
 """How long a client may not read, and how long it is waited for at the end."""
 GOING_AWAY, REFUSED, FAILED, OVERLOADED = 1001, 1008, 1011, 1013
@@ -44,7 +47,8 @@ class EventSocket:
 
     async def accept(self) -> None:
         """Open it; a browser that offers a key among its subprotocols needs one of them chosen."""
-        await self.websocket.accept("realtime" if "realtime" in self.websocket.scope["subprotocols"] else None)
+        offered = self.websocket.scope["subprotocols"]
+        await self.websocket.accept(next((name for name in offered if name.lower() in _CHOSEN), None))
 
     async def serve(self, expires_at: float, work: Callable[[asyncio.TaskGroup], Awaitable[None]]) -> SocketOverError:
         """Do the work of both sides as long as both are there; returns how it ends.
@@ -74,11 +78,17 @@ class EventSocket:
         await self._slow.wait()
         raise SocketOverError(REFUSED)
 
-    async def texts(self) -> AsyncGenerator[str, None]:
-        """What the client sends, until it is gone; of a binary message nothing."""
+    async def messages(self) -> AsyncGenerator[str | bytes, None]:
+        """What the client sends, until it is gone."""
         while (message := await self.websocket.receive())["type"] != "websocket.disconnect":
-            yield message.get("text") or ""
+            text: str | None = message.get("text")
+            yield message["bytes"] if text is None else text
         self.is_gone = True
+
+    async def texts(self) -> AsyncGenerator[str, None]:
+        """The same; of a binary message nothing."""
+        async for message in self.messages():
+            yield message if isinstance(message, str) else ""
 
     async def send(self, events: Sequence[Event]) -> None:
         """Send events, in the order of the calls; whoever is cancelled meanwhile leaves them to the next who sends."""
