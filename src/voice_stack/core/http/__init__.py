@@ -10,6 +10,7 @@ __all__ = [
     "keys",
     "limits",
     "models",
+    "page",
     "realtime",
     "serving",
     "small_files",
