@@ -76,9 +76,6 @@ def test_speech_survives_a_crash(fake_tts: RunningServer, tmp_path: Path) -> Non
             return client.audio.speech.create(model="tts-1", voice="alloy", input=text, response_format="pcm").content
 
     assert len(speak(f"Hello crash-once={tmp_path}/crashed")) > 24_000
-    with pytest.raises(openai.InternalServerError) as caught:
-        speak("Now crash for good")
-    assert caught.value.code == "engine_crashed"
 
 
 def _form(prompt: str, sound: bytes) -> tuple[bytes, dict[str, str]]:

@@ -32,24 +32,12 @@ def test_preloaded_model_makes_ready_wait_for_it(start_server: StartServer) -> N
         assert [engine["state"] for engine in server.engines()] == ["ready"]
 
 
-def test_engine_starts_with_the_first_request(start_server: StartServer) -> None:
-    with start_server("asr", **FAKE) as server, server.http() as client:
+def test_first_request_starts_the_engine_and_has_one_line_in_the_log(start_server: StartServer) -> None:
+    with start_server("asr", LOG_FORMAT="json", **FAKE) as server, server.http() as client:
         assert client.get("/ready").status_code == 200
         assert server.engines() == []
-        transcribe(server)
-        assert server.engine_pid() is not None
-
-
-def test_idle_time_of_zero_stops_the_engine_at_once(start_server: StartServer) -> None:
-    with start_server("asr", "--idle-timeout-s", "0", **FAKE) as server:
-        transcribe(server)
-        wait_until(lambda: server.engine_pid() is None, 5, "the engine is gone")
-        assert transcribe(server) == "window 1.0 s."
-
-
-def test_log_has_one_line_for_a_request(start_server: StartServer) -> None:
-    with start_server("asr", LOG_FORMAT="json", **FAKE) as server:
         transcribe(server, 2.0, "sleep=0.4")
+        assert server.engine_pid() is not None
         # The line is written after the answer has gone out.
         wait_until(lambda: "/v1/audio/transcriptions" in server.log.read_text(), 5, "the line")
         lines = [json.loads(line) for line in server.log.read_text().splitlines()]

@@ -1,10 +1,10 @@
 """Models that requests name: which are allowed, fetched when first used, loaded and unloaded by hand."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Thread
 
 import openai
 import pytest
@@ -98,31 +98,19 @@ def test_load_and_unload(start_server: StartServer) -> None:
             assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
 
 
-def test_a_model_at_work_is_not_unloaded(fake_asr: RunningServer) -> None:
-    def work() -> None:
+def test_a_model_at_work_is_not_unloaded(fake_asr: RunningServer, tmp_path: Path) -> None:
+    def work() -> str:
         with fake_asr.openai() as client:
-            answers.append(
-                client.audio.transcriptions.create(model="fake", file=("a.wav", tone(1.0)), prompt="sleep=2").text
-            )
+            prompt = f"until={tmp_path}/gate"
+            return client.audio.transcriptions.create(model="fake", file=("a.wav", tone(1.0)), prompt=prompt).text
 
-    answers: list[str] = []
-    thread = Thread(target=work)
-    thread.start()
-    wait_until(lambda: fake_asr.count_jobs() == (1, 0), 20, "the job runs")
-    with fake_asr.openai() as client, pytest.raises(openai.ConflictError) as busy:
-        client.models.delete("fake")
-    assert (busy.value.code, busy.value.param) == ("model_busy", "model")
-    thread.join(30)
-    assert answers == ["window 1.0 s."]
-    with fake_asr.openai() as client:
-        assert client.models.delete("whisper-1").deleted
-        assert client.audio.transcriptions.create(model="fake", file=("a.wav", tone(1.0))).text
-
-
-def test_a_model_that_does_not_load_says_so(start_server: StartServer, tmp_path: Path) -> None:
-    folder = tmp_path / "models" / "small"
-    folder.mkdir(parents=True)
-    (folder / "model.bin").write_bytes(b"no model")
-    with start_server("asr", MODEL_DIR=str(tmp_path / "models")) as server, server.http() as client:
-        broken = client.post("/v1/models/small")
-    assert (broken.status_code, broken.json()["error"]["code"]) == (500, "model_load_failed")
+    with ThreadPoolExecutor(1) as threads, fake_asr.openai() as client:
+        job = threads.submit(work)
+        try:
+            wait_until(lambda: fake_asr.count_jobs() == (1, 0), 20, "the job runs")
+            with pytest.raises(openai.ConflictError) as busy:
+                client.models.delete("fake")
+        finally:
+            (tmp_path / "gate").touch()
+        assert (busy.value.code, busy.value.param) == ("model_busy", "model")
+        assert job.result() == "window 1.0 s."

@@ -17,6 +17,13 @@ def test_negative_idle_time_keeps_the_engine(start_server: StartServer) -> None:
         assert server.engine_pid() == pid is not None
 
 
+def test_idle_time_of_zero_stops_the_engine_at_once(start_server: StartServer) -> None:
+    with start_server("asr", "--idle-timeout-s", "0", **FAKE) as server:
+        transcribe(server)
+        wait_until(lambda: server.engine_pid() is None, 5, "the engine is gone")
+        assert transcribe(server) == "window 1.0 s."
+
+
 def test_a_spare_process_follows_an_idle_one(start_server: StartServer) -> None:
     def spare() -> int | None:
         (engine,) = server.engines()

@@ -14,6 +14,7 @@ from voice_stack.core.errors import (
     EngineError,
     EngineUnavailableError,
     InvalidAudioError,
+    ModelBusyError,
     ModelLoadError,
     ModelNotFoundError,
     ShuttingDownError,
@@ -191,6 +192,25 @@ async def test_idle_engines_end_and_come_back() -> None:
             await config.is_closed.wait()
             config.is_closed.clear()
             assert config.lives == ["loaded", "closed"] * lives
+
+
+async def test_engines_are_loaded_and_unloaded_by_hand_but_not_from_under_a_job() -> None:
+    config, door = Config(), Door()
+    spec = task_spec(config=config)
+    async with open_pool() as pool:
+        await pool.load_now([spec])
+        job = asyncio.create_task(run(pool, door.wait, spec))
+        await _settle()
+        with pytest.raises(ModelBusyError, match="1 jobs"):
+            await pool.unload([spec])
+        door.opens.set()
+        assert await job == ["through"]
+        for _ in range(2):  # the second time there is nothing to unload
+            await pool.unload([spec])
+            assert config.lives == ["loaded", "closed"]
+        assert await run(pool, two_words, spec) == ["one", "two"]
+        with pytest.raises(UpstreamError, match="wrong key"):
+            await pool.load_now([task_spec("locked", Config(UpstreamError("wrong key")))])
 
 
 async def test_the_end_of_the_server_ends_what_runs(caplog: pytest.LogCaptureFixture) -> None:
