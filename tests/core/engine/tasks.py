@@ -65,7 +65,7 @@ async def run(
     pool: EnginePool, script: Script, spec: EngineSpec | None = None, substitute: Substitute | None = None
 ) -> list[object]:
     """All outputs of a job."""
-    handle = await pool.submit([spec or task_spec()], script, "req", substitute)
+    handle = await pool.submit([spec or task_spec()], script, "req", substitute, work_s=10.0)
     return [output async for output in handle.outputs()]
 
 

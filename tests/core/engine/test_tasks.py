@@ -8,8 +8,9 @@ import pytest
 
 from core.engine.tasks import Config, Script, error_of, open_pool, run, task_spec
 from voice_stack.core.engine.handle import FULL_COUNT
+from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.engine.pool import Substitute
-from voice_stack.core.engine.task import Closing
+from voice_stack.core.engine.task import Closing, TaskLink
 from voice_stack.core.errors import (
     EngineError,
     EngineUnavailableError,
@@ -22,7 +23,7 @@ from voice_stack.core.errors import (
     UpstreamError,
     VoiceStackError,
 )
-from voice_stack.core.jobs import Expected, MeasuredWork
+from voice_stack.core.jobs import Expected, HostEvent, Job, Loaded, MeasuredWork, Submit, UnitStarted
 
 ENGINE = task_spec()
 
@@ -86,12 +87,13 @@ async def test_a_job_from_its_outputs_to_its_end() -> None:
 async def test_more_jobs_than_lanes_take_turns_and_hold_nobody_up_before_that() -> None:
     async with open_pool() as pool:
         doors = [Door() for _ in range(3)]
-        jobs = [asyncio.create_task(run(pool, door.wait)) for door in doors[:1]]
+        jobs = [asyncio.create_task(run(pool, doors[0].wait))]
         await _settle()
         assert pool.queue([ENGINE]).wait_s(10.0) == 0
         jobs += [asyncio.create_task(run(pool, door.wait)) for door in doors[1:]]
         await _settle()
         assert [door.inside for door in doors] == [1, 1, 0]
+        assert pool.queue([ENGINE]).wait_s(10.0) > 0
         doors[0].opens.set()
         assert await jobs[0] == ["through"]
         await _settle()
@@ -172,16 +174,41 @@ async def test_input_over_time_is_refused() -> None:
                 pass
 
 
+async def test_a_crowd_that_comes_before_the_engine_is_let_in() -> None:
+    async with open_pool() as pool:
+        handles = [await pool.submit([ENGINE], two_words, "req", work_s=10.0) for _ in range(20)]
+        assert pool.queue([ENGINE]).wait_s(10.0) == 0
+        for handle in handles:
+            assert [output async for output in handle.outputs()] == ["one", "two"]
+
+
 async def test_tasks_take_no_place_and_no_memory() -> None:
-    async with open_pool(memory_mb=1.0) as pool:
+    process = EngineSpec("process", "process", f"{__name__}:no_such_thing", None)
+    async with open_pool(memory_mb=1000.0) as pool:
         doors, specs = [Door() for _ in range(3)], [task_spec(name) for name in "abc"]
         jobs = [asyncio.create_task(run(pool, door.wait, spec)) for door, spec in zip(doors, specs, strict=True)]
         await _settle()
         assert [door.inside for door in doors] == [1, 1, 1]
         assert pool.memory()["models_mb"] == 0
+        assert pool.queue([process]).lefts_s == ()
+        await pool.submit([process], None, "req", work_s=10.0)
+        assert pool.queue([task_spec("d")]).lefts_s == ()
         for door in doors:
             door.opens.set()
         await asyncio.gather(*jobs)
+
+
+async def test_a_killed_engine_is_gone_at_once_and_says_no_more() -> None:
+    config, door, events, exits = Config(), Door(), list[HostEvent](), list[int | None]()
+    link = TaskLink(task_spec(config=config), events.append, exits.append)
+    link.send(Submit(Job("job-1", door.wait, "req")))
+    await _settle()
+    assert [type(event) for event in events] == [Loaded, UnitStarted]
+    link.kill()
+    await asyncio.sleep(0)
+    assert (link.is_alive, exits) == (False, [None])
+    await _settle()
+    assert (door.left, config.lives, exits, len(events)) == (1, ["loaded", "closed"], [None], 2)
 
 
 async def test_idle_engines_end_and_come_back() -> None:
