@@ -198,15 +198,19 @@ async def test_tasks_take_no_place_and_no_memory() -> None:
         await asyncio.gather(*jobs)
 
 
-async def test_a_killed_engine_is_gone_at_once_and_says_no_more() -> None:
+@pytest.mark.parametrize("is_killed", [True, False])
+async def test_an_engine_that_ends_under_a_job_says_no_more_of_it(is_killed: bool) -> None:
     config, door, events, exits = Config(), Door(), list[HostEvent](), list[int | None]()
     link = TaskLink(task_spec(config=config), events.append, exits.append)
     link.send(Submit(Job("job-1", door.wait, "req")))
     await _settle()
     assert [type(event) for event in events] == [Loaded, UnitStarted]
-    link.kill()
-    await asyncio.sleep(0)
-    assert (link.is_alive, exits) == (False, [None])
+    if is_killed:
+        link.kill()
+        await asyncio.sleep(0)
+        assert not link.is_alive
+    else:
+        await link.stop()
     await _settle()
     assert (door.left, config.lives, exits, len(events)) == (1, ["loaded", "closed"], [None], 2)
 
