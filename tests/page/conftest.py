@@ -92,6 +92,7 @@ def voice_server(
     """The Voice server with real models behind it: Whisper, a voice, a small language model."""
     with run_small_model() as model:
         around = {"CHAT_ASR_URL": asr_server.url, "CHAT_TTS_URL": tts_server.url, "CHAT_LLM_URL": model.url}
+        around["CHAT_LLM_OPTIONS"] = '{"temperature": 0}'  # the same words in every run
         with start_server("chat", **around) as server:
             yield server
 
@@ -106,7 +107,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     visits: list[Visit] = []
 
     def open_page(url: str, *, refusals: tuple[int, ...] = (), **options: object) -> Page:
-        page = browser.new_page(**{"viewport": {"width": 1000, "height": 800}, **options})
+        page = browser.new_page(**{"viewport": {"width": 1000, "height": 800}, "reduced_motion": "reduce", **options})
         parts = urlsplit(url)
         visits.append(Visit(page, f"{parts.scheme}://{parts.netloc}", refusals))
         visits[-1].watch()

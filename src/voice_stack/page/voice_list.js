@@ -1,0 +1,44 @@
+// The voices of the server in a select.
+
+import { callJson } from "./api.js";
+import { h } from "./dom.js";
+
+const OTHER_NAMES = "Other names for voices";
+const YOURS = "Recorded voices";
+const languages = new Intl.DisplayNames(["en"], { type: "language" });
+
+/** `{voices, cloning}`, as the server tells them. */
+export const listVoices = () => callJson("/audio/voices");
+
+/** The English name of a language. */
+export function nameLanguage(code) {
+  try {
+    return languages.of(code);
+  } catch {
+    return code;
+  }
+}
+
+/** Fill a select with voices by language; the one that was chosen stays so, or else the first that can speak is. */
+export function fillVoices(select, voices) {
+  const chosen = select.value;
+  const groups = new Map([[YOURS, []]]);
+  for (const voice of [...voices].sort((one, other) => (one.kind === "alias") - (other.kind === "alias"))) {
+    const title = { alias: OTHER_NAMES, cloned: YOURS }[voice.kind] ?? (voice.language ? nameLanguage(voice.language) : "Any language");
+    groups.set(title, [...(groups.get(title) ?? []), option(voice)]);
+  }
+  const filled = [...groups].filter(([, options]) => options.length);
+  select.replaceChildren(...filled.map(([label, options]) => h("optgroup", { label }, options)));
+  select.value = voices.some((voice) => voice.id === chosen) ? chosen : voices.find((voice) => voice.available)?.id ?? "";
+}
+
+function option(voice) {
+  const more = [
+    voice.alias_of && `speaks as ${voice.alias_of}`,
+    voice.kind !== "built-in" && voice.language && nameLanguage(voice.language),
+    voice.languages.length > 1 && `${voice.languages.length} languages`,
+    !voice.available && "cannot speak now",
+  ].filter(Boolean);
+  const name = more.length ? `${voice.name} (${more.join(", ")})` : voice.name;
+  return h("option", { value: voice.id, disabled: !voice.available, title: voice.unavailable_reason ?? voice.description }, name);
+}
