@@ -270,6 +270,25 @@ async def test_what_one_engine_fails_at_another_one_does_and_says_so(caplog: pyt
     assert any("it is away" in str(getattr(record, "fields", "")) for record in caplog.records)
 
 
+async def test_an_engine_that_fails_at_everything_is_not_waited_for_where_there_is_another_one() -> None:
+    tried = 0
+
+    async def fail() -> AsyncGenerator[object, None]:
+        nonlocal tried
+        tried += 1
+        async for step in failing(UpstreamError("it is away"))():
+            yield step
+
+    async with open_pool() as pool:
+        for _ in range(6):
+            assert await run(pool, fail, substitute=_spare(two_words)) == ["one", "two"]
+        assert tried == 4
+        assert (await error_of(pool, fail)).message == "it is away"  # nobody else would do this one
+        assert await run(pool, two_words) == ["one", "two"]
+        assert await run(pool, fail, substitute=_spare(two_words)) == ["one", "two"]
+        assert tried == 6, "it is well again, and asked again"
+
+
 @pytest.mark.parametrize(
     ("script", "spare", "reason"),
     [

@@ -1,4 +1,4 @@
-"""What the deaths of an engine's processes mean: who is suspected, and when the engine is left alone for a while."""
+"""What deaths and failures of an engine mean: who is suspected, and when the engine is left alone for a while."""
 
 import time
 from collections.abc import Callable, Collection
@@ -113,6 +113,8 @@ class CrashReview:
         self._stuck: Stuck | None = None
         self._load_crashes = 0
         self._last_error: VoiceStackError | None = None
+        self._failures = Circuit()
+        self._last_failure: VoiceStackError | None = None
 
     @property
     def died_loading(self) -> bool:
@@ -122,11 +124,22 @@ class CrashReview:
     @property
     def outage(self) -> EngineUnavailableError | None:
         """Why no job is taken at the moment; None if one is."""
-        return self._explain(self._circuit.wait_s)
+        return self._explain(self._circuit.wait_s, self._last_error)
 
-    def admit(self, job_id: str) -> EngineUnavailableError | None:
-        """Take a job, None; or why it is refused."""
-        return self._explain(self._circuit.admit(job_id))
+    def admit(self, job_id: str, *, has_other: bool) -> EngineUnavailableError | None:
+        """Take a job, None; or why it is refused.
+
+        Args:
+            job_id: The job.
+            has_other: Another engine may do it: then it is not tried here where the last jobs failed, one after the
+                other, maybe each after a long wait.
+        """
+        refusal = self._explain(self._circuit.admit(job_id), self._last_error)
+        if refusal is None and has_other:
+            refusal = self._explain(self._failures.admit(job_id), self._last_failure)
+            if refusal is not None:
+                self._circuit.note_end(job_id, is_done=False)
+        return refusal
 
     def note_loaded(self) -> None:
         """The model is loaded."""
@@ -141,6 +154,21 @@ class CrashReview:
     def note_end(self, job_id: str, *, is_done: bool) -> None:
         """A job is over; see `Circuit.note_end`."""
         self._circuit.note_end(job_id, is_done=is_done)
+        self._failures.note_end(job_id, is_done=is_done)
+
+    def note_failure(self, job_id: str, error: VoiceStackError) -> None:
+        """A job failed in a way that another engine may not."""
+        if self._failures.wait_s:
+            return  # one outage, of which each job at work tells
+        self._last_failure = error
+        if self._failures.note_crash(frozenset({job_id})):
+            what = "engine fails again and again: what a fall-back model can do goes there for a while"
+            pause_s = round(self._failures.wait_s, 1)
+            log_event(logger, ERROR, what, engine=self._engine, pause_s=pause_s, reason=error.message)
+
+    def note_answer(self, job_id: str) -> None:
+        """The engine lives: it said itself that the job failed."""
+        self._circuit.note_end(job_id, is_done=True)
 
     def note_stuck(self, stuck: Stuck) -> None:
         """The process hangs and is about to be killed."""
@@ -169,11 +197,11 @@ class CrashReview:
             what = "engine fails again and again: it is left alone for a while"
             log_event(logger, ERROR, what, engine=self._engine, pause_s=round(self._circuit.wait_s, 1))
 
-    def _explain(self, wait_s: float) -> EngineUnavailableError | None:
+    def _explain(self, wait_s: float, last: VoiceStackError | None) -> EngineUnavailableError | None:
         if not wait_s:
             return None
         return EngineUnavailableError(
             f"the engine {self._engine} failed again and again; the next try is in {wait_s:.0f} s. "
-            f"The last failure: {self._last_error}",
+            f"The last failure: {last}",
             retry_after_s=wait_s,
         )

@@ -148,8 +148,8 @@ class EngineHost:
         if self._is_closed:
             handle.fail(ShuttingDownError("the server is stopping"))
             return
-        if outage := self._crashes.admit(job.id):
-            self._fail_over(handle, outage)
+        if outage := self._crashes.admit(job.id, has_other=handle.on_failure is not None):
+            handle.fail_over(outage)
             return
         self._jobs[job.id] = handle
         if self.state != "stopping":
@@ -207,13 +207,15 @@ class EngineHost:
                 if handle is None:
                     return
                 if isinstance(event, JobFailed) and event.error.may_work_elsewhere:
+                    self._crashes.note_answer(event.job_id)
                     self._fail_over(handle, event.error)
                 else:
                     handle.accept(event)
-                if handle.job.is_fed and isinstance(event, Output):  # its end may be an hour away
-                    self._crashes.note_end(event.job_id, is_done=True)
+                    is_over = isinstance(event, JobDone | JobFailed | JobCancelled)
+                    # The end of what is fed may be an hour away.
+                    if is_over or (handle.job.is_fed and isinstance(event, Output)):
+                        self._crashes.note_end(event.job_id, is_done=not isinstance(event, JobCancelled))
                 if isinstance(event, JobDone | JobFailed | JobCancelled):
-                    self._crashes.note_end(event.job_id, is_done=not isinstance(event, JobCancelled))
                     del self._jobs[event.job_id]
                     self._watch_idleness()
 
@@ -269,6 +271,7 @@ class EngineHost:
             self._fail_over(handle, error)
 
     def _fail_over(self, handle: JobHandle, error: VoiceStackError) -> None:
+        self._crashes.note_failure(handle.job.id, error)
         if handle.fail_over(error):
             self._report.job_left()
 
