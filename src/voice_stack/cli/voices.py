@@ -9,6 +9,7 @@ from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, NotF
 from voice_stack.core.http.form import check_fields
 from voice_stack.tts.engine_factory import open_store
 from voice_stack.tts.settings import TtsSettings
+from voice_stack.tts.voices.provided import ProvidedVoices
 from voice_stack.tts.voices.recordings import SUFFIXES, RecordedVoice, VoiceForm
 from voice_stack.tts.voices.reference import Reference, load_reference
 from voice_stack.tts.voices.shelf import Shelf
@@ -31,7 +32,7 @@ def list_command(as_json: bool) -> None:
     settings = TtsSettings.read()
     store = open_store(settings)
     cloned = ClonedVoices(settings, store, Shelf(settings.voice_dir))
-    library = open_library(settings, store, cloned)
+    library = open_library(settings, store, cloned, ProvidedVoices(settings))
     found = [cloned.examine(voice) for voice in library.own_voices().values()]
     if as_json:
         click.echo(json.dumps([voice.describe() for voice in found], indent=2, ensure_ascii=False))

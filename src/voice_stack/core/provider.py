@@ -7,11 +7,12 @@ there if `ASR_PROVIDERS` or `TTS_PROVIDERS` says so. A key is shown nowhere: not
 import asyncio
 import json
 import re
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import partial
+from functools import cache, partial
 from logging import INFO, getLogger
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ from voice_stack.core.errors import (
     ProviderBusyError,
     ProviderError,
     ProviderTimeoutError,
+    UnsupportedValueError,
     VoiceStackError,
 )
 from voice_stack.core.logging import log_event
@@ -213,15 +215,18 @@ class Question:
         path: Behind its address, beginning with a slash.
         body: None: it is a GET.
         params: For the query; a name may come several times.
-        model: What it is about, for messages.
+        model: What it is about, for messages; so is `voice`.
         answer_timeout_s: Seconds until the first byte of the answer.
+        max_bytes: Of an answer that is wanted as a whole.
     """
 
     path: str
     body: Body | None = None
     params: tuple[tuple[str, str], ...] = ()
     model: str = ""
+    voice: str = ""
     answer_timeout_s: float = READ_TIMEOUT_S
+    max_bytes: int = MAX_ANSWER_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +241,20 @@ class Answer:
 
     headers: Mapping[str, str]
     pieces: AsyncGenerator[bytes, None]
+
+
+@dataclass(frozen=True, slots=True)
+class WholeAnswer:
+    """A good answer, and all of it; names of headers are lower-case."""
+
+    headers: Mapping[str, str]
+    content: bytes
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Those of the environment; read once, for it takes some tens of milliseconds."""
+    return httpx2.create_ssl_context()
 
 
 class ProviderClient:
@@ -257,6 +276,7 @@ class ProviderClient:
             headers={"user-agent": "voice-stack", **provider.headers},
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=20.0),
             mounts={f"all://{authority}": None} if is_near(self._url.host) else None,
+            verify=_certificates(),
         )
 
     async def close(self) -> None:
@@ -264,6 +284,10 @@ class ProviderClient:
         await self._http.aclose()
 
     async def fetch(self, question: Question) -> bytes:
+        """A whole answer without its headers, otherwise as `fetch_whole`."""
+        return (await self.fetch_whole(question)).content
+
+    async def fetch_whole(self, question: Question) -> WholeAnswer:
         """A whole answer.
 
         Raises:
@@ -282,7 +306,7 @@ class ProviderClient:
         async with aclosing(response), aclosing(self._pieces(response)) as pieces:
             yield Answer(response.headers, pieces)
 
-    async def _fetch(self, question: Question) -> bytes:
+    async def _fetch(self, question: Question) -> WholeAnswer:
         response, content = await self._open(question), bytearray()
         try:
             async with (
@@ -292,13 +316,13 @@ class ProviderClient:
             ):
                 async for piece in pieces:
                     content += piece
-                    if len(content) > MAX_ANSWER_BYTES:
-                        raise ProviderError(f"{self._told} sent an answer of more than {MAX_ANSWER_BYTES >> 20} MiB.")
+                    if len(content) > question.max_bytes:
+                        raise ProviderError(f"{self._told} sent an answer of more than {question.max_bytes} bytes.")
         except TimeoutError:
             raise ProviderTimeoutError(
                 f"{self._told} did not bring its answer to an end in {WHOLE_TIMEOUT_S:g} s."
             ) from None
-        return bytes(content)
+        return WholeAnswer(response.headers, bytes(content))
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask, and ask again where that may help."""
@@ -391,11 +415,20 @@ class ProviderClient:
             return ProviderError(message, retry_after_s=wait_s, again_s=wait_s or 0.0)
         if status == 413:
             return PayloadTooLargeError(message, code=code or None, param="file")
-        if status == 404 and question.model and "model" in f"{code} {words}".lower():
-            return ModelNotFoundError(f"The provider {self.provider.name} has no model {question.model!r}: {words}")
+        if refusal := self._explain_name(status, f"{code} {words}", question):
+            return refusal
         if status in {400, 415, 422}:
             return InvalidRequestError(message, code=code or None)
         return ProviderError(f"{message} Is the address right?" if status == 404 else message)
+
+    def _explain_name(self, status: int, said: str, question: Question) -> VoiceStackError | None:
+        """What is wrong with a name in the question, where that is it."""
+        provider = self.provider.name
+        if question.voice and status in {400, 404, 422} and "voice" in said.lower():
+            return UnsupportedValueError(f"{provider} does not take voice {question.voice!r}: {said}", param="voice")
+        if question.model and status == 404 and "model" in said.lower():
+            return ModelNotFoundError(f"The provider {provider} has no model {question.model!r}: {said}")
+        return None
 
     def _explain_break(self, error: httpx2.RequestError) -> ProviderError:
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):

@@ -36,6 +36,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
         await asyncio.to_thread(service.uploads.clean)
         await service.cache.clean()
         await wyoming.start()
+        service.provided.begin()
         await pool.preload([default], settings.preload)
 
     app = create_server(
@@ -66,6 +67,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
     wyoming.stop_with(app.state.stopping)
     app.state.stopping.at_end(service.cache.close)
     app.state.stopping.at_end(pool.close)
+    app.state.stopping.at_end(service.provided.close)
     app.state.stopping.at_end(service.recording_process.close)
     app.state.stopping.at_end(service.language_process.close)
     return app

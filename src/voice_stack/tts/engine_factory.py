@@ -9,8 +9,10 @@ from voice_stack.core.jobs import options_from
 from voice_stack.core.models.hub import forbid_downloads
 from voice_stack.core.models.repair import load_model
 from voice_stack.core.models.store import ModelStore
+from voice_stack.core.provider import find_provided
 from voice_stack.core.telemetry.registry import label_model
 from voice_stack.tts.models import CAPABILITIES, TTS_CATALOGUE, TTS_MODELS, check_licence
+from voice_stack.tts.providers import SpeakingConfig, open_wire
 from voice_stack.tts.request import TtsWorkerConfig
 from voice_stack.tts.settings import TtsSettings
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from voice_stack.core.jobs import Workload
     from voice_stack.tts.engine.base import TtsEngine
 
+ASKING = "voice_stack.tts.providers.workload"
 
 ENGINES: dict[str, EngineEntry] = {
     "piper": EngineEntry("voice_stack.tts.engine.piper:PiperEngine", "piper", "voice-stack[piper]"),
@@ -46,8 +49,15 @@ def open_store(settings: TtsSettings) -> ModelStore:
 
 
 def engine_spec(settings: TtsSettings, engine: str, model: str) -> EngineSpec:
-    """How the engine process for a model (a catalogue name, or the path of an operator's file) is started."""
+    """How the engine of a model (a catalogue name, the path of an operator's file, a provider's model) is started."""
     loudness_lufs = None if settings.loudness_lufs == "off" else settings.loudness_lufs
+    if (provided := find_provided(settings, model)) is not None:
+        asked = SpeakingConfig(provided, loudness_lufs, settings.pronunciations)
+        usual = open_wire(provided.provider).models
+        label = label_model(provided.model, usual, [name.partition("/")[2] for name in settings.providers])
+        return EngineSpec(
+            provided.provider.name, provided.model, f"{ASKING}:build_workload", asked, model_label=label, link="task"
+        )
     own: dict[str, object] = {"engine": engine, "model": model, "operator_paths": (model,)}
     config = options_from(TtsWorkerConfig, settings, loudness_lufs=loudness_lufs, **own)
     label = label_model(model, [spec.name for spec in TTS_MODELS], (settings.model, *settings.allowed_models))

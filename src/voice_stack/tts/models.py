@@ -215,6 +215,7 @@ class TtsCapabilities:
         clones: It takes on the voice of a recording.
         streams: It hands out a clause that is awaited in pieces, while it makes it.
         speed_range: Speeds that it keeps to by itself, and well; beyond them its speech is stretched.
+        reads_numbers: It reads numbers, dates and abbreviations itself: the text is left as it was written.
         one_voice_per_model: Each voice is a model of its own, so that a model's name is a voice's.
         max_chars: Longest clause.
         language_max_chars: Longest clause in languages that allow less or more, by code.
@@ -225,6 +226,7 @@ class TtsCapabilities:
     clones: bool = False
     streams: bool = False
     speed_range: tuple[float, float] = (1.0, 1.0)
+    reads_numbers: bool = False
     one_voice_per_model: bool = False
     max_chars: int = 220
     language_max_chars: Mapping[str, int] = field(default_factory=dict)
@@ -260,6 +262,10 @@ CAPABILITIES: dict[str, TtsCapabilities] = {
     # Fifty tokens at once, of three and a half letters or more; beyond, it may skip words.
     "pocket": TtsCapabilities(clones=True, streams=True, max_chars=180),
     "qwen3": TtsCapabilities(languages=QWEN_LANGUAGES, clones=True, streams=True),
+    # Providers: a clause is passed on when it is whole.
+    "openai": TtsCapabilities(speed_range=(0.25, 4.0), reads_numbers=True),
+    "elevenlabs": TtsCapabilities(speed_range=(0.7, 1.2), reads_numbers=True),
+    "deepgram": TtsCapabilities(reads_numbers=True, one_voice_per_model=True),
     "fake": TtsCapabilities(clones=True, streams=True, speed_range=(0.25, 4.0), one_voice_per_model=True),
 }
 

@@ -20,11 +20,13 @@ class Passage:
         text: As the client wrote it, normalised; marks of pauses are left in it.
         options: Who speaks and how; the language has a region where that is known (`en-GB`), and any speed will do.
         languages: Codes of all languages the voice speaks: a sentence may be in another one than the passage.
+        written_in: Code of the language that the text is in, where that did not matter for the voice; empty: not known.
     """
 
     text: str
     options: VoiceOptions
     languages: tuple[str, ...] = ()
+    written_in: str = ""
 
     @property
     def language_code(self) -> str:

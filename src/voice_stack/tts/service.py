@@ -14,12 +14,13 @@ from typing import Literal
 from voice_stack.core.engine.admission import AdmissionDesk
 from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.engine.memory import open_budget
-from voice_stack.core.engine.pool import EnginePool
+from voice_stack.core.engine.pool import EnginePool, Substitute
 from voice_stack.core.errors import ConfigurationError, InvalidAudioError, InvalidRequestError, UnsupportedValueError
 from voice_stack.core.logging import log_event, request_id_var
 from voice_stack.core.models.files import ModelSpec
 from voice_stack.core.models.repair import require_models
 from voice_stack.core.models.store import ModelNames, ModelStore
+from voice_stack.core.provider import PROVIDERS, ProvidedModel, check_providers, find_provided
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
 from voice_stack.tts.cache.entry import SpeechStore
 from voice_stack.tts.cache.recording import Outcome, SpeechReader
@@ -34,6 +35,7 @@ from voice_stack.tts.schemas import SpeechBody
 from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.speech import FedSpeech, Speech, Turn, Turns, speech_key
 from voice_stack.tts.torch_models import QWEN_ENGINE, find_qwen_facts
+from voice_stack.tts.voices.provided import ProvidedVoices
 from voice_stack.tts.voices.reference import Examination, encode_preview, examine_recording
 from voice_stack.tts.voices.shelf import Shelf
 from voice_stack.tts.voices.sources import (
@@ -117,6 +119,7 @@ class TtsService:
     store: ModelStore
     models: ModelNames
     voices: VoiceLibrary
+    provided: ProvidedVoices
     cloned: ClonedVoices
     uploads: VoiceUploads
     pool: EnginePool
@@ -179,7 +182,7 @@ class TtsService:
         part = await self._cast(ScriptPart(""), body, self._choose_model(body.model))
         how = TextOverTime(body.markup or self.settings.markup, tuple(self.settings.read_aloud))
         request = SpeechRequest((part.passage,), over_time=how)
-        substitute = find_substitute(self.settings, self.store, self.voices, part.engine, request)
+        substitute = self._find_substitute(part.engine, request)
         with self.desk.open(lambda _headers: None) as ticket:
             ticket.admit(awaited_s([request]), [part.engine])
             turns = Turns(self.pool, [Turn(part.engine, request, substitute)], request_id_var.get() or "")
@@ -225,10 +228,10 @@ class TtsService:
             )
             for index, (engine, passages) in enumerate(spoken, start=1)
         ]
-        known = self.settings, self.store, self.voices
-        return [
-            Turn(engine, request, find_substitute(*known, engine, request), unheeded) for engine, request in requests
-        ]
+        return [Turn(engine, request, self._find_substitute(engine, request), unheeded) for engine, request in requests]
+
+    def _find_substitute(self, engine: EngineSpec, request: SpeechRequest) -> Substitute | None:
+        return find_substitute(self.settings, self.store, self.voices, self.provided, engine, request)
 
     async def _read(self, body: SpeechBody) -> Script:
         """The text of a request in plain text."""
@@ -250,6 +253,7 @@ class TtsService:
     async def _cast(self, part: ScriptPart, body: SpeechBody, choice: ModelChoice) -> CastPart:
         """Who speaks a part of the text, on which engine."""
         name = part.voice or body.voice
+        await self.provided.prepare(name, choice.engine if choice.engine in PROVIDERS else self._default_provider)
         voice = self._find_voice(name, choice)
         written = hide_formulas(part.text)
         language = await self._find_language(written, body.language, voice, choice)
@@ -263,8 +267,10 @@ class TtsService:
         spoken = language if language in voice.languages else next(iter(voice.languages), language)
         tag = _add_region(spoken, body.language, voice) if spoken else ""
         told = self._instruct(body, voice)
-        passage = Passage(part.text, VoiceOptions(voice.engine_voice, tag, body.speed, told or ""), voice.languages)
+        options = VoiceOptions(voice.engine_voice, tag, body.speed, told or "")
+        passage = Passage(part.text, options, voice.languages, await self._find_written_in(written, voice, tag))
         unheeded = {"instructions", "emotion_strength"} if told is None else set[str]()
+        unheeded |= {"language"} if voice.engine in PROVIDERS and voice.engine != "elevenlabs" else set()
         unheeded |= {"emotion"} if told is None and in_mood is None else set()
         return CastPart(engine_spec(self.settings, voice.engine, voice.model), passage, frozenset(unheeded))
 
@@ -286,6 +292,10 @@ class TtsService:
         Raises:
             UnsupportedValueError: The model makes the voice from what it is told, and that is nothing.
         """
+        mood = mood_instruction(body.emotion, body.emotion_strength) if body.emotion else ""
+        if voice.engine in PROVIDERS:
+            heeds = self.provided.heeds_instructions(voice)
+            return f"{(body.instructions or '').strip()} {mood}".strip() if heeds else None
         facts = find_qwen_facts(voice.model, self.store.path(voice.model)) if voice.engine == QWEN_ENGINE else None
         if facts is None or not facts.heeds_instructions:
             return None
@@ -293,11 +303,12 @@ class TtsService:
         if facts.kind == "voice_design" and not told:
             made = f"model {Path(voice.model).name!r} makes the voice from them, as from 'A calm old man'"
             raise UnsupportedValueError(f"instructions={body.instructions!r}: {made}", param="instructions")
-        mood = mood_instruction(body.emotion, body.emotion_strength) if body.emotion else ""
         return f"{told} {mood}".strip()
 
     def _find_voice(self, name: str, choice: ModelChoice, language: str | None = None) -> Voice:
         """The voice of a name, with the model that the request chose or else its own."""
+        if provided := self._find_provided(name, choice):
+            return self.provided.find(name, provided)
         voice = self.voices.find(name, engine=choice.engine, language=language)
         # Where each voice is a model of its own, a voice chosen by name is that model.
         is_chosen_by_voice = CAPABILITIES[voice.engine].one_voice_per_model and voice.alias_of is None
@@ -308,6 +319,18 @@ class TtsService:
             return replace(other, id=voice.id, kind="alias", alias_of=other.id)
         languages = find_languages(voice.engine, self.store.find(choice.model)) or voice.languages
         return replace(voice, model=choice.model, languages=languages)
+
+    @property
+    def _default_provider(self) -> str | None:
+        return self.settings.engine if self.settings.engine in PROVIDERS else None
+
+    def _find_provided(self, name: str, choice: ModelChoice) -> ProvidedModel | None:
+        """The provider's model that speaks: the one that is asked for; the default one, for names of nobody here."""
+        if choice.engine in PROVIDERS:
+            return find_provided(self.settings, choice.model or self.settings.model)
+        if choice.engine or self._default_provider is None or self.voices.has(name):
+            return None
+        return find_provided(self.settings, self.settings.model)
 
     def _detect(self, text: str, among: Collection[str], min_probability: float = MIN_PROBABILITY) -> str | None:
         """As `detect_text_language`; its tables of 80 MB take most of a second to load, in a process that ends."""
@@ -347,6 +370,8 @@ class TtsService:
     def _choose_model(self, name: str) -> ModelChoice:
         own = (spec.name for spec in TTS_MODELS if spec.engine == name and self.store.is_local(spec.name))
         model = self.models.resolve(next(own, name))  # an engine's name is that of any of its models
+        if name not in DEFAULT_MODEL_NAMES and (provided := find_provided(self.settings, model)):
+            return ModelChoice(provided.provider.name, provided.name)
         if name in DEFAULT_MODEL_NAMES:
             return ModelChoice()
         if model == self.models.default:
@@ -364,10 +389,17 @@ class TtsService:
         if named:
             return require_language(named).code
         languages = self.voices.languages(choice.engine)
-        if not (self.settings.auto_lang and text) or len(languages) < 2:
+        if voice.engine in PROVIDERS or not (self.settings.auto_lang and text) or len(languages) < 2:
             return None
         found = await asyncio.to_thread(self._detect, text, languages)
         return "ja" if (found, *voice.languages[:1]) == ("zh", "ja") and can_be_japanese(text) else found
+
+    async def _find_written_in(self, text: str, voice: Voice, tag: str) -> str:
+        """The language of a text that a provider reads in any, and the fall-back model perhaps does not."""
+        spare = self.settings.fallback_model
+        if tag or voice.engine not in PROVIDERS or not (spare and text) or find_provided(self.settings, spare):
+            return ""
+        return await asyncio.to_thread(self._detect, text, self.voices.languages()) or ""
 
 
 def _add_region(language: str, named: str | None, voice: Voice) -> str:
@@ -406,16 +438,26 @@ def create_service(settings: TtsSettings) -> TtsService:
         LicenceNotAcceptedError: The default engine's weights have a licence that is not accepted.
     """
     check_licence(settings.engine, accepted=settings.accept_cpml)
-    engine = find_engine(settings.engine)
+    check_providers(settings)
     store = open_store(settings)
-    if engine.needs_model:
+    if not find_provided(settings, settings.model) and find_engine(settings.engine).needs_model:
         _require_model_of(settings.engine, store.find(settings.model))
-        require_models(store, settings.model, settings.fallback_model)
+        if not find_provided(settings, settings.fallback_model):  # one that is asked elsewhere may do all the work
+            require_models(store, settings.model, settings.fallback_model)
     pool = EnginePool(
         settings.max_loaded_models, settings.idle_timeout_s, settings.patience, open_budget(settings, store)
     )
     desk = AdmissionDesk(pool, settings.max_queue_wait_s)
-    names = ModelNames(store, settings.model, (*DEFAULT_MODEL_NAMES, settings.engine), settings.allowed_models)
+    provided = ProvidedVoices(settings)
+    engine_name = () if settings.engine in PROVIDERS else (settings.engine,)
+    names = ModelNames(
+        store,
+        settings.model,
+        (*DEFAULT_MODEL_NAMES, *engine_name),
+        settings.allowed_models,
+        is_provided=lambda name: find_provided(settings, name) is not None,
+        provided=provided.model_names(),
+    )
     cache, captions = open_cache(settings), CaptionStore()
     recording_process = SideProcess("recordings", RECORDINGS_IDLE_S)
 
@@ -424,8 +466,8 @@ def create_service(settings: TtsSettings) -> TtsService:
 
     cloned = ClonedVoices(settings, store, Shelf(settings.voice_dir, examine))
     uploads = VoiceUploads(settings.voice_dir, examine=examine)
-    library = open_library(settings, store, cloned)
+    library = open_library(settings, store, cloned, provided)
     return TtsService(
-        settings, store, names, library, cloned, uploads, pool, desk, cache, captions,
+        settings, store, names, library, provided, cloned, uploads, pool, desk, cache, captions,
         recording_process, SideProcess("languages", LANGUAGES_IDLE_S),
     )  # fmt: skip

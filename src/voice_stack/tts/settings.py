@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AliasChoices, Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from voice_stack.core.provider import PROVIDERS
 from voice_stack.core.settings import CommaSeparated, EngineSettings, user_folder
 from voice_stack.tts.models import TTS_CATALOGUE, TTS_MODELS, find_default_engine
 from voice_stack.utils.text.markup import READABLE, Markup
@@ -98,7 +99,11 @@ class TtsSettings(EngineSettings):
     @model_validator(mode="before")
     @classmethod
     def _choose_engine(cls, given: dict[str, object]) -> dict[str, object]:
-        return given if given.get("engine") else {**given, "engine": find_default_engine(str(given.get("model") or ""))}
+        if given.get("engine"):
+            return given
+        model = str(given.get("model") or "")
+        provider = model.partition("/")[0]
+        return {**given, "engine": provider if provider in PROVIDERS else find_default_engine(model)}
 
     @field_validator("model")
     @classmethod

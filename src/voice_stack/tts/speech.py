@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -23,6 +23,7 @@ from voice_stack.core.errors import EngineError, InvalidRequestError
 from voice_stack.core.system.files import digest_file
 from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece
 from voice_stack.tts.captions.sentences import describe_sound
+from voice_stack.tts.providers import SpeakingConfig
 from voice_stack.tts.request import Flush, LeftOut, Sound, SpeechRequest, TtsWorkerConfig, speech_s
 from voice_stack.tts.schemas import MAX_INPUT_CHARS, SpeechBody
 from voice_stack.utils.audio.codecs import ExactHead
@@ -41,6 +42,25 @@ class Turn:
     request: SpeechRequest
     substitute: Substitute | None = None
     unheeded: frozenset[str] = frozenset()
+
+
+def _told(engine: EngineSpec) -> str:
+    """A model as requests name it."""
+    return engine.name if engine.link == "task" else engine.model
+
+
+def find_providers(turns: Sequence[Turn], substitutes: Collection[str]) -> list[str]:
+    """Services of others that speak some of the turns.
+
+    Args:
+        turns: Of one speech.
+        substitutes: Models that speak in place of those that were asked for.
+    """
+    instead = [turn.substitute.replicas[0] for turn in turns if turn.substitute]
+    spared = [turn.engine for turn in turns if turn.substitute and _told(turn.substitute.replicas[0]) in substitutes]
+    speaking = [turn.engine for turn in turns if turn.engine not in spared]
+    speaking += [engine for engine in instead if _told(engine) in substitutes]
+    return list(dict.fromkeys(engine.engine for engine in speaking if engine.link == "task"))
 
 
 class Turns:
@@ -96,7 +116,7 @@ class Turns:
     @property
     def substitutes(self) -> tuple[str, ...]:
         """Models that speak in place of those that were asked for."""
-        return tuple(dict.fromkeys(handle.substitute.model for handle in self.handles() if handle.substitute))
+        return tuple(dict.fromkeys(_told(handle.substitute) for handle in self.handles() if handle.substitute))
 
     def handles(self) -> list[JobHandle]:
         """The jobs that were submitted."""
@@ -351,6 +371,9 @@ def speech_key(turns: Sequence[Turn], format_name: str) -> str:
 
 def _describe_engine(turn: Turn) -> object:
     config = turn.engine.config
+    if isinstance(config, SpeakingConfig):  # the key is no part of the sound
+        asked = config.provided
+        return [asked.provider.url, asked.name, config.loudness_lufs, config.pronunciations]
     assert isinstance(config, TtsWorkerConfig)
     shaping = {name: value for name, value in asdict(config).items() if name not in _SHAPES_NOTHING}
     return [shaping, _age(config.model)]

@@ -1,39 +1,22 @@
 """The work of a TTS engine process: text -> clauses -> samples, the same for every engine."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, count
+from itertools import count
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
-
-from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.feeds import Inbox, Notice, Starved
 from voice_stack.core.jobs import Again, Expected, Job, MeasuredWork, PlanStep, RunResult, Unit, Urgency, Workload
-from voice_stack.tts.captions.sentences import respell
-from voice_stack.tts.engine.base import Spoken, TtsEngine
+from voice_stack.tts.engine.base import TtsEngine
+from voice_stack.tts.lines import LineReader, finish_line
 from voice_stack.tts.models import TtsCapabilities
 from voice_stack.tts.request import Flush, LeftOut, Passage, Sound, SpeechRequest, TextOverTime, speech_s, text_s
-from voice_stack.tts.sound.finishing import FADE_S, Delivery, Finisher, VoiceLevels
-from voice_stack.utils.audio.pcm import fade_edges, silence
-from voice_stack.utils.audio.word_alignment import WordTime
-from voice_stack.utils.text import SENTENCE_PAUSE_S, Clause
-from voice_stack.utils.text.pipeline import ClauseLimits, clauses
+from voice_stack.tts.sound.finishing import Delivery, VoiceLevels
 from voice_stack.utils.text.pronunciation import PronunciationFile
-from voice_stack.utils.text.script import find_unreadable_script, name_script
-from voice_stack.utils.text.stream import ClauseStream
 
-T = TypeVar("T")
-
-FIRST_MAX_CHARS = 60
-"""A longer first sentence is cut at a clause mark, so that a listener hears its beginning early: 4 s of speech."""
 CROWD = 2
-"""Where so many wait for a beginning, each gets a shorter one, so that the last need not wait for whole sentences."""
-CROWD_MAX_CHARS = 24
+"""So many that wait for a beginning are a crowd."""
 FLUSH_COST_S = 0.01
-MIN_READABLE_CHARS, MAX_READABLE_CHARS = 20, 2000
-"""A text may begin with a foreign word; what is not found out in so much of it is not looked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +45,7 @@ class TtsWorkload(Workload):
     ) -> None:
         self._capabilities = capabilities
         self._levels = VoiceLevels(loudness_lufs)
-        self._pronunciations = PronunciationFile(pronunciations)
+        self._reader = LineReader(capabilities, PronunciationFile(pronunciations))
         self._load_engine = load_engine
         self._samples: dict[str, int] = {}
         self._characters: dict[str, int] = {}
@@ -119,147 +102,40 @@ class TtsWorkload(Workload):
 
     def _speak(self, line: Delivery) -> Iterator[Sound]:
         """The sound of a clause: one, or the pieces of an awaited one as the engine makes them."""
-        clause, options, rate = line.clause, line.options, self._engine.sample_rate
-        if not clause.text:
-            yield Sound(silence(clause.pause_s / line.speed, rate), rate, line.is_last)
-            return
-        finisher = Finisher(line, self._levels, rate)
-        parts: list[Spoken] = []
-        words: tuple[WordTime, ...] = ()
-        sent, is_told = 0, False
-        for part in self._engine.synthesize(clause.text, options):
-            parts.append(part)
-            if part.goes_on:
-                piece, parts = finisher.push(_join_parts(parts, rate)), []
-                words += piece.words
-                if piece.samples.size:
-                    tells = bool(words) and not is_told
-                    caption = (clause.source, _caption(words, clause.source, sent / rate)) if tells else ("", ())
-                    yield Sound(piece.samples, rate, False, *caption, goes_on=True)
-                    sent, is_told = sent + piece.samples.size, is_told or tells
-        spoken, end = finisher.push(_join_parts(parts, rate)), finisher.finish()
-        samples = np.concatenate([spoken.samples, end.samples])
-        words += spoken.words + end.words
-        caption = ("", ()) if is_told else (clause.source, _caption(words, clause.source, sent / rate))
-        yield Sound(samples, rate, line.is_last, *caption)
+        parts = self._engine.synthesize(line.clause.text, line.options)
+        return finish_line(line, parts, self._levels, self._engine.sample_rate)
 
     def _cut(self, job: Job, request: SpeechRequest) -> Iterator[PlanStep]:
         yield Expected(job.id, speech_s(request))
-        for index, (line, ends_job) in enumerate(_mark_last(self._lines(request))):
-            is_last = ends_job and not request.goes_on
-            cost_s = text_s(line.clause.text, line.speed)
+        lines = self._reader.lines(request, is_crowded=self._is_crowded())
+        for index, line in enumerate(lines):
             # The first clause goes alone and early, the others after it: a listener waits for the sound to begin.
-            is_first = index == 0
-            is_awaited = is_first and request.is_awaited
-            data = replace(line, is_last=is_last)
-            yield Unit(job.id, index, cost_s, line.options, data, is_sequential=is_first, is_awaited=is_awaited)
+            yield _unit(job, index, line, is_awaited=index == 0 and request.is_awaited)
 
     def _follow(self, job: Job, passage: Passage, how: TextOverTime, fed: Inbox) -> Iterator[PlanStep]:
-        """As `_cut`, of a text that is still being written: of each clause it is known whether the speech goes on."""
-        language, languages, rules = passage.options.language, passage.languages, self._pronunciations.current()
-        limits = self._limits(hurries=True)
-        stream = ClauseStream(
-            language, languages=languages, rules=rules, limits=limits, markup=how.markup, reads=how.reads
-        )
-        numbers, written = count(), ""
+        """As `_cut`, of a text that is still being written."""
+        stream = self._reader.follow(passage, how, is_crowded=self._is_crowded())
+        numbers = count()
         while fed or not fed.is_closed:
             for piece in fed.take():
                 assert isinstance(piece, str | Flush)
                 self._characters[job.id] += len(piece) if isinstance(piece, str) else 0
-                for clause in stream.push(piece) if isinstance(piece, str) else stream.flush():
-                    written = _require_readable(f"{written}{clause.source} ", languages)
-                    yield self._unit(job, next(numbers), passage, clause)
+                for line in stream.take(piece):
+                    yield _unit(job, index := next(numbers), line, is_awaited=index == 0)
                 if isinstance(piece, Flush):
                     yield Unit(job.id, next(numbers), FLUSH_COST_S, None, piece)
                 yield None
             yield Starved(job.id, fed.taken)
-        for clause, is_last in _mark_last(stream.finish()):
-            _require_readable(written + clause.source, languages)
-            yield self._unit(job, next(numbers), passage, clause, is_last=is_last)
-        yield Notice(job.id, LeftOut(tuple(sorted(stream.left_out))))
+        for line in stream.finish():
+            yield _unit(job, index := next(numbers), line, is_awaited=index == 0)
+        yield Notice(job.id, LeftOut(stream.left_out))
 
-    def _unit(self, job: Job, index: int, passage: Passage, clause: Clause, *, is_last: bool = False) -> Unit:
-        line = replace(self._deliver(passage, clause), is_last=is_last)
-        cost_s, is_first = text_s(clause.text, line.speed), index == 0
-        return Unit(job.id, index, cost_s, line.options, line, is_sequential=is_first, is_awaited=is_first)
-
-    def _deliver(self, passage: Passage, clause: Clause) -> Delivery:
-        slowest, fastest = self._capabilities.speed_range
-        speed = passage.options.speed
-        options = replace(passage.options, language=clause.language, speed=min(max(speed, slowest), fastest))
-        return Delivery(clause, options, speed)
-
-    def _lines(self, request: SpeechRequest) -> Iterator[Delivery]:
-        hurries = request.is_awaited
-        for passage, ends_request in _mark_last(request.passages):
-            for clause, is_last in _mark_last(self._clauses(passage, hurries=hurries)):
-                # Another voice begins after it: a pause as between two sentences, or the one that is marked there.
-                goes_on = is_last and (request.goes_on or not ends_request)
-                pause_s = clause.pause_s or SENTENCE_PAUSE_S if goes_on else clause.pause_s
-                yield self._deliver(passage, replace(clause, pause_s=pause_s))
-            hurries = False
-
-    def _clauses(self, passage: Passage, *, hurries: bool) -> Iterator[Clause]:
-        rules, limits = self._pronunciations.current(), self._limits(hurries=hurries)
-        text, language, languages = passage.text, passage.options.language, passage.languages
-        return clauses(text, language, languages=languages, rules=rules, limits=limits, is_plain=True)
-
-    def _limits(self, *, hurries: bool) -> ClauseLimits:
-        """Of clauses; a sentence that is cut sounds a little less well, so only where somebody waits."""
-        can = self._capabilities
-        is_crowded = hurries and not can.streams and self._count_silent() >= CROWD
-        first_max_chars = FIRST_MAX_CHARS if hurries else can.max_chars
-        return ClauseLimits(
-            can.max_chars, CROWD_MAX_CHARS if is_crowded else first_max_chars, can.language_max_chars, is_crowded
-        )
-
-    def _count_silent(self) -> int:
-        """Jobs of which nothing has been heard yet."""
-        return sum(not count for count in list(self._samples.values()))
+    def _is_crowded(self) -> bool:
+        """Whether many wait for a beginning, each of which is made whole; those under way without a sound count."""
+        silent = sum(not samples for samples in list(self._samples.values()))
+        return not self._capabilities.streams and silent >= CROWD
 
 
-def _require_readable(written: str, languages: Sequence[str]) -> str:
-    """The text so far, if a voice of these languages knows the letters of most of it.
-
-    Raises:
-        UnsupportedValueError: It does not.
-    """
-    if languages and MIN_READABLE_CHARS < len(written) < MAX_READABLE_CHARS and not written.isascii():
-        script = find_unreadable_script(written, languages)
-        if script is not None:
-            raise UnsupportedValueError(
-                f"text={written[:40]!r}: the text is in {name_script(script)} letters; the voice speaks "
-                f"{', '.join(languages)}",
-                param="text",
-            )
-    return written[:MAX_READABLE_CHARS]
-
-
-def _mark_last(items: Iterable[T]) -> Iterator[tuple[T, bool]]:
-    """Every item with whether it is the last; looks one item ahead."""
-    ahead = iter(items)
-    for item in ahead:
-        for following in ahead:
-            yield item, False
-            item = following
-        yield item, True
-
-
-def _caption(words: Sequence[WordTime], written: str, by_s: float) -> tuple[WordTime, ...]:
-    """The written words with their times from a moment of the clause."""
-    times = respell(words, written)
-    return tuple(replace(word, start_s=word.start_s - by_s, end_s=word.end_s - by_s) for word in times)
-
-
-def _join_parts(parts: Sequence[Spoken], sample_rate: int) -> Spoken:
-    """All parts of a clause as one, without clicks where they meet."""
-    if len(parts) == 1:
-        return parts[0]
-    samples = [fade_edges(part.samples, sample_rate, FADE_S) for part in parts]
-    starts_s = accumulate((part.samples.size / sample_rate for part in parts), initial=0.0)
-    words = [
-        replace(word, start_s=start_s + word.start_s, end_s=start_s + word.end_s)
-        for start_s, part in zip(starts_s, parts, strict=False)
-        for word in part.words
-    ]
-    return Spoken(np.concatenate(samples), tuple(words), parts[0].pace)
+def _unit(job: Job, index: int, line: Delivery, *, is_awaited: bool) -> Unit:
+    cost_s, is_first = text_s(line.clause.text, line.speed), index == 0
+    return Unit(job.id, index, cost_s, line.options, line, is_sequential=is_first, is_awaited=is_awaited)

@@ -98,6 +98,7 @@ class TtsDoor(Door):
     def describe(self) -> Mapping[str, object]:
         """See `Door.describe`: the voices that can speak, by their own names."""
         voices = [voice for voice in self._service.voices.own_voices().values() if not voice.unavailable]
+        voices += self._service.provided.list()
         program = describe_artifact(
             self._service.settings.project_name,
             self.title,

@@ -159,6 +159,7 @@ EXPOSED_HEADERS = (
     "x-ignored-fields",
     "x-fallback",
     "x-fallback-model",
+    "x-provider",
     "x-warnings",
     "x-cache",
     "x-captions",

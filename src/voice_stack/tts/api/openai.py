@@ -25,7 +25,7 @@ from voice_stack.tts.captions.kept import require_caption_format
 from voice_stack.tts.captions.sentences import Granularity, find_sentence
 from voice_stack.tts.schemas import MAX_INPUT_CHARS, SpeechBody, check_speech, find_ignored_fields
 from voice_stack.tts.service import BegunSpeech, TtsService
-from voice_stack.tts.speech import Turn
+from voice_stack.tts.speech import Turn, find_providers
 from voice_stack.utils.audio.encode import require_format
 
 
@@ -87,6 +87,7 @@ def _done(facts: SpeechFacts, text: str) -> dict[str, object]:
 
 
 FALLBACK_HEADER = "x-fallback-model"
+PROVIDER_HEADER = "x-provider"
 # A character is at most 6 bytes as a JSON escape, 12 outside the basic plane.
 MAX_BYTES_PER_CHARACTER = 12
 
@@ -142,6 +143,9 @@ async def answer_speech(
     plan = await finish_unless_disconnected(request, service.plan(body, tell=headers_of(request)))
     answer = await _answer_plan(service, request, body, plan, show)
     unheeded = frozenset[str]().union(*(turn.unheeded for turn in plan))
+    if providers := find_providers(plan, answer.headers.get(FALLBACK_HEADER, "").split(", ")):
+        answer.headers[PROVIDER_HEADER] = ", ".join(providers)
+        add_log_fields(request, provider=", ".join(providers))
     answer.headers.update(ignored_fields_header(find_ignored_fields(sent or {}, unheeded)))
     return answer
 

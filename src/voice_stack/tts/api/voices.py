@@ -72,19 +72,18 @@ def _add_all_voices(router: APIRouter, service: TtsService, shown: "VoiceView") 
     @router.get("/audio/voices", responses={200: {"model": VoiceList}})
     async def list_voices() -> dict[str, object]:
         """The voices there are, those that cannot speak now with the reason."""
+        await service.provided.refresh()
         voices = await asyncio.to_thread(shown.list)
         return {"voices": voices, "cloning": await asyncio.to_thread(shown.describe_cloning)}
 
-    @router.get("/audio/voices/{voice_id}", responses={200: {"model": VoiceObject}})
-    async def show_voice(voice_id: str) -> dict[str, object]:
-        """One voice."""
-        return await asyncio.to_thread(shown.show, voice_id)
+    preview = "/audio/voices/{voice_id:path}/preview"
 
-    @router.get("/audio/voices/{voice_id}/preview", response_class=Response, responses=PREVIEW)
+    @router.get(preview, response_class=Response, responses=PREVIEW)
     async def preview_voice(request: Request, voice_id: str, format: str = "mp3") -> Response:  # noqa: A002
         """How a voice sounds: the recording of a cloned one, a sentence spoken by any other."""
         if format not in AUDIO_FORMATS:
             raise UnsupportedValueError(f"format={format!r}: use one of {', '.join(AUDIO_FORMATS)}", param="format")
+        await service.provided.refresh()
         voice = await asyncio.to_thread(shown.require, voice_id)
         if voice.engine_voice.recordings:
             encoding = asyncio.to_thread(service.preview_recording, voice, format)
@@ -101,8 +100,14 @@ def _add_all_voices(router: APIRouter, service: TtsService, shown: "VoiceView") 
         own = {name: value for name, value in answer.headers.items() if name not in _OF_A_STREAM}
         return answer_range(request, await answer.collect(), AUDIO_FORMATS[format].media_type, own)
 
-    preview = "/audio/voices/{voice_id}/preview"
     router.add_api_route(preview, preview_voice, methods=["HEAD"], include_in_schema=False)
+
+    # The id of a provider's voice has a slash in it, so this route comes behind the one that goes on after it.
+    @router.get("/audio/voices/{voice_id:path}", responses={200: {"model": VoiceObject}})
+    async def show_voice(voice_id: str) -> dict[str, object]:
+        """One voice."""
+        await service.provided.refresh()
+        return await asyncio.to_thread(shown.show, voice_id)
 
 
 def _add_uploads(router: APIRouter, service: TtsService, shown: "VoiceView") -> None:
@@ -164,13 +169,17 @@ class VoiceView:
     def list(self) -> list[dict[str, object]]:
         """Those that can speak first: some clients offer the beginning of the list only."""
         recorded = self._cloned.shelf.voices()
-        shown = [self._describe(voice, recorded) for voice in self._service.voices.voices().values()]
+        shown = [self._describe(voice, recorded) for voice in self._voices().values()]
         return sorted(shown, key=lambda voice: not voice["available"])
 
     def describe_cloning(self) -> dict[str, object]:
         reason = self._cloned.explain()
         consent = self._service.settings.require_consent
         return {"available": reason is None, "unavailable_reason": reason, "requires_consent": consent}
+
+    def _voices(self) -> dict[str, Voice]:
+        """All by id, those of providers last."""
+        return {**self._service.voices.voices(), **{voice.id: voice for voice in self._service.provided.list()}}
 
     def show(self, voice_id: str) -> dict[str, object]:
         return self._describe(self.require(voice_id), self._cloned.shelf.voices())
@@ -181,7 +190,7 @@ class VoiceView:
         Raises:
             NotFoundError: There is none.
         """
-        voice = self._service.voices.voices().get(voice_id)
+        voice = self._voices().get(voice_id)
         if voice is None:
             raise NotFoundError(f"No voice with id {voice_id[:100]!r}.", param="voice_id")
         return voice

@@ -9,9 +9,10 @@ from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.engine.pool import Substitute
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.models.store import ModelStore
+from voice_stack.core.provider import PROVIDERS, find_provided
 from voice_stack.tts.engine.base import EngineVoice
 from voice_stack.tts.engine_factory import ENGINES, engine_spec
-from voice_stack.tts.models import CAPABILITIES, TTS_MODELS, find_languages
+from voice_stack.tts.models import CAPABILITIES, ENGINE, TTS_MODELS, find_languages
 from voice_stack.tts.request import Passage, SpeechRequest
 from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.torch_models import find_cloning_model
@@ -29,6 +30,7 @@ from voice_stack.tts.voices.builtin import (
     qwen_voices,
     xtts_voices,
 )
+from voice_stack.tts.voices.provided import ProvidedVoices
 from voice_stack.tts.voices.recordings import RecordedVoice
 from voice_stack.tts.voices.shelf import Shelf
 from voice_stack.tts.voices.voice import OPENAI_VOICES, Voice, VoiceLibrary
@@ -181,16 +183,23 @@ OPENAI_NAMES: dict[str, dict[str, str]] = {
 """For each engine, the voices that OpenAI's names stand for; where there is none, its first voice."""
 
 
-def open_library(settings: TtsSettings, store: ModelStore, cloned: ClonedVoices) -> VoiceLibrary:
+def open_library(
+    settings: TtsSettings, store: ModelStore, cloned: ClonedVoices, provided: ProvidedVoices
+) -> VoiceLibrary:
     """The voices of every engine that is installed, and the recorded ones."""
     installed = [name for name in SOURCES if find_spec(ENGINES[name].package) is not None]
     installed.sort(key=lambda name: name != settings.engine)
     return VoiceLibrary(
         [*(partial(SOURCES[name], settings, store) for name in installed), cloned.list],
-        [*(partial(RESOLVERS[name], settings, store) for name in installed if name in RESOLVERS), cloned.find_by_name],
+        [
+            *(partial(RESOLVERS[name], settings, store) for name in installed if name in RESOLVERS),
+            cloned.find_by_name,
+            provided.resolve,
+        ],
         OPENAI_NAMES,
         settings.named_voices(),
         cloned.speak_through,
+        lists_openai=settings.engine not in PROVIDERS,
     )
 
 
@@ -252,18 +261,29 @@ def _offer(codes: Collection[str], voice: Voice, library: VoiceLibrary) -> str:
 
 
 def find_substitute(
-    settings: TtsSettings, store: ModelStore, voices: VoiceLibrary, engine: EngineSpec, request: SpeechRequest
+    settings: TtsSettings,
+    store: ModelStore,
+    voices: VoiceLibrary,
+    provided: ProvidedVoices,
+    engine: EngineSpec,
+    request: SpeechRequest,
 ) -> Substitute | None:
     """Who speaks a request in place of an engine; None if nobody may, or nobody knows its languages."""
     if not settings.fallback_model:
         return None
     known = store.find(settings.fallback_model)
-    # A file of the operator may be any engine's.
-    name = settings.engine if known is None or known.path is not None else known.engine
+    if asked := find_provided(settings, settings.fallback_model):
+        name = asked.provider.name
+    else:
+        # A file of the operator may be any engine's.
+        of_file = ENGINE if settings.engine in PROVIDERS else settings.engine
+        name = of_file if known is None or known.path is not None else known.engine
     spec = engine_spec(settings, name, settings.fallback_model)
     if spec.name == engine.name:
         return None
-    speakers = _fallback_speakers(settings.fallback_model, name, store, voices)
+    speakers = (
+        [provided.any_voice(asked)] if asked else _fallback_speakers(settings.fallback_model, name, store, voices)
+    )
     passages = [_recast(passage, speakers) for passage in request.passages]
     recast = tuple(passage for passage in passages if passage is not None)
     if len(recast) < len(passages):
@@ -284,8 +304,9 @@ def _fallback_speakers(model: str, engine: str, store: ModelStore, voices: Voice
 
 def _recast(passage: Passage, speakers: list[Voice]) -> Passage | None:
     """The passage in the first voice that speaks its language; None if there is none."""
-    language = passage.language_code
+    language = passage.language_code or passage.written_in
     voice = next((one for one in speakers if not language or not one.languages or language in one.languages), None)
     if voice is None:
         return None
-    return replace(passage, options=replace(passage.options, voice=voice.engine_voice), languages=voice.languages)
+    options = replace(passage.options, voice=voice.engine_voice, language=passage.options.language or language)
+    return replace(passage, options=options, languages=voice.languages)

@@ -83,6 +83,7 @@ class VoiceLibrary:
         aliases: For each engine, the voices that OpenAI's names stand for; where none is given, its first voice.
         overrides: The operator's own names for voices, those of OpenAI among them.
         speak_through: Takes a voice to another engine, where it can speak through that as well.
+        lists_openai: Whether OpenAI's names are listed that the operator has given no meaning.
     """
 
     def __init__(
@@ -92,12 +93,15 @@ class VoiceLibrary:
         aliases: Mapping[str, Mapping[str, str]] | None = None,
         overrides: Mapping[str, str] | None = None,
         speak_through: Callable[[Voice, str], Voice] | None = None,
+        *,
+        lists_openai: bool = True,
     ) -> None:
         self._sources = tuple(sources)
         self._resolvers = tuple(resolvers)
         self._aliases = aliases or {}
         self._overrides = overrides or {}
         self._speak_through = speak_through
+        self._listed_names = dict.fromkeys((*(OPENAI_VOICES if lists_openai else ()), *self._overrides))
 
     def own_voices(self) -> dict[str, Voice]:
         """Every voice by id, the default first, without other names for them."""
@@ -110,9 +114,18 @@ class VoiceLibrary:
     def voices(self) -> dict[str, Voice]:
         """Every voice by id: the default first, then the others, then OpenAI's names and the operator's."""
         own = self.own_voices()
-        names = dict.fromkeys((*OPENAI_VOICES, *self._overrides))
-        aliases = {name: self._alias(name, own, None) for name in names if name not in own}
+        aliases = {name: self._alias(name, own, None) for name in self._listed_names if name not in own}
         return {**own, **{name: voice for name, voice in aliases.items() if voice is not None}}
+
+    def has(self, name: str) -> bool:
+        """Whether a name is that of a voice, or has a meaning that the operator gave it.
+
+        Raises:
+            UnsupportedValueError: It follows the rule of a name and is wrong all the same.
+        """
+        return (
+            bool({name, name.lower()} & self._overrides.keys()) or self._find_own(name, self.own_voices()) is not None
+        )
 
     def find(self, name: str, *, engine: str | None = None, language: str | None = None) -> Voice:
         """The voice of a name.
@@ -153,12 +166,17 @@ class VoiceLibrary:
     def _alias(self, name: str, own: Mapping[str, Voice], engine: str | None) -> Voice | None:
         """The voice behind another name for it; None if it is no such name."""
         name = name if name in self._overrides else name.lower()
-        if not own or (name not in OPENAI_VOICES and name not in self._overrides):
+        if name not in OPENAI_VOICES and name not in self._overrides:
             return None
-        override = self._overrides.get(name)
-        chosen = self._find_own(override, own) if override else None
+        override, chosen = self._overrides.get(name), None
+        missing = f"it stands for voice {override!r}, which does not exist"
+        try:
+            chosen = self._find_own(override, own) if override else None
+        except UnsupportedValueError as error:
+            missing = f"it stands for voice {override!r}: {error.message}"
+        if chosen is None and not own:
+            return None
         if override and chosen is None:
-            missing = f"it stands for voice {override!r}, which does not exist"
             default = next(iter(own.values()))
             return Voice(id=name, engine=engine or default.engine, model=default.model, kind="alias",
                          alias_of=override, unavailable=missing)  # fmt: skip

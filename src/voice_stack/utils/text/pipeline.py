@@ -18,7 +18,7 @@ from voice_stack.utils.text.clauses import (
 )
 from voice_stack.utils.text.formula_words import say_formula
 from voice_stack.utils.text.formulas import FORMULA, show_formulas
-from voice_stack.utils.text.pronunciation import Pronunciations, Reading
+from voice_stack.utils.text.pronunciation import Pronunciations, Reading, read_out
 from voice_stack.utils.text.script import (
     MAX_PAUSE_S,
     can_be_japanese,
@@ -75,6 +75,7 @@ def clauses(
     rules: Pronunciations = NO_RULES,
     limits: ClauseLimits = DEFAULT_LIMITS,
     is_plain: bool = False,
+    keeps_numbers: bool = False,
 ) -> Iterator[Clause]:
     """Make a text ready to be spoken: in words, with its pauses, in pieces for the engine.
 
@@ -90,12 +91,15 @@ def clauses(
         rules: Pronunciations that go before everything else.
         limits: Of the engine.
         is_plain: The text is plain already, as the parts of a script are.
+        keeps_numbers: Numbers, dates and abbreviations stay as they are written, for an engine that reads them itself.
 
     Yields:
         Clauses with `language` and `source`. One without text is a pause alone, and comes only at the very start.
     """
     last = LastClause(code_of(language))
-    for step in _steps(text if is_plain else read_text(text), language, languages, rules, limits):
+    own = language or (languages[0] if len(languages) == 1 else "")
+    reader = BlockReader(own, tuple(languages), rules, limits, keeps_numbers)
+    for step in _steps(text if is_plain else read_text(text), reader):
         if (given := last.take(step)) is not None:
             yield given
     if last.clause is not None:
@@ -121,11 +125,8 @@ class LastClause:
         return None
 
 
-def _steps(
-    text: str, language: str, languages: Sequence[str], rules: Pronunciations, limits: ClauseLimits
-) -> Iterator[Clause | float]:
+def _steps(text: str, reader: "BlockReader") -> Iterator[Clause | float]:
     """Clauses with their natural pauses, and the lengths of the pauses that are marked in the text."""
-    reader = BlockReader(language or (languages[0] if len(languages) == 1 else ""), tuple(languages), rules, limits)
     is_first = True
     for part, pause_s in split_pauses(text):
         for block in _blocks(part):
@@ -170,6 +171,7 @@ class BlockReader:
     languages: tuple[str, ...]
     rules: Pronunciations
     limits: ClauseLimits
+    keeps_numbers: bool = False
 
     def read(self, block: str, *, is_first: bool) -> list[Clause]:
         """The speakable clauses of a piece, each with the pause that is natural after it."""
@@ -193,7 +195,7 @@ class BlockReader:
         tag = self.language if language == code_of(self.language) else language
         sentence, formulas = _read_formulas(sentence, tag)
         spans = sorted([*formulas, *self.rules.find(sentence, language)], key=attrgetter("start"))
-        read = read_spans(sentence, tag, spans)
+        read = read_out(sentence, spans) if self.keeps_numbers else read_spans(sentence, tag, spans)
         max_chars = self.limits.of(language)
         first_max_chars = min(self.limits.first_max_chars, max_chars) if is_first else max_chars
         said = written = 0

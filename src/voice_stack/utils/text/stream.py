@@ -118,6 +118,7 @@ class ClauseStream:
         limits: Of the engine.
         markup: Whether its markup is read as a person would, or as it stands.
         reads: What is read although it is usually left out: some of `READABLE`.
+        keeps_numbers: As for `pipeline.clauses`.
 
     Attributes:
         left_out: What of the text so far is not spoken, by name: `code`, `formulas`, `thoughts`; `voices`, of which
@@ -133,9 +134,10 @@ class ClauseStream:
         limits: ClauseLimits = DEFAULT_LIMITS,
         markup: Markup = "auto",
         reads: Collection[str] = (),
+        keeps_numbers: bool = False,
     ) -> None:
         own = language or (languages[0] if len(languages) == 1 else "")
-        self._reader = BlockReader(own, tuple(languages), rules, limits)
+        self._reader = BlockReader(own, tuple(languages), rules, limits, keeps_numbers)
         self._markup, self._reads = markup, reads
         self.left_out: set[str] = set()
         self._has_begun = False
