@@ -294,5 +294,5 @@ def test_a_recording_is_judged_kept_tried_and_deleted(visit: Open, start_server:
 def record(recorder: Locator) -> None:
     """Record the question that the microphone hears."""
     recorder.get_by_role("button", name="Record").click()
-    expect(recorder.locator(".quiet")).to_contain_text("3.", timeout=WAIT_MS)
+    expect(recorder.locator(".quiet")).to_contain_text("2.", timeout=WAIT_MS)
     recorder.get_by_role("button", name="Stop recording").click()

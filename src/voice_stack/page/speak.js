@@ -2,11 +2,12 @@
 
 import { clock, field, h } from "./dom.js";
 import { Player } from "./sound.js";
-import { RATE_HZ, askSpeech, playAnswer, seconds, tellHead, writeWav } from "./speech.js";
+import { RATE_HZ, askSpeech, read, seconds, tellHead, writeWav } from "./speech.js";
 import { fillVoices, listVoices } from "./voice_list.js";
 
 const FORMATS = ["wav", "mp3", "opus", "aac", "flac", "pcm"];
 const TICK_MS = 200;
+const AHEAD_S = 30;
 
 class Speak {
   #context;
@@ -58,7 +59,7 @@ class Speak {
     this.#context.fail(null);
     const body = { model: this.#model.value || "tts-1", input: this.#text.value, voice: this.#voice.value, speed: Number(this.#speed.value) };
     if (this.#manner.value.trim()) body.instructions = this.#manner.value.trim();
-    const speech = { body, asking: new AbortController(), pieces: [], isWhole: false };
+    const speech = { body, asking: new AbortController(), pieces: [], given: 0, givenS: 0, lengthS: 0, isWhole: false };
     this.#speech = speech;
     this.#stop.disabled = false;
     this.#download.disabled = true;
@@ -69,11 +70,14 @@ class Speak {
       await this.#player.unlock();
       const answer = await askSpeech({ ...body, response_format: "pcm" }, speech.asking.signal);
       this.#notes.replaceChildren(...tellHead(answer).map((text) => h("li", {}, text)));
-      await playAnswer(answer, this.#player, (piece) => {
+      for await (const piece of read(answer)) {
+        if (speech.asking.signal.aborted) return;
         speech.firstS ??= (performance.now() - askedAt) / 1000;
         speech.timer ??= setInterval(() => this.#follow(speech), TICK_MS);
         speech.pieces.push(piece);
-      });
+        speech.lengthS += seconds([piece]);
+        this.#feed(speech);
+      }
       speech.isWhole = true;
       this.#download.disabled = false;
     } catch (error) {
@@ -83,13 +87,22 @@ class Speak {
     }
   }
 
+  /** A chapter is made in minutes and heard in an hour: the player gets what comes next, not all of it. */
+  #feed(speech) {
+    while (speech.given < speech.pieces.length && speech.givenS < this.#player.playedMs / 1000 + AHEAD_S) {
+      const piece = speech.pieces[speech.given++];
+      speech.givenS += seconds([piece]);
+      this.#player.play(piece);
+    }
+  }
+
   #follow(speech) {
-    const allS = seconds(speech.pieces);
+    this.#feed(speech);
     if (!speech.isWhole || this.#player.isPlaying) {
-      this.#state.textContent = `Speaking: ${clock(this.#player.playedMs / 1000)} of ${clock(allS)}`;
+      this.#state.textContent = `Speaking: ${clock(this.#player.playedMs / 1000)} of ${clock(speech.lengthS)}`;
       return;
     }
-    this.#halt(`${clock(allS)} of speech, the first of it after ${speech.firstS.toFixed(2)} s.`);
+    this.#halt(`${clock(speech.lengthS)} of speech, the first of it after ${speech.firstS.toFixed(2)} s.`);
   }
 
   #halt(text) {
@@ -114,7 +127,7 @@ class Speak {
     } catch (error) {
       this.#context.fail(error);
     }
-    this.#download.disabled = false;
+    this.#download.disabled = !this.#speech.isWhole;
   }
 }
 

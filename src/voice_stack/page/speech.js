@@ -1,6 +1,6 @@
 // Speech that arrives: asked for, played while it comes, kept as a file; and what the head of the answer tells.
 
-import { call } from "./api.js";
+import { ApiError, call } from "./api.js";
 
 /** Of the server's speech, and of what is recorded for it. */
 export const RATE_HZ = 24000;
@@ -15,15 +15,14 @@ const TOLD = {
 /** Ask for a speech; `body` as the API takes it. */
 export const askSpeech = (body, signal) => call("/audio/speech", { json: body, signal });
 
-/** Give the PCM of an answer to a player as it comes; returns all of its bytes at the end. */
-export async function playAnswer(answer, player, onPiece = () => {}) {
-  const pieces = [];
+/** The bytes of an answer as they come. */
+export async function* read(answer) {
   for (const reader = answer.body.getReader(); ;) {
-    const { done, value } = await reader.read();
-    if (done) return pieces;
-    pieces.push(value);
-    player.play(value);
-    onPiece(value);
+    const { done, value } = await reader.read().catch((error) => {
+      throw error.name === "AbortError" ? error : new ApiError(0, { message: "The speech breaks off: the connection to the server is lost." });
+    });
+    if (done) return;
+    yield value;
   }
 }
 

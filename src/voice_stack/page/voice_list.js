@@ -34,6 +34,7 @@ export function fillVoices(select, voices) {
 
 function option(voice) {
   const more = [
+    voice.id.startsWith(`${voice.engine}/`) && `the text goes to ${voice.engine}`,
     voice.alias_of && `speaks as ${voice.alias_of}`,
     voice.kind !== "built-in" && voice.language && nameLanguage(voice.language),
     voice.languages.length > 1 && `${voice.languages.length} languages`,

@@ -3,7 +3,7 @@
 import { call, callJson } from "./api.js";
 import { clock, field, h } from "./dom.js";
 import { Player, loudness, openMicrophone } from "./sound.js";
-import { RATE_HZ, askSpeech, playAnswer, seconds, tellHead, writeWav } from "./speech.js";
+import { RATE_HZ, askSpeech, read, seconds, tellHead, writeWav } from "./speech.js";
 import { listVoices, nameLanguage } from "./voice_list.js";
 
 const MAX_RECORDING_S = 60;
@@ -215,7 +215,7 @@ class Voices {
     await this.#player.unlock();
     const answer = await asked;
     this.#context.say(tellHead(answer).join(" "));
-    await playAnswer(answer, this.#player);
+    for await (const piece of read(answer)) this.#player.play(piece);
   }
 
   async #delete(voice) {
