@@ -75,7 +75,7 @@ def test_a_key_is_asked_for_once_and_stays_in_the_tab(visit: Open, locked: Runni
 def test_who_gives_no_key_is_left_alone_and_who_may_do_less_is_told(
     visit: Open, locked: RunningServer, listening_key: str
 ) -> None:
-    page = visit(f"{locked.url}/voice/", refusals=(403,))
+    page = visit(f"{locked.url}/voice/#status", refusals=(403,))
     page.get_by_role("button", name="Not now").click()
     expect(page.get_by_role("article", name="Voice server")).to_contain_text("This server wants a key")
     page.wait_for_timeout(2500)  # it would ask again after 2 s
