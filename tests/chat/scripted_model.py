@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -26,13 +26,15 @@ class ScriptedModel:
     """What it will say, and what it was asked.
 
     Attributes:
-        replies: One for each request to come; without one it repeats the last message.
+        replies: One for each request to come; without one `answer_by` makes it of the body, or it repeats the last
+            message.
         requests: The bodies that it got, and the headers of each.
         cut: How many of its streams were left before their end.
     """
 
     port: int
     replies: deque[Sequence[Step] | Response] = field(default_factory=deque)
+    answer_by: Callable[[Mapping[str, object]], Sequence[Step] | Response] | None = None
     requests: list[dict[str, object]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     cut: int = 0
@@ -49,6 +51,8 @@ class ScriptedModel:
     def next_reply(self, body: Mapping[str, object]) -> Sequence[Step] | Response:
         if self.replies:
             return self.replies.popleft()
+        if self.answer_by is not None:
+            return self.answer_by(body)
         messages = body["messages"]
         assert isinstance(messages, list)
         return [f"You said: {messages[-1]['content']}"]

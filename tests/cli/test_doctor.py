@@ -74,7 +74,7 @@ def test_doctor_asks_the_language_model_and_the_sisters(model_server: str, monke
 
     assert (ask().status, ask().remedy.endswith("http://127.0.0.1:1/v1 (Ollama)")) == ("WARN", True)
     assert ask(llm_url=model_server).remedy == "CHAT_LLM_KEY=..."
-    assert ask(llm_url=model_server, llm_key="right").detail == "answers; conversations have qwen3:4b, of qwen3:4b"
+    assert ask(llm_url=model_server, llm_key="right").detail == "answers; the model is qwen3:4b, of qwen3:4b"
     assert "it has qwen3:4b" in ask(llm_url=model_server, llm_key="right", llm_model="llama").detail
     assert ask(llm_url=model_server.removesuffix("/v1"), llm_key="right").status == "OK"
     assert "answers 404" in ask(llm_url=f"{model_server}/v1", llm_key="right").detail

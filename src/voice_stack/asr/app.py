@@ -27,6 +27,7 @@ from voice_stack.core.models.repair import remove_partial_models, require_models
 from voice_stack.core.models.store import ModelNames
 from voice_stack.core.system.addresses import ANYBODY, parse_networks
 from voice_stack.core.system.side_process import SideProcess
+from voice_stack.language_model.model import LanguageModel
 from voice_stack.wyoming.asr import AsrDoor
 from voice_stack.wyoming.listener import WyomingListener
 
@@ -48,7 +49,8 @@ def create_service(settings: AsrSettings) -> AsrService:
     pool = EnginePool(max_processes, settings.idle_timeout_s, settings.patience, open_budget(settings, store))
     names = ModelNames(store, settings.model, DEFAULT_MODEL_NAMES, settings.allowed_models)
     desk = AdmissionDesk(pool, settings.max_queue_wait_s, ", or send it with background=true")
-    return AsrService(settings, store, names, pool, desk, SideProcess("probing", PROBING_IDLE_S))
+    probing, model = SideProcess("probing", PROBING_IDLE_S), LanguageModel(settings)
+    return AsrService(settings, store, names, pool, desk, probing, model)
 
 
 def create_app(settings: AsrSettings) -> FastAPI:
@@ -61,7 +63,10 @@ def create_app(settings: AsrSettings) -> FastAPI:
     service = create_service(settings)
     pool = service.pool
     names = service.models
-    jobs = BackgroundJobs(settings, lambda checked: service.begin(names.resolve(checked.model), checked.request))
+    jobs = BackgroundJobs(
+        settings,
+        lambda checked, on_heard: service.begin(names.resolve(checked.model), checked.request, on_heard=on_heard),
+    )
     default = engine_specs(settings, settings.model)
     wyoming = WyomingListener(AsrDoor(service), settings)
     bazarr_jobs = BazarrJobs(service)
@@ -79,6 +84,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
             "engines": pool.status(),
             "memory": pool.memory(),
             "cache": bazarr_jobs.films.status(),
+            "llm": settings.llm_url or None,
         }
 
     bazarr = create_bazarr_router(service, bazarr_jobs, lambda: {"version": VERSION, "server": "asr", **status()})
@@ -110,6 +116,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
     app.state.stopping.at_end(pool.close)
     app.state.stopping.at_end(jobs.close_store)
     app.state.stopping.at_end(service.probing_process.close)
+    app.state.stopping.at_end(service.language_model.close)
     app.include_router(bazarr, prefix=f"{settings.api_v1_str}/bazarr")
     app.include_router(bazarr, include_in_schema=False)
     return app

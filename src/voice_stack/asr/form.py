@@ -245,6 +245,13 @@ class TranslationForm(BaseModel):
     max_speakers: int | None = Field(None, ge=1, le=MAX_SPEAKERS, description="Extension: at most so many speak.")
     known_speaker_names: tuple[str, ...] = Field((), description="Who is called by name where they speak.")
     known_speaker_references: tuple[str, ...] = Field((), description="A recording of each, 2 to 10 s, as data URL.")
+    target_language: str | None = Field(
+        None,
+        max_length=40,
+        description="Extension: what is said is put into this language, `de` or `pt-BR`, cue by cue, by the language "
+        "model of `ASR_LLM_URL`; all fields are those of transcriptions then.",
+    )
+    original: bool = Field(False, description="Extension: with `target_language`, what was said stands beside it.")
 
 
 class TranscriptionForm(TranslationForm):

@@ -2,14 +2,14 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from voice_stack.asr.transcript import Segment, Speaker, TokenLogprob, Transcript, Word
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.utils.cues.cue import USUAL, Cue, CueOptions, to_srt, to_vtt
-from voice_stack.utils.cues.stream import CueStream
+from voice_stack.utils.cues.stream import CueStream, fit_lines
 from voice_stack.utils.language import LANGUAGES
 
 _AUDIO_TOKENS_PER_SECOND = 10
@@ -51,7 +51,7 @@ def summary_fields(transcript: Transcript, *, names_language: bool = True) -> di
 
     `languages` are those spoken.
     """
-    code = "en" if transcript.task == "translate" else transcript.language
+    code = transcript.target_language or ("en" if transcript.task == "translate" else transcript.language)
     return {
         "task": transcript.task,
         "language": LANGUAGES[code].name if names_language and code in LANGUAGES else code,
@@ -61,8 +61,8 @@ def summary_fields(transcript: Transcript, *, names_language: bool = True) -> di
     }
 
 
-def segment_fields(index: int, segment: Segment) -> dict[str, object]:
-    """A segment with OpenAI's ten fields, the language spoken in it, and who speaks."""
+def segment_fields(index: int, segment: Segment, *, original: bool = False) -> dict[str, object]:
+    """A segment with OpenAI's ten fields, the language spoken in it, who speaks, and what it is a translation of."""
     return (
         {
             "id": index,
@@ -78,6 +78,7 @@ def segment_fields(index: int, segment: Segment) -> dict[str, object]:
         }
         | _language_field(segment)
         | _speaker_field(segment)
+        | ({"original": segment.original} if original else {})
     )
 
 
@@ -192,9 +193,13 @@ def segment_event(index: int, segment: Segment, *, uses_letters: bool = True) ->
     }
 
 
-def done_event(transcript: Transcript, *, shows_languages: bool = False) -> dict[str, object]:
+def done_event(
+    transcript: Transcript, *, shows_languages: bool = False, shows_original: bool = False
+) -> dict[str, object]:
     """The last event of a stream: the whole text, what it cost, and what else was asked for."""
     event: dict[str, object] = {"type": "transcript.text.done", "text": transcript.text}
+    if shows_original:
+        event["original"] = transcript.original
     if transcript.logprobs:
         event["logprobs"] = logprobs_field(transcript.logprobs)
     if shows_languages:
@@ -205,7 +210,9 @@ def done_event(transcript: Transcript, *, shows_languages: bool = False) -> dict
 
 
 def cues_from(transcript: Transcript, options: CueOptions = USUAL, *, shows_names: bool = False) -> list[Cue]:
-    """All cues of a transcript: what `CueStream` gives for its segments."""
+    """All cues of a transcript: what `CueStream` gives for its segments; those of a translated one are its segments."""
+    if transcript.target_language:
+        return list(_translated_cues(transcript, options, shows_names=shows_names))
     stream = CueStream(transcript.language, task=transcript.task, options=options, shows_names=shows_names)
     # A sentence of a given text of which no word is heard is not shown: nobody says it.
     said = [part for part in transcript.segments if not part.words or any(word.is_heard for word in part.words)]
@@ -213,41 +220,59 @@ def cues_from(transcript: Transcript, options: CueOptions = USUAL, *, shows_name
     return cues + stream.flush(transcript.duration_s)
 
 
-def tsv_header(*, has_speakers: bool) -> bytes:
-    """The names of the columns, as Whisper's own tool has them; where speakers were asked for there is one more."""
-    return b"start\tend\ttext\tspeaker\n" if has_speakers else b"start\tend\ttext\n"
+def _translated_cues(transcript: Transcript, options: CueOptions, *, shows_names: bool) -> Iterator[Cue]:
+    last, target = None, transcript.target_language
+    for part in transcript.segments:
+        voice = part.speaker.label if part.speaker else ""
+        name = f"{voice}: " if shows_names and voice and part.speaker != last else ""
+        lines = fit_lines(f"{name}{part.text.strip()}", target, options)
+        if _shows_original(transcript, options):
+            lines += fit_lines(part.original, part.language or transcript.language, options)
+        last = part.speaker
+        yield Cue(part.start_s, part.end_s, lines, voice)
 
 
-def to_tsv(transcript: Transcript, _options: CueOptions) -> bytes:
+def tsv_header(*, has_speakers: bool, has_original: bool = False) -> bytes:
+    """The names of the columns, as Whisper's own tool has them; what else was asked for has columns of its own."""
+    more = ["speaker"] * has_speakers + ["original"] * has_original
+    return ("\t".join(["start", "end", "text", *more]) + "\n").encode()
+
+
+def to_tsv(transcript: Transcript, options: CueOptions) -> bytes:
     """Start and end in whole milliseconds and the text, tabs between; a header first."""
-    rows = list[str]()
+    rows, original = list[str](), _shows_original(transcript, options)
     for part in transcript.segments:
         row = [str(round(part.start_s * 1000)), str(round(part.end_s * 1000)), _one_line(part.text)]
         row += [part.speaker.label if part.speaker else ""] if transcript.has_speakers else []
+        row += [_one_line(part.original)] if original else []
         rows.append("\t".join(row) + "\n")
-    return tsv_header(has_speakers=transcript.has_speakers) + "".join(rows).encode()
+    header = tsv_header(has_speakers=transcript.has_speakers, has_original=original)
+    return header + "".join(rows).encode()
 
 
-def to_jsonl(transcript: Transcript, _options: CueOptions) -> bytes:
+def to_jsonl(transcript: Transcript, options: CueOptions) -> bytes:
     """The fields of verbose_json's segments, an object a line; with `words` where words were asked for."""
     lines = []
     for index, segment in enumerate(transcript.segments):
-        fields = segment_fields(index, segment)
+        fields = segment_fields(index, segment, original=_shows_original(transcript, options))
         if segment.words:
             fields["words"] = words_field((segment,), scored=True)
         lines.append(encode_json(fields) + b"\n")
     return b"".join(lines)
 
 
-def to_lrc(transcript: Transcript, _options: CueOptions) -> bytes:
+def to_lrc(transcript: Transcript, options: CueOptions) -> bytes:
     """Each segment after its time, `[mm:ss.xx]`; minutes go on beyond 59, as the format knows no hours.
 
-    A segment that another speaker begins to speak in is preceded by their name.
+    A segment that another speaker begins to speak in is preceded by their name; what it is a translation of stands in
+    a line of its own behind it, at the same time.
     """
     lines, last = list[str](), None
     for part in transcript.segments:
         name = f"{part.speaker.label}: " if part.speaker and part.speaker != last else ""
-        lines.append(f"[{_minutes(part.start_s)}]{name}{_one_line(part.text)}\n")
+        shown = [f"{name}{_one_line(part.text)}"]
+        shown += [_one_line(part.original)] if _shows_original(transcript, options) else []
+        lines += [f"[{_minutes(part.start_s)}]{line}\n" for line in shown]
         last = part.speaker
     return "".join(lines).encode()
 
@@ -287,12 +312,14 @@ class RenderOptions(CueOptions):
         token_usage: json counts tokens, as OpenAI's newer models do, not seconds.
         shows_languages: json names the language that was found.
         language_code: verbose_json has the language's code, as whisper-asr-webservice has it, not its English name.
+        original: What was said stands beside its translation.
     """
 
     granularities: frozenset[str] = frozenset()
     token_usage: bool = False
     shows_languages: bool = False
     language_code: bool = False
+    original: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,10 +337,18 @@ class TranscriptFormat:
     uses_words: bool = False
 
 
+def _shows_original(transcript: Transcript, options: CueOptions) -> bool:
+    return bool(transcript.target_language) and isinstance(options, RenderOptions) and options.original
+
+
+def _original_field(transcript: Transcript, options: RenderOptions) -> dict[str, object]:
+    return {"original": transcript.original} if _shows_original(transcript, options) else {}
+
+
 def _json(transcript: Transcript, options: RenderOptions) -> bytes:
     if transcript.task == "align":
         return encode_json(alignment_fields(transcript) | usage_field(transcript))
-    body: dict[str, object] = {"text": text_by_turns(transcript)}
+    body: dict[str, object] = {"text": text_by_turns(transcript)} | _original_field(transcript, options)
     if options.shows_languages:
         body["languages"] = languages_field(transcript)
     if transcript.logprobs:
@@ -322,15 +357,17 @@ def _json(transcript: Transcript, options: RenderOptions) -> bytes:
 
 
 def _verbose_json(transcript: Transcript, options: RenderOptions) -> bytes:
-    body = summary_fields(transcript, names_language=not options.language_code)
+    body = summary_fields(transcript, names_language=not options.language_code) | _original_field(transcript, options)
+    original = _shows_original(transcript, options)
     if "segment" in options.granularities or "word" not in options.granularities:
-        body["segments"] = [segment_fields(n, segment) for n, segment in enumerate(transcript.segments)]
+        parts = enumerate(transcript.segments)
+        body["segments"] = [segment_fields(n, part, original=original) for n, part in parts]
     if "word" in options.granularities:
         body["words"] = words_field(transcript.segments)
     return encode_json(body | usage_field(transcript))
 
 
-def _diarized_json(transcript: Transcript, _options: RenderOptions) -> bytes:
+def _diarized_json(transcript: Transcript, options: RenderOptions) -> bytes:
     if not transcript.has_speakers:
         message = "Nobody was asked for here: response_format 'diarized_json' needs a transcription with diarize=true"
         raise UnsupportedValueError(message, param="response_format")
@@ -338,13 +375,18 @@ def _diarized_json(transcript: Transcript, _options: RenderOptions) -> bytes:
         "task": transcript.task,
         "duration": number(transcript.duration_s, 3),
         "text": text_by_turns(transcript, lambda speaker: speaker.letter),
-        "segments": [segment_event(index, segment) for index, segment in enumerate(transcript.segments)],
+        "segments": [
+            segment_event(index, segment)
+            | ({"original": segment.original.strip()} if _shows_original(transcript, options) else {})
+            for index, segment in enumerate(transcript.segments)
+        ],
     }
-    return encode_json(body | usage_field(transcript))
+    return encode_json(body | _original_field(transcript, options) | usage_field(transcript))
 
 
-def _text(transcript: Transcript, _options: RenderOptions) -> bytes:
-    return f"{text_by_turns(transcript)}\n".encode()
+def _text(transcript: Transcript, options: RenderOptions) -> bytes:
+    original = f"\n{transcript.original}\n" if _shows_original(transcript, options) else ""
+    return f"{text_by_turns(transcript)}\n{original}".encode()
 
 
 def _srt(transcript: Transcript, options: RenderOptions) -> bytes:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from voice_stack.asr.transcript import Segment, Speaker, Word
 from voice_stack.core.jobs import MeasuredWork
+from voice_stack.utils.cues.cue import USUAL, CueOptions
 
 STEPS = {
     "silence": "text over digital silence is dropped, times are drawn back to what can be heard",
@@ -166,6 +167,23 @@ class SpeakerChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class TranslationChoice:
+    """Into which language a transcript is translated by a language model, cue by cue.
+
+    Attributes:
+        language: Its code.
+        tag: As the request names it: its region or script may say more.
+        cues: How the cues look that are translated.
+        as_heard: What is heard is translated while the rest is still listened to.
+    """
+
+    language: str
+    tag: str = ""
+    cues: CueOptions = USUAL
+    as_heard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TranscriptionRequest:
     """A checked request on its way to the engine process.
 
@@ -180,6 +198,7 @@ class TranscriptionRequest:
         multilingual: Whether a file whose language has to be found may change it; None: as in the settings.
         text: What is said, as the client has it: asked is when. None: that is what is asked.
         speakers: Who speaks is asked too; None: it is not.
+        translation: Into which language what is heard is translated afterwards; None: into none.
     """
 
     source: AudioFile
@@ -191,10 +210,13 @@ class TranscriptionRequest:
     multilingual: bool | None = None
     text: str | None = None
     speakers: SpeakerChoice | None = None
+    translation: TranslationChoice | None = None
 
     @property
     def task(self) -> str:
         """What is asked for: `transcribe`, `translate` or `align`."""
+        if self.translation is not None:
+            return "translate"
         return self.decode.task if self.text is None else "align"
 
 

@@ -21,6 +21,7 @@ from voice_stack.asr.request import (
     PcmFormat,
     SpeakerChoice,
     TranscriptionRequest,
+    TranslationChoice,
     VadChoice,
 )
 from voice_stack.asr.settings import AsrSettings
@@ -28,7 +29,8 @@ from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, Unsu
 from voice_stack.core.http.form import Form, check_fields
 from voice_stack.core.http.spool import SpooledFile
 from voice_stack.core.jobs import options_from
-from voice_stack.utils.language import find_characters, read_language
+from voice_stack.utils.cues.cue import CueOptions
+from voice_stack.utils.language import find_characters, find_code, read_language, require_language
 
 _BIG_ENDIAN = {"audio/pcm": False, "audio/x-pcm": False, "audio/l16": True}
 _RATES = range(4_000, 384_001)
@@ -142,6 +144,9 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
     Raises:
         InvalidRequestError: A field is missing or does not fit; the message names it.
     """
+    targets = [value for value in form.fields.get("target_language", ()) if value] or [""]
+    if task == "translate" and translates_text(targets[-1], task, settings):
+        task = "transcribe"
     read = read_fields(_FORMS[task], form.fields, file_field=FILE_FIELD)
     # A translation takes fewer fields: the others have their defaults.
     text = _require_text(read.values) if task == "align" else None
@@ -151,6 +156,11 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
         fields = fields.model_copy(update=shown)
     else:
         _check_companions(fields, task)
+    target = None if task == "translate" else fields.target_language
+    translation = choose_translation(target, settings, options_from(CueOptions, fields), as_heard=fields.stream)
+    if fields.original and translation is None:
+        message = "original=true: what was said stands beside a translation by a language model: add target_language"
+        raise UnsupportedValueError(message, param="original")
     speakers, unused = _read_speakers(fields, form) if text is None else (None, (REFERENCES,) * bool(form.small_files))
     if fields.webhook_url and not fields.background:
         raise InvalidRequestError("webhook_url is for background jobs: add background=true", param="webhook_url")
@@ -174,10 +184,11 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
             () if decode.language else languages,
             read_vad_choice(fields),
             suppress=ALL_STEPS - {"labels"} if fields.sdh else ALL_STEPS,
-            characters=find_characters(fields.language, *named),
+            characters=find_characters(target) or find_characters(fields.language, *named),
             multilingual=fields.multilingual,
             text=text,
             speakers=speakers,
+            translation=translation,
         ),
         render=options_from(
             RenderOptions,
@@ -195,6 +206,7 @@ def _read_decode_options(
 ) -> DecodeOptions:
     # The cues of a translation go by its segments: its words were not said. A job's result may be wanted as cues.
     uses_words = require_transcript_format(fields.response_format).uses_words or fields.background
+    uses_words = uses_words or bool(fields.target_language)
     return options_from(
         DecodeOptions,
         fields,
@@ -205,6 +217,32 @@ def _read_decode_options(
         hotwords=", ".join(filter(None, (fields.hotwords, *fields.keywords))) or None,
         token_logprobs="logprobs" in fields.include,
     )
+
+
+def translates_text(target: str | None, task: str, settings: AsrSettings) -> bool:
+    """Whether the text that is heard is translated; without a language model English is the ASR model's own work."""
+    is_spoken = task == "translate" and not settings.llm_url and find_code(target or "") == "en"
+    return bool(target) and not is_spoken
+
+
+def choose_translation(
+    target: str | None, settings: AsrSettings, cues: CueOptions, *, as_heard: bool = False
+) -> TranslationChoice | None:
+    """Into which language a text is translated; None where no language is named.
+
+    Raises:
+        UnsupportedValueError: There is no such language, or no language model that translates.
+    """
+    if not target:
+        return None
+    language = require_language(target, param="target_language")
+    if not settings.llm_url:
+        raise UnsupportedValueError(
+            f"target_language={target!r}: there is no language model that translates, for ASR_LLM_URL is empty. Set it "
+            "to the address of one with OpenAI's API: http://127.0.0.1:11434/v1 for Ollama.",
+            param="target_language",
+        )
+    return TranslationChoice(language.code, target.strip(), cues, as_heard)
 
 
 def _require_text(values: dict[str, object]) -> str:
@@ -267,6 +305,10 @@ def _check_companions(fields: TranscriptionForm, task: str) -> None:
             "a translation has no response_format 'diarized_json': verbose_json and diarize=true name the speakers"
         )
         raise UnsupportedValueError(message, param="response_format")
+    if fields.target_language and task != "translate" and ("word" in fields.timestamp_granularities or fields.include):
+        name = "include" if fields.include else "timestamp_granularities"
+        message = f"{name}: words and their probabilities are those of what was said, and a translation has none"
+        raise UnsupportedValueError(message, param=name)
     streams_text = fields.stream and shown != DIARIZED_JSON
     if "word" in fields.timestamp_granularities and shown != VERBOSE_FORMAT and not streams_text:
         raise UnsupportedValueError(

@@ -1,7 +1,7 @@
 """What the ASR server's routes work with: from a checked request to a job in the engine of its model."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -25,6 +25,9 @@ from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.speakers.follower import SpeakerFollower
 from voice_stack.asr.speakers.people import find_people
 from voice_stack.asr.transcriber import WORDS_FALLBACK, Alignment, Diarization, Labelling, Transcription
+from voice_stack.asr.transcript import Transcript
+from voice_stack.asr.translation.transcription import Translation
+from voice_stack.asr.translation.translator import CueTranslator
 from voice_stack.core.engine.admission import AdmissionDesk, Ticket
 from voice_stack.core.engine.handle import JobHandle
 from voice_stack.core.engine.link import EngineSpec
@@ -33,6 +36,7 @@ from voice_stack.core.errors import ModelNotFoundError, UnsupportedValueError
 from voice_stack.core.logging import request_id_var
 from voice_stack.core.models.store import ModelNames, ModelStore
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
+from voice_stack.language_model.model import LanguageModel
 from voice_stack.utils.language import find_characters, find_code
 
 USUAL_BYTES_PER_S = 32_000.0
@@ -76,15 +80,23 @@ class AsrService:
     pool: EnginePool
     desk: AdmissionDesk
     probing_process: SideProcess
+    language_model: LanguageModel
     activity: Activity = field(default_factory=Activity)
 
-    async def begin(self, model: str, request: TranscriptionRequest, ticket: Ticket | None = None) -> Transcription:
+    async def begin(
+        self,
+        model: str,
+        request: TranscriptionRequest,
+        ticket: Ticket | None = None,
+        on_heard: Callable[[Transcript], Awaitable[None]] | None = None,
+    ) -> Transcription:
         """Submit a checked request.
 
         Args:
             model: As `ModelNames.resolve` gives it.
             request: What is asked, whatever the model.
             ticket: That of a request somebody waits for; None: it is taken however full the queue is.
+            on_heard: Told the transcript that a translation is made of.
 
         Raises:
             QueueFullError: It would have to wait too long.
@@ -92,6 +104,12 @@ class AsrService:
             ModelNotFoundError: Speakers are asked for, and their model is not on this machine.
             InvalidRequestError: The recording of a known voice cannot be used.
         """
+        listening = await self._listen(model, request, ticket)
+        if request.translation is None:
+            return listening
+        return Translation(listening, CueTranslator(self.language_model, request.translation), on_heard)
+
+    async def _listen(self, model: str, request: TranscriptionRequest, ticket: Ticket | None) -> Transcription:
         fitted = self.fit(model, request)
         replicas = engine_specs(self.settings, model)
         substitute = self.find_substitute(model, lambda other: self.fit(other, request))
@@ -125,7 +143,7 @@ class AsrService:
             except BaseException:
                 handle.cancel()
                 raise
-        has_words = fitted.decode.word_timestamps or fitted.task == "translate"
+        has_words = fitted.decode.word_timestamps or fitted.decode.task == "translate"
         return Labelling(fitted, handle, own_fallbacks=() if has_words else (WORDS_FALLBACK,), submit=diarize)
 
     async def diarize(self, request: DiarizationRequest, ticket: Ticket | None = None) -> Diarization:

@@ -8,9 +8,10 @@ from pydantic_settings import SettingsConfigDict
 
 from voice_stack.asr.request import STEPS, parse_steps
 from voice_stack.core.settings import CommaSeparated, EngineSettings, NetworkList, user_folder
+from voice_stack.language_model.settings import LanguageModelSettings
 
 
-class AsrSettings(EngineSettings):
+class AsrSettings(LanguageModelSettings, EngineSettings):
     """Every field is an environment variable `ASR_...` and a flag of `voice-stack asr`."""
 
     model_config = SettingsConfigDict(env_prefix="ASR_")

@@ -20,6 +20,7 @@ from voice_stack.asr.request import (
 from voice_stack.asr.speakers.labels import label_speakers
 from voice_stack.asr.transcript import Segment, Transcript, Word
 from voice_stack.core.engine.handle import JobHandle
+from voice_stack.core.errors import VoiceStackError
 
 WorkT = TypeVar("WorkT", AlignmentRequest, DiarizationRequest)
 
@@ -103,6 +104,19 @@ class Transcription:
         assert isinstance(summary, TranscriptionSummary)
         return summary
 
+    @property
+    def is_over(self) -> bool:
+        """Whether there is no more work for it."""
+        return self.handle.is_over
+
+    def stop(self, error: VoiceStackError | None = None) -> None:
+        """Stop all work; whoever waits gets the error."""
+        _stop(self.handle, error)
+
+    def progress(self) -> tuple[float, float, float]:
+        """How far it is: `heard_s` and `total_s`, and how long the work has taken, all in seconds."""
+        return self.heard_s, self.total_s, sum(handle.run_s for handle in self.handles)
+
     def second_best(self) -> dict[str, str]:
         """What was done in the second-best way, as far as it is known by now: `fallback` and `fallback_model`."""
         summaries = [handle.summary for handle in self.handles if isinstance(handle.summary, TranscriptionSummary)]
@@ -124,6 +138,12 @@ class Transcription:
                 "language": self.summary.language,
             }
         return fields
+
+
+def _stop(handle: JobHandle, error: VoiceStackError | None) -> None:
+    handle.cancel()
+    if error is not None:
+        handle.fail(error)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -213,7 +233,7 @@ class Labelling(_InTwoJobs[DiarizationRequest]):
             self._advance(output.heard_s)
         self.warnings = tuple(dict.fromkeys((*heard.warnings, *found.warnings)))
         self.own_fallbacks += found.fallbacks
-        if asked.task == "transcribe" and not heard.words:
+        if asked.decode.task == "transcribe" and not heard.words:
             self.own_fallbacks += (WORDS_FALLBACK,)
         if not found.turns:
             self.own_fallbacks += (SPEAKERS_FALLBACK,)
@@ -250,19 +270,17 @@ class Diarization:
         return self.heard
 
     @property
-    def handles(self) -> tuple[JobHandle, ...]:
-        """Its job in the engine."""
-        return (self.handle,)
+    def is_over(self) -> bool:
+        """Whether there is no more work for it."""
+        return self.handle.is_over
 
-    @property
-    def heard_s(self) -> float:
-        """How far into the file it is, in seconds; `total_s` is the length the file says it has, 0 while not known."""
-        return self.heard.heard_s
+    def stop(self, error: VoiceStackError | None = None) -> None:
+        """Stop all work; whoever waits gets the error."""
+        _stop(self.handle, error)
 
-    @property
-    def total_s(self) -> float:
-        """See `heard_s`."""
-        return self.heard.total_s
+    def progress(self) -> tuple[float, float, float]:
+        """How far into the file it is, the length the file says it has, 0 while not known, and how long that took."""
+        return self.heard.heard_s, self.heard.total_s, self.handle.run_s
 
     def log_fields(self) -> dict[str, object]:
         """What the request's log line says of the work."""

@@ -90,6 +90,7 @@ class Segment:
         logprobs: Empty unless token log-probabilities were asked for; the tokens of the text, without timestamps.
         language: Code of the language spoken in it.
         speaker: Who says it, where that was asked and somebody was found.
+        original: What was said, where `text` is a translation of it that was made from the text.
     """
 
     text: str
@@ -105,6 +106,7 @@ class Segment:
     logprobs: tuple[TokenLogprob, ...] = ()
     language: str = ""
     speaker: Speaker | None = None
+    original: str = ""
 
     def later(self, by_s: float) -> "Segment":
         """The same so many seconds later."""
@@ -127,6 +129,8 @@ class Transcript:
         segments: In order of time.
         warnings: What of the file is not heard, in ASCII.
         has_speakers: Who speaks was asked, so segments and words have their speakers.
+        target_language: Code of the language that a language model has put it into: segments are cues then, each with
+            its original; empty: it has not been translated so.
     """
 
     task: str
@@ -136,11 +140,25 @@ class Transcript:
     segments: tuple[Segment, ...]
     warnings: tuple[str, ...] = ()
     has_speakers: bool = False
+    target_language: str = ""
 
     @property
     def text(self) -> str:
         """All that was said."""
         return "".join(segment.text for segment in self.segments).strip()
+
+    @property
+    def original(self) -> str:
+        """The same in the language in which it was said, of a transcript that has a `target_language`."""
+        return "".join(segment.original for segment in self.segments).strip()
+
+    @property
+    def source(self) -> "Transcript":
+        """What was said, of a transcript that may be a translation: cue by cue as it was translated."""
+        if not self.target_language:
+            return self
+        said = tuple(replace(segment, text=segment.original, original="") for segment in self.segments)
+        return replace(self, task="transcribe", target_language=self.language, segments=said)
 
     @property
     def languages(self) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ from voice_stack.core.system.cpus import available_cpus
 from voice_stack.core.system.database import UNREADABLE
 from voice_stack.core.system.device import choose_device
 from voice_stack.core.system.memory import memory_limit_bytes
+from voice_stack.language_model.settings import LanguageModelSettings
 from voice_stack.tts.settings import TtsSettings
 
 _GIB = 1 << 30
@@ -284,29 +285,30 @@ def check_speech_servers(settings: ChatSettings) -> Iterator[Check]:
             yield Check("WARN", row, found.problem, f"{variable}=... with an address that answers")
 
 
-def check_language_model(settings: ChatSettings) -> Check:
-    """Whether conversations have a language model; all else works without."""
+def check_language_model(settings: LanguageModelSettings) -> Check:
+    """Whether conversations, or translations, have a language model; all else works without."""
     address, name = settings.llm_url, settings.llm_model
+    at, key, called = (settings.env_name(field) for field in ("llm_url", "llm_key", "llm_model"))
     if not address:
         usual = {program: f"http://127.0.0.1:{port}/v1" for program, port in USUAL_MODELS.items()}
         here = {program: url for program, url in usual.items() if ask_models(url).models}
         addresses = ", ".join(f"{url} ({program})" for program, url in (here or usual).items())
         found = f"none is set, but {' and '.join(here)} runs here" if here else "none: conversations are refused"
-        return Check("WARN", "CHAT_LLM_URL", found, f"CHAT_LLM_URL=... with its address: {addresses}")
-    row = f"CHAT_LLM_URL={address}"
+        return Check("WARN", at, found, f"{at}=... with its address: {addresses}")
+    row = f"{at}={address}"
     base = address if urlsplit(address).path else f"{address}/v1"
     answer = ask_models(base, settings.llm_key.get_secret_value())
     if answer.problem:
         is_locked = answer.problem in {WANTS_KEY, REFUSES_KEY}
-        remedy = "CHAT_LLM_KEY=..." if is_locked else "start it, or CHAT_LLM_URL=... with its `/v1`"
+        remedy = f"{key}=..." if is_locked else f"start it, or {at}=... with its `/v1`"
         return Check("WARN", row, answer.problem, remedy)
     names = ", ".join(answer.models[:5]) + (", ..." if len(answer.models) > 5 else "")
     if name and name not in answer.models:
-        detail = f"does not list CHAT_LLM_MODEL={name}; it has {names or 'none'}"
-        return Check("WARN", row, detail, "CHAT_LLM_MODEL=... with one of those, or load it there")
+        detail = f"does not list {called}={name}; it has {names or 'none'}"
+        return Check("WARN", row, detail, f"{called}=... with one of those, or load it there")
     if not answer.models:
         return Check("WARN", row, "has no model", "load one there (Ollama: `ollama pull NAME`)")
-    return Check("OK", row, f"answers; conversations have {name or answer.models[0]}, of {names}")
+    return Check("OK", row, f"answers; the model is {name or answer.models[0]}, of {names}")
 
 
 def check_access(settings: ServerSettings) -> Iterator[Check]:
@@ -394,6 +396,7 @@ def _all_checks() -> Iterator[Check]:
             yield check_model(one, server.open_store(one))
         if isinstance(one, AsrSettings):
             yield check_speakers(one)
+            yield from [check_language_model(one)] if one.llm_url else []
         if isinstance(one, ChatSettings):
             yield from check_speech_servers(one)
             yield check_language_model(one)

@@ -58,7 +58,7 @@ def output_path(source: Path, text_format: str, language: str, folder: Path | No
 
 def existing_output(source: Path, text_format: str, language: str | None, folder: Path | None) -> Path | None:
     """A text that is there already; in any language, if that is to be found from the audio."""
-    codes = LANGUAGES if language is None else (language,)
+    codes: Iterable[str] = LANGUAGES if language is None else (language,)
     paths = (output_path(source, text_format, code, folder) for code in codes)
     return next((path for path in paths if path.exists()), None)
 
@@ -82,6 +82,12 @@ def _language_code(_context: click.Context, _parameter: click.Parameter, value: 
         return require_language(value).code if value else None
     except UnsupportedValueError as error:
         raise click.BadParameter(error.message) from None
+
+
+def _target(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """The language as it is named, where that is its code with a region or script; else its code."""
+    code = _language_code(_context, _parameter, value)
+    return value if value and code and value.startswith(f"{code}-") else code
 
 
 def _speaker_counts(_context: click.Context, _parameter: click.Parameter, value: str | None) -> dict[str, int]:
@@ -110,6 +116,9 @@ def _known_speakers(_context: click.Context, _parameter: click.Parameter, values
 @click.option("-m", "--model", default="whisper-1", show_default=True, help="whisper-1 is the default model.")
 @click.option("--task", default="transcribe", show_default=True, type=click.Choice(["transcribe", "translate"]),
               help="translate: English text, whatever is spoken.")  # fmt: skip
+@click.option("--to", "to_language", metavar="LANG", callback=_target,
+              help="Put into this language, as de or pt-BR, by the language model of ASR_LLM_URL.")  # fmt: skip
+@click.option("--original", is_flag=True, help="With --to: what was said stands beside it.")
 @click.option("--prompt", help="A sample of the style and of names to expect.")
 @click.option("--temperature", type=click.FloatRange(0, 1), help="Where decoding starts.")
 @click.option("--word-timestamps", is_flag=True, help="Times of words, too; with --format verbose_json.")
@@ -127,6 +136,8 @@ def transcribe(
     language: str | None,
     model: str,
     task: str,
+    to_language: str | None,
+    original: bool,
     prompt: str | None,
     temperature: float | None,
     word_timestamps: bool,
@@ -145,13 +156,28 @@ def transcribe(
     """
     if word_timestamps and text_format != "verbose_json":
         raise click.UsageError(f"--word-timestamps needs --format verbose_json, not {text_format}")
-    if task == "translate" and language:
+    if word_timestamps and to_language:
+        raise click.UsageError("--word-timestamps are those of what was said: leave them or --to out")
+    if original and not to_language:
+        raise click.UsageError("--original stands beside a translation: add --to LANG")
+    if task == "translate" and language and not to_language:
         raise click.UsageError("--task translate finds the language itself: leave --language out")
-    if task == "translate" and text_format == DIARIZED_JSON:
+    if task == "translate" and text_format == DIARIZED_JSON and not to_language:
         raise click.UsageError("--task translate has no --format diarized_json: verbose_json names the speakers, too")
     diarize = diarize or bool(speakers or known) or text_format == DIARIZED_JSON
     wanted = Wanted(
-        text_format, model, task, language, prompt, temperature, word_timestamps, diarize, known, **speakers
+        text_format,
+        model,
+        task,
+        language,
+        prompt,
+        temperature,
+        word_timestamps,
+        diarize,
+        known,
+        target=to_language,
+        original=original,
+        **speakers,
     )
     is_stdout = output_dir == STDOUT
     target = Target(Path(output_dir) if output_dir and not is_stdout else None, is_stdout, overwrite)
@@ -195,7 +221,7 @@ async def _transcribe_file(
     path: Path, run: Transcribe, wanted: Wanted, target: Target, written: set[Path], display: Display
 ) -> bool:
     """One file, from the check for its text to the line that says how it went; returns whether all is well."""
-    language = "en" if wanted.task == "translate" else wanted.language
+    language = wanted.target or ("en" if wanted.task == "translate" else wanted.language)
     text = output_path(path, wanted.text_format, "*", target.folder)
     if not target.is_stdout and text in written:
         display.end(f"{path}: failed: the text of another file is {text}")
@@ -214,7 +240,8 @@ async def _transcribe_file(
         display.end(f"{path}: failed: {reason}")
         return False
     written.add(text)
-    display.end(f"{path} -> {name} ({format_duration(time.monotonic() - started)})")
+    warnings = "".join(f"\n  warning: {warning}" for warning in rendered.warnings)
+    display.end(f"{path} -> {name} ({format_duration(time.monotonic() - started)}){warnings}")
     return True
 
 

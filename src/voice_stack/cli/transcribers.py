@@ -34,14 +34,17 @@ class Wanted:
     num_speakers: int | None = None
     min_speakers: int | None = None
     max_speakers: int | None = None
+    target: str | None = None
+    original: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The text of a file to write, and the code of the language that was spoken."""
+    """The text of a file to write, the code of the language that was spoken, and what is to be said of the text."""
 
     content: bytes
     language: str
+    warnings: tuple[str, ...] = ()
 
 
 Transcribe = Callable[[Path, ShowProgress], Awaitable[Rendered]]
@@ -62,7 +65,7 @@ async def server_transcriber(client: AsyncVoiceStackClient, wanted: Wanted) -> A
                 # What it was stopped for, or its result, matters more than the clean-up.
                 with suppress(VoiceStackClientError):
                     await client.jobs.cancel(job.id)
-            return Rendered(text.encode(), done.language or "und")
+            return Rendered(text.encode(), done.language or "und", done.warnings)
 
         yield transcribe
 
@@ -81,6 +84,8 @@ async def _submit(client: AsyncVoiceStackClient, path: Path, wanted: Wanted) -> 
         min_speakers=wanted.min_speakers,
         max_speakers=wanted.max_speakers,
         known_speakers=wanted.known,
+        target_language=wanted.target,
+        original=wanted.original,
     )
 
 
@@ -120,12 +125,13 @@ async def own_transcriber(settings: AsrSettings, wanted: Wanted) -> AsyncIterato
             task.cancel()
         transcript = task.result()
         content = render(transcript, checked.response_format, checked.render)
-        return Rendered(content, transcript.language)
+        return Rendered(content, transcript.language, transcript.warnings)
 
     try:
         yield transcribe
     finally:
         await service.pool.close()
+        await service.language_model.close()
 
 
 def _form_fields(wanted: Wanted) -> dict[str, list[str]]:
@@ -140,6 +146,8 @@ def _form_fields(wanted: Wanted) -> dict[str, list[str]]:
         "num_speakers": wanted.num_speakers,
         "min_speakers": wanted.min_speakers,
         "max_speakers": wanted.max_speakers,
+        "target_language": wanted.target,
+        "original": wanted.original or None,
     }
     fields = {name: [str(value)] for name, value in single.items() if value is not None}
     fields |= {"known_speaker_names": list(wanted.known)} if wanted.known else {}

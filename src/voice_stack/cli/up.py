@@ -23,6 +23,7 @@ from voice_stack.core.errors import ConfigurationError, VoiceStackError
 from voice_stack.core.http.access import has_keys
 from voice_stack.core.logging import configure_logging, log_event
 from voice_stack.core.settings import ENV_FILE, ServerSettings
+from voice_stack.language_model.settings import LanguageModelSettings
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,18 @@ def _sister_flags(server: Server, settings: Mapping[str, ServerSettings]) -> lis
     return flags
 
 
+def _lend_language_model(settings: Mapping[str, ServerSettings]) -> None:
+    """Give the ASR server the language model of conversations for its translations, where it has none of its own."""
+    asr, chat = settings.get("asr"), settings.get("chat")
+    if not (isinstance(asr, LanguageModelSettings) and isinstance(chat, LanguageModelSettings)) or asr.llm_url:
+        return
+    lent = {"llm_url": chat.llm_url, "llm_model": chat.llm_model, "llm_key": chat.llm_key.get_secret_value()}
+    lent["llm_options"] = json.dumps(chat.llm_options) if chat.llm_options else ""
+    for field, value in lent.items():
+        if value and field not in asr.model_fields_set:
+            os.environ[asr.env_name(field)] = value  # a key on a command line is everybody's to read
+
+
 def _start(server: Server, settings: ServerSettings, flags: Sequence[str]) -> Child:
     if settings.socket is not None:
         name = settings.env_name("socket")
@@ -252,6 +265,7 @@ def up(prod: bool, check_llm: str | None) -> None:
         _log_as_json()
     servers = _find_installed()
     settings = {server.name: server.settings_class.read() for server in servers}
+    _lend_language_model(settings)
     children: list[Child] = []
     with _stopping(children):
         children.extend(_start(server, settings[server.name], _sister_flags(server, settings)) for server in servers)

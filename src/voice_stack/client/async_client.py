@@ -164,8 +164,8 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
 
         Args:
             file: A path, the bytes of a file, or a file open for binary reading. It is never read whole into memory.
-            **options: model, language, prompt, temperature, word_timestamps, request_id; and who speaks: diarize,
-                num_speakers, min_speakers, max_speakers, known_speakers.
+            **options: model, language, prompt, temperature, word_timestamps, target_language, original, request_id; and
+                who speaks: diarize, num_speakers, min_speakers, max_speakers, known_speakers.
         """
         return await self._run(
             recognition(file, parse_transcript, TimedTranscriptionOptions.__optional_keys__, **options)
@@ -234,11 +234,12 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
         return await self._run(Call("asr", f"{TRANSCRIPT_OF.format(session_id)}{format}", body_text))
 
     async def translate(self, file: AudioFile, **options: Unpack[TranslationOptions]) -> Transcript:
-        """Turn speech of any language into English text.
+        """Turn speech of any language into English text, or into text of a `target_language`.
 
         Args:
             file: As for `transcribe`.
-            **options: model, prompt, temperature, request_id; those of who speaks, as for `transcribe`.
+            **options: target_language, original, language, model, prompt, temperature, request_id; those of who speaks,
+                as for `transcribe`.
         """
         known = TranslationOptions.__optional_keys__ | {"translate"}
         return await self._run(recognition(file, parse_transcript, known, translate=True, **options))

@@ -80,6 +80,8 @@ def recognition(
     fields |= {"num_speakers": options.get("num_speakers"), "min_speakers": options.get("min_speakers")}
     fields |= {"max_speakers": options.get("max_speakers")}
     voices = options.get("known_speakers", {})
+    fields["target_language"] = options.get("target_language")
+    fields["original"] = "true" if options.get("original") else None
     if voices or "diarize" in options:
         fields["diarize"] = "true" if options.get("diarize", True) else "false"
     if voices:

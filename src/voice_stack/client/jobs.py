@@ -37,6 +37,7 @@ class Job:
         is_background: False for a request that somebody waits for on an open connection.
         language: Code of the spoken language, once completed.
         error: Why it failed.
+        warnings: What of the file was not heard, or not translated, once completed.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Job:
     is_background: bool = True
     language: str | None = None
     error: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def is_over(self) -> bool:
@@ -76,7 +78,7 @@ def is_away(error: VoiceStackClientError) -> bool:
 
 def _job(data: Mapping[str, object]) -> Job:
     place = optional_number_of(data, "queue_place")
-    error = data.get("error")
+    error, warnings = data.get("error"), data.get("warnings")
     return Job(
         id=text_of(data, "id"),
         status=text_of(data, "status"),
@@ -90,6 +92,7 @@ def _job(data: Mapping[str, object]) -> Job:
         is_background=data.get("background") is not False,
         language=optional_text_of(data, "language"),
         error=None if error is None else text_of(object_of(error), "message"),
+        warnings=tuple(map(str, warnings)) if isinstance(warnings, list) else (),
     )
 
 

@@ -37,11 +37,23 @@ class _RecognitionOptions(TypedDict, total=False):
     """Sent as `x-request-id`, so that this call can be found in the server's log."""
 
 
-class TranslationOptions(_RecognitionOptions, SpeakerOptions, total=False):
+class TargetOptions(TypedDict, total=False):
+    """What is said in another language, by a language model that the server knows of. Beyond OpenAI's API."""
+
+    target_language: str | None
+    """Put into this language, cue by cue, `de` or `pt-BR`."""
+    original: bool
+    """What was said stands beside it."""
+
+
+class TranslationOptions(_RecognitionOptions, SpeakerOptions, TargetOptions, total=False):
     """Of `translate`."""
 
+    language: str | None
+    """With `target_language`, the spoken language; detected when not given."""
 
-class StreamOptions(_RecognitionOptions, total=False):
+
+class StreamOptions(_RecognitionOptions, TargetOptions, total=False):
     """Of `transcribe_stream`."""
 
     language: str | None
@@ -98,7 +110,7 @@ class JobOptions(TimedTranscriptionOptions, total=False):
     """Of `jobs.submit`."""
 
     translate: bool
-    """English text from speech in any language."""
+    """English text from speech in any language, or that of `target_language`."""
     webhook_url: str | None
     """Called when the job is over; the server's settings must allow it."""
 

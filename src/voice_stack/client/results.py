@@ -27,6 +27,7 @@ class Segment:
 
     `avg_logprob` (the mean log-probability of its tokens) and `no_speech_prob` (0..1) are None where the engine
     does not give them. `speaker` is a known name, or one like `SPEAKER_00`; None where it was not asked who speaks.
+    `original` is what was said, of a translation for which that was asked.
     """
 
     id: int
@@ -36,6 +37,7 @@ class Segment:
     avg_logprob: float | None = None
     no_speech_prob: float | None = None
     speaker: str | None = None
+    original: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Transcript:
     """The text of an audio file.
 
     `language` is what the server reports, an English name such as `english`. `words` is empty unless word
-    timestamps were asked for.
+    timestamps were asked for. `original` is what was said, of a translation for which that was asked. `warnings` say
+    what of the file was not heard, or not translated.
     """
 
     text: str
@@ -52,6 +55,8 @@ class Transcript:
     segments: tuple[Segment, ...] = ()
     words: tuple[Word, ...] = ()
     request_id: str | None = None
+    original: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,7 @@ def _segment(data: Mapping[str, object]) -> Segment:
         avg_logprob=optional_number_of(data, "avg_logprob"),
         no_speech_prob=optional_number_of(data, "no_speech_prob"),
         speaker=optional_text_of(data, "speaker"),
+        original=optional_text_of(data, "original"),
     )
 
 
@@ -203,6 +209,8 @@ def parse_transcript(response: httpx2.Response) -> Transcript:
             segments=_optional_items(data, "segments", _segment),
             words=_optional_items(data, "words", _word),
             request_id=request_id_of(response),
+            original=optional_text_of(data, "original"),
+            warnings=tuple(filter(None, response.headers.get("x-warnings", "").split("; "))),
         ),
     )
 

@@ -29,6 +29,7 @@ VoiceStackError                    500 server_error
 ├── KeysUnreadableError            503 code keys_unreadable
 ├── InsufficientMemoryError        503 code insufficient_memory, not worth a retry
 ├── UpstreamError                  502 code upstream_failed: another server that this one asks
+│   ├── KeyRefusedError            502 code upstream_failed, not worth a retry
 │   └── ProviderError              502 code provider_failed: a provider fails, cannot be reached, or lies
 │       ├── ProviderAuthError      502 code provider_auth: it refuses our key, or its account has no credit
 │       ├── ProviderBusyError      503 code provider_busy, with Retry-After
@@ -350,6 +351,12 @@ class UpstreamError(VoiceStackError):
     status = 502
     may_work_elsewhere = True
     default_code = "upstream_failed"
+
+
+class KeyRefusedError(UpstreamError):
+    """Another server refuses the key that the operator has set for it."""
+
+    retryable = False
 
 
 class ProviderError(UpstreamError):

@@ -13,6 +13,7 @@ import httpx2
 from voice_stack.client.errors import ErrorDetails, excerpt, parse_error_details, parse_retry_after_s
 from voice_stack.core.errors import (
     InvalidRequestError,
+    KeyRefusedError,
     ModelNotFoundError,
     NoLanguageModelError,
     OverloadedError,
@@ -320,7 +321,7 @@ class LanguageModel:
     def _tell(self, status: int, details: ErrorDetails, retry_after_s: float | None) -> VoiceStackError:
         message = f"{self._server} answered {status}: {details.message}"
         if status in _KEY_REFUSED:
-            return UpstreamError(f"{message}. Its key is {self._settings.env_name('llm_key')}.")
+            return KeyRefusedError(f"{message}. Its key is {self._settings.env_name('llm_key')}.")
         if status == 429:
             return TooManyRequestsError(message, code=details.code, retry_after_s=retry_after_s)
         if status in {503, 529}:

@@ -36,7 +36,8 @@ T = TypeVar("T")
 
 def _first_line(query: AsrQuery) -> bytes:
     """What of a body must stay its beginning: it is sent ahead of the empty lines."""
-    return {"vtt": b"WEBVTT\n\n", "tsv": tsv_header(has_speakers=query.asks_for_speakers)}.get(query.output, b"")
+    header = tsv_header(has_speakers=query.asks_for_speakers, has_original=query.original)
+    return {"vtt": b"WEBVTT\n\n", "tsv": header}.get(query.output, b"")
 
 
 async def beat_until_done(
@@ -217,7 +218,7 @@ async def _join_film(
     film = jobs.plan_film(await asyncio.to_thread(digest_file, file.path), query)
     add_log_fields(request, job=jobs.films.describe(film))
     log = jobs.accept(film, file, query)
-    show = partial(OpenRequest, query.task, film.model, query.output, query.video_file or None, file.size)
+    show = partial(OpenRequest, film.request.task, film.model, query.output, query.video_file or None, file.size)
     work = jobs.films.join(film, file, lambda path: jobs.transcribe(film, path, log, show))
     return await owned.enter_async_context(work)
 
@@ -236,7 +237,7 @@ async def _render(transcript: Transcript, query: AsrQuery) -> bytes:
         return BLANK
     shows_words = query.word_timestamps or transcript.has_speakers
     granularities = frozenset({"segment", "word"} if shows_words else {"segment"})
-    shown = RenderOptions(granularities=granularities, language_code=True)
+    shown = RenderOptions(granularities=granularities, language_code=True, original=query.original)
     return await asyncio.to_thread(render, transcript, OUTPUTS[query.output], shown)
 
 

@@ -140,7 +140,7 @@ class _Exchange:
         for work in (self.transcription, self.diarization):
             if work is not None:
                 add_log_fields(self.request, **work.log_fields())
-                work.handle.cancel()
+                work.stop()
 
 
 def to_json(heard: SpeakersHeard, transcript: Transcript | None, *, is_verbose: bool) -> bytes:

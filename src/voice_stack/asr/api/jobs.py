@@ -1,6 +1,7 @@
 """`/jobs` and `/models`: what the server is doing, results of background jobs, models loaded by hand."""
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -55,17 +56,24 @@ def create_jobs_router(jobs: BackgroundJobs, activity: Activity) -> APIRouter:
         return _open_requests(activity).get(job_id) or jobs.describe(job_id)
 
     @router.get("/jobs/{job_id}/result", response_class=Response, responses=TRANSCRIPT)
-    async def show_result(job_id: str, response_format: str | None = None) -> Response:
-        """The result of a completed job, in the format it was sent with or another."""
+    async def show_result(
+        job_id: str, response_format: str | None = None, original: bool | None = None, translated: bool = True
+    ) -> Response:
+        """The result of a completed job, in the format it was sent with or another.
+
+        `translated=false`: what was said, of a job that translates it, also of one that failed to. `original`: whether
+        that stands beside the translation, if not as it was sent.
+        """
         if response_format is not None:
             require_transcript_format(response_format)
         if activity.find(job_id):
             raise ConflictError(
                 f"{job_id} is no background job: its result goes to whoever sent it", code="job_running"
             )
-        transcript, checked = await jobs.result(job_id)
+        transcript, checked = await jobs.result(job_id, is_source=not translated)
         name = response_format or checked.response_format
-        body = await asyncio.to_thread(render, transcript, name, checked.render)
+        shown = checked.render if original is None else replace(checked.render, original=original)
+        body = await asyncio.to_thread(render, transcript, name, shown)
         headers = warnings_header(transcript.warnings)
         return Response(body, media_type=TRANSCRIPT_FORMATS[name].media_type, headers=headers)
 

@@ -18,6 +18,7 @@ from voice_stack.asr.rendering import (
     DIARIZED_JSON,
     JSON_TYPE,
     TRANSCRIPT_FORMATS,
+    RenderOptions,
     delta_event,
     done_event,
     render,
@@ -43,7 +44,7 @@ STATUS_WAIT_S = 5.0
 
 
 async def transcript_events(
-    begin: Callable[[], Awaitable[Transcription]], *, shows_languages: bool, uses_letters: bool
+    begin: Callable[[], Awaitable[Transcription]], *, shown: RenderOptions, uses_letters: bool
 ) -> AsyncGenerator[dict[str, object], None]:
     """A delta for each segment that adds text, at the end one done event with the whole text.
 
@@ -65,7 +66,11 @@ async def transcript_events(
     transcript = await transcription.complete(tuple(heard))
     for index, segment in enumerate(transcript.segments if transcript.has_speakers else ()):
         yield segment_event(index, segment, uses_letters=uses_letters)
-    yield done_event(transcript, shows_languages=shows_languages)
+    yield done_event(
+        transcript,
+        shows_languages=shown.shows_languages,
+        shows_original=shown.original and bool(transcript.target_language),
+    )
 
 
 def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
@@ -161,7 +166,7 @@ class _Exchange:
         ping_interval_s = self.service.settings.ping_interval_s
         told = transcript_events(
             self._begin,
-            shows_languages=self.checked.render.shows_languages,
+            shown=self.checked.render,
             uses_letters=self.checked.response_format == DIARIZED_JSON,
         )
         events = KeptAliveEvents(told, ping_interval_s=ping_interval_s)
@@ -188,7 +193,7 @@ class _Exchange:
     def _end(self) -> None:
         if self.transcription is not None:
             add_log_fields(self.request, model=self.checked.model, **self.transcription.log_fields())
-            self.transcription.handle.cancel()
+            self.transcription.stop()
 
     def _headers(self) -> dict[str, str]:
         second_best = self.transcription.second_best() if self.transcription else {}

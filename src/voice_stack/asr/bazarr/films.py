@@ -21,7 +21,7 @@ from voice_stack.asr.request import (
     TranscriptionRequest,
     VadChoice,
 )
-from voice_stack.asr.schemas import choose_speakers
+from voice_stack.asr.schemas import choose_speakers, choose_translation, translates_text
 from voice_stack.asr.service import AsrService, usual_audio_s
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Transcript
@@ -30,6 +30,7 @@ from voice_stack.core.http.spool import SpooledFile
 from voice_stack.core.jobs import options_from
 from voice_stack.core.logging import log_event, request_id_var
 from voice_stack.core.result_cache import ResultCache
+from voice_stack.utils.cues.cue import USUAL
 from voice_stack.utils.language import find_code
 
 logger = logging.getLogger(__name__)
@@ -144,18 +145,23 @@ class BazarrJobs:
         speakers = choose_speakers(None, query.min_speakers, query.max_speakers) if query.asks_for_speakers else None
         if speakers is not None:
             require_speaker_specs(service.settings)  # no other model for the text would help
-        is_transcription = query.task == "transcribe"
+        is_of_text = translates_text(query.target_language, query.task, service.settings)
+        translation = choose_translation(query.target_language if is_of_text else None, service.settings, USUAL)
+        if query.original and translation is None:
+            raise UnsupportedValueError("original=true needs a target_language", param="original")
+        is_transcription = query.task == "transcribe" or is_of_text
         decode = options_from(
             DecodeOptions,
             query,
             service.settings,
+            task="transcribe" if is_of_text else query.task,
             language=query.language or (find_code(service.settings.language) if is_transcription else "") or None,
             prompt=query.initial_prompt,
-            word_timestamps=query.word_timestamps or (query.output in SUBTITLES and is_transcription),
+            word_timestamps=query.word_timestamps or is_of_text or (query.output in SUBTITLES and is_transcription),
         )
         vad = VadChoice(enabled=query.vad_filter)
-        request = TranscriptionRequest(_source(query), decode, vad=vad, speakers=speakers)
-        is_plain_english = is_transcription and query.language == "en"
+        request = TranscriptionRequest(_source(query), decode, vad=vad, speakers=speakers, translation=translation)
+        is_plain_english = is_transcription and query.language == "en" and not is_of_text
         if query.model:
             model = service.models.resolve(query.model)
             service.fit(model, request)

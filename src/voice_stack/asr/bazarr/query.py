@@ -41,6 +41,11 @@ class AsrQuery(_BazarrQuery):
     min_speakers: int | None = Field(None, ge=1, le=MAX_SPEAKERS, description="At least so many speak.")
     max_speakers: int | None = Field(None, ge=1, le=MAX_SPEAKERS, description="At most so many speak.")
 
+    target_language: str | None = Field(
+        None, max_length=40, description="Extension: put into this language by the language model of `ASR_LLM_URL`."
+    )
+    original: bool = Field(False, description="Extension: with `target_language`, what was said stands beside it.")
+
     @property
     def asks_for_speakers(self) -> bool:
         """Whether it is to be told who speaks."""

@@ -31,8 +31,15 @@ JOBS_PER_REPLICA = 2
 """At work at once: while one is read and its end is written, the other keeps the engine busy."""
 
 
+KeepSource = Callable[[Transcript], Awaitable[None]]
+
+
 class BackgroundJobs:
-    """All background jobs of one server; lives on the event loop. `begin` gives a checked request to an engine.
+    """All background jobs of one server; lives on the event loop.
+
+    Args:
+        settings: Those of the server.
+        begin: Gives a checked request to an engine, and tells what was said before that is translated.
 
     Attributes:
         sessions: What live sessions heard, which is kept with the jobs.
@@ -41,7 +48,7 @@ class BackgroundJobs:
         ConfigurationError: A setting of the webhooks does not fit.
     """
 
-    def __init__(self, settings: AsrSettings, begin: Callable[[Checked], Awaitable[Transcription]]) -> None:
+    def __init__(self, settings: AsrSettings, begin: Callable[[Checked, KeepSource], Awaitable[Transcription]]) -> None:
         self._settings, self._begin = settings, begin
         self._store = JobStore(settings)
         self.sessions = SessionTranscripts(self._store, is_on=settings.max_jobs > 0)
@@ -128,18 +135,25 @@ class BackgroundJobs:
             prefix=self._prefix,
         )
 
-    async def result(self, job_id: str) -> tuple[Transcript, Checked]:
+    async def result(self, job_id: str, *, is_source: bool = False) -> tuple[Transcript, Checked]:
         """The transcript of a completed job, and the request it answers.
+
+        Args:
+            job_id: Of the job.
+            is_source: What was said is wanted, not its translation; a job that could not translate has it as well.
 
         Raises:
             NotFoundError: There is no such job.
             ConflictError: It is not completed; the code says what it is.
         """
         record = self._store.require(job_id)
-        if record.status != "completed":
+        if is_source and not (record.has_source and record.is_over):
+            raise ConflictError(f"{job_id} has nothing but its result: it is {record.status}", code="no_source")
+        if record.status != "completed" and not is_source:
             why = f": {record.error['message']}" if record.error else ""
             raise ConflictError(f"{job_id} has no result, it is {record.status}{why}", code=f"job_{record.status}")
-        return await self._store.load_result(job_id), self._read_form(record)
+        transcript = await self._store.load_result(job_id)
+        return transcript.source if is_source else transcript, self._read_form(record)
 
     async def cancel(self, job_id: str) -> dict[str, object]:
         """Cancel a job that is not over, remove one that is; returns the job, or that it is deleted.
@@ -194,9 +208,13 @@ class BackgroundJobs:
         if not all(path.is_file() for path in self._store.paths(record)):
             raise VoiceStackError("The upload of this job is gone from the server's disk; send it again.")
         checked = self._read_form(record)
-        transcription = self._working[job_id] = await self._begin(checked)
+
+        async def keep_source(source: Transcript) -> None:
+            await self._store.keep_source(record, source)
+
+        transcription = self._working[job_id] = await self._begin(checked, keep_source)
         transcript = await transcription.gather()
-        await self._store.complete(record, transcript)
+        await self._store.complete(self._store.require(job_id), transcript)
         log_event(logger, logging.INFO, "job completed", job=job_id, **transcription.log_fields())
 
     async def _end(self, job_id: str, status: Status, error: dict[str, str | None] | None = None) -> None:

@@ -55,6 +55,8 @@ class JobRecord:
         error: Why it failed, in the fields of OpenAI's errors.
         result_bytes: Size of the result as it is kept.
         lost_turns: How many turns of a session have no text, or none that could be kept.
+        has_source: What was said is kept as well, of a job that translates it; also where that fails.
+        warnings: What of the file is not heard or not translated, known when completed.
     """
 
     id: str
@@ -77,6 +79,8 @@ class JobRecord:
     webhook: Webhook | None = None
     result_bytes: int = 0
     lost_turns: int = 0
+    has_source: bool = False
+    warnings: tuple[str, ...] = ()
 
     @property
     def kept_bytes(self) -> int:
@@ -104,9 +108,9 @@ class OpenRequest:
 
     def cancel(self) -> None:
         """Stop the work; whoever waits gets a 409."""
-        handle = self.transcription.handle
-        handle.cancel()
-        handle.fail(ConflictError("This request was cancelled with DELETE /jobs/{id}.", code="job_cancelled"))
+        self.transcription.stop(
+            ConflictError("This request was cancelled with DELETE /jobs/{id}.", code="job_cancelled")
+        )
 
 
 class Activity:
@@ -121,7 +125,7 @@ class Activity:
 
     def requests(self) -> list[OpenRequest]:
         """Those whose work is not over."""
-        return [request for request in self._requests.values() if not request.transcription.handle.is_over]
+        return [request for request in self._requests.values() if not request.transcription.is_over]
 
     def find(self, job_id: str) -> OpenRequest | None:
         """The open request with an id, None if there is none."""
@@ -153,13 +157,12 @@ def progress_of(transcription: Transcription | Diarization | None) -> JobProgres
     """Progress of work that may not have begun."""
     if transcription is None:
         return JobProgress()
-    done_s, total_s = round(transcription.heard_s, 2), transcription.total_s
+    heard_s, total_s, run_s = transcription.progress()
     if total_s <= 0:
-        return JobProgress(done_s)
-    share = min(transcription.heard_s / total_s, _ALMOST / 100)
-    run_s = sum(handle.run_s for handle in transcription.handles)
+        return JobProgress(round(heard_s, 2))
+    share = min(heard_s / total_s, _ALMOST / 100)
     eta_s = round(run_s * (1 - share) / share, 1) if share > 0 else None
-    return JobProgress(done_s, round(total_s, 2), round(100 * share, 1), eta_s)
+    return JobProgress(round(heard_s, 2), round(total_s, 2), round(100 * share, 1), eta_s)
 
 
 def job_object(
@@ -174,7 +177,7 @@ def job_object(
         keep_s: Seconds for which a finished job is kept.
         prefix: Path before `/jobs`.
     """
-    progress = progress_of(transcription)
+    progress, own_path = progress_of(transcription), f"{prefix}/jobs/{record.id}"
     if record.status == "completed" and (audio_s := record.audio_s) is not None:
         progress = JobProgress(audio_s, audio_s, 100.0, 0.0)
     return {
@@ -192,10 +195,13 @@ def job_object(
         "filename": record.filename,
         "bytes": record.size_bytes,
         "language": record.language,
+        "target_language": record.fields.get("target_language", [""])[-1] or None,
         **asdict(progress),
         "queue_place": place,
-        "result_url": f"{prefix}/jobs/{record.id}/result" if record.status == "completed" else None,
+        "result_url": f"{own_path}/result" if record.status == "completed" else None,
+        "source_url": f"{own_path}/result?translated=false" if record.has_source and record.is_over else None,
         "error": record.error,
+        "warnings": list(record.warnings),
         "webhook": asdict(record.webhook) if record.webhook else None,
     }
 

@@ -167,8 +167,17 @@ class JobStore:
             VoiceStackError: It cannot be kept.
         """
         done = replace(record, audio_s=round(transcript.duration_s, 3), language=transcript.language)
-        done = replace(done, status="completed", finished_at=time.time())
+        done = replace(done, status="completed", finished_at=time.time(), warnings=transcript.warnings)
         self._note(await self._database.run(self._complete, done, transcript))
+
+    async def keep_source(self, record: JobRecord, transcript: Transcript) -> None:
+        """Keep what was said, before it is translated: it is there whatever becomes of that.
+
+        Raises:
+            VoiceStackError: It cannot be kept.
+        """
+        heard = replace(record, audio_s=round(transcript.duration_s, 3), language=transcript.language, has_source=True)
+        self._note(await self._database.run(_insert_result, heard, transcript))
 
     async def save_again(self) -> None:
         """Write what the disk had no room for."""
@@ -318,18 +327,23 @@ class JobStore:
             database.execute("DELETE FROM turns WHERE session = ?", (job_id,))
             return
         database.execute("UPDATE jobs SET record = ? WHERE id = ?", (_RECORD.dump_json(record), job_id))
-        if record.status != "completed":
+        if record.status != "completed" and not record.has_source:
             database.execute("UPDATE jobs SET result = NULL WHERE id = ? AND result IS NOT NULL", (job_id,))
 
     def _complete(self, database: sqlite3.Connection, record: JobRecord, transcript: Transcript) -> JobRecord:
-        # The standard library's JSON keeps numbers that are none, which a transcript may hold.
-        content = json.dumps(asdict(transcript), ensure_ascii=False).encode()
-        done = replace(record, result_bytes=len(content))
-        row = _RECORD.dump_json(done), content, record.id
-        database.execute("UPDATE jobs SET record = ?, result = ? WHERE id = ?", row)
-        database.commit()
+        done = _insert_result(database, record, transcript)
         self._drop_files(record.id)
         return done
+
+
+def _insert_result(database: sqlite3.Connection, record: JobRecord, transcript: Transcript) -> JobRecord:
+    # The standard library's JSON keeps numbers that are none, which a transcript may hold.
+    content = json.dumps(asdict(transcript), ensure_ascii=False).encode()
+    kept = replace(record, result_bytes=len(content))
+    row = _RECORD.dump_json(kept), content, record.id
+    database.execute("UPDATE jobs SET record = ?, result = ? WHERE id = ?", row)
+    database.commit()
+    return kept
 
 
 def _read_record(job_id: str, content: str | bytes, result_bytes: int | None) -> JobRecord:

@@ -57,12 +57,14 @@ class Cue:
         start_s: When it appears, in seconds and whole milliseconds; `end_s`, always later, is when it goes.
         lines: At least one, none of them empty.
         voice: Whose words these are; empty where that is not told.
+        text: The lines as one.
     """
 
     start_s: float
     end_s: float
     lines: tuple[str, ...]
     voice: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,7 @@ def wrap(tokens: Sequence[Token], *, width: int, language: str) -> tuple[str, ..
             if options:
                 found[end] = min(options)
         ways = found
-    return tuple(_text(tokens[begin:end]) for begin, end in pairwise(ways[len(tokens)][1]))
+    return tuple(text_of(tokens[begin:end]) for begin, end in pairwise(ways[len(tokens)][1]))
 
 
 def _add_line(way: _Way, begin: int, end: int, width: int, mean: float, tokens: Sequence[Token], language: str) -> _Way:
@@ -189,7 +189,8 @@ def _fewest_lines(columns: Sequence[int], tokens: Sequence[Token], width: int) -
     return lines
 
 
-def _text(tokens: Sequence[Token]) -> str:
+def text_of(tokens: Sequence[Token]) -> str:
+    """The text of some tokens on one line."""
     text = "".join(f" {token.text}" if token.is_spaced else token.text for token in tokens)
     return text.strip().replace(ARROW, "→")
 

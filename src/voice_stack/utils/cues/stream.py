@@ -17,9 +17,13 @@ from voice_stack.utils.cues.cue import (
     TimedText,
     TimedWord,
 )
-from voice_stack.utils.cues.cut import CueCutter, join_phrases, wrap
-from voice_stack.utils.cues.tokens import Mark, Token, cut_tokens, whole_ms
+from voice_stack.utils.cues.cut import CueCutter, join_phrases, text_of, wrap
+from voice_stack.utils.cues.tokens import Mark, Token, cut_tokens, display_width, is_ideographic, is_unspaced, whole_ms
 
+_WIDE = frozenset({"zh", "yue", "ja", "ko"})
+"""Languages whose characters take two columns."""
+_FILLED = 0.9
+"""Part of a cue's lines that words can fill: no line ends within one."""
 _LEAST_SHOWN_MS = 42
 """One frame: what is left for a cue when the words of the next are said at the same time."""
 
@@ -45,13 +49,39 @@ def shown_until(start_ms: int, tokens: Sequence[Token], next_start_ms: int | Non
 
 
 @dataclass(frozen=True, slots=True)
-class _Name:
-    """A name as if it was said in no time."""
+class _Untimed:
+    """A text as if it was said in no time."""
 
     text: str
     start_s: float
     end_s: float
     words: tuple[TimedWord, ...] = ()
+
+
+def fit_lines(text: str, language: str, options: CueOptions = USUAL) -> tuple[str, ...]:
+    """A text in lines as a cue has them; more than `max_lines` where they do not hold it, none where it is blank."""
+    width = options.line_width(language)
+    tokens = cut_tokens(_Untimed(text, 0.0, 0.0), with_words=False, sdh=True, limit=width, clock_ms=0)
+    joined = join_phrases(tokens, language=language, limit=width)
+    return wrap(joined, width=width, language=language) if joined else ()
+
+
+def can_be_read(text: str, shown_s: float, language: str, options: CueOptions = USUAL) -> bool:
+    """Whether a text has room in a cue, and can be read in the time that the cue is shown, in seconds."""
+    is_slow = display_width(text) <= shown_s * MAX_CHARS_PER_S
+    return is_slow and len(fit_lines(text, language, options)) <= options.max_lines
+
+
+def most_chars(shown_s: float, language: str, options: CueOptions = USUAL) -> int:
+    """How many characters of a language a cue can have that is shown so long, in seconds."""
+    width = options.line_width(language)
+    columns = min(int(shown_s * MAX_CHARS_PER_S), int(width * options.max_lines * _FILLED))
+    return max(columns // (2 if language in _WIDE else 1), 1)
+
+
+def lead(text: str) -> str:
+    """A text behind the space that stands between it and the text before it, where its script writes one."""
+    return text if not text or is_ideographic(text[0]) or is_unspaced(text[0]) else f" {text}"
 
 
 class CueStream:
@@ -133,7 +163,7 @@ class CueStream:
         """The name of the voice before its first words: in one piece with the first of them, if there is room."""
         first, *others = tokens
         at_s = first.start_ms / 1000
-        said = _Name(f" {self._voice}:", at_s, at_s)
+        said = _Untimed(f" {self._voice}:", at_s, at_s)
         parts = cut_tokens(said, with_words=False, sdh=True, limit=self._width, clock_ms=first.start_ms)
         names = [replace(part, mark=Mark.NOTHING) for part in parts]
         first, width = replace(first, is_spaced=True), names[-1].width + 1 + first.width
@@ -155,4 +185,5 @@ class CueStream:
             start_ms = max(start_ms, self._last_end_ms + MIN_GAP_MS)
         self._last_end_ms = shown_until(start_ms, self._waiting, next_start_ms, duration_ms)
         lines = wrap(self._waiting, width=self._width, language=self._language)
-        return Cue(start_ms / 1000, self._last_end_ms / 1000, lines, self._waiting_voice)
+        text = text_of(self._waiting)
+        return Cue(start_ms / 1000, self._last_end_ms / 1000, lines, self._waiting_voice, text)
