@@ -79,11 +79,15 @@ def test_up_serves_until_it_is_told_to_stop(number: signal.Signals, environment:
 
 def test_the_voice_server_knows_its_sisters_wherever_they_are(environment: dict[str, str]) -> None:
     elsewhere = {"ASR_HOST": "0.0.0.0", "ASR_ROOT_PATH": "/voice/asr", "API_V1_STR": "/openai", "ALLOWED_HOSTS": "*"}
-    with _up(environment | elsewhere | {"CHAT_TTS_URL": "http://127.0.0.1:1/v1"}, prefix="/openai"):
+    chat = {"CHAT_TTS_URL": "http://127.0.0.1:1/v1", "CHAT_LLM_URL": "http://127.0.0.1:1/v1", "CHAT_LLM_KEY": "sk-own"}
+    with _up(environment | elsewhere | chat, prefix="/openai") as process:
         found = _ask(environment["CHAT_PORT"], "status")
         assert found["asr"] == f"http://127.0.0.1:{environment['ASR_PORT']}/openai"
         assert found["tts"] == "http://127.0.0.1:1/v1", "the operator's own word counts"
         assert _ask(environment["ASR_PORT"], "openai/models")
+        assert _ask(environment["ASR_PORT"], "status")["llm"] == "http://127.0.0.1:1/v1", "for its translations"
+        children = psutil.Process(process.pid).children()
+        assert not any("sk-own" in " ".join(child.cmdline()) for child in children)
 
 
 def test_up_leaves_out_what_is_not_installed(environment: dict[str, str]) -> None:

@@ -234,5 +234,5 @@ def test_translate(client: VoiceStackClient, server: ProtocolServer) -> None:
 
 
 def test_option_of_another_method_is_told_with_those_there_are(client: VoiceStackClient) -> None:
-    with pytest.raises(TypeError, match=r"no such option: language; .* prompt"):
-        client.translate(b"RIFF", language="de")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"no such option: word_timestamps; .* prompt"):
+        client.translate(b"RIFF", word_timestamps=True)  # type: ignore[call-arg]

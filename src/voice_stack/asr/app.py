@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from fastapi import FastAPI
+from pydantic import JsonValue
 
 from voice_stack.asr.api.bazarr import bazarr_paths, create_bazarr_router
 from voice_stack.asr.api.diarization import create_diarization_router
@@ -28,6 +29,7 @@ from voice_stack.core.models.store import ModelNames
 from voice_stack.core.system.addresses import ANYBODY, parse_networks
 from voice_stack.core.system.side_process import SideProcess
 from voice_stack.language_model.model import LanguageModel
+from voice_stack.utils.language import LANGUAGES
 from voice_stack.wyoming.asr import AsrDoor
 from voice_stack.wyoming.listener import WyomingListener
 
@@ -87,6 +89,10 @@ def create_app(settings: AsrSettings) -> FastAPI:
             "llm": settings.llm_url or None,
         }
 
+    async def features() -> dict[str, JsonValue]:
+        english = ["en"] if service.capabilities(names.default).translate else []
+        return {"target_languages": list(LANGUAGES) if settings.llm_url else list[JsonValue](english)}
+
     bazarr = create_bazarr_router(service, bazarr_jobs, lambda: {"version": VERSION, "server": "asr", **status()})
     app = create_server(
         settings,
@@ -103,6 +109,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
             default[0], is_preloaded=settings.preload is True, has_substitute=bool(settings.fallback_model)
         ),
         status=status,
+        features=features,
         start=start,
         exemption=_exempt_bazarr(settings),
         read_secret=lambda given: check_client_secret(given, time.time()),
