@@ -11,8 +11,7 @@ from typing import Literal
 
 from voice_stack.core.engine.crashes import CrashReview
 from voice_stack.core.engine.handle import JobHandle
-from voice_stack.core.engine.link import EngineLink, EngineSpec, EngineWatch, Stuck
-from voice_stack.core.engine.process import ProcessLink
+from voice_stack.core.engine.link import EngineLink, EngineSpec, EngineWatch, ProcessLink, Stuck
 from voice_stack.core.engine.queue import EngineWork
 from voice_stack.core.engine.report import EngineReport, EvictionReason
 from voice_stack.core.engine.task import TaskLink
