@@ -13,9 +13,16 @@ from voice_stack.asr.api.live import LiveSockets
 from voice_stack.asr.api.openai import create_router
 from voice_stack.asr.api.realtime import create_realtime_router
 from voice_stack.asr.bazarr.films import BazarrJobs
-from voice_stack.asr.engine_factory import engine_specs, find_engine, find_speaker_engine, open_store
+from voice_stack.asr.engine_factory import (
+    engine_specs,
+    find_engine,
+    find_provided_model,
+    find_speaker_engine,
+    open_store,
+)
 from voice_stack.asr.jobs.background import BackgroundJobs
 from voice_stack.asr.models import DEFAULT_MODEL_NAMES, SPEAKERS_OFF
+from voice_stack.asr.providers.workload import provided_names
 from voice_stack.asr.service import PROBING_IDLE_S, AsrService
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine.admission import AdmissionDesk
@@ -26,6 +33,7 @@ from voice_stack.core.http.app import VERSION, build_named, create_server
 from voice_stack.core.http.realtime import check_client_secret
 from voice_stack.core.models.repair import remove_partial_models, require_models
 from voice_stack.core.models.store import ModelNames
+from voice_stack.core.provider import check_providers
 from voice_stack.core.system.addresses import ANYBODY, parse_networks
 from voice_stack.core.system.side_process import SideProcess
 from voice_stack.language_model.model import LanguageModel
@@ -38,18 +46,31 @@ def create_service(settings: AsrSettings) -> AsrService:
     """What transcribes, without the web around it; nothing is loaded yet.
 
     Raises:
-        ConfigurationError: The engine does not exist or is not installed, or a model does not exist.
+        ConfigurationError: The engine does not exist or is not installed, a model does not exist, or the settings of
+            providers do not fit together.
         ModelNotFoundError: The default model does not exist or is not on this machine while `OFFLINE` is set.
     """
+    check_providers(settings)
     engine = find_engine(settings.engine)
     store = open_store(settings)
+
+    def is_provided(name: str) -> bool:
+        return find_provided_model(settings, name) is not None
+
     if engine.needs_model:
-        require_models(store, settings.model, settings.fallback_model)
+        require_models(store, settings.model, settings.fallback_model, is_provided)
     if settings.speaker_model != SPEAKERS_OFF:
         find_speaker_engine(settings)
     max_processes = settings.max_loaded_models * settings.replicas
     pool = EnginePool(max_processes, settings.idle_timeout_s, settings.patience, open_budget(settings, store))
-    names = ModelNames(store, settings.model, DEFAULT_MODEL_NAMES, settings.allowed_models)
+    names = ModelNames(
+        store,
+        settings.model,
+        DEFAULT_MODEL_NAMES,
+        settings.allowed_models,
+        is_provided=is_provided,
+        provided=filter(is_provided, provided_names(settings)),
+    )
     desk = AdmissionDesk(pool, settings.max_queue_wait_s, ", or send it with background=true")
     probing, model = SideProcess("probing", PROBING_IDLE_S), LanguageModel(settings)
     return AsrService(settings, store, names, pool, desk, probing, model)

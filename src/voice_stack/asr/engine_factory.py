@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from voice_stack.asr.models import SPEAKER_CATALOGUE, SPEAKERS_OFF, find_catalogue
+from voice_stack.asr.providers.workload import provided_spec
 from voice_stack.asr.request import AsrWorkerConfig, EngineOptions, SpeakersWorkerConfig
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.core.engine.link import EngineSpec
@@ -14,6 +15,7 @@ from voice_stack.core.jobs import options_from
 from voice_stack.core.models.hub import forbid_downloads
 from voice_stack.core.models.repair import load_model
 from voice_stack.core.models.store import ModelStore
+from voice_stack.core.provider import ProvidedModel, find_provided
 from voice_stack.core.telemetry.registry import label_model
 
 if TYPE_CHECKING:
@@ -64,8 +66,16 @@ def _operator_paths(settings: AsrSettings) -> tuple[str, ...]:
     return settings.model, settings.fallback_model
 
 
+def find_provided_model(settings: AsrSettings, name: str) -> ProvidedModel | None:
+    """The provider's model of that name, if it may be used; what the engine itself has by that name stays here."""
+    own = {known for spec in find_catalogue(settings.engine).models for known in spec.names}
+    return None if name in own else find_provided(settings, name)
+
+
 def engine_specs(settings: AsrSettings, model: str) -> tuple[EngineSpec, ...]:
     """How each replica of the engine for a model is started."""
+    if provided := find_provided_model(settings, model):
+        return (provided_spec(settings, provided),)
     listed = [spec.name for spec in find_catalogue(settings.engine).models]
     label = label_model(model, listed, (settings.model, *settings.allowed_models))
     own: dict[str, object] = {"model": model, "operator_paths": _operator_paths(settings)}

@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from voice_stack.asr.request import Listening
+from voice_stack.asr.request import Listening, TranscriptionRequest
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.models.files import Blob, Catalogue, ModelPack, ModelSpec, PackFile
 from voice_stack.utils.language import LANGUAGES
@@ -296,6 +296,9 @@ class AsrCapabilities:
         token_logprobs: Whether it tells how probable each token was.
         temperature: Whether a temperature above 0 gives another text; if not, a poor one is not decoded again.
         alignment: Whether it tells when a given text is said; if not, only words that it recognises have times.
+        times: Whether it tells when anything is said.
+        tells_language: Whether it tells which of its languages is spoken.
+        speakers: Whether it tells speakers apart; if not, that is done beside it.
     """
 
     languages: tuple[str, ...] = NEWEST_LANGUAGES
@@ -305,6 +308,9 @@ class AsrCapabilities:
     token_logprobs: bool = True
     temperature: bool = True
     alignment: bool = True
+    times: bool = True
+    tells_language: bool = True
+    speakers: bool = False
 
     @property
     def language_detection(self) -> bool:
@@ -343,6 +349,7 @@ _LACKS = {
     "translate": ("cannot translate", f"a multilingual Whisper model such as base can, in {_WHISPER}", "model"),
     "prompt": ("takes no prompt", f"Whisper models do, in {_WHISPER}", "prompt"),
     "words": ("gives no word times", f"{_WHISPER}, and parakeet, do", "timestamp_granularities"),
+    "times": ("gives no times, which this format shows", f"{_WHISPER}, and parakeet, do", "response_format"),
 }
 """A capability -> what is said of a model without it, who has it, and the field of the request."""
 
@@ -361,6 +368,7 @@ def check_limits(request: Listening, can: AsrCapabilities, *, model: str, engine
         # An empty prompt, which some clients send always, is no prompt.
         "prompt": bool(decode.prompt and decode.prompt.strip()),
         "words": decode.word_timestamps,
+        "times": isinstance(request, TranscriptionRequest) and request.times in {"segments", "words"},
     }
     lacks = [_LACKS[name] for name, is_needed in needs.items() if is_needed and not getattr(can, name)]
     if not set(candidates) <= set(can.languages):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from voice_stack.asr.transcript import Segment, Speaker, Word
 from voice_stack.core.jobs import MeasuredWork
@@ -166,6 +166,9 @@ class SpeakerChoice:
     known: tuple[KnownVoice, ...] = ()
 
 
+Times = Literal["none", "wanted", "segments", "words"]
+
+
 @dataclass(frozen=True, slots=True)
 class TranslationChoice:
     """Into which language a transcript is translated by a language model, cue by cue.
@@ -199,6 +202,7 @@ class TranscriptionRequest:
         text: What is said, as the client has it: asked is when. None: that is what is asked.
         speakers: Who speaks is asked too; None: it is not.
         translation: Into which language what is heard is translated afterwards; None: into none.
+        times: The finest times that the answer shows; `wanted`: it may be shown with times later.
     """
 
     source: AudioFile
@@ -211,6 +215,7 @@ class TranscriptionRequest:
     text: str | None = None
     speakers: SpeakerChoice | None = None
     translation: TranslationChoice | None = None
+    times: Times = "none"
 
     @property
     def task(self) -> str:
@@ -346,13 +351,17 @@ class AlignedWords:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TranscriptionSummary(MeasuredWork):
-    """Closing statement: what is known when the whole file was heard; durations in seconds, the rest as above."""
+    """Closing statement: what is known when the whole file was heard; durations in seconds, the rest as above.
+
+    `has_speakers`: who speaks was asked, and segments and words have their speakers already.
+    """
 
     speech_s: float
     language: str
     language_probability: float
     fallbacks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    has_speakers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

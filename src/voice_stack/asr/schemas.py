@@ -20,6 +20,7 @@ from voice_stack.asr.request import (
     KnownVoice,
     PcmFormat,
     SpeakerChoice,
+    Times,
     TranscriptionRequest,
     TranslationChoice,
     VadChoice,
@@ -109,6 +110,7 @@ class Checked:
         request: The work, as far as it does not depend on the model.
         render: What the answer shows.
         ignored: Names of fields that were sent and mean nothing here.
+        sent: Names of those that mean something.
     """
 
     file: SpooledFile
@@ -120,6 +122,7 @@ class Checked:
     background: bool = False
     webhook_url: str | None = None
     ignored: tuple[str, ...] = ()
+    sent: tuple[str, ...] = ()
 
 
 VERBOSE_FORMAT = "verbose_json"
@@ -148,6 +151,7 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
     if task == "translate" and translates_text(targets[-1], task, settings):
         task = "transcribe"
     read = read_fields(_FORMS[task], form.fields, file_field=FILE_FIELD)
+    sent = tuple(read.values)
     # A translation takes fewer fields: the others have their defaults.
     text = _require_text(read.values) if task == "align" else None
     fields = check_fields(TranscriptionForm, read.values)
@@ -189,6 +193,7 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
             text=text,
             speakers=speakers,
             translation=translation,
+            times=_finest_times(fields, granularities),
         ),
         render=options_from(
             RenderOptions,
@@ -198,6 +203,7 @@ def check_form(form: Form, task: str, settings: AsrSettings, *, is_verbose: bool
             shows_languages=names_language,
         ),
         ignored=read.ignored + unused,
+        sent=sent,
     )
 
 
@@ -245,6 +251,14 @@ def choose_translation(
     return TranslationChoice(language.code, target.strip(), cues, as_heard)
 
 
+def _finest_times(fields: TranscriptionForm, granularities: frozenset[str]) -> Times:
+    if fields.target_language:
+        return "segments"
+    if fields.response_format not in _WITHOUT_TIMES:
+        return "words" if "word" in granularities and fields.response_format == VERBOSE_FORMAT else "segments"
+    return "wanted" if fields.background else "none"
+
+
 def _require_text(values: dict[str, object]) -> str:
     """The text to align; from then on the other fields are those of a transcription that leaves nothing out."""
     checked = check_fields(AlignmentForm, values)
@@ -259,6 +273,7 @@ def read_track(track: str | None) -> int | str | None:
     return int(track) if track and re.fullmatch("[0-9]{1,4}", track) else track
 
 
+_WITHOUT_TIMES = frozenset({"json", "text"})
 _WITHOUT_SPEAKERS = frozenset({"json", "text"})
 """Formats in which OpenAI's diarizing model names nobody, known or not."""
 

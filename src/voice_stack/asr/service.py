@@ -6,11 +6,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from voice_stack.asr.engine_factory import LIVE_SPEAKER_ENGINES, engine_specs, require_speaker_specs
+from voice_stack.asr.engine_factory import (
+    LIVE_SPEAKER_ENGINES,
+    engine_specs,
+    find_provided_model,
+    require_speaker_specs,
+)
 from voice_stack.asr.jobs.record import Activity
 from voice_stack.asr.live.listener import LiveTranscription
 from voice_stack.asr.live.turns import LiveDiarization, LiveRequest, SoundFormat
 from voice_stack.asr.models import AsrCapabilities, capabilities_of, check_limits
+from voice_stack.asr.providers.workload import provided_capabilities, unheeded_fields
 from voice_stack.asr.request import (
     AlignmentRequest,
     AudioFile,
@@ -112,13 +118,14 @@ class AsrService:
     async def _listen(self, model: str, request: TranscriptionRequest, ticket: Ticket | None) -> Transcription:
         fitted = self.fit(model, request)
         replicas = engine_specs(self.settings, model)
-        substitute = self.find_substitute(model, lambda other: self.fit(other, request))
+        substitute = self.find_substitute(model, lambda other: self._ask(other, self.fit(other, request)))
         work_s = usual_audio_s(request.source.path.stat().st_size, request.source.pcm)
+        asked = self._ask(model, fitted)
         if ticket:
-            if request.speakers is not None:
+            if request.speakers is not None and asked.speakers is None:
                 await self.admit_speakers(request.source, ticket)
             work_s = await self._admit(ticket, request.source, replicas, work_s)
-        handle = await self.pool.submit(replicas, fitted, request_id_var.get() or "", substitute, work_s=work_s)
+        handle = await self.pool.submit(replicas, asked, request_id_var.get() or "", substitute, work_s=work_s)
         if ticket:
             ticket.close()
         # What was begun is brought to its end, however full the queues are, by the engine that began it.
@@ -130,7 +137,7 @@ class AsrService:
 
             return Alignment(fitted, handle, submit=align)
         if fitted.speakers is None:
-            return Transcription(fitted, handle)
+            return Transcription(fitted, handle, engine=replicas[0])
 
         async def diarize(work: DiarizationRequest) -> JobHandle:
             return (await self.diarize(work)).handle
@@ -143,8 +150,26 @@ class AsrService:
             except BaseException:
                 handle.cancel()
                 raise
-        has_words = fitted.decode.word_timestamps or fitted.decode.task == "translate"
-        return Labelling(fitted, handle, own_fallbacks=() if has_words else (WORDS_FALLBACK,), submit=diarize)
+        has_words = fitted.decode.word_timestamps or fitted.decode.task == "translate" or asked.speakers is not None
+        return Labelling(
+            fitted, handle, own_fallbacks=() if has_words else (WORDS_FALLBACK,), engine=replicas[0], submit=diarize
+        )
+
+    def _ask(self, model: str, fitted: TranscriptionRequest) -> TranscriptionRequest:
+        """What the engine is asked: who speaks only if it tells that itself."""
+        return fitted if self.tells_speakers(model, fitted) else replace(fitted, speakers=None)
+
+    def tells_speakers(self, model: str, request: TranscriptionRequest) -> bool:
+        """Whether a model tells who speaks itself; who is known here by voice is found here, by no provider."""
+        is_anybody = request.speakers is not None and not request.speakers.known and self.settings.speakers_dir is None
+        return is_anybody and self.capabilities(model).speakers
+
+    def unheeded(self, model: str, request: TranscriptionRequest) -> frozenset[str]:
+        """Fields that mean nothing to a model: none, but where a provider has it."""
+        provided = find_provided_model(self.settings, model)
+        if provided is None:
+            return frozenset()
+        return unheeded_fields(provided, tells_speakers=self.tells_speakers(model, request))
 
     async def diarize(self, request: DiarizationRequest, ticket: Ticket | None = None) -> Diarization:
         """Submit the question who speaks when in a file.
@@ -231,11 +256,22 @@ class AsrService:
         Raises:
             QueueFullError: They cannot.
             EngineUnavailableError: They fail again and again, and no other model takes their place.
+            UnsupportedValueError: A provider has the model.
         """
+        self._require_here(model, "Live sessions")
         replicas = engine_specs(self.settings, model)
         if (outage := self.pool.outage(replicas)) and not self.settings.fallback_model:
             raise outage
         return await self.desk.admit_live(replicas)
+
+    def is_provided(self, model: str) -> bool:
+        """Whether a provider does the work of a model: of whole files alone."""
+        return find_provided_model(self.settings, model) is not None
+
+    def _require_here(self, model: str, what: str) -> None:
+        if self.is_provided(model):
+            message = f"{what} need a model of this server: {model} is a provider's, which hears whole files"
+            raise UnsupportedValueError(message, param="model")
 
     async def _admit(self, ticket: Ticket, source: AudioFile, replicas: Sequence[EngineSpec], guess_s: float) -> float:
         """Let a request in; its file is only opened where the guess says that there is no room."""
@@ -278,13 +314,15 @@ class AsrService:
             return None
         try:
             request = make_request(other)
-        except UnsupportedValueError:
+        except (UnsupportedValueError, ModelNotFoundError):
             return None
         # A name that the client chose and nobody has stays its own mistake.
         return Substitute(engine_specs(self.settings, other), request, for_missing=model == self.models.default)
 
     def capabilities(self, model: str) -> AsrCapabilities:
         """What is known of a model without loading it."""
+        if provided := find_provided_model(self.settings, model):
+            return provided_capabilities(provided)
         return capabilities_of(self.settings.engine, self.store.find(model))
 
     def can_do(self, model: str, request: TranscriptionRequest) -> bool:
@@ -303,8 +341,16 @@ class AsrService:
             ModelNotFoundError: Speakers are asked for, and their model is not on this machine.
         """
         can, decode, candidates = self.capabilities(model), request.decode, request.candidate_languages
+        provided = find_provided_model(self.settings, model)
+        if isinstance(request, LiveRequest):
+            self._require_here(model, "Live sessions")
+        elif request.text is not None:
+            self._require_here(model, "Alignments")
+        if isinstance(request, TranscriptionRequest) and not can.words and request.times != "words":
+            decode = replace(decode, word_timestamps=False)
         if isinstance(request, TranscriptionRequest) and request.speakers is not None:
-            require_speaker_specs(self.settings)
+            if not self.tells_speakers(model, request):
+                require_speaker_specs(self.settings)
             # A translation's words were not said.
             has_words = decode.word_timestamps or (can.words and decode.task == "transcribe")
             decode = replace(decode, word_timestamps=has_words)
@@ -319,17 +365,18 @@ class AsrService:
             request,
             decode=replace(decode, language=language),
             candidate_languages=() if language else candidates,
-            suppress=request.suppress & parse_steps(self.settings.suppress),
+            # What a provider heard is not judged here; whether sounds are named is asked of it.
+            suppress=request.suppress & ({"labels"} if provided else parse_steps(self.settings.suppress)),
             characters=request.characters or find_characters(self.settings.language),
             multilingual=self.settings.multilingual if request.multilingual is None else request.multilingual,
         )
-        check_limits(fitted, can, model=model, engine=self.settings.engine)
+        check_limits(fitted, can, model=model, engine=provided.provider.name if provided else self.settings.engine)
         return fitted
 
 
 def _probe_s(source: AudioFile) -> float | None:
     """Length of a file as its header says; for another process: the file is not trusted, and the libraries are big."""
-    from voice_stack.asr.listening.windows import describe_source
+    from voice_stack.asr.listening.decoding import describe_source
     from voice_stack.utils.audio.decode import probe_duration_s
 
     return probe_duration_s(describe_source(source))

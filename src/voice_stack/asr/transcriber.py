@@ -20,9 +20,15 @@ from voice_stack.asr.request import (
 from voice_stack.asr.speakers.labels import label_speakers
 from voice_stack.asr.transcript import Segment, Transcript, Word
 from voice_stack.core.engine.handle import JobHandle
+from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.errors import VoiceStackError
 
 WorkT = TypeVar("WorkT", AlignmentRequest, DiarizationRequest)
+
+
+def name_model(engine: EngineSpec) -> str:
+    """What requests call the model of an engine."""
+    return engine.name if engine.link == "task" else engine.model
 
 
 @dataclass(slots=True)
@@ -37,6 +43,7 @@ class Transcription:
         fallbacks: What the engine did in the second-best way so far.
         own_fallbacks: What is done so whatever the engine does.
         warnings: What of the file is not heard, as far as it is known by now.
+        engine: The one that was asked; None: it is not told which.
     """
 
     request: TranscriptionRequest
@@ -47,6 +54,7 @@ class Transcription:
     fallbacks: tuple[str, ...] = ()
     own_fallbacks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    engine: EngineSpec | None = None
 
     async def segments(self) -> AsyncIterator[Segment]:
         """Segments in order of time, each as soon as its window is decoded; the job is cancelled if nobody reads on.
@@ -90,6 +98,7 @@ class Transcription:
             summary.audio_in_s,
             segments,
             summary.warnings,
+            summary.has_speakers,
         )
 
     @property
@@ -123,12 +132,19 @@ class Transcription:
         found = dict.fromkeys(chain(self.fallbacks, self.own_fallbacks, *(summary.fallbacks for summary in summaries)))
         told = {"fallback": ", ".join(found)} if found else {}
         substitute = self.handles[0].substitute
-        return told | ({"fallback_model": substitute.model} if substitute else {})
+        return told | ({"fallback_model": name_model(substitute)} if substitute else {})
+
+    @property
+    def provider(self) -> str:
+        """The provider that does the work; empty where this server does it."""
+        engine = self.handles[0].substitute or self.engine
+        return engine.engine if engine and engine.link == "task" else ""
 
     def log_fields(self) -> dict[str, object]:
         """What the request's log line says of the work."""
         first = self.handles[0]
         fields: dict[str, object] = {"queue_s": round(first.queue_wait_s, 3), "task": self.request.task}
+        fields |= {"provider": self.provider} if self.provider else {}
         fields |= self.second_best() | ({"warnings": "; ".join(self.warnings)} if self.warnings else {})
         if isinstance(first.summary, TranscriptionSummary):
             duration_s, run_s = self.summary.audio_in_s, sum(handle.run_s for handle in self.handles)
@@ -223,8 +239,9 @@ class Labelling(_InTwoJobs[DiarizationRequest]):
             VoiceStackError: The second job failed.
         """
         heard, asked = await Transcription.complete(self, segments), self.request
+        is_told = heard.has_speakers
         heard = replace(heard, has_speakers=True)
-        if not segments or asked.speakers is None:
+        if is_told or not segments or asked.speakers is None:
             return heard
         found = SpeakersHeard(0.0, 0.0)
         async for output in self._outputs(DiarizationRequest(asked.source, asked.speakers)):

@@ -165,7 +165,8 @@ class Transcript:
         """Codes of the languages spoken, that of which there is most first; none where nobody speaks."""
         if not self.segments:
             return ()
-        found = dict.fromkeys(segment.language or self.language for segment in self.segments)
+        named = (segment.language or self.language for segment in self.segments)
+        found = dict.fromkeys(filter(None, named))
         return tuple(sorted(found, key=lambda code: code != self.language))
 
     @property

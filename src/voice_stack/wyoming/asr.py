@@ -122,7 +122,7 @@ class AsrDoor(Door):
     def _describe_models(self) -> Iterator[dict[str, object]]:
         names, service = self._service.models, self._service
         # The first of a model's names is found last, and stays: its own, or for the default one of OpenAI's.
-        named = {names.resolve(name): name for name in reversed(names.names())}
+        named = {names.resolve(name): name for name in reversed(names.names()) if not service.is_provided(name)}
         for model in sorted(named, key=lambda model: model != names.default):
             # Where the operator keeps it is nobody's business.
             shown = named[model] if looks_like_path(model) else model

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from voice_stack.asr.api.documents import BAZARR_TRANSCRIPT, DETECTED_LANGUAGE
 from voice_stack.asr.bazarr.films import MAX_SHOWN, BazarrJobs
 from voice_stack.asr.bazarr.query import OUTPUTS, AsrQuery, DetectQuery, parse_query, query_parameters
+from voice_stack.asr.engine_factory import engine_specs
 from voice_stack.asr.jobs.record import OpenRequest
 from voice_stack.asr.listening.language_spread import DetectedLanguage
 from voice_stack.asr.rendering import TRANSCRIPT_FORMATS, RenderOptions, render, tsv_header, warnings_header
@@ -115,7 +116,7 @@ class _BazarrRoutes:
             reply = _Reply(
                 TRANSCRIPT_FORMATS[OUTPUTS[query.output]].media_type,
                 {
-                    "Asr-Engine": f"{self.service.settings.engine}/{self.service.models.default}",
+                    "Asr-Engine": engine_specs(self.service.settings, self.service.models.default)[0].name,
                     "Content-Disposition": f'attachment; filename="{PART}.{query.output}"',
                 },
                 _first_line(query),

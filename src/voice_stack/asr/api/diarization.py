@@ -133,6 +133,7 @@ class _Exchange:
         fallbacks = ", ".join([*filter(None, [text.pop("fallback", "")]), *heard.fallbacks])
         told = text | ({"fallback": fallbacks} if fallbacks else {})
         headers = {f"x-{name.replace('_', '-')}": value for name, value in told.items()}
+        headers |= {"x-provider": provider} if self.transcription and (provider := self.transcription.provider) else {}
         return ignored_fields_header(self.asked.ignored) | headers | warnings_header(heard.warnings)
 
     def end(self) -> None:

@@ -198,5 +198,8 @@ class _Exchange:
     def _headers(self) -> dict[str, str]:
         second_best = self.transcription.second_best() if self.transcription else {}
         headers = {f"x-{name.replace('_', '-')}": told for name, told in second_best.items()}
+        headers |= {"x-provider": provider} if self.transcription and (provider := self.transcription.provider) else {}
         warnings = self.transcription.warnings if self.transcription else ()
-        return ignored_fields_header(self.checked.ignored) | headers | warnings_header(warnings)
+        unheeded = self.service.unheeded(self._model, self.checked.request)
+        ignored = (*self.checked.ignored, *(name for name in self.checked.sent if name in unheeded))
+        return ignored_fields_header(ignored) | headers | warnings_header(warnings)

@@ -12,6 +12,7 @@ from voice_stack.asr.bazarr.sharing import Made, SharedJobs
 from voice_stack.asr.engine_factory import engine_specs, require_speaker_specs
 from voice_stack.asr.jobs.record import OpenRequest
 from voice_stack.asr.listening.language_spread import DetectedLanguage, combine
+from voice_stack.asr.models import AsrCapabilities
 from voice_stack.asr.request import (
     AudioFile,
     DecodeOptions,
@@ -112,6 +113,10 @@ class Film(Generic[RequestT]):
     translates_foreign: bool = False
 
 
+def _tells_language(can: AsrCapabilities) -> bool:
+    return can.language_detection and can.tells_language
+
+
 def _source(query: AsrQuery | DetectQuery) -> AudioFile:
     """What an upload is; where it lies does not shape its result."""
     return AudioFile(Path(), None if query.encode else _PCM)
@@ -160,7 +165,14 @@ class BazarrJobs:
             word_timestamps=query.word_timestamps or is_of_text or (query.output in SUBTITLES and is_transcription),
         )
         vad = VadChoice(enabled=query.vad_filter)
-        request = TranscriptionRequest(_source(query), decode, vad=vad, speakers=speakers, translation=translation)
+        request = TranscriptionRequest(
+            _source(query),
+            decode,
+            vad=vad,
+            speakers=speakers,
+            translation=translation,
+            times="segments" if is_of_text else query.times,
+        )
         is_plain_english = is_transcription and query.language == "en" and not is_of_text
         if query.model:
             model = service.models.resolve(query.model)
@@ -201,7 +213,7 @@ class BazarrJobs:
     def _detecting_model(self) -> str:
         service = self._service
         # A model of one language knows one answer: better than none.
-        able = self._find_able_model(lambda name: service.capabilities(name).language_detection)
+        able = self._find_able_model(lambda name: _tells_language(service.capabilities(name)))
         return able or service.models.default
 
     async def detect(self, sample: Film[DetectionRequest], path: Path) -> Made[DetectedLanguage]:

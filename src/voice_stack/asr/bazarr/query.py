@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from voice_stack.asr.form import MAX_SPEAKERS
+from voice_stack.asr.request import Times
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.http.form import check_fields
 from voice_stack.utils.language import read_language
@@ -50,6 +51,13 @@ class AsrQuery(_BazarrQuery):
     def asks_for_speakers(self) -> bool:
         """Whether it is to be told who speaks."""
         return bool(self.min_speakers or self.max_speakers) if self.diarize is None else self.diarize
+
+    @property
+    def times(self) -> Times:
+        """The finest times that the answer shows."""
+        if self.output == "txt":
+            return "none"
+        return "words" if self.word_timestamps and self.output == "json" else "segments"
 
     @field_validator("language")
     @classmethod

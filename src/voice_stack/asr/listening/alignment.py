@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine
-from voice_stack.asr.listening.decoding import decode_blocks
+from voice_stack.asr.listening.decoding import decode_blocks, describe_source
 from voice_stack.asr.listening.matching import match_words, word_key
 from voice_stack.asr.listening.results import HEARD_PROBABILITY
-from voice_stack.asr.listening.windows import SampleTrack, describe_source
+from voice_stack.asr.listening.windows import SampleTrack
 from voice_stack.asr.request import AlignedText, AlignedWords, AlignmentRequest, DecodeOptions
 from voice_stack.asr.transcript import Word
 from voice_stack.core.jobs import Expected, Job, PlanStep, RunResult, Unit

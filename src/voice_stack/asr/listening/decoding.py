@@ -14,11 +14,12 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from voice_stack.asr.request import AudioFile
 from voice_stack.core.errors import EngineError, VoiceStackError
 from voice_stack.core.jobs import PlanStep
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
 from voice_stack.utils.audio import decode
-from voice_stack.utils.audio.sources import STALL_S, AudioSource, invalid_audio
+from voice_stack.utils.audio.sources import STALL_S, AudioSource, has_media_header, invalid_audio
 
 TIMEOUT_S = STALL_S + 30.0
 MAX_DATA_MB = 1024
@@ -37,6 +38,13 @@ Blocks = tuple[NDArray[np.float32] | None, tuple[str, ...]]
 
 class _GoneError(VoiceStackError):
     """Another process than this one has opened the file."""
+
+
+def describe_source(file: AudioFile) -> AudioSource:
+    """The uploaded file as the decoder reads it."""
+    if (pcm := file.pcm) is None or has_media_header(file.path):
+        return AudioSource(file.path, file.audio_track)
+    return AudioSource(file.path, None, "s16be" if pcm.big_endian else "s16le", pcm.sample_rate, pcm.channels)
 
 
 def decode_blocks(

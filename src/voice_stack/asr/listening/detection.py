@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine
-from voice_stack.asr.listening.decoding import call_decoder
+from voice_stack.asr.listening.decoding import call_decoder, describe_source
 from voice_stack.asr.listening.language_spread import EXCERPT_S, excerpt_starts
-from voice_stack.asr.listening.windows import cut_windows, describe_source
+from voice_stack.asr.listening.windows import cut_windows
 from voice_stack.asr.request import DetectionRequest, LanguageVote
 from voice_stack.core.errors import AudioTooShortError, InvalidAudioError
 from voice_stack.core.jobs import PlanStep, RunResult, Unit

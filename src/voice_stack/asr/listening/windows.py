@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_stack.asr.request import AsrWorkerConfig, AudioFile, VadChoice
+from voice_stack.asr.request import AsrWorkerConfig, VadChoice
 from voice_stack.core.errors import ConfigurationError
 from voice_stack.core.jobs import options_from
-from voice_stack.utils.audio.sources import AudioSource, has_media_header
 from voice_stack.utils.audio.vad import (
     FRAME,
     SAMPLE_RATE,
@@ -51,13 +50,6 @@ class SampleTrack:
         """Drop what lies before a position."""
         dropped = min(max(position - self._start, 0), self._values.size)
         self._values, self._start = self._values[dropped:].copy(), self._start + dropped
-
-
-def describe_source(file: AudioFile) -> AudioSource:
-    """The uploaded file as the decoder reads it."""
-    if (pcm := file.pcm) is None or has_media_header(file.path):
-        return AudioSource(file.path, file.audio_track)
-    return AudioSource(file.path, None, "s16be" if pcm.big_endian else "s16le", pcm.sample_rate, pcm.channels)
 
 
 def choose_vad(config: AsrWorkerConfig, choice: VadChoice) -> VadOptions | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import SAMPLE_RATE, AsrEngine, WindowResult, narrow_frames
 from voice_stack.asr.listening.alignment import Passage, plan_alignment, run_alignment
-from voice_stack.asr.listening.decoding import call_decoder, decode_blocks, unless_gone
+from voice_stack.asr.listening.decoding import call_decoder, decode_blocks, describe_source, unless_gone
 from voice_stack.asr.listening.detection import Excerpt, plan_detection, run_detection
 from voice_stack.asr.listening.end_of_turn import load_smart_turn
 from voice_stack.asr.listening.languages import WindowPart, ask_language, tell_languages
@@ -30,7 +30,7 @@ from voice_stack.asr.listening.results import (
     rewrite,
 )
 from voice_stack.asr.listening.suppression import complete_window
-from voice_stack.asr.listening.windows import Window, choose_vad, cut_windows, describe_source
+from voice_stack.asr.listening.windows import Window, choose_vad, cut_windows
 from voice_stack.asr.live.turns import LiveRequest, TurnText
 from voice_stack.asr.models import CAPABILITIES, check_limits
 from voice_stack.asr.request import (

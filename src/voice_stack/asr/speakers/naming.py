@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from voice_stack.asr.listening.decoding import decode_blocks
-from voice_stack.asr.listening.windows import describe_source
+from voice_stack.asr.listening.decoding import decode_blocks, describe_source
 from voice_stack.asr.request import AudioFile, KnownVoice, SpeakerTurn
 from voice_stack.asr.speakers.base import SAMPLE_RATE, VoiceTurn
 from voice_stack.asr.transcript import Speaker

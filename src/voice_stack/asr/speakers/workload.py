@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_stack.asr.listening.decoding import call_decoder, decode_blocks, unless_gone
-from voice_stack.asr.listening.windows import describe_source
+from voice_stack.asr.listening.decoding import call_decoder, decode_blocks, describe_source, unless_gone
 from voice_stack.asr.live.turns import LiveDiarization, WhoSpoke
 from voice_stack.asr.request import DiarizationRequest, KnownVoice, SpeakerChoice, SpeakersHeard, SpeakersWorkerConfig
 from voice_stack.asr.speakers.base import SAMPLE_RATE, Diarized, Recording, SpeakerEngine

@@ -34,7 +34,7 @@ class Translation(Transcription):
         translator: CueTranslator,
         on_heard: Callable[[Transcript], Awaitable[None]] | None = None,
     ) -> None:
-        super().__init__(listening.request, listening.handle)
+        super().__init__(listening.request, listening.handle, engine=listening.engine)
         self._listening, self._translator, self._on_heard = listening, translator, on_heard
         self._source: Transcript | None = None
         self._cues = 0

@@ -66,14 +66,24 @@ def _mend(store: ModelStore, name: str, reason: str) -> bool:
     return True
 
 
-def require_models(store: ModelStore, model: str, fallback: str) -> None:
+def require_models(
+    store: ModelStore, model: str, fallback: str, is_provided: Callable[[str], bool] = lambda _name: False
+) -> None:
     """Do nothing if a server can work: with its model, or else with its fall-back model.
+
+    Args:
+        store: Where models are.
+        model: The one of the settings.
+        fallback: That of the settings; empty: none.
+        is_provided: Whether a provider has a model: then none need be here.
 
     Raises:
         ModelNotFoundError: It cannot.
     """
-    if fallback:
+    if fallback and not is_provided(fallback):
         store.require(fallback)
+    if is_provided(model):
+        return
     try:
         store.require(model)
     except ModelNotFoundError as error:
