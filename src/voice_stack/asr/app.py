@@ -111,8 +111,16 @@ def create_app(settings: AsrSettings) -> FastAPI:
         }
 
     async def features() -> dict[str, JsonValue]:
-        english = ["en"] if service.capabilities(names.default).translate else []
-        return {"target_languages": list(LANGUAGES) if settings.llm_url else list[JsonValue](english)}
+        can = service.capabilities(names.default)
+        targets = list(LANGUAGES) if settings.llm_url else ["en"] if can.translate else []
+        return {
+            "languages": list[JsonValue](can.languages),
+            "target_languages": list[JsonValue](targets),
+            "translation": can.translate,
+            "speakers": service.can_tell_speakers(),
+            "live_speakers": service.can_follow_speakers(),
+            "jobs": settings.max_jobs > 0,
+        }
 
     bazarr = create_bazarr_router(service, bazarr_jobs, lambda: {"version": VERSION, "server": "asr", **status()})
     app = create_server(

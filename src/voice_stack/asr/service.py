@@ -222,12 +222,20 @@ class AsrService:
         self.desk.end_promise(promise)
         return LiveTranscription(fitted, handle)
 
+    def can_tell_speakers(self) -> bool:
+        """Whether speakers can be told apart here in files."""
+        return bool(self._speaker_engines())
+
     def can_follow_speakers(self) -> bool:
         """Whether speakers can be told apart here in live sessions."""
+        engines = self._speaker_engines()
+        return bool(engines) and engines <= LIVE_SPEAKER_ENGINES
+
+    def _speaker_engines(self) -> set[str]:
         try:
-            return all(spec.engine in LIVE_SPEAKER_ENGINES for spec in require_speaker_specs(self.settings))
+            return {spec.engine for spec in require_speaker_specs(self.settings)}
         except (UnsupportedValueError, ModelNotFoundError):
-            return False
+            return set()
 
     async def follow_speakers(self, sound: SoundFormat, begun_s: float) -> SpeakerFollower:
         """Begin to tell who speaks in a live session.

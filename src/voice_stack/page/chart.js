@@ -21,11 +21,12 @@ export class Chart {
   #line = draw("polyline", { points: "" });
   #area = draw("polygon", { points: "" });
   #now = h("dd", {});
-  #svg = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": "" });
+  #svg = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" });
 
   constructor(title, write) {
     this.#write = write;
     this.title = title;
+    this.#svg.setAttribute("aria-label", `${title}: no values yet`);
     this.#svg.append(this.#area, this.#line);
     this.element = h("div", { class: "chart" }, h("dt", {}, title), this.#now, h("dd", {}, this.#svg));
   }
