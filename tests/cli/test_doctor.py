@@ -10,7 +10,8 @@ import pytest
 
 from cli.commands import doctor
 from voice_stack.chat.settings import ChatSettings
-from voice_stack.cli.doctor import Check, check_language_model, check_speech_servers
+from voice_stack.cli.asking import Check, check_language_model, check_providers, check_speech_servers
+from voice_stack.tts.settings import TtsSettings
 
 
 def test_doctor_is_content_with_the_test_installation(environment: dict[str, str]) -> None:
@@ -67,7 +68,7 @@ def model_server() -> Iterator[str]:
 
 
 def test_doctor_asks_the_language_model_and_the_sisters(model_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voice_stack.cli.doctor.USUAL_MODELS", {"Ollama": 1})
+    monkeypatch.setattr("voice_stack.cli.asking.USUAL_MODELS", {"Ollama": 1})
 
     def ask(**settings: str) -> Check:
         return check_language_model(ChatSettings.read(**settings))
@@ -81,3 +82,15 @@ def test_doctor_asks_the_language_model_and_the_sisters(model_server: str, monke
     assert "does not answer" in ask(llm_url="http://127.0.0.1:1/v1").detail
     settings = ChatSettings.read(asr_url=model_server.removesuffix("/v1"), tts_url="http://127.0.0.1:1")
     assert [check.status for check in check_speech_servers(settings)] == ["OK", "WARN"]
+
+
+def test_doctor_asks_providers_whether_they_know_the_key(model_server: str) -> None:
+    def ask(**settings: object) -> list[tuple[str, str]]:
+        own = {"providers": ["openai/tts-1"], "provider_openai_url": model_server, **settings}
+        return [(check.status, check.remedy) for check in check_providers(TtsSettings.read(**own))]
+
+    assert ask(provider_openai_key="right") == [("OK", "")]
+    assert ask(provider_openai_key="wrong") == [("WARN", "PROVIDER_OPENAI_KEY=...")]
+    assert ask(provider_openai_url=f"{model_server}/v1")[0][1].startswith("PROVIDER_OPENAI_")
+    assert ask(providers=["google/x"])[0][0] == "FAIL"
+    assert ask(providers=[]) == []

@@ -10,7 +10,8 @@ from click.testing import CliRunner, Result
 
 from cli.commands import assert_one_line, run
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.cli.doctor import Check, check_access
+from voice_stack.cli.asking import Check
+from voice_stack.cli.doctor import check_access
 from voice_stack.cli.keys import keys
 
 DAY_S = 86_400

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import uvicorn
 from numpy.typing import NDArray
+from websockets.sync.client import connect
 
 from providers.speaking_stand_ins import KEY, S_PER_CHAR, SpeakingStandIn, run_speaking_stand_in, tone
 from running_server import wait_until
@@ -224,6 +225,33 @@ def test_a_file_in_place_of_samples_is_read(client: httpx2.Client, stand_in: Spe
     stand_in.faults[FIRST] = ["wav"]
     answer = _ask(client, *EACH[0][:2], FIRST, cache=False)
     assert _voiced(answer.content).size / 24_000 == pytest.approx(_tone_s(FIRST), abs=0.05)
+
+
+def test_a_text_is_spoken_while_it_is_written(client: httpx2.Client, stand_in: SpeakingStandIn) -> None:
+    del stand_in.asked[:]
+    sound, told = b"", list[dict[str, object]]()
+
+    def hear(last: str) -> None:
+        nonlocal sound
+        while not told or told[-1]["type"] != last:
+            message = socket.recv(timeout=30)
+            sound += message if isinstance(message, bytes) else b""
+            told.extend([json.loads(message)] if isinstance(message, str) else [])
+
+    start = {"type": "start", "model": EACH[1][0], "voice": "Rachel", "response_format": "pcm", "timestamps": True}
+    with connect(f"{str(client.base_url).replace('http', 'ws')}audio/speech/stream", proxy=None) as socket:
+        for message in (start, {"type": "text", "delta": f"{FIRST} That is all"}):
+            socket.send(json.dumps(message))
+        hear("words")
+        assert [asked.text for asked in stand_in.spoken()] == [FIRST]
+        for message in ({"type": "flush"}, {"type": "text", "delta": "that he `has` said."}, {"type": "end"}):
+            socket.send(json.dumps(message))
+        hear("done")
+    assert [asked.text for asked in stand_in.spoken()] == [FIRST, "That is all", "that he has said."]
+    assert stand_in.spoken()[-1].body["previous_text"] == "That is all"
+    assert [message["type"] for message in told] == ["started", "words", "words", "flushed", "words", "done"]
+    assert told[-1]["provider"] == "elevenlabs"
+    assert _voiced(sound).size / 24_000 == pytest.approx(_tone_s(FIRST + "That is all" + "that he has said."), abs=0.1)
 
 
 def test_who_leaves_is_spoken_for_no_longer(client: httpx2.Client, stand_in: SpeakingStandIn) -> None:

@@ -12,19 +12,18 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 import click
-import httpx2
 
 from voice_stack.asr.engine_factory import open_speaker_store, require_speaker_specs
 from voice_stack.asr.models import SPEAKERS_OFF
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.speakers.people import find_people
 from voice_stack.chat.settings import ChatSettings
+from voice_stack.cli.asking import Check, check_language_model, check_providers, check_speech_servers
 from voice_stack.cli.listening import listen, port_variable
 from voice_stack.cli.servers import SERVERS, Server
 from voice_stack.cli.up import server_at, server_url
@@ -33,13 +32,12 @@ from voice_stack.core.http.access import exposure_warnings, has_keys
 from voice_stack.core.http.keys import KeyFile
 from voice_stack.core.models.sources import describe_sources
 from voice_stack.core.models.store import ModelStore
+from voice_stack.core.provider import find_provided
 from voice_stack.core.settings import EngineSettings, ServerSettings, unknown_variables
-from voice_stack.core.system.addresses import HostName
 from voice_stack.core.system.cpus import available_cpus
 from voice_stack.core.system.database import UNREADABLE
 from voice_stack.core.system.device import choose_device
 from voice_stack.core.system.memory import memory_limit_bytes
-from voice_stack.language_model.settings import LanguageModelSettings
 from voice_stack.tts.settings import TtsSettings
 
 _GIB = 1 << 30
@@ -63,21 +61,6 @@ EXTRAS = {
 
 ENGINE_EXTRAS = {"faster-whisper": "asr"}
 """Engine -> extra it needs, where that is called otherwise."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One row of the report.
-
-    Args:
-        status: `FAIL` keeps a server from working, `WARN` does not.
-        remedy: The command or step that mends it; empty where nothing needs mending.
-    """
-
-    status: Literal["OK", "WARN", "FAIL"]
-    name: str
-    detail: str
-    remedy: str = ""
 
 
 def check_python() -> Check:
@@ -169,6 +152,8 @@ def check_encoders() -> Check:
 def check_model(settings: EngineSettings, store: ModelStore) -> Check:
     """Whether the default model is on this machine, and intact."""
     name, row = settings.model, f"{settings.env_name('model')}={settings.model}"
+    if provided := find_provided(settings, name):
+        return Check("OK", row, f"{provided.provider.name} runs it, at {provided.provider.url}")
     if isinstance(settings, TtsSettings) and (settings.voice_dir / f"{name}.onnx").is_file():
         return Check("OK", row, f"in {settings.voice_dir}")
     try:
@@ -233,82 +218,6 @@ def check_port(server: Server, settings: ServerSettings, port: int) -> Check:
             return Check("OK", name, f"our {server.title} answers there")
         return Check("FAIL", name, error.message, f"{port_variable(settings, port)}=... with a free port")
     return Check("OK", name, "free")
-
-
-ASK_TIMEOUT_S = 3.0
-USUAL_MODELS = {"Ollama": 11434, "llama.cpp": 8080, "vLLM": 8000, "LM Studio": 1234}
-"""Servers of language models, and the port of each."""
-WANTS_KEY, REFUSES_KEY = "wants a key", "refuses the key"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a server with OpenAI's API says of its models; `problem` where it does not."""
-
-    models: Sequence[str] = ()
-    problem: str = ""
-
-
-def ask_models(address: str, key: str = "") -> Found:
-    """Ask a server, whose address ends with its prefix."""
-    headers = {"authorization": f"Bearer {key}"} if key else {}
-    host = HostName.parse(urlsplit(address).hostname or "")
-    # A proxy of the environment is for the way out, not for this house.
-    is_outside = host is not None and not host.is_private
-    try:
-        answer = httpx2.get(f"{address}/models", headers=headers, timeout=ASK_TIMEOUT_S, trust_env=is_outside)
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        return Found(problem=f"does not answer: {error}")
-    if answer.status_code in {httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN}:
-        return Found(problem=REFUSES_KEY if key else WANTS_KEY)
-    try:
-        return Found([str(model["id"]) for model in answer.raise_for_status().json()["data"]])
-    except (httpx2.HTTPStatusError, ValueError, KeyError, TypeError):
-        return Found(problem=f"lists no models: GET /models answers {answer.status_code}")
-
-
-def check_speech_servers(settings: ChatSettings) -> Iterator[Check]:
-    """Whether those answer that the Voice server sends sound and text to."""
-    for name in SERVERS["chat"].asks:
-        variable, address = f"CHAT_{name.upper()}_URL", str(getattr(settings, f"{name}_url"))
-        key: str = getattr(settings, f"{name}_key").get_secret_value()
-        found, row = ask_models("".join(settings.split_address(address)), key), f"{variable}={address}"
-        if not found.problem:
-            yield Check("OK", row, "answers")
-        elif found.problem == WANTS_KEY:
-            yield Check("OK", row, "answers, and wants a key: that of each caller is passed on")
-        elif found.problem == REFUSES_KEY:
-            yield Check("WARN", row, found.problem, f"CHAT_{name.upper()}_KEY=...")
-        elif f"{name}_url" not in settings.model_fields_set:
-            yield Check("OK", row, "nobody answers there now; `voice-stack up` starts it, wherever it listens")
-        else:
-            yield Check("WARN", row, found.problem, f"{variable}=... with an address that answers")
-
-
-def check_language_model(settings: LanguageModelSettings) -> Check:
-    """Whether conversations, or translations, have a language model; all else works without."""
-    address, name = settings.llm_url, settings.llm_model
-    at, key, called = (settings.env_name(field) for field in ("llm_url", "llm_key", "llm_model"))
-    if not address:
-        usual = {program: f"http://127.0.0.1:{port}/v1" for program, port in USUAL_MODELS.items()}
-        here = {program: url for program, url in usual.items() if ask_models(url).models}
-        addresses = ", ".join(f"{url} ({program})" for program, url in (here or usual).items())
-        found = f"none is set, but {' and '.join(here)} runs here" if here else "none: conversations are refused"
-        return Check("WARN", at, found, f"{at}=... with its address: {addresses}")
-    row = f"{at}={address}"
-    base = address if urlsplit(address).path else f"{address}/v1"
-    answer = ask_models(base, settings.llm_key.get_secret_value())
-    if answer.problem:
-        is_locked = answer.problem in {WANTS_KEY, REFUSES_KEY}
-        remedy = f"{key}=..." if is_locked else f"start it, or {at}=... with its `/v1`"
-        return Check("WARN", row, answer.problem, remedy)
-    names = ", ".join(answer.models[:5]) + (", ..." if len(answer.models) > 5 else "")
-    if name and name not in answer.models:
-        detail = f"does not list {called}={name}; it has {names or 'none'}"
-        return Check("WARN", row, detail, f"{called}=... with one of those, or load it there")
-    if not answer.models:
-        return Check("WARN", row, "has no model", "load one there (Ollama: `ollama pull NAME`)")
-    return Check("OK", row, f"answers; the model is {name or answer.models[0]}, of {names}")
 
 
 def check_access(settings: ServerSettings) -> Iterator[Check]:
@@ -394,6 +303,7 @@ def _all_checks() -> Iterator[Check]:
             yield check_cpu(one)
             yield check_device(one)
             yield check_model(one, server.open_store(one))
+            yield from check_providers(one)
         if isinstance(one, AsrSettings):
             yield check_speakers(one)
             yield from [check_language_model(one)] if one.llm_url else []

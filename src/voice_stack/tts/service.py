@@ -439,6 +439,11 @@ def create_service(settings: TtsSettings) -> TtsService:
     """
     check_licence(settings.engine, accepted=settings.accept_cpml)
     check_providers(settings)
+    if settings.engine in PROVIDERS and not find_provided(settings, settings.model):
+        raise ConfigurationError(
+            f"TTS_MODEL={settings.model!r} is a provider's, and what that is asked leaves the house: "
+            f"TTS_PROVIDERS={settings.model} would allow it"
+        )
     store = open_store(settings)
     if not find_provided(settings, settings.model) and find_engine(settings.engine).needs_model:
         _require_model_of(settings.engine, store.find(settings.model))

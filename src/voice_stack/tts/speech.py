@@ -118,6 +118,11 @@ class Turns:
         """Models that speak in place of those that were asked for."""
         return tuple(dict.fromkeys(_told(handle.substitute) for handle in self.handles() if handle.substitute))
 
+    @property
+    def providers(self) -> list[str]:
+        """Services of others that speak it."""
+        return find_providers(self._turns, self.substitutes)
+
     def handles(self) -> list[JobHandle]:
         """The jobs that were submitted."""
         done = (job for job in self._jobs if job.done() and not job.cancelled() and job.exception() is None)
@@ -234,6 +239,11 @@ class Speech:
         """Models that speak in place of those that were asked for, as far as it is known by now."""
         return self._turns.substitutes
 
+    @property
+    def providers(self) -> list[str]:
+        """Services of others that speak it."""
+        return self._turns.providers
+
     def cancel(self) -> None:
         """Nobody wants it any more; harmless when it is complete."""
         self._turns.cancel()
@@ -345,7 +355,8 @@ class FedSpeech(Speech):
 
     def log_fields(self) -> dict[str, object]:
         """What the request's log line says of the work."""
-        known = {"model": self._body.model, "voice": self._body.voice, "chars": self.written}
+        known: dict[str, object] = {"model": self._body.model, "voice": self._body.voice, "chars": self.written}
+        known |= {"provider": ", ".join(self.providers)} if self.providers else {}
         return {**known, "audio_s": round(self._audio_s, 2), **super().log_fields()}
 
 

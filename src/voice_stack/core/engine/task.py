@@ -11,6 +11,7 @@ from logging import getLogger
 
 from voice_stack.core.engine.link import EngineLink, EngineSpec
 from voice_stack.core.errors import EngineError, ModelLoadError, UnsupportedValueError, VoiceStackError
+from voice_stack.core.feeds import Feed, Inbox, Starved
 from voice_stack.core.jobs import (
     BatchDone,
     Beat,
@@ -52,9 +53,11 @@ class AsyncWorkload(ABC):
 
     Attributes:
         lanes: Jobs that run at once, of which none holds up another; others wait for their turn, in order.
+        follows: It does jobs whose input comes over time.
     """
 
     lanes: int = 1
+    follows: bool = False
 
     @abstractmethod
     async def load(self) -> None:
@@ -78,6 +81,15 @@ class AsyncWorkload(ABC):
                 job fails with an `EngineError` that does not repeat what it says.
         """
 
+    def follow(self, job: Job, fed: AsyncGenerator[object, None]) -> AsyncGenerator[object, None]:
+        """Do a job whose input comes over time; otherwise as `run`.
+
+        Args:
+            job: The job.
+            fed: Its input, as it comes; ends where there is no more.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     async def close(self) -> None:
         """Give back what is held; no job runs any more."""
@@ -85,9 +97,11 @@ class AsyncWorkload(ABC):
 
 @dataclass(slots=True, eq=False)
 class _Running:
-    """A job that waits for its lane or has it."""
+    """A job that waits for its lane or has it, and its input, if that comes over time."""
 
     may_go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    inbox: Inbox = field(default_factory=Inbox)
+    is_fed: asyncio.Event = field(default_factory=asyncio.Event)
     is_cancelled: bool = False
     task: asyncio.Task[None] = field(init=False)
 
@@ -122,7 +136,7 @@ class TaskLink(EngineLink):
         return time.monotonic()
 
     def send(self, command: Command) -> None:
-        """See `EngineLink`; a job whose input comes over time is refused, so that nobody hears its `Feed`s."""
+        """See `EngineLink`."""
         if self._is_ending:
             return
         match command:
@@ -130,6 +144,10 @@ class TaskLink(EngineLink):
                 self._jobs[job.id] = running = _Running()
                 running.may_go_on.set()
                 running.task = self._loop.create_task(self._run(job, running), name=job.id)
+            case Feed(job_id):
+                if known := self._jobs.get(job_id):
+                    known.inbox.put(command)
+                    known.is_fed.set()
             case Cancel(job_id):
                 if known := self._jobs.get(job_id):
                     known.is_cancelled = True
@@ -190,8 +208,8 @@ class TaskLink(EngineLink):
 
     async def _work(self, job: Job, running: _Running) -> JobDone | JobFailed:
         try:
-            self._require_whole(job)
             workload = await asyncio.shield(self._ready)
+            self._require_fit(job, workload)
             async with self._lanes:
                 return JobDone(job.id, await self._take_steps(workload, job, running))
         except VoiceStackError as error:
@@ -200,15 +218,27 @@ class TaskLink(EngineLink):
             logger.exception("job failed")
             return JobFailed(job.id, EngineError(f"the engine {self._spec.name} failed: {type(error).__name__}"))
 
-    def _require_whole(self, job: Job) -> None:
-        if job.is_fed:
+    def _require_fit(self, job: Job, workload: AsyncWorkload) -> None:
+        if job.is_fed and not workload.follows:
             message = f"{self._spec.name} takes whole requests only, none whose input comes over time"
             raise UnsupportedValueError(message, param="model")
+
+    async def _input(self, job: Job, running: _Running) -> AsyncGenerator[object, None]:
+        """What is fed to a job, as it comes."""
+        inbox = running.inbox
+        while inbox or not inbox.is_closed:
+            for data in inbox.take():
+                yield data
+            self._tell(Starved(job.id, inbox.taken))
+            if not (inbox or inbox.is_closed):
+                running.is_fed.clear()
+                await running.is_fed.wait()
 
     async def _take_steps(self, workload: AsyncWorkload, job: Job, running: _Running) -> object:
         began_at, work_s = time.monotonic(), 0.0
         self._tell(UnitStarted(job.id, 0, batch_units=1))
-        async with aclosing(workload.run(job)) as steps:
+        run = workload.follow(job, self._input(job, running)) if job.is_fed else workload.run(job)
+        async with aclosing(run) as steps:
             async for step in steps:
                 match step:
                     case Closing(summary):

@@ -240,6 +240,7 @@ def _describe(speech: FedSpeech) -> dict[str, object]:
     audio_s = speech.facts().audio_s
     told: dict[str, object] = {"duration": round(audio_s, 3), "usage": usage_of(speech.written, audio_s)}
     told |= {"left_out": list(speech.left_out)} if speech.left_out else {}
+    told |= {"provider": ", ".join(speech.providers)} if speech.providers else {}
     return told | ({"fallback_model": ", ".join(speech.substitutes)} if speech.substitutes else {})
 
 

@@ -5,7 +5,6 @@ again as if nothing had been; and where that does not help either, the speech en
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -14,10 +13,10 @@ from voice_stack.core.engine.task import AsyncWorkload, Closing
 from voice_stack.core.errors import InvalidRequestError, ProviderError
 from voice_stack.core.jobs import Expected, Job, MeasuredWork
 from voice_stack.core.provider import ProviderClient, WholeAnswer
-from voice_stack.tts.lines import LineReader, finish_line
+from voice_stack.tts.lines import LineReader, LineStream, finish_line
 from voice_stack.tts.providers.choice import SpeakingConfig, open_wire
 from voice_stack.tts.providers.wire import SAMPLE_RATE, Utterance
-from voice_stack.tts.request import Sound, SpeechRequest, speech_s
+from voice_stack.tts.request import Flush, LeftOut, Sound, SpeechRequest, speech_s
 from voice_stack.tts.sound.finishing import Delivery, VoiceLevels
 from voice_stack.utils.text.pronunciation import PronunciationFile
 
@@ -48,7 +47,7 @@ class _Turn:
 class SpeakingWorkload(AsyncWorkload):
     """See `AsyncWorkload`."""
 
-    lanes = LANES
+    lanes, follows = LANES, True
 
     def __init__(self, config: SpeakingConfig) -> None:
         provider, self._model = config.provided.provider, config.provided.model
@@ -69,32 +68,62 @@ class SpeakingWorkload(AsyncWorkload):
         assert isinstance(request, SpeechRequest)
         yield Expected(job.id, speech_s(request))
         samples = 0
-        async with aclosing(self._sounds(_in_context(self._reader.lines(request)))) as sounds:
+        async with aclosing(self._sounds(self._cut(request))) as sounds:
             async for sound in sounds:
+                assert isinstance(sound, Sound)
                 samples += sound.samples.size
                 yield sound
         characters = sum(len(passage.text) for passage in request.passages)
         yield Closing(MeasuredWork(audio_out_s=samples / SAMPLE_RATE, characters_in=characters))
 
-    async def _sounds(self, turns: "Iterator[_Turn]") -> AsyncGenerator[Sound, None]:
-        """The sounds of lines in order, each asked for while the one before it is made."""
-        asked: deque[asyncio.Task[Sound]] = deque()
-        is_over = False
+    async def follow(self, job: Job, fed: AsyncGenerator[object, None]) -> AsyncGenerator[object, None]:
+        """See `AsyncWorkload`."""
+        request, text = job.request, _Text(fed)
+        assert isinstance(request, SpeechRequest)
+        assert request.over_time is not None
+        stream = self._reader.follow(request.passages[0], request.over_time)
+        samples = 0
+        async with aclosing(self._sounds(text.turns(stream))) as sounds:
+            async for sound in sounds:
+                samples += sound.samples.size if isinstance(sound, Sound) else 0
+                yield sound
+        yield LeftOut(stream.left_out)
+        yield Closing(MeasuredWork(audio_out_s=samples / SAMPLE_RATE, characters_in=text.characters))
+
+    async def _cut(self, request: SpeechRequest) -> "AsyncGenerator[_Turn, None]":
+        """The turns of a text that is there; cut in a thread, for a long sentence takes some milliseconds."""
+        turns = _in_context(self._reader.lines(request))
+        while (turn := await asyncio.to_thread(next, turns, None)) is not None:
+            yield turn
+
+    async def _sounds(self, turns: "AsyncGenerator[_Turn | Flush, None]") -> AsyncGenerator[Sound | Flush, None]:
+        """The sounds of turns in order, each asked for while the one before it is heard; flushes between them."""
+        room, asked = asyncio.Semaphore(CLAUSES_AT_ONCE), asyncio.Queue[asyncio.Task[Sound] | Flush | None]()
+        under_way: set[asyncio.Task[Sound]] = set()
+
+        async def ask() -> None:
+            async with aclosing(turns):
+                async for turn in turns:
+                    if isinstance(turn, Flush):
+                        asked.put_nowait(turn)
+                        continue
+                    await room.acquire()
+                    under_way.add(task := asyncio.create_task(self._speak(turn)))
+                    asked.put_nowait(task)
+
+        asking = asyncio.create_task(ask())
+        asking.add_done_callback(lambda _asking: asked.put_nowait(None))
         try:
-            while True:
-                while not is_over and len(asked) < CLAUSES_AT_ONCE:
-                    # Texts are cut in a thread: a long sentence takes some milliseconds.
-                    turn = await asyncio.to_thread(next, turns, None)
-                    if is_over := turn is None:
-                        break
-                    asked.append(asyncio.create_task(self._speak(turn)))
-                if not asked:
-                    return
-                yield await asked.popleft()
+            while (given := await asked.get()) is not None:
+                yield given if isinstance(given, Flush) else await given
+                if not isinstance(given, Flush):
+                    under_way.discard(given)
+                    room.release()
+            await asking  # what was wrong with the text
         finally:
-            for task in asked:
+            for task in (asking, *under_way):
                 task.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
+            await asyncio.gather(asking, *under_way, return_exceptions=True)
 
     async def _speak(self, turn: _Turn) -> Sound:
         line = turn.line
@@ -140,6 +169,30 @@ class SpeakingWorkload(AsyncWorkload):
             )
         (sound,) = finish_line(line, [spoken], self._levels, SAMPLE_RATE)
         return sound
+
+
+class _Text:
+    """A text that is still being written; `characters` have come so far."""
+
+    def __init__(self, fed: AsyncGenerator[object, None]) -> None:
+        self._fed = fed
+        self.characters = 0
+
+    async def turns(self, stream: LineStream) -> AsyncGenerator[_Turn | Flush, None]:
+        """The turns that are sure, and flushes behind what they are for; of what follows nobody knows."""
+        before = ""
+        async with aclosing(self._fed) as fed:
+            async for piece in fed:
+                assert isinstance(piece, str | Flush)
+                self.characters += len(piece) if isinstance(piece, str) else 0
+                for line in await asyncio.to_thread(list, stream.take(piece)):
+                    yield _Turn(line, before, "")
+                    before = line.clause.text
+                if isinstance(piece, Flush):
+                    yield piece
+        for line in await asyncio.to_thread(list, stream.finish()):
+            yield _Turn(line, before, "")
+            before = line.clause.text
 
 
 def _in_context(lines: Iterator[Delivery]) -> Iterator[_Turn]:
