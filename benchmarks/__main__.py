@@ -16,6 +16,7 @@ from benchmarks import (
     hallucinations,
     http_cost,
     live,
+    page,
     reading,
     real_speech,
     speaking,
@@ -32,6 +33,7 @@ def measure_all() -> list[Figure]:
     """Every benchmark, one after the other."""
     figures = footprint.measure() + reading.measure() + conversation.measure()
     with run_servers() as servers, tempfile.TemporaryDirectory() as folder:
+        figures += page.measure(servers)
         figures += http_cost.measure(servers, Path(folder))
         figures += speaking.measure(servers)
         figures += speed.measure(servers, Path(folder), "base", is_default=True)

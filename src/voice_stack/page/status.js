@@ -38,7 +38,6 @@ class Card {
     this.#speed.add(speeds.length ? 1 / Math.min(...speeds) : null);
     const facts = {
       "Model": status.model,
-      "Jobs": this.name === "chat" ? null : `${running} running, ${waiting} waiting`,
       "Memory": size((status.memory.server_mb + status.memory.models_mb) * MIB),
       "Running for": clock(status.uptime_s),
       "Connections": status.connections,
@@ -61,7 +60,8 @@ class Card {
 }
 
 function engineLine(engine) {
-  const told = [engine.state, engine.speed && times(1 / engine.speed), engine.memory_mb && size(engine.memory_mb * MIB), engine.error];
+  const { jobs_running: running, jobs_waiting: waiting } = engine;
+  const told = [engine.state, running && `${running} running`, waiting && `${waiting} waiting`, engine.speed && times(1 / engine.speed), engine.memory_mb && size(engine.memory_mb * MIB), engine.error];
   return h("li", {}, h("strong", {}, engine.engine), ` ${told.filter(Boolean).join(", ")}`);
 }
 
