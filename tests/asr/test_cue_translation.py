@@ -13,7 +13,7 @@ from transcript_data import load_transcript
 from voice_stack.asr.rendering import RenderOptions, cues_from
 from voice_stack.asr.request import TranslationChoice
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.asr.transcript import Segment, Transcript
+from voice_stack.asr.transcript import Segment, Speaker, Transcript
 from voice_stack.asr.translation import translator as translating
 from voice_stack.asr.translation.asking import Line, read_answer
 from voice_stack.asr.translation.cues import SourceCue, cut_transcript
@@ -252,6 +252,13 @@ async def test_japanese_has_the_room_of_wide_characters_and_no_spaces(model: Scr
     assert outcome.texts == ["駅はどこですか。"]
     (_, limit, _), *_ = asked_lines(model.requests[0])
     assert limit == int(26 * 2 * 0.9) // 2
+
+
+async def test_a_name_before_arabic_leaves_the_line_written_from_the_right() -> None:
+    spoken = replace(said("Hello.", language="en").segments[0], speaker=Speaker(0, "Anna"), text=" مرحبا.")
+    translated = Transcript("translate", "en", 1.0, 5.0, (spoken,), has_speakers=True, target_language="ar")
+    assert [cue.lines for cue in cues_from(translated, shows_names=True)] == [("\u200fAnna: مرحبا.",)]
+    assert [cue.lines for cue in cues_from(translated)] == [("مرحبا.",)]
 
 
 async def test_orders_in_the_speech_are_lines_like_all_others(model: ScriptedModel) -> None:

@@ -82,6 +82,7 @@ class LanguageModel:
 
     Attributes:
         url: With `/v1`, which an address without a path lacks; empty: there is none.
+        options: Fields that the settings send with every request.
     """
 
     def __init__(self, settings: LanguageModelSettings, *, reasoning_opens: bool = False) -> None:
@@ -90,6 +91,7 @@ class LanguageModel:
         self._server = f"The language model's server ({settings.env_name('llm_url')})"
         self._is_venice = parts.host == _VENICE
         self._settings, self._reasoning_opens = settings, reasoning_opens
+        self.options: Mapping[str, object] = settings.llm_options
         self._names: list[str] = []
         self._names_until = 0.0
         self._takes_stream_options = True

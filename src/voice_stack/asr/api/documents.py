@@ -39,6 +39,7 @@ class SegmentObject(_Open):
     avg_logprob: float
     compression_ratio: float
     no_speech_prob: float
+    original: str | None = Field(None, description="With `original`: what `text` is a translation of.")
 
 
 class TranscriptionObject(_Open):
@@ -51,6 +52,7 @@ class TranscriptionObject(_Open):
     duration: float | None = Field(None, description="Seconds.")
     segments: list[SegmentObject] | None = None
     words: list[WordObject] | None = None
+    original: str | None = Field(None, description="With `original`: what `text` is a translation of.")
 
 
 class DiarizedSegmentObject(BaseModel):
@@ -62,16 +64,17 @@ class DiarizedSegmentObject(BaseModel):
     end: float
     text: str
     speaker: str = Field(description="A known name, or `A`, `B`, ...")
+    original: str | None = Field(None, description="With `original`: what `text` is a translation of.")
 
 
 class DiarizedObject(_Open):
     """`diarized_json`."""
 
-    task: Literal["transcribe"]
+    task: Literal["transcribe", "translate"]
     duration: float = Field(description="Seconds.")
     text: str
     segments: list[DiarizedSegmentObject]
-    usage: Usage
+    usage: Usage | None = None
 
 
 class AlignedWordObject(BaseModel):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from voice_stack.asr.api.documents import ALIGNMENT, BACKGROUND, TRANSCRIPT, TRANSCRIPT_OR_EVENTS, TranscriptionObject
+from voice_stack.asr.api.documents import ALIGNMENT, BACKGROUND, TRANSCRIPT_OR_EVENTS, TranscriptionObject
 from voice_stack.asr.api.intake import receive_audio
 from voice_stack.asr.form import AlignmentForm, TranscriptionForm, TranslationForm, form_body
 from voice_stack.asr.jobs.background import BackgroundJobs
@@ -92,9 +92,9 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
         async with _receive(service, request, "transcribe", is_verbose=True) as exchange:
             return await exchange.answer_verbosely()
 
-    @post("/audio/translations", TranslationForm, TRANSCRIPT | BACKGROUND)
+    @post("/audio/translations", TranslationForm, TRANSCRIPT_OR_EVENTS)
     async def translate(request: Request) -> Response:
-        """Speech in any language to English text."""
+        """Speech in any language to English text, or to that of a `target_language`."""
         async with _receive(service, request, "translate") as exchange:
             return await exchange.answer(jobs)
 

@@ -105,6 +105,8 @@ def read_answer(answer: str, lines: Sequence[Line], *, is_whole: bool) -> dict[i
     if not is_whole and found:
         doubtful.add(next(reversed(found)))
     wanted = {line.number: line for line in lines}
+    # Some begin with what was before.
+    found = {number: text for number, text in found.items() if number >= lines[0].number}
     if not found.keys() <= wanted.keys():
         return {}
     texts = {number: _clean(text, wanted[number].text) for number, text in found.items()}

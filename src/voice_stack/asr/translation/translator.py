@@ -37,9 +37,9 @@ _PAUSES_S = (0.5, 3.0)
 _MAX_PAUSE_S = 60.0
 """Of those that it asks for itself."""
 _ANSWER_S = 600.0
-_ANSWER_CHARS = 4
-"""An answer so many times longer than its limits are in all is none; beside `_ANSWER_ROOM`."""
-_ANSWER_ROOM = 2000
+_ANSWER_CHARS = 3
+"""An answer so many times longer than the lines and their limits is none; beside `_ANSWER_ROOM` for remarks."""
+_ANSWER_ROOM = 300
 _GIVE_UP = 5
 """So many lost cues, if they are more than half of those so far, tell that the model cannot do it."""
 _ECHO_WORDS = 4
@@ -71,7 +71,7 @@ class CueTranslator:
         names = {code: language.name for code, language in LANGUAGES.items()}
         self._target = name_language(choice.language, names, choice.tag)
         self._names = names
-        self._options: dict[str, object] = {"temperature": 0}
+        self._options: dict[str, object] = {} if "temperature" in model.options else {"temperature": 0}
         self._before = deque[Pair](maxlen=_BEFORE)
         self._asked = 0
         self.done = 0

@@ -1,5 +1,6 @@
 """Timed texts, as they come -> cues, each as soon as it is final."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,7 @@ from voice_stack.utils.cues.tokens import Mark, Token, cut_tokens, display_width
 
 _WIDE = frozenset({"zh", "yue", "ja", "ko"})
 """Languages whose characters take two columns."""
+_RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ps", "sd", "ur", "yi"})
 _FILLED = 0.9
 """Part of a cue's lines that words can fill: no line ends within one."""
 _LEAST_SHOWN_MS = 42
@@ -63,7 +65,14 @@ def fit_lines(text: str, language: str, options: CueOptions = USUAL) -> tuple[st
     width = options.line_width(language)
     tokens = cut_tokens(_Untimed(text, 0.0, 0.0), with_words=False, sdh=True, limit=width, clock_ms=0)
     joined = join_phrases(tokens, language=language, limit=width)
-    return wrap(joined, width=width, language=language) if joined else ()
+    lines = wrap(joined, width=width, language=language) if joined else ()
+    return tuple(map(_from_the_right, lines)) if language in _RIGHT_TO_LEFT else lines
+
+
+def _from_the_right(line: str) -> str:
+    """A line of a script that is written from the right, which players would set from the left by its first letter."""
+    strong = next((kind for kind in map(unicodedata.bidirectional, line) if kind in {"L", "R", "AL"}), "")
+    return f"\u200f{line}" if strong == "L" else line
 
 
 def can_be_read(text: str, shown_s: float, language: str, options: CueOptions = USUAL) -> bool:
