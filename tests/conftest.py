@@ -122,8 +122,12 @@ def tts_server(start_server: StartServer) -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="session")
 def fake_asr(start_server: StartServer) -> Iterator[RunningServer]:
-    """An ASR server that obeys prompts; its windows are 2 s long, silence counts as speech."""
+    """An ASR server that obeys prompts; its windows are 2 s long, silence counts as speech.
+
+    It speaks other services' APIs as well.
+    """
     settings = {"ASR_ENGINE": "fake", "ASR_MODEL": "fake", "ASR_WINDOW_S": "2", "ASR_VAD_ENABLED": "false"}
+    settings["ASR_API_DEEPGRAM"] = "true"
     with start_server("asr", **settings) as server:
         yield server
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 
 import httpx2
 import pytest
+from deepgram import DeepgramClient
+from deepgram.core.api_error import ApiError as DeepgramError
 from elevenlabs.client import ElevenLabs
 from elevenlabs.core import ApiError
 from fastapi import FastAPI
@@ -18,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from chat.odd_servers import OddServer, header, run_chat, run_odd_server, run_odd_sockets
 from core.http.sockets.doors import ask_refusal, open_socket
 from e2e.realtime import encode, live
+from e2e.test_deepgram import environment
 from running_server import RunningServer, wait_until
 from voice_stack.asr.app import create_app as create_asr
 from voice_stack.asr.settings import AsrSettings
@@ -62,7 +65,7 @@ def _paths(app: FastAPI) -> set[str]:
 
 
 def test_every_path_of_both_servers_is_answered_here() -> None:
-    asr = _paths(create_asr(AsrSettings(_env_file=None, engine="fake", model="fake")))
+    asr = _paths(create_asr(AsrSettings(_env_file=None, engine="fake", model="fake", api_deepgram=True)))
     tts = _paths(create_tts(TtsSettings(_env_file=None, engine="fake", model="fake", api_elevenlabs=True)))
     assert asr & tts <= _paths(create_chat(ChatSettings(_env_file=None)))
     passed = {**{f"/v1{path}": server for path, server in API_PATHS.items()}, **ROOT_PATHS}
@@ -138,7 +141,7 @@ def test_sound_and_events_come_as_they_are_made_and_end_with_who_leaves(
     wait_until(lambda: fake_tts.count_jobs() == (0, 0), 10, "the work for the client that left ends")
 
 
-def test_clients_of_other_services_at_one_address(chat_server: RunningServer) -> None:
+def test_clients_of_other_services_at_one_address(chat_server: RunningServer, spoken: Callable[[str], bytes]) -> None:
     speaks = ElevenLabs(base_url=chat_server.url, api_key="unused")
     text = "One address for all."
     answer = speaks.text_to_speech.convert_with_timestamps("alloy", text=text, output_format="pcm_16000")
@@ -150,6 +153,21 @@ def test_clients_of_other_services_at_one_address(chat_server: RunningServer) ->
         speaks.voices.get("nobody")
     assert failed.value.status_code == 404
     assert failed.value.body["detail"]["message"]
+    listens = DeepgramClient(api_key="unused", environment=environment(chat_server.url))
+    heard = listens.listen.v1.media.transcribe_file(request=hum(2), model="nova-3")
+    assert heard.results.channels[0].alternatives[0].transcript.startswith("window")
+    with pytest.raises(DeepgramError) as refused:
+        listens.listen.v1.media.transcribe_file(request=b"no sound", model="nova-3")
+    assert refused.value.status_code == 400
+    assert "file" in str(refused.value.body)
+    path = "/v1/listen?encoding=linear16&sample_rate=24000"
+    with open_socket(chat_server.port, path, offered=("token", "a-key")) as session:
+        assert session.subprotocol == "token"
+        session.send(encode(spoken("The second one is here.")))
+        session.send(json.dumps({"type": "CloseStream"}))
+        told = [json.loads(session.recv(30)) for _ in range(2)]
+    assert [event["type"] for event in told] == ["Results", "Metadata"]
+    assert told[0]["channel"]["alternatives"][0]["transcript"].startswith("window")
 
 
 async def test_realtime_transcription(chat_server: RunningServer, spoken: Callable[[str], bytes]) -> None:

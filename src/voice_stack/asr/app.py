@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from pydantic import JsonValue
 
 from voice_stack.asr.api.bazarr import bazarr_paths, create_bazarr_router
+from voice_stack.asr.api.deepgram import create_deepgram_router
 from voice_stack.asr.api.diarization import create_diarization_router
 from voice_stack.asr.api.jobs import create_jobs_router, create_models_router
 from voice_stack.asr.api.live import LiveSockets
@@ -31,6 +32,7 @@ from voice_stack.core.engine.pool import EnginePool
 from voice_stack.core.http.access import Exemption
 from voice_stack.core.http.app import VERSION, build_named, create_server
 from voice_stack.core.http.realtime import check_client_secret
+from voice_stack.core.http.wires import deepgram_wire
 from voice_stack.core.models.repair import remove_partial_models, require_models
 from voice_stack.core.models.store import ModelNames
 from voice_stack.core.provider import check_providers
@@ -133,7 +135,9 @@ def create_app(settings: AsrSettings) -> FastAPI:
             create_models_router(service),
             create_jobs_router(jobs, service.activity),
             create_realtime_router(sockets, jobs.sessions),
+            *([create_deepgram_router(service, sockets)] if settings.api_deepgram else []),
         ],
+        wires=[deepgram_wire(settings.api_v1_str)] if settings.api_deepgram else [],
         readiness=lambda: pool.explain_unreadiness(
             default[0], is_preloaded=settings.preload is True, has_substitute=bool(settings.fallback_model)
         ),

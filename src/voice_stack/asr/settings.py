@@ -123,6 +123,11 @@ class AsrSettings(LanguageModelSettings, EngineSettings):
         description="The same for these clients only: addresses and networks (`192.168.1.0/24,10.0.0.5`), separated by "
         "commas.",
     )
+    api_deepgram: bool = Field(
+        False,
+        description="Speak Deepgram's API as well: `/v1/listen`, for files and over a WebSocket; keys come in "
+        "`Authorization: Token KEY`.",
+    )
     result_cache_mb: int = Field(
         64, ge=0, description="Memory for finished results of Bazarr's films, in MiB; 0: none."
     )

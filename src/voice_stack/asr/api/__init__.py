@@ -1,3 +1,3 @@
 """HTTP routes of the ASR server."""
 
-__all__ = ["bazarr", "diarization", "jobs", "live", "openai", "realtime"]
+__all__ = ["bazarr", "deepgram", "diarization", "jobs", "live", "openai", "realtime"]

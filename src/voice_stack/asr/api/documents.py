@@ -184,6 +184,13 @@ class LanguageObject(BaseModel):
     confidence: float
 
 
+class DeepgramObject(BaseModel):
+    """What Deepgram's clients get: `channels` with one alternative, `utterances` where they are asked for."""
+
+    metadata: dict[str, object]
+    results: dict[str, object]
+
+
 _TEXTS = texts(item.media_type for item in TRANSCRIPT_FORMATS.values() if item.media_type != JSON_TYPE)
 _HEADERS = headers(
     x_request_id="Names this request in the server's log.",

@@ -49,7 +49,7 @@ async def receive_audio(
 
     def admit(fields: Mapping[str, list[str]]) -> None:
         if not asks_for_job(fields):
-            _show(ticket, int(announced) if announced.isdecimal() else None, replicas)
+            show_upload(ticket, int(announced) if announced.isdecimal() else None, replicas)
 
     if content_type.lower() == "application/json":
         async with receive_json_sound(
@@ -69,7 +69,7 @@ async def receive_audio(
             yield form
 
 
-def _show(ticket: Ticket, size: int | None, replicas: Sequence[EngineSpec] | None) -> None:
+def show_upload(ticket: Ticket, size: int | None, replicas: Sequence[EngineSpec] | None = None) -> None:
     """Have a large upload let in before it is received, one of unknown size too; a small one only counts."""
     if size is not None and size <= SMALL_UPLOAD_BYTES:
         ticket.reserve(usual_audio_s(size))

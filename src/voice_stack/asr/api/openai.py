@@ -29,7 +29,7 @@ from voice_stack.asr.rendering import (
 from voice_stack.asr.schemas import Checked, check_form
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.transcriber import Transcription
-from voice_stack.asr.transcript import Segment, TextDeltas, TokenLogprob
+from voice_stack.asr.transcript import Segment, TextDeltas, TokenLogprob, Transcript
 from voice_stack.core.engine.admission import Ticket
 from voice_stack.core.http.api_docs import Responses
 from voice_stack.core.http.context import add_log_fields, headers_of
@@ -110,16 +110,16 @@ def create_router(service: AsrService, jobs: BackgroundJobs) -> APIRouter:
 @asynccontextmanager
 async def _receive(
     service: AsrService, request: Request, task: str, *, is_verbose: bool = False
-) -> AsyncIterator["_Exchange"]:
+) -> AsyncIterator["Exchange"]:
     async with AsyncExitStack() as owned:
         ticket = owned.enter_context(service.desk.open(headers_of(request)))
         form = await owned.enter_async_context(receive_audio(request, service.settings, ticket))
         checked = check_form(form, task, service.settings, is_verbose=is_verbose)
-        yield _Exchange(service, request, form, checked, owned, ticket)
+        yield Exchange(service, request, form, checked, owned, ticket)
 
 
 @dataclass(slots=True)
-class _Exchange:
+class Exchange:
     """A checked request on its way to its answer; `owned` is closed when that is over."""
 
     service: AsrService
@@ -140,17 +140,19 @@ class _Exchange:
 
     async def _answer_at_once(self) -> Response:
         checked = self.checked
-        transcript = await finish_unless_disconnected(self.request, (await self._begin_now()).gather())
+        transcript = await self.hear()
         body = await asyncio.to_thread(render, transcript, checked.response_format, checked.render)
-        return Response(
-            body, media_type=TRANSCRIPT_FORMATS[checked.response_format].media_type, headers=self._headers()
-        )
+        return Response(body, media_type=TRANSCRIPT_FORMATS[checked.response_format].media_type, headers=self.headers())
+
+    async def hear(self) -> Transcript:
+        """Wait for the whole transcript."""
+        return await finish_unless_disconnected(self.request, (await self._begin_now()).gather())
 
     async def _put_in_line(self, jobs: BackgroundJobs) -> Response:
         self.service.fit(self._model, self.checked.request)
         job = await jobs.submit(self.checked, self.form, owner=name_caller(self.request.scope))
         location = f"{self.service.settings.public_prefix}/jobs/{job['id']}"
-        return JSONResponse(job, 202, {"location": location, **self._headers()})
+        return JSONResponse(job, 202, {"location": location, **self.headers()})
 
     async def answer_verbosely(self) -> Response:
         transcription = await self._begin_now()
@@ -159,7 +161,7 @@ class _Exchange:
         body = render_verbose(
             transcript, model=self._model, speech_s=speech_s, queue_s=handle.queue_wait_s, run_s=handle.run_s
         )
-        return Response(body, media_type=JSON_TYPE, headers=self._headers())
+        return Response(body, media_type=JSON_TYPE, headers=self.headers())
 
     async def _stream(self) -> Response:
         """Errors until the status goes out are an honest one; later ones can only be an event."""
@@ -173,7 +175,7 @@ class _Exchange:
         self.owned.push_async_callback(events.aclose)
         await events.wait_for_first(self.request, min(STATUS_WAIT_S, ping_interval_s / 2))
         return OwningStreamingResponse(
-            events, self.owned.pop_all(), media_type="text/event-stream", headers=self._headers()
+            events, self.owned.pop_all(), media_type="text/event-stream", headers=self.headers()
         )
 
     async def _begin_now(self) -> Transcription:
@@ -195,7 +197,8 @@ class _Exchange:
             add_log_fields(self.request, model=self.checked.model, **self.transcription.log_fields())
             self.transcription.stop()
 
-    def _headers(self) -> dict[str, str]:
+    def headers(self) -> dict[str, str]:
+        """What is told beside the answer."""
         second_best = self.transcription.second_best() if self.transcription else {}
         headers = {f"x-{name.replace('_', '-')}": told for name, told in second_best.items()}
         headers |= {"x-provider": provider} if self.transcription and (provider := self.transcription.provider) else {}
