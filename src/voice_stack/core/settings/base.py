@@ -225,8 +225,8 @@ class EngineSettings(ProviderSettings, ServerSettings):
     model: str = Field(description="Default model.")
     fallback_model: str = Field(
         "",
-        description="Model that stands in where another does not load or has no memory, a TTS model in a voice of its "
-        "own; said in `x-fallback-model`.",
+        description="Model that stands in where another does not load, has no memory or fails before it has given "
+        "anything, a TTS model in a voice of its own; said in `x-fallback-model`.",
     )
     allowed_models: CommaSeparated = Field(
         default_factory=list,
