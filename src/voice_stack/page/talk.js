@@ -11,6 +11,7 @@ const NO_MODEL = "There is no language model to talk with: the setting CHAT_LLM_
 const TRANSCRIPTION = "conversation.item.input_audio_transcription";
 /** Less than this of a reply is not worth a cut. */
 const LEAST_CUT_MS = 60;
+const PRESSES = [" ", "Enter"];
 
 /** What was said: a line for each item of the conversation. */
 class Transcript {
@@ -109,7 +110,16 @@ class Talk {
   #sound = new ReplySound(() => this.#tell());
   #state = h("p", { class: "state" });
   #start = h("button", { type: "button", class: "main", onclick: () => (this.#socket ? this.#end() : this.#begin()) });
-  #mute = h("button", { type: "button", onclick: () => this.#switchMicrophone() });
+  #mute = h("button", {
+    type: "button",
+    onclick: () => this.#isHeld() || this.#open(this.#isMuted),
+    onpointerdown: ({ target, pointerId }) => { if (this.#isHeld()) { target.setPointerCapture(pointerId); this.#open(true); } },
+    onlostpointercapture: () => this.#open(false),
+    onkeydown: ({ key, repeat }) => { if (this.#isHeld() && PRESSES.includes(key) && !repeat) this.#open(true); },
+    onkeyup: () => { if (this.#isHeld()) this.#open(false); },
+    onblur: () => { if (this.#isHeld()) this.#open(false); },
+  });
+  #hold = h("input", { type: "checkbox", onchange: () => this.#open(!this.#isHeld()) });
   #forget = h("button", { type: "button", onclick: () => { this.#transcript.clear(); this.#tell(); } }, "Forget what was said");
   #text = h("input", { autocomplete: "off", required: true });
   #send = h("button", {}, "Send");
@@ -133,7 +143,8 @@ class Talk {
         h("div", { class: "fields" },
           field("Voice", this.#voice, "It stays once the model has spoken."),
           field("Language that you speak", this.#language, "A code, as en; found by itself if empty.")),
-        field("Instructions for the model", this.#instructions, "Those of the server if empty.")));
+        field("Instructions for the model", this.#instructions, "Those of the server if empty."),
+        h("p", {}, h("label", {}, this.#hold, " Push to talk: I am heard only while I hold the button."))));
     this.#tell();
   }
 
@@ -221,10 +232,15 @@ class Talk {
     this.#tell();
   }
 
-  #switchMicrophone() {
-    this.#isMuted = !this.#isMuted;
-    // A muted track gives silence, which ends a turn that was begun.
-    for (const track of this.#microphone?.stream.getAudioTracks() ?? []) track.enabled = !this.#isMuted;
+  /** Whether one is heard only while the button is held. */
+  #isHeld() {
+    return this.#hold.checked;
+  }
+
+  /** Open the microphone, or mute it: a muted track gives silence, which ends a turn that was begun. */
+  #open(isOpen) {
+    this.#isMuted = !isOpen;
+    for (const track of this.#microphone?.stream.getAudioTracks() ?? []) track.enabled = isOpen;
     this.#tell();
   }
 
@@ -310,7 +326,7 @@ class Talk {
   #tell() {
     const isOpen = Boolean(this.#socket);
     this.#start.textContent = isOpen ? "End" : "Start";
-    this.#mute.textContent = this.#isMuted ? "Unmute" : "Mute";
+    this.#mute.textContent = this.#isHeld() ? "Hold to talk" : this.#isMuted ? "Unmute" : "Mute";
     this.#mute.disabled = !this.#microphone;
     this.#send.disabled = !isOpen;
     this.#forget.hidden = isOpen || !this.#transcript.items().length;
@@ -319,7 +335,7 @@ class Talk {
       : this.#sound.isPlaying ? "The model speaks"
       : this.#active || this.#awaited.size ? "Thinking"
       : !this.#microphone ? "Connected: type something"
-      : this.#isMuted ? "Muted: you are not heard"
+      : this.#isMuted ? `You are not heard: ${this.#isHeld() ? "hold the button to talk" : "muted"}`
       : "Listening";
     if (this.#state.textContent !== state) this.#state.textContent = state;
   }
