@@ -16,7 +16,7 @@ from chat.scripted_model import ScriptedModel, run_scripted_model
 from page.conftest import StartServer, expect_accessible, take_picture
 from piper_speech import RATE, speak, speak_wav
 from running_server import RunningServer, wait_until
-from tts.voices.sounds import BIRCH
+from tts.voices.sounds import BIRCH, wav
 
 Open = Callable[..., Page]
 GARDEN = (
@@ -285,10 +285,18 @@ def test_a_recording_is_judged_kept_tried_and_deleted(visit: Open, start_server:
         expect(sample.get_by_label("What was recorded")).to_be_visible()
         page.set_viewport_size({"width": 1000, "height": 680})
         take_picture(page, "page-voices")
-        sample.get_by_label("or choose a file").set_input_files(BIRCH)
+        choice = sample.get_by_label("or choose a file")
+        choice.set_input_files(BIRCH)
         expect(verdict).to_contain_text("This recording is good.", timeout=WAIT_MS)
-        expect(keep).to_be_disabled()
+        expect(keep).to_be_disabled()  # the speaker has not agreed
         record(consent)
+        expect(keep).to_be_enabled()
+        choice.set_input_files(
+            {"name": "silence.wav", "mimeType": "audio/wav", "buffer": wav(np.zeros(5 * RATE, np.float32), RATE)}
+        )
+        expect(verdict).to_contain_text("see that it is not muted", timeout=WAIT_MS)
+        expect(keep).to_be_disabled()
+        choice.set_input_files(BIRCH)
         page.get_by_label("Name").fill("Birch")
         page.get_by_label("Language spoken").fill("en-US")
         keep.click()
