@@ -1,6 +1,7 @@
 // Type and hear: streamed, so that the first words are heard while the last are made.
 
 import { clock, field, h } from "./dom.js";
+import { save } from "./saving.js";
 import { Player } from "./sound.js";
 import { RATE_HZ, askSpeech, read, seconds, tellHead, writeWav } from "./speech.js";
 import { fillVoices, listVoices } from "./voice_list.js";
@@ -121,9 +122,7 @@ class Speak {
     try {
       const own = { wav: writeWav, pcm: (bytes) => new Blob(bytes) }[format];
       const file = own ? own(pieces) : await (await askSpeech({ ...body, response_format: format, stream: false })).blob();
-      const link = h("a", { href: URL.createObjectURL(file), download: `speech.${format}` });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+      save(`speech.${format}`, file);
     } catch (error) {
       this.#context.fail(error);
     }

@@ -2,6 +2,7 @@
 
 import { openSocket, tellAbout } from "./api.js";
 import { field, h } from "./dom.js";
+import { languageChoice } from "./languages.js";
 import { Player, openMicrophone } from "./sound.js";
 import { RATE_HZ } from "./speech.js";
 import { fillVoices, listVoices } from "./voice_list.js";
@@ -124,14 +125,15 @@ class Talk {
   #text = h("input", { autocomplete: "off", required: true });
   #send = h("button", {}, "Send");
   #voice = h("select", { onchange: () => this.#update() });
-  #language = h("input", { maxlength: 40, pattern: "[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*", autocomplete: "off", onchange: () => this.#update() });
+  #language;
   #instructions = h("textarea", { rows: 3, onchange: () => this.#update() });
-  #missing = h("p", { class: "problem", hidden: true }, NO_MODEL);
 
-  constructor(section, context) {
+  constructor(section, context, features) {
     this.#context = context;
+    this.#language = languageChoice("Found by itself", features.languages);
+    this.#language.addEventListener("change", () => this.#update());
     section.append(
-      this.#missing,
+      features.language_model === false ? h("p", { class: "problem" }, NO_MODEL) : "",
       h("div", { class: "card" },
         h("div", { class: "row" }, this.#start, this.#mute, this.#forget),
         this.#state,
@@ -142,7 +144,7 @@ class Talk {
       h("div", { class: "card" },
         h("div", { class: "fields" },
           field("Voice", this.#voice, "It stays once the model has spoken."),
-          field("Language that you speak", this.#language, "A code, as en; found by itself if empty.")),
+          field("Language that you speak", this.#language)),
         field("Instructions for the model", this.#instructions, "Those of the server if empty."),
         h("p", {}, h("label", {}, this.#hold, " Push to talk: I am heard only while I hold the button."))));
     this.#tell();
@@ -154,7 +156,6 @@ class Talk {
     const isNew = !chosen;
     this.#voice.prepend(h("option", { value: "" }, "that of the server"));
     if (isNew) this.#voice.value = "";
-    this.#missing.hidden = (await tellAbout()).features.language_model !== false;
   }
 
   async #begin() {
@@ -347,6 +348,6 @@ export const part = {
   id: "talk",
   title: "Talk",
   servers: ["chat"],
-  build: (section, context) => { talk = new Talk(section, context); },
+  build: async (section, context) => { talk = new Talk(section, context, (await tellAbout()).features); },
   show: () => talk.show(),
 };

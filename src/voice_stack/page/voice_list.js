@@ -2,22 +2,13 @@
 
 import { callJson } from "./api.js";
 import { h } from "./dom.js";
+import { nameLanguage } from "./languages.js";
 
 const OTHER_NAMES = "Other names for voices";
 const YOURS = "Recorded voices";
-const languages = new Intl.DisplayNames(["en"], { type: "language" });
 
 /** `{voices, cloning}`, as the server tells them. */
 export const listVoices = () => callJson("/audio/voices");
-
-/** The English name of a language. */
-export function nameLanguage(code) {
-  try {
-    return languages.of(code);
-  } catch {
-    return code;
-  }
-}
 
 /** Fill a select with voices by language; the one that was chosen stays so, or else the first that can speak is. */
 export function fillVoices(select, voices) {

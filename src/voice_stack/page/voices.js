@@ -2,9 +2,10 @@
 
 import { call, callJson } from "./api.js";
 import { clock, field, h } from "./dom.js";
+import { nameLanguage } from "./languages.js";
 import { Player, loudness, openMicrophone } from "./sound.js";
 import { RATE_HZ, askSpeech, read, seconds, tellHead, writeWav } from "./speech.js";
-import { listVoices, nameLanguage } from "./voice_list.js";
+import { listVoices } from "./voice_list.js";
 
 const MAX_RECORDING_S = 60;
 const TOO_LOUD = 32000;
