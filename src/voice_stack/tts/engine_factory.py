@@ -9,7 +9,7 @@ from voice_stack.core.jobs import options_from
 from voice_stack.core.models.hub import forbid_downloads
 from voice_stack.core.models.repair import load_model
 from voice_stack.core.models.store import ModelStore
-from voice_stack.core.provider import find_provided
+from voice_stack.core.provider import PROVIDERS, find_provided
 from voice_stack.core.telemetry.registry import label_model
 from voice_stack.tts.models import CAPABILITIES, TTS_CATALOGUE, TTS_MODELS, check_licence
 from voice_stack.tts.providers import SpeakingConfig, open_wire
@@ -51,7 +51,7 @@ def open_store(settings: TtsSettings) -> ModelStore:
 def engine_spec(settings: TtsSettings, engine: str, model: str) -> EngineSpec:
     """How the engine of a model (a catalogue name, the path of an operator's file, a provider's model) is started."""
     loudness_lufs = None if settings.loudness_lufs == "off" else settings.loudness_lufs
-    if (provided := find_provided(settings, model)) is not None:
+    if engine in PROVIDERS and (provided := find_provided(settings, model)) is not None:
         asked = SpeakingConfig(provided, loudness_lufs, settings.pronunciations)
         usual = open_wire(provided.provider).models
         label = label_model(provided.model, usual, [name.partition("/")[2] for name in settings.providers])

@@ -253,7 +253,8 @@ class TtsService:
     async def _cast(self, part: ScriptPart, body: SpeechBody, choice: ModelChoice) -> CastPart:
         """Who speaks a part of the text, on which engine."""
         name = part.voice or body.voice
-        await self.provided.prepare(name, choice.engine if choice.engine in PROVIDERS else self._default_provider)
+        if self.settings.providers:
+            await self.provided.prepare(name, choice.engine if choice.engine in PROVIDERS else self._default_provider)
         voice = self._find_voice(name, choice)
         written = hide_formulas(part.text)
         language = await self._find_language(written, body.language, voice, choice)
@@ -270,7 +271,7 @@ class TtsService:
         options = VoiceOptions(voice.engine_voice, tag, body.speed, told or "")
         passage = Passage(part.text, options, voice.languages, await self._find_written_in(written, voice, tag))
         unheeded = {"instructions", "emotion_strength"} if told is None else set[str]()
-        unheeded |= {"language"} if voice.engine in PROVIDERS and voice.engine != "elevenlabs" else set()
+        unheeded |= {"language"} if voice.engine in PROVIDERS and not self.provided.heeds_language(voice) else set()
         unheeded |= {"emotion"} if told is None and in_mood is None else set()
         return CastPart(engine_spec(self.settings, voice.engine, voice.model), passage, frozenset(unheeded))
 

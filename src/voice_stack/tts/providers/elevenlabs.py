@@ -33,13 +33,17 @@ class ElevenLabsWire(SpeechWire):
     name = "elevenlabs"
     models = ("eleven_flash_v2_5", "eleven_multilingual_v2", "eleven_turbo_v2_5", "eleven_v3")
 
+    def heeds_language(self, model: str) -> bool:
+        """See `SpeechWire`."""
+        return model not in _TAKES_NO_LANGUAGE
+
     def question(self, model: str, utterance: Utterance) -> Question:
         """See `SpeechWire`; an answer in JSON that was cut off is none, however the connection ended."""
         body: dict[str, object] = {"text": utterance.text, "model_id": model}
         if not model.startswith(_TAKES_NO_CONTEXT):
             around = {"previous_text": utterance.before, "next_text": utterance.after}
             body |= {name: text for name, text in around.items() if text}
-        if utterance.language and model not in _TAKES_NO_LANGUAGE:
+        if utterance.language and self.heeds_language(model):
             body["language_code"] = utterance.language.partition("-")[0]
         body |= {"voice_settings": {"speed": round(utterance.speed, 3)}} if utterance.speed != 1 else {}
         path = f"/v1/text-to-speech/{quote(utterance.voice, safe='')}/with-timestamps"

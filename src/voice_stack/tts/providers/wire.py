@@ -82,6 +82,10 @@ class SpeechWire(ABC):
         """Whether it is told in words how to speak."""
         return False
 
+    def heeds_language(self, model: str) -> bool:
+        """Whether it can be told the language of a text."""
+        return False
+
     @abstractmethod
     def question(self, model: str, utterance: Utterance) -> Question:
         """What to ask to have a clause spoken."""

@@ -13,11 +13,11 @@ from voice_stack.core.engine.task import AsyncWorkload, Closing
 from voice_stack.core.errors import InvalidRequestError, ProviderError
 from voice_stack.core.jobs import Expected, Job, MeasuredWork
 from voice_stack.core.provider import ProviderClient, WholeAnswer
-from voice_stack.tts.lines import LineReader, LineStream, finish_line
 from voice_stack.tts.providers.choice import SpeakingConfig, open_wire
 from voice_stack.tts.providers.wire import SAMPLE_RATE, Utterance
 from voice_stack.tts.request import Flush, LeftOut, Sound, SpeechRequest, speech_s
 from voice_stack.tts.sound.finishing import Delivery, VoiceLevels
+from voice_stack.tts.workload import LineReader, LineStream, finish_line
 from voice_stack.utils.text.pronunciation import PronunciationFile
 
 LANES = 256

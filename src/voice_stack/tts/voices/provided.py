@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import import_module
 
 from voice_stack.core.errors import UnsupportedValueError, VoiceStackError
@@ -112,7 +112,7 @@ class ProvidedVoices:
             provider: Whose; None: the name says it, if it is anybody's.
         """
         listing = self._listings.get(provider or self._spell_out(name).partition("/")[0])
-        if listing is None:
+        if listing is None or self._means_the_model(name, listing.provider.name):
             return
         if listing.is_asked and time.monotonic() - listing.asked_at >= KEPT_S:
             self._refresh_beside(listing)
@@ -146,8 +146,8 @@ class ProvidedVoices:
         provider, listing = model.provider.name, self._listings[model.provider.name]
         named = self._spell_out(name)
         one_voice = CAPABILITIES[provider].one_voice_per_model
-        if one_voice and named.lower() in {*OPENAI_VOICES, model.name, model.model}:
-            return self.any_voice(model)  # OpenAI's clients cannot leave the other name out
+        if (one_voice and named in {model.name, model.model}) or self._means_the_model(name, provider):
+            return self.any_voice(model)
         bare = named.removeprefix(f"{provider}/")
         offered = self._match(bare, listing)
         if offered is None and (listing.voices is not None or "/" in bare):
@@ -156,19 +156,22 @@ class ProvidedVoices:
         spoken = self._model_of(provider, offered.id) if one_voice else model
         if spoken is None:
             raise self._refuse(name, listing)
-        # Where the voice is no model of its own it speaks every language of the model's, whatever is its own.
-        return _voice(offered if one_voice else replace(offered, languages=()), spoken)
+        return _voice(offered, spoken, is_asked=True)
 
     def any_voice(self, model: ProvidedModel) -> Voice:
         """The first voice that a model has; one without a name where none is known, which the provider may choose."""
         listing = self._listings[model.provider.name]
         if CAPABILITIES[model.provider.name].one_voice_per_model:
             return _voice(self._match(model.model, listing) or OfferedVoice(model.model), model)
-        return _voice(next(iter(listing.voices or ()), OfferedVoice("")), model)
+        return _voice(next(iter(listing.voices or ()), OfferedVoice("")), model, is_asked=True)
 
     def heeds_instructions(self, voice: Voice) -> bool:
         """Whether the model of a provider's voice is told in words how to speak."""
         return self._listings[voice.engine].wire.heeds_instructions(voice.model.partition("/")[2])
+
+    def heeds_language(self, voice: Voice) -> bool:
+        """Whether it is told the language of a text."""
+        return self._listings[voice.engine].wire.heeds_language(voice.model.partition("/")[2])
 
     def model_names(self) -> Sequence[str]:
         """Names of the models that may be used, as far as they are known."""
@@ -181,6 +184,10 @@ class ProvidedVoices:
         task = asyncio.get_running_loop().create_task(listing.refresh(KEPT_S))
         self._refreshing.add(task)
         task.add_done_callback(self._refreshing.discard)
+
+    def _means_the_model(self, name: str, provider: str) -> bool:
+        """Whether the model is the voice, and the name only one that OpenAI's clients cannot leave out."""
+        return CAPABILITIES[provider].one_voice_per_model and self._spell_out(name).lower() in OPENAI_VOICES
 
     def _spell_out(self, name: str) -> str:
         """What the operator's own name stands for."""
@@ -221,13 +228,15 @@ def _names(voice: OfferedVoice) -> set[str]:
     return {voice.id.casefold(), name, name.partition(" - ")[0]} - {""}
 
 
-def _voice(offered: OfferedVoice, model: ProvidedModel) -> Voice:
+def _voice(offered: OfferedVoice, model: ProvidedModel, *, is_asked: bool = False) -> Voice:
+    """A voice with a model; one that is asked to speak has every language of the model's, if it is no model itself."""
     provider = model.provider.name
+    speaks_any = is_asked and not CAPABILITIES[provider].one_voice_per_model
     return Voice(
         id=f"{provider}/{offered.id}",
         engine=provider,
         model=model.name,
-        languages=offered.languages,
+        languages=() if speaks_any else offered.languages,
         engine_voice=EngineVoice(name=offered.id),
         name=offered.name,
         description=offered.description,

@@ -194,7 +194,7 @@ def open_library(
         [
             *(partial(RESOLVERS[name], settings, store) for name in installed if name in RESOLVERS),
             cloned.find_by_name,
-            provided.resolve,
+            *([provided.resolve] if settings.providers else []),
         ],
         OPENAI_NAMES,
         settings.named_voices(),
