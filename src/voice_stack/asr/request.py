@@ -376,6 +376,7 @@ class EngineOptions:
         max_batch: Most windows of one call; 0: the engine chooses.
         replica: Which of `replicas` engines with the same model this is: they divide the GPUs or the CPUs.
         tuning_dir: Where is kept what was measured on this machine.
+        fake_text: What engine `fake` hears; empty: how long it was.
     """
 
     device: str = "auto"
@@ -386,6 +387,7 @@ class EngineOptions:
     replica: int = 0
     replicas: int = 1
     tuning_dir: Path | None = None
+    fake_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

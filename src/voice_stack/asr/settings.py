@@ -32,6 +32,11 @@ class AsrSettings(LanguageModelSettings, EngineSettings):
         "faster-whisper", description="Engine that runs the model: `faster-whisper`, `whisper`, `parakeet` or `fake`."
     )
     model: str = Field("base", description="Default model: a name of the engine's, a hub id `org/name` or a folder.")
+    fake_text: str = Field(
+        "",
+        description="What engine `fake` hears in each stretch of speech, for tests of programs that need a transcript "
+        "and no model; empty: how long it was.",
+    )
     compute_type: str = Field(
         "auto", description="Number format of the weights: `auto`, `int8`, `float16`, `float32` ..."
     )

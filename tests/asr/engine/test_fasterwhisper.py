@@ -169,6 +169,17 @@ def test_the_fake_engine_hears_the_length() -> None:
     assert [word.text for word in results[0].segments[0].words] == ["window", "3.0", "s."]
 
 
+def test_the_fake_engine_hears_what_it_is_told_to() -> None:
+    window = np.zeros(16_000, np.float32)
+    mock = FakeEngine(Path("fake"), EngineOptions(fake_text="Turn on the light."))
+    heard = [
+        mock.decode([window], DecodeOptions(language="en", prompt=prompt, word_timestamps=True))[0].segments[0]
+        for prompt in (None, "sleep=0 text=Turn it off, please.")
+    ]
+    assert [segment.text for segment in heard] == [" Turn on the light.", " Turn it off, please."]
+    assert [word.text for word in heard[0].words] == ["Turn", "on", "the", "light."]
+
+
 def test_the_fake_engine_obeys_its_prompt() -> None:
     window = np.zeros(16_000, np.float32)
     started = time.monotonic()

@@ -22,7 +22,8 @@ class FakeEngine(AsrEngine):
     """Obeys commands in the prompt or in a text to align, carried out once for each window, and in its model's name.
 
     The commands are those of `FAULTS`; `draft-` before one means drafts alone.
-    A window of three seconds is heard as " window 3.0 s.", one that is to be translated as " translated 3.0 s.".
+    A window of three seconds is heard as " window 3.0 s.", one that is to be translated as " translated 3.0 s."; or as
+    what stands behind `text=` in the prompt, to its end, or as the `fake_text` of the options.
     Of a text to align all is said but words with `unsaid` in them.
     Its language is English; German where the samples lie above zero on average; where they lie below, finding it fails.
     """
@@ -48,7 +49,7 @@ class FakeEngine(AsrEngine):
         """See `AsrEngine.decode`."""
         check_windows(*windows)
         decode_language(replace(options, language=options.language or "en"), self.capabilities)
-        return [_hear(window, options) for window in windows]
+        return [_hear(window, options, self.options.fake_text) for window in windows]
 
     def align(
         self, windows: Sequence[NDArray[np.float32]], texts: Sequence[Sequence[str]], options: DecodeOptions
@@ -61,11 +62,13 @@ class FakeEngine(AsrEngine):
         ]
 
 
-def _hear(window: NDArray[np.float32], options: DecodeOptions) -> WindowResult:
-    asked = (options.prompt or "").split()
+def _hear(window: NDArray[np.float32], options: DecodeOptions, fake_text: str) -> WindowResult:
+    prompt, _, told = (options.prompt or "").partition("text=")
+    asked, told = prompt.split(), told.strip() or fake_text.strip()
     obey(word.removeprefix("draft-") for word in asked if options.is_draft or not word.startswith("draft-"))
     duration_s = window.size / SAMPLE_RATE
-    text = f" {'translated' if options.task == 'translate' else 'window'} {duration_s:.1f} s."
+    heard = told or f"{'translated' if options.task == 'translate' else 'window'} {duration_s:.1f} s."
+    text = f" {heard}"
     words = _spread(text.split(), duration_s) if options.word_timestamps else ()
     tokens = tuple(range(len(text.split())))
     logprobs = tuple(TokenLogprob(f" {part}".encode(), -0.1) for part in text.split()) if options.token_logprobs else ()
