@@ -212,8 +212,8 @@ def test_a_model_without_times_shows_none(client: httpx2.Client, speech: Path) -
     answer = _ask(client, speech, model, **{"include[]": "logprobs"})
     assert answer.json()["text"] == TEXT
     assert len(answer.json()["logprobs"]) == len(WORDS)
-    for shown in ("srt", "verbose_json", "tsv"):
-        refused = _ask(client, speech, model, response_format=shown)
+    for shown in ({"response_format": "srt"}, {"response_format": "verbose_json"}, {"diarize": "true"}):
+        refused = _ask(client, speech, model, **shown)
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "response_format")
         assert "gives no times" in refused.json()["error"]["message"]
 

@@ -61,11 +61,14 @@ def test_openai(stand_in: HearingStandIn) -> None:
 
 def test_elevenlabs(stand_in: HearingStandIn) -> None:
     client = ElevenLabs(base_url=stand_in.url, api_key=KEY)
-    heard = client.speech_to_text.convert(model_id="scribe_v1", file=("a.wav", _wav(2.0)), diarize=True)
+    heard = client.speech_to_text.convert(
+        model_id="scribe_v1", file=("a.wav", _wav(2.0)), diarize=True, keyterms=["Anna", "Bob"]
+    )
     assert isinstance(heard, SpeechToTextChunkResponseModel)
     assert (heard.text, heard.language_code) == ("One two. Three four.", "eng")
     assert [(word.text, word.type) for word in heard.words][:3] == [("One", "word"), (" ", "spacing"), ("two.", "word")]
     assert {word.speaker_id for word in heard.words} == {"speaker_0", "speaker_1"}
+    assert stand_in.last.fields["keyterms"] == ["Anna", "Bob"]
     assert stand_in.last.headers["xi-api-key"] == KEY
 
 

@@ -349,7 +349,11 @@ _LACKS = {
     "translate": ("cannot translate", f"a multilingual Whisper model such as base can, in {_WHISPER}", "model"),
     "prompt": ("takes no prompt", f"Whisper models do, in {_WHISPER}", "prompt"),
     "words": ("gives no word times", f"{_WHISPER}, and parakeet, do", "timestamp_granularities"),
-    "times": ("gives no times, which this format shows", f"{_WHISPER}, and parakeet, do", "response_format"),
+    "times": (
+        "gives no times, which this format, or who speaks, needs",
+        f"{_WHISPER}, and parakeet, do",
+        "response_format",
+    ),
 }
 """A capability -> what is said of a model without it, who has it, and the field of the request."""
 
@@ -368,7 +372,8 @@ def check_limits(request: Listening, can: AsrCapabilities, *, model: str, engine
         # An empty prompt, which some clients send always, is no prompt.
         "prompt": bool(decode.prompt and decode.prompt.strip()),
         "words": decode.word_timestamps,
-        "times": isinstance(request, TranscriptionRequest) and request.times in {"segments", "words"},
+        "times": isinstance(request, TranscriptionRequest)
+        and (request.times in {"segments", "words"} or request.speakers is not None),
     }
     lacks = [_LACKS[name] for name, is_needed in needs.items() if is_needed and not getattr(can, name)]
     if not set(candidates) <= set(can.languages):

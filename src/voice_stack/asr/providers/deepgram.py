@@ -55,7 +55,7 @@ class DeepgramWire(Wire):
         return AsrCapabilities(translate=False, token_logprobs=False, alignment=False, speakers=True)
 
     def unheeded(self, model: str) -> frozenset[str]:
-        return OWN_FIELDS | COUNTS | {"prompt", "temperature"}
+        return OWN_FIELDS | COUNTS | {"languages", "prompt", "temperature"}
 
     def ask(self, model: str, request: TranscriptionRequest, sound: Sound) -> Question:
         decode = request.decode
@@ -63,7 +63,7 @@ class DeepgramWire(Wire):
         if decode.language:
             params.append(("language", decode.language))
         else:
-            params += [("detect_language", code) for code in request.candidate_languages or ("true",)]
+            params.append(("detect_language", "true"))
         if request.speakers is not None:
             params.append(("diarize", "true"))
         # Models before the third have the older parameter.
