@@ -48,7 +48,7 @@ def decode_s(content: bytes) -> float:
 def words_of(sound_s: float) -> list[tuple[str, float, float]]:
     """What is heard: words with the marks of sentences, and their times."""
     words = []
-    for number in range(int(sound_s / WORD_S)):
+    for number in range(int(sound_s / WORD_S + 1e-6)):
         word = NUMBERS[number % 10]
         text = f"{word}." if number % 2 else word.capitalize()
         words.append((text, number * WORD_S, (number + 0.9) * WORD_S))

@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from voice_stack.asr.request import AudioFile
-from voice_stack.core.errors import InvalidAudioError, PayloadTooLargeError, StorageFullError, VoiceStackError
+from voice_stack.core.errors import (
+    EngineError,
+    InvalidAudioError,
+    PayloadTooLargeError,
+    StorageFullError,
+    VoiceStackError,
+)
 from voice_stack.core.provider import Body
 from voice_stack.core.system.files import is_full
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
@@ -28,10 +34,10 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 16_000
 STEP_S = 20.0
-LOSSLESS_BYTES = 24 << 20
-"""About half an hour of speech. What is longer is sent as Opus: an hour in 11 MB, heard as well."""
-LOSSLESS_BYTES_PER_S = 14_000
-"""Of FLAC: a third to a half of the samples."""
+LOSSLESS_BYTES = 24_000_000
+"""About 24 minutes of speech. What is longer is sent as Opus: an hour in 11 MB."""
+LOSSLESS_BYTES_PER_S = 17_000
+"""Of FLAC: half of the samples."""
 OPUS_BIT_RATE = 24_000
 PROCESSES = 2
 IDLE_S = 60.0
@@ -39,8 +45,8 @@ MAX_DATA_MB = 1024
 """As for the decoder of an engine process."""
 IN_MEMORY_BYTES = 512 << 10
 PIECE_BYTES = 256 << 10
-TRIES = 2
-"""A process that dies of one file takes the others along, which are begun anew."""
+MAX_DEATHS, MAX_OWN_DEATHS = 5, 2
+"""Of processes in which a file is decoded, and of those in the moment when it is: these are likely its own fault."""
 
 TIMEOUT_S = 150.0
 """A file that gives no sound for two minutes is refused before that."""
@@ -125,7 +131,13 @@ class _Step:
 
 
 class _GoneError(VoiceStackError):
-    """The process that had opened the file is gone."""
+    """The process that had opened the file is gone; `is_own`: in the very moment when it worked on it."""
+
+    is_own = False
+
+
+class _OwnError(_GoneError):
+    is_own = True
 
 
 class SoundMaker:
@@ -169,17 +181,22 @@ class SoundMaker:
             StorageFullError: There is no room for it.
         """
         with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, dir=self._folder) as content, self._lightest() as process:
-            for may_try_again in (*[True] * (TRIES - 1), False):
-                try:
-                    sound = await self._fill(content, process, plan)
-                    break
-                except _GoneError:
-                    if not may_try_again:
-                        raise
-            yield sound
+            yield await self._fill_patiently(content, process, plan)
 
     def _lightest(self) -> "_Load":
         return _Load(self._processes, self._load)
+
+    async def _fill_patiently(self, content: IO[bytes], process: SideProcess, plan: SoundPlan) -> Sound:
+        """As `_fill`, anew where the process dies: of this file or of another one."""
+        own = 0
+        for _ in range(MAX_DEATHS):
+            try:
+                return await self._fill(content, process, plan)
+            except _GoneError as error:
+                own += error.is_own
+                if own >= MAX_OWN_DEATHS:
+                    raise InvalidAudioError(f"The file could not be decoded: {error.message}.") from None
+        raise EngineError("The processes that decode files die again and again, of other files than this one.")
 
     async def _fill(self, content: IO[bytes], process: SideProcess, plan: SoundPlan) -> Sound:
         key, size, suffix = next(self._keys), 0, "flac"
@@ -245,7 +262,7 @@ async def _call(process: SideProcess, work: Callable[[], object]) -> object:
     try:
         return await answer
     except GivenUpError as error:
-        raise InvalidAudioError(f"The file could not be decoded: {error.message}.") from None
+        raise _OwnError(error.message) from None
 
 
 _opened: dict[int, Generator[_Step, None, None]] = {}
