@@ -178,4 +178,4 @@ def test_a_setting_that_was_is_told_with_what_became_of_it(
 
 
 def test_there_are_no_more_settings_than_somebody_reads() -> None:
-    assert len({field for cls in (AsrSettings, TtsSettings) for field in cls.model_fields}) <= 94
+    assert len({field for cls in (AsrSettings, TtsSettings) for field in cls.model_fields}) <= 95

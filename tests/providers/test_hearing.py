@@ -216,6 +216,10 @@ def test_a_model_without_times_shows_none(client: httpx2.Client, speech: Path) -
         refused = _ask(client, speech, model, **shown)
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "response_format")
         assert "gives no times" in refused.json()["error"]["message"]
+    job = _ask(client, speech, model, background="true").json()
+    wait_until(lambda: client.get(f"/jobs/{job['id']}").json()["status"] == "completed", 30, "the job is done")
+    result = client.get(f"/jobs/{job['id']}/result")
+    assert (result.json()["text"], "no times" in result.headers["x-warnings"]) == (TEXT, True)
 
 
 def test_a_stream_has_the_same_words(client: httpx2.Client, speech: Path) -> None:
