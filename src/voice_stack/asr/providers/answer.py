@@ -263,7 +263,7 @@ def lay_out(text: str, parts: Sequence[str]) -> tuple[list[Stretch], float]:
 
 
 def _letters(text: str) -> str:
-    return "".join(char.lower()[:1] for char in text if char.isalnum())
+    return "".join(filter(str.isalnum, text.lower()))
 
 
 def _edge(text: str, end: int, begin: int) -> int:

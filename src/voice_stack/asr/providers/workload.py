@@ -33,7 +33,7 @@ WIRES: dict[str, Wire] = {"openai": OpenAiWire(), "elevenlabs": ElevenLabsWire()
 
 LANES = 128
 """No thread waits for an answer, so that the provider alone sets a limit; who comes after waits for a lane."""
-SMALL_ANSWER_BYTES = 32 << 10
+SMALL_ANSWER_BYTES = 16 << 10
 """So much is read in a millisecond or two; more of it beside the event loop."""
 SEGMENTS_AT_ONCE = 50
 EXCERPT_S = 60.0
