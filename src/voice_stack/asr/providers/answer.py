@@ -141,7 +141,7 @@ class Reader:
             said = [*[segment.text for segment in segments or ()], *[word.text for word in words or ()]]
             if _letters("".join(said)):
                 raise self.lie("its text is empty, and its segments are not")
-            return []
+            return self._check_times(segments or (), WINDOW_S) if text.strip() else []  # notes of music, perhaps
         stretches = self._lay_words(text, words, MAX_BEYOND_S if segments is None else WINDOW_S)
         if segments is None:
             return list(self._cut(text, stretches)) if stretches else [self._one_segment(text, words)]
