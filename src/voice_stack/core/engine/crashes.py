@@ -157,7 +157,7 @@ class CrashReview:
         self._failures.note_end(job_id, is_done=is_done)
 
     def note_failure(self, job_id: str, error: VoiceStackError) -> None:
-        """A job failed in a way that another engine may not."""
+        """A job that another engine may do failed here in a way that is not its own fault."""
         if self._failures.wait_s:
             return  # one outage, of which each job at work tells
         self._last_failure = error

@@ -270,7 +270,8 @@ class EngineHost:
             self._fail_over(handle, error)
 
     def _fail_over(self, handle: JobHandle, error: VoiceStackError) -> None:
-        self._crashes.note_failure(handle.job.id, error)
+        if handle.on_failure is not None:
+            self._crashes.note_failure(handle.job.id, error)
         if handle.fail_over(error):
             self._report.job_left()
 
