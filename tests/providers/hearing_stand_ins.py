@@ -92,7 +92,8 @@ class HearingStandIn:
                 | {"start": half[0][1], "end": half[-1][2], "text": " ".join(word for word, _, _ in half)}
                 for n, half in enumerate(halves)
             ]
-            return JSONResponse({"task": "transcribe", "duration": sound_s, "text": text, "segments": segments})
+            told = "\n".join(f"{part['speaker']}: {part['text']}" for part in segments)
+            return JSONResponse({"task": "transcribe", "duration": sound_s, "text": told, "segments": segments})
         segments = [
             {"id": n, "seek": 0, "start": half[0][1], "end": half[-1][2], "tokens": [50364, n], "temperature": 0.0}
             | {"text": " " + " ".join(word for word, _, _ in half)}

@@ -4,6 +4,7 @@ Whisper models tell segments and words with their times. `gpt-4o-transcribe` and
 `gpt-4o-transcribe-diarize` tells who speaks, in segments without words.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
@@ -140,8 +141,22 @@ class OpenAiWire(Wire):
         words = None
         if answer.words is not None and decode.word_timestamps:
             words = [Word(word.word, word.start, word.end, 1.0) for word in answer.words]
-        heard = reader.read(answer.text, segments if segments or answer.words is None else None, words)
+        text = _without_names(answer, segments or ())
+        heard = reader.read(text, segments if segments or answer.words is None else None, words)
         return _with_logprobs(heard, answer.logprobs or ()) if decode.token_logprobs else heard
+
+
+def _without_names(answer: _Answer, segments: Sequence[Segment]) -> str:
+    """All that was said: of a diarized answer the text says as well who spoke, before each turn, as `A: `.
+
+    The segments' own texts are taken then, where they hold all of it; what does not is for the reader to judge.
+    """
+    names = {re.escape(str(part.speaker)) for part in answer.segments or () if part.speaker is not None}
+    if not names:
+        return answer.text
+    said = re.sub(rf"(?:^|(?<=\s))(?:{'|'.join(names)}):\s+", "", answer.text)
+    parts = " ".join(segment.text.strip() for segment in segments)
+    return parts if parts.split() == answer.text.split() or parts.split() == said.split() else said
 
 
 def _with_logprobs(heard: Heard, tokens: Sequence[_Token]) -> Heard:
