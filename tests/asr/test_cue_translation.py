@@ -183,6 +183,7 @@ FAULTS: dict[str, Fault] = {
     "two joined": lambda lines: write([line for line in lines if line[0] != 5]).replace("[4] ", "[4] Guvf vf "),
     "one parted": lambda lines: write([*lines[:3], (4, 0, "half"), *((n + 1, m, t) for n, m, t in lines[3:])]),
     "nothing translated": lambda lines: "\n".join(f"[{number}] {text}" for number, _, text in lines),
+    "said otherwise": lambda lines: "\n".join(f"[{n}] {text.replace('sentence', 'phrase')}" for n, _, text in lines),
     "a refusal": lambda _lines: "I'm sorry, I can't assist with that.",
     "nothing": lambda _lines: "",
     "endless": lambda lines: write(lines) + "\nand so on" * 2000,
@@ -196,6 +197,12 @@ async def test_what_is_missing_is_asked_for_again(model: ScriptedModel, case: st
     assert outcome.texts == [codecs.encode(text, "rot13") for text in numbered(10)]
     assert (outcome.translator.lost, outcome.translator.warnings) == ([], ())
     assert len(asked_lines(model.requests[1])) <= 3
+
+
+async def test_a_line_may_be_the_same_in_a_language_next_to_it(model: ScriptedModel) -> None:
+    model.answer_by = lambda body: ["\n".join(f"[{n}] {text}" for n, _, text in asked_lines(body))]
+    outcome = await translate(model, said("Det er en god dag for oss.", language="no"), TranslationChoice("da"))
+    assert (outcome.texts, outcome.translator.lost) == (["Det er en god dag for oss."], [])
 
 
 async def test_a_cue_that_the_model_never_translates_stays_as_it_was_and_is_named(model: ScriptedModel) -> None:

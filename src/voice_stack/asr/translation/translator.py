@@ -44,6 +44,14 @@ _GIVE_UP = 5
 """So many lost cues, if they are more than half of those so far, tell that the model cannot do it."""
 _ECHO_WORDS = 4
 """A line of so many words that comes back as it was is not translated; names and exclamations may be the same."""
+_ECHO_SHARE = 0.8
+"""Part of its words that is not new, from which on a line is as it was: small models repeat, or say it otherwise."""
+_KIN = tuple(
+    frozenset(codes.split())
+    for codes in ("no nn da sv", "hr bs sr sl mk bg", "es gl pt ca oc it", "id ms jw su", "cs sk", "ru uk be", "zh yue")
+)
+"""Languages of which one line can be the same in two."""
+_WORDS = re.compile(r"[^\W\d_]+")
 _ECHO_CHARS = 8
 """The same for scripts that write no spaces."""
 _CUT_OFF = frozenset({"length", "content_filter"})
@@ -73,7 +81,7 @@ class CueTranslator:
         self._names = names
         self._options: dict[str, object] = {} if "temperature" in model.options else {"temperature": 0}
         self._before = deque[Pair](maxlen=_BEFORE)
-        self._asked = 0
+        self._asked, self._codes = 0, dict[int, str]()
         self.done = 0
         self.lost: list[int] = []
         self.slow: list[int] = []
@@ -106,8 +114,8 @@ class CueTranslator:
         return cue.segment.language != self.choice.language and any(map(str.isalpha, cue.text))
 
     async def _translate_group(self, cues: Sequence[SourceCue], ahead: str) -> dict[int, str]:
-        codes = dict.fromkeys(cue.segment.language for cue in cues)
-        source = " and ".join(name_language(code, self._names) for code in codes)
+        self._codes = {cue.number: cue.segment.language for cue in cues}
+        source = " and ".join(name_language(code, self._names) for code in dict.fromkeys(self._codes.values()))
         frames = {cue.number: _NOTES.fullmatch(cue.text) for cue in cues}
         lines = []
         for cue in cues:
@@ -142,7 +150,7 @@ class CueTranslator:
     async def _ask(self, lines: Sequence[Line], source: str, ahead: str) -> dict[int, str]:
         answer, is_whole = await self._say(ask_for(lines, source, self._target, tuple(self._before), ahead), lines)
         found = read_answer(answer, lines, is_whole=is_whole)
-        return {line.number: found[line.number] for line in lines if not _is_echo(line.text, found.get(line.number))}
+        return {line.number: found[line.number] for line in lines if not self._is_echo(line, found.get(line.number))}
 
     async def _shorten(
         self, cues: Sequence[SourceCue], lines: Sequence[Line], found: dict[int, str], source: str
@@ -161,8 +169,20 @@ class CueTranslator:
         return {
             line.number: text
             for line, before in pairs
-            if len(text := shorter.get(line.number, before)) < len(before) and not _is_echo(line.text, text)
+            if len(text := shorter.get(line.number, before)) < len(before) and not self._is_echo(line, text)
         }
+
+    def _is_echo(self, line: Line, text: str | None) -> bool:
+        """Whether a translation is none: it is missing, or has hardly a word that was not in the line."""
+        if text is None:
+            return True
+        if any({self._codes[line.number], self.choice.language} <= kin for kin in _KIN):
+            return False
+        said, words = (_WORDS.findall(shown.casefold()) for shown in (line.text, text))
+        if len(said) < _ECHO_WORDS:
+            is_unspaced = len(line.text) >= _ECHO_CHARS and unicodedata.east_asian_width(line.text[0]) == "W"
+            return is_unspaced and text == line.text
+        return sum(word in said for word in words) >= _ECHO_SHARE * max(len(words), 1)
 
     def _can_be_read(self, cue: SourceCue, text: str) -> bool:
         return can_be_read(text, cue.shown_s, self.choice.language, self.choice.cues)
@@ -230,14 +250,6 @@ async def _groups(cues: AsyncIterable[SourceCue]) -> AsyncGenerator[tuple[list[S
     while waiting:
         yield waiting[:GROUP], " ".join(ahead.text for ahead in waiting[GROUP:])
         waiting = waiting[GROUP:]
-
-
-def _is_echo(source: str, text: str | None) -> bool:
-    """Whether a translation is none: it is missing, or the line as it was."""
-    if text is None or text.casefold() != source.casefold():
-        return text is None
-    is_long = len(source) >= _ECHO_CHARS and unicodedata.east_asian_width(source[0]) == "W"
-    return is_long or len(source.split()) >= _ECHO_WORDS
 
 
 def _as_ours(error: VoiceStackError) -> VoiceStackError:
