@@ -170,7 +170,7 @@ def test_the_segments_of_a_translation_are_of_who_speaks_most_of_them(http: http
     assert post(http, "translations", response_format="diarized_json").status_code == 400
 
 
-def test_more_speakers_than_there_are_is_said(http: httpx2.Client) -> None:
+def test_more_speakers_than_there_are_is_said(server: RunningServer, http: httpx2.Client) -> None:
     assert post(http, num_speakers="5").headers["x-fallback"] == "speaker-count"
     nobody = http.post(
         "/v1/audio/transcriptions",
@@ -178,6 +178,9 @@ def test_more_speakers_than_there_are_is_said(http: httpx2.Client) -> None:
         files={"file": ("tone.wav", tone(2.0))},
     )
     assert (nobody.headers["x-fallback"], nobody.json()["segments"][0]["speaker"]) == ("speakers", "A")
+    with connect(server) as client:
+        job = client.jobs.wait(client.jobs.submit(talk("A", "B")[1], num_speakers=5).id)
+    assert (job.fallback, job.fallback_model) == ("speaker-count", None)
 
 
 def test_alignments_have_no_speakers(http: httpx2.Client) -> None:

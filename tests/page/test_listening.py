@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from chat.scripted_model import run_scripted_model
 from conftest import StartServer
-from e2e.sound import samples_of, wrap_pcm
+from e2e.sound import samples_of, tone, wrap_pcm
 from e2e.test_diarization import Talk, talk  # noqa: F401 - a fixture
+from e2e.test_translated_subtitles import german
 from page.conftest import expect_accessible, take_picture
 from running_server import RunningServer
 
@@ -101,6 +103,14 @@ def wait_for_words(page: Page, text: str) -> None:
     """Wait until the last long word of a text is final."""
     last = [word for word in words(text) if len(word) > 2][-1]
     expect(page.get_by_role("log")).to_contain_text(re.compile(last, re.IGNORECASE), timeout=PATIENCE_MS)
+
+
+def choose_by_key(page: Page, path: Path) -> None:
+    """Choose a file where the focus is. What is pressed before Chromium has drawn anything may count for nothing."""
+    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)))")
+    with page.expect_file_chooser() as choosing:
+        page.keyboard.press("Space")
+    choosing.value.set_files(path)
 
 
 def save(page: Page, place: Page | Locator, button: str) -> tuple[str, str]:
@@ -198,9 +208,7 @@ def test_a_file_becomes_subtitles_by_keyboard_alone(
     expect(chooser).to_be_visible()
     while not chooser.evaluate("(input) => input === document.activeElement"):
         page.keyboard.press("Tab")
-    with page.expect_file_chooser() as choosing:
-        page.keyboard.press("Space")
-    choosing.value.set_files(heard)
+    choose_by_key(page, heard)
     row = page.get_by_role("article", name="my talk.wav")
     expect(row.get_by_role("status")).to_have_text("Done.", timeout=PATIENCE_MS)
     with asr_server.http() as client:
@@ -246,6 +254,7 @@ def test_the_picture_shows_who_speaks_and_plays(visit: Open, asr_server: Running
     )
     assert len(set(colours)) == 4, colours  # who speaks first is silent where the other one speaks
     page.set_viewport_size({"width": 800, "height": 640})
+    row.evaluate("(row) => row.scrollIntoView()")
     take_picture(page, "page-files")
     expect_accessible(page)
     turns.nth(2).get_by_role("button").click()
@@ -254,6 +263,23 @@ def test_the_picture_shows_who_speaks_and_plays(visit: Open, asr_server: Running
     assert player.evaluate("(player) => player.currentTime") == pytest.approx(talk.ends_s[1], abs=2)
     place.press("Space")
     page.wait_for_function("(player) => player.paused", arg=player.element_handle())
+
+
+def test_subtitles_in_another_language_have_what_was_said_beside_them(visit: Open, start_server: StartServer) -> None:
+    fake = {"ASR_ENGINE": "fake", "ASR_MODEL": "fake", "ASR_WINDOW_S": "2", "ASR_VAD_ENABLED": "false"}
+    with run_scripted_model() as model, start_server("asr", ASR_LLM_URL=model.url, **fake) as server:
+        model.answer_by = german
+        page = visit(f"{server.url}/try#files")
+        page.get_by_label("Translate into").select_option("German")
+        page.get_by_label("With what was said beside it").check()
+        page.get_by_label("Recordings and films").set_input_files(
+            {"name": "film.wav", "mimeType": "audio/wav", "buffer": tone(4.8)}
+        )
+        row = page.get_by_role("article", name="film.wav")
+        expect(row.get_by_role("status")).to_have_text("Done.", timeout=PATIENCE_MS)
+        expect(row.locator("pre")).to_contain_text(re.compile(r"Fenster 1\.6 s\.\nwindow 1\.6 s\."))
+        expect(row.get_by_text("3 turns")).to_be_visible()
+        assert save(page, row, "Save")[0] == "film.de.srt"
 
 
 def test_a_job_outlives_the_page_and_is_cancelled(visit: Open, asr_server: RunningServer, film: Path) -> None:

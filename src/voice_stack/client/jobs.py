@@ -38,6 +38,8 @@ class Job:
         language: Code of the spoken language, once completed.
         error: Why it failed.
         warnings: What of the file was not heard, or not translated, once completed.
+        fallback: What was done in the second-best way, once completed, and `fallback_model` the model that did it in
+            place of the one asked for.
     """
 
     id: str
@@ -53,6 +55,8 @@ class Job:
     language: str | None = None
     error: str | None = None
     warnings: tuple[str, ...] = ()
+    fallback: str | None = None
+    fallback_model: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -93,6 +97,8 @@ def _job(data: Mapping[str, object]) -> Job:
         language=optional_text_of(data, "language"),
         error=None if error is None else text_of(object_of(error), "message"),
         warnings=tuple(map(str, warnings)) if isinstance(warnings, list) else (),
+        fallback=optional_text_of(data, "fallback"),
+        fallback_model=optional_text_of(data, "fallback_model"),
     )
 
 

@@ -18,7 +18,7 @@ const [FIRST_LOOKS, FIRST_LOOK_S, LOOK_S, AWAY_S] = [5, 0.3, 1, 120];
 const TOLD = {
   "x-warnings": "Not heard",
   "x-fallback": "Done in the second-best way",
-  "x-fallback-model": "By another model",
+  "x-fallback-model": "Done by another model",
   "x-left-out": "Left out",
   "x-ignored-fields": "Not understood by this server",
 };
@@ -85,6 +85,8 @@ export class Task {
     try {
       const whole = this.id ? null : await this.#send();
       const job = whole === null ? await this.#follow() : null;
+      this.#tell("x-fallback", job?.fallback);
+      this.#tell("x-fallback-model", job?.fallback_model);
       await this.#showResult(whole, job);
       this.#end("Done.");
     } catch (error) {
@@ -115,7 +117,7 @@ export class Task {
     form.append("file", this.#file, this.name);
     const onShare = (share) => this.#showProgress(share < 1 ? 100 * share : null);
     const { headers, text } = await upload(this.asked.path, form, onShare, this.#aborting.signal);
-    this.#tell(headers);
+    this.#tellAll(headers);
     if (!this.asked.fields.background) return text;
     this.id = JSON.parse(text).id;
     return null;
@@ -158,19 +160,21 @@ export class Task {
     this.#button.setAttribute("aria-label", `Remove ${this.name}`);
   }
 
-  #tell(headers) {
-    for (const [header, title] of Object.entries(TOLD)) {
-      const line = `${title}: ${headers.get(header)}`;
-      if (!headers.has(header) || [...this.#told.children].some((known) => known.textContent === line)) continue;
-      this.#told.append(h("li", {}, line));
-      this.#told.hidden = false;
-    }
+  #tellAll(headers) {
+    for (const header of Object.keys(TOLD)) this.#tell(header, headers.get(header));
+  }
+
+  #tell(header, told) {
+    const line = `${TOLD[header]}: ${told}`;
+    if (!told || [...this.#told.children].some((known) => known.textContent === line)) return;
+    this.#told.append(h("li", {}, line));
+    this.#told.hidden = false;
   }
 
   async #result(format) {
     if (!this.#results.has(format)) {
       const answer = await call(`/jobs/${this.id}/result?response_format=${format}`);
-      this.#tell(answer.headers);
+      this.#tellAll(answer.headers);
       this.#results.set(format, await answer.text());
     }
     return this.#results.get(format);

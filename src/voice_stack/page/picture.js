@@ -18,8 +18,11 @@ const FAR_S = 30;
 /** Turns of speech in a table of segments, as a job's `tsv` has it; what one person says without a break is one. */
 export function readTurns(tsv) {
   const turns = [];
-  for (const row of tsv.split("\n").slice(1).filter(Boolean)) {
-    const [startMs, endMs, text, speaker = ""] = row.split("\t");
+  const [names, ...rows] = tsv.trimEnd().split("\n").map((row) => row.split("\t"));
+  const column = names.indexOf("speaker");
+  for (const row of rows) {
+    const [startMs, endMs, text] = row;
+    const speaker = row[column] ?? "";
     const last = turns.at(-1);
     if (speaker && last?.speaker === speaker) {
       last.endS = endMs / 1000;

@@ -214,7 +214,8 @@ class BackgroundJobs:
 
         transcription = self._working[job_id] = await self._begin(checked, keep_source)
         transcript = await transcription.gather()
-        await self._store.complete(self._store.require(job_id), transcript)
+        done = replace(self._store.require(job_id), second_best=transcription.second_best())
+        await self._store.complete(done, transcript)
         log_event(logger, logging.INFO, "job completed", job=job_id, **transcription.log_fields())
 
     async def _end(self, job_id: str, status: Status, error: dict[str, str | None] | None = None) -> None:

@@ -57,6 +57,7 @@ class JobRecord:
         lost_turns: How many turns of a session have no text, or none that could be kept.
         has_source: What was said is kept as well, of a job that translates it; also where that fails.
         warnings: What of the file is not heard or not translated, known when completed.
+        second_best: What was done in the second-best way, as `Transcription.second_best` tells it, known then as well.
     """
 
     id: str
@@ -81,6 +82,7 @@ class JobRecord:
     lost_turns: int = 0
     has_source: bool = False
     warnings: tuple[str, ...] = ()
+    second_best: dict[str, str] = field(default_factory=dict)
 
     @property
     def kept_bytes(self) -> int:
@@ -202,6 +204,8 @@ def job_object(
         "source_url": f"{own_path}/result?translated=false" if record.has_source and record.is_over else None,
         "error": record.error,
         "warnings": list(record.warnings),
+        "fallback": record.second_best.get("fallback"),
+        "fallback_model": record.second_best.get("fallback_model"),
         "webhook": asdict(record.webhook) if record.webhook else None,
     }
 
