@@ -185,6 +185,7 @@ def test_what_is_asked_reaches_the_engine() -> None:
     assert isinstance(change, Change)
     assert change.request.decode.hotwords == "Carl"
     assert talk.send("Configure", features={"numerals": True})[0]["type"] == "ConfigureFailure"
+    assert talk.send("Configure", keyterms=["a"] * 101)[0]["code"] == "CONFIGURE_KEYTERM_LIMIT_EXCEEDED"
 
 
 def test_ends_are_not_told_where_none_are_asked_and_marks_go_where_they_are_not_wanted() -> None:

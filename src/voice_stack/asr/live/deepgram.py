@@ -12,7 +12,7 @@ from pathlib import PurePath
 from statistics import fmean
 
 from voice_stack.asr.live.dialogue import Answer, HeardTurn, LiveOutput, LiveSession, Piece
-from voice_stack.asr.live.listen_query import MAX_SHOWN, ListenQuery, join_terms
+from voice_stack.asr.live.listen_query import MAX_SHOWN, MAX_TERMS, MAX_TERMS_CHARS, ListenQuery, join_terms
 from voice_stack.asr.live.turns import (
     Change,
     Cleared,
@@ -221,12 +221,18 @@ class DeepgramSession(LiveSession):
     def _configure(self, fields: Mapping[str, object]) -> Answer:
         terms = fields.get("keyterms")
         if not isinstance(terms, list) or not all(isinstance(term, str) for term in terms):
-            refused = {"code": "CONFIGURE_INTERNAL_ERROR", "description": "Only keyterms can be changed here: a list."}
-            return Answer([{"type": "ConfigureFailure", "request_id": self._request_id, **refused}], [])
+            return self._refuse("CONFIGURE_INTERNAL_ERROR", "Only keyterms can be changed here: a list of texts.")
+        if len(terms) > MAX_TERMS or len(", ".join(terms)) > MAX_TERMS_CHARS:
+            least = f"At most {MAX_TERMS} keyterms are taken, of {MAX_TERMS_CHARS} characters in all."
+            return self._refuse("CONFIGURE_KEYTERM_LIMIT_EXCEEDED", least)
         decode = replace(self._request.decode, hotwords=join_terms(terms))
         self._request = replace(self._request, decode=decode)
         done: Event = {"type": "ConfigureSuccess", "request_id": self._request_id, "keyterms": terms}
         return Answer([done], [Change(self._request)] if self._is_begun else [])
+
+    def _refuse(self, code: str, reason: str) -> Answer:
+        told: Event = {"type": "ConfigureFailure", "request_id": self._request_id, "code": code, "description": reason}
+        return Answer([told], [])
 
     def tell(self, told: LiveOutput) -> list[Event]:
         match told:

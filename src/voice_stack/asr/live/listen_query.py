@@ -15,7 +15,7 @@ from voice_stack.utils.language import find_characters, read_language
 LEAST_ENDPOINTING_MS, USUAL_ENDPOINTING_S, WITHOUT_ENDPOINTING_S = 300, 0.5, 1.0
 """Silence that may end an utterance; what ends it where less or nothing is asked, for then pauses within a sentence
 would be ends; and where no end is to be told."""
-MAX_TERMS_CHARS = 4_000
+MAX_TERMS, MAX_TERMS_CHARS = 100, 4_000
 MAX_SHOWN = 200
 """Characters of a client's words that an answer repeats."""
 _ENCODINGS: dict[str, Encoding] = {"linear16": "pcm", "mulaw": "pcmu", "alaw": "pcma"}
@@ -152,7 +152,7 @@ def read_query(sent: Sequence[tuple[str, str]], heeded: frozenset[str]) -> tuple
     values: dict[str, object] = {}
     ignored: dict[str, None] = {}
     for name, value in sent:
-        if value in {"", "false"} and name not in {"punctuate", "endpointing"}:
+        if value.lower() in {"", "false"} and name not in {"punctuate", "endpointing"}:
             continue
         if name in _REFUSED:
             raise UnsupportedValueError(f"{name}={value[:MAX_SHOWN]!r}: {name} {_REFUSED[name]}", param=name)
