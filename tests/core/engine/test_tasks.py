@@ -24,6 +24,7 @@ from voice_stack.core.errors import (
     VoiceStackError,
 )
 from voice_stack.core.jobs import Expected, HostEvent, Job, Loaded, MeasuredWork, Submit, UnitStarted
+from voice_stack.core.logging import TextFormatter, logged_for
 
 ENGINE = task_spec()
 
@@ -215,14 +216,20 @@ async def test_an_engine_that_ends_under_a_job_says_no_more_of_it(is_killed: boo
     assert (door.left, config.lives, exits, len(events)) == (1, ["loaded", "closed"], [None], 2)
 
 
-async def test_idle_engines_end_and_come_back() -> None:
+async def test_idle_engines_end_and_come_back(caplog: pytest.LogCaptureFixture) -> None:
     config = Config()
-    async with open_pool(idle_timeout_s=0.0) as pool:
-        for lives in (1, 2):
-            assert await run(pool, two_words, task_spec(config=config)) == ["one", "two"]
-            await config.is_closed.wait()
-            config.is_closed.clear()
-            assert config.lives == ["loaded", "closed"] * lives
+    caplog.handler.setFormatter(TextFormatter("asr"))
+    with caplog.at_level(logging.INFO):
+        async with open_pool(idle_timeout_s=0.0) as pool:
+            for lives in (1, 2):
+                with logged_for(["first-request"]):
+                    assert await run(pool, two_words, task_spec(config=config)) == ["one", "two"]
+                await config.is_closed.wait()
+                config.is_closed.clear()
+                assert config.lives == ["loaded", "closed"] * lives
+    ends = [line for line in caplog.text.splitlines() if "engine stopped" in line]
+    assert len(ends) == 2
+    assert not any("first-request" in line for line in ends)
 
 
 async def test_engines_are_loaded_and_unloaded_by_hand_but_not_from_under_a_job() -> None:

@@ -5,6 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from contextvars import Context
 from dataclasses import dataclass, field
 from importlib import import_module
 from logging import getLogger
@@ -127,8 +128,9 @@ class TaskLink(EngineLink):
         self._lanes = asyncio.Semaphore(0)
         self._ready: asyncio.Future[AsyncWorkload] = self._loop.create_future()
         self._is_ending = False
-        self._life = self._loop.create_task(self._live(), name=spec.name)
-        self._life.add_done_callback(lambda _life: self._end(None))
+        nobody = Context()  # not the request that happened to come first: it would be named in each line of the log
+        self._life = self._loop.create_task(self._live(), name=spec.name, context=nobody)
+        self._life.add_done_callback(lambda _life: self._end(None), context=nobody)
 
     @property
     def last_sign_at(self) -> float:
