@@ -17,6 +17,7 @@ from benchmarks import (
     http_cost,
     live,
     page,
+    providers,
     reading,
     real_speech,
     speaking,
@@ -31,7 +32,7 @@ RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 def measure_all() -> list[Figure]:
     """Every benchmark, one after the other."""
-    figures = footprint.measure() + reading.measure() + conversation.measure()
+    figures = footprint.measure() + reading.measure() + conversation.measure() + providers.measure()
     with run_servers() as servers, tempfile.TemporaryDirectory() as folder:
         figures += page.measure(servers)
         figures += http_cost.measure(servers, Path(folder))

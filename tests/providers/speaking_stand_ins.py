@@ -55,27 +55,28 @@ class SpeakingStandIn:
     Attributes:
         faults: Part of a text -> what happens to the questions with it, one after another; when they are used up, all
             is well. `cut`: the connection breaks in the middle; `short`: a clean end there; `odd`: half a sample is
-            missing; `empty`; `page`: HTML; `wav`: a file; `401`, `429`, `500`...; `slow`: a second in the middle.
-        latency_s: Until the first byte, and `pace` times as fast as one listens from there on; 0: at once.
+            missing; `less`: half of the sound with the times of all of it; `empty`; `page`: HTML; `wav`: a file; `401`,
+            `429`, `500`...
         answers: So many questions are answered, those behind them wait.
+        at_once: So many are under way.
+        lists_voices: Whether the one with OpenAI's API does, as many do and OpenAI does not.
     """
 
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     faults: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    latency_s: float = 0.0
-    pace: float = 0.0
     answers: float = math.inf
     at_once: int = 0
-    most_at_once: int = 0
     lists_voices: bool = True
 
     def spoken(self) -> list[Asked]:
         """The questions for sound, in the order they came."""
         return [one for one in self.asked if one.text]
 
-    def next_fault(self, text: str) -> str:
-        return next((waiting.pop(0) for part, waiting in self.faults.items() if waiting and part in text), "")
+    def next_fault(self, text: str, only: str = "") -> str:
+        """What goes wrong with this question, or whether that does."""
+        waiting = next((waiting for part, waiting in self.faults.items() if waiting and part in text), [])
+        return waiting.pop(0) if waiting and only in {"", waiting[0]} else ""
 
 
 def tone(text: str, voice: str, speed: float = 1.0) -> bytes:
@@ -87,13 +88,11 @@ def tone(text: str, voice: str, speed: float = 1.0) -> bytes:
     return np.concatenate([edge, wave, edge]).tobytes()
 
 
-async def _send(stand_in: SpeakingStandIn, sound: bytes, fault: str, sound_s: float) -> AsyncIterator[bytes]:
-    """The answer in pieces, as fast as the provider speaks."""
+async def _send(stand_in: SpeakingStandIn, sound: bytes, fault: str) -> AsyncIterator[bytes]:
+    """The answer in pieces."""
     number = len(stand_in.spoken())
     stand_in.at_once += 1
-    stand_in.most_at_once = max(stand_in.most_at_once, stand_in.at_once)
     try:
-        await asyncio.sleep(stand_in.latency_s)
         while number > stand_in.answers:  # noqa: ASYNC110 - another thread says when
             await asyncio.sleep(0.01)
         pieces = range(0, len(sound), piece := max(len(sound) // 10, 1001))
@@ -103,10 +102,7 @@ async def _send(stand_in: SpeakingStandIn, sound: bytes, fault: str, sound_s: fl
                     raise ConnectionAbortedError("cut on purpose")
                 if fault == "short":
                     return
-                await asyncio.sleep(1.0 if fault == "slow" else 0.0)
             yield sound[start : start + piece]
-            if stand_in.pace:
-                await asyncio.sleep(sound_s / stand_in.pace / len(pieces))
     finally:
         stand_in.at_once -= 1
 
@@ -120,7 +116,7 @@ def _answer(stand_in: SpeakingStandIn, asked: Asked, content: bytes, kind: str, 
     if fault == "wav":
         content, kind = wav_header(len(content) // 2, RATE) + content, "audio/wav"
     content = {"odd": content[:-1], "empty": b""}.get(fault, content)
-    return StreamingResponse(_send(stand_in, content, fault, len(asked.text) * S_PER_CHAR), media_type=kind)
+    return StreamingResponse(_send(stand_in, content, fault), media_type=kind)
 
 
 async def _receive(stand_in: SpeakingStandIn, request: Request) -> Asked:
@@ -182,7 +178,9 @@ def _add_elevenlabs(app: FastAPI, stand_in: SpeakingStandIn) -> None:
             "character_start_times_seconds": starts_s,
             "character_end_times_seconds": [round(start_s + letter_s, 3) for start_s in starts_s],
         }
-        sound = base64.b64encode(tone(asked.text, voice_id, speed)).decode()
+        whole = tone(asked.text, voice_id, speed)
+        lacks_half = stand_in.next_fault(asked.text, "less")
+        sound = base64.b64encode(whole[: len(whole) // 4 * 2] if lacks_half else whole).decode()
         content = json.dumps({"audio_base64": sound, "alignment": alignment, "normalized_alignment": alignment})
         error = {"detail": {"status": "system_busy", "message": "The system is busy."}}
         return _answer(stand_in, asked, content.encode(), "application/json", error)

@@ -178,7 +178,7 @@ FAULTS = "cut odd empty page 429 500"
 @pytest.mark.parametrize(
     ("model", "voice", "fault"),
     # A clean end in the middle shows where the times of the letters come with the sound.
-    [*((*one[:2], fault) for one in EACH for fault in FAULTS.split()), (*EACH[1][:2], "short")],
+    [*((*one[:2], fault) for one in EACH for fault in FAULTS.split()), (*EACH[1][:2], "short"), (*EACH[1][:2], "less")],
 )
 def test_a_clause_that_goes_wrong_is_asked_for_again_whole(
     client: httpx2.Client, stand_in: SpeakingStandIn, model: str, voice: str, fault: str
@@ -286,7 +286,12 @@ def test_another_model_speaks_for_a_provider_that_fails(stand_in: SpeakingStandI
         "providers": ["elevenlabs/*", "openai/tts-1"],
         "provider_elevenlabs_key": "wrong",
     }
+    stand_in.lists_voices = False
     with _serve(stand_in, tmp_path, **settings) as client:
+        # Where voices are not listed the provider itself says which there are.
+        refused = _ask(client, "openai/tts-1", "nobody", FIRST)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "voice")
+        assert "'coral'" in refused.json()["error"]["message"]
         answer = _ask(client, "tts-1", "Rachel", FIRST)
         assert answer.status_code == 200, answer.text
         assert answer.headers["x-fallback-model"] == "openai/tts-1"

@@ -415,16 +415,16 @@ class ProviderClient:
             return ProviderError(message, retry_after_s=wait_s, again_s=wait_s or 0.0)
         if status == 413:
             return PayloadTooLargeError(message, code=code or None, param="file")
-        if refusal := self._explain_name(status, f"{code} {words}", question):
+        if refusal := self._explain_name(status, f"{code} {words}".strip(), content, question):
             return refusal
         if status in {400, 415, 422}:
             return InvalidRequestError(message, code=code or None)
         return ProviderError(f"{message} Is the address right?" if status == 404 else message)
 
-    def _explain_name(self, status: int, said: str, question: Question) -> VoiceStackError | None:
-        """What is wrong with a name in the question, where that is it."""
+    def _explain_name(self, status: int, said: str, content: str, question: Question) -> VoiceStackError | None:
+        """What is wrong with a name in the question, where that is it; OpenAI names the field and not the value."""
         provider = self.provider.name
-        if question.voice and status in {400, 404, 422} and "voice" in said.lower():
+        if question.voice and status in {400, 404, 422} and "voice" in content.lower().replace("voice_settings", ""):
             return UnsupportedValueError(f"{provider} does not take voice {question.voice!r}: {said}", param="voice")
         if question.model and status == 404 and "model" in said.lower():
             return ModelNotFoundError(f"The provider {provider} has no model {question.model!r}: {said}")
