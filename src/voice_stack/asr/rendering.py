@@ -226,7 +226,7 @@ def _translated_cues(transcript: Transcript, options: CueOptions, *, shows_names
         voice = part.speaker.label if part.speaker else ""
         name = f"{voice}: " if shows_names and voice and part.speaker != last else ""
         lines = fit_lines(f"{name}{part.text.strip()}", target, options)
-        if _shows_original(transcript, options):
+        if _shows_original(transcript, options) and part.original != part.text:
             lines += fit_lines(part.original, part.language or transcript.language, options)
         last = part.speaker
         yield Cue(part.start_s, part.end_s, lines, voice)
@@ -271,7 +271,8 @@ def to_lrc(transcript: Transcript, options: CueOptions) -> bytes:
     for part in transcript.segments:
         name = f"{part.speaker.label}: " if part.speaker and part.speaker != last else ""
         shown = [f"{name}{_one_line(part.text)}"]
-        shown += [_one_line(part.original)] if _shows_original(transcript, options) else []
+        is_shown = _shows_original(transcript, options) and part.original != part.text
+        shown += [_one_line(part.original)] if is_shown else []
         lines += [f"[{_minutes(part.start_s)}]{line}\n" for line in shown]
         last = part.speaker
     return "".join(lines).encode()

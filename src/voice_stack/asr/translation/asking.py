@@ -25,8 +25,7 @@ _SHORTER = (
 )
 
 _BRACKETED = re.compile(r"\s*[*_]*\[(\d{1,7})\][*_]*[:.)]?\s*(.*)")
-_PLAIN = re.compile(r"\s*(\d{1,7})[.:)]\s+(.*)")
-_LIMIT = re.compile(r"\{\d+\}\s*")
+_PLAIN = re.compile(r"\s*(\d{1,7})[.:)|]\s+(.*)")
 _CLOSED_THOUGHT = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 _QUOTES = (('"', '"'), ("“", "”"), ("„", "“"), ("«", "»"), ("「", "」"))
 _FENCE = "```"
@@ -109,7 +108,7 @@ def read_answer(answer: str, lines: Sequence[Line], *, is_whole: bool) -> dict[i
     found = {number: text for number, text in found.items() if number >= lines[0].number}
     if not found.keys() <= wanted.keys():
         return {}
-    texts = {number: _clean(text, wanted[number].text) for number, text in found.items()}
+    texts = {number: _clean(text, wanted[number]) for number, text in found.items()}
     good = {number: text for number, text in texts.items() if text and number not in doubtful}
     for line, following in pairwise(lines):
         if following.number not in texts or not texts[following.number]:
@@ -142,12 +141,13 @@ def _find_lines(answer: str) -> tuple[dict[int, str], set[int]]:
     return found, doubtful
 
 
-def _clean(text: str, source: str) -> str:
+def _clean(text: str, line: Line) -> str:
     """A translation without the limit, should it be repeated, and without quotes that nobody said."""
-    text = _LIMIT.sub("", text, count=1).strip() if _LIMIT.match(text) else text.strip()
+    limit = f"{{{line.limit}}}"
+    text = text.strip() if limit in line.text else " ".join(text.replace(limit, " ").split())
     for opening, closing in _QUOTES:
         is_quoted = len(text) > 1 and text.startswith(opening) and text.endswith(closing)
-        if is_quoted and source[:1] not in _OPENINGS:
+        if is_quoted and line.text[:1] not in _OPENINGS:
             return text[1:-1].strip()
     return text
 

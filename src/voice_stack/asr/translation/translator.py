@@ -43,9 +43,7 @@ _ANSWER_ROOM = 300
 _GIVE_UP = 5
 """So many lost cues, if they are more than half of those so far, tell that the model cannot do it."""
 _ECHO_WORDS = 4
-"""A line of so many words that comes back as it was is not translated; names and exclamations may be the same."""
-_ECHO_SHARE = 0.8
-"""Part of its words that is not new, from which on a line is as it was: small models repeat, or say it otherwise."""
+"""A line of so many words that comes back in these is not translated; names and exclamations may be the same."""
 _KIN = tuple(
     frozenset(codes.split())
     for codes in ("no nn da sv", "hr bs sr sl mk bg", "es gl pt ca oc it", "id ms jw su", "cs sk", "ru uk be", "zh yue")
@@ -173,16 +171,16 @@ class CueTranslator:
         }
 
     def _is_echo(self, line: Line, text: str | None) -> bool:
-        """Whether a translation is none: it is missing, or has hardly a word that was not in the line."""
+        """Whether a translation is none: it is missing, or has no word that is not in the line."""
         if text is None:
             return True
         if any({self._codes[line.number], self.choice.language} <= kin for kin in _KIN):
             return False
-        said, words = (_WORDS.findall(shown.casefold()) for shown in (line.text, text))
+        said, words = (set(_WORDS.findall(shown)) for shown in (line.text, text))
         if len(said) < _ECHO_WORDS:
             is_unspaced = len(line.text) >= _ECHO_CHARS and unicodedata.east_asian_width(line.text[0]) == "W"
             return is_unspaced and text == line.text
-        return sum(word in said for word in words) >= _ECHO_SHARE * max(len(words), 1)
+        return words <= said
 
     def _can_be_read(self, cue: SourceCue, text: str) -> bool:
         return can_be_read(text, cue.shown_s, self.choice.language, self.choice.cues)
