@@ -72,6 +72,17 @@ def test_a_key_is_asked_for_once_and_stays_in_the_tab(visit: Open, locked: Runni
     assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
 
 
+def test_a_browser_that_keeps_nothing_for_pages_has_a_key_all_the_same(visit: Open, locked: RunningServer) -> None:
+    page = visit(f"{locked.url}/voice/#status")
+    page.add_init_script(
+        "Object.defineProperty(window, 'sessionStorage', { get() { throw new DOMException('no'); } });"
+    )
+    page.reload()
+    page.get_by_role("dialog").get_by_label("Key").fill(KEY)
+    page.get_by_role("button", name="Use this key").click()
+    expect(page.get_by_role("article", name="Text to speech")).to_contain_text("Ready")
+
+
 def test_who_gives_no_key_is_left_alone_and_who_may_do_less_is_told(
     visit: Open, locked: RunningServer, listening_key: str
 ) -> None:

@@ -25,10 +25,22 @@ export class ApiError extends Error {
   }
 }
 
+/** What this tab keeps until it is closed; nothing where the browser keeps nothing for pages. */
+export const kept = {
+  get(name) {
+    try { return sessionStorage.getItem(name) ?? ""; } catch { return ""; }
+  },
+  set(name, value) {
+    try { sessionStorage.setItem(name, value); } catch { /* It lasts as long as the page, then. */ }
+  },
+};
+
+let givenKey = "";
+
 /** The key of this tab; it goes when the tab is closed. */
 export const key = {
-  get value() { return sessionStorage.getItem(KEPT) ?? ""; },
-  set value(given) { given ? sessionStorage.setItem(KEPT, given) : sessionStorage.removeItem(KEPT); },
+  get value() { return kept.get(KEPT) || givenKey; },
+  set value(given) { kept.set(KEPT, givenKey = given); },
 };
 
 /** The address of a path: below the API's prefix, as `/audio/speech`, or of the server itself with `isRoot`. */

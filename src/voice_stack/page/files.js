@@ -1,6 +1,6 @@
 // Files: text or subtitles of recordings and films, as background jobs, with a picture of who speaks when.
 
-import { tellAbout } from "./api.js";
+import { kept, tellAbout } from "./api.js";
 import { field, h } from "./dom.js";
 import { FORMATS, Task } from "./file_task.js";
 import { languageChoice } from "./languages.js";
@@ -92,8 +92,8 @@ class Files {
   // One upload at a time, and no more jobs than the server works on at once: those of others come between.
   #go() {
     this.#tasks = this.#tasks.filter(({ state }) => state !== "gone");
-    const kept = this.#tasks.filter(({ id }) => id).map(({ id, name, asked }) => ({ id, name, asked }));
-    sessionStorage.setItem(KEPT, JSON.stringify(kept));
+    const jobs = this.#tasks.filter(({ id }) => id).map(({ id, name, asked }) => ({ id, name, asked }));
+    kept.set(KEPT, JSON.stringify(jobs));
     const busy = this.#tasks.filter(({ state }) => state === "sending" || state === "working");
     if (busy.length >= AT_ONCE || busy.some(({ state }) => state === "sending")) return;
     this.#tasks.find(({ state }) => state === "waiting")?.run();
@@ -101,7 +101,7 @@ class Files {
 
   // The jobs of this tab, after it was loaded anew.
   #restore() {
-    for (const known of JSON.parse(sessionStorage.getItem(KEPT) ?? "[]")) this.#show(known).run();
+    for (const known of JSON.parse(kept.get(KEPT) || "[]")) this.#show(known).run();
   }
 }
 

@@ -7,6 +7,7 @@ const told = document.getElementById("told");
 const said = document.getElementById("said");
 const main = document.querySelector("main");
 const tabs = [...document.querySelectorAll("[role=tab]")].filter((tab) => tab.dataset.servers.split(" ").includes(server));
+const name = document.title;
 const parts = new Map();
 let shown = null;
 
@@ -43,6 +44,7 @@ async function open(tab) {
     const { part, section } = await parts.get(tab);
     if (shown !== opening) return;
     section.hidden = false;
+    document.title = `${part.title} · ${name}`;
     shown.part = part;
     await part.show?.();
   } catch (error) {

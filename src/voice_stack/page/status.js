@@ -30,6 +30,7 @@ class Card {
   }
 
   show(status) {
+    if (!status.queue || !status.memory) throw new Error("It is a server of somebody else: what it does is not told.");
     const { jobs_running: running, jobs_waiting: waiting } = status.queue;
     this.#tell(status.ready ? "good" : "bad", status.ready ? "Ready" : `Not ready: ${status.reason}`);
     this.#queue.add(status.queue.seconds);

@@ -210,7 +210,7 @@ class _Exchange:
     def log(self, status: int, duration_s: float, **fields: object) -> None:
         log_event(
             _logger,
-            logging.DEBUG if self.scope["path"] in QUIET_PATHS else logging.INFO,
+            logging.DEBUG if _is_quiet(self.scope["path"], status) else logging.INFO,
             "request",
             method=self.scope["method"],
             path=self.scope["path"],
@@ -219,6 +219,12 @@ class _Exchange:
             client=client_of(self.scope),
             **{**self.scope["state"].get("log_fields", {}), **fields},
         )
+
+
+def _is_quiet(path: str, status: int) -> bool:
+    """Whether a request is logged for those who want everything: the page's files, and what it asks all the time."""
+    is_watching = path.endswith("/status") or path.startswith(STATUS_BEHIND)
+    return path in QUIET_PATHS or (status < 400 and (is_watching or is_page(path)))
 
 
 class _SocketExchange(_Exchange):
