@@ -44,7 +44,7 @@ class Speak {
   async show() {
     this.#voices = (await listVoices()).voices;
     const chosen = this.#model.value;
-    const names = [...new Set(this.#voices.map((voice) => voice.model))];
+    const names = [...new Set(this.#voices.map((voice) => voice.model).filter(Boolean))];
     this.#model.replaceChildren(h("option", { value: "" }, "that of the voice"), ...names.map((name) => h("option", {}, name)));
     this.#model.value = names.includes(chosen) ? chosen : "";
     this.#fill();

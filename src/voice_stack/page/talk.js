@@ -113,6 +113,7 @@ class Talk {
   #start = h("button", { type: "button", class: "main", onclick: () => (this.#socket ? this.#end() : this.#begin()) });
   #mute = h("button", {
     type: "button",
+    class: "hold",
     onclick: () => this.#isHeld() || this.#open(this.#isMuted),
     onpointerdown: ({ target, pointerId }) => { if (this.#isHeld()) { target.setPointerCapture(pointerId); this.#open(true); } },
     onlostpointercapture: () => this.#open(false),
@@ -153,9 +154,9 @@ class Talk {
   async show() {
     const chosen = this.#voice.value;
     fillVoices(this.#voice, (await listVoices()).voices);
-    const isNew = !chosen;
     this.#voice.prepend(h("option", { value: "" }, "that of the server"));
-    if (isNew) this.#voice.value = "";
+    this.#voice.value = chosen;
+    if (!this.#voice.value) this.#voice.value = "";
   }
 
   async #begin() {
@@ -249,10 +250,9 @@ class Talk {
     const text = this.#text.value.trim();
     if (!text || !this.#socket) return;
     this.#interrupt();
-    if (this.#active) {
-      this.#silenced.add(this.#active);
-      this.#tellServer("response.cancel", { response_id: this.#active });
-    }
+    if (this.#active) this.#silenced.add(this.#active);
+    // Also where none is known of: one may just begin.
+    this.#tellServer("response.cancel");
     const id = `typed_${crypto.getRandomValues(new Uint32Array(2)).join("_")}`;
     this.#transcript.write(id, "user", text);
     this.#tellServer("conversation.item.create", { item: { id, type: "message", role: "user", content: [{ type: "input_text", text }] } });
@@ -300,7 +300,9 @@ class Talk {
     "conversation.item.truncated": ({ item_id }) => this.#tellServer("conversation.item.retrieve", { item_id }),
     "conversation.item.retrieved": ({ item }) => {
       const [part] = item.content ?? [];
-      this.#transcript.write(item.id, item.role, part?.transcript ?? part?.text ?? "", "(interrupted)");
+      const text = part?.transcript ?? part?.text;
+      if (text) this.#transcript.write(item.id, item.role, text, "(interrupted)");
+      else this.#transcript.remove(item.id);
     },
   };
 
@@ -320,6 +322,7 @@ class Talk {
     if (status === "failed") this.#context.fail(details?.error?.message ?? "The reply has failed.");
     if (status === "incomplete") this.#context.say("The reply ends before its end: it became too long.");
     if (status !== "cancelled") return;
+    this.#interrupt();
     // What is left of it is for the server to say.
     for (const { type, id: item_id } of output ?? []) if (type === "message") this.#tellServer("conversation.item.retrieve", { item_id });
   }

@@ -7,8 +7,21 @@ import { nameLanguage } from "./languages.js";
 const OTHER_NAMES = "Other names for voices";
 const YOURS = "Recorded voices";
 
-/** `{voices, cloning}`, as the server tells them. */
-export const listVoices = () => callJson("/audio/voices");
+const OPENAI_VOICES = ["alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse"];
+const NO_CLONING = { available: false, unavailable_reason: "the server that speaks makes no voices of them" };
+
+/** `{voices, cloning}`, as the server tells them; behind a Voice server may be one of others, which tells less or nothing. */
+export async function listVoices() {
+  const told = await callJson("/audio/voices").catch((error) => {
+    if (error.status !== 404) throw error;
+    return { voices: OPENAI_VOICES };
+  });
+  const voices = told.voices.map((voice) => {
+    const { id, name = id, kind = "built-in", languages = [], available = true, engine = "", ...more } = voice.id ? voice : { id: voice };
+    return { ...more, id, name, kind, languages, available, engine };
+  });
+  return { voices, cloning: told.cloning ?? NO_CLONING };
+}
 
 /** Fill a select with voices by language; the one that was chosen stays so, or else the first that can speak is. */
 export function fillVoices(select, voices) {

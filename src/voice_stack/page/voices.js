@@ -136,7 +136,7 @@ class Voices {
     const { voices, cloning } = await listVoices();
     this.#needsConsent = cloning.requires_consent;
     this.#cloning.hidden = cloning.available;
-    this.#cloning.textContent = `Recordings can be kept here, but none can speak: ${cloning.unavailable_reason}.`;
+    this.#cloning.textContent = `No recording can speak here: ${cloning.unavailable_reason}.`;
     this.#wanted.textContent = this.#needsConsent
       ? "This server keeps no voice without it."
       : "This server does not ask for it. Keep it all the same if the voice is not yours.";
