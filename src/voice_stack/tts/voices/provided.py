@@ -144,7 +144,7 @@ class ProvidedVoices:
             UnsupportedValueError: The provider has no such voice; the message lists those there are.
         """
         provider, listing = model.provider.name, self._listings[model.provider.name]
-        named = self._spell_out(name)
+        named = self._spell_out(name, provider)
         one_voice = CAPABILITIES[provider].one_voice_per_model
         if (one_voice and named in {model.name, model.model}) or self._means_the_model(name, provider):
             return self.any_voice(model)
@@ -187,12 +187,13 @@ class ProvidedVoices:
 
     def _means_the_model(self, name: str, provider: str) -> bool:
         """Whether the model is the voice, and the name only one that OpenAI's clients cannot leave out."""
-        return CAPABILITIES[provider].one_voice_per_model and self._spell_out(name).lower() in OPENAI_VOICES
+        return CAPABILITIES[provider].one_voice_per_model and self._spell_out(name, provider).lower() in OPENAI_VOICES
 
-    def _spell_out(self, name: str) -> str:
-        """What the operator's own name stands for."""
+    def _spell_out(self, name: str, provider: str | None = None) -> str:
+        """What the operator's own name stands for: at one provider, or at whichever; another name as it is."""
         named = self._settings.named_voices()
-        return named.get(name) or named.get(name.lower()) or name
+        meaning = named.get(name) or named.get(name.lower()) or name
+        return meaning if provider in {None, meaning.partition("/")[0]} else name
 
     def _model_of(self, provider: str, voice: str) -> ProvidedModel | None:
         """The model that a voice speaks with where none is named: the default one, else the first that may be used."""
@@ -204,7 +205,8 @@ class ProvidedVoices:
         return find_provided(self._settings, names[0]) if names else None
 
     def _match(self, name: str, listing: _Listing) -> OfferedVoice | None:
-        bare = self._spell_out(name).removeprefix(f"{listing.provider.name}/")
+        provider = listing.provider.name
+        bare = self._spell_out(name, provider).removeprefix(f"{provider}/")
         voices = listing.voices or ()
         if exact := next((voice for voice in voices if voice.id == bare), None):
             return exact
