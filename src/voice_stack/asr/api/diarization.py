@@ -83,7 +83,12 @@ def _check(form: Form, service: AsrService) -> _Asked:
     names = {name for spec in SPEAKER_CATALOGUE.models for name in (spec.name, *spec.aliases)}
     is_speaker_model = fields.model in {*names, service.settings.speaker_model, ""}
     model = service.models.default if is_speaker_model else service.models.resolve(fields.model)
-    sent = {"model": [model], "language": [fields.language], "word_timestamps": ["true"]}
+    sent = {
+        "model": [model],
+        "language": [fields.language],
+        "word_timestamps": ["true"],
+        "response_format": ["verbose_json"],
+    }
     text_form = Form(sent | {"audio_track": [fields.audio_track or ""]}, file)
     text = check_form(text_form, "transcribe", service.settings) if fields.include_text else None
     return _Asked(fields, file, request, text, read.ignored)
