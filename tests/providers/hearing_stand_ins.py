@@ -74,10 +74,11 @@ class HearingStandIn:
 
     async def openai(self, request: Request) -> Response:
         """`/v1/audio/transcriptions` and `/v1/audio/translations`."""
+        prepared = self._take_prepared()
         fields, content, media_type = await _read_form(request)
         sound_s = await self._take(request, fields, content, media_type)
-        if self.next_answers:
-            return self.next_answers.popleft()
+        if prepared:
+            return prepared
         words, model, form = words_of(sound_s), fields["model"][0], fields["response_format"][0]
         text = " ".join(word for word, _, _ in words)
         if form == "json":
@@ -107,10 +108,11 @@ class HearingStandIn:
 
     async def elevenlabs(self, request: Request) -> Response:
         """`/v1/speech-to-text`."""
+        prepared = self._take_prepared()
         fields, content, media_type = await _read_form(request)
         sound_s = await self._take(request, fields, content, media_type)
-        if self.next_answers:
-            return self.next_answers.popleft()
+        if prepared:
+            return prepared
         speaks = fields.get("diarize") == ["true"]
         words: list[dict[str, object]] = []
         for number, (text, start, end) in enumerate(words_of(sound_s)):
@@ -124,13 +126,14 @@ class HearingStandIn:
 
     async def deepgram(self, request: Request) -> Response:
         """`/v1/listen`."""
+        prepared = self._take_prepared()
         fields: dict[str, list[str]] = {}
         for name, value in request.query_params.multi_items():
             fields.setdefault(name, []).append(value)
         content = await request.body()
         sound_s = await self._take(request, fields, content, request.headers["content-type"])
-        if self.next_answers:
-            return self.next_answers.popleft()
+        if prepared:
+            return prepared
         words = [
             {"word": text.strip(".").lower(), "punctuated_word": text, "start": start, "end": end, "confidence": 0.9}
             | ({"speaker": number // 2 % 2, "speaker_confidence": 0.8} if fields.get("diarize") == ["true"] else {})
@@ -148,6 +151,10 @@ class HearingStandIn:
         """What a key is tried with."""
         return self.next_answers.popleft() if self.next_answers else JSONResponse({"object": "list", "data": []})
 
+    def _take_prepared(self) -> Response | None:
+        """At once: who leaves takes no answer that is for the next."""
+        return self.next_answers.popleft() if self.next_answers else None
+
     async def _take(self, request: Request, fields: Mapping[str, list[str]], content: bytes, media_type: str) -> float:
         self.at_once += 1
         self.most_at_once = max(self.at_once, self.most_at_once)
@@ -157,7 +164,7 @@ class HearingStandIn:
                 await asyncio.sleep(0.02)
                 if await request.is_disconnected():
                     self.left += 1
-                    break
+                    return 0.0
             try:
                 sound_s = await asyncio.to_thread(decode_s, content)
             except av.FFmpegError:  # an SDK sent what is no sound: only the wire is tried
