@@ -85,6 +85,9 @@ def test_every_format_has_the_cues_of_the_original(model: ScriptedModel, server:
     assert [(part["text"], part["original"]) for part in verbose["segments"]] == [
         (" Fenster 1.6 s.", " window 1.6 s.")
     ] * 3
+    known = ask(server, "transcriptions/verbose").json()
+    assert (known["language_code"], known["original"]) == ("de", verbose["original"])
+    assert known["segments"][0]["original"] == " window 1.6 s."
     rows = ask(server, response_format="tsv", original="true").text.splitlines()
     assert rows[0] == "start\tend\ttext\toriginal"
     assert rows[1].endswith("\tFenster 1.6 s.\twindow 1.6 s.")

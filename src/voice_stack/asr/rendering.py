@@ -146,16 +146,19 @@ def render_verbose(transcript: Transcript, *, model: str, speech_s: float, queue
         run_s: Seconds from then until the end.
     """
     body = summary_fields(transcript) | {
-        "language_code": transcript.language,
+        "language_code": transcript.target_language or transcript.language,
         "language_probability": number(transcript.language_probability, 4),
         "speech_duration": number(speech_s, 3),
         "model": model,
         "segments": [
-            segment_fields(index, segment) | {"words": words_field((segment,), scored=True)}
+            segment_fields(index, segment, original=bool(transcript.target_language))
+            | {"words": words_field((segment,), scored=True)}
             for index, segment in enumerate(transcript.segments)
         ],
         "words": words_field(transcript.segments, scored=True),
     }
+    if transcript.target_language:
+        body["original"] = transcript.original
     if transcript.logprobs:
         body["logprobs"] = logprobs_field(transcript.logprobs)
     if transcript.warnings:
