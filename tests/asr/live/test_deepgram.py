@@ -124,10 +124,11 @@ def test_a_pause_that_ends_no_utterance() -> None:
     talk.hear(9.0)
     # The next one is over before the text of this one is there.
     talk.tell(TurnClosed(1, 2.6, 4.0), SpeechStarted(2, 4.1), said(1, "Two.", 2.6, 3.6))
-    talk.tell(TurnClosed(2, 4.1, 6.0), said(2, "Three.", 4.1, 5.5))
+    talk.tell(TurnClosed(2, 4.1, 6.0), SpeechStarted(3, 6.2), said(2, "Three.", 4.1, 5.5))
+    talk.tell(TurnClosed(3, 6.2, 8.0), said(3, "Four.", 6.2, 7.5))
     assert not talk.hear(9.2)
     assert [event["type"] for event in talk.hear(9.6)] == ["UtteranceEnd"]
-    assert [event["last_word_end"] for event in talk.events if event["type"] == "UtteranceEnd"] == [5.5]
+    assert [event["last_word_end"] for event in talk.events if event["type"] == "UtteranceEnd"] == [7.5]
 
 
 def test_sound_that_comes_faster_than_it_was_said_ends_nothing_early() -> None:
@@ -169,6 +170,12 @@ def test_every_finalize_is_answered_behind_what_was_said_before() -> None:
     talk.send("Finalize")
     (nothing,) = talk.tell(NothingToCommit())
     assert shown(nothing) == ("", True, False, True)
+    # Silence has just ended what is asked for: its text is still to come.
+    talk.hear(4.0)
+    talk.tell(SpeechStarted(1, 2.0), TurnClosed(1, 2.0, 3.95))
+    talk.send("Finalize")
+    assert not talk.tell(NothingToCommit())
+    assert shown(*talk.tell(said(1, "More.", 2.0, 3.0))) == ("More.", True, True, True)
 
 
 def test_what_is_asked_reaches_the_engine() -> None:
