@@ -59,6 +59,7 @@ class SpeakingStandIn:
             `429`, `500`...
         answers: So many questions are answered, those behind them wait.
         at_once: So many are under way.
+        has_samples: Whether the one with OpenAI's API sends bare samples, as Groq does not.
         lists_voices: Whether the one with OpenAI's API does, as many do and OpenAI does not.
     """
 
@@ -68,6 +69,7 @@ class SpeakingStandIn:
     answers: float = math.inf
     at_once: int = 0
     lists_voices: bool = True
+    has_samples: bool = True
 
     def spoken(self) -> list[Asked]:
         """The questions for sound, in the order they came."""
@@ -147,10 +149,14 @@ def _add_openai(app: FastAPI, stand_in: SpeakingStandIn) -> None:
         if isinstance(voice, str) and voice not in OPENAI_VOICES:
             message = f"Input should be {', '.join(map(repr, OPENAI_VOICES))}"
             return JSONResponse({"error": {**error, "message": message, "param": "voice"}}, 400)
-        assert asked.body["response_format"] == "pcm"
+        if asked.body["response_format"] == "pcm" and not stand_in.has_samples:
+            return JSONResponse({"error": {**error, "message": "`response_format` must be one of [wav]"}}, 400)
         speed = asked.body.get("speed", 1.0)
         assert isinstance(speed, int | float)
-        return _answer(stand_in, asked, tone(asked.text, str(voice), speed), "audio/pcm", {"error": error})
+        sound, kind = tone(asked.text, str(voice), speed), "audio/pcm"
+        if asked.body["response_format"] == "wav":
+            sound, kind = wav_header(None, RATE) + sound, "audio/wav"
+        return _answer(stand_in, asked, sound, kind, {"error": error})
 
     @app.get("/v1/audio/voices")
     async def voices(request: Request) -> Response:

@@ -293,6 +293,9 @@ def test_another_model_speaks_for_a_provider_that_fails(stand_in: SpeakingStandI
         refused = _ask(client, "openai/tts-1", "nobody", FIRST)
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "voice")
         assert "'coral'" in refused.json()["error"]["message"]
+        stand_in.has_samples = False
+        filed = _ask(client, "openai/tts-1", "coral", f"{FIRST} {SECOND}")
+        assert _voiced(filed.content).size / 24_000 == pytest.approx(_tone_s(FIRST + SECOND), abs=0.1)
         answer = _ask(client, "tts-1", "Rachel", FIRST)
         assert answer.status_code == 200, answer.text
         assert answer.headers["x-fallback-model"] == "openai/tts-1"

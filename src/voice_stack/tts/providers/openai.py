@@ -51,7 +51,7 @@ class OpenAiWire(SpeechWire):
 
     def adapts(self, refusal: InvalidRequestError) -> bool:
         """Some services have no bare samples (Groq's)."""
-        is_format = "response_format" in refusal.message and self._format == "pcm"
+        is_format = "response_format" in refusal.message
         self._format = "wav" if is_format else self._format
         return is_format
 

@@ -137,7 +137,7 @@ class SpeakingWorkload(AsyncWorkload):
                 raise
         return await asyncio.to_thread(self._finish, line, await self._ask(turn))
 
-    async def _ask(self, turn: _Turn) -> WholeAnswer:
+    async def _ask(self, turn: _Turn, *, is_adapted: bool = False) -> WholeAnswer:
         options, text = turn.line.options, turn.line.clause.text
         utterance = Utterance(
             text, options.voice.name, turn.before, turn.after, options.language, options.speed, options.instructions
@@ -149,9 +149,9 @@ class SpeakingWorkload(AsyncWorkload):
         try:
             return await self._client.fetch_whole(bounded)
         except InvalidRequestError as error:
-            if not self._wire.adapts(error):
+            if is_adapted or not self._wire.adapts(error):
                 raise
-        return await self._ask(turn)
+        return await self._ask(turn, is_adapted=True)
 
     def _finish(self, line: Delivery, answer: WholeAnswer) -> Sound:
         """The sound of a line, trimmed, as loud and as fast as it should be; some milliseconds, so in a thread.
