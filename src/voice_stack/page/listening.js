@@ -128,7 +128,7 @@ export class Listening {
     this.#send({ type: "session.update", session: { type: "transcription", audio: { input } } });
     this.#isReady = true;
     for (const piece of this.#sound) this.#sendSound(piece);
-    this.say("Listening.");
+    this.say(this.sessions.length > 1 ? "Listening. The connection was lost, and is there again." : "Listening.");
   }
 
   // Turns without a text come again in the next session.
