@@ -16,7 +16,8 @@ def test_a_browser_gets_the_page_and_a_program_what_it_always_got(chat_server: R
         assert 'data-server="chat"' in page.text
         assert told.json()["page"] == "/try"
         assert {"Accept" in answer.headers["vary"] for answer in (page, told)} == {True}
-        assert client.get("/page/about.json").json()["features"]["language_model"] is True
+        features = client.get("/page/about.json").json()["features"]
+        assert features.items() >= {"language_model": True, "jobs": True}.items()  # its own, and the ASR server's
 
 
 def test_what_the_servers_behind_do_is_told_here_as_well(

@@ -22,9 +22,12 @@ def test_request_line_in_the_log(site: Site, log_lines: Callable[[str], list[dic
     }  # fmt: skip
     assert line.items() >= expected.items()
     assert "aborted" not in line
-    site.call("GET", "/health")
-    wait_until(lambda: len(log_lines("request")) == 2)
-    assert log_lines("request")[1]["level"] == "DEBUG"
+    quiet = ["/health", "/page/page.css", "/v1/status"]
+    for path in [*quiet, "/page/nothing.css"]:
+        site.call("GET", path)
+    wait_until(lambda: len(log_lines("request")) == 5)
+    levels = {line["path"]: line["level"] for line in log_lines("request")[1:]}
+    assert levels == {**dict.fromkeys(quiet, "DEBUG"), "/page/nothing.css": "INFO"}
 
 
 def test_text_line_is_one_line_whatever_the_values() -> None:
