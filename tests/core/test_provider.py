@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.core import provider
+from voice_stack.core import provider_client
 from voice_stack.core.errors import (
     ConfigurationError,
     InvalidRequestError,
@@ -20,7 +20,8 @@ from voice_stack.core.errors import (
     ProviderTimeoutError,
     VoiceStackError,
 )
-from voice_stack.core.provider import Provider, ProviderClient, Question, check_providers, find_provided, json_body
+from voice_stack.core.provider import Provider, check_providers, find_provided
+from voice_stack.core.provider_client import ProviderClient, Question, json_body
 
 KEY = "sk-made-up-0123456789"  # pragma: allowlist secret
 GOOD = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngood"
@@ -67,7 +68,7 @@ async def _client(url: str, name: str = "openai") -> AsyncIterator[ProviderClien
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provider, "RETRY_WAITS_S", (0.0, 0.0))
+    monkeypatch.setattr(provider_client, "RETRY_WAITS_S", (0.0, 0.0))
 
 
 async def _ask(answers: Sequence[bytes | None], name: str = "openai", *, timeout_s: float = 30.0) -> bytes:

@@ -20,7 +20,7 @@ from running_server import wait_until
 from voice_stack.asr.app import create_app
 from voice_stack.asr.providers.workload import WIRES
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.core import provider
+from voice_stack.core import provider_client
 
 KEY = "sk-made-up-0123456789"  # pragma: allowlist secret
 SOUND_S = 6.2
@@ -61,8 +61,8 @@ def stand_in() -> Iterator[HearingStandIn]:
 @pytest.fixture(scope="module")
 def client(stand_in: HearingStandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(provider, "RETRY_WAITS_S", (0.0, 0.0))
-        patch.setattr(provider, "READ_TIMEOUT_S", 5.0)
+        patch.setattr(provider_client, "RETRY_WAITS_S", (0.0, 0.0))
+        patch.setattr(provider_client, "READ_TIMEOUT_S", 5.0)
         providers = ["openai", "elevenlabs/scribe_*", "deepgram/nova-3"]
         with _serve(stand_in.url, tmp_path_factory.mktemp("asr"), providers=providers) as serving:
             yield serving

@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 
 from providers.speaking_stand_ins import KEY, S_PER_CHAR, SpeakingStandIn, run_speaking_stand_in, tone
 from running_server import wait_until
-from voice_stack.core import provider
+from voice_stack.core import provider_client
 from voice_stack.tts.app import create_app
 from voice_stack.tts.settings import TtsSettings
 
@@ -63,7 +63,7 @@ def stand_in() -> Iterator[SpeakingStandIn]:
 @pytest.fixture(scope="module")
 def client(stand_in: SpeakingStandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(provider, "RETRY_WAITS_S", (0.0, 0.0))
+        patch.setattr(provider_client, "RETRY_WAITS_S", (0.0, 0.0))
         settings: dict[str, object] = {
             "providers": ["openai", "elevenlabs/*", "deepgram/aura-2-*-en"],
             "voice_aliases": [f"nova=elevenlabs/{SARAH}"],

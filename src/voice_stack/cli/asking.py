@@ -11,8 +11,9 @@ import httpx2
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.cli.servers import SERVERS
 from voice_stack.core.errors import ConfigurationError, ProviderAuthError, VoiceStackError
-from voice_stack.core.provider import Provider, ProviderClient, Question, providers_of
+from voice_stack.core.provider import Provider, providers_of
 from voice_stack.core.provider import check_providers as require_providers
+from voice_stack.core.provider_client import ProviderClient, Question
 from voice_stack.core.settings import EngineSettings
 from voice_stack.core.system.addresses import HostName
 from voice_stack.language_model.settings import LanguageModelSettings

@@ -8,7 +8,7 @@ from voice_stack.asr.providers.sound import Sound
 from voice_stack.asr.providers.wire import COUNTS, OWN_FIELDS, PATIENCE_S, Number, Wire, split_hotwords
 from voice_stack.asr.request import TranscriptionRequest
 from voice_stack.asr.transcript import Word
-from voice_stack.core.provider import Question
+from voice_stack.core.provider_client import Question
 from voice_stack.utils.language import find_code
 
 

@@ -11,7 +11,7 @@ from voice_stack.asr.providers.sound import Sound
 from voice_stack.asr.providers.wire import OWN_FIELDS, PATIENCE_S, Number, Wire, multipart, split_hotwords, tell_number
 from voice_stack.asr.request import TranscriptionRequest
 from voice_stack.asr.transcript import Word
-from voice_stack.core.provider import Question
+from voice_stack.core.provider_client import Question
 from voice_stack.utils.language import LANGUAGES, find_code
 
 

@@ -25,7 +25,7 @@ from voice_stack.asr.providers.wire import (
 )
 from voice_stack.asr.request import TranscriptionRequest
 from voice_stack.asr.transcript import Segment, TokenLogprob, Word
-from voice_stack.core.provider import Question
+from voice_stack.core.provider_client import Question
 from voice_stack.utils.language import find_code
 
 

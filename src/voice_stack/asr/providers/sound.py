@@ -22,7 +22,7 @@ from voice_stack.core.errors import (
     StorageFullError,
     VoiceStackError,
 )
-from voice_stack.core.provider import Body
+from voice_stack.core.provider_client import Body
 from voice_stack.core.system.files import is_full
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
 

@@ -11,7 +11,7 @@ from voice_stack.asr.models import AsrCapabilities
 from voice_stack.asr.providers.answer import Heard
 from voice_stack.asr.providers.sound import Sound
 from voice_stack.asr.request import TranscriptionRequest
-from voice_stack.core.provider import Body, Question
+from voice_stack.core.provider_client import Body, Question
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 """Of an answer."""

@@ -26,7 +26,8 @@ from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.engine.task import AsyncWorkload, Closing
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.core.jobs import Expected, Job
-from voice_stack.core.provider import ProvidedModel, ProviderClient, find_provided
+from voice_stack.core.provider import ProvidedModel, find_provided
+from voice_stack.core.provider_client import ProviderClient
 from voice_stack.core.telemetry.registry import label_model
 
 WIRES: dict[str, Wire] = {"openai": OpenAiWire(), "elevenlabs": ElevenLabsWire(), "deepgram": DeepgramWire()}

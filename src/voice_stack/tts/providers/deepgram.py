@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from voice_stack.core.errors import ProviderError
-from voice_stack.core.provider import Question, json_body
+from voice_stack.core.provider_client import Question, json_body
 from voice_stack.tts.engine.base import Spoken
 from voice_stack.tts.providers.wire import SAMPLE_RATE, Ask, OfferedVoice, SpeechWire, Utterance, hear_samples
 from voice_stack.utils.language import find_language

@@ -6,7 +6,8 @@ from dataclasses import replace
 import httpx2
 
 from voice_stack.core.errors import InvalidRequestError, ModelNotFoundError, ProviderError
-from voice_stack.core.provider import Provider, Question, json_body
+from voice_stack.core.provider import Provider
+from voice_stack.core.provider_client import Question, json_body
 from voice_stack.tts.engine.base import Spoken
 from voice_stack.tts.models import TtsCapabilities
 from voice_stack.tts.providers.wire import Ask, OfferedVoice, SpeechWire, Utterance, hear_samples

@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from voice_stack.core.errors import InvalidRequestError, ProviderError
-from voice_stack.core.provider import Question
+from voice_stack.core.provider_client import Question
 from voice_stack.tts.engine.base import Spoken
 from voice_stack.tts.models import CAPABILITIES, TtsCapabilities
 from voice_stack.utils.audio.pcm import Resampler, Samples

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from voice_stack.core.engine.task import AsyncWorkload, Closing
 from voice_stack.core.errors import InvalidRequestError, ProviderError
 from voice_stack.core.jobs import Expected, Job, MeasuredWork
-from voice_stack.core.provider import ProviderClient, WholeAnswer
+from voice_stack.core.provider_client import ProviderClient, WholeAnswer
 from voice_stack.tts.providers.choice import SpeakingConfig, open_wire
 from voice_stack.tts.providers.wire import SAMPLE_RATE, Utterance
 from voice_stack.tts.request import Flush, LeftOut, Sound, SpeechRequest, speech_s

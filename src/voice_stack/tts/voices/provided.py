@@ -14,15 +14,8 @@ from importlib import import_module
 
 from voice_stack.core.errors import UnsupportedValueError, VoiceStackError
 from voice_stack.core.logging import log_event
-from voice_stack.core.provider import (
-    ProvidedModel,
-    Provider,
-    ProviderClient,
-    Question,
-    find_provided,
-    provider_patterns,
-    providers_of,
-)
+from voice_stack.core.provider import ProvidedModel, Provider, find_provided, provider_patterns, providers_of
+from voice_stack.core.provider_client import ProviderClient, Question
 from voice_stack.tts.engine.base import EngineVoice
 from voice_stack.tts.engine_factory import ASKING
 from voice_stack.tts.models import CAPABILITIES
