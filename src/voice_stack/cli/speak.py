@@ -56,7 +56,7 @@ async def speak_by_itself(settings: "TtsSettings", wanted: Wanted) -> AsyncGener
         VoiceStackError: The request does not fit, or the engine fails.
     """
     from voice_stack.tts.schemas import check_speech
-    from voice_stack.tts.service import create_service
+    from voice_stack.tts.setup import create_service
 
     service = create_service(settings)
     try:

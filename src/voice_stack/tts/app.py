@@ -13,8 +13,8 @@ from voice_stack.tts.api.openai import create_router
 from voice_stack.tts.api.voice_consents import create_consents_router
 from voice_stack.tts.api.voices import create_voices_router
 from voice_stack.tts.engine_factory import engine_spec
-from voice_stack.tts.service import create_service
 from voice_stack.tts.settings import TtsSettings
+from voice_stack.tts.setup import create_service
 from voice_stack.wyoming.listener import WyomingListener
 from voice_stack.wyoming.tts import TtsDoor
 

@@ -13,21 +13,17 @@ from typing import Literal
 
 from voice_stack.core.engine.admission import AdmissionDesk
 from voice_stack.core.engine.link import EngineSpec
-from voice_stack.core.engine.memory import open_budget
 from voice_stack.core.engine.pool import EnginePool, Substitute
 from voice_stack.core.errors import ConfigurationError, InvalidAudioError, InvalidRequestError, UnsupportedValueError
 from voice_stack.core.logging import log_event, request_id_var
-from voice_stack.core.models.files import ModelSpec
-from voice_stack.core.models.repair import require_models
 from voice_stack.core.models.store import ModelNames, ModelStore
-from voice_stack.core.provider import PROVIDERS, ProvidedModel, check_providers, find_provided
+from voice_stack.core.provider import PROVIDERS, ProvidedModel, find_provided
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
-from voice_stack.tts.cache.entry import SpeechStore
 from voice_stack.tts.cache.recording import Outcome, SpeechReader
 from voice_stack.tts.cache.speech_cache import SpeechCache
 from voice_stack.tts.captions.kept import Captions, CaptionStore
 from voice_stack.tts.engine.base import VoiceOptions
-from voice_stack.tts.engine_factory import engine_spec, find_engine, open_store
+from voice_stack.tts.engine_factory import engine_spec, find_engine
 from voice_stack.tts.models import CAPABILITIES, DEFAULT_MODEL_NAMES, TTS_MODELS, check_licence, find_languages
 from voice_stack.tts.moods import mood_instruction, mood_names
 from voice_stack.tts.request import Passage, SpeechRequest, TextOverTime, awaited_s
@@ -36,19 +32,17 @@ from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.speech import FedSpeech, Speech, Turn, Turns, speech_key
 from voice_stack.tts.torch_models import QWEN_ENGINE, find_qwen_facts
 from voice_stack.tts.voices.provided import ProvidedVoices
-from voice_stack.tts.voices.reference import Examination, encode_preview, examine_recording
-from voice_stack.tts.voices.shelf import Shelf
+from voice_stack.tts.voices.reference import encode_preview
 from voice_stack.tts.voices.sources import (
     ClonedVoices,
     find_substitute,
-    open_library,
     refuse_language,
     require_readable,
 )
 from voice_stack.tts.voices.uploads import VoiceUploads
 from voice_stack.tts.voices.voice import Voice, VoiceLibrary
 from voice_stack.utils.audio.encode import require_format
-from voice_stack.utils.language import find_region, require_language
+from voice_stack.utils.language import require_language
 from voice_stack.utils.language_detection import MIN_PROBABILITY, detect_text_language
 from voice_stack.utils.text import Script, ScriptPart, hide_formulas, read_script
 from voice_stack.utils.text.script import can_be_japanese
@@ -56,10 +50,8 @@ from voice_stack.utils.text.script import can_be_japanese
 logger = logging.getLogger(__name__)
 
 LEFT_OUT_HEADER = "x-left-out"
-EXAMINATION_S, RECORDINGS_IDLE_S = 30.0, 30.0
-"""How long the examination of a recording may take, and how long its process waits for the next one."""
-DETECTION_S, LANGUAGES_IDLE_S = 20.0, 600.0
-"""The same for the language of a text."""
+EXAMINATION_S, DETECTION_S = 30.0, 20.0
+"""How long the examination of a recording may take, and how long to tell the language of a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +246,8 @@ class TtsService:
         """Who speaks a part of the text, on which engine."""
         name = part.voice or body.voice
         if self.settings.providers:
-            await self.provided.prepare(name, choice.engine if choice.engine in PROVIDERS else self._default_provider)
+            asked = (choice.engine, self.settings.engine)
+            await self.provided.prepare(name, next((engine for engine in asked if engine in PROVIDERS), None))
         voice = self._find_voice(name, choice)
         written = hide_formulas(part.text)
         language = await self._find_language(written, body.language, voice, choice)
@@ -266,7 +259,7 @@ class TtsService:
             raise refuse_language(voice, body.language, self.voices)
         await asyncio.to_thread(require_readable, written, voice, self.voices, self._detect)
         spoken = language if language in voice.languages else next(iter(voice.languages), language)
-        tag = _add_region(spoken, body.language, voice) if spoken else ""
+        tag = voice.with_region(spoken, body.language) if spoken else ""
         told = self._instruct(body, voice)
         options = VoiceOptions(voice.engine_voice, tag, body.speed, told or "")
         passage = Passage(part.text, options, voice.languages, await self._find_written_in(written, voice, tag))
@@ -321,15 +314,11 @@ class TtsService:
         languages = find_languages(voice.engine, self.store.find(choice.model)) or voice.languages
         return replace(voice, model=choice.model, languages=languages)
 
-    @property
-    def _default_provider(self) -> str | None:
-        return self.settings.engine if self.settings.engine in PROVIDERS else None
-
     def _find_provided(self, name: str, choice: ModelChoice) -> ProvidedModel | None:
         """The provider's model that speaks: the one that is asked for; the default one, for names of nobody here."""
         if choice.engine in PROVIDERS:
             return find_provided(self.settings, choice.model or self.settings.model)
-        if choice.engine or self._default_provider is None or self.voices.has(name):
+        if choice.engine or self.settings.engine not in PROVIDERS or self.voices.has(name):
             return None
         return find_provided(self.settings, self.settings.model)
 
@@ -403,77 +392,7 @@ class TtsService:
         return await asyncio.to_thread(self._detect, text, self.voices.languages()) or ""
 
 
-def _add_region(language: str, named: str | None, voice: Voice) -> str:
-    """The language with the region that the request names, or in its own language the voice's."""
-    region = find_region(named) if named else voice.region if language in voice.languages[:1] else ""
-    return f"{language}-{region}" if region else language
-
-
 def _tell_silent(text: str) -> str:
     """Why a text without markup has nothing to speak."""
     has_emoji = any(unicodedata.category(character) == "So" for character in text)
     return ": it has neither letters nor digits" + (", and emoji are not read" if has_emoji else "")
-
-
-def open_cache(settings: TtsSettings) -> SpeechCache:
-    """The cache as the settings describe it."""
-    max_bytes = round(settings.cache_mb * 1024 * 1024)
-    return SpeechCache(SpeechStore(settings.cache_dir, max_bytes) if max_bytes else None)
-
-
-def _require_model_of(engine: str, spec: ModelSpec | None) -> None:
-    """A file of the operator may be any engine's; a model of the catalogue is that of one."""
-    if spec is not None and spec.path is None and spec.engine != engine:
-        raise ConfigurationError(
-            f"TTS_MODEL={spec.name!r} is a model of engine {spec.engine}, TTS_ENGINE is {engine!r}: set "
-            f"TTS_ENGINE={spec.engine}, or leave TTS_MODEL empty for the model of {engine}"
-        )
-
-
-def create_service(settings: TtsSettings) -> TtsService:
-    """Everything behind the routes; nothing is loaded yet.
-
-    Raises:
-        ConfigurationError: The engine does not exist or is not installed.
-        ModelNotFoundError: The default voice does not exist or is not on this machine while `OFFLINE` is set.
-        LicenceNotAcceptedError: The default engine's weights have a licence that is not accepted.
-    """
-    check_licence(settings.engine, accepted=settings.accept_cpml)
-    check_providers(settings)
-    if settings.engine in PROVIDERS and not find_provided(settings, settings.model):
-        raise ConfigurationError(
-            f"TTS_MODEL={settings.model!r} is a provider's, and what that is asked leaves the house: "
-            f"TTS_PROVIDERS={settings.model} would allow it"
-        )
-    store = open_store(settings)
-    if not find_provided(settings, settings.model) and find_engine(settings.engine).needs_model:
-        _require_model_of(settings.engine, store.find(settings.model))
-        if not find_provided(settings, settings.fallback_model):  # one that is asked elsewhere may do all the work
-            require_models(store, settings.model, settings.fallback_model)
-    pool = EnginePool(
-        settings.max_loaded_models, settings.idle_timeout_s, settings.patience, open_budget(settings, store)
-    )
-    desk = AdmissionDesk(pool, settings.max_queue_wait_s)
-    provided = ProvidedVoices(settings)
-    engine_name = () if settings.engine in PROVIDERS else (settings.engine,)
-    names = ModelNames(
-        store,
-        settings.model,
-        (*DEFAULT_MODEL_NAMES, *engine_name),
-        settings.allowed_models,
-        is_provided=lambda name: find_provided(settings, name) is not None,
-        provided=provided.model_names(),
-    )
-    cache, captions = open_cache(settings), CaptionStore()
-    recording_process = SideProcess("recordings", RECORDINGS_IDLE_S)
-
-    def examine(path: Path, needed_s: float) -> tuple[Examination, bytes]:
-        return recording_process.call(examine_recording, EXAMINATION_S, path, needed_s)
-
-    cloned = ClonedVoices(settings, store, Shelf(settings.voice_dir, examine))
-    uploads = VoiceUploads(settings.voice_dir, examine=examine)
-    library = open_library(settings, store, cloned, provided)
-    return TtsService(
-        settings, store, names, library, provided, cloned, uploads, pool, desk, cache, captions,
-        recording_process, SideProcess("languages", LANGUAGES_IDLE_S),
-    )  # fmt: skip

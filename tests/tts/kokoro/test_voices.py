@@ -8,8 +8,8 @@ import pytest
 from voice_stack.core.models.store import ModelStore
 from voice_stack.tts.models import TTS_CATALOGUE, VOICE_NAMES
 from voice_stack.tts.schemas import SpeechBody
-from voice_stack.tts.service import create_service
 from voice_stack.tts.settings import TtsSettings
+from voice_stack.tts.setup import create_service
 from voice_stack.tts.voices.builtin import KOKORO_OPENAI_NAMES, find_kokoro_blend, kokoro_voices
 from voice_stack.tts.voices.voice import OPENAI_VOICES, Voice, VoiceLibrary
 from voice_stack.utils.language import find_language

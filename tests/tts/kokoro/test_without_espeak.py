@@ -18,7 +18,7 @@ from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.tts.engine.base import EngineVoice, VoiceOptions
 from voice_stack.tts.engine.kokoro import KokoroEngine
 from voice_stack.tts.schemas import SpeechBody
-from voice_stack.tts.service import create_service
+from voice_stack.tts.setup import create_service
 from voice_stack.tts.settings import TtsSettings
 
 folder = Path(sys.argv[1])

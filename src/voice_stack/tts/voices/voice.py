@@ -6,6 +6,7 @@ from typing import Literal
 
 from voice_stack.core.errors import UnsupportedValueError
 from voice_stack.tts.engine.base import EngineVoice
+from voice_stack.utils.language import find_region
 
 OPENAI_VOICES = (
     "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse",
@@ -45,6 +46,11 @@ class Voice:
     speakers: tuple[str, ...] = ()
     alias_of: str | None = None
     unavailable: str | None = None
+
+    def with_region(self, language: str, named: str | None) -> str:
+        """A language with the region that a request names, or in the voice's own language with the voice's."""
+        region = find_region(named) if named else self.region if language in self.languages[:1] else ""
+        return f"{language}-{region}" if region else language
 
     def describe(self) -> dict[str, object]:
         """One entry of `GET /audio/voices`."""
