@@ -8,7 +8,8 @@ import pytest
 from deepgram.listen.v1 import types as sdk
 
 from asr.live.sessions import BASE, NOW_S
-from voice_stack.asr.live.deepgram import DeepgramSession, describe_model
+from voice_stack.asr.live.deepgram import DeepgramSession
+from voice_stack.asr.live.deepgram_answer import describe_model
 from voice_stack.asr.live.dialogue import LiveOutput
 from voice_stack.asr.live.listen_query import ASKED_LIVE, read_query
 from voice_stack.asr.live.turns import (

@@ -15,8 +15,8 @@ from voice_stack.asr.api.documents import DeepgramObject
 from voice_stack.asr.api.intake import show_upload
 from voice_stack.asr.api.live import LiveSockets
 from voice_stack.asr.api.openai import Exchange
-from voice_stack.asr.live.deepgram import (
-    DeepgramSession,
+from voice_stack.asr.live.deepgram import DeepgramSession
+from voice_stack.asr.live.deepgram_answer import (
     describe_model,
     join_words,
     show_alternative,
