@@ -15,6 +15,7 @@ from voice_stack.chat.settings import ChatSettings
 from voice_stack.core.errors import (
     ConfigurationError,
     InvalidRequestError,
+    KeyRefusedError,
     ModelNotFoundError,
     NoLanguageModelError,
     OverloadedError,
@@ -128,7 +129,7 @@ def refusal(status: int, body: object, **headers: str) -> Response:
 
 
 FAILURES = {
-    "a wrong key": (refusal(401, {"error": {"message": "Bad key", "code": 401}}), UpstreamError, "CHAT_LLM_KEY"),
+    "a wrong key": (refusal(401, {"error": {"message": "Bad key", "code": 401}}), KeyRefusedError, "CHAT_LLM_KEY"),
     "too often": (refusal(429, {"error": "slow down"}, **{"retry-after": "7"}), TooManyRequestsError, "slow down"),
     "loading": (refusal(503, {"error": {"message": "Loading model", "code": 503}}), OverloadedError, "Loading model"),
     "no such model": (
