@@ -71,7 +71,7 @@ def test_up_serves_until_it_is_told_to_stop(number: signal.Signals, environment:
             assert "answers" in rows[f"{name.upper()}_PORT={port}"]["detail"]
             assert rows[f"{name.upper()}_PORT={port}"]["status"] == "OK"
         process.send_signal(number)
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=60)
         assert process.returncode == 0
         assert "Traceback" not in stderr
         assert all(is_free(int(port)) for port in ports.values())
@@ -97,7 +97,7 @@ def test_up_leaves_out_what_is_not_installed(environment: dict[str, str]) -> Non
     with _up(environment, command=[sys.executable, "-c", code, "up"]) as process:
         assert [child.cmdline()[3] for child in psutil.Process(process.pid).children()] == ["asr", "chat"]
         process.terminate()
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=60)
     assert "The TTS server is left out: babel not installed (pip install 'voice-stack[tts]')." in stderr
 
 
@@ -118,7 +118,7 @@ def test_up_stops_when_one_server_dies(environment: dict[str, str]) -> None:
     with _up(environment) as process:
         first, *others = psutil.Process(process.pid).children()
         first.kill()
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=60)
         assert process.returncode == 1
         assert "server was ended by signal 9" in stderr
         assert not any(other.is_running() for other in others)

@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 
 from conftest import StartServer
-from e2e.test_live_transcripts import FAKE, fetch, session
+from long.test_live_transcripts import FAKE, fetch, session
 from piper_speech import RATE, speak
 from running_server import wait_until
 

@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from chat.scripted_model import run_scripted_model
 from conftest import StartServer
 from e2e.sound import samples_of, tone, wrap_pcm
-from e2e.test_diarization import Talk, talk  # noqa: F401 - a fixture
 from e2e.test_translated_subtitles import german
+from long.test_diarization import Talk, talk  # noqa: F401 - a fixture
 from page.conftest import expect_accessible, take_picture
 from running_server import RunningServer
 
