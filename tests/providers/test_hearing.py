@@ -2,7 +2,6 @@
 
 import json
 import logging
-import threading
 import wave
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,11 +10,11 @@ from pathlib import Path
 import httpx2
 import numpy as np
 import pytest
-import uvicorn
 from openai import OpenAI
 from starlette.responses import JSONResponse, Response
 
 from providers.hearing_stand_ins import HearingStandIn, hearing_stand_in, words_of
+from providers.serving import serve
 from running_server import wait_until
 from voice_stack.asr.app import create_app
 from voice_stack.asr.providers.workload import WIRES
@@ -38,18 +37,8 @@ def _serve(url: str, folder: Path, **settings: object) -> Iterator[httpx2.Client
     urls = {f"provider_{name}_url": url for name in ("openai", "elevenlabs", "deepgram")}
     own: dict[str, object] = {"engine": "fake", "model": "fake", "preload": False, "speaker_model": "fake"}
     folders = {"jobs_dir": folder / "jobs", "model_dir": folder / "models", "spool_dir": folder / "spool"}
-    app = create_app(AsrSettings.read(**{**own, **keys, **urls, **folders, **settings}))
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        wait_until(lambda: server.started, 20, "start of the server")
-        port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}/v1", trust_env=False, timeout=60) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join(20)
+    with serve(create_app(AsrSettings.read(**{**own, **keys, **urls, **folders, **settings}))) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx2
 import numpy as np
 import pytest
-import uvicorn
 from numpy.typing import NDArray
 from websockets.sync.client import connect
 
+from providers.serving import serve
 from providers.speaking_stand_ins import KEY, S_PER_CHAR, SpeakingStandIn, run_speaking_stand_in, tone
 from running_server import wait_until
 from voice_stack.core import provider_client
@@ -40,18 +40,8 @@ def _serve(stand_in: SpeakingStandIn, folder: Path, **settings: object) -> Itera
     urls = {f"provider_{name}_url": stand_in.url for name in ("openai", "elevenlabs", "deepgram")}
     folders = {"cache_dir": folder / "cache", "model_dir": folder / "models", "voice_dir": folder / "voices"}
     own: dict[str, object] = {"engine": "fake", "model": "fake", "preload": False, "loudness_lufs": "off"}
-    app = create_app(TtsSettings.read(**{**own, **keys, **urls, **folders, **settings}))
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        wait_until(lambda: server.started, 20, "start of the server")
-        port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}/v1", trust_env=False, timeout=60) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join(20)
+    with serve(create_app(TtsSettings.read(**{**own, **keys, **urls, **folders, **settings}))) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
