@@ -54,11 +54,9 @@ class AsyncWorkload(ABC):
 
     Attributes:
         lanes: Jobs that run at once, of which none holds up another; others wait for their turn, in order.
-        follows: It does jobs whose input comes over time.
     """
 
     lanes: int = 1
-    follows: bool = False
 
     @abstractmethod
     async def load(self) -> None:
@@ -88,8 +86,12 @@ class AsyncWorkload(ABC):
         Args:
             job: The job.
             fed: Its input, as it comes; ends where there is no more.
+
+        Raises:
+            UnsupportedValueError: It does none of these; so where a workload says nothing else.
         """
-        raise NotImplementedError
+        message = "The model takes whole requests only, none whose input comes over time."
+        raise UnsupportedValueError(message, param="model")
 
     @abstractmethod
     async def close(self) -> None:
@@ -211,19 +213,14 @@ class TaskLink(EngineLink):
     async def _work(self, job: Job, running: _Running) -> JobDone | JobFailed:
         try:
             workload = await asyncio.shield(self._ready)
-            self._require_fit(job, workload)
-            async with self._lanes:
-                return JobDone(job.id, await self._take_steps(workload, job, running))
+            steps = workload.follow(job, self._input(job, running)) if job.is_fed else workload.run(job)
+            async with self._lanes, aclosing(steps):
+                return JobDone(job.id, await self._take_steps(steps, job, running))
         except VoiceStackError as error:
             return JobFailed(job.id, error)
         except Exception as error:  # a fault of the workload; what it says may hold what nobody should read
             logger.exception("job failed")
             return JobFailed(job.id, EngineError(f"the engine {self._spec.name} failed: {type(error).__name__}"))
-
-    def _require_fit(self, job: Job, workload: AsyncWorkload) -> None:
-        if job.is_fed and not workload.follows:
-            message = f"{self._spec.name} takes whole requests only, none whose input comes over time"
-            raise UnsupportedValueError(message, param="model")
 
     async def _input(self, job: Job, running: _Running) -> AsyncGenerator[object, None]:
         """What is fed to a job, as it comes."""
@@ -236,23 +233,21 @@ class TaskLink(EngineLink):
                 running.is_fed.clear()
                 await running.is_fed.wait()
 
-    async def _take_steps(self, workload: AsyncWorkload, job: Job, running: _Running) -> object:
+    async def _take_steps(self, steps: AsyncGenerator[object, None], job: Job, running: _Running) -> object:
         began_at, work_s = time.monotonic(), 0.0
         self._tell(UnitStarted(job.id, 0, batch_units=1))
-        run = workload.follow(job, self._input(job, running)) if job.is_fed else workload.run(job)
-        async with aclosing(run) as steps:
-            async for step in steps:
-                match step:
-                    case Closing(summary):
-                        break
-                    case Expected():
-                        work_s = step.work_s
-                        self._tell(step)
-                    case _:
-                        self._tell(Output(job.id, 0, step))
-                await running.may_go_on.wait()
-            else:
-                raise EngineError(f"the engine {self._spec.name} stopped without an end")
+        async for step in steps:
+            match step:
+                case Closing(summary):
+                    break
+                case Expected():
+                    work_s = step.work_s
+                    self._tell(step)
+                case _:
+                    self._tell(Output(job.id, 0, step))
+            await running.may_go_on.wait()
+        else:
+            raise EngineError(f"the engine {self._spec.name} stopped without an end")
         if isinstance(summary, MeasuredWork):
             work_s = summary.audio_in_s + summary.audio_out_s
         self._tell(UnitDone(job.id, 0))

@@ -47,7 +47,7 @@ class _Turn:
 class SpeakingWorkload(AsyncWorkload):
     """See `AsyncWorkload`."""
 
-    lanes, follows = LANES, True
+    lanes = LANES
 
     def __init__(self, config: SpeakingConfig) -> None:
         provider, self._model = config.provided.provider, config.provided.model
