@@ -5,6 +5,8 @@ TORCH_VENV ?= .venv-torch
 TORCH_BIN := $(TORCH_VENV)/bin
 NEMOTRON_VENV ?= .venv-nemotron
 NEMOTRON_BIN := $(NEMOTRON_VENV)/bin
+RAY_VENV ?= .venv-ray
+RAY_BIN := $(RAY_VENV)/bin
 # Where pip finds a torch for the CPU, if its usual index has only the one with CUDA: `--index-url ADDRESS`.
 TORCH_PIP ?=
 
@@ -125,7 +127,7 @@ $(TORCH_VENV)/.dev: pyproject.toml constraints.txt constraints-torch.txt
 	$(TORCH_BIN)/python -m pip install --quiet --constraint $(TORCH_VENV)/constraints.txt $(TORCH_PIP) torch
 	$(TORCH_BIN)/python -m pip install --quiet --constraint $(TORCH_VENV)/constraints.txt numba tiktoken more-itertools safetensors tqdm
 	$(TORCH_BIN)/python -m pip install --quiet --constraint $(TORCH_VENV)/constraints.txt --no-deps openai-whisper
-	$(TORCH_BIN)/python -m pip install --quiet --constraint $(TORCH_VENV)/constraints.txt --editable '.[dev,pocket,qwen3,xtts]'
+	$(TORCH_BIN)/python -m pip install --quiet --constraint $(TORCH_VENV)/constraints.txt --editable '.[dev,finetune,pocket,qwen3,xtts]'
 	rm -f $(TORCH_VENV)/lib/python3.*/site-packages/torchaudio/lib/*.so
 	touch $@
 
@@ -137,5 +139,13 @@ $(NEMOTRON_VENV)/.dev: $(TORCH_VENV)/.dev
 	$(NEMOTRON_BIN)/python -m pip install --quiet --constraint constraints.txt huggingface-hub tokenizers transformers
 	touch $@
 
+# Ray, beside what the usual one has.
+$(RAY_VENV)/.dev: $(VENV)/.dev
+	$(PYTHON) -m venv $(RAY_VENV)
+	ls -d $(abspath $(VENV))/lib/python3.*/site-packages $(abspath src) \
+	  >$$(ls -d $(RAY_VENV)/lib/python3.*/site-packages)/beside.pth
+	$(RAY_BIN)/python -m pip install --quiet --constraint constraints.txt 'ray[data,serve]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(TORCH_VENV) $(NEMOTRON_VENV) $(RELEASE_VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(TORCH_VENV) $(NEMOTRON_VENV) $(RAY_VENV) $(RELEASE_VENV) build dist .mypy_cache .ruff_cache .pytest_cache
