@@ -1,3 +1,3 @@
 """How words become subtitle cues, step by step."""
 
-__all__ = ["cue", "stream"]
+__all__ = ["cue", "stream", "tokens"]
