@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from voice_stack.chat.conversation import Message, Session, make_id
+from voice_stack.chat.conversation import Message, Session
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.chat.store import ConversationStore
 from voice_stack.core.errors import NotFoundError, VoiceStackError
+from voice_stack.core.ids import new_id
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "lamp", "arguments": "{}"}}
 
@@ -45,11 +46,11 @@ def spoil(path: Path) -> None:
 
 
 def new_session(**fields: object) -> Session:
-    return replace(Session(make_id("sess"), time.time(), time.time()), **fields)
+    return replace(Session(new_id("sess"), time.time(), time.time()), **fields)
 
 
 def new_message(session: Session, text: str = "", **fields: object) -> Message:
-    return replace(Message(make_id("msg"), session.id, time.time(), "user", text), **fields)
+    return replace(Message(new_id("msg"), session.id, time.time(), "user", text), **fields)
 
 
 async def test_all_comes_back_and_what_a_kill_cut_off_has_failed(db: Path) -> None:

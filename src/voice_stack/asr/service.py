@@ -39,6 +39,7 @@ from voice_stack.core.engine.handle import JobHandle
 from voice_stack.core.engine.link import EngineSpec
 from voice_stack.core.engine.pool import EnginePool, Substitute
 from voice_stack.core.errors import ModelNotFoundError, UnsupportedValueError
+from voice_stack.core.ids import new_id
 from voice_stack.core.logging import request_id_var
 from voice_stack.core.models.store import ModelNames, ModelStore
 from voice_stack.core.system.side_process import GivenUpError, SideProcess
@@ -88,6 +89,10 @@ class AsrService:
     probing_process: SideProcess
     language_model: LanguageModel
     activity: Activity = field(default_factory=Activity)
+
+    def new_job_id(self) -> str:
+        """For a request that somebody waits for."""
+        return new_id("job", self.settings.replica_name)
 
     async def begin(
         self,

@@ -1,6 +1,5 @@
 """What a conversation is: its settings, its messages, who asks, and how it is spoken."""
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,11 +7,6 @@ from typing import Literal
 MessageStatus = Literal["in_progress", "completed", "interrupted", "failed"]
 SessionState = Literal["idle", "listening", "processing", "thinking", "speaking", "interrupted", "error", "ended"]
 Role = Literal["system", "user", "assistant", "tool"]
-
-
-def make_id(kind: Literal["sess", "msg"]) -> str:
-    """A new id that nobody can guess: `sess_...`, `msg_...`."""
-    return f"{kind}_{secrets.token_hex(16)}"
 
 
 @dataclass(frozen=True, slots=True)

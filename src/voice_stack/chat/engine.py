@@ -12,7 +12,7 @@ from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import dataclass
 
 from voice_stack.chat.cache import ReplyCache
-from voice_stack.chat.conversation import Caller, Session, make_id
+from voice_stack.chat.conversation import Caller, Session
 from voice_stack.chat.events import Heard, Sound
 from voice_stack.chat.reply import Assistant
 from voice_stack.chat.reply_sound import encode_reply
@@ -22,6 +22,7 @@ from voice_stack.chat.settings import ChatSettings
 from voice_stack.chat.store import ConversationStore
 from voice_stack.chat.turn_events import Said, TurnDone, TurnError, TurnOptions, TurnParts
 from voice_stack.core.http.spool import Spool, SpooledFile
+from voice_stack.core.ids import new_id
 from voice_stack.language_model.model import LanguageModel
 from voice_stack.utils.audio.encode import require_format
 
@@ -172,7 +173,8 @@ class VoiceChatEngine:
 
     async def _claim(self, conversation_id: str, user_id: str, role: str | None) -> Session:
         now, store = time.time(), self._conversations.parts.store
-        new = Session(make_id("sess"), now, now, role=role or "", conversation_id=conversation_id, user_id=user_id)
+        session_id = new_id("sess", self._conversations.parts.settings.replica_name)
+        new = Session(session_id, now, now, role=role or "", conversation_id=conversation_id, user_id=user_id)
         session = await store.claim_conversation(new)
         if role is not None and role != session.role:
             session = await store.update_session(session.id, {"role": role})

@@ -48,7 +48,7 @@ ASK_S = 10.0
 """For a small answer that is looked at here."""
 MAX_ANSWER_BYTES = 4 << 20
 MAX_SECRETS = 10_000
-_OWN = frozenset({b"forwarded", b"host", b"origin", b"x-real-ip", b"x-request-id"})
+_OWN = frozenset({b"forwarded", b"host", b"origin", b"x-real-ip", b"x-replica", b"x-request-id"})
 _OWN_PREFIXES = (b"sec-fetch-", b"sec-websocket-", b"x-forwarded-")
 """What this server tells itself, or has judged already: whether a web page may call."""
 _CREDENTIALS = frozenset({b"api-key", b"authorization", b"cookie", b"x-api-key", XI_API_KEY.encode()})

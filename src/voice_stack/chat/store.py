@@ -37,6 +37,7 @@ from voice_stack.core.errors import (
     ShuttingDownError,
     VoiceStackError,
 )
+from voice_stack.core.ids import tell_other_replica
 from voice_stack.core.logging import log_event
 from voice_stack.core.system.database import DatabaseFile
 
@@ -93,7 +94,7 @@ class ConversationStore:
         self._file = DatabaseFile(
             path, MIGRATIONS, what="conversations", setting="CHAT_DB", lock=lock, pragmas=_PRAGMAS
         )
-        self._keep_s = settings.keep_days * _DAY_S
+        self._keep_s, self._replica = settings.keep_days * _DAY_S, settings.replica_name
         self._connection: aiosqlite.Connection | None = None
         self._refusal: VoiceStackError | None = None
         self._opening = asyncio.Lock()
@@ -155,7 +156,7 @@ class ConversationStore:
         await self._run(_ADD_SESSION, pack_session(session))
         rows = await self._run(_FIND_CONVERSATION, (session.conversation_id, session.user_id))
         if not rows:
-            raise _no_session(session.id)
+            raise self._no_session(session.id)
         return read_session(rows[0])
 
     async def require_session(self, session_id: str) -> Session:
@@ -166,7 +167,7 @@ class ConversationStore:
         """
         rows = await self._run("SELECT * FROM voice_chat_sessions WHERE id = ?", (session_id,))
         if not rows:
-            raise _no_session(session_id)
+            raise self._no_session(session_id)
         return read_session(rows[0])
 
     async def list_sessions(
@@ -205,7 +206,7 @@ class ConversationStore:
         statement = f"UPDATE voice_chat_sessions SET {', '.join(sets)} WHERE id = ? RETURNING *"
         rows = await self._run(statement, (*values, session_id))
         if not rows:
-            raise _no_session(session_id)
+            raise self._no_session(session_id)
         return read_session(rows[0])
 
     async def delete_session(self, session_id: str) -> None:
@@ -215,7 +216,7 @@ class ConversationStore:
             NotFoundError: There is no such session.
         """
         if not await self._delete("id = ?", session_id):
-            raise _no_session(session_id)
+            raise self._no_session(session_id)
 
     async def save_messages(self, *messages: Message) -> None:
         """Keep messages of one session, all or none; one that is there already, by its id, is replaced.
@@ -228,7 +229,7 @@ class ConversationStore:
         try:
             await self._run(f"{_ADD_MESSAGES}{rows}{_OR_REPLACE}", values)
         except sqlite3.IntegrityError:
-            raise _no_session(messages[0].session_id) from None
+            raise self._no_session(messages[0].session_id) from None
 
     async def require_message(self, session_id: str, message_id: str) -> Message:
         """A message of a session.
@@ -339,10 +340,7 @@ class ConversationStore:
         connection.row_factory = sqlite3.Row
         return connection
 
-
-def _no_session(session_id: str) -> NotFoundError:
-    return NotFoundError(
-        f"There is no session {session_id[:60]!r}: it never was, or was deleted.",
-        param="session_id",
-        code="session_not_found",
-    )
+    def _no_session(self, session_id: str) -> NotFoundError:
+        gone = f"There is no session {session_id[:80]!r}: it never was, or was deleted."
+        place = tell_other_replica(session_id, self._replica)
+        return NotFoundError(gone + place, param="session_id", code="session_not_found")

@@ -19,7 +19,6 @@ from voice_stack.chat.conversation import (
     Session,
     SessionState,
     VoiceChoice,
-    make_id,
 )
 from voice_stack.chat.events import (
     Heard,
@@ -43,6 +42,7 @@ from voice_stack.chat.turn_events import (
 )
 from voice_stack.core.errors import ConflictError, InvalidRequestError, VoiceStackError
 from voice_stack.core.http.spool import SpooledFile
+from voice_stack.core.ids import new_id
 from voice_stack.language_model.deltas import ToolCall
 from voice_stack.language_model.model import ModelRequest
 
@@ -280,7 +280,7 @@ class Turn:
         return await self._answer(self._request([*kept, *self._asked]))
 
     def _message(self, role: Role, text: str) -> Message:
-        return Message(make_id("msg"), self.session.id, time.time(), role, text)
+        return Message(new_id("msg"), self.session.id, time.time(), role, text)
 
     def _read_results(self, kept: Sequence[Message]) -> list[Message]:
         """The messages of the tools' results, of which none may be missing."""

@@ -131,7 +131,8 @@ class _Exchange:
     def _note(self, work: Transcription | Diarization) -> None:
         file, fields = self.asked.file, self.asked.fields
         model = fields.model or self.service.settings.speaker_model
-        self.service.activity.add(OpenRequest("diarize", model, fields.response_format, file.filename, file.size, work))
+        shown, job_id = (fields.response_format, file.filename, file.size), self.service.new_job_id()
+        self.service.activity.add(OpenRequest("diarize", model, *shown, work, job_id))
 
     def _headers(self, heard: SpeakersHeard) -> dict[str, str]:
         text = self.transcription.second_best() if self.transcription else {}

@@ -185,7 +185,8 @@ class Exchange:
         checked, file = self.checked, self.checked.file
         self.transcription = await self.service.begin(self._model, checked.request, self.ticket)
         task, shown = checked.request.task, checked.response_format
-        self.service.activity.add(OpenRequest(task, checked.model, shown, file.filename, file.size, self.transcription))
+        sent, job_id = (file.filename, file.size), self.service.new_job_id()
+        self.service.activity.add(OpenRequest(task, checked.model, shown, *sent, self.transcription, job_id))
         return self.transcription
 
     @property

@@ -26,7 +26,8 @@ def create_realtime_router(sockets: LiveSockets, sessions: SessionTranscripts) -
 
     @router.websocket("/realtime")
     async def realtime(websocket: WebSocket) -> None:
-        await sockets.serve(websocket, _open_session(websocket, choice, sockets.base), is_kept=True)
+        session = _open_session(websocket, choice, sockets.base, sessions.replica)
+        await sockets.serve(websocket, session, is_kept=True)
 
     body = {"requestBody": {"content": {"application/json": {"schema": ClientSecretBody.model_json_schema()}}}}
 
@@ -64,7 +65,7 @@ def _key_id(request: Request) -> str:
     return str(getattr(getattr(request.state, "api_key", None), "id", ""))
 
 
-def _open_session(websocket: WebSocket, choice: ModelChoice, base: LiveRequest) -> RealtimeSession:
+def _open_session(websocket: WebSocket, choice: ModelChoice, base: LiveRequest, replica: str) -> RealtimeSession:
     """The session that a URL and a key ask for.
 
     Raises:
@@ -80,7 +81,8 @@ def _open_session(websocket: WebSocket, choice: ModelChoice, base: LiveRequest) 
         _require_transcription(choice, query.get("model"))
     named = {"input_audio_transcription": {"model": query["model"]}} if query.get("model") else {}
     settings = SessionSettings().changed(secret or {}).changed(named)
-    return RealtimeSession(choice, base, settings, now_s, is_beta="realtime=v1" in headers.get("openai-beta", ""))
+    is_beta = "realtime=v1" in headers.get("openai-beta", "")
+    return RealtimeSession(choice, base, settings, now_s, is_beta=is_beta, replica=replica)
 
 
 def _require_transcription(choice: ModelChoice, model: object) -> None:

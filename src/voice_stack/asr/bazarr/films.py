@@ -244,7 +244,7 @@ class BazarrJobs:
         film: Film[TranscriptionRequest],
         path: Path,
         log: FilmLog,
-        show: Callable[[Transcription], OpenRequest],
+        show: Callable[[Transcription, str], OpenRequest],
     ) -> Made[Transcript]:
         """Do what is asked for a film, and show it among the jobs of the server meanwhile.
 
@@ -257,7 +257,7 @@ class BazarrJobs:
                 film = await self._heed_language(film, path)
             request = replace(film.request, source=replace(film.request.source, path=path))
             transcription = await self._service.begin(film.model, request)
-            self._service.activity.add(show(transcription))
+            self._service.activity.add(show(transcription, self._service.new_job_id()))
             return await self._gather(transcription, log)
         finally:
             self._at_work.remove(log)

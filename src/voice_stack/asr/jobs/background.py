@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 
-from voice_stack.asr.jobs.record import JobRecord, Status, Webhook, job_object, new_job_id
+from voice_stack.asr.jobs.record import JobRecord, Status, Webhook, job_object
 from voice_stack.asr.jobs.sessions import SessionTranscripts
 from voice_stack.asr.jobs.store import JobStore
 from voice_stack.asr.jobs.webhooks import check_allowed, check_webhook_url, deliver, parse_secret
@@ -20,6 +20,7 @@ from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import ConflictError, EngineError, ShuttingDownError, VoiceStackError
 from voice_stack.core.http.form import Form
 from voice_stack.core.http.spool import SpooledFile
+from voice_stack.core.ids import new_id
 from voice_stack.core.logging import log_event, request_id_var
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class BackgroundJobs:
     def __init__(self, settings: AsrSettings, begin: Callable[[Checked, KeepSource], Awaitable[Transcription]]) -> None:
         self._settings, self._begin = settings, begin
         self._store = JobStore(settings)
-        self.sessions = SessionTranscripts(self._store, is_on=settings.max_jobs > 0)
+        self.sessions = SessionTranscripts(self._store, settings.replica_name, is_on=settings.max_jobs > 0)
         self._secret = parse_secret(settings.webhook_secret.get_secret_value())
         self._allowed = check_allowed(settings.webhook_allowed)
         self._prefix = settings.public_prefix
@@ -96,7 +97,7 @@ class BackgroundJobs:
         """
         webhook = Webhook(check_webhook_url(checked.webhook_url, self._allowed)) if checked.webhook_url else None
         record = JobRecord(
-            id=new_job_id(),
+            id=new_id("job", self._settings.replica_name),
             created_at=time.time(),
             task=checked.request.task,
             fields=form.fields,

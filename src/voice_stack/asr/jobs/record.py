@@ -1,7 +1,5 @@
 """Jobs as they are kept, and what the server works on as clients see it: `transcription.job` objects."""
 
-import re
-import secrets
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Literal
@@ -12,19 +10,8 @@ from voice_stack.core.errors import ConflictError
 Status = Literal["queued", "running", "completed", "failed", "cancelled"]
 WebhookStatus = Literal["pending", "delivered", "failed"]
 
-_ID = re.compile(r"job_[0-9a-f]{32}")
 LIVE = "live"
 """The task of a live session."""
-
-
-def new_job_id() -> str:
-    """An id that nobody can guess: 128 random bits."""
-    return f"job_{secrets.token_hex(16)}"
-
-
-def is_job_id(text: str) -> bool:
-    """Whether a text has the form of our ids; nothing else may become part of a path."""
-    return _ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +29,7 @@ class JobRecord:
     """One background job, or what is kept of a live session; all times in seconds since 1970.
 
     Attributes:
-        id: As `new_job_id` makes them.
+        id: `job_...`, and of a session `sess_...`.
         created_at: When its upload was complete.
         task: `transcribe`, `translate` or `align`; `live` for a session, which counts as completed from its first turn.
         fields: The form as it was sent, so that a restarted server reads it the way the first one did.
@@ -105,7 +92,7 @@ class OpenRequest:
     filename: str | None
     size_bytes: int
     transcription: Transcription | Diarization
-    id: str = field(default_factory=new_job_id)
+    id: str
     created_at: float = field(default_factory=time.time)
 
     def cancel(self) -> None:

@@ -11,6 +11,7 @@ from voice_stack.asr.jobs.record import LIVE, JobRecord
 from voice_stack.asr.jobs.store import JobStore
 from voice_stack.asr.transcript import Segment, Transcript
 from voice_stack.core.errors import NotFoundError, VoiceStackError
+from voice_stack.core.ids import tell_other_replica
 from voice_stack.core.logging import log_event, request_id_var
 
 logger = logging.getLogger(__name__)
@@ -93,11 +94,12 @@ class SessionTranscripts:
 
     Args:
         store: Where it is kept.
+        replica: Name of this server, if it is one of several.
         is_on: Whether anything is.
     """
 
-    def __init__(self, store: JobStore, *, is_on: bool) -> None:
-        self.is_on, self._store = is_on, store
+    def __init__(self, store: JobStore, replica: str, *, is_on: bool) -> None:
+        self.is_on, self.replica, self._store = is_on, replica, store
         self._open: dict[str, SessionRecorder] = {}
 
     def begin(self, session_id: str, owner: str, *, is_kept: bool = True) -> SessionRecorder:
@@ -154,6 +156,7 @@ class SessionTranscripts:
         if record is None and session_id in self._open and not self._open[session_id].record.finished_at:
             record = self._open[session_id].record
         if record is None or record.task != LIVE:
-            message = f"Nothing is kept of a session {session_id[:60]!r}: it never was, had no sound, was removed, "
-            raise NotFoundError(f"{message}or its time is over.", code="session_not_found")
+            message = f"Nothing is kept of a session {session_id[:80]!r}: it never was, had no sound, was removed, "
+            place = tell_other_replica(session_id, self.replica)
+            raise NotFoundError(f"{message}or its time is over.{place}", code="session_not_found")
         return record

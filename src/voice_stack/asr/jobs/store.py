@@ -9,6 +9,7 @@ JOBS_DIR/job_.../           a job of a version that had no database: taken over 
 
 import json
 import logging
+import re
 import shutil
 import sqlite3
 import time
@@ -19,10 +20,11 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from voice_stack.asr.jobs.record import LIVE, JobRecord, is_job_id
+from voice_stack.asr.jobs.record import LIVE, JobRecord
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.transcript import Segment, Transcript
 from voice_stack.core.errors import NotFoundError, StorageFullError, TooManyRequestsError, VoiceStackError
+from voice_stack.core.ids import tell_other_replica
 from voice_stack.core.logging import log_event
 from voice_stack.core.system.database import UNREADABLE, Database
 
@@ -36,6 +38,8 @@ _ALL_RECORDS = (
     "SELECT id, record, coalesce(length(result), (SELECT sum(length(segments)) FROM turns WHERE session = id)) "
     "FROM jobs"
 )
+_EARLIER = re.compile(r"job_[0-9a-f]{32}")
+"""Folders of a version that had no database."""
 _UPLOAD, _VOICE = ".upload", ".voice"
 _RECORD = TypeAdapter(JobRecord)
 _TRANSCRIPT = TypeAdapter(Transcript)
@@ -101,10 +105,9 @@ class JobStore:
         """
         record = self.find(job_id)
         if record is None or record.task == LIVE:
-            raise NotFoundError(
-                f"There is no job {job_id[:60]!r}: it never was, was removed, or its time is over.",
-                code="job_not_found",
-            )
+            gone = f"There is no job {job_id[:80]!r}: it never was, was removed, or its time is over."
+            place = tell_other_replica(job_id, self._settings.replica_name)
+            raise NotFoundError(gone + place, code="job_not_found")
         return record
 
     def find(self, record_id: str) -> JobRecord | None:
@@ -263,7 +266,7 @@ class JobStore:
 
     def _load(self, database: sqlite3.Connection) -> list[JobRecord]:
         for folder in self._folder.glob("job_*"):
-            if is_job_id(folder.name):
+            if _EARLIER.fullmatch(folder.name):
                 self._take_over(database, folder)
         records = []
         for row in database.execute(_ALL_RECORDS).fetchall():

@@ -26,6 +26,7 @@ from voice_stack.asr.live.wire import CLIENT_EVENTS, ModelChoice, SessionSetting
 from voice_stack.asr.transcript import Segment
 from voice_stack.core.errors import InvalidRequestError, VoiceStackError
 from voice_stack.core.http.realtime import INVALID_EVENT, SESSION_S, ClientEvent, Event, make_id, read_frame
+from voice_stack.core.ids import new_id
 
 MAX_ITEMS, MAX_COMMITS = 256, 1024
 """Turns that can be asked for again; commits without an answer whose names are known."""
@@ -72,12 +73,20 @@ class RealtimeSession(LiveSession):
         settings: What is set at the beginning.
         now_s: Seconds since 1970.
         is_beta: The client knows the names of the beta alone.
+        replica: Name of the server, if it is one of several.
     """
 
     def __init__(
-        self, choice: ModelChoice, base: LiveRequest, settings: SessionSettings, now_s: float, *, is_beta: bool = False
+        self,
+        choice: ModelChoice,
+        base: LiveRequest,
+        settings: SessionSettings,
+        now_s: float,
+        *,
+        is_beta: bool = False,
+        replica: str = "",
     ) -> None:
-        self.id, self.expires_at = make_id("sess"), int(now_s) + SESSION_S
+        self.id, self.expires_at = new_id("sess", replica), int(now_s) + SESSION_S
         self._choice, self._base, self._is_beta = choice, base, is_beta
         self._settings = choice.fit(settings)
         self._items: dict[str, Event] = {}

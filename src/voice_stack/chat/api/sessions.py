@@ -9,13 +9,14 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator
 
 from voice_stack.chat.api.calling import caller_of
-from voice_stack.chat.conversation import Message, MessageStatus, Role, Session, SessionState, make_id
+from voice_stack.chat.conversation import Message, MessageStatus, Role, Session, SessionState
 from voice_stack.chat.service import Conversations
 from voice_stack.chat.store import Order
 from voice_stack.chat.tts_models import TtsModels
 from voice_stack.core.http.api_docs import json_docs
 from voice_stack.core.http.form import check_fields, ignored_fields_header
 from voice_stack.core.http.uploads import receive_object
+from voice_stack.core.ids import new_id
 from voice_stack.utils.language import read_language
 
 MAX_SESSION_BYTES = 1 << 20
@@ -192,14 +193,16 @@ _SESSION = TypeAdapter(Session)
 def create_sessions_router(conversations: Conversations, tts_models: TtsModels) -> APIRouter:
     """The routes, below the API prefix."""
     router, store = APIRouter(tags=["conversations"]), conversations.parts.store
-    prefix = conversations.parts.settings.public_prefix
+    settings = conversations.parts.settings
+    prefix = settings.public_prefix
 
     @router.post("/voice/sessions", status_code=201, openapi_extra=json_docs(NewSession, required=False))
     async def create_session(request: Request, response: Response) -> SessionObject:
         """Set up a conversation."""
         body = await receive_object(request, max_bytes=MAX_SESSION_BYTES, may_be_empty=True)
         fields, now = _read_fields(NewSession, body, response), time.time()
-        session = _SESSION.validate_python({"id": make_id("sess"), "created_at": now, "updated_at": now, **fields})
+        own = {"id": new_id("sess", settings.replica_name), "created_at": now, "updated_at": now}
+        session = _SESSION.validate_python({**own, **fields})
         await store.add_session(session)
         tts_models.refresh(caller_of(request))
         return SessionObject.model_validate(session)

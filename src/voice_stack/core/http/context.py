@@ -363,11 +363,15 @@ class OutgoingHead(Layer):
     Args:
         has_origins: Web pages of other origins may use the answers.
         is_stopping: Whether the server stops.
+        replica: Name of the server, if it is one of several.
     """
 
-    def __init__(self, app: ASGIApp, *, has_origins: bool, is_stopping: Callable[[], bool] = bool) -> None:
+    def __init__(
+        self, app: ASGIApp, *, has_origins: bool, is_stopping: Callable[[], bool] = bool, replica: str = ""
+    ) -> None:
         super().__init__(app)
         self.is_stopping = is_stopping
+        self.place = {"x-replica": replica} if replica else {}
         self.headers = {
             "x-content-type-options": "nosniff",
             "x-frame-options": "DENY",
@@ -383,14 +387,14 @@ class OutgoingHead(Layer):
                 self._add(path, scope, MutableHeaders(scope=message))
             elif message["type"] == "websocket.accept":
                 message["headers"] = list(message.get("headers", ()))
-                MutableHeaders(scope=message).update(scope.get("state", {}).get(_KEY, {}))
+                MutableHeaders(scope=message).update(scope.get("state", {}).get(_KEY, {}) | self.place)
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
 
     def _add(self, path: str, scope: Scope, headers: MutableHeaders) -> None:
         state = scope.get("state", {})
-        headers.update(state.get(_KEY, {}))
+        headers.update(state.get(_KEY, {}) | self.place)
         if self.is_stopping() or state.get("is_unread", lambda _: False)(scope):
             headers["connection"] = "close"
         for name, value in self.headers.items():

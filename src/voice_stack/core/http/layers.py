@@ -156,6 +156,7 @@ def _add_limit_layers(app: FastAPI, settings: ServerSettings, stopping: Stopping
 
 EXPOSED_HEADERS = (
     "x-request-id",
+    "x-replica",
     "x-ignored-fields",
     "x-fallback",
     "x-fallback-model",
@@ -217,7 +218,12 @@ def add_layers(
     if wires:
         app.add_middleware(Wires, wires=wires)
     app.add_middleware(RequestContext)
-    app.add_middleware(OutgoingHead, has_origins=bool(settings.cors_origins), is_stopping=lambda: stopping.is_announced)
+    app.add_middleware(
+        OutgoingHead,
+        has_origins=bool(settings.cors_origins),
+        is_stopping=lambda: stopping.is_announced,
+        replica=settings.replica_name,
+    )
     if settings.root_path:
         app.add_middleware(RootPathTaker, root_path=settings.root_path)
     if settings.trusted_proxies:

@@ -81,6 +81,7 @@ class ServerStatus(BaseModel):
 
     version: str = Field(description="Of Voice Stack.")
     server: str = Field(description="`asr`, `tts` or `chat`.")
+    replica: str | None = Field(description="`REPLICA`: its name among several; null if it has none.")
     uptime_s: float = Field(description="Seconds since its start.")
     ready: bool = Field(description="Whether it takes work; as `/ready` says.")
     reason: str | None = Field(description="Why not.")
@@ -209,6 +210,7 @@ def observation_routes(
         engines = _read_engines(facts)
         known: dict[str, object] = {
             **identity,
+            "replica": settings.replica_name or None,
             "uptime_s": round(time.monotonic() - started_at, 1),
             "ready": reason is None,
             "reason": reason,

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from voice_stack.core.errors import ConfigurationError, tell_problem
+from voice_stack.core.ids import REPLICA_NAME
 from voice_stack.core.settings.access import ENV_FILE, AccessSettings, Address, CommaSeparated, NetworkList, user_folder
 
 
@@ -102,6 +104,12 @@ class ServerSettings(LimitSettings, TelemetrySettings, AccessSettings, Listening
 
     project_name: str = Field("Voice Stack", validation_alias="PROJECT_NAME", description="Name shown in the API docs.")
     api_v1_str: str = Field("/v1", validation_alias="API_V1_STR", description="Path in front of OpenAI's routes.")
+    replica_name: str = Field(
+        "",
+        validation_alias="REPLICA",
+        description="Name of this server among several behind a balancer, of lower-case letters, digits and hyphens: "
+        "ids of jobs and sessions carry it (`job_r3_...`), and `x-replica` tells it. Empty: it is the only one.",
+    )
     spool_dir: Path | None = Field(
         None,
         validation_alias="SPOOL_DIR",
@@ -123,6 +131,13 @@ class ServerSettings(LimitSettings, TelemetrySettings, AccessSettings, Listening
     debugpy_wait: bool = Field(
         False, validation_alias="DEBUGPY_WAIT", description="Wait at start until a debugger is attached."
     )
+
+    @field_validator("replica_name")
+    @classmethod
+    def _check_replica(cls, value: str) -> str:
+        if value and not re.fullmatch(REPLICA_NAME, value):
+            raise ValueError("a name as r3 or eu-3: 1 to 32 lower-case letters, digits and hyphens")
+        return value
 
     @field_validator("api_v1_str")
     @classmethod
