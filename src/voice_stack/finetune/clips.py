@@ -50,14 +50,15 @@ def clean_text(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def read_sounds(clips: Iterable[Clip]) -> Iterator[tuple[Clip, Samples]]:
+def read_sounds(clips: Iterable[Clip], sample_rate: int = SAMPLE_RATE) -> Iterator[tuple[Clip, Samples]]:
     """The sound of clips: each file is decoded once, and no more of it is held than the clips that are open in it.
 
     Args:
         clips: In any order.
+        sample_rate: Of the samples, in Hz.
 
     Yields:
-        Each clip with its samples, mono float32 of shape (samples,) at 16 kHz; file by file, in each by their ends.
+        Each clip with its samples, mono float32 of shape (samples,); file by file, in each by their ends.
         Where a clip reaches beyond the end of its file there are fewer samples, and none where it begins behind it. Of
         a clip longer than 30 s there are a few more samples than that, not all.
 
@@ -67,14 +68,14 @@ def read_sounds(clips: Iterable[Clip]) -> Iterator[tuple[Clip, Samples]]:
     """
     by_file = sorted(clips, key=lambda clip: (clip.path, clip.start_s))
     for path, of_file in groupby(by_file, key=lambda clip: clip.path):
-        yield from _read_file(path, list(of_file))
+        yield from _read_file(path, list(of_file), sample_rate)
 
 
-def _read_file(path: Path, clips: Sequence[Clip]) -> Iterator[tuple[Clip, Samples]]:
-    waiting = sorted(((_span(clip), clip) for clip in clips), key=lambda one: one[0][::-1])
+def _read_file(path: Path, clips: Sequence[Clip], sample_rate: int) -> Iterator[tuple[Clip, Samples]]:
+    waiting = sorted(((_span(clip, sample_rate), clip) for clip in clips), key=lambda one: one[0][::-1])
     kept, begin = np.zeros(0, np.float32), 0
     # A film may be hours long: decoding ends with the last clip.
-    with closing(decode_blocks(path, sample_rate=SAMPLE_RATE, block_s=MAX_CLIP_S)) as blocks:
+    with closing(decode_blocks(path, sample_rate=sample_rate, block_s=MAX_CLIP_S)) as blocks:
         for block in blocks:
             kept = np.concatenate([kept, block])
             while waiting and waiting[0][0][1] <= begin + kept.size:
@@ -88,11 +89,11 @@ def _read_file(path: Path, clips: Sequence[Clip]) -> Iterator[tuple[Clip, Sample
         yield clip, kept[span[0] - begin : span[1] - begin].copy()
 
 
-def _span(clip: Clip) -> tuple[int, int]:
+def _span(clip: Clip, sample_rate: int) -> tuple[int, int]:
     """First sample and the one behind the last; half a second more than fits tells that a clip is too long."""
     longest_s = clip.start_s + MAX_CLIP_S + 0.5
     end_s = longest_s if clip.end_s is None else min(clip.end_s, longest_s)
-    return round(clip.start_s * SAMPLE_RATE), round(end_s * SAMPLE_RATE)
+    return round(clip.start_s * sample_rate), round(end_s * sample_rate)
 
 
 HELD_OUT_SHARE = 0.1

@@ -12,7 +12,7 @@ from voice_stack.core.system.files import write_whole
 from voice_stack.finetune.clips import Clip
 
 Mode = Literal["lora", "full"]
-Stage = Literal["score before", "encode", "train", "export", "score after"]
+Stage = Literal["score before", "cut", "encode", "train", "export", "score after"]
 """The parts of a run, in order."""
 
 

@@ -1,3 +1,3 @@
 """Speech synthesis engines, one file each."""
 
-__all__ = ["base", "coqui", "fake", "hibari", "kokoro", "piper"]
+__all__ = ["base", "coqui", "fake", "hibari", "kokoro", "piper", "xtts_input", "xtts_model"]
