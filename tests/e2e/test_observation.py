@@ -36,6 +36,13 @@ def test_heard_audio_is_counted(fake_asr: RunningServer) -> None:
     wait_until(lambda: scrape(fake_asr)["voice_stack_engine_memory_bytes"] > 1e6, 30, "the engine's memory is measured")
     assert after["voice_stack_open_connections"] >= 1
 
+    name = "voice_stack_lane_busy_seconds_total"
+
+    def busy_s() -> float:
+        return scrape(fake_asr)[name] - before.get(name, 0.0)
+
+    wait_until(lambda: busy_s() >= 0.3, 30, "the engine says how long its lanes were at work")
+
 
 def test_spoken_text_and_the_cache_are_counted(fake_tts: RunningServer) -> None:
     before = scrape(fake_tts)
@@ -58,9 +65,12 @@ def test_work_for_nobody_is_counted(fake_asr: RunningServer) -> None:
     before = scrape(fake_asr).get("voice_stack_cancelled_run_seconds_total", 0.0)
     with fake_asr.openai() as client:
         events = client.audio.transcriptions.create(
-            model="whisper-1", file=("a.wav", tone(20.0)), prompt="sleep=0.2", stream=True
+            model="whisper-1", file=("a.wav", tone(200.0)), prompt="sleep=0.2", stream=True
         )
         next(iter(events))
+        wait_until(lambda: fake_asr.engines()[0]["lanes_busy"] == 1, 15, "a lane is at work")
         events.close()
     wait_until(lambda: fake_asr.count_jobs() == (0, 0), 30, "the rest is dropped")
+    wait_until(lambda: fake_asr.engines()[0]["lanes_busy"] == 0, 15, "it is free")
+    assert fake_asr.engines()[0]["lanes"] == 1
     assert scrape(fake_asr)["voice_stack_cancelled_run_seconds_total"] >= before + 0.2

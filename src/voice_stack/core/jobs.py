@@ -276,11 +276,17 @@ class Beat:
         work_s: How long the longest work of the moment takes by now without a result, in seconds.
         job_ids: The jobs of that work.
         units: Units that all threads have in hand.
+        lanes: Batches that may run at once; 0 before the model is loaded.
+        batches: Those that run now.
+        busy_s: Seconds that batches have run so far, of each one: two at once for a second are two seconds.
     """
 
     work_s: float
     job_ids: frozenset[str]
     units: int
+    lanes: int = 0
+    batches: int = 0
+    busy_s: float = 0.0
 
 
 RunResult = Output | UnitDone | Again

@@ -73,6 +73,7 @@ class EngineHost:
         self._idle_timer: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._is_closed = False
+        self._busy_before_s = 0.0  # of processes that are gone
 
     @property
     def job_count(self) -> int:
@@ -107,6 +108,7 @@ class EngineHost:
     def status(self) -> dict[str, object]:
         """State, process id, jobs and speed, for `/status`."""
         running = sum(handle.is_running for handle in self._jobs.values())
+        beat = self._link.last_beat if self._link else None
         return {
             "engine": self.spec.name,
             "state": self.state,
@@ -116,6 +118,9 @@ class EngineHost:
             "gpu_memory_mb": round(self.footprint.gpu_memory_mb, 1) if self._link else 0.0,
             "jobs_running": running,
             "jobs_waiting": len(self._jobs) - running,
+            "lanes": beat.lanes if beat else 0,
+            "lanes_busy": min(beat.lanes, beat.batches) if beat else 0,
+            "busy_s": round(self._busy_before_s + (beat.busy_s if beat else 0.0), 3),
             **self.work.status(),
             "error": self.load_error.told if self.load_error else None,
         }
@@ -223,6 +228,8 @@ class EngineHost:
             self._spare = None
             return
         was = self.state
+        if self._link is not None and self._link.last_beat is not None:
+            self._busy_before_s += self._link.last_beat.busy_s
         self._link = None
         self.state = "stopped"
         if self._watch is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import psutil
 from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -30,6 +30,9 @@ class EngineStatus(BaseModel):
     pid: int | None = Field(None, description="Id of its process; null while it has none.")
     jobs_running: int = Field(description="Jobs that it works on.")
     jobs_waiting: int = Field(description="Jobs that wait for it.")
+    lanes: int = Field(0, description="Batches that its process runs at once, as it said within the last second.")
+    lanes_busy: int = Field(0, description="Those of them that were at work then.")
+    busy_s: float = Field(0.0, description="Seconds that lanes were at work since the start, those of each one.")
     queue_s: float | None = Field(None, description="Seconds a new job would wait; null while not known.")
     speed: float | None = Field(
         None, description="Measured seconds of work for a second of audio; null while not known."
@@ -146,6 +149,12 @@ class _Whole(Collector):
         wait = "How long a new job would wait, at the measured speed."
         yield _family("voice_stack_queue_seconds", wait, ENGINE, self._queue())
         yield _family("voice_stack_engine_jobs", "Jobs by what they do.", (*ENGINE, "state"), self._jobs())
+        lanes = "Batches that engine processes can run at once: busy, and free for more."
+        yield _family("voice_stack_engine_lanes", lanes, (*ENGINE, "state"), self._lanes())
+        busy = CounterMetricFamily("voice_stack_lane_busy_seconds", "Seconds that lanes were at work.", labels=ENGINE)
+        for values, busy_s in _add_up((engine.labels, engine.busy_s) for engine in self._engines).items():
+            busy.add_metric(values, busy_s)
+        yield busy
         yield _family("voice_stack_engine_processes", "Engines by state.", (*ENGINE, "state"), self._states())
         yield from REGISTRY.collect()
 
@@ -166,6 +175,11 @@ class _Whole(Collector):
         running = (((*engine.labels, "running"), engine.jobs_running) for engine in self._engines)
         waiting = (((*engine.labels, "waiting"), engine.jobs_waiting) for engine in self._engines)
         return _add_up([*running, *waiting])
+
+    def _lanes(self) -> dict[tuple[str, ...], float]:
+        busy = (((*engine.labels, "busy"), engine.lanes_busy) for engine in self._engines)
+        free = (((*engine.labels, "free"), engine.lanes - engine.lanes_busy) for engine in self._engines)
+        return _add_up([*busy, *free])
 
     def _states(self) -> dict[tuple[str, ...], float]:
         return _add_up(((*engine.labels, engine.state), 1) for engine in self._engines)

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from importlib import import_module
 from logging import getLogger
 from multiprocessing.connection import Connection
@@ -78,7 +79,7 @@ class Worker:
         self._scheduler = Scheduler()
         self._jobs: dict[str, ActiveJob] = {}
         self._changed = threading.Condition()
-        self._free_lanes = 0
+        self._lanes = self._free_lanes = 0
         self._meter = WorkMeter(self._send)
         self._heard_live_at = -LIVE_S
         self._is_solo = False
@@ -107,7 +108,8 @@ class Worker:
     def _beat_forever(self) -> None:
         self._is_wanted.wait()
         while True:
-            self._send(self._clock.beat())
+            batches, busy_s = self._meter.busy
+            self._send(replace(self._clock.beat(), lanes=self._lanes, batches=batches, busy_s=busy_s))
             time.sleep(BEAT_S)
 
     def _next_command(self) -> Command:
@@ -204,7 +206,7 @@ class Worker:
         self._send(outcome)
         if isinstance(outcome, LoadFailed):
             os._exit(1)
-        self._free_lanes = self._workload.lanes
+        self._lanes = self._free_lanes = self._workload.lanes
         names = [f"lane {lane}" for lane in range(1, self._workload.lanes)]
         for name in [*names, EXPRESS_LANE] if self._workload.has_express_lane else names:
             threading.Thread(target=self._run_lane, args=(name,), name=name, daemon=True).start()

@@ -372,6 +372,14 @@ class WorkMeter:
         self._lock = threading.Lock()
         self._running = 0
         self._counted_until = 0.0
+        self._busy_s, self._busy_until = 0.0, 0.0
+
+    @property
+    def busy(self) -> tuple[int, float]:
+        """Batches that run now, and the seconds that batches have run so far, of each one."""
+        with self._lock:
+            self._count()
+            return self._running, self._busy_s
 
     def watch(self, batch: Sequence[Unit], results: Iterator[RunResult]) -> Iterator[RunResult]:
         """The results of a batch as they come, measured."""
@@ -391,6 +399,7 @@ class WorkMeter:
 
     def _begin(self) -> None:
         with self._lock:
+            self._count()
             if not self._running:
                 self._counted_until = time.monotonic()
             self._running += 1
@@ -398,6 +407,11 @@ class WorkMeter:
     def _end(self) -> float:
         """Seconds since the last batch began or ended, which nobody has counted yet."""
         with self._lock:
+            self._count()
             self._running -= 1
             since, self._counted_until = self._counted_until, time.monotonic()
             return self._counted_until - since
+
+    def _count(self) -> None:
+        since, self._busy_until = self._busy_until, time.monotonic()
+        self._busy_s += self._running * (self._busy_until - since)
