@@ -76,7 +76,11 @@ def engine_specs(settings: AsrSettings, model: str) -> tuple[EngineSpec, ...]:
     """How each replica of the engine for a model is started."""
     if provided := find_provided_model(settings, model):
         return (provided_spec(settings, provided),)
-    listed = [spec.name for spec in find_catalogue(settings.engine).models]
+    store = open_store(settings)
+    listed = [spec.name for spec in store.catalogue.models]
+    # One that was trained here is the operator's choice, too; a look for it costs others nothing.
+    if (spec := store.find(model)) is not None and spec.base:
+        listed.append(model)
     label = label_model(model, listed, (settings.model, *settings.allowed_models))
     own: dict[str, object] = {"model": model, "operator_paths": _operator_paths(settings)}
     told = settings.log_level, settings.log_format, label

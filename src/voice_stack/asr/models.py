@@ -339,7 +339,7 @@ def capabilities_of(engine: str, spec: ModelSpec | None) -> AsrCapabilities:
     if spec is None:
         return can
     can = can.limited_to(spec.languages or can.languages)
-    return replace(can, translate=False) if spec.name in UNTRAINED_TRANSLATORS else can
+    return can if UNTRAINED_TRANSLATORS.isdisjoint({spec.name, spec.base}) else replace(can, translate=False)
 
 
 _WHISPER = "engines faster-whisper and whisper"

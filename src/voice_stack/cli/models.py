@@ -9,7 +9,8 @@ import click
 from voice_stack.cli.servers import SERVERS, Server
 from voice_stack.core.errors import InvalidRequestError, ModelLoadError, ModelNotFoundError
 from voice_stack.core.models.files import FileCheck
-from voice_stack.core.models.store import ModelNames, ModelStatus, ModelStore
+from voice_stack.core.models.status import ModelStatus
+from voice_stack.core.models.store import ModelNames, ModelStore
 from voice_stack.core.settings import EngineSettings
 from voice_stack.tts.models import check_licence
 from voice_stack.tts.settings import TtsSettings

@@ -18,6 +18,7 @@ from voice_stack.core.system.files import write_whole
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"  # no name on the hub is longer, and both make the name of a folder
 _HUB_REPO = re.compile(rf"{_PART}/{_PART}")
 _NAME_PART = r"[^\W_][\w.-]*"
+OWN_FOLDER = "finetuned"
 _MODEL_NAME = re.compile(rf"{_NAME_PART}(/{_NAME_PART})?")
 
 
@@ -99,6 +100,7 @@ class ModelSpec:
         languages: Language codes; empty: many, or not known.
         description: One line for people.
         path: Where the operator keeps it, for a model that was named by its path.
+        base: The model that it was trained from, for one that was trained here.
     """
 
     name: str
@@ -114,6 +116,7 @@ class ModelSpec:
     languages: tuple[str, ...] = ()
     description: str = ""
     path: str | None = None
+    base: str = ""
 
     def __post_init__(self) -> None:
         if self.path is None and not _MODEL_NAME.fullmatch(self.name):
@@ -126,8 +129,8 @@ class ModelSpec:
 
     @property
     def folder(self) -> str:
-        """Name of the model's folder in the model directory; a single safe path component."""
-        return self.name.replace("/", "--")
+        """Its folder in the model directory: one safe path component, below `finetuned` if it was trained here."""
+        return f"{OWN_FOLDER}/{self.name}" if self.base else self.name.replace("/", "--")
 
 
 Resolver = Callable[[str], ModelSpec | None]

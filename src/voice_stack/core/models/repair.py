@@ -10,7 +10,7 @@ import filelock
 
 from voice_stack.core.errors import ModelLoadError, ModelNotFoundError
 from voice_stack.core.logging import log_event
-from voice_stack.core.models.files import PARTIAL_SUFFIX, delete_place
+from voice_stack.core.models.files import OWN_FOLDER, PARTIAL_SUFFIX, delete_place
 from voice_stack.core.models.store import ModelStore
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,8 @@ def require_models(
 
 def remove_partial_models(model_dir: Path) -> None:
     """Remove half-fetched models that no living process works on; it blocks."""
-    for partial in model_dir.expanduser().absolute().glob(f".*{PARTIAL_SUFFIX}"):
+    root = model_dir.expanduser().absolute()
+    for partial in (*root.glob(f".*{PARTIAL_SUFFIX}"), *root.glob(f"{OWN_FOLDER}/.*{PARTIAL_SUFFIX}")):
         lock = filelock.FileLock(partial.with_name(f"{partial.name.removesuffix(PARTIAL_SUFFIX)}.lock"), timeout=0)
         try:
             with lock:

@@ -9,14 +9,15 @@ checked.
 import contextlib
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
 
 from voice_stack.core.errors import InvalidRequestError, ModelLoadError, ModelNotFoundError
 from voice_stack.core.models import files as files
+from voice_stack.core.models import own as own
 from voice_stack.core.models import sources as sources
 from voice_stack.core.models.files import (
     Catalogue,
@@ -27,66 +28,9 @@ from voice_stack.core.models.files import (
     looks_like_path,
     partial_folder,
 )
-from voice_stack.core.models.sources import describe_sources, is_packed
+from voice_stack.core.models.status import ModelStatus, find_further, find_status
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ModelStatus:
-    """A model as `voice-stack models list` shows it.
-
-    Args:
-        state: `local`: usable without fetching anything; `available`: can be fetched.
-        source: Where it comes from, for people.
-        size_bytes: Bytes on this machine; 0 if it is not here.
-        path: Its folder, once it has one.
-    """
-
-    name: str
-    engine: str
-    state: Literal["local", "available"]
-    source: str
-    size_bytes: int
-    path: Path | None
-
-
-def _further(catalogue: Catalogue, model_dir: Path) -> Iterator[ModelStatus]:
-    engines = {spec.engine for spec in (*catalogue.models, catalogue.unlisted)}
-    known = {spec.folder for spec in catalogue.models}
-    for folder in sorted(model_dir.iterdir()) if model_dir.is_dir() else ():
-        if folder.name in known or folder.name.startswith(".") or not folder.is_dir():
-            continue
-        try:
-            manifest = files.read_manifest(folder)
-        except ModelLoadError as error:
-            _log.warning("not listed: %s", error)
-            continue
-        if manifest is not None and manifest.engine in engines:
-            yield _local(manifest.model, manifest.engine, folder, manifest.source)
-
-
-def _status(spec: ModelSpec, folder: Path) -> ModelStatus:
-    if files.is_filled(folder):
-        return _local(spec.name, spec.engine, folder, _recorded_source(folder))
-    if spec.pack is not None and is_packed(spec):
-        source, size_bytes = f"pack {', '.join(spec.pack.packages)}", sources.pack_size_bytes(spec.pack)
-        return ModelStatus(spec.name, spec.engine, "local", source, size_bytes, None)
-    return ModelStatus(spec.name, spec.engine, "available", ", ".join(describe_sources(spec)), 0, None)
-
-
-def _recorded_source(folder: Path) -> str:
-    """One damaged manifest must not hide all other models from the list, so it is said in its line."""
-    try:
-        manifest = files.read_manifest(folder)
-    except ModelLoadError as error:
-        return error.message
-    return manifest.source if manifest is not None else f"folder {folder}"
-
-
-def _local(name: str, engine: str, folder: Path, source: str) -> ModelStatus:
-    size_bytes = sum(path.stat().st_size for path in files.model_files(folder))
-    return ModelStatus(name, engine, "local", source, size_bytes, folder)
 
 
 _ADOPTED = "folder "
@@ -114,7 +58,15 @@ class ModelStore:
         """The spec of a name, alias, hub repository or operator's path; None if nothing has that name."""
         if name in self._paths and (path := Path(name).expanduser()).exists():
             return replace(self.catalogue.unlisted, name=name, path=str(path.absolute()))
-        return self.catalogue.find(name)
+        return self.catalogue.find(name) or own.find_own_if_whole(self.catalogue, self.model_dir, name)
+
+    def list_own(self) -> tuple[ModelSpec, ...]:
+        """The models that were trained here."""
+        return tuple(own.list_own(self.catalogue, self.model_dir))
+
+    def _nearest_names(self, name: str) -> str:
+        every = replace(self.catalogue, models=(*self.catalogue.models, *self.list_own()))
+        return ", ".join(every.nearest_names(name))
 
     def is_local(self, name: str) -> bool:
         """Whether the model can be used as it is: a few looks at the disk, nothing is fetched, imported or read."""
@@ -136,8 +88,9 @@ class ModelStore:
     def _known(self, name: str) -> ModelSpec:
         spec = self.find(name)
         if spec is None:
+            own.find_own(self.catalogue, self.model_dir, name)  # says what is wrong with a damaged one
             missing = " (no such path)" if name in self._paths else ""
-            names = ", ".join(self.catalogue.nearest_names(name))
+            names = self._nearest_names(name)
             raise ModelNotFoundError(f"model {name!r} is not known{missing}; valid names, nearest first: {names}")
         return spec
 
@@ -147,6 +100,7 @@ class ModelStore:
         Raises:
             ModelNotFoundError: Nothing has that name, or it is not here and cannot be fetched; the message
                 says where it was looked for and which command fetches it.
+            ModelLoadError: It was trained here, and its folder is damaged.
         """
         spec = self._known(name)
         if self._is_local(spec) or self.can_fetch(spec):
@@ -157,7 +111,7 @@ class ModelStore:
         looked, commands = sources.explain_absence(spec)
         looked = [f"folder {self._folder(spec)}: not there", *looked]
         local = ", ".join(known.name for known in self.catalogue.models if self._is_local(known))
-        nearest = ", ".join(self.catalogue.nearest_names(spec.name))
+        nearest = self._nearest_names(spec.name)
         return (
             f"model {spec.name!r} is not on this machine. Looked in: {'; '.join(looked)}. "
             f"Fetch it with: {' or '.join(commands) or 'no source is known'}. "
@@ -228,9 +182,10 @@ class ModelStore:
         """Alone among all processes for this model; the lock of a killed process is free again."""
         import filelock
 
+        folder = self._folder(spec)
         try:
-            self.model_dir.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.model_dir / f".{spec.folder}.lock")
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(folder.with_name(f".{folder.name}.lock"))
             with lock:
                 yield
         except OSError as error:
@@ -243,6 +198,29 @@ class ModelStore:
             # Empty, or damaged.
             delete_place(folder)
             partial.replace(folder)
+
+    def keep(self, spec: ModelSpec, made: Path, source: str) -> Path:
+        """Keep a model that was trained here; one of that name is replaced.
+
+        Args:
+            spec: With its base.
+            made: Folder with its files, `finetune.json` among them; they are copied.
+            source: Where it comes from, for people.
+
+        Returns:
+            Its folder.
+
+        Raises:
+            ModelLoadError: The model directory cannot be written.
+        """
+        folder = self._folder(spec)
+        with self._writing(spec), partial_folder(folder) as partial:
+            shutil.copytree(made, partial, dirs_exist_ok=True)
+            names = [path.relative_to(partial).as_posix() for path in files.model_files(partial)]
+            files.write_manifest(partial, spec, source, {name: files.hash_file(partial / name) for name in names})
+            delete_place(folder)
+            partial.replace(folder)
+        return folder
 
     def repair(self, name: str) -> bool:
         """Fetch a damaged model again; False where it came from the operator, or where no source can be asked.
@@ -300,9 +278,10 @@ class ModelStore:
             delete_place(folder)
 
     def list(self) -> tuple[ModelStatus, ...]:
-        """Every model of the table, then every further one of these engines that is in the model directory."""
-        listed = (_status(spec, self.model_dir / spec.folder) for spec in self.catalogue.models)
-        return (*listed, *_further(self.catalogue, self.model_dir))
+        """Every model of the table, those that were trained here, and further ones of these engines in its folder."""
+        known = (*self.catalogue.models, *self.list_own())
+        listed = (find_status(spec, self.model_dir / spec.folder) for spec in known)
+        return (*listed, *find_further(self.catalogue, self.model_dir))
 
 
 # Start of the year in which the list was written; a local model has no date of its own.
@@ -349,7 +328,7 @@ class ModelNames:
 
     def names(self) -> list[str]:
         """Every name that works: OpenAI's, the default, and the models that are here or allowed, by all their names."""
-        known = [spec.name for spec in self._store.catalogue.models]
+        known = [spec.name for spec in (*self._store.catalogue.models, *self._store.list_own())]
         named = [name for name in self._allowed if not _is_pattern(name)]
         usable = [spec for name in [*known, *named] if (spec := self.find_usable(name))]
         ids = [name for spec in usable for name in (spec.name, *spec.aliases)]
