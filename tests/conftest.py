@@ -12,6 +12,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from object_storage import ObjectStorage, run_object_storage
 from piper_speech import speak_wav
 from running_server import RunningServer, run_server
 from voice_stack.core.models.store import ModelStore
@@ -137,6 +138,21 @@ def fake_tts(start_server: StartServer) -> Iterator[RunningServer]:
     """A TTS server that obeys its texts; it speaks other services' APIs as well."""
     with start_server("tts", TTS_ENGINE="fake", TTS_MODEL="fake", TTS_API_ELEVENLABS="true") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def object_server() -> Iterator[ObjectStorage]:
+    """S3-compatible storage with one bucket."""
+    with run_object_storage() as storage:
+        yield storage
+
+
+@pytest.fixture
+def object_storage(object_server: ObjectStorage, monkeypatch: pytest.MonkeyPatch) -> ObjectStorage:
+    """The same, and this process knows its address and keys."""
+    for name, value in object_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return object_server
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,32 @@
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AliasChoices, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from voice_stack.core.errors import ConfigurationError
 from voice_stack.core.provider import PROVIDERS
 from voice_stack.core.settings import CommaSeparated, EngineSettings, user_folder
+from voice_stack.core.system.objects import split_url
 from voice_stack.tts.models import TTS_CATALOGUE, TTS_MODELS, find_default_engine
 from voice_stack.utils.text.markup import READABLE, Markup
 
+
+def _check_url(url: str) -> str:
+    """An object store's URL, or nothing.
+
+    Raises:
+        ValueError: It is another.
+    """
+    try:
+        if url:
+            split_url(url)
+    except ConfigurationError as error:
+        raise ValueError(error.message) from None
+    return url
+
+
+ObjectUrl = Annotated[str, AfterValidator(_check_url)]
 Loudness = Annotated[float, Field(ge=-40, le=-9)] | Literal["off"]
 
 
@@ -62,7 +80,13 @@ class TtsSettings(EngineSettings):
     )
     cache_dir: Path = Field(
         default_factory=lambda: user_folder("CACHE") / "speech",
-        description="Folder where speech is kept; several servers may share one.",
+        description="Folder where speech is kept; several servers may share one, also over a network.",
+    )
+    cache_url: ObjectUrl = Field(
+        "",
+        description="S3-compatible store where replicas share kept speech, `s3://bucket/prefix`, behind the folder of "
+        "each (extra `shared`; keys and address in `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, "
+        "`AWS_ENDPOINT_URL`). Empty: none.",
     )
     cache_mb: float = Field(
         256,

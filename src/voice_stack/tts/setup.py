@@ -10,8 +10,10 @@ from voice_stack.core.models.files import ModelSpec
 from voice_stack.core.models.repair import require_models
 from voice_stack.core.models.store import ModelNames
 from voice_stack.core.provider import PROVIDERS, check_providers, find_provided
+from voice_stack.core.system.objects import ObjectStore
 from voice_stack.core.system.side_process import SideProcess
-from voice_stack.tts.cache.entry import SpeechStore
+from voice_stack.tts.cache.folder import SpeechStore
+from voice_stack.tts.cache.shared import READ_S, WRITE_S, SharedSpeech
 from voice_stack.tts.cache.speech_cache import SpeechCache
 from voice_stack.tts.captions.kept import CaptionStore
 from voice_stack.tts.engine_factory import find_engine, open_store
@@ -29,9 +31,20 @@ RECORDINGS_IDLE_S, LANGUAGES_IDLE_S = 30.0, 600.0
 
 
 def open_cache(settings: TtsSettings) -> SpeechCache:
-    """The cache as the settings describe it."""
+    """The cache as the settings describe it.
+
+    Raises:
+        ConfigurationError: What opens the object store is not installed.
+    """
     max_bytes = round(settings.cache_mb * 1024 * 1024)
-    return SpeechCache(SpeechStore(settings.cache_dir, max_bytes) if max_bytes else None)
+    if not max_bytes:
+        return SpeechCache(None)
+    folder = SpeechStore(settings.cache_dir, max_bytes)
+    if not settings.cache_url:
+        return SpeechCache(folder)
+    return SpeechCache(
+        folder, SharedSpeech(folder, ObjectStore.open(settings.cache_url, read_s=READ_S, write_s=WRITE_S))
+    )
 
 
 def _require_model_of(engine: str, spec: ModelSpec | None) -> None:

@@ -2,12 +2,11 @@
 
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from object_storage import ObjectStorage, run_object_storage
+from object_storage import ObjectStorage
 from voice_stack.core.errors import (
     ConfigurationError,
     InvalidRequestError,
@@ -19,21 +18,8 @@ from voice_stack.core.system.breaker import PAUSE_S, Breaker
 from voice_stack.core.system.objects import ObjectStore
 
 
-@pytest.fixture(scope="module")
-def storage() -> Iterator[ObjectStorage]:
-    with run_object_storage() as storage:
-        yield storage
-
-
-@pytest.fixture
-def at_storage(storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch) -> ObjectStorage:
-    for name, value in storage.environment.items():
-        monkeypatch.setenv(name, value)
-    return storage
-
-
-def test_objects_come_back_as_they_went(at_storage: ObjectStorage, tmp_path: Path) -> None:
-    store = ObjectStore.open(at_storage.at("films of ours/ü"))
+def test_objects_come_back_as_they_went(object_storage: ObjectStorage, tmp_path: Path) -> None:
+    store = ObjectStore.open(object_storage.at("films of ours/ü"))
     film = tmp_path / "film.mkv"
     film.write_bytes(os.urandom(18 << 20))  # three parts
     assert store.put("a folder/film #1 100%.mkv", film)
@@ -51,11 +37,11 @@ def test_objects_come_back_as_they_went(at_storage: ObjectStorage, tmp_path: Pat
     store.delete("elsewhere.txt")
     assert store.find("elsewhere.txt") is None
     # Another prefix of the same bucket sees nothing of it.
-    assert list(ObjectStore.open(at_storage.at("films")).list()) == []
+    assert list(ObjectStore.open(object_storage.at("films")).list()) == []
 
 
-def test_what_is_there_stays_if_only_new_is_stored(at_storage: ObjectStorage) -> None:
-    store = ObjectStore.open(at_storage.at("conditional"))
+def test_what_is_there_stays_if_only_new_is_stored(object_storage: ObjectStorage) -> None:
+    store = ObjectStore.open(object_storage.at("conditional"))
     assert [store.put("key", b"first", only_new=True), store.put("key", b"second", only_new=True)] == [True, False]
     tag = store.find("key")
     assert store.read("key", 100) == b"first"
@@ -63,8 +49,8 @@ def test_what_is_there_stays_if_only_new_is_stored(at_storage: ObjectStorage) ->
     assert (store.read("key", 100), store.find("key") != tag) == (b"third", True)
 
 
-def test_larger_than_allowed_is_not_read(at_storage: ObjectStorage, tmp_path: Path) -> None:
-    store = ObjectStore.open(at_storage.at("large"))
+def test_larger_than_allowed_is_not_read(object_storage: ObjectStorage, tmp_path: Path) -> None:
+    store = ObjectStore.open(object_storage.at("large"))
     store.put("key", bytes(5000))
     with pytest.raises(PayloadTooLargeError, match="5000 bytes, at most 4999"):
         store.read("key", 4999)
@@ -74,23 +60,23 @@ def test_larger_than_allowed_is_not_read(at_storage: ObjectStorage, tmp_path: Pa
 
 
 def test_absent_objects_buckets_and_stores_are_told_apart(
-    at_storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch
+    object_storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(NotFoundError, match="nowhere: there is no such object"):
-        ObjectStore.open(at_storage.at("x")).read("nowhere", 10)
+        ObjectStore.open(object_storage.at("x")).read("nowhere", 10)
     nobody = ObjectStore.open("s3://no-such-bucket/x")
     for ask in (lambda: nobody.read("key", 10), lambda: list(nobody.list()), lambda: nobody.put("key", b"")):
         with pytest.raises(UpstreamError, match="s3://no-such-bucket/x: there is no such bucket"):
             ask()
     with pytest.raises(InvalidRequestError, match=r"a/\.\./b"):
-        ObjectStore.open(at_storage.at("x")).read("a/../b", 10)
+        ObjectStore.open(object_storage.at("x")).read("a/../b", 10)
     with socket.socket() as silent:  # takes connections, and says nothing
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         for address in (f"http://127.0.0.1:{silent.getsockname()[1]}", "http://127.0.0.1:9"):
             monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-            with pytest.raises(UpstreamError, match=at_storage.bucket):
-                ObjectStore.open(at_storage.at("x"), read_s=0.5).read("key", 10)
+            with pytest.raises(UpstreamError, match=object_storage.bucket):
+                ObjectStore.open(object_storage.at("x"), read_s=0.5).read("key", 10)
 
 
 SECRET = "hush"

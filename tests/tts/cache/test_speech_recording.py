@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from voice_stack.core.errors import EngineError
-from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece, SpeechStore
+from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece
+from voice_stack.tts.cache.folder import SpeechStore
 from voice_stack.tts.cache.recording import BLOCK_BYTES, LEAD_BYTES, SpeechReader
 from voice_stack.tts.cache.speech_cache import SpeechCache
 

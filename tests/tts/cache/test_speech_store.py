@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from voice_stack.core.http.context import CacheUse, cache_use
-from voice_stack.tts.cache.entry import EntryData, Note, SpeechFacts, SpeechStore
+from voice_stack.tts.cache.entry import EntryData, Note, SpeechFacts
+from voice_stack.tts.cache.folder import SpeechStore
 from voice_stack.tts.engine.base import EngineVoice, VoiceOptions
 from voice_stack.tts.engine_factory import engine_spec
 from voice_stack.tts.request import Passage, SpeechRequest
@@ -24,7 +25,8 @@ KIB = 1024
 def keep(store: SpeechStore, key: str, audio: bytes) -> EntryData:
     spool = store.begin(key)
     spool.write(audio)
-    data = EntryData(len(audio), SpeechFacts(1.5, ExactHead(2, b"head")), (Note(3, {"characters": 7}),))
+    head, note = ExactHead(min(2, len(audio)), b"head"), Note(min(3, len(audio)), {"characters": 7})
+    data = EntryData(len(audio), SpeechFacts(1.5, head), (note,))
     store.keep(key, spool, data)
     spool.close()
     return data
@@ -111,10 +113,12 @@ def test_what_dead_servers_left_is_tidied_away(store: SpeechStore, tmp_path: Pat
     alive = store.begin("alive")
     for part in tmp_path.iterdir():
         os.utime(part, (time.time(), time.time() - 2 * DAY_S))
+    (tmp_path / "elsewhere.0123.4567.part").write_bytes(b"another machine is writing it")
     (tmp_path / "notes.txt").write_text("not ours")
     keep(store, "key", b"audio")
+    store.remove_abandoned()
     names = {path.name.partition(".")[0] for path in tmp_path.iterdir()}
-    assert names == {"alive", "key", "notes"}
+    assert names == {"alive", "elsewhere", "key", "notes"}
     alive.close()
 
 

@@ -1,3 +1,3 @@
 """What the machine offers: processors, memory, threads, files, addresses."""
 
-__all__ = ["addresses", "cpus", "database", "device", "files", "memory", "side_process"]
+__all__ = ["addresses", "breaker", "cpus", "database", "device", "files", "memory", "objects", "side_process"]

@@ -147,6 +147,12 @@ CACHE = _counter(
     "What a cache had for a request: hit, miss, or joined to equal work under way.",
     ("cache", "outcome"),
 )
+OBJECTS = _counter(
+    "voice_stack_object_store_requests",
+    "What was asked of an object store that replicas share. Speech: hit, miss, failed, skipped (it was away just now), "
+    "damaged, stored, there (already), not_stored, dropped (not sent).",
+    ("use", "outcome"),
+)
 CHAT_STAGE = _histogram(
     "voice_stack_chat_stage_seconds",
     "Of a conversation's turn: stt, the time for the transcript; first_token, first_text, first_sentence, first_audio, "

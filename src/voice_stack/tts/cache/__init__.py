@@ -1,3 +1,3 @@
 """Speech that was made once: kept on disk, and shared while it is being made."""
 
-__all__ = ["entry", "recording", "speech_cache"]
+__all__ = ["entry", "folder", "recording", "shared", "speech_cache"]

@@ -10,8 +10,10 @@ from typing import Protocol
 from voice_stack.core.errors import ShuttingDownError
 from voice_stack.core.logging import log_event
 from voice_stack.core.telemetry.registry import CACHE
-from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece, SpeechStore
+from voice_stack.tts.cache.entry import EntryData, SpeechFacts, SpeechFile, SpeechPiece
+from voice_stack.tts.cache.folder import SpeechStore
 from voice_stack.tts.cache.recording import Outcome, Recording, SpeechReader
+from voice_stack.tts.cache.shared import SharedSpeech
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +43,11 @@ class SpeechCache:
 
     Args:
         store: Where complete speech is kept; None: nothing is kept or shared.
+        shared: Where replicas look for what others have made; None: each keeps its own.
     """
 
-    def __init__(self, store: SpeechStore | None) -> None:
-        self._store = store
+    def __init__(self, store: SpeechStore | None, shared: SharedSpeech | None = None) -> None:
+        self._store, self._shared = store, shared
         self._under_way: dict[str, Recording] = {}
         self._tasks: dict[Recording, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -72,16 +75,17 @@ class SpeechCache:
             raise ShuttingDownError("the server is stopping")
         recording, outcome = await self._find(None if is_fresh else key)
         if recording is None:
-            recording = self._record(key, begin)
+            recording = self._record(key, begin, is_fresh=is_fresh)
         self._outcomes[outcome] += 1
         if self.is_on:
             CACHE.labels("speech", outcome).inc()
         speech = recording
         return SpeechReader(speech, outcome, is_patient=is_patient, on_leave=lambda: self._leave(key, speech))
 
-    def status(self) -> dict[str, int]:
+    def status(self) -> dict[str, object]:
         """How many requests found what, for `/status`."""
-        return {"hits": self._outcomes["hit"], "joined": self._outcomes["joined"], "misses": self._outcomes["miss"]}
+        counts = {"hits": self._outcomes["hit"], "joined": self._outcomes["joined"], "misses": self._outcomes["miss"]}
+        return {**counts, **({"shared": self._shared.status()} if self._shared else {})}
 
     async def clean(self) -> None:
         """Remove what killed servers have left half written."""
@@ -97,6 +101,8 @@ class SpeechCache:
                 task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*self._closing)
+        if self._shared is not None:
+            await asyncio.to_thread(self._shared.close)
 
     async def _find(self, key: str | None) -> tuple[Recording | None, Outcome]:
         if key is None or self._store is None:
@@ -105,8 +111,16 @@ class SpeechCache:
             return shared
         if (found := await asyncio.to_thread(self._store.find, key)) is not None:
             return Recording.of_entry(*found), "hit"
+        if (elsewhere := await self._find_shared(key)) is not None:
+            return Recording.of_entry(*elsewhere), "hit"
         # Meanwhile another request may have begun.
         return self._join(key)
+
+    async def _find_shared(self, key: str) -> tuple[SpeechFile, EntryData] | None:
+        shared = self._shared
+        if shared is None or key in self._under_way:
+            return None
+        return await asyncio.get_running_loop().run_in_executor(shared.readers, shared.find, key)
 
     def _join(self, key: str) -> tuple[Recording | None, Outcome]:
         recording = self._under_way.get(key)
@@ -114,19 +128,19 @@ class SpeechCache:
             return None, "miss"
         return recording, "hit" if recording.facts else "joined"
 
-    def _record(self, key: str | None, begin: Begin) -> Recording:
+    def _record(self, key: str | None, begin: Begin, *, is_fresh: bool) -> Recording:
         store = self._store
         if key is None or store is None:
             recording = Recording()
         else:
             recording = Recording(lambda: store.begin(key), store.warn, store.max_bytes)
             self._under_way[key] = recording
-        task = asyncio.create_task(self._make(key, recording, begin))
+        task = asyncio.create_task(self._make(key, recording, begin, is_fresh=is_fresh))
         self._tasks[recording] = task
         task.add_done_callback(lambda _task: self._end(key, recording, task))
         return recording
 
-    async def _make(self, key: str | None, recording: Recording, begin: Begin) -> None:
+    async def _make(self, key: str | None, recording: Recording, begin: Begin, *, is_fresh: bool) -> None:
         source = await begin()
         try:
             async with aclosing(source.pieces()) as pieces:
@@ -138,16 +152,21 @@ class SpeechCache:
             source.cancel()
         # Another voice than the one that was asked for is not kept under its name.
         if key is not None and self._store is not None and not recording.substitutes:
-            await self._keep(key, recording, self._store)
+            is_kept = await self._keep(key, recording, self._store)
+            if is_kept and self._shared is not None:
+                self._shared.share(key, replace=is_fresh)
 
     @staticmethod
-    async def _keep(key: str, recording: Recording, store: SpeechStore) -> None:
+    async def _keep(key: str, recording: Recording, store: SpeechStore) -> bool:
         spool = await recording.spool_tail()
-        if spool is not None:
-            try:
-                await asyncio.to_thread(store.keep, key, spool, recording.data)
-            except OSError as error:
-                store.warn(error)
+        if spool is None:
+            return False
+        try:
+            await asyncio.to_thread(store.keep, key, spool, recording.data)
+        except OSError as error:
+            store.warn(error)
+            return False
+        return True
 
     def _end(self, key: str | None, recording: Recording, task: asyncio.Task[None]) -> None:
         del self._tasks[recording]
