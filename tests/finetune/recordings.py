@@ -12,7 +12,11 @@ RATE = 16_000
 def tones(path: Path, seconds: int) -> Path:
     """A WAV file whose n-th second is a tone of 200 + 100 n Hz."""
     times = np.arange(seconds * RATE)
-    samples = 0.3 * np.sin(2 * np.pi * (200 + 100 * (times // RATE)) * times / RATE)
+    return write_wav(path, 0.3 * np.sin(2 * np.pi * (200 + 100 * (times // RATE)) * times / RATE))
+
+
+def write_wav(path: Path, samples: np.ndarray) -> Path:
+    """A WAV file of 16 kHz."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)

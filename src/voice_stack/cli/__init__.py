@@ -16,6 +16,7 @@ _COMMANDS = {
     "tune": "tune",
     "voices": "voices",
     "speakers": "speakers",
+    "finetune": "finetune",
     "keys": "keys",
     "doctor": "doctor",
     "settings": "settings_docs",
