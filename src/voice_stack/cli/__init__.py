@@ -10,6 +10,7 @@ _COMMANDS = {
     "up": "up",
     "status": "status",
     "transcribe": "transcribe",
+    "archive": "archive",
     "listen": "listen",
     "speak": "speak",
     "models": "models",

@@ -38,6 +38,10 @@ class Display:
 
     def end(self, line: str) -> None:
         """Work on the file is over; the line stays."""
+        self.say(line)
+
+    def say(self, line: str) -> None:
+        """Something worth a line that stays, while work goes on."""
         click.echo(line, err=True)
 
 
@@ -63,13 +67,16 @@ class Bar(Display):
 
     def update(self, percent: float | None, eta_s: float | None, state: str = "") -> None:
         assert self._task is not None
-        note = state if eta_s is None else f"{format_duration(eta_s)} left"
+        note = ", ".join(filter(None, (state, "" if eta_s is None else f"{format_duration(eta_s)} left")))
         self._progress.update(self._task, total=None if percent is None else 100, completed=percent or 0, note=note)
 
     def end(self, line: str) -> None:
         if self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
+        self.say(line)
+
+    def say(self, line: str) -> None:
         self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

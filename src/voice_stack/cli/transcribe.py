@@ -77,16 +77,17 @@ class Target:
     overwrite: bool
 
 
-def _language_code(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+def language_code(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """The code of a language, however it is named."""
     try:
         return require_language(value).code if value else None
     except UnsupportedValueError as error:
         raise click.BadParameter(error.message) from None
 
 
-def _target(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+def target_language(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     """The language as it is named, where that is its code with a region or script; else its code."""
-    code = _language_code(_context, _parameter, value)
+    code = language_code(_context, _parameter, value)
     return value if value and code and value.startswith(f"{code}-") else code
 
 
@@ -112,11 +113,11 @@ def _known_speakers(_context: click.Context, _parameter: click.Parameter, values
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("-f", "--format", "text_format", default="srt", show_default=True,
               type=click.Choice(list(TRANSCRIPT_FORMATS)), help="What to write.")  # fmt: skip
-@click.option("-l", "--language", callback=_language_code, help="Spoken language, as en; found per file if absent.")
+@click.option("-l", "--language", callback=language_code, help="Spoken language, as en; found per file if absent.")
 @click.option("-m", "--model", default="whisper-1", show_default=True, help="whisper-1 is the default model.")
 @click.option("--task", default="transcribe", show_default=True, type=click.Choice(["transcribe", "translate"]),
               help="translate: English text, whatever is spoken.")  # fmt: skip
-@click.option("--to", "to_language", metavar="LANG", callback=_target,
+@click.option("--to", "to_language", metavar="LANG", callback=target_language,
               help="Put into this language, as de or pt-BR, by the language model of ASR_LLM_URL.")  # fmt: skip
 @click.option("--original", is_flag=True, help="With --to: what was said stands beside it.")
 @click.option("--prompt", help="A sample of the style and of names to expect.")

@@ -39,7 +39,7 @@ from voice_stack.client.listening import (
     TextFailed,
 )
 from voice_stack.client.options import AudioFormat, Server, TranscriptFormat
-from voice_stack.client.results import AlignedText, Alignment, Health, Model, Segment, Transcript, Voice, Word
+from voice_stack.client.results import AlignedText, Alignment, Health, Model, Queue, Segment, Transcript, Voice, Word
 from voice_stack.client.sync_client import VoiceStackClient
 from voice_stack.client.upload import AudioFile
 from voice_stack.client.voice_service import VoiceServiceClient
@@ -65,6 +65,7 @@ __all__ = [
     "Model",
     "NotFoundError",
     "PayloadTooLargeError",
+    "Queue",
     "RateLimitError",
     "RequestTimeoutError",
     "Segment",

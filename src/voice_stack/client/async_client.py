@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -57,13 +58,16 @@ from voice_stack.client.results import (
     Alignment,
     Health,
     Model,
+    Queue,
     Transcript,
     Voice,
     parse_alignment,
     parse_health,
     parse_models,
+    parse_queue,
     parse_transcript,
     parse_transcript_text,
+    parse_verbose,
     parse_voices,
 )
 from voice_stack.client.upload import AudioFile, format_of, opened, replacing
@@ -181,11 +185,24 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
 
         Args:
             file: As for `transcribe`.
-            format: json, text, srt, verbose_json, vtt or diarized_json.
+            format: json, text, srt, verbose_json, vtt, diarized_json, tsv, jsonl or lrc.
             **options: model, language, prompt, temperature, request_id; those of who speaks, as for `transcribe`.
         """
         form = {"response_format": format}
         return await self._run(recognition(file, body_text, TranscriptionOptions.__optional_keys__, form, **options))
+
+    async def transcribe_verbose(self, file: AudioFile, **options: Unpack[TranscriptionOptions]) -> dict[str, object]:
+        """Turn speech into all that is known of it, as `/audio/transcriptions/verbose` shows it.
+
+        That is every segment with its words, their probabilities and speakers; `fallback` and `fallback_model` tell
+        what was done in the second-best way.
+
+        Args:
+            file: As for `transcribe`.
+            **options: Those of `transcribe_as`.
+        """
+        call = recognition(file, parse_verbose, TranscriptionOptions.__optional_keys__, **options)
+        return await self._run(replace(call, path="/audio/transcriptions/verbose"))
 
     async def transcribe_stream(self, file: AudioFile, **options: Unpack[StreamOptions]) -> AsyncGenerator[str, None]:
         """Turn speech into text, piece by piece as it is recognised; the pieces joined are the whole text.
@@ -348,6 +365,10 @@ class AsyncVoiceStackClient(Connection[httpx2.AsyncClient]):
         return {
             server: await self._run(Call(server, "/models", parse_models, request_id=request_id)) for server in servers
         }
+
+    async def queue(self, server: Server = "asr", *, request_id: str | None = None) -> Queue:
+        """What a server has to do."""
+        return await self._run(Call(server, "/status", parse_queue, request_id=request_id))
 
     async def health(self, *, request_id: str | None = None) -> dict[Server, Health]:
         """Whether each server answers, asked once, with at most 5 seconds of patience; it raises nothing."""

@@ -38,6 +38,9 @@ class Job:
         language: Code of the spoken language, once completed.
         error: Why it failed.
         warnings: What of the file was not heard, or not translated, once completed.
+        error_type: OpenAI's type of that; `invalid_request_error` where the file or the request was at fault.
+        task: transcribe, translate or align.
+        target_language: What its text is put into, as it was asked for.
         fallback: What was done in the second-best way, once completed, and `fallback_model` the model that did it in
             place of the one asked for.
     """
@@ -57,6 +60,9 @@ class Job:
     warnings: tuple[str, ...] = ()
     fallback: str | None = None
     fallback_model: str | None = None
+    error_type: str | None = None
+    task: str | None = None
+    target_language: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -99,6 +105,9 @@ def _job(data: Mapping[str, object]) -> Job:
         warnings=tuple(map(str, warnings)) if isinstance(warnings, list) else (),
         fallback=optional_text_of(data, "fallback"),
         fallback_model=optional_text_of(data, "fallback_model"),
+        error_type=None if error is None else optional_text_of(object_of(error), "type"),
+        task=optional_text_of(data, "task"),
+        target_language=optional_text_of(data, "target_language"),
     )
 
 

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias, TypedDict
 
 Server: TypeAlias = Literal["asr", "tts"]
-TranscriptFormat: TypeAlias = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
+TranscriptFormat: TypeAlias = Literal[
+    "json", "text", "srt", "verbose_json", "vtt", "diarized_json", "tsv", "jsonl", "lrc"
+]
 AudioFormat: TypeAlias = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 
 SERVERS: Final[tuple[Server, ...]] = ("asr", "tts")

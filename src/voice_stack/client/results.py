@@ -109,6 +109,18 @@ class Health:
     request_id: str | None = None
 
 
+@dataclass(frozen=True)
+class Queue:
+    """What a server has to do: jobs that its engines work on, jobs that wait for them, and how long a new one would.
+
+    `seconds` is None while that is not known.
+    """
+
+    jobs_running: int
+    jobs_waiting: int
+    seconds: float | None = None
+
+
 def object_of(value: object) -> Mapping[str, object]:
     """A JSON object; anything else is a TypeError, as with the readers below."""
     if not isinstance(value, dict):
@@ -252,3 +264,23 @@ def parse_health(response: httpx2.Response) -> Health:
     """Read the body of a server that is up."""
     request_id = request_id_of(response)
     return read_object(response, lambda data: Health(True, optional_text_of(data, "version"), request_id=request_id))
+
+
+def parse_verbose(response: httpx2.Response) -> dict[str, object]:
+    """Read the body of the verbose route, and what its headers tell of work that was done in the second-best way."""
+    headers = {
+        "fallback": response.headers.get("x-fallback"),
+        "fallback_model": response.headers.get("x-fallback-model"),
+    }
+    return read_object(response, lambda data: {**data, **headers})
+
+
+def parse_queue(response: httpx2.Response) -> Queue:
+    """Read what `/status` says of the queue."""
+
+    def build(data: Mapping[str, object]) -> Queue:
+        queue = object_of(data.get("queue"))
+        running, waiting = int(number_of(queue, "jobs_running")), int(number_of(queue, "jobs_waiting"))
+        return Queue(running, waiting, optional_number_of(queue, "seconds"))
+
+    return read_object(response, build)

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Generator, Iterable
 from contextlib import closing
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -58,13 +59,16 @@ from voice_stack.client.results import (
     Alignment,
     Health,
     Model,
+    Queue,
     Transcript,
     Voice,
     parse_alignment,
     parse_health,
     parse_models,
+    parse_queue,
     parse_transcript,
     parse_transcript_text,
+    parse_verbose,
     parse_voices,
 )
 from voice_stack.client.upload import AudioFile, format_of, opened, replacing
@@ -178,11 +182,24 @@ class VoiceStackClient(Connection[httpx2.Client]):
 
         Args:
             file: As for `transcribe`.
-            format: json, text, srt, verbose_json, vtt or diarized_json.
+            format: json, text, srt, verbose_json, vtt, diarized_json, tsv, jsonl or lrc.
             **options: model, language, prompt, temperature, request_id; those of who speaks, as for `transcribe`.
         """
         form = {"response_format": format}
         return self._run(recognition(file, body_text, TranscriptionOptions.__optional_keys__, form, **options))
+
+    def transcribe_verbose(self, file: AudioFile, **options: Unpack[TranscriptionOptions]) -> dict[str, object]:
+        """Turn speech into all that is known of it, as `/audio/transcriptions/verbose` shows it.
+
+        That is every segment with its words, their probabilities and speakers; `fallback` and `fallback_model` tell
+        what was done in the second-best way.
+
+        Args:
+            file: As for `transcribe`.
+            **options: Those of `transcribe_as`.
+        """
+        call = recognition(file, parse_verbose, TranscriptionOptions.__optional_keys__, **options)
+        return self._run(replace(call, path="/audio/transcriptions/verbose"))
 
     def transcribe_stream(self, file: AudioFile, **options: Unpack[StreamOptions]) -> Generator[str, None, None]:
         """Turn speech into text, piece by piece as it is recognised; the pieces joined are the whole text.
@@ -343,6 +360,10 @@ class VoiceStackClient(Connection[httpx2.Client]):
     ) -> dict[Server, list[Model]]:
         """The models that the servers offer; name one server where only one runs."""
         return {server: self._run(Call(server, "/models", parse_models, request_id=request_id)) for server in servers}
+
+    def queue(self, server: Server = "asr", *, request_id: str | None = None) -> Queue:
+        """What a server has to do."""
+        return self._run(Call(server, "/status", parse_queue, request_id=request_id))
 
     def health(self, *, request_id: str | None = None) -> dict[Server, Health]:
         """Whether each server answers, asked once, with at most 5 seconds of patience; it raises nothing."""
