@@ -15,7 +15,7 @@ RELEASE_VENV ?= .venv-release
 ALONE = $(shell grep -rl --include='test_*.py' 'mark\.alone' tests)
 SHARE := --dist loadfile --no-loadscope-reorder -m 'not alone'
 
-.PHONY: run walk test test-long test-long-together test-long-alone test-torch test-page test-deploy \
+.PHONY: run walk test test-long test-long-together test-long-alone test-torch test-ray test-page test-deploy \
   chaos chaos-short check bench release clean
 
 # The three servers with the embedded models; Ctrl-C stops them.
@@ -42,6 +42,10 @@ test-long-alone: $(VENV)/.dev
 test-torch: $(TORCH_VENV)/.dev $(NEMOTRON_VENV)/.dev
 	$(TORCH_BIN)/python -m pytest -q tests/pytorch
 	$(NEMOTRON_BIN)/python -m pytest -q tests/pytorch_nemotron
+
+# The servers on a Ray that runs on two CPUs of this machine.
+test-ray: $(RAY_VENV)/.dev
+	$(RAY_BIN)/python -m pytest -q -W ignore::DeprecationWarning tests/on_ray
 
 # The page in headless Chromium (from Debian: `apt-get install chromium`), which hears a file as its microphone. With
 # `SCREENSHOTS=docs/images` the pictures of the docs are made anew.

@@ -1,0 +1,3 @@
+"""The servers as deployments of Ray Serve, for who runs Ray anyway."""
+
+__all__ = ["servers", "uploads"]
