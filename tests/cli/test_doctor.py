@@ -9,8 +9,16 @@ from threading import Thread
 import pytest
 
 from cli.commands import doctor
+from object_storage import ObjectStorage
 from voice_stack.chat.settings import ChatSettings
-from voice_stack.cli.asking import Check, check_language_model, check_providers, check_speech_servers
+from voice_stack.cli.asking import (
+    Check,
+    check_language_model,
+    check_object_stores,
+    check_providers,
+    check_speech_servers,
+)
+from voice_stack.core.system.objects import ObjectStore
 from voice_stack.tts.settings import TtsSettings
 
 
@@ -46,6 +54,25 @@ def test_doctor_holds_the_model_against_the_engine(environment: dict[str, str]) 
     assert rows["ASR_MODEL=base"]["status"] == "FAIL"
     assert "nemo-parakeet-tdt-0.6b-v3" in rows["ASR_MODEL=base"]["detail"]
     assert {name for name, row in rows.items() if row["status"] == "FAIL"} == {"ASR_MODEL=base"}
+
+
+def test_doctor_tries_the_store_that_replicas_share(
+    object_storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(bucket: str) -> list[Check]:
+        return list(check_object_stores(TtsSettings.read(cache_url=f"s3://{bucket}/a", voice_url=f"s3://{bucket}/b")))
+
+    rows = look(object_storage.bucket)
+    assert [(row.name.partition("=")[0], row.status) for row in rows] == [
+        ("TTS_CACHE_URL", "OK"),
+        ("TTS_VOICE_URL", "OK"),
+    ]
+    assert list(ObjectStore.open(object_storage.at("a")).list()) == []
+    missing = look("no-such-bucket")
+    assert [(row.status, "there is no such bucket" in row.detail) for row in missing] == [("WARN", True)] * 2
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert [row.status for row in look(object_storage.bucket)] == ["WARN", "WARN"]
+    assert list(check_object_stores(TtsSettings.read())) == []
 
 
 @pytest.fixture

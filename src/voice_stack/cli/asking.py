@@ -5,18 +5,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx2
 
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.cli.servers import SERVERS
-from voice_stack.core.errors import ConfigurationError, ProviderAuthError, VoiceStackError
+from voice_stack.core.errors import ConfigurationError, KeyRefusedError, ProviderAuthError, VoiceStackError
 from voice_stack.core.provider import Provider, providers_of
 from voice_stack.core.provider import check_providers as require_providers
 from voice_stack.core.provider_client import ProviderClient, Question
 from voice_stack.core.settings import EngineSettings
 from voice_stack.core.system.addresses import HostName
+from voice_stack.core.system.objects import ObjectStore
 from voice_stack.language_model.settings import LanguageModelSettings
+from voice_stack.tts.settings import TtsSettings
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,31 @@ def _check_provider(row: str, provider: Provider) -> Check:
         detail = error.message if isinstance(error, VoiceStackError) else f"{provider.url} does not answer"
         return Check("WARN", row, detail, f"{provider.variable('url')}=... with an address that answers")
     return Check("OK", row, f"{provider.url} answers, and knows the key: what is asked there leaves this machine")
+
+
+def check_object_stores(settings: TtsSettings) -> Iterator[Check]:
+    """Whether what replicas share can be written, read, listed and deleted."""
+    for field in ("cache_url", "voice_url"):
+        if url := str(getattr(settings, field)):
+            yield _check_object_store(f"{settings.env_name(field)}={url}", url)
+
+
+def _check_object_store(row: str, url: str) -> Check:
+    probe = f".doctor-{uuid4().hex}"
+    try:
+        store = ObjectStore.open(url, read_s=ASK_TIMEOUT_S, write_s=2 * ASK_TIMEOUT_S)
+        store.put(probe, b"by voice-stack doctor", only_new=True)
+        store.read(probe, 100)
+        next(store.list(), None)
+        store.delete(probe)
+    except ConfigurationError as error:
+        return Check("FAIL", row, error.message, "docs/guides/shared-storage.md has what it takes")
+    except KeyRefusedError as error:
+        remedy = "AWS_ACCESS_KEY_ID=... and AWS_SECRET_ACCESS_KEY=... of who may read, write, list and delete there"
+        return Check("WARN", row, error.message, remedy)
+    except VoiceStackError as error:
+        return Check("WARN", row, error.message, "AWS_ENDPOINT_URL=..., AWS_REGION=..., and a bucket that is there")
+    return Check("OK", row, "can be written and read")
 
 
 def check_speech_servers(settings: ChatSettings) -> Iterator[Check]:

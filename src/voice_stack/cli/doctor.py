@@ -23,7 +23,13 @@ from voice_stack.asr.models import SPEAKERS_OFF
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.speakers.people import find_people
 from voice_stack.chat.settings import ChatSettings
-from voice_stack.cli.asking import Check, check_language_model, check_providers, check_speech_servers
+from voice_stack.cli.asking import (
+    Check,
+    check_language_model,
+    check_object_stores,
+    check_providers,
+    check_speech_servers,
+)
 from voice_stack.cli.listening import listen, port_variable
 from voice_stack.cli.servers import SERVERS, Server
 from voice_stack.cli.up import server_at, server_url
@@ -307,6 +313,8 @@ def _all_checks() -> Iterator[Check]:
         if isinstance(one, AsrSettings):
             yield check_speakers(one)
             yield from [check_language_model(one)] if one.llm_url else []
+        if isinstance(one, TtsSettings):
+            yield from check_object_stores(one)
         if isinstance(one, ChatSettings):
             yield from check_speech_servers(one)
             yield check_language_model(one)

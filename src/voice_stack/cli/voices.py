@@ -9,6 +9,7 @@ from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, NotF
 from voice_stack.core.http.form import check_fields
 from voice_stack.tts.engine_factory import open_store
 from voice_stack.tts.settings import TtsSettings
+from voice_stack.tts.voices.mirror import open_mirror
 from voice_stack.tts.voices.provided import ProvidedVoices
 from voice_stack.tts.voices.recordings import SUFFIXES, RecordedVoice, VoiceForm
 from voice_stack.tts.voices.reference import Reference, load_reference
@@ -30,6 +31,7 @@ def voices() -> None:
 def list_command(as_json: bool) -> None:
     """Show every voice of this machine, those that cannot speak with the reason."""
     settings = TtsSettings.read()
+    open_mirror(settings).pull()
     store = open_store(settings)
     cloned = ClonedVoices(settings, store, Shelf(settings.voice_dir))
     library = open_library(settings, store, cloned, ProvidedVoices(settings))
@@ -112,7 +114,7 @@ def add(file: Path, name: str | None, **about: str) -> None:
     consent = about.pop("consent")
     form = check_fields(VoiceForm, {"name": name or file.stem, **about})
     fields = {**form.model_dump(exclude={"type"}), "consent": consent}
-    voice_id, warnings = VoiceUploads(settings.voice_dir).add_voice(file, fields)
+    voice_id, warnings = VoiceUploads(settings.voice_dir, mirror=open_mirror(settings)).add_voice(file, fields)
     for warning in warnings:
         click.echo(f"{file}: {warning}", err=True)
     click.echo(voice_id)
@@ -123,11 +125,13 @@ def add(file: Path, name: str | None, **about: str) -> None:
 def remove(voice: str) -> None:
     """Delete a voice that was added or uploaded, by its id or name."""
     settings = TtsSettings.read()
+    mirror = open_mirror(settings)
+    mirror.pull()
     recorded = _find(settings, voice)
     if not recorded.is_uploaded:
         files = ", ".join(str(path) for path in recorded.recordings)
         raise InvalidRequestError(f"voice {voice!r} was not added by a command or the API: delete {files} yourself")
-    VoiceUploads(settings.voice_dir).remove_voice(recorded.id)
+    VoiceUploads(settings.voice_dir, mirror=mirror).remove_voice(recorded.id)
     click.echo(f"removed {recorded.id}")
 
 

@@ -35,6 +35,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
         await asyncio.to_thread(remove_partial_models, settings.model_dir)
         await asyncio.to_thread(service.uploads.clean)
         await service.cache.clean()
+        await service.mirror.begin()
         await wyoming.start()
         service.provided.begin()
         await pool.preload([default], settings.preload)
@@ -58,6 +59,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
             "engines": pool.status(),
             "memory": pool.memory(),
             "cache": service.cache.status(),
+            **service.mirror.status(),
         },
         start=start,
         root_routers=[create_elevenlabs_root_router(service)] if settings.api_elevenlabs else [],
@@ -65,6 +67,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
     )
     app.state.stopping.at_refusal(pool.give_up_loading)
     wyoming.stop_with(app.state.stopping)
+    app.state.stopping.at_end(service.mirror.close)
     app.state.stopping.at_end(service.cache.close)
     app.state.stopping.at_end(pool.close)
     app.state.stopping.at_end(service.provided.close)

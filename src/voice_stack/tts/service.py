@@ -31,6 +31,7 @@ from voice_stack.tts.schemas import SpeechBody
 from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.speech import FedSpeech, Speech, Turn, Turns, speech_key
 from voice_stack.tts.torch_models import QWEN_ENGINE, find_qwen_facts
+from voice_stack.tts.voices.mirror import VoiceMirror
 from voice_stack.tts.voices.provided import ProvidedVoices
 from voice_stack.tts.voices.reference import encode_preview
 from voice_stack.tts.voices.sources import (
@@ -114,6 +115,7 @@ class TtsService:
     provided: ProvidedVoices
     cloned: ClonedVoices
     uploads: VoiceUploads
+    mirror: VoiceMirror
     pool: EnginePool
     desk: AdmissionDesk
     cache: SpeechCache
@@ -248,6 +250,7 @@ class TtsService:
         if self.settings.providers:
             asked = (choice.engine, self.settings.engine)
             await self.provided.prepare(name, next((engine for engine in asked if engine in PROVIDERS), None))
+        await self.mirror.look_for(lambda: self.voices.has(name))
         voice = self._find_voice(name, choice)
         written = hide_formulas(part.text)
         language = await self._find_language(written, body.language, voice, choice)

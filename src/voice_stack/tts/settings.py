@@ -68,6 +68,11 @@ class TtsSettings(EngineSettings):
         Path("voices"),
         description="Folder with voices: recordings to clone, uploads, and Piper's NAME.onnx beside NAME.onnx.json.",
     )
+    voice_url: ObjectUrl = Field(
+        "",
+        description="S3-compatible store where replicas share voices, `s3://bucket/prefix`; the folder is a copy of it "
+        "(extra `shared`; keys and address as for `TTS_CACHE_URL`). Empty: none.",
+    )
     voice_aliases: CommaSeparated = Field(
         default_factory=list,
         description="Your own names for voices, OpenAI's among them, separated by commas: `alloy=af_heart,butler=joe`.",

@@ -20,6 +20,7 @@ from voice_stack.tts.engine_factory import find_engine, open_store
 from voice_stack.tts.models import DEFAULT_MODEL_NAMES, check_licence
 from voice_stack.tts.service import EXAMINATION_S, TtsService
 from voice_stack.tts.settings import TtsSettings
+from voice_stack.tts.voices.mirror import open_mirror
 from voice_stack.tts.voices.provided import ProvidedVoices
 from voice_stack.tts.voices.reference import Examination, examine_recording
 from voice_stack.tts.voices.shelf import Shelf
@@ -97,9 +98,10 @@ def create_service(settings: TtsSettings) -> TtsService:
         return recording_process.call(examine_recording, EXAMINATION_S, path, needed_s)
 
     cloned = ClonedVoices(settings, store, Shelf(settings.voice_dir, examine))
-    uploads = VoiceUploads(settings.voice_dir, examine=examine)
+    mirror = open_mirror(settings)
+    uploads = VoiceUploads(settings.voice_dir, examine=examine, mirror=mirror)
     library = open_library(settings, store, cloned, provided)
     return TtsService(
-        settings, store, names, library, provided, cloned, uploads, pool, desk, cache, captions,
+        settings, store, names, library, provided, cloned, uploads, mirror, pool, desk, cache, captions,
         recording_process, SideProcess("languages", LANGUAGES_IDLE_S),
     )  # fmt: skip

@@ -150,7 +150,7 @@ CACHE = _counter(
 OBJECTS = _counter(
     "voice_stack_object_store_requests",
     "What was asked of an object store that replicas share. Speech: hit, miss, failed, skipped (it was away just now), "
-    "damaged, stored, there (already), not_stored, dropped (not sent).",
+    "damaged, stored, there (already), not_stored, dropped (not sent). Voices: pulled, stored, failed.",
     ("use", "outcome"),
 )
 CHAT_STAGE = _histogram(

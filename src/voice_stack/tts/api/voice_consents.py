@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.http.api_docs import json_docs
@@ -20,7 +20,7 @@ FILE_FIELD = "recording"
 
 def create_consents_router(service: TtsService) -> APIRouter:
     """The routes, below the API prefix."""
-    router = APIRouter(tags=["voices"])
+    router = APIRouter(tags=["voices"], dependencies=[Depends(service.mirror.refresh)])
     uploads = service.uploads
 
     @router.post(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
 from voice_stack.core.errors import InvalidRequestError, NotFoundError, UnsupportedValueError
@@ -59,7 +59,7 @@ _OF_A_STREAM = frozenset({"content-length", "content-type", "x-accel-buffering"}
 
 def create_voices_router(service: TtsService) -> APIRouter:
     """The routes, below the API prefix."""
-    router = APIRouter(tags=["voices"])
+    router = APIRouter(tags=["voices"], dependencies=[Depends(service.mirror.refresh)])
     shown = VoiceView(service)
     _add_all_voices(router, service, shown)
     _add_uploads(router, service, shown)

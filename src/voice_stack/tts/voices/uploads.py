@@ -25,6 +25,7 @@ from voice_stack.core.errors import (
 )
 from voice_stack.core.system.files import DRAFT_PREFIX, explain_unkept, sync_folder, write_whole
 from voice_stack.core.system.side_process import GivenUpError
+from voice_stack.tts.voices.mirror import VoiceMirror
 from voice_stack.tts.voices.recordings import (
     SIDECAR_NAME,
     ConsentRecord,
@@ -52,10 +53,21 @@ class UploadStore:
         prefix: Of ids: `voice_`, `cons_`.
         record_name: File name of the TOML.
         max_uploads: Most uploads kept.
+        mirror: Where replicas share them.
+        shared_in: The folder there, with its slash.
     """
 
-    def __init__(self, folder: Path, prefix: str, record_name: str, max_uploads: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        prefix: str,
+        record_name: str,
+        max_uploads: int,
+        mirror: VoiceMirror,
+        shared_in: str = "",
+    ) -> None:
         self._folder = folder.expanduser().absolute()
+        self._mirror, self._shared_in = mirror, shared_in
         self._prefix, self._record_name, self._max_uploads = prefix, record_name, max_uploads
         self._lock = FileLock(self._folder / ".lock", timeout=_LOCK_TIMEOUT_S)
 
@@ -63,7 +75,7 @@ class UploadStore:
         """Keep an upload with its files, name to content; returns its new id.
 
         Raises:
-            StorageFullError: The disk is full, or too many are kept.
+            StorageFullError: The disk is full, too many are kept, or the store for them fails.
             VoiceStackError: The folder cannot be written.
         """
         upload_id = f"{self._prefix}{uuid.uuid4().hex}"
@@ -73,10 +85,12 @@ class UploadStore:
             draft = self._folder / f"{DRAFT_PREFIX}{upload_id}"
             try:
                 draft.mkdir(mode=0o700)
-                for name, content in {**files, self._record_name: write_record(record)}.items():
+                content_of = {**files, self._record_name: write_record(record)}
+                for name, content in content_of.items():
                     write_whole(draft / name, content)
-                draft.rename(self._folder / upload_id)
-            except OSError:
+                self._mirror.push(f"{self._shared_in}{upload_id}", content_of)
+                self._publish(draft, upload_id)
+            except (OSError, VoiceStackError):
                 shutil.rmtree(draft, ignore_errors=True)
                 raise
             sync_folder(self._folder)
@@ -89,8 +103,10 @@ class UploadStore:
             StorageFullError: The disk is full.
             VoiceStackError: The folder cannot be written.
         """
+        content = write_record(record)
         with self._writing():
-            write_whole(self._folder / upload_id / self._record_name, write_record(record))
+            self._mirror.push(f"{self._shared_in}{upload_id}", {self._record_name: content})
+            write_whole(self._folder / upload_id / self._record_name, content)
 
     def remove(self, upload_id: str) -> bool:
         """Delete an upload; False if there is none any more.
@@ -100,6 +116,7 @@ class UploadStore:
         """
         gone = self._folder / f"{_GONE}{upload_id}"
         with self._writing():
+            self._mirror.remove(f"{self._shared_in}{upload_id}")
             try:
                 (self._folder / upload_id).rename(gone)
             except FileNotFoundError:
@@ -107,6 +124,15 @@ class UploadStore:
             sync_folder(self._folder)
             shutil.rmtree(gone)
         return True
+
+    def _publish(self, draft: Path, upload_id: str) -> None:
+        try:
+            draft.rename(self._folder / upload_id)
+        except OSError:
+            # It may have been copied from the store already.
+            if not (self._folder / upload_id).is_dir():
+                raise
+            shutil.rmtree(draft)
 
     def ids(self) -> list[str]:
         """Of the uploads there are, sorted."""
@@ -154,12 +180,21 @@ class VoiceUploads:
 
     Args:
         max_uploads: Most voices kept, and most consents.
+        mirror: Where replicas share them; without one they lie here alone.
     """
 
-    def __init__(self, folder: Path, max_uploads: int = MAX_UPLOADS, examine: Examine = examine_recording) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        max_uploads: int = MAX_UPLOADS,
+        examine: Examine = examine_recording,
+        mirror: VoiceMirror | None = None,
+    ) -> None:
         self._examine = examine
-        self._voices = UploadStore(folder, "voice_", SIDECAR_NAME, max_uploads)
-        self._consents = UploadStore(folder / CONSENTS_DIR, CONSENT_PREFIX, _CONSENT_NAME, max_uploads)
+        mirror = mirror or VoiceMirror(folder, None)
+        self._voices = UploadStore(folder, "voice_", SIDECAR_NAME, max_uploads, mirror)
+        consents, shared_in = folder / CONSENTS_DIR, f"{CONSENTS_DIR}/"
+        self._consents = UploadStore(consents, CONSENT_PREFIX, _CONSENT_NAME, max_uploads, mirror, shared_in)
 
     def clean(self) -> None:
         """Remove what a crash has left behind."""

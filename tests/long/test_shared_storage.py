@@ -1,0 +1,110 @@
+"""Two replicas of the TTS server, each with folders of its own, on one S3-compatible store."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from e2e.speech_requests import FAKE, entries, speak
+from object_storage import ObjectStorage, run_object_storage
+from running_server import RunningServer, wait_until
+from tts.voices.sounds import BIRCH
+
+StartServer = Callable[..., AbstractContextManager[RunningServer]]
+VOICES, CONSENTS = "/v1/audio/voices", "/v1/audio/voice_consents"
+
+
+@dataclass(frozen=True)
+class Site:
+    """Two replicas, their folders, and the store; what `away` closes is away."""
+
+    replicas: tuple[RunningServer, RunningServer]
+    folders: tuple[Path, Path]
+    storage: ObjectStorage
+    away: ExitStack
+
+    def stored(self) -> list[str]:
+        listing = httpx2.get(f"{self.storage.url}/{self.storage.bucket}?list-type=2", trust_env=False).text
+        return [part.partition("</Key>")[0] for part in listing.split("<Key>")[1:]]
+
+
+@pytest.fixture(scope="module")
+def site(start_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folders = (tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two"))
+    with ExitStack() as running, ExitStack() as away:
+        storage = away.enter_context(run_object_storage())
+        settings = {**FAKE, **storage.environment}
+        settings |= {"TTS_CACHE_URL": storage.at("speech"), "TTS_VOICE_URL": storage.at("voices")}
+        one, two = (
+            running.enter_context(
+                start_server(
+                    "tts", TTS_CACHE_DIR=str(folder / "cache"), TTS_VOICE_DIR=str(folder / "voices"), **settings
+                )
+            )
+            for folder in folders
+        )
+        yield Site((one, two), folders, storage, away)
+
+
+def upload(server: RunningServer, name: str, **fields: str) -> httpx2.Response:
+    with server.http() as http:
+        sample = {"audio_sample": ("birch.flac", BIRCH.read_bytes())}
+        return http.post(VOICES, data={"name": name, **fields}, files=sample)
+
+
+def test_what_one_has_spoken_the_other_need_not(site: Site) -> None:
+    one, two = site.replicas
+    made = speak(one, "Once is enough for all of us.")
+    wait_until(lambda: any(key.startswith("speech/") for key in site.stored()), 30, "the speech is sent")
+    found = speak(two, "Once is enough for all of us.")
+    assert (made.headers["x-cache"], found.headers["x-cache"], found.content) == ("miss", "hit", made.content)
+    assert two.engines() == []
+    assert len(entries(site.folders[1] / "cache")) == 1
+    with two.http() as http:
+        assert http.get("/status").json()["cache"]["shared"]["failing"] is None
+        counts = [line for line in http.get("/metrics").text.splitlines() if "object_store_requests_total{" in line]
+    assert 'voice_stack_object_store_requests_total{outcome="hit",use="speech"} 1.0' in counts
+
+
+def test_a_voice_of_one_speaks_on_the_other_at_once(site: Site) -> None:
+    one, two = site.replicas
+    with one.http() as at_one, two.http() as at_two:
+        form = {"name": "She agrees", "language": "en"}
+        recording = {"recording": ("birch.flac", BIRCH.read_bytes())}
+        consent = at_one.post(CONSENTS, data=form, files=recording).json()
+        voice = upload(two, "Birch", consent=consent["id"])
+        assert voice.status_code == 200, voice.text
+        voice_id = voice.json()["id"]
+        spoken = [speak(server, "In her voice.", voice=voice_id) for server in (one, two)]
+        assert [answer.status_code for answer in spoken] == [200, 200]
+        assert speak(one, "By her name.", voice="birch").status_code == 200
+        assert at_one.get(f"{VOICES}/{voice_id}").json()["consent"] == consent["id"]
+        at_one.post(f"{VOICES}/{voice_id}", json={"name": "Alder"}).raise_for_status()
+        assert at_two.get(f"{VOICES}/{voice_id}").json()["name"] == "Alder"
+        assert at_two.delete(f"{VOICES}/{voice_id}").status_code == 200
+        assert at_one.get(f"{VOICES}/{voice_id}").status_code == 404
+        assert speak(one, "Who was it?", voice=voice_id).status_code == 400
+    assert not [key for key in site.stored() if key.startswith("voices/voice_")]
+
+
+def test_without_the_store_speech_is_made_and_an_upload_is_an_error(site: Site) -> None:
+    one, _ = site.replicas
+    kept = upload(one, "Clover").json()["id"]
+    site.away.close()
+    answers = [speak(one, f"Nobody stores sentence {index}.") for index in range(3)]
+    assert [(answer.status_code, answer.headers["x-cache"]) for answer in answers] == [(200, "miss")] * 3
+    assert speak(one, "Nobody stores sentence 0.").headers["x-cache"] == "hit"
+    assert speak(one, "A voice that was copied speaks.", voice=kept).status_code == 200
+    refused = upload(one, "Too late")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (507, "storage_unavailable")
+    assert site.storage.url not in refused.text
+    assert site.storage.bucket not in refused.text
+    with one.http() as http:
+        assert [voice["name"] for voice in http.get(VOICES).json()["voices"] if voice["kind"] == "cloned"] == ["Clover"]
+        status = http.get("/status").json()
+    assert status["cache"]["shared"]["failing"]
+    assert status["voices"]["failing"]
+    assert len(list((site.folders[0] / "voices").glob("voice_*"))) == 1
