@@ -15,10 +15,12 @@ from voice_stack.asr.rendering import render_verbose
 from voice_stack.asr.schemas import check_form
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Transcript
 from voice_stack.client import (
     ApiError,
     AsyncVoiceStackClient,
+    BadRequestError,
     Job,
     JobFailedError,
     VoiceStackClientError,
@@ -31,6 +33,7 @@ from voice_stack.core.errors import (
     ModelLoadError,
     ModelNotFoundError,
     TooManyRequestsError,
+    UnsupportedValueError,
     UpstreamError,
     VoiceStackError,
 )
@@ -43,6 +46,8 @@ BUSY_S = 15.0
 """A server that takes nothing now and does not say for how long is asked again after so many seconds."""
 SMALL_BYTES = 4 << 20
 """So much is heard on an open connection, in batches with others; more goes as a background job, which outlives it."""
+_WORDS = "timestamp_granularities"
+"""What is at fault where a model gives no times of words."""
 ShowProgress = Callable[[float | None, float | None, str], None]
 """Takes percent, seconds left, and what is waited for."""
 Outcome = Literal["refused", "failed", "busy", "away", "stop"]
@@ -108,11 +113,7 @@ class OwnEngine(Transcriber):
     async def hear(self, path: Path, language: str, show: ShowProgress) -> Heard:
         upload = SpooledFile(path, path.name, "", (await asyncio.to_thread(path.stat)).st_size)
         voices = tuple(SpooledFile(voice, voice.name, "", 0) for voice in (self._wanted.known or {}).values())
-        form = Form(_form_fields(self._wanted, language), upload, voices)
-        task = self._wanted.task
-        # All that the verbose route of a server would ask for, which translations do not have.
-        checked = check_form(form, task, self._settings, is_verbose=task == "transcribe")
-        transcription = await self._service.begin(self._service.models.resolve(checked.model), checked.request)
+        transcription = await self._begin(Form(_form_fields(self._wanted, language), upload, voices))
         hearing = asyncio.create_task(transcription.gather())
         try:
             while not hearing.done():
@@ -124,6 +125,17 @@ class OwnEngine(Transcriber):
         # By the way that a server's answer takes: to the last digit it is the same transcript.
         body = render_verbose(hearing.result(), model="", speech_s=0.0, queue_s=0.0, run_s=0.0)
         return read_verbose(json.loads(body) | transcription.second_best(), self._wanted)
+
+    async def _begin(self, form: Form, *, is_verbose: bool = True) -> Transcription:
+        """With all that the verbose route of a server asks for, which translations and some models do not have."""
+        task = self._wanted.task
+        checked = check_form(form, task, self._settings, is_verbose=is_verbose and task == "transcribe")
+        try:
+            return await self._service.begin(self._service.models.resolve(checked.model), checked.request)
+        except UnsupportedValueError as error:
+            if error.param != _WORDS or not is_verbose:
+                raise
+        return await self._begin(form, is_verbose=False)
 
     async def count_waiting(self) -> int:
         return sum(int(str(engine["jobs_waiting"])) for engine in self._service.pool.status())
@@ -152,6 +164,7 @@ def _form_fields(wanted: Wanted, language: str) -> dict[str, list[str]]:
         "language": language or wanted.language,
         "prompt": wanted.prompt,
         "response_format": "verbose_json",
+        "background": True,
         "temperature": wanted.temperature,
         "diarize": wanted.diarize,
         "num_speakers": wanted.num_speakers,
@@ -187,7 +200,12 @@ class RunningServer(Transcriber):
         size = (await asyncio.to_thread(path.stat)).st_size
         try:
             if size < self._small_bytes:
-                return await self._hear_at_once(path, language)
+                try:
+                    return await self._hear_at_once(path, language)
+                except BadRequestError as error:
+                    if error.param != _WORDS:
+                        raise
+                    self._small_bytes = 0  # its model gives no times of words, which that route shows
             return await self._hear_in_background(path, language, show)
         except VoiceStackClientError as error:
             raise translate(error) from error
@@ -253,7 +271,7 @@ class RunningServer(Transcriber):
             language=language or wanted.language,
             prompt=wanted.prompt,
             temperature=wanted.temperature,
-            word_timestamps=wanted.task == "transcribe" and not wanted.target,
+            word_timestamps=wanted.word_timestamps,
             translate=wanted.task == "translate",
             diarize=wanted.diarize,
             num_speakers=wanted.num_speakers,

@@ -4,30 +4,25 @@ import asyncio
 import glob
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import click
 
+from voice_stack.archive.heard import Wanted, suffix_of
+from voice_stack.archive.sources import MEDIA_SUFFIXES
+from voice_stack.archive.transcribers import RunningServer, Transcriber, own_engine
 from voice_stack.asr.rendering import DIARIZED_JSON, TRANSCRIPT_FORMATS
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.cli.progress import Display, format_duration, open_display
-from voice_stack.cli.transcribers import Transcribe, Wanted, own_transcriber, server_transcriber
-from voice_stack.client import AsyncVoiceStackClient, VoiceStackClientError
+from voice_stack.client import AsyncVoiceStackClient
 from voice_stack.client.upload import replacing
 from voice_stack.core.errors import UnsupportedValueError, VoiceStackError
 from voice_stack.core.logging import configure_logging
 from voice_stack.utils.language import LANGUAGES, require_language
-
-_VIDEO = ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .ogv .ts .webm .wmv"
-_AUDIO = ".aac .aif .aiff .amr .flac .m4a .m4b .mka .mp2 .mp3 .mpga .oga .ogg .opus .wav .wma"
-MEDIA_SUFFIXES = frozenset([*_VIDEO.split(), *_AUDIO.split()])
-"""What is taken out of a folder; a file that is named is taken whatever its suffix."""
-
-_SUFFIX_OF_FORMAT = {"text": "txt", "verbose_json": "json", DIARIZED_JSON: "json"}
 
 
 def find_files(arguments: Iterable[str]) -> Iterator[Path]:
@@ -52,8 +47,7 @@ def _media_below(folder: Path) -> list[Path]:
 
 def output_path(source: Path, text_format: str, language: str, folder: Path | None) -> Path:
     """`film.mkv` -> `film.en.srt`, the name that players and Bazarr look for, beside the film or in `folder`."""
-    suffix = _SUFFIX_OF_FORMAT.get(text_format, text_format)
-    return (folder or source.parent) / f"{source.stem}.{language}.{suffix}"
+    return (folder or source.parent) / f"{source.stem}.{language}.{suffix_of(text_format)}"
 
 
 def existing_output(source: Path, text_format: str, language: str | None, folder: Path | None) -> Path | None:
@@ -167,7 +161,7 @@ def transcribe(
         raise click.UsageError("--task translate has no --format diarized_json: verbose_json names the speakers, too")
     diarize = diarize or bool(speakers or known) or text_format == DIARIZED_JSON
     wanted = Wanted(
-        text_format,
+        (text_format,),
         model,
         task,
         language,
@@ -194,64 +188,72 @@ def transcribe(
         sys.exit(EXIT_SOME_FAILED)
 
 
-def _open_transcriber(url: str | None, api_key: str | None, wanted: Wanted) -> AbstractAsyncContextManager[Transcribe]:
+@asynccontextmanager
+async def _open_transcriber(url: str | None, api_key: str | None, wanted: Wanted) -> AsyncIterator[Transcriber]:
     # A line of the log would break the bar: only what is wrong is logged.
     configure_logging("WARNING", "text", "transcribe")
-    if url:
-        try:
-            return server_transcriber(AsyncVoiceStackClient(url, api_key=api_key), wanted)
-        except ValueError as error:
-            raise click.UsageError(f"--url or --api-key: {error}") from None
-    return own_transcriber(AsrSettings.read(log_level="WARNING"), wanted)
+    if not url:
+        async with own_engine(AsrSettings.read(log_level="WARNING"), wanted) as engine:
+            yield engine
+        return
+    try:
+        client = AsyncVoiceStackClient(url, api_key=api_key)
+    except ValueError as error:
+        raise click.UsageError(f"--url or --api-key: {error}") from None
+    async with client:
+        # As a job each of them tells how far it is.
+        yield RunningServer(client, url, wanted, small_bytes=0)
 
 
 async def _transcribe_all(
-    files: list[Path], opening: AbstractAsyncContextManager[Transcribe], wanted: Wanted, target: Target
+    files: list[Path], opening: AbstractAsyncContextManager[Transcriber], wanted: Wanted, target: Target
 ) -> int:
     """Work through the files; returns how many failed."""
     failed = 0
     written: set[Path] = set()
-    async with opening as run:
+    async with opening as transcriber:
         with open_display() as display:
             for path in files:
-                failed += not await _transcribe_file(path, run, wanted, target, written, display)
+                failed += not await _transcribe_file(path, transcriber, wanted, target, written, display)
     return failed
 
 
 async def _transcribe_file(
-    path: Path, run: Transcribe, wanted: Wanted, target: Target, written: set[Path], display: Display
+    path: Path, transcriber: Transcriber, wanted: Wanted, target: Target, written: set[Path], display: Display
 ) -> bool:
     """One file, from the check for its text to the line that says how it went; returns whether all is well."""
+    (text_format,) = wanted.formats
     language = wanted.target or ("en" if wanted.task == "translate" else wanted.language)
-    text = output_path(path, wanted.text_format, "*", target.folder)
+    text = output_path(path, text_format, "*", target.folder)
     if not target.is_stdout and text in written:
         display.end(f"{path}: failed: the text of another file is {text}")
         return False
-    there = None if target.is_stdout else existing_output(path, wanted.text_format, language, target.folder)
+    there = None if target.is_stdout else existing_output(path, text_format, language, target.folder)
     if there and not target.overwrite:
         display.end(f"{path}: skipped, {there} is there (--overwrite replaces it)")
         return True
     display.begin(path.name)
     started = time.monotonic()
     try:
-        rendered = await run(path, display.update)
-        name = _write(path, rendered.content, language or rendered.language, wanted, target)
-    except (VoiceStackError, VoiceStackClientError, OSError) as error:
+        heard = await transcriber.hear(path, "", display.update)
+        content = heard.texts(wanted)[text_format]
+        name = _write(path, content, language or heard.transcript.language, text_format, target)
+    except (VoiceStackError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         display.end(f"{path}: failed: {reason}")
         return False
     written.add(text)
-    warnings = "".join(f"\n  warning: {warning}" for warning in rendered.warnings)
+    warnings = "".join(f"\n  warning: {warning}" for warning in heard.transcript.warnings)
     display.end(f"{path} -> {name} ({format_duration(time.monotonic() - started)}){warnings}")
     return True
 
 
-def _write(source: Path, content: bytes, language: str, wanted: Wanted, target: Target) -> Path:
+def _write(source: Path, content: bytes, language: str, text_format: str, target: Target) -> Path:
     if target.is_stdout:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
         return Path(STDOUT)
-    path = output_path(source, wanted.text_format, language, target.folder)
+    path = output_path(source, text_format, language, target.folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         file.write(content)
