@@ -6,16 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from voice_stack.archive.heard import Heard, Wanted, read_segments, read_verbose, second_best
-from voice_stack.asr.app import create_service
-from voice_stack.asr.jobs.record import progress_of
 from voice_stack.asr.rendering import render_verbose
-from voice_stack.asr.schemas import check_form
-from voice_stack.asr.service import AsrService
 from voice_stack.asr.settings import AsrSettings
-from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Transcript
 from voice_stack.client import (
     ApiError,
@@ -40,6 +35,10 @@ from voice_stack.core.errors import (
 from voice_stack.core.http.form import Form
 from voice_stack.core.http.spool import SpooledFile
 from voice_stack.utils.language import find_code
+
+if TYPE_CHECKING:
+    from voice_stack.asr.service import AsrService
+    from voice_stack.asr.transcriber import Transcription
 
 POLL_S = 0.2
 BUSY_S = 15.0
@@ -107,10 +106,12 @@ class OwnEngine(Transcriber):
 
     name = "this machine"
 
-    def __init__(self, settings: AsrSettings, wanted: Wanted, service: AsrService) -> None:
+    def __init__(self, settings: AsrSettings, wanted: Wanted, service: "AsrService") -> None:
         self._settings, self._wanted, self._service = settings, wanted, service
 
     async def hear(self, path: Path, language: str, show: ShowProgress) -> Heard:
+        from voice_stack.asr.jobs.record import progress_of
+
         upload = SpooledFile(path, path.name, "", (await asyncio.to_thread(path.stat)).st_size)
         voices = tuple(SpooledFile(voice, voice.name, "", 0) for voice in (self._wanted.known or {}).values())
         transcription = await self._begin(Form(_form_fields(self._wanted, language), upload, voices))
@@ -126,8 +127,10 @@ class OwnEngine(Transcriber):
         body = render_verbose(hearing.result(), model="", speech_s=0.0, queue_s=0.0, run_s=0.0)
         return read_verbose(json.loads(body) | transcription.second_best(), self._wanted)
 
-    async def _begin(self, form: Form, *, is_verbose: bool = True) -> Transcription:
+    async def _begin(self, form: Form, *, is_verbose: bool = True) -> "Transcription":
         """With all that the verbose route of a server asks for, which translations and some models do not have."""
+        from voice_stack.asr.schemas import check_form
+
         task = self._wanted.task
         checked = check_form(form, task, self._settings, is_verbose=is_verbose and task == "transcribe")
         try:
@@ -149,6 +152,9 @@ async def own_engine(settings: AsrSettings, wanted: Wanted) -> AsyncIterator[Own
         ConfigurationError: The engine is not there.
         ModelNotFoundError: The model is not there.
     """
+    # What only a server needs is not waited for where one runs elsewhere.
+    from voice_stack.asr.app import create_service
+
     service = create_service(settings)
     try:
         yield OwnEngine(settings, wanted, service)
