@@ -5,7 +5,7 @@ import hashlib
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -56,6 +56,12 @@ def _shard(_context: click.Context, _parameter: click.Parameter, value: str | No
 @click.option("-w", "--workers", envvar="VOICE_STACK_URL", callback=_names, metavar="URL,URL",
               help="Running servers [VOICE_STACK_URL]; without: no server needed.")  # fmt: skip
 @click.option("--api-key", envvar="VOICE_STACK_API_KEY", help="If they want one [VOICE_STACK_API_KEY].")
+@click.option("--ray", "address", metavar="ADDRESS",
+              help="On engines of a Ray cluster: auto, or HOST:PORT; its nodes see SOURCE and --out.")  # fmt: skip
+@click.option("--cpus", default=2.0, show_default=True, help="With --ray: CPUs of each engine.",
+              type=click.FloatRange(min=0, min_open=True))  # fmt: skip
+@click.option("--gpus", default=0.0, show_default=True, help="With --ray: GPUs of each engine; 0.25 puts four on one.",
+              type=click.FloatRange(min=0))  # fmt: skip
 @click.option("-l", "--language", callback=language_code, help="Spoken language, as en; found per recording if absent.")
 @click.option("-m", "--model", default="whisper-1", show_default=True, help="whisper-1 is the default model.")
 @click.option("--task", default="transcribe", show_default=True, type=click.Choice(["transcribe", "translate"]),
@@ -75,6 +81,9 @@ def archive(
     formats: tuple[str, ...],
     workers: tuple[str, ...],
     api_key: str | None,
+    address: str | None,
+    cpus: float,
+    gpus: float,
     language: str | None,
     model: str,
     task: str,
@@ -93,6 +102,8 @@ def archive(
     are not, 2 wrong usage, 130 interrupted; the same command goes on.
     """
     configure_logging("WARNING", "text", "archive")
+    if address and workers:
+        raise click.UsageError("--ray has engines of its own: leave --workers away")
     try:
         wanted = Wanted(
             formats,
@@ -116,7 +127,11 @@ def archive(
         report = f"archive-report{_part(shard)}.json"
         facts = RunFacts(source, f"{out.rstrip('/')}/{report}", time.time(), found.problems)
         if stock.counts.get("waiting"):
-            _work(manifest, outputs, wanted, facts, _hire(workers, api_key, wanted))
+            if address:
+                work = _on_ray(manifest, out, wanted, address, cpus, gpus)
+            else:
+                work = _on_transcribers(manifest, outputs, wanted, _hire(workers, api_key, wanted))
+            _work(manifest, facts, work)
         try:
             outputs.write(report, make_report(manifest, facts))
         except (VoiceStackError, OSError) as error:
@@ -162,21 +177,40 @@ async def _hire(workers: Sequence[str], api_key: str | None, wanted: Wanted) -> 
         yield hired
 
 
-def _work(manifest: Manifest, outputs: Outputs, wanted: Wanted, facts: RunFacts, hiring: Hired) -> None:
+Work = Callable[[Tally], Awaitable[None]]
+"""Does what is left of an archive."""
+
+
+def _on_transcribers(manifest: Manifest, outputs: Outputs, wanted: Wanted, hiring: Hired) -> Work:
+    async def work(tally: Tally) -> None:
+        async with hiring as transcribers:
+            await Run(manifest, outputs, wanted, tally, transcribers).work()
+
+    return work
+
+
+def _on_ray(manifest: Manifest, out: str, wanted: Wanted, address: str, cpus: float, gpus: float) -> Work:
+    try:
+        from voice_stack.archive.on_ray import Place, RayRun
+    except ImportError as error:
+        raise click.UsageError(f"--ray needs Ray: pip install 'voice-stack[ray]' ({error})") from None
+    return lambda tally: RayRun(manifest, out, wanted, tally, Place(address, cpus, gpus)).work()
+
+
+def _work(manifest: Manifest, facts: RunFacts, work: Work) -> None:
     """Do what is left, and show how far it is."""
     with open_display() as display:
         tally = Tally(manifest, lambda done: None if done.state == "done" else display.say(tell_failure(done)))
 
-        async def work() -> None:
-            async with hiring as transcribers:
-                showing = asyncio.create_task(_show(display, tally))
-                try:
-                    await Run(manifest, outputs, wanted, tally, transcribers).work()
-                finally:
-                    showing.cancel()
+        async def work_and_show() -> None:
+            showing = asyncio.create_task(_show(display, tally))
+            try:
+                await work(tally)
+            finally:
+                showing.cancel()
 
         try:
-            asyncio.run(work())
+            asyncio.run(work_and_show())
         except KeyboardInterrupt:
             facts.stopped = INTERRUPTED
         except VoiceStackError as error:

@@ -7,10 +7,7 @@ settings that belong to it, by the names of the flags: `{root_path: /asr, model:
 import asyncio
 import difflib
 import logging
-import math
-import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
 
 import ray
 from httpx2 import ASGITransport, AsyncClient
@@ -18,8 +15,8 @@ from ray import serve
 from ray.exceptions import RayError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from voice_stack.asr.settings import AsrSettings
 from voice_stack.cli.servers import SERVERS, Server
+from voice_stack.core.engine.ray_worker import settle_in_worker
 from voice_stack.core.errors import ConfigurationError
 from voice_stack.core.http.access import exposure_warnings, has_keys
 from voice_stack.core.http.context import answer_error
@@ -78,32 +75,14 @@ def _build_replica(name: str, options: Mapping[str, object]) -> ASGIApp:
     """In the replica: the server, with the share of the machine that Ray has given it."""
     server = SERVERS[name]
     replica: str = serve.get_replica_context().replica_tag
-    assigned: dict[str, float] = ray.get_runtime_context().get_assigned_resources()
     settings = _read_settings(server, {"replica_name": replica, **options})
-    settings = settings.model_copy(update=_share_of(settings, assigned))
+    if isinstance(settings, EngineSettings):
+        settings = settle_in_worker(settings)
     configure_logging(settings.log_level, settings.log_format, name)
     for line in (*unknown_variables(type(settings)), *exposure_warnings(settings, has_keys(settings))):
         _log.warning("%s", line)
-    # As `python -m` would have it: else each engine process would begin with what Ray's workers begin with.
-    sys.modules["__main__"].__spec__ = find_spec("voice_stack.__main__")
     app = server.create_app(settings)
     return Replica(BlockReader(app, shared_folder()), app.state.stopping, settings.root_path)
-
-
-def _share_of(settings: ServerSettings, assigned: Mapping[str, float]) -> dict[str, object]:
-    """What the settings leave to the machine, for a part of it.
-
-    Args:
-        settings: As they were read.
-        assigned: What Ray has set aside for the replica: `CPU` and `GPU`, which may be parts of one.
-    """
-    share: dict[str, object] = {}
-    if isinstance(settings, EngineSettings) and not settings.threads:
-        engines = settings.replicas if isinstance(settings, AsrSettings) else 1
-        share["threads"] = max(1, math.ceil(assigned.get("CPU", 0)) // engines)
-    if isinstance(settings, EngineSettings) and settings.device == "auto" and not assigned.get("GPU"):
-        share["device"] = "cpu"  # a GPU that the machine has belongs to others
-    return share
 
 
 class Replica:
