@@ -1,6 +1,7 @@
-"""Two replicas of the TTS server, each with folders of its own, on one S3-compatible store."""
+"""Two replicas of the TTS server: each with folders of its own on one S3-compatible store, or both on one folder."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,3 +109,18 @@ def test_without_the_store_speech_is_made_and_an_upload_is_an_error(site: Site) 
     assert status["cache"]["shared"]["failing"]
     assert status["voices"]["failing"]
     assert len(list((site.folders[0] / "voices").glob("voice_*"))) == 1
+
+
+def test_replicas_on_one_folder_know_each_others_voices(start_server: StartServer, tmp_path: Path) -> None:
+    settings = {**FAKE, "TTS_VOICE_DIR": str(tmp_path / "voices"), "TTS_CACHE_DIR": str(tmp_path / "cache")}
+    with start_server("tts", **settings) as one, start_server("tts", **settings) as two:
+        with ThreadPoolExecutor(6) as threads:
+            uploads = [threads.submit(upload, server, f"Birch {index}") for index in range(3) for server in (one, two)]
+        ids = [answer.result().json()["id"] for answer in uploads]
+        assert len(set(ids)) == 6
+        for server in (one, two):
+            assert [speak(server, "In her voice.", voice=voice).status_code for voice in ids] == [200] * 6
+        with one.http() as at_one, two.http() as at_two:
+            assert at_one.delete(f"{VOICES}/{ids[0]}").status_code == 200
+            assert at_two.get(f"{VOICES}/{ids[0]}").status_code == 404
+        assert speak(two, "Who was it?", voice=ids[0]).status_code == 400

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import struct
 import time
 import uuid
@@ -10,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -90,12 +90,16 @@ def test_what_one_replica_made_the_others_find(replicas: Replicas) -> None:
     assert replicas.start().find() == AUDIO[::-1]
 
 
-def test_the_age_of_an_entry_goes_with_it(replicas: Replicas, entry: bytes) -> None:
-    replicas.store(entry)
-    made_at = next(replicas.objects.list()).changed_at
-    replica = replicas.start()
-    assert replica.find() == AUDIO
-    assert replica.folder.path(KEY).stat().st_mtime == pytest.approx(made_at, abs=1)
+def test_the_age_of_an_entry_goes_with_it(tmp_path: Path, entry: bytes) -> None:
+    folder, made_at = SpeechStore(tmp_path, MAX_BYTES), time.time() - 6 * 24 * 3600
+
+    def fetch(target: BinaryIO) -> float:
+        target.write(entry)
+        return made_at
+
+    assert folder.take_over(KEY, fetch)
+    assert folder.path(KEY).stat().st_mtime == pytest.approx(made_at)
+    assert find(folder, KEY) is not None
 
 
 FOOTER = struct.Struct("<II8s")
@@ -121,7 +125,6 @@ POISON: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda entry: b"",
     "something else": lambda entry: b"<html>503 Slow down</html>" * 50,
     "a footer that lies": lambda entry: entry[:-16] + b"\xff" * 8 + entry[-8:],
-    "larger than the folder": lambda entry: os.urandom(MAX_BYTES + 1),
     "of another key": lambda entry: _reworded(entry, lambda content: content.update(key="f" * 64)),
     "a note beyond the end": lambda entry: _reworded(entry, lambda content: content.update(notes=[[1 << 40, {}]])),
     "a head longer than all": lambda entry: _reworded(entry, lambda content: content.update(head_replaces=1 << 40)),
@@ -146,6 +149,12 @@ def test_a_poisoned_entry_is_a_miss_and_goes(
     assert not list(replica.folder.path(KEY).parent.glob("*"))
     replicas.store(entry)  # the next one who makes it
     assert replica.find() == AUDIO
+
+
+def test_what_is_too_large_for_one_replica_stays_for_the_others(replicas: Replicas, entry: bytes) -> None:
+    replicas.store(entry)
+    assert replicas.start(max_bytes=len(entry) - 1).find() is None
+    assert replicas.start().find() == AUDIO
 
 
 def test_where_the_store_is_away_nothing_is_found_and_soon_nobody_asks(

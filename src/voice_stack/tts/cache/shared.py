@@ -55,16 +55,12 @@ class SharedSpeech:
         if not self._reading.admits():
             _count("skipped").inc()
             return None
-        problem = ""
         try:
             is_good = self._folder.take_over(key, partial(self._fetch, key))
-            problem = "" if is_good else "it is damaged, or of another speech"
-        except NotFoundError:
+        except (NotFoundError, PayloadTooLargeError):  # the other replicas may have more room
             self._reading.note_success()
             _count("miss").inc()
             return None
-        except PayloadTooLargeError as error:
-            problem = error.message
         except VoiceStackError as error:
             self._reading.note_failure(error.message)
             _count("failed").inc()
@@ -73,8 +69,8 @@ class SharedSpeech:
             self._folder.warn(error)
             return None
         self._reading.note_success()
-        if problem:
-            self._drop(key, problem)
+        if not is_good:
+            self._drop(key)
             return None
         _count("hit").inc()
         return self._folder.find(key)
@@ -116,10 +112,10 @@ class SharedSpeech:
             raise NotFoundError(f"{key} is too old")
         return found.changed_at
 
-    def _drop(self, key: str, reason: str) -> None:
+    def _drop(self, key: str) -> None:
         """Remove what must not be served to anybody."""
         _count("damaged").inc()
-        log_event(logger, logging.WARNING, "shared speech removed", object=key + _SUFFIX, reason=reason)
+        log_event(logger, logging.WARNING, "shared speech removed: damaged, or another's", object=key + _SUFFIX)
         try:
             self._objects.delete(key + _SUFFIX)
         except VoiceStackError as error:

@@ -35,7 +35,7 @@ from voice_stack.core.telemetry.registry import OBJECTS
 from voice_stack.tts.settings import TtsSettings
 from voice_stack.tts.voices.recordings import SUFFIXES
 
-READ_S, WRITE_S = 3.0, 20.0
+READ_S, WRITE_S = 3.0, 10.0
 PULL_EVERY_S = 30.0
 _FIRST_S, _WAIT_S = 60.0, 5.0
 _MAX_OBJECTS = 10_000
@@ -110,7 +110,9 @@ class VoiceMirror:
                 began_at = time.monotonic()
                 found = list(islice(self._objects.list(), _MAX_OBJECTS + 1))
                 if len(found) > _MAX_OBJECTS:
-                    raise UpstreamError(f"{self._objects.url} has more than {_MAX_OBJECTS} objects")
+                    raise UpstreamError(
+                        f"{self._objects.url} has more than {_MAX_OBJECTS} objects; voices need a prefix of their own"
+                    )
                 self._follow_to(self._objects, {one.key: one for one in found if _is_voice_file(one)})
             self._pulled_at = began_at
             self._breaker.note_success()
@@ -127,14 +129,15 @@ class VoiceMirror:
         """
         if self._objects is None:
             return
-        ordered = sorted(files, key=_is_recording)
+        stored: list[str] = []
         try:
-            for file_name in ordered:
+            for file_name in sorted(files, key=_is_recording):
                 self._objects.put(f"{name}/{file_name}", files[file_name])
+                stored.append(f"{name}/{file_name}")
         except VoiceStackError as error:
-            if len(files) > 1:
-                with suppress(VoiceStackError):
-                    self._objects.delete(f"{name}/{ordered[0]}")
+            with suppress(VoiceStackError):
+                for key in stored:
+                    self._objects.delete(key)
             raise self._explain(error, "Nothing was kept.") from error
         OBJECTS.labels("voices", "stored").inc()
 
