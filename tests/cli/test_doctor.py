@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -18,6 +19,7 @@ from voice_stack.cli.asking import (
     check_providers,
     check_speech_servers,
 )
+from voice_stack.cli.doctor import check_own_models
 from voice_stack.core.system.objects import ObjectStore
 from voice_stack.tts.settings import TtsSettings
 
@@ -121,3 +123,13 @@ def test_doctor_asks_providers_whether_they_know_the_key(model_server: str) -> N
     assert ask(provider_openai_url=f"{model_server}/v1")[0][1].startswith("PROVIDER_OPENAI_")
     assert ask(providers=["google/x"])[0][0] == "FAIL"
     assert ask(providers=[]) == []
+
+
+def test_doctor_says_what_is_wrong_with_models_that_were_trained_here(tmp_path: Path) -> None:
+    (tmp_path / "finetuned" / "half").mkdir(parents=True)
+    (tmp_path / "finetuned" / ".runs" / "shop-en").mkdir(parents=True)
+    damaged, runs = check_own_models(tmp_path)
+    assert (damaged.status, damaged.name) == ("WARN", "model half")
+    assert "finetune rm half" in damaged.remedy
+    assert (runs.status, "shop-en" in runs.detail) == ("OK", True)
+    assert list(check_own_models(tmp_path / "none")) == []

@@ -19,7 +19,7 @@ from typing import Literal
 import click
 
 from voice_stack.asr.engine_factory import open_speaker_store, require_speaker_specs
-from voice_stack.asr.models import SPEAKERS_OFF
+from voice_stack.asr.models import ASR_CATALOGUE, SPEAKERS_OFF
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.asr.speakers.people import find_people
 from voice_stack.chat.settings import ChatSettings
@@ -36,7 +36,9 @@ from voice_stack.cli.up import server_at, server_url
 from voice_stack.core.errors import ConfigurationError, ModelLoadError, ModelNotFoundError
 from voice_stack.core.http.access import exposure_warnings, has_keys
 from voice_stack.core.http.keys import KeyFile
+from voice_stack.core.models.own import find_own
 from voice_stack.core.models.sources import describe_sources
+from voice_stack.core.models.status import tell_remedy
 from voice_stack.core.models.store import ModelStore
 from voice_stack.core.provider import find_provided
 from voice_stack.core.settings import EngineSettings, ServerSettings, unknown_variables
@@ -44,6 +46,7 @@ from voice_stack.core.system.cpus import available_cpus
 from voice_stack.core.system.database import UNREADABLE
 from voice_stack.core.system.device import choose_device
 from voice_stack.core.system.memory import memory_limit_bytes
+from voice_stack.finetune.record import list_records, run_folder
 from voice_stack.tts.settings import TtsSettings
 
 _GIB = 1 << 30
@@ -61,6 +64,7 @@ EXTRAS = {
     "qwen3": ("qwen_tts", "torch", "torchaudio"),
     "xtts": ("TTS", "torch", "torchaudio"),
     "nemotron": ("torch", "transformers"),
+    "finetune": ("torch", "transformers", "peft"),
     "debug": ("debugpy",),
 }
 """Extra -> modules it brings."""
@@ -191,11 +195,27 @@ def check_speakers(settings: AsrSettings) -> Check:
         return Check("WARN", row, error.message, error.message.rpartition(": ")[2])
 
 
+def check_own_models(model_dir: Path) -> Iterator[Check]:
+    """Models that were trained here, and runs that are not over."""
+    model_dir = model_dir.expanduser().absolute()
+    runs = run_folder(model_dir, "")
+    records = list(list_records(model_dir))
+    for folder, _ in records:
+        if folder.parent != runs:
+            try:
+                find_own(ASR_CATALOGUE, model_dir, folder.name)
+            except ModelLoadError as error:
+                remedy = f"copy it anew from where it was trained, or voice-stack finetune rm {folder.name}"
+                yield Check("WARN", f"model {folder.name}", error.message, remedy)
+    if unfinished := [folder.name for folder, _ in records if folder.parent == runs]:
+        detail = f"training not over, or refused: {', '.join(unfinished)}"
+        yield Check("OK", "voice-stack finetune", f"{detail}; voice-stack finetune list shows them")
+
+
 def _check_files(row: str, name: str, store: ModelStore) -> Check:
     damaged = [check.name for check in store.verify(name) if not check.intact]
     if damaged:
-        remedy = f"voice-stack models rm {name} && voice-stack models pull {name}"
-        return Check("FAIL", row, f"damaged: {', '.join(damaged)}", remedy)
+        return Check("FAIL", row, f"damaged: {', '.join(damaged)}", tell_remedy(store.require(name)))
     return Check("OK", row, f"intact, in {store.path(name)}")
 
 
@@ -248,6 +268,7 @@ def check_folders(settings: Sequence[ServerSettings]) -> Iterator[Check]:
     yield _check_folder("SPOOL_DIR", settings[0].spool_dir or Path(tempfile.gettempdir()), "FAIL")
     for folder in {one.model_dir for one in settings if isinstance(one, EngineSettings)}:
         yield _check_folder("MODEL_DIR", folder, "FAIL")
+        yield from check_own_models(folder)
     # Without these the servers still work: no background jobs are taken, no speech is kept.
     for one in settings:
         if isinstance(one, AsrSettings) and one.max_jobs:

@@ -9,7 +9,7 @@ import click
 from voice_stack.cli.servers import SERVERS, Server
 from voice_stack.core.errors import InvalidRequestError, ModelLoadError, ModelNotFoundError
 from voice_stack.core.models.files import FileCheck
-from voice_stack.core.models.status import ModelStatus
+from voice_stack.core.models.status import ModelStatus, tell_remedy
 from voice_stack.core.models.store import ModelNames, ModelStore
 from voice_stack.core.settings import EngineSettings
 from voice_stack.tts.models import check_licence
@@ -115,10 +115,10 @@ def verify(name: str | None) -> None:
     """Read every file of one model, or of all in the model folder, and compare its SHA-256 with the record."""
     stores = [shelf.store for shelf in _open_shelves()]
     pairs = [_find(name)] if name else [(s, status.name) for s in stores for status in s.list() if status.path]
-    damaged = [model for store, model in pairs if not _verify(store, model)]
+    damaged = {model: store for store, model in pairs if not _verify(store, model)}
     if damaged:
-        commands = "; ".join(f"voice-stack models rm {model} && voice-stack models pull {model}" for model in damaged)
-        raise ModelLoadError(f"damaged: {', '.join(damaged)}. Fetch again with: {commands}")
+        remedies = "; ".join(tell_remedy(spec) for model, store in damaged.items() if (spec := store.find(model)))
+        raise ModelLoadError(f"damaged: {', '.join(damaged)}. What mends that: {remedies}")
     if not pairs:
         click.echo(f"no model in {stores[0].model_dir}")
 

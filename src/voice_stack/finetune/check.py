@@ -298,7 +298,8 @@ def divide(data: CheckedClips, held_out: CheckedClips | None) -> Material:
     digests = {one.clip: one.digest for one in (*data.heard, *(held_out.heard if held_out else ()))}
     known = {digests[clip] for clip in train} | {_said(clip) for clip in train}
     is_known = {clip: digests[clip] in known or _said(clip) in known for clip in kept}
-    fresh, findings = [clip for clip in kept if not is_known[clip]], list[Finding]()
+    fresh = [clip for clip in kept if not is_known[clip]]
+    findings = [finding for finding in (held_out.findings if held_out else ()) if finding.is_left_out]
     if leaked := [clip.place for clip in kept if is_known[clip]]:
         told = "trained on, too: nothing is measured with them" if fresh else "trained on, too: the score says little"
         findings.append(Finding(f"kept back, and their sound or text is {told}", tuple(leaked), bool(fresh)))

@@ -37,7 +37,9 @@ def find_own(catalogue: Catalogue, model_dir: Path, name: str) -> ModelSpec | No
             record = json.loads(file.read(_MAX_RECORD_BYTES))
         engine, base, languages = str(record["engine"]), str(record["base"]), tuple(map(str, record["languages"]))
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ModelLoadError(f"model {name!r}: {folder / RECORD} is damaged ({error!r}): remove {folder}") from error
+        raise ModelLoadError(
+            f"model {name!r}: {folder / RECORD} is damaged ({type(error).__name__}: {error}): remove {folder}"
+        ) from error
     if engine not in {spec.engine for spec in (*catalogue.models, catalogue.unlisted)}:
         return None
     return replace(catalogue.unlisted, name=name, engine=engine, base=base, languages=languages)

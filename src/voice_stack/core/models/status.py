@@ -75,3 +75,10 @@ def _recorded_source(folder: Path) -> str:
 def _local(name: str, engine: str, folder: Path, source: str) -> ModelStatus:
     size_bytes = sum(path.stat().st_size for path in model_files(folder))
     return ModelStatus(name, engine, "local", source, size_bytes, folder)
+
+
+def tell_remedy(spec: ModelSpec) -> str:
+    """What mends a damaged model, for people."""
+    if spec.base:
+        return f"copy {spec.name} anew from where it was trained, or train it again"
+    return f"voice-stack models rm {spec.name} && voice-stack models pull {spec.name}"
