@@ -16,7 +16,7 @@ ALONE = $(shell grep -rl --include='test_*.py' 'mark\.alone' tests)
 SHARE := --dist loadfile --no-loadscope-reorder -m 'not alone'
 
 .PHONY: run walk test test-long test-long-together test-long-alone test-torch test-ray test-page test-deploy \
-  chaos chaos-short check bench release clean
+  scale scale-short chaos chaos-short check bench release clean
 
 # The three servers with the embedded models; Ctrl-C stops them.
 run: $(VENV)/.embedded
@@ -56,6 +56,15 @@ test-page: $(VENV)/.dev tests/js/node_modules
 # wants nginx, prometheus, kubectl, systemd-analyze and a JDK on the machine.
 test-deploy: $(VENV)/.deploy
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/deploy
+
+# Eight replicas of the servers in network namespaces, behind the balancers of deploy/: as root, with iproute2 and nginx.
+# It shows who gets which request and that none is lost; how much a machine can do it does not show.
+scale: $(VENV)/.deploy
+	SCALE=long $(BIN)/python -m pytest -q -s --timeout 900 tests/scale
+
+# The same in a minute and a half, as the gate runs it.
+scale-short: $(VENV)/.deploy
+	$(BIN)/python -m pytest -q tests/scale
 
 # Wheel, sdist, bill of materials and audit in dist/.
 release: $(RELEASE_VENV)/.release

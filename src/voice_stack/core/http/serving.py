@@ -19,9 +19,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from voice_stack.core.errors import ShuttingDownError, VoiceStackError
 from voice_stack.core.http.connections import ConnectionBounds, bounded_by
 from voice_stack.core.http.context import Guard
+from voice_stack.core.http.protocol import StrictProtocol
 from voice_stack.core.http.sockets import SocketProtocol
 from voice_stack.core.logging import log_event
-from voice_stack.core.settings import LimitSettings
+from voice_stack.core.settings import ServerSettings
 from voice_stack.core.system.memory import freeze_living_objects
 
 Close = Callable[[], Awaitable[None]]
@@ -42,6 +43,7 @@ class Stopping:
         self.is_announced = False
         self.refuses_work = False
         self._refusing = asyncio.Event()
+        self._ends_uploads = False
         self._uploads = set[asyncio.Timeout]()
         self._at_refusal: list[Close] = []
         self._at_end: list[Close] = []
@@ -65,8 +67,8 @@ class Stopping:
 
     @contextmanager
     def ending(self, upload: asyncio.Timeout) -> Iterator[None]:
-        """Let a wait for the rest of an upload be over when no more work is taken; at once if that is so already."""
-        if self.refuses_work:
+        """Let a wait for the rest of an upload be over when uploads are ended; at once if that is so already."""
+        if self._ends_uploads:
             upload.reschedule(0)
         self._uploads.add(upload)
         try:
@@ -74,12 +76,18 @@ class Stopping:
         finally:
             self._uploads.discard(upload)
 
-    async def refuse_work(self) -> None:
-        """Take no more work, not even what is on its way; let go of what goes on in the next life of the server."""
+    async def refuse_work(self, *, ends_uploads: bool = True) -> None:
+        """Take no more work; let go of what goes on in the next life of the server.
+
+        Args:
+            ends_uploads: Not even what is on its way; else that is running work.
+        """
         self.is_announced = self.refuses_work = True
         self._refusing.set()
-        for upload in self._uploads:
-            upload.reschedule(0)
+        if ends_uploads:
+            self._ends_uploads = True
+            for upload in self._uploads:
+                upload.reschedule(0)
         await _close_all(self._at_refusal)
 
     async def hand_back(self) -> None:
@@ -135,6 +143,7 @@ def affordable_connections(wanted: int, file_limit: int | None) -> int:
 
 KEEP_ALIVE_S = 75
 POLL_S = 0.05
+SETTLE_S = 1.0
 SOCKETS_S = 1.0
 """For routes to end their WebSockets."""
 LAST_ANSWERS_S = 2.0
@@ -152,11 +161,16 @@ class GracefulServer(uvicorn.Server):
     Args:
         delay_s: How long requests are still taken after the signal.
         grace_s: How long running requests may then take.
+        is_one_of_many: There are other replicas. Where no delay lets balancers notice, it stops listening at once, so
+            that they ask another one instead of handing on a refusal.
     """
 
-    def __init__(self, config: uvicorn.Config, stopping: Stopping, *, delay_s: float, grace_s: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, stopping: Stopping, *, delay_s: float, grace_s: float, is_one_of_many: bool
+    ) -> None:
         super().__init__(config)
         self._stopping, self._delay_s, self._grace_s = stopping, delay_s, grace_s
+        self._closes_door = is_one_of_many and not delay_s
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the stop at the first signal, force it at the second."""
@@ -173,10 +187,12 @@ class GracefulServer(uvicorn.Server):
         freeze_living_objects()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop in steps; the listening socket stays open till the last, so that everybody gets an answer."""
+        """Stop in steps; the listening socket of a sole server stays open, so that everybody gets an answer."""
         self._stopping.is_announced = True
         await self._wait(self._delay_s, lambda: False)
-        await self._run(self._stopping.refuse_work())
+        if self._closes_door:
+            await self._close_door()
+        await self._run(self._stopping.refuse_work(ends_uploads=not self._closes_door))
         await self._wait(SOCKETS_S, lambda: not self._open_sockets())
         for left in self._open_sockets():
             if FINISHES not in left.scope["state"]:
@@ -190,6 +206,19 @@ class GracefulServer(uvicorn.Server):
             for process in multiprocessing.active_children():
                 process.kill()
         await super().shutdown(sockets)
+
+    async def _close_door(self) -> None:
+        """Take no more connections; those that are there have a request more, whose answer ends them.
+
+        A kept connection that is closed just when a balancer uses it costs a request. So they are closed last, when
+        whoever has much to ask has used them up.
+        """
+        for server in self.servers:
+            server.close()
+        await self._wait(SETTLE_S, lambda: False)
+        for one in list(self.server_state.connections):
+            if isinstance(one, StrictProtocol):
+                one.shutdown()
 
     def _open_sockets(self) -> list[SocketProtocol]:
         return [one for one in self.server_state.connections if isinstance(one, SocketProtocol) and one.is_open]
@@ -221,7 +250,7 @@ def _with_plain_refusals(app: ASGIApp) -> ASGIApp:
     return serve
 
 
-def build_server(app: ASGIApp, stopping: Stopping, settings: LimitSettings) -> GracefulServer:
+def build_server(app: ASGIApp, stopping: Stopping, settings: ServerSettings) -> GracefulServer:
     """The server for an application, with its bounds on connections."""
     bounds = ConnectionBounds(
         affordable_connections(settings.max_connections, raise_file_limit()),
@@ -242,4 +271,10 @@ def build_server(app: ASGIApp, stopping: Stopping, settings: LimitSettings) -> G
         # Of proxies only those of TRUSTED_PROXIES are believed, by a layer of our own.
         proxy_headers=False,
     )
-    return GracefulServer(config, stopping, delay_s=settings.shutdown_delay_s, grace_s=settings.shutdown_grace_s)
+    return GracefulServer(
+        config,
+        stopping,
+        delay_s=settings.shutdown_delay_s,
+        grace_s=settings.shutdown_grace_s,
+        is_one_of_many=bool(settings.replica_name),
+    )

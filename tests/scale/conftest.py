@@ -1,0 +1,55 @@
+"""Eight replicas and the balancers before them, started once; `SCALE=long` gives everything more time."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+
+from scale.balancers import Balancer, run_balancer
+from scale.network import Lan, run_lan
+from scale.replicas import Replica
+
+REPLICAS, CLIENTS = 8, 48
+IS_LONG = os.environ.get("SCALE") == "long"
+
+
+@pytest.fixture(scope="session")
+def lan() -> Iterator[Lan]:
+    """The network."""
+    with run_lan() as lan:
+        yield lan
+
+
+@pytest.fixture(scope="session")
+def addresses(lan: Lan) -> list[str]:
+    """Where the clients come from."""
+    return lan.add_home_addresses(CLIENTS)
+
+
+@pytest.fixture(scope="session")
+def replicas(lan: Lan, tmp_path_factory: pytest.TempPathFactory) -> list[Replica]:
+    """All of them, ready."""
+    folder = tmp_path_factory.mktemp("replicas")
+    shared = {"TTS_CACHE_DIR": str(folder / "speech")}
+    replicas = [Replica(lan, number, folder, shared) for number in range(REPLICAS)]
+    for replica in replicas:
+        replica.start()
+    for replica in replicas:
+        replica.wait_until_ready()
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(Replica.warm_up, replicas))
+    return replicas
+
+
+@pytest.fixture(scope="session")
+def balancers(
+    lan: Lan, replicas: list[Replica], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Balancer]]:
+    """By their names."""
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(run_balancer(name, lan, tmp_path_factory.mktemp(name), len(replicas)))
+            for name in ("nginx", "envoy", "traefik")
+        }
