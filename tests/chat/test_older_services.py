@@ -222,20 +222,20 @@ def test_without_a_server_and_with_one_of_others(start_server: StartServer, othe
         assert (len(files), spoken["duration_seconds"], SomebodyElses.spoken) == (1, 1.0, 1)
 
 
-def test_kept_speech_has_a_lifetime_and_a_bound() -> None:
+async def test_kept_speech_has_a_lifetime_and_a_bound() -> None:
     now_s = 0.0
     kept = KeptSpeeches(lambda: now_s)
-    first = kept.keep(KeptSpeech({"input": TEXT}, "wav"))
+    first = await kept.keep(KeptSpeech({"input": TEXT}, "wav"))
     now_s = KEPT_S
-    assert kept.find(first).format == "wav"
-    second = kept.keep(KeptSpeech({"input": TEXT}, "wav", bytes(KEPT_BYTES - 10_000)))
+    assert (await kept.find(first)).format == "wav"
+    second = await kept.keep(KeptSpeech({"input": TEXT}, "wav", bytes(KEPT_BYTES - 10_000)))
     now_s += 1
     with pytest.raises(NotFoundError):
-        kept.find(first)
-    third = kept.keep(KeptSpeech({"input": TEXT}, "wav", bytes(20_000)))
-    assert kept.find(third)
+        await kept.find(first)
+    third = await kept.keep(KeptSpeech({"input": TEXT}, "wav", bytes(20_000)))
+    assert await kept.find(third)
     with pytest.raises(NotFoundError):
-        kept.find(second)
+        await kept.find(second)
 
 
 def test_the_server_listens_on_further_ports_and_says_so(chat_server: RunningServer) -> None:

@@ -28,7 +28,7 @@ async def test_the_same_question_has_the_same_answer_for_half_an_hour() -> None:
     cache = ReplyCache("exact", lambda: now[0])
     key = cache.key(ASKED, conversation="kitchen")
     assert await find(cache, key) is None
-    cache.put(key, DONE)
+    await cache.put(key, DONE)
     again = ModelRequest([{**SYSTEM}, {**HELLO}], "small", {"temperature": 0.5})
     assert await find(cache, cache.key(again, conversation="kitchen")) == "Good day."
     assert await find(cache, key, "fresh") is None
@@ -67,7 +67,7 @@ def test_a_kiosk_has_one_answer_whatever_was_said_before() -> None:
 )
 async def test_what_is_no_whole_answer_is_not_kept(reply: ReplyDone) -> None:
     cache = ReplyCache("exact")
-    cache.put(cache.key(ASKED), reply)
+    await cache.put(cache.key(ASKED), reply)
     assert await find(cache, cache.key(ASKED)) is None
 
 
@@ -84,7 +84,7 @@ async def test_who_asks_the_same_at_once_waits_for_the_first_who_succeeds() -> N
             await asyncio.sleep(0)
             if made == 1:
                 raise ConnectionError
-            cache.put(key, DONE)
+            await cache.put(key, DONE)
             return DONE.text
 
     told = await asyncio.gather(*(ask() for _ in range(10)), return_exceptions=True)
@@ -96,6 +96,6 @@ async def test_the_least_used_reply_makes_room() -> None:
     cache = ReplyCache("exact")
     keys = [cache.key(replace(ASKED, model=str(number))) for number in range(MAX_REPLIES + 1)]
     for key in keys:
-        cache.put(key, DONE)
+        await cache.put(key, DONE)
     assert await find(cache, keys[0]) is None
     assert await find(cache, keys[1]) == DONE.text

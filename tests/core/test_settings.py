@@ -140,6 +140,26 @@ def test_bad_value_is_one_line_that_names_it(variable: str, value: str, monkeypa
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize("variable", ["SHARED_URL", "API_KEYS"])
+def test_bad_value_with_a_password_is_not_repeated(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "http://:pass word@redis:6379/0")
+    with pytest.raises(ConfigurationError) as caught:
+        AsrSettings.read()
+    assert caught.value.message.startswith(f"{variable}=***: ")
+    assert "word" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://h", "rediss://u:p@h:6380/1?ssl_cert_reqs=none", "valkey://[::1]:6379", "valkeys://h/0", "unix:///s"],
+)
+def test_what_is_shared_is_in_redis_or_valkey(url: str) -> None:
+    assert AsrSettings.read(shared_url=url).shared_url.get_secret_value() == url
+    for bad in ("redis:", "redis:///0", "unix://", "redis://h/first", "h:6379"):
+        with pytest.raises(ConfigurationError, match=r"SHARED_URL=\*\*\*: "):
+            AsrSettings.read(shared_url=bad)
+
+
 def test_bad_secret_is_not_repeated() -> None:
     with pytest.raises(ConfigurationError) as caught:
         AsrSettings.read(webhook_secret=["the-secret-of-the-hooks"])

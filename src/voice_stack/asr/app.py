@@ -1,7 +1,6 @@
 """The ASR server: `uvicorn voice_stack.asr.app:app`, or `create_app` with settings of your own."""
 
 import asyncio
-import time
 
 from fastapi import FastAPI
 from pydantic import JsonValue
@@ -31,11 +30,12 @@ from voice_stack.core.engine.memory import open_budget
 from voice_stack.core.engine.pool import EnginePool
 from voice_stack.core.http.access import Exemption
 from voice_stack.core.http.app import VERSION, build_named, create_server
-from voice_stack.core.http.realtime import check_client_secret
+from voice_stack.core.http.realtime import ClientSecrets
 from voice_stack.core.http.wires import deepgram_wire
 from voice_stack.core.models.repair import remove_partial_models, require_models
 from voice_stack.core.models.store import ModelNames
 from voice_stack.core.provider import check_providers
+from voice_stack.core.shared.state import SharedState
 from voice_stack.core.system.addresses import ANYBODY, parse_networks
 from voice_stack.core.system.side_process import SideProcess
 from voice_stack.language_model.model import LanguageModel
@@ -94,7 +94,8 @@ def create_app(settings: AsrSettings) -> FastAPI:
     )
     default = engine_specs(settings, settings.model)
     wyoming = WyomingListener(AsrDoor(service), settings)
-    bazarr_jobs = BazarrJobs(service)
+    shared = SharedState(settings.shared_url, "asr")
+    secrets, bazarr_jobs = ClientSecrets(shared), BazarrJobs(service, shared)
     sockets = LiveSockets(service, jobs.sessions)
 
     async def start() -> None:
@@ -134,7 +135,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
             create_diarization_router(service),
             create_models_router(service),
             create_jobs_router(jobs, service.activity),
-            create_realtime_router(sockets, jobs.sessions),
+            create_realtime_router(sockets, jobs.sessions, secrets),
             *([create_deepgram_router(service, sockets)] if settings.api_deepgram else []),
         ],
         wires=[deepgram_wire(settings.api_v1_str)] if settings.api_deepgram else [],
@@ -145,7 +146,8 @@ def create_app(settings: AsrSettings) -> FastAPI:
         features=features,
         start=start,
         exemption=_exempt_bazarr(settings),
-        read_secret=lambda given: check_client_secret(given, time.time()),
+        read_secret=secrets.read,
+        shared=shared,
         held_paths=bazarr_paths(settings.api_v1_str),
     )
     # Background jobs go on in the server's next life: they take no time from those that somebody waits for.

@@ -1,7 +1,7 @@
 """The Voice server: `uvicorn voice_stack.chat.app:app`, or `create_app` with settings of your own."""
 
 import logging
-import time
+from collections.abc import Mapping
 
 from fastapi import FastAPI
 from pydantic import JsonValue
@@ -27,9 +27,10 @@ from voice_stack.chat.tts_models import TtsModels
 from voice_stack.chat.turn_events import TurnParts
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.http.app import build_named, create_server
-from voice_stack.core.http.realtime import check_client_secret
+from voice_stack.core.http.realtime import ClientSecrets
 from voice_stack.core.http.wires import deepgram_wire, elevenlabs_wire
 from voice_stack.core.logging import log_event
+from voice_stack.core.shared.state import SharedState
 from voice_stack.core.system.database import TOO_NEW
 from voice_stack.language_model.model import LanguageModel
 
@@ -38,11 +39,12 @@ logger = logging.getLogger(__name__)
 
 def create_app(settings: ChatSettings) -> FastAPI:
     """Build the application; nothing is asked of the other servers yet."""
-    store, servers = ConversationStore(settings), SpeechServers(settings)
+    shared = SharedState(settings.shared_url, "chat")
+    store, servers, secrets = ConversationStore(settings), SpeechServers(settings), ClientSecrets(shared)
     model = LanguageModel(settings, reasoning_opens=settings.reasoning_opens)
-    assistant, cache = Assistant(model, servers), ReplyCache(settings.cache)
+    assistant, cache = Assistant(model, servers), ReplyCache(settings.cache, shared=shared)
     conversations = Conversations(TurnParts(settings, store, servers, assistant, cache))
-    passing, tts_models = Passing(settings), TtsModels(servers, store)
+    passing, tts_models = Passing(settings, shared), TtsModels(servers, store)
 
     async def start() -> None:
         try:
@@ -53,6 +55,9 @@ def create_app(settings: ChatSettings) -> FastAPI:
             # All else works, and the next conversation tries again.
             log_event(logger, logging.WARNING, "no conversations can be held", reason=error.message)
         tts_models.refresh(Caller())
+
+    async def read_secret(given: str) -> Mapping[str, object] | None:
+        return await secrets.read(given) or await passing.read_secret(given)
 
     async def features() -> dict[str, JsonValue]:
         return {**await servers.read_features(), "language_model": bool(settings.llm_url)}
@@ -65,8 +70,8 @@ def create_app(settings: ChatSettings) -> FastAPI:
             create_sessions_router(conversations, tts_models),
             create_messages_router(conversations),
             create_socket_router(conversations),
-            create_completions_router(model, servers, assistant, settings),
-            create_realtime_router(Conversing(settings, assistant, servers, passing, model)),
+            create_completions_router(model, servers, assistant, settings, shared),
+            create_realtime_router(Conversing(settings, assistant, servers, passing, model, secrets)),
             create_passing_router(passing, model.list_models),  # last: some paths below its own are answered above
         ],
         readiness=lambda: None,
@@ -78,11 +83,12 @@ def create_app(settings: ChatSettings) -> FastAPI:
         },
         start=start,
         root_routers=[
-            create_older_router(settings, servers),
+            create_older_router(settings, servers, shared),
             create_older_turns_router(VoiceChatEngine(conversations), settings.spool_dir),
             create_root_router(passing),
         ],
-        read_secret=lambda given: check_client_secret(given, time.time()) or passing.read_secret(given),
+        read_secret=read_secret,
+        shared=shared,
         held_paths=held_paths(settings),
         features=features,
         has_page_at_root=True,

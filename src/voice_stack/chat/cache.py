@@ -11,10 +11,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from pydantic import TypeAdapter
+
 from voice_stack.chat.events import ReplyDone
 from voice_stack.chat.settings import CacheMode
 from voice_stack.core.http.context import CacheUse
 from voice_stack.core.result_cache import ResultCache
+from voice_stack.core.shared.state import OFF, SharedState
+from voice_stack.core.shared.values import SharedValues
 from voice_stack.core.telemetry.registry import CACHE
 from voice_stack.language_model.model import ModelRequest
 
@@ -37,11 +41,13 @@ class ReplyCache:
     Args:
         mode: What makes a question the same: `exact`, `query`; `off`: nothing does.
         clock: Seconds on a steady clock.
+        shared: Where replicas find them.
     """
 
-    def __init__(self, mode: CacheMode, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, mode: CacheMode, clock: Callable[[], float] = time.monotonic, shared: SharedState = OFF) -> None:
         self._mode = mode
         self._texts = ResultCache[str](MAX_BYTES, MAX_AGE_S, clock, MAX_REPLIES)
+        self._shared = SharedValues(shared, "reply", TypeAdapter(str), MAX_AGE_S)
         self._flights: dict[str, _Flight] = {}
 
     def key(self, request: ModelRequest, *, conversation: str = "", role: str = "") -> str | None:
@@ -79,21 +85,27 @@ class ReplyCache:
         flight.users += 1
         try:
             async with flight.turn:
-                packed = self._texts.find(key) if use == "usual" else None
-                CACHE.labels("replies", "miss" if packed is None else "hit").inc()
-                if packed is None:
+                text = await self._find(key) if use == "usual" else None
+                CACHE.labels("replies", "miss" if text is None else "hit").inc()
+                if text is None:
                     yield None
                     return
-            yield self._texts.unpack(packed)
+            yield text
         finally:
             flight.users -= 1
             if not flight.users:
                 del self._flights[key]
 
-    def put(self, key: str | None, reply: ReplyDone, use: CacheUse = "usual") -> None:
+    async def _find(self, key: str) -> str | None:
+        packed = self._texts.find(key)
+        return await self._shared.find(key) if packed is None else self._texts.unpack(packed)
+
+    async def put(self, key: str | None, reply: ReplyDone, use: CacheUse = "usual") -> None:
         """Keep a reply that came to its end by itself; others are not kept."""
         if key is not None and use != "none" and reply.finish_reason == "stop" and reply.text.strip():
-            self._texts.keep(key, self._texts.pack(reply.written or reply.text))
+            text = reply.written or reply.text
+            self._texts.keep(key, self._texts.pack(text))
+            await self._shared.keep(key, text)
 
 
 def _canonical(value: object) -> str:

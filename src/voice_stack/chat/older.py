@@ -6,13 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
+from pydantic import ConfigDict, JsonValue, TypeAdapter, with_config
+
 from voice_stack.core.errors import NotFoundError
+from voice_stack.core.shared.state import OFF, SharedState
+from voice_stack.core.shared.values import SharedValues
+from voice_stack.utils.audio.encode import AUDIO_FORMATS
 
 KEPT_S = 3600.0
 KEPT_BYTES = 64 << 20
 _OVERHEAD_BYTES = 1000
 
 
+@with_config(ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"))
 @dataclass(frozen=True, slots=True)
 class KeptSpeech:
     """A speech that was made.
@@ -23,7 +29,7 @@ class KeptSpeech:
         copy: The file, where that server keeps none.
     """
 
-    request: Mapping[str, object]
+    request: Mapping[str, JsonValue]
     format: str
     copy: bytes | None = None
 
@@ -33,40 +39,49 @@ class KeptSpeech:
         return _OVERHEAD_BYTES + 4 * len(str(self.request["input"])) + len(self.copy or b"")
 
 
+_SHAPE = TypeAdapter(KeptSpeech)
+
+
 class KeptSpeeches:
     """Speeches by id, the oldest first; lives on the event loop.
 
     Args:
         clock: Seconds that only grow.
+        shared: Where replicas find them.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, shared: SharedState = OFF) -> None:
         self._clock = clock
+        self._shared = SharedValues(shared, "speech", _SHAPE, KEPT_S)
         self._kept = OrderedDict[str, tuple[float, KeptSpeech]]()
         self._bytes = 0
 
-    def keep(self, speech: KeptSpeech) -> str:
+    async def keep(self, speech: KeptSpeech) -> str:
         """Keep a speech for an hour, or until there are too many; returns its new id."""
         audio_id = str(uuid4())
         self._kept[audio_id] = self._clock(), speech
         self._bytes += speech.size_bytes
         self._drop_old()
+        await self._shared.keep(audio_id, speech)
         return audio_id
 
-    def find(self, audio_id: str) -> KeptSpeech:
+    async def find(self, audio_id: str) -> KeptSpeech:
         """The speech of an id.
 
         Raises:
             NotFoundError: There is none, or not any more.
         """
         self._drop_old()
-        if audio_id not in self._kept:
+        if audio_id in self._kept:
+            return self._kept[audio_id][1]
+        shared = await self._shared.find(audio_id)
+        if shared is None or shared.format not in AUDIO_FORMATS:
             raise NotFoundError(
                 f"There is no audio file {audio_id[:100]!r}. One is kept for {KEPT_S / 60:.0f} minutes after "
                 "/voice/tts has made it, unless so many follow that there is no room for it.",
                 param="audio_file_id",
             )
-        return self._kept[audio_id][1]
+        return shared
 
     def _drop_old(self) -> None:
         oldest_s = self._clock() - KEPT_S

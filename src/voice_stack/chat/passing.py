@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 
+from pydantic import TypeAdapter
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -22,7 +23,10 @@ from voice_stack.chat.upstream import Head, RawHeaders, Upstream, end_to_end
 from voice_stack.core.errors import NotFoundError, UpstreamError
 from voice_stack.core.http.access import authorization_of
 from voice_stack.core.http.context import add_log_fields, client_of
+from voice_stack.core.http.realtime import EPHEMERAL_PREFIX, LONGEST_S
 from voice_stack.core.http.wires import XI_API_KEY
+from voice_stack.core.shared.state import OFF, SharedState
+from voice_stack.core.shared.values import SharedValues
 
 Server = Literal["asr", "tts"]
 API_PATHS: Mapping[str, Server] = {
@@ -115,7 +119,7 @@ class Passing:
     which address, is told in `X-Forwarded-*`; servers believe it that name this one in `TRUSTED_PROXIES`.
     """
 
-    def __init__(self, settings: ChatSettings) -> None:
+    def __init__(self, settings: ChatSettings, shared: SharedState = OFF) -> None:
         self._settings, self._prefix = settings, settings.api_v1_str
         self._keys = {"asr": settings.asr_key.get_secret_value(), "tts": settings.tts_key.get_secret_value()}
         self._upstreams = {
@@ -123,6 +127,7 @@ class Passing:
             "tts": Upstream("TTS server", settings.env_name("tts_url"), settings.tts_url),
         }
         self._secrets: dict[bytes, tuple[float, str]] = {}
+        self._shared_secrets = SharedValues(shared, "secret_behind", TypeAdapter(tuple[float, str]), LONGEST_S)
 
     async def close(self) -> None:
         """Let go of the connections that are kept."""
@@ -208,11 +213,15 @@ class Passing:
                 del self._secrets[next(iter(self._secrets))]
             ends_at, key_id = float(secret.get("expires_at", 0)), key.id if key is not None else ""
             self._secrets[_digest(str(secret.get("value")))] = ends_at, key_id
+            await self._shared_secrets.keep(str(secret.get("value")), (ends_at, key_id), ends_at - time.time())
         return answer
 
-    def read_secret(self, given: str) -> Mapping[str, object] | None:
-        """What a secret stands for that was made through here; None: it was not, or its time is over."""
-        ends_at, key_id = self._secrets.get(_digest(given), (0.0, ""))
+    async def read_secret(self, given: str) -> Mapping[str, object] | None:
+        """What a secret stands for that was made through here or a replica; None: it was not, or its time is over."""
+        known = self._secrets.get(_digest(given))
+        if known is None and given.startswith(EPHEMERAL_PREFIX):
+            known = await self._shared_secrets.find(given)
+        ends_at, key_id = known or (0.0, "")
         return {"api_key": key_id, _PASSED: True} if time.time() < ends_at else None
 
     def takes(self, websocket: WebSocket) -> bool:

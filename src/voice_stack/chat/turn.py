@@ -324,7 +324,7 @@ class Turn:
             self._cache = None if key is None else "miss" if kept is None else "hit"
             if kept is None:
                 done = await self._follow(parts.assistant.answer(request, voice, self.caller))
-                parts.cache.put(key, done, self.options.cache)
+                await parts.cache.put(key, done, self.options.cache)
             else:
                 done = await self._follow(parts.assistant.say(kept, voice, self.caller))
         if done.tts_error is not None:

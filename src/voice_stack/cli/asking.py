@@ -1,7 +1,7 @@
 """Checks of `voice-stack doctor` that ask other servers, and what a check is."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -15,7 +15,8 @@ from voice_stack.core.errors import ConfigurationError, KeyRefusedError, Provide
 from voice_stack.core.provider import Provider, providers_of
 from voice_stack.core.provider import check_providers as require_providers
 from voice_stack.core.provider_client import ProviderClient, Question
-from voice_stack.core.settings import EngineSettings
+from voice_stack.core.settings import EngineSettings, ServerSettings
+from voice_stack.core.shared.state import SharedState, hide_password
 from voice_stack.core.system.addresses import HostName
 from voice_stack.core.system.objects import ObjectStore
 from voice_stack.language_model.settings import LanguageModelSettings
@@ -146,6 +147,37 @@ def check_speech_servers(settings: ChatSettings) -> Iterator[Check]:
             yield Check("OK", row, "nobody answers there now; `voice-stack up` starts it, wherever it listens")
         else:
             yield Check("WARN", row, found.problem, f"{variable}=... with an address that answers")
+
+
+def check_shared(settings: ServerSettings) -> Check:
+    """Whether what replicas share can be reached, written, and keeps within bounds; all else works without."""
+    url = settings.shared_url.get_secret_value()
+    if not url:
+        return Check("OK", "SHARED_URL", "empty: each replica keeps to itself")
+    row = f"SHARED_URL={hide_password(url)}"
+    try:
+        reply = asyncio.run(_look_at_shared(settings))
+    except ConfigurationError as error:
+        return Check("FAIL", row, error.message, "docs/guides/replicas.md says what it needs")
+    if isinstance(reply, str):
+        remedy = "SHARED_URL=... with an address that answers, and with the password if it has one"
+        return Check("WARN", row, f"{reply}; until then each replica keeps to itself", remedy)
+    bound, policy = reply.get("maxmemory", "?"), reply.get("maxmemory_policy", "?")
+    detail = f"answers, and takes entries; maxmemory {bound}, {policy}"
+    if policy == "noeviction" and bound != 0:
+        return Check("WARN", row, detail, "CONFIG SET maxmemory-policy allkeys-lru: when it is full old entries go")
+    return Check("OK", row, detail)
+
+
+async def _look_at_shared(settings: ServerSettings) -> Mapping[str, object] | str:
+    """What it tells of its memory; or why it cannot be used."""
+    shared = SharedState(settings.shared_url, "doctor")
+    try:
+        await shared.ask("SET", shared.name("doctor", ""), b"1", "PX", 1000)
+        told = await shared.ask("INFO", "memory")
+        return shared.describe()["reason"] or (told if isinstance(told, dict) else {})
+    finally:
+        await shared.close()
 
 
 def check_language_model(settings: LanguageModelSettings) -> Check:

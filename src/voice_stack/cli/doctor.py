@@ -28,6 +28,7 @@ from voice_stack.cli.asking import (
     check_language_model,
     check_object_stores,
     check_providers,
+    check_shared,
     check_speech_servers,
 )
 from voice_stack.cli.listening import listen, port_variable
@@ -344,6 +345,7 @@ def _all_checks() -> Iterator[Check]:
         yield from check_access(one)
         yield from check_variables(one)
     yield from check_folders(settings)
+    yield check_shared(settings[0])
 
 
 @click.command()

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from voice_stack.core.http.app import build_named, create_server
 from voice_stack.core.http.wires import elevenlabs_wire
 from voice_stack.core.models.repair import remove_partial_models
+from voice_stack.core.shared.state import SharedState
 from voice_stack.tts.api.elevenlabs import create_elevenlabs_root_router, create_elevenlabs_router
 from voice_stack.tts.api.live import create_live_router
 from voice_stack.tts.api.openai import create_router
@@ -26,7 +27,8 @@ def create_app(settings: TtsSettings) -> FastAPI:
         ConfigurationError: The engine does not exist or is not installed.
         ModelNotFoundError: The default voice does not exist or is not on this machine while `OFFLINE` is set.
     """
-    service = create_service(settings)
+    shared = SharedState(settings.shared_url, "tts")
+    service = create_service(settings, shared)
     pool = service.pool
     default = engine_spec(settings, settings.engine, settings.model)
     wyoming = WyomingListener(TtsDoor(service), settings)
@@ -62,6 +64,7 @@ def create_app(settings: TtsSettings) -> FastAPI:
             **service.mirror.status(),
         },
         start=start,
+        shared=shared,
         root_routers=[create_elevenlabs_root_router(service)] if settings.api_elevenlabs else [],
         wires=[elevenlabs_wire(settings.api_v1_str)] if settings.api_elevenlabs else [],
     )

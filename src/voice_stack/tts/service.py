@@ -160,7 +160,7 @@ class TtsService:
         captions = None
         if body.timestamps:
             language = plan[0].request.passages[0].language_code
-            captions = self.captions.open(reader.recording.notes, language, body.timestamps)
+            captions = await self.captions.open(reader.recording.notes, language, body.timestamps)
         return BegunSpeech(body, reader, reader.outcome if key else "off", captions, made)
 
     async def begin_fed(self, body: SpeechBody) -> FedSpeech:

@@ -10,6 +10,7 @@ from voice_stack.core.models.files import ModelSpec
 from voice_stack.core.models.repair import require_models
 from voice_stack.core.models.store import ModelNames
 from voice_stack.core.provider import PROVIDERS, check_providers, find_provided
+from voice_stack.core.shared.state import OFF, SharedState
 from voice_stack.core.system.objects import ObjectStore
 from voice_stack.core.system.side_process import SideProcess
 from voice_stack.tts.cache.folder import SpeechStore
@@ -57,8 +58,12 @@ def _require_model_of(engine: str, spec: ModelSpec | None) -> None:
         )
 
 
-def create_service(settings: TtsSettings) -> TtsService:
+def create_service(settings: TtsSettings, shared: SharedState = OFF) -> TtsService:
     """Everything behind the routes; nothing is loaded yet.
+
+    Args:
+        settings: Of the server.
+        shared: What it shares with its replicas.
 
     Raises:
         ConfigurationError: The engine does not exist or is not installed.
@@ -91,7 +96,7 @@ def create_service(settings: TtsSettings) -> TtsService:
         is_provided=lambda name: find_provided(settings, name) is not None,
         provided=provided.model_names(),
     )
-    cache, captions = open_cache(settings), CaptionStore()
+    cache, captions = open_cache(settings), CaptionStore(shared=shared)
     recording_process = SideProcess("recordings", RECORDINGS_IDLE_S)
 
     def examine(path: Path, needed_s: float) -> tuple[Examination, bytes]:

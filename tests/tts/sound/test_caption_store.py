@@ -25,8 +25,8 @@ def notes(*sounds: Sound) -> list[Note]:
     return made
 
 
-def open_captions(store: CaptionStore, count: int = 1) -> Captions:
-    return store.open(notes(*[sound("Hello.", 1) for _ in range(count)]), "en", "word")
+async def open_captions(store: CaptionStore, count: int = 1) -> Captions:
+    return await store.open(notes(*[sound("Hello.", 1) for _ in range(count)]), "en", "word")
 
 
 def test_times_count_from_the_beginning_of_the_speech() -> None:
@@ -74,30 +74,30 @@ def test_the_status_is_that_of_the_speech() -> None:
     assert [sentence.text for sentence in captions.sentences] == ["One.", "Two."]
 
 
-def test_they_go_after_a_while_but_not_while_the_speech_goes_on() -> None:
+async def test_they_go_after_a_while_but_not_while_the_speech_goes_on() -> None:
     store = CaptionStore(ttl_s=0)
-    captions = open_captions(store)
-    assert store.find(captions.id) is captions
+    captions = await open_captions(store)
+    assert await store.find(captions.id) is captions
     captions.end()
     with pytest.raises(NotFoundError, match=f"{captions.id}.*kept for 0 s"):
-        store.find(captions.id)
+        await store.find(captions.id)
 
 
-def test_the_oldest_make_room() -> None:
+async def test_the_oldest_make_room() -> None:
     store = CaptionStore(ttl_s=1_000, max_sentences=20)
-    kept = [open_captions(store, 12) for _ in range(6)]
-    last = open_captions(store)
-    assert store.find(last.id) is last
-    assert store.find(kept[-1].id) is kept[-1]
+    kept = [await open_captions(store, 12) for _ in range(6)]
+    last = await open_captions(store)
+    assert await store.find(last.id) is last
+    assert await store.find(kept[-1].id) is kept[-1]
     with pytest.raises(NotFoundError):
-        store.find(kept[0].id)
+        await store.find(kept[0].id)
 
 
-def test_ids_cannot_be_guessed() -> None:
+async def test_ids_cannot_be_guessed() -> None:
     store = CaptionStore(ttl_s=1_000)
-    assert len({open_captions(store).id for _ in range(100)}) == 100
+    assert len({(await open_captions(store)).id for _ in range(100)}) == 100
     with pytest.raises(NotFoundError, match=r"'\.\./\.\./etc'"):
-        store.find("../../etc")
+        await store.find("../../etc")
 
 
 def test_no_caption_outlasts_the_sound() -> None:

@@ -13,14 +13,14 @@ from voice_stack.asr.live.turns import LiveRequest
 from voice_stack.asr.live.wire import ModelChoice, SessionSettings, grant, grant_flat
 from voice_stack.asr.rendering import RenderOptions, render, require_transcript_format, warnings_header
 from voice_stack.core.errors import UnsupportedValueError
-from voice_stack.core.http.realtime import ClientSecretBody, ClientSecretObject
+from voice_stack.core.http.realtime import ClientSecretBody, ClientSecretObject, ClientSecrets
 from voice_stack.core.http.uploads import receive_object
 
 LIVE_MODELS = frozenset({"gpt-live-transcribe", "gpt-realtime-whisper"})
 """OpenAI's models that do nothing but transcribe live: here the default model."""
 
 
-def create_realtime_router(sockets: LiveSockets, sessions: SessionTranscripts) -> APIRouter:
+def create_realtime_router(sockets: LiveSockets, sessions: SessionTranscripts, secrets: ClientSecrets) -> APIRouter:
     """The routes, below the API prefix."""
     router, choice = APIRouter(tags=["realtime"]), sockets.choice
 
@@ -34,14 +34,20 @@ def create_realtime_router(sockets: LiveSockets, sessions: SessionTranscripts) -
     @router.post("/realtime/client_secrets", openapi_extra=body, responses={200: {"model": ClientSecretObject}})
     async def create_client_secret(request: Request) -> dict[str, object]:
         """A short-lived key for a browser, and the session that begins with it."""
-        return grant(choice, await receive_object(request), time.time(), _key_id(request))
+        granted = grant(choice, await receive_object(request), time.time(), _key_id(request))
+        await secrets.share(granted)
+        return granted
 
     @router.post("/realtime/transcription_sessions", include_in_schema=False)
     @router.post("/realtime/sessions", include_in_schema=False)
     async def create_session(request: Request) -> dict[str, object]:
         body = await receive_object(request)
         _require_transcription(choice, body.get("model"))
-        return grant_flat(choice, body, time.time(), _key_id(request))
+        granted = grant_flat(choice, body, time.time(), _key_id(request))
+        secret = granted["client_secret"]
+        assert isinstance(secret, dict)
+        await secrets.share(secret)
+        return granted
 
     @router.get("/realtime/sessions/{session_id}/transcript", response_class=Response, responses=TRANSCRIPT)
     async def show_transcript(session_id: str, response_format: str = "json") -> Response:

@@ -2,10 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
+
+from pydantic import TypeAdapter
 
 from voice_stack.asr.bazarr.query import SUBTITLES, AsrQuery, DetectQuery
 from voice_stack.asr.bazarr.sharing import Made, SharedJobs
@@ -27,10 +29,13 @@ from voice_stack.asr.service import AsrService, usual_audio_s
 from voice_stack.asr.transcriber import Transcription
 from voice_stack.asr.transcript import Transcript
 from voice_stack.core.errors import EngineError, UnsupportedValueError
+from voice_stack.core.http.app import VERSION
 from voice_stack.core.http.spool import SpooledFile
 from voice_stack.core.jobs import options_from
 from voice_stack.core.logging import log_event, request_id_var
 from voice_stack.core.result_cache import ResultCache
+from voice_stack.core.shared.state import OFF, SharedState
+from voice_stack.core.shared.values import SharedValues
 from voice_stack.utils.cues.cue import USUAL
 from voice_stack.utils.language import find_code
 
@@ -38,6 +43,11 @@ logger = logging.getLogger(__name__)
 
 _PCM = PcmFormat()
 _LANGUAGES_BYTES = 1 << 20
+_SHAPING = {
+    "engine", "compute_type", "fake_text", "multilingual", "fallback_language", "window_s", "suppress", "vad_enabled",
+    "speaker_model", "speakers_dir", "llm_url", "llm_model",
+}  # fmt: skip
+"""Settings that shape results and are in no request."""
 RESULT_AGE_S = 24 * 3600.0
 """Bazarr asks again within minutes, or on its next search the day after."""
 
@@ -125,14 +135,23 @@ def _source(query: AsrQuery | DetectQuery) -> AudioFile:
 class BazarrJobs:
     """Jobs for films and for their languages; one per application."""
 
-    def __init__(self, service: AsrService) -> None:
+    def __init__(self, service: AsrService, shared: SharedState) -> None:
         settings = service.settings
         self._service = service
         linger_s = settings.bazarr_linger_s
-        self.films = SharedJobs[Transcript](linger_s, ResultCache(settings.result_cache_mb << 20, RESULT_AGE_S))
+        shared = shared if settings.result_cache_mb else OFF
+        films = SharedValues(shared, "film", TypeAdapter(Transcript), RESULT_AGE_S)
+        films_here = ResultCache[Transcript](settings.result_cache_mb << 20, RESULT_AGE_S)
+        self.films = SharedJobs[Transcript](linger_s, films_here, films, self._name)
         self._at_work: list[FilmLog] = []
         self._speed: float | None = None
-        self.languages = SharedJobs[DetectedLanguage](linger_s, ResultCache(_LANGUAGES_BYTES, RESULT_AGE_S))
+        languages = SharedValues(shared, "film_language", TypeAdapter(DetectedLanguage), RESULT_AGE_S)
+        languages_here = ResultCache[DetectedLanguage](_LANGUAGES_BYTES, RESULT_AGE_S)
+        self.languages = SharedJobs[DetectedLanguage](linger_s, languages_here, languages, self._name)
+
+    def _name(self, film: Hashable) -> str:
+        """All that shapes a result: replicas may have other settings, or another version."""
+        return f"{VERSION} {self._service.settings.model_dump(include=_SHAPING)} {film!r}"
 
     async def close(self) -> None:
         """End all work."""

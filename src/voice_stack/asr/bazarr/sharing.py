@@ -13,6 +13,7 @@ from voice_stack.core.errors import ShuttingDownError
 from voice_stack.core.http.spool import SpooledFile
 from voice_stack.core.logging import log_event
 from voice_stack.core.result_cache import ResultCache
+from voice_stack.core.shared.values import SharedValues
 from voice_stack.core.telemetry.registry import CACHE
 
 T = TypeVar("T")
@@ -52,10 +53,14 @@ class SharedJobs(Generic[T]):
     Args:
         linger_s: Seconds that a job goes on after its last user left.
         cache: Where results are kept.
+        shared: Where replicas find them.
+        name: Of all that shapes a result, by its key; the same for every replica.
     """
 
-    def __init__(self, linger_s: float, cache: ResultCache[T]) -> None:
-        self._linger_s, self._cache = linger_s, cache
+    def __init__(
+        self, linger_s: float, cache: ResultCache[T], shared: SharedValues[T], name: Callable[[Hashable], str]
+    ) -> None:
+        self._linger_s, self._cache, self._shared, self._name = linger_s, cache, shared, name
         self._jobs: dict[Hashable, _Shared[T]] = {}
         self._outcomes: Counter[str] = Counter()
         self._is_closed = False
@@ -124,13 +129,18 @@ class SharedJobs(Generic[T]):
             return _Shared(asyncio.create_task(asyncio.to_thread(self._cache.unpack, packed)))
         # Under another name the file outlives the request that brought it.
         path = file.path.rename(file.path.with_suffix(".shared"))
-        task = asyncio.create_task(self._run(key, work(path)))
+        task = asyncio.create_task(self._run(key, path, work))
         shared = self._jobs[key] = _Shared(task)
         task.add_done_callback(lambda _task: self._end(key, shared, path))
         return shared
 
-    async def _run(self, key: Hashable, work: Coroutine[object, object, Made[T]]) -> T:
-        made = await work
+    async def _run(self, key: Hashable, path: Path, work: Work[T]) -> T:
+        if (found := await self._shared.find(self._name(key))) is not None:
+            made = Made(found, is_second_best=False)
+        else:
+            made = await work(path)
+            if not made.is_second_best:
+                await self._shared.keep(self._name(key), made.result)
         if not made.is_second_best:
             self._cache.keep(key, await asyncio.to_thread(self._cache.pack, made.result))
         return made.result

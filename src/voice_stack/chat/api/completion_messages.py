@@ -9,10 +9,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
+from pydantic import TypeAdapter
+
 from voice_stack.chat.conversation import Caller
 from voice_stack.chat.events import SAMPLE_RATE
 from voice_stack.chat.servers import SpeechServers
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError, UnsupportedValueError
+from voice_stack.core.shared.state import OFF, SharedState
+from voice_stack.core.shared.values import SharedValues
 from voice_stack.language_model.model import ChatMessage
 from voice_stack.utils.audio.pcm import wav_header
 
@@ -28,13 +32,19 @@ _DATA_URL = re.compile(r"data:[^,]{0,200};base64,")
 
 
 class KeptTexts:
-    """Texts by a key, each for an hour; where there are too many the oldest go first."""
+    """Texts by a key, each for an hour; where there are too many the oldest go first.
 
-    def __init__(self) -> None:
+    Args:
+        shared: Where replicas find them.
+        kind: What they are called there.
+    """
+
+    def __init__(self, shared: SharedState, kind: str) -> None:
         self._texts: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._chars = 0
+        self._shared = SharedValues(shared, kind, TypeAdapter(str), KEPT_S)
 
-    def keep(self, key: str, text: str) -> float:
+    async def keep(self, key: str, text: str) -> float:
         """Keep a text; until when, in seconds since 1970."""
         self._drop(key)
         expires_at = time.time() + KEPT_S
@@ -42,15 +52,16 @@ class KeptTexts:
         self._chars += len(text)
         while len(self._texts) > MAX_KEPT or self._chars > MAX_KEPT_CHARS:
             self._drop(next(iter(self._texts)))
+        await self._shared.keep(key, text)
         return expires_at
 
-    def find(self, key: str) -> str | None:
+    async def find(self, key: str) -> str | None:
         """The text; None if it was not kept or is no more."""
         expires_at, text = self._texts.get(key, (0.0, ""))
         if expires_at > time.time():
             return text
         self._drop(key)
-        return None
+        return await self._shared.find(key)
 
     def _drop(self, key: str) -> None:
         self._chars -= len(self._texts.pop(key, (0.0, ""))[1])
@@ -71,12 +82,13 @@ class MessageReader:
 
     Args:
         servers: Transcribes.
+        shared: Where replicas find what was said.
     """
 
-    def __init__(self, servers: SpeechServers) -> None:
+    def __init__(self, servers: SpeechServers, shared: SharedState = OFF) -> None:
         self._servers = servers
-        self.replies = KeptTexts()
-        self._heard = KeptTexts()
+        self.replies = KeptTexts(shared, "reply_sound")
+        self._heard = KeptTexts(shared, "heard_sound")
 
     async def read(self, messages: Sequence[ChatMessage], caller: Caller, model: str) -> list[ChatMessage]:
         """The messages without sound.
@@ -97,7 +109,7 @@ class MessageReader:
     async def _read(self, message: ChatMessage, place: str, caller: Caller, model: str) -> ChatMessage:
         rest = {name: value for name, value in message.items() if name != "audio"}
         if (reply := _reply_of(message)) is not None:
-            return rest | {"content": message.get("content") or self._find_reply(reply, place)}
+            return rest | {"content": message.get("content") or await self._find_reply(reply, place)}
         parts = _parts_of(message)
         if not any(map(_is_audio, parts)):
             return rest
@@ -111,9 +123,9 @@ class MessageReader:
         # Many templates of models take nothing but one text.
         return rest | {"content": "\n".join(texts) if len(texts) == len(read) else read}
 
-    def _find_reply(self, reply: Mapping[str, object], place: str) -> str:
+    async def _find_reply(self, reply: Mapping[str, object], place: str) -> str:
         audio_id = reply.get("id")
-        known = self.replies.find(audio_id) if isinstance(audio_id, str) else None
+        known = await self.replies.find(audio_id) if isinstance(audio_id, str) else None
         text = reply.get("transcript") if known is None else known
         if not isinstance(text, str):
             raise InvalidRequestError(
@@ -139,7 +151,7 @@ class MessageReader:
         if format_name == "pcm16":
             file = wav_header(len(file) // 2, SAMPLE_RATE) + file
         key = hashlib.sha256(f"{caller.authorization}\n{model}\n".encode() + file).hexdigest()
-        text = self._heard.find(key)
+        text = await self._heard.find(key)
         if text is None:
             try:
                 text = (await self._servers.transcribe(file, caller, model=model)).text or UNHEARD
@@ -147,7 +159,7 @@ class MessageReader:
                 if error.param != "file":
                     raise
                 raise InvalidAudioError(error.message, param=f"{place}.input_audio.data", code=error.code) from error
-            self._heard.keep(key, text)
+            await self._heard.keep(key, text)
         return text
 
 

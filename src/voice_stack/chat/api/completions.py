@@ -32,6 +32,7 @@ from voice_stack.core.http.streaming import (
     finish_unless_disconnected,
 )
 from voice_stack.core.http.uploads import parse_json, receive_body
+from voice_stack.core.shared.state import SharedState
 from voice_stack.language_model.deltas import ToolCall
 from voice_stack.language_model.model import ChatMessage, LanguageModel, ModelRequest
 
@@ -88,10 +89,10 @@ class CompletionBody(BaseModel):
 
 
 def create_completions_router(
-    model: LanguageModel, servers: SpeechServers, assistant: Assistant, settings: ChatSettings
+    model: LanguageModel, servers: SpeechServers, assistant: Assistant, settings: ChatSettings, shared: SharedState
 ) -> APIRouter:
     """The route, below the API prefix."""
-    router, chat = APIRouter(tags=["chat"]), _Chat(model, servers, assistant, settings)
+    router, chat = APIRouter(tags=["chat"]), _Chat(model, MessageReader(servers, shared), assistant, settings)
     content = {"application/json": {"schema": CompletionBody.model_json_schema()}}
     docs = {"requestBody": {"required": True, "content": content}}
 
@@ -112,10 +113,9 @@ class _Chat:
     """Answers requests, in sound or by passing them on."""
 
     def __init__(
-        self, model: LanguageModel, servers: SpeechServers, assistant: Assistant, settings: ChatSettings
+        self, model: LanguageModel, messages: MessageReader, assistant: Assistant, settings: ChatSettings
     ) -> None:
-        self._model, self._assistant, self._settings = model, assistant, settings
-        self._messages = MessageReader(servers)
+        self._model, self._messages, self._assistant, self._settings = model, messages, assistant, settings
 
     async def answer(self, request: Request, body: bytes, asked: Mapping[str, object]) -> Response:
         given = asked.get("model")
@@ -240,7 +240,7 @@ class _Reply:
         if done.text or not self._calls:
             file = await encode_reply(bytes(sound), "pcm" if format_name == "pcm16" else format_name)
             data = base64.b64encode(file).decode()
-            message["audio"] = {"id": self._audio_id, "data": data, "transcript": done.text} | self._keep(done)
+            message["audio"] = {"id": self._audio_id, "data": data, "transcript": done.text} | await self._keep(done)
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": done.finish_reason}
         usage = {"usage": done.usage} if done.usage else {}
         return {**self._head, "choices": [choice], **usage}, ignored_fields_header(done.ignored)
@@ -263,7 +263,8 @@ class _Reply:
                     yield self._chunk(held.pop(0))
         if done.tts_error is not None:
             raise done.tts_error
-        for delta in [*held, *self._last_deltas(done)]:
+        kept = await self._keep(done) if done.text or not self._calls else {}
+        for delta in [*held, *self._last_deltas(kept)]:
             yield self._chunk(delta)
         yield self._chunk({}, done.finish_reason)
         if with_usage and done.usage:
@@ -294,11 +295,11 @@ class _Reply:
         elif isinstance(event, Sound):
             yield from self._sound(event.samples)
 
-    def _last_deltas(self, done: ReplyDone) -> Iterator[dict[str, object]]:
+    def _last_deltas(self, kept: dict[str, object]) -> Iterator[dict[str, object]]:
         if self._rest:
             yield from self._sound(bytes(-len(self._rest) % _WHOLE_BYTES))
-        if done.text or not self._calls:
-            yield self._audio(self._keep(done))
+        if kept:
+            yield self._audio(kept)
 
     def _sound(self, samples: bytes) -> Iterator[dict[str, object]]:
         sound = self._rest + samples
@@ -314,8 +315,8 @@ class _Reply:
         self._is_named = True
         return {"audio": {**named, **fields}}
 
-    def _keep(self, done: ReplyDone) -> dict[str, object]:
-        return {"expires_at": int(self._messages.replies.keep(self._audio_id, done.text))}
+    async def _keep(self, done: ReplyDone) -> dict[str, object]:
+        return {"expires_at": int(await self._messages.replies.keep(self._audio_id, done.text))}
 
 
 def _tell_call(call: ToolCall) -> dict[str, object]:

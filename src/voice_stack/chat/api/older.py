@@ -14,7 +14,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field, JsonValue
 
 from voice_stack.chat.api.calling import caller_of
 from voice_stack.chat.api.messages import flatten
@@ -31,6 +31,7 @@ from voice_stack.core.http.form import check_fields, ignored_fields_header
 from voice_stack.core.http.spool import SpooledFile
 from voice_stack.core.http.streaming import OwningStreamingResponse, finish_unless_disconnected
 from voice_stack.core.http.uploads import receive_file, receive_form, receive_object
+from voice_stack.core.shared.state import SharedState
 from voice_stack.utils.audio.encode import AUDIO_FORMATS, require_format
 
 MAX_CHARS = 5_000
@@ -128,7 +129,7 @@ class OlderServices:
 
     async def fetch_file(self, request: Request, audio_file_id: str) -> Response:
         """The file of an id."""
-        kept = self.kept.find(audio_file_id)
+        kept = await self.kept.find(audio_file_id)
         async with AsyncExitStack() as owned:
             content, headers = await self._open(owned, kept, caller_of(request))
             headers["content-disposition"] = f'attachment; filename="{audio_file_id}.{kept.format}"'
@@ -152,10 +153,14 @@ class OlderServices:
     def _voice(self, wish: SpeechWish) -> str:
         return self.settings.voice if wish.voice_id.lower() == DEFAULT_VOICE else wish.voice_id
 
-    def _ask(self, wish: SpeechWish) -> dict[str, object]:
+    def _ask(self, wish: SpeechWish) -> dict[str, JsonValue]:
         """What the TTS server is asked."""
-        optional = {} if wish.language is None else {"language": wish.language}
-        voice = {"voice": self._voice(wish), "speed": wish.speed, "response_format": wish.format}
+        optional: dict[str, JsonValue] = {} if wish.language is None else {"language": wish.language}
+        voice: dict[str, JsonValue] = {
+            "voice": self._voice(wish),
+            "speed": wish.speed,
+            "response_format": wish.format,
+        }
         return {"model": "tts-1", "input": wish.text, **voice, **optional}
 
     async def _make(self, wish: SpeechWish, caller: Caller) -> "_MadeSpeech":
@@ -171,7 +176,7 @@ class OlderServices:
         duration = headers.get("x-duration-seconds")
         duration_s = float(duration) if duration else await asyncio.to_thread(_measure, bytes(copy), wish.format)
         answer = {
-            "audio_file_id": self.kept.keep(speech),
+            "audio_file_id": await self.kept.keep(speech),
             "duration_seconds": round(duration_s, 3),
             "voice_used": self._voice(wish),
         }
@@ -244,9 +249,9 @@ class _MadeSpeech:
     headers: dict[str, str]
 
 
-def create_older_router(settings: ChatSettings, servers: SpeechServers) -> APIRouter:
+def create_older_router(settings: ChatSettings, servers: SpeechServers, shared: SharedState) -> APIRouter:
     """The routes, to be mounted at the root."""
-    routes = OlderServices(settings, servers, KeptSpeeches())
+    routes = OlderServices(settings, servers, KeptSpeeches(shared=shared))
     router = APIRouter(tags=["older clients"], route_class=OlderRoute)
     media_types = binaries(item.media_type for item in AUDIO_FORMATS.values())
     sound: Responses = {200: {"description": "The speech.", "content": media_types}}

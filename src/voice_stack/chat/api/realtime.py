@@ -29,6 +29,7 @@ from voice_stack.core.http.form import check_fields
 from voice_stack.core.http.realtime import (
     ClientSecretBody,
     ClientSecretObject,
+    ClientSecrets,
     Event,
     SecretLife,
     make_client_secret,
@@ -59,6 +60,7 @@ class Conversing:
     servers: SpeechServers
     passing: Passing
     model: LanguageModel
+    secrets: ClientSecrets
 
     def defaults(self, language_model: str = "") -> ConversationDefaults:
         """What counts where a session says nothing."""
@@ -109,7 +111,9 @@ def create_realtime_router(made_with: Conversing) -> APIRouter:
         key_id = str(getattr(getattr(request.state, "api_key", None), "id", ""))
         session = {"id": make_id("sess"), "object": "realtime.session", **settings.show(made_with.defaults())}
         value = make_client_secret(asked.session, expires_at, key_id)
-        return {"value": value, "expires_at": expires_at, "session": session}
+        granted = {"value": value, "expires_at": expires_at, "session": session}
+        await made_with.secrets.share(granted)
+        return granted
 
     return router
 

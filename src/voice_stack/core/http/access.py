@@ -5,7 +5,7 @@ read the answer. Browsers say where a request comes from (`Sec-Fetch-Site`, `Ori
 With a key such a request carries what only a friend knows, and is let through.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -57,7 +57,7 @@ class Exemption:
 
 
 NO_EXEMPTION = Exemption()
-ReadSecret = Callable[[str], Mapping[str, object] | None]
+ReadSecret = Callable[[str], Awaitable[Mapping[str, object] | None]]
 """What a short-lived secret in place of a key stands for, with the id of its maker's key as `api_key`; None: it is
 none, or its time is over."""
 
@@ -122,7 +122,7 @@ class ApiKeys(Guard):
         if scope["type"] == "websocket":
             scope["state"][_OFFERED] = offered = _take_offered_key(scope)
             given = Headers(scope=scope).get("authorization", offered).partition(" ")[2].strip()
-            if (secret := self.read_secret(given)) is not None:
+            if (secret := await self.read_secret(given)) is not None:
                 await self.ring.refresh()
                 maker = self.ring.find_by_id(secret.get("api_key"))
                 if maker is not None or not self.ring.is_needed:

@@ -32,6 +32,7 @@ from voice_stack.core.http.spool import prepare_folder, release_folder
 from voice_stack.core.http.status import observation_routes
 from voice_stack.core.http.wires import Wire
 from voice_stack.core.settings import EngineSettings, ServerSettings
+from voice_stack.core.shared.state import OFF, SharedState
 from voice_stack.core.system.memory import give_memory_back, use_one_heap
 from voice_stack.core.telemetry.registry import measuring
 
@@ -42,7 +43,7 @@ Start = Callable[[], Awaitable[None]]
 
 @asynccontextmanager
 async def _living(
-    settings: ServerSettings, server: str, stopping: Stopping, start: Start | None
+    settings: ServerSettings, server: str, stopping: Stopping, start: Start | None, shared: SharedState
 ) -> AsyncIterator[None]:
     """From start to stop; meanwhile free memory goes back to the system every few seconds."""
     async with measuring(server, VERSION):
@@ -57,6 +58,7 @@ async def _living(
             giving_back.cancel()
             # After a start that failed, too: what it opened would keep the process alive.
             await stopping.hand_back()
+            await shared.close()
         await asyncio.to_thread(release_folder, settings.spool_dir)
 
 
@@ -75,6 +77,10 @@ _NO_UPGRADE = (
 )
 
 
+async def _read_none(_given: str) -> None:
+    return None
+
+
 async def _no_features() -> Mapping[str, JsonValue]:
     return {}
 
@@ -89,13 +95,14 @@ def create_server(
     status: Callable[[], Mapping[str, object]],
     start: Start | None = None,
     exemption: Exemption = NO_EXEMPTION,
-    read_secret: ReadSecret = lambda _given: None,
+    read_secret: ReadSecret = _read_none,
     held_paths: Collection[str] = (),
     root_routers: Sequence[APIRouter] = (),
     other_scopes: Mapping[str, str] = MappingProxyType({}),
     features: Features = _no_features,
     has_page_at_root: bool = False,
     wires: Sequence[Wire] = (),
+    shared: SharedState = OFF,
 ) -> FastAPI:
     """Build one server's application.
 
@@ -115,6 +122,7 @@ def create_server(
         features: What the page is told that this server can do, besides what all of its kind can.
         has_page_at_root: Whether a browser gets the page at `/`, too, and not only at `/try`.
         wires: APIs of other services that some of the routes speak.
+        shared: What it shares with its replicas; closed at its end.
 
     Returns:
         The application; `app.state.stopping` knows how it stops.
@@ -128,7 +136,7 @@ def create_server(
     app: FastAPI = FastAPIOffline(
         title=title,
         version=VERSION,
-        lifespan=lambda _app: _living(settings, server, stopping, start),
+        lifespan=lambda _app: _living(settings, server, stopping, start, shared),
         redirect_slashes=False,
     )
     for router in routers:
@@ -146,7 +154,9 @@ def create_server(
     identity = {"server": server, "version": VERSION}
     ring = KeyRing(settings.api_keys, KeyFile(settings.api_keys_file), (server, ADMIN))
     app.include_router(create_page_router(settings, server=server, version=VERSION, ring=ring, features=features))
-    observation = observation_routes(settings, identity, explain_unreadiness, status)
+    observation = observation_routes(
+        settings, identity, explain_unreadiness, lambda: {**status(), "shared": shared.describe()}
+    )
     app.include_router(observation, responses=ERROR_RESPONSES)
     add_layers(
         app,
@@ -160,6 +170,7 @@ def create_server(
         other_scopes=other_scopes,
         has_page_at_root=has_page_at_root,
         wires=wires,
+        shared=shared,
     )
     app.add_exception_handler(VoiceStackError, _answer_known)
     app.add_exception_handler(HTTPException, _answer_http)

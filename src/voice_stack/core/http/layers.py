@@ -42,6 +42,7 @@ from voice_stack.core.http.page import PageAtRoot
 from voice_stack.core.http.serving import StopGate, Stopping
 from voice_stack.core.http.wires import Wire, Wires
 from voice_stack.core.settings import ServerSettings
+from voice_stack.core.shared.state import SharedState
 from voice_stack.core.system.addresses import HostName, Networks, parse_address, parse_networks
 
 
@@ -140,7 +141,9 @@ class RootPathGiver(Layer):
             scope["path"] = path
 
 
-def _add_limit_layers(app: FastAPI, settings: ServerSettings, stopping: Stopping, held_paths: Collection[str]) -> None:
+def _add_limit_layers(
+    app: FastAPI, settings: ServerSettings, stopping: Stopping, held_paths: Collection[str], shared: SharedState
+) -> None:
     """From the inside out: times of uploads, limits of callers, the stop of the server."""
     own_paths = {"/", "/status", "/metrics", f"{settings.api_v1_str}/status"}
     unlimited = HEALTH_PATHS | DOCS_PATHS | own_paths | set(held_paths)
@@ -150,7 +153,7 @@ def _add_limit_layers(app: FastAPI, settings: ServerSettings, stopping: Stopping
 
     app.add_middleware(UploadTimes, idle_s=settings.upload_timeout_s, stopping=stopping)
     default = Allowance(settings.requests_per_minute_per_client, settings.requests_at_once_per_client)
-    app.add_middleware(RequestLimits, default=default, is_limited=is_limited)
+    app.add_middleware(RequestLimits, default=default, is_limited=is_limited, shared=shared)
     app.add_middleware(StopGate, stopping=stopping)
 
 
@@ -191,10 +194,11 @@ def add_layers(
     other_scopes: Mapping[str, str],
     has_page_at_root: bool,
     wires: Sequence[Wire],
+    shared: SharedState,
 ) -> None:
     """From the inside out: limits, who may do what, CORS (preflights need no key, a 401 can be read), names, log."""
     app.add_middleware(RootPathGiver)
-    _add_limit_layers(app, settings, stopping, held_paths)
+    _add_limit_layers(app, settings, stopping, held_paths, shared)
     app.add_middleware(CrossSiteGuard, origins=settings.cors_origins)
     rules = AccessRules(settings, server, other_scopes)
     app.add_middleware(ApiKeys, ring=ring, rules=rules, exemption=exemption, read_secret=read_secret)

@@ -16,6 +16,8 @@ from voice_stack.core.http.connections import MIN_UPLOAD_BYTES_PER_S
 from voice_stack.core.http.context import Layer, answer_error, client_of, note_answer_headers
 from voice_stack.core.http.keys import NamedKey
 from voice_stack.core.http.serving import REASON, Stopping
+from voice_stack.core.shared.limits import Lease, SharedLimits
+from voice_stack.core.shared.state import OFF, SharedState
 from voice_stack.core.system.addresses import parse_address
 
 MINUTE_S = 60.0
@@ -132,32 +134,53 @@ class RequestLimits(Layer):
     """429 for who asks too often or too much at once.
 
     Must be inside of what checks keys and knows the true client: it reads `scope["state"]["api_key"]` and
-    `scope["client"]`. A limit of the key counts for all who have it; where a key has none, the address counts.
+    `scope["client"]`. A limit of the key counts for all who have it; where a key has none, the address counts. What is
+    shared is counted over all replicas; while it is away, or without it, over this one.
     """
 
-    def __init__(self, app: ASGIApp, default: Allowance, is_limited: Callable[[str], bool]) -> None:
+    def __init__(
+        self, app: ASGIApp, default: Allowance, is_limited: Callable[[str], bool], shared: SharedState = OFF
+    ) -> None:
         super().__init__(app)
         self.default, self.is_limited = default, is_limited
-        self.callers = Callers()
+        self.callers, self.shared = Callers(), SharedLimits(shared)
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self.is_limited(scope["path"]):
             await self.app(scope, receive, send)
             return
         rate_caller, per_minute, at_once_caller, at_once = self._limits_of(scope)
-        usage = Usage()
-        error = self._count(scope, rate_caller, per_minute) if per_minute else None
+        usage, lease = Usage(), None
+        error = await self._count(scope, rate_caller, per_minute) if per_minute else None
         if error is None and at_once:
             usage = self.callers.find(at_once_caller, 0, time.monotonic())
-            error = _check_open(usage, at_once)
+            lease = await self.shared.open(at_once_caller, at_once)
+            if not isinstance(lease, Lease):
+                error = _check_open(usage.open if lease is None else lease, at_once)
         if error is not None:
             await answer_error(error, scope)(scope, receive, send)
             return
         usage.open += 1
+        if isinstance(lease, Lease):
+            await self._serve_leased(lease, usage, scope, receive, send)
+            return
         try:
             await self.app(scope, receive, send)
         finally:
             usage.open -= 1
+
+    async def _serve_leased(self, lease: Lease, usage: Usage, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_and_release(message: Message) -> None:
+            # Before the client knows that it is over: its next request may come to another replica.
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                await self.shared.release(lease)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_release)
+        finally:
+            usage.open -= 1
+            await self.shared.release(lease)
 
     def _limits_of(self, scope: Scope) -> tuple[str, int, str, int]:
         """Who is counted for requests a minute, how many there may be; and both for requests at once."""
@@ -170,11 +193,14 @@ class RequestLimits(Layer):
             at_once, at_once_of = key.jobs_at_once, f"key {key.name}"
         return rate_of, rate, at_once_of, at_once
 
-    def _count(self, scope: Scope, caller: str, per_minute: int) -> TooManyRequestsError | None:
-        now = time.monotonic()
-        bucket = self.callers.find(caller, per_minute, now).bucket
-        assert bucket is not None
-        is_taken = bucket.take(now)
+    async def _count(self, scope: Scope, caller: str, per_minute: int) -> TooManyRequestsError | None:
+        shared, now = await self.shared.take(caller, per_minute), time.monotonic()
+        if shared is None:
+            bucket = self.callers.find(caller, per_minute, now).bucket
+            assert bucket is not None
+            is_taken = bucket.take(now)
+        else:
+            is_taken, bucket = shared[0], TokenBucket(per_minute, shared[1], now)
         headers = {
             "x-ratelimit-limit-requests": str(per_minute),
             "x-ratelimit-remaining-requests": str(math.floor(bucket.tokens)),
@@ -191,11 +217,11 @@ class RequestLimits(Layer):
         )
 
 
-def _check_open(usage: Usage, at_once: int) -> TooManyRequestsError | None:
-    if usage.open < at_once:
+def _check_open(count: int, at_once: int) -> TooManyRequestsError | None:
+    if count < at_once:
         return None
     return TooManyRequestsError(
-        f"Too many requests at once: {usage.open} are open, {at_once} may be. Try again when one of them is over.",
+        f"Too many requests at once: {count} are open, {at_once} may be. Try again when one of them is over.",
         retry_after_s=AT_ONCE_RETRY_S,
         code="too_many_open_requests",
     )

@@ -1,7 +1,8 @@
 """What all sessions of OpenAI's Realtime wire share: the frames of clients, ids, and short-lived keys for browsers.
 
 The keys hold the settings of a session, for who has a key of the server. They are signed and not kept, so that they
-cost nothing; the process that made them is the only one to know them.
+cost nothing; the process that made them knows them by that. Replicas that share know each other's by their digests,
+so that nobody finds one there that could be used.
 """
 
 import base64
@@ -10,15 +11,18 @@ import hashlib
 import hmac
 import json
 import secrets
+import time
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 
 from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.http.uploads import read_json
+from voice_stack.core.shared.state import SharedState
+from voice_stack.core.shared.values import SharedValues
 
 MAX_ID_CHARS = 512
 INVALID_EVENT = "invalid_event"
@@ -88,9 +92,10 @@ def _decode(audio: object) -> bytes:
     return binascii.a2b_base64("".join(audio.split()), strict_mode=True)  # lines are allowed
 
 
-PREFIX = "ek_"
+EPHEMERAL_PREFIX = "ek_"
 MAX_SECRET_CHARS = 6_000
 """A line in the head of a WebSocket has room for 8 KiB."""
+LONGEST_S = 7200
 _KEY = secrets.token_bytes(32)
 
 
@@ -98,7 +103,7 @@ class SecretLife(BaseModel):
     """`expires_after`: how long a secret can be used, again and again."""
 
     anchor: Literal["created_at"] = "created_at"
-    seconds: int = Field(600, ge=10, le=7200)
+    seconds: int = Field(600, ge=10, le=LONGEST_S)
 
 
 class ClientSecretBody(BaseModel):
@@ -129,7 +134,7 @@ def make_client_secret(session: Mapping[str, object], expires_at: int, key_id: s
     """
     told = json.dumps([expires_at, {**session, "api_key": key_id}, secrets.token_hex(4)], separators=(",", ":"))
     text = base64.urlsafe_b64encode(zlib.compress(told.encode(), 9)).decode().rstrip("=")
-    value = f"{PREFIX}{text}.{_sign(text)}"
+    value = f"{EPHEMERAL_PREFIX}{text}.{_sign(text)}"
     if len(value) > MAX_SECRET_CHARS:
         message = "What is set of the session is too long for a client secret; send it by session.update."
         raise InvalidRequestError(message, param="session")
@@ -143,10 +148,15 @@ def check_client_secret(value: str, now_s: float) -> dict[str, object] | None:
         value: As the client sent it.
         now_s: Seconds since 1970.
     """
-    text, _, signature = value.removeprefix(PREFIX).partition(".")
-    is_ours = value.startswith(PREFIX) and value.isascii() and hmac.compare_digest(signature, _sign(text))
+    text, _, signature = value.removeprefix(EPHEMERAL_PREFIX).partition(".")
+    is_ours = value.startswith(EPHEMERAL_PREFIX) and value.isascii() and hmac.compare_digest(signature, _sign(text))
     if not is_ours:
         return None
+    return _read_secret(text, now_s)
+
+
+def _read_secret(text: str, now_s: float) -> dict[str, object] | None:
+    """What stands in a secret that is known to be one."""
     told = json.loads(zlib.decompress(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
     expires_at, session, _ = told
     return dict(session) if now_s < expires_at else None
@@ -154,3 +164,31 @@ def check_client_secret(value: str, now_s: float) -> dict[str, object] | None:
 
 def _sign(text: str) -> str:
     return hmac.new(_KEY, text.encode(), hashlib.sha256).hexdigest()
+
+
+class ClientSecrets:
+    """The secrets of this process, and those that its replicas have told of; lives on the event loop.
+
+    Args:
+        shared: Where the digests of secrets stand, each until its time is over: whoever reads them there can use none.
+    """
+
+    def __init__(self, shared: SharedState) -> None:
+        self._known = SharedValues(shared, "secret", TypeAdapter(int), LONGEST_S)
+
+    async def share(self, granted: Mapping[str, object]) -> None:
+        """Let the replicas know a secret that was made here: its `value` and `expires_at`, as the client is told."""
+        value, expires_at = granted["value"], granted["expires_at"]
+        assert isinstance(value, str)
+        assert isinstance(expires_at, int)
+        await self._known.keep(value, expires_at, expires_at - time.time())
+
+    async def read(self, value: str) -> Mapping[str, object] | None:
+        """The session that a secret stands for, as `check_client_secret` tells it; None if it is none, or no more."""
+        now_s = time.time()
+        session = check_client_secret(value, now_s)
+        if session is not None or not value.startswith(EPHEMERAL_PREFIX) or len(value) > MAX_SECRET_CHARS:
+            return session
+        # Known by the digest of all of it, so that what it says is what its maker signed.
+        expires_at = await self._known.find(value)
+        return _read_secret(value.removeprefix(EPHEMERAL_PREFIX).partition(".")[0], now_s) if expires_at else None

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 import psutil
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -77,6 +78,14 @@ class CacheStatus(BaseModel):
     misses: int = Field(description="Requests whose result was made.")
 
 
+class SharedStatus(BaseModel):
+    """What it shares with its replicas."""
+
+    state: Literal["off", "ok", "away"] = Field(description="`off` without `SHARED_URL`.")
+    url: str | None = Field(description="Where, without user and password.")
+    reason: str | None = Field(description="Why it is away.")
+
+
 class ServerStatus(BaseModel):
     """What a server is doing."""
 
@@ -94,6 +103,7 @@ class ServerStatus(BaseModel):
     memory: MemoryStatus
     limits: dict[str, JsonValue] = Field(description="Settings that bound the work that is taken.")
     cache: CacheStatus | None = Field(None, description="Of speech (TTS), of films (ASR).")
+    shared: SharedStatus = Field(description="What replicas share in Redis or Valkey.")
     connections: int | None = Field(description="Open connections of clients; null where not known.")
     further_ports: list[int] = Field(default_factory=list, description="Ports it listens on besides its own.")
 

@@ -4,7 +4,15 @@ Sources, strongest first: command-line flags, environment, `.env` in the working
 prefix (`LOG_LEVEL`) are for all servers; the others exist once per server, as `ASR_PORT` and `TTS_PORT`.
 """
 
-from voice_stack.core.settings.access import ENV_FILE, Address, CommaSeparated, NetworkList, PortList, user_folder
+from voice_stack.core.settings.access import (
+    ENV_FILE,
+    SHARED_SCHEMES,
+    Address,
+    CommaSeparated,
+    NetworkList,
+    PortList,
+    user_folder,
+)
 from voice_stack.core.settings.base import (
     EngineSettings,
     LimitSettings,
@@ -17,6 +25,7 @@ from voice_stack.core.settings.base import (
 
 __all__ = [
     "ENV_FILE",
+    "SHARED_SCHEMES",
     "Address",
     "CommaSeparated",
     "EngineSettings",

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from voice_stack.core.system.addresses import check_origins, check_patterns, parse_networks
@@ -39,6 +39,27 @@ def _check_address(url: str) -> str:
 
 Address = Annotated[str, AfterValidator(_check_address)]
 """Of another server."""
+
+SHARED_SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss", "unix": "unix"}
+"""Schemes of addresses of Redis and Valkey, and what the library calls each."""
+
+
+def _check_shared(url: SecretStr) -> SecretStr:
+    parts = urlsplit(url.get_secret_value())
+    if not url.get_secret_value():
+        return url
+    if parts.scheme not in SHARED_SCHEMES:
+        known = ", ".join(f"{scheme}://" for scheme in SHARED_SCHEMES)
+        raise ValueError(f"it begins with none of {known}")
+    if parts.scheme == "unix" and not parts.path.strip("/"):
+        raise ValueError("a Unix socket is unix:///PATH, with ?db=1 for another database")
+    if parts.scheme != "unix" and not (parts.hostname and (parts.path.strip("/") or "0").isdecimal()):
+        raise ValueError("it is redis://[USER:PASSWORD@]HOST:PORT/NUMBER")
+    return url
+
+
+SharedUrl = Annotated[SecretStr, AfterValidator(_check_shared)]
+"""Address of a Redis or Valkey, with the password for it."""
 
 PortList = Annotated[list[Annotated[int, Field(ge=1, le=65535)]], NoDecode, BeforeValidator(_split_commas)]
 """Ports, written `8011,8001`."""

@@ -14,7 +14,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from voice_stack.core.errors import ConfigurationError, tell_problem
 from voice_stack.core.ids import REPLICA_NAME
-from voice_stack.core.settings.access import ENV_FILE, AccessSettings, Address, CommaSeparated, NetworkList, user_folder
+from voice_stack.core.settings.access import (
+    ENV_FILE,
+    AccessSettings,
+    Address,
+    CommaSeparated,
+    NetworkList,
+    SharedUrl,
+    user_folder,
+)
 
 
 class ListeningSettings(BaseSettings):
@@ -114,6 +122,13 @@ class ServerSettings(LimitSettings, TelemetrySettings, AccessSettings, Listening
         None,
         validation_alias="SPOOL_DIR",
         description="Folder for uploads while they are worked on; empty: the system's.",
+    )
+    shared_url: SharedUrl = Field(
+        SecretStr(""),
+        validation_alias="SHARED_URL",
+        description="Redis or Valkey that replicas share: `redis://[USER:PASSWORD@]HOST:6379/0`, `rediss://` (TLS), "
+        "`valkey://`, `valkeys://`, `unix:///PATH`; extra `shared`. Empty: each replica keeps to itself what "
+        "docs/guides/replicas.md lists.",
     )
     debugpy_enable: bool = Field(
         False, validation_alias="DEBUGPY_ENABLE", description="Listen for a debugger (extra `debug`)."
@@ -324,8 +339,8 @@ def _describe(cls: type[ServerSettings], error: ValidationError) -> str:
 
 def _is_secret(cls: type[ServerSettings], name: str) -> bool:
     """Whether a setting's value must not be shown."""
-    field = cls.model_fields.get(name)
-    return name == "api_keys" or (field is not None and field.annotation is SecretStr)
+    field = next((field for one, field in cls.model_fields.items() if name in {one, field.validation_alias}), None)
+    return name.lower() == "api_keys" or (field is not None and field.annotation is SecretStr)
 
 
 _NEAR = 0.75  # likeness from which a name is taken for a misspelling; 1 is the same

@@ -153,6 +153,17 @@ OBJECTS = _counter(
     "damaged, stored, there (already), not_stored, dropped (not sent). Voices: pulled, stored, failed.",
     ("use", "outcome"),
 )
+SHARED = _counter(
+    "voice_stack_shared_requests",
+    "What became of questions for what replicas share, by kind of entry: hit, miss, kept, refused (a limit is reached, "
+    "or it is too large), damaged, away.",
+    ("kind", "outcome"),
+)
+SHARED_UP = Gauge(
+    "voice_stack_shared_up",
+    "Whether what replicas share can be reached: 1 or 0; 0 without `SHARED_URL`.",
+    registry=REGISTRY,
+)
 CHAT_STAGE = _histogram(
     "voice_stack_chat_stage_seconds",
     "Of a conversation's turn: stt, the time for the transcript; first_token, first_text, first_sentence, first_audio, "

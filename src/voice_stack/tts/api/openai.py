@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from fastapi import APIRouter, Request, Response
@@ -21,7 +21,7 @@ from voice_stack.core.http.uploads import receive_object
 from voice_stack.tts.api.documents import CAPTIONS, SPEECH
 from voice_stack.tts.cache.entry import SpeechFacts, SpeechPiece
 from voice_stack.tts.cache.recording import SpeechReader
-from voice_stack.tts.captions.kept import require_caption_format
+from voice_stack.tts.captions.kept import Captions, CaptionStore, require_caption_format
 from voice_stack.tts.captions.sentences import Granularity, find_sentence
 from voice_stack.tts.schemas import MAX_INPUT_CHARS, SpeechBody, check_speech, find_ignored_fields
 from voice_stack.tts.service import BegunSpeech, TtsService
@@ -108,7 +108,7 @@ def create_router(service: TtsService) -> APIRouter:
     async def get_captions(request: Request, speech_id: str, format: str = "json") -> Response:  # noqa: A002 - its name in the query
         """When each sentence and word of a speech is said; while it is still being spoken: so far."""
         caption_format = require_caption_format(format)
-        body = await asyncio.to_thread(caption_format.render, service.captions.find(speech_id))
+        body = await asyncio.to_thread(caption_format.render, await service.captions.find(speech_id))
         return answer_range(request, body.encode(), caption_format.media_type)
 
     captions = "/audio/speech/{speech_id}/captions"
@@ -168,6 +168,15 @@ async def _answer_plan(
     return response
 
 
+async def _with_captions(
+    content: AsyncIterable[bytes], store: CaptionStore, captions: Captions
+) -> AsyncIterator[bytes]:
+    """The content; before its end replicas know all captions: its client may ask any of them then."""
+    async for piece in content:
+        yield piece
+    await store.share(captions)
+
+
 async def _answer(service: TtsService, request: Request, speech: BegunSpeech, show: Show | None) -> Response:
     body, reader, headers = speech.body, speech.reader, {"x-cache": str(speech.outcome)}
     async with AsyncExitStack() as owned:
@@ -192,4 +201,8 @@ async def _answer(service: TtsService, request: Request, speech: BegunSpeech, sh
             if reader.recording.facts is not None:
                 content, headers["content-length"] = reader.exact(), str(reader.exact_bytes)
                 headers["x-duration-seconds"] = f"{reader.recording.facts.audio_s:.3f}"
+        if speech.captions is not None:
+            content = _with_captions(content, service.captions, speech.captions)
+            if reader.recording.facts is not None:  # its client sees the end by the length
+                await service.captions.share(speech.captions)
         return OwningStreamingResponse(content, owned.pop_all(), media_type=media_type, headers=headers)
