@@ -257,6 +257,11 @@ def _describe(meta: "ObjectMeta") -> StoredObject:
     return StoredObject(meta["path"], meta["size"], meta["last_modified"].timestamp(), meta["e_tag"] or "")
 
 
+_CAUSE = re.compile(r"ConnectionRefused|TimedOut|dns error|UnknownIssuer|NotValidForName|Expired")
+
+
 def _first_line(error: Exception) -> str:
-    """What an error says, without the requests that led to it."""
-    return str(error).partition("\n")[0].strip()[:300]
+    """What an error says, and why there was no connection, without the requests that led to it."""
+    first, _, details = str(error).partition("\n")
+    cause = _CAUSE.search(details)
+    return first.strip()[:300] + (f" ({cause[0]})" if cause else "")
