@@ -40,9 +40,15 @@ def test_what_was_only_touched_moved_or_copied_is_not_heard_again(archive: Archi
     assert archive.run() == []
     assert archive.texts() == ["a.en.srt", "copies/b.en.srt", "new name.en.srt"]
     assert "one" in (archive.out / "copies/b.en.srt").read_text()
+    # What is being changed itself is no help: its texts are about to be others.
+    archive.put("copies/b.mkv", "two")
+    archive.put("new name.mkv", "three")
+    archive.put("lost and found.mkv", "one")
+    (archive.out / "a.en.srt").unlink()
+    assert archive.run() == ["one", "three", "two"]
     # The name goes to another film: what it once was called by tells nothing any more.
-    archive.put("a.mp3", "two")
-    assert archive.run() == ["two"]
+    archive.put("a.mp3", "four")
+    assert archive.run() == ["four"]
     archive.put("another copy.mkv", "one")
     archive.run()
     assert "one" in (archive.out / "another copy.en.srt").read_text()

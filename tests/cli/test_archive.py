@@ -77,6 +77,6 @@ def test_what_cannot_begin_is_told_in_a_line(environment: dict[str, str], tmp_pa
     (films / "a.wav").write_bytes(tone(1.0))
     nobody = f"http://127.0.0.1:{environment['ASR_PORT']}"
     result = run(environment, "archive", "--workers", nobody, str(films), *out)
-    assert result.returncode == 1
+    assert result.returncode == 3
     assert "is the server running?" in result.stderr
     assert "Traceback" not in result.stderr

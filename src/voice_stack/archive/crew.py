@@ -63,9 +63,13 @@ class Crew:
         answers = await asyncio.gather(*questions, return_exceptions=True)
         away = [answer for answer in answers if isinstance(answer, VoiceStackError) and outcome_of(answer) == "away"]
         for seat, answer in zip(self._seats, answers, strict=True):
-            if isinstance(answer, VoiceStackError) and answer in away and len(away) < len(answers):
+            if not isinstance(answer, BaseException):
+                continue
+            if not isinstance(answer, VoiceStackError) or (answer in away and len(away) == len(answers)):
+                raise answer
+            if answer in away:
                 self.leave_out(seat, answer)
-            elif isinstance(answer, BaseException):
+            elif outcome_of(answer) != "busy":
                 raise answer
 
     async def take(self) -> Seat:

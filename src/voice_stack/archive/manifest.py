@@ -68,7 +68,8 @@ _NEXT = f"""
 """  # noqa: S608 - of a constant
 _TWIN = f"""
     SELECT twin.target, {", ".join(f"twin.{name}" for name in _DONE.split(", "))} FROM items AS twin, items AS asked
-    WHERE twin.digest = ? AND asked.key = ? AND twin.key <> asked.key AND twin.wanted = asked.wanted
+    WHERE twin.digest = ? AND twin.state = 'done' AND asked.key = ? AND twin.key <> asked.key
+        AND twin.wanted = asked.wanted
         AND twin.language = asked.language
         AND NOT EXISTS (SELECT 1 FROM items AS other WHERE other.target = twin.target AND other.key <> twin.key)
     LIMIT 1

@@ -1,16 +1,19 @@
 """Where the texts of an archive go: a folder, or a bucket; each text is there whole or not at all."""
 
 import os
+import time
 from abc import ABC, abstractmethod
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from voice_stack.core.errors import ConfigurationError, NotFoundError, StorageFullError
-from voice_stack.core.system.files import is_full, write_whole
+from voice_stack.core.system.files import DRAFT_PREFIX, is_full, write_whole
 from voice_stack.core.system.objects import SCHEME, ObjectStore
 
 MAX_TEXT_BYTES = 256 << 20
 """No text of twelve hours is so long."""
+DRAFT_LIFE_S = 3600.0
+"""A text that is being written for so long was left by a run that was killed."""
 
 
 class Outputs(ABC):
@@ -76,9 +79,13 @@ class FolderOutputs(Outputs):
     def _list(self, folder: str) -> frozenset[str]:
         try:
             with os.scandir(self._root / folder) as entries:
-                return frozenset(entry.name for entry in entries if entry.is_file())
+                found = [entry for entry in entries if entry.is_file()]
         except (FileNotFoundError, NotADirectoryError):
             return frozenset()
+        for entry in found:
+            if entry.name.startswith(DRAFT_PREFIX) and entry.stat().st_mtime < time.time() - DRAFT_LIFE_S:
+                Path(entry.path).unlink(missing_ok=True)
+        return frozenset(entry.name for entry in found)
 
 
 class BucketOutputs(Outputs):

@@ -27,6 +27,7 @@ from voice_stack.core.errors import (
     KeyRefusedError,
     ModelLoadError,
     ModelNotFoundError,
+    StorageFullError,
     TooManyRequestsError,
     UnsupportedValueError,
     UpstreamError,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 POLL_S = 0.2
 BUSY_S = 15.0
 """A server that takes nothing now and does not say for how long is asked again after so many seconds."""
+MAX_OUTAGE_S = 120.0
 SMALL_BYTES = 4 << 20
 """So much is heard on an open connection, in batches with others; more goes as a background job, which outlives it."""
 _WORDS = "timestamp_granularities"
@@ -59,7 +61,7 @@ def outcome_of(error: VoiceStackError) -> Outcome:
     cannot be reached. `stop`: what is wanted, or the machine, is at fault, so each recording would end alike.
     """
     match error:
-        case ConfigurationError() | ModelNotFoundError() | ModelLoadError() | KeyRefusedError():
+        case ConfigurationError() | ModelNotFoundError() | ModelLoadError() | KeyRefusedError() | StorageFullError():
             return "stop"
         case InvalidRequestError():
             return "refused" if error.param in {None, "file", "language"} else "stop"
@@ -191,13 +193,20 @@ class RunningServer(Transcriber):
         name: Its address.
         wanted: What every recording is to become.
         small_bytes: From this size on recordings go as background jobs.
+        max_outage_s: How long a job is waited for while the server is out of reach, seconds.
     """
 
     def __init__(
-        self, client: AsyncVoiceStackClient, name: str, wanted: Wanted, *, small_bytes: int = SMALL_BYTES
+        self,
+        client: AsyncVoiceStackClient,
+        name: str,
+        wanted: Wanted,
+        *,
+        small_bytes: int = SMALL_BYTES,
+        max_outage_s: float = MAX_OUTAGE_S,
     ) -> None:
         self.name = name
-        self._client, self._wanted = client, wanted
+        self._client, self._wanted, self._max_outage_s = client, wanted, max_outage_s
         # A translation into English has no verbose route.
         self._small_bytes = small_bytes if wanted.task == "transcribe" else 0
         self._queued: set[str] = set()
@@ -245,7 +254,9 @@ class RunningServer(Transcriber):
         show(None, None, "sent")
         job = await self._submit(path, language)
         try:
-            done = await self._client.jobs.wait(job.id, lambda job: self._note(job, show))
+            done = await self._client.jobs.wait(
+                job.id, lambda job: self._note(job, show), max_outage_s=self._max_outage_s
+            )
             lines = await self._client.jobs.result_as(job.id, "jsonl")
         finally:
             self._queued.discard(job.id)

@@ -16,7 +16,7 @@ from voice_stack.archive.manifest import WHOLE, Manifest, Shard
 from voice_stack.archive.outputs import Outputs, open_outputs
 from voice_stack.archive.report import RunFacts, make_report, tell_failure, tell_report
 from voice_stack.archive.sources import Source
-from voice_stack.archive.transcribers import RunningServer, Transcriber, own_engine
+from voice_stack.archive.transcribers import MAX_OUTAGE_S, RunningServer, Transcriber, own_engine
 from voice_stack.archive.work import Run, Tally
 from voice_stack.asr.rendering import DIARIZED_JSON, TRANSCRIPT_FORMATS
 from voice_stack.asr.settings import AsrSettings
@@ -31,6 +31,8 @@ from voice_stack.core.system.objects import SCHEME
 SHOWN_EVERY_S = 0.5
 STATE_FOLDER = ".voice-stack"
 INTERRUPTED = "interrupted"
+EXIT_STOPPED = 3
+SHORT_OUTAGE_S = 20.0
 ANSWER_TIMEOUT_S = 1800.0
 """The longest that a server may take for a recording of some MB, before which others may be in line."""
 
@@ -99,7 +101,7 @@ def archive(
     """Turn an archive into texts: a second run does only what is new or changed.
 
     SOURCE is a folder, a list of recordings (.txt, .jsonl, .csv) or s3://bucket/prefix. Exit code: 0 all done, 1 some
-    are not, 2 wrong usage, 130 interrupted; the same command goes on.
+    cannot be, 2 wrong usage, 3 it stopped before it was through, 130 interrupted; the same command goes on.
     """
     configure_logging("WARNING", "text", "archive")
     if address and workers:
@@ -141,7 +143,7 @@ def archive(
         is_whole = not found.problems and manifest.summary().counts.keys() <= {"done"}
     if facts.stopped:
         click.echo(f"{facts.stopped}: the same command goes on with the rest", err=True)
-        sys.exit(EXIT_INTERRUPTED if facts.stopped == INTERRUPTED else EXIT_SOME_FAILED)
+        sys.exit(EXIT_INTERRUPTED if facts.stopped == INTERRUPTED else EXIT_STOPPED)
     sys.exit(0 if is_whole else EXIT_SOME_FAILED)
 
 
@@ -173,7 +175,10 @@ async def _hire(workers: Sequence[str], api_key: str | None, wanted: Wanted) -> 
                 client = AsyncVoiceStackClient(url, api_key=api_key, timeout_s=ANSWER_TIMEOUT_S, max_retries=0)
             except ValueError as error:
                 raise ConfigurationError(f"--workers or --api-key: {error}") from None
-            hired.append(RunningServer(await stack.enter_async_context(client), url, wanted))
+            await stack.enter_async_context(client)
+            # Where there are others, they do the film of one that is started anew.
+            outage_s = SHORT_OUTAGE_S if len(workers) > 1 else MAX_OUTAGE_S
+            hired.append(RunningServer(client, url, wanted, max_outage_s=outage_s))
         yield hired
 
 
