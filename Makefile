@@ -54,7 +54,7 @@ test-page: $(VENV)/.dev tests/js/node_modules
 
 # The files below deploy/, each with its own program, beside the building of the image, which waits for its packages;
 # wants nginx, prometheus, kubectl, systemd-analyze and a JDK on the machine.
-test-deploy: $(VENV)/.deploy
+test-deploy: $(VENV)/.deploy tests/js/node_modules
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/deploy
 
 # Eight replicas of the servers in network namespaces, behind the balancers of deploy/: as root, with iproute2 and nginx.

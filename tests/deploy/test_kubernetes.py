@@ -1,110 +1,109 @@
-"""The manifests of deploy/kubernetes, put together by kubectl and checked against Kubernetes' own schemas."""
+"""The manifests of deploy/kubernetes, put together by kubectl and checked against the schemas of their makers."""
 
-import shutil
+import json
 import subprocess
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
-import yaml
 
+from deploy.manifests import Manifest, build, dig, of_kind, pod_of
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.tts.settings import TtsSettings
 
-MANIFESTS = Path(__file__).parents[2] / "deploy" / "kubernetes"
-COMPONENTS = ["gpu", "autoscaling", "keda"]
+JS = Path(__file__).parents[1] / "js"
+COMPONENTS = ["gpu", "gateway", "autoscaling", "keda"]
 RELEASES = ["1.32", "1.37"]  # the oldest that is looked after somewhere, the newest that the schemas know
-CUSTOM = {"ScaledObject"}  # of KEDA's, which publishes its schema elsewhere
-
-
-def _build(folder: Path) -> list[dict[str, object]]:
-    command = [shutil.which("kubectl") or "kubectl", "kustomize", str(folder)]
-    built = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert built.returncode == 0, built.stderr
-    assert built.stderr == ""
-    return [document for document in yaml.safe_load_all(built.stdout) if document]
+CUSTOM = {"Gateway", "HTTPRoute", "ScaledObject"}
+"""Kinds of the Gateway API and of KEDA, whose schemas are packages of their own."""
+ENVOYS_OWN = {"BackendTrafficPolicy", "EnvoyProxy"}
+"""No package has their schemas."""
 
 
 @pytest.fixture(scope="module", params=["plain", *COMPONENTS])
-def manifests(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
+def manifests(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
     """What is applied: without components, and with each of them."""
-    folder = tmp_path_factory.mktemp("kubernetes") / "kubernetes"
-    shutil.copytree(MANIFESTS, folder)
-    if request.param != "plain":
-        whole = folder / "kustomization.yaml"
-        whole.write_text(whole.read_text("utf-8").replace("components: []", f"components: [{request.param}]"), "utf-8")
-    return _build(folder)
+    chosen = "" if request.param == "plain" else str(request.param)
+    return build(tmp_path_factory.mktemp("kubernetes"), chosen)
 
 
-def _of_kind(manifests: list[dict[str, object]], kind: str) -> list[dict[str, object]]:
-    return [manifest for manifest in manifests if manifest["kind"] == kind]
-
-
-def _dig(value: object, *path: str | int) -> object:
-    for step in path:
-        assert isinstance(value, dict | list), (value, step)
-        value = value[step]  # type: ignore[index]
-    return value
-
-
-def _container(workload: dict[str, object]) -> object:
-    return _dig(workload, "spec", "template", "spec", "containers", 0)
+def _container(workload: Manifest) -> object:
+    return dig(workload, "spec", "template", "spec", "containers", 0)
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_kubernetes_knows_every_field(manifests: list[dict[str, object]], release: str) -> None:
+def test_kubernetes_knows_every_field(manifests: list[Manifest], release: str) -> None:
     for manifest in manifests:
-        if manifest["kind"] not in CUSTOM:
+        if manifest["kind"] not in CUSTOM | ENVOYS_OWN:
             kubernetes_validate.validate(manifest, release, strict=True)
 
 
-def test_each_server_runs_unprivileged_and_is_asked_how_it_is(manifests: list[dict[str, object]]) -> None:
-    workloads = _of_kind(manifests, "StatefulSet")
-    names = [_dig(workload, "metadata", "name") for workload in workloads]
+def test_the_gateway_api_and_keda_take_their_kinds(manifests: list[Manifest]) -> None:
+    assert (JS / "node_modules" / "@kubernetes-models").is_dir(), "missing: npm install --prefix tests/js"
+    custom = json.dumps([manifest for manifest in manifests if manifest["kind"] in CUSTOM])
+    command = ["node", str(JS / "kinds.mjs")]
+    done = subprocess.run(command, input=custom, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_each_server_runs_unprivileged_and_is_asked_how_it_is(manifests: list[Manifest]) -> None:
+    workloads = of_kind(manifests, "StatefulSet")
+    names = [dig(workload, "metadata", "name") for workload in workloads]
     assert names == ["voice-stack-asr", "voice-stack-chat", "voice-stack-tts"]
     for workload in workloads:
         container = _container(workload)
-        assert _dig(workload, "spec", "template", "spec", "securityContext", "runAsNonRoot") is True
-        assert _dig(container, "securityContext") == {
+        assert dig(workload, "spec", "template", "spec", "securityContext", "runAsNonRoot") is True
+        assert dig(container, "securityContext") == {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         }
-        probes = {name: _dig(container, name, "httpGet", "path") for name in ("startupProbe", "livenessProbe")}
+        probes = {name: dig(container, name, "httpGet", "path") for name in ("startupProbe", "livenessProbe")}
         # A server that is busy loading must not be killed for it: that is what /ready is for.
         assert set(probes.values()) == {"/healthz"}
-        assert _dig(container, "readinessProbe", "httpGet", "path") == "/ready"
+        assert dig(container, "readinessProbe", "httpGet", "path") == "/ready"
 
 
-def test_policies_and_services_choose_the_pods(manifests: list[dict[str, object]]) -> None:
-    labels = [
-        _dig(workload, "spec", "template", "metadata", "labels") for workload in _of_kind(manifests, "StatefulSet")
-    ]
+def test_policies_and_services_choose_the_pods(manifests: list[Manifest]) -> None:
+    labels = [dig(workload, "spec", "template", "metadata", "labels") for workload in of_kind(manifests, "StatefulSet")]
     chosen = {
         "Service": ("spec", "selector"),
         "PodDisruptionBudget": ("spec", "selector", "matchLabels"),
         "NetworkPolicy": ("spec", "podSelector", "matchLabels"),
     }
     for kind, path in chosen.items():
-        assert [_dig(manifest, *path) for manifest in _of_kind(manifests, kind)] == labels
+        whole = [manifest for manifest in of_kind(manifests, kind) if not pod_of(manifest)]
+        assert [dig(manifest, *path) for manifest in whole] == labels
+        assert all("sessionAffinity" not in str(manifest) for manifest in whole)
 
 
-def test_settings_exist(manifests: list[dict[str, object]]) -> None:
+def test_settings_exist(manifests: list[Manifest]) -> None:
     known = {cls.env_name(field) for cls in (AsrSettings, TtsSettings, ChatSettings) for field in cls.model_fields}
-    (shared,) = (manifest for manifest in _of_kind(manifests, "ConfigMap"))
-    named = set(map(str, _dig(shared, "data")))  # type: ignore[call-overload]
-    for workload in _of_kind(manifests, "StatefulSet"):
-        variables = _dig(_container(workload), "env")
+    (shared,) = (manifest for manifest in of_kind(manifests, "ConfigMap"))
+    named = set(map(str, dig(shared, "data")))  # type: ignore[call-overload]
+    for workload in of_kind(manifests, "StatefulSet"):
+        variables = dig(_container(workload), "env")
         assert isinstance(variables, list)
-        named |= {str(_dig(variable, "name")) for variable in variables}
-    assert named <= known
+        named |= {str(dig(variable, "name")) for variable in variables}
+    assert named - {"POD_INDEX"} <= known
 
 
-def test_replicas_follow_the_queue(manifests: list[dict[str, object]]) -> None:
-    scaled = [*_of_kind(manifests, "HorizontalPodAutoscaler"), *_of_kind(manifests, "ScaledObject")]
+def test_ids_carry_the_index_of_the_pod(manifests: list[Manifest]) -> None:
+    for workload in of_kind(manifests, "StatefulSet"):
+        variables = {str(dig(one, "name")): one for one in dig(_container(workload), "env")}  # type: ignore[attr-defined]
+        index = dig(variables["POD_INDEX"], "valueFrom", "fieldRef", "fieldPath")
+        assert index == "metadata.labels['apps.kubernetes.io/pod-index']"
+        assert list(variables).index("POD_INDEX") < list(variables).index("REPLICA")  # or it would not be put in
+        assert dig(variables["REPLICA"], "value") == "$(POD_INDEX)"
+
+
+def test_replicas_follow_the_queue_and_the_lanes(manifests: list[Manifest]) -> None:
+    scaled = [*of_kind(manifests, "HorizontalPodAutoscaler"), *of_kind(manifests, "ScaledObject")]
     for autoscaler in scaled:
-        assert _dig(autoscaler, "spec", "scaleTargetRef", "name") == _dig(autoscaler, "metadata", "name")
-        assert "voice_stack_queue_seconds" in yaml.safe_dump(autoscaler)
+        assert dig(autoscaler, "spec", "scaleTargetRef", "name") == dig(autoscaler, "metadata", "name")
+        asked = str(autoscaler)
+        assert "voice_stack_queue_seconds" in asked
+        assert "voice_stack_busy_lanes_ratio" in asked or "voice_stack_lane_busy_seconds_total" in asked
     kinds = {str(manifest["kind"]) for manifest in scaled}
     assert len(scaled) == 2 * len(kinds)

@@ -119,6 +119,8 @@ def test_progress_and_what_is_left_are_told(start_server: StartServer) -> None:
         assert 0 < float(str(running["percent"])) < 100
         assert 0 < float(str(running["eta_s"])) < 60
         assert client.get(f"/v1/jobs/{waiting}").json()["queue_place"] == 1
+        counted = [line for line in client.get("/metrics").text.splitlines() if "voice_stack_background_jobs{" in line]
+        assert [line.split()[-1] for line in counted] == ["1.0", "2.0"], counted
         code = error(client.get(f"/v1/jobs/{job_id}/result"), 409)["code"]
         assert code == "job_running"
         seen = float(str(running["percent"]))

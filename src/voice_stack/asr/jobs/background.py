@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -118,6 +119,11 @@ class BackgroundJobs:
         """The newest jobs, newest first."""
         places = self._store.places()
         return [self._describe(record, places) for record in islice(self._store.newest(), limit)]
+
+    def count(self) -> dict[str, int]:
+        """Jobs that are not over, by status."""
+        statuses = Counter(record.status for record in self._store.newest())
+        return {"queued": statuses["queued"], "running": statuses["running"]}
 
     def describe(self, job_id: str) -> dict[str, object]:
         """A job as an object.

@@ -102,6 +102,9 @@ class ServerStatus(BaseModel):
     queue: QueueStatus
     memory: MemoryStatus
     limits: dict[str, JsonValue] = Field(description="Settings that bound the work that is taken.")
+    jobs: dict[str, int] | None = Field(
+        None, description="Background jobs that are not over: `queued`, `running` (ASR)."
+    )
     cache: CacheStatus | None = Field(None, description="Of speech (TTS), of films (ASR).")
     shared: SharedStatus = Field(description="What replicas share in Redis or Valkey.")
     connections: int | None = Field(description="Open connections of clients; null where not known.")
@@ -128,7 +131,12 @@ def _read_memory(facts: Mapping[str, object]) -> MemoryStatus:
 
 
 def render_metrics(
-    accept: str, engines: Sequence[EngineStatus], connections: int | None, *, is_ready: bool
+    accept: str,
+    engines: Sequence[EngineStatus],
+    connections: int | None,
+    jobs: Mapping[str, int],
+    *,
+    is_ready: bool,
 ) -> tuple[bytes, str]:
     """The metrics and their media type, in the form that a scraper accepts; takes milliseconds: not on the event loop.
 
@@ -136,15 +144,17 @@ def render_metrics(
     """
     encode, media_type = choose_encoder(accept)
     whole = CollectorRegistry()
-    whole.register(_Whole(engines, connections, is_ready=is_ready))
+    whole.register(_Whole(engines, connections, jobs, is_ready=is_ready))
     return encode(whole), media_type
 
 
 class _Whole(Collector):
     """What is asked for when somebody looks, then everything that is counted as it happens."""
 
-    def __init__(self, engines: Sequence[EngineStatus], connections: int | None, *, is_ready: bool) -> None:
-        self._engines, self._connections, self._is_ready = engines, connections, is_ready
+    def __init__(
+        self, engines: Sequence[EngineStatus], connections: int | None, jobs: Mapping[str, int], *, is_ready: bool
+    ) -> None:
+        self._engines, self._connections, self._background, self._is_ready = engines, connections, jobs, is_ready
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("voice_stack_ready", "Whether the server takes work: 1 or 0.", value=self._is_ready)
@@ -152,6 +162,9 @@ class _Whole(Collector):
             yield GaugeMetricFamily(
                 "voice_stack_open_connections", "Open connections of clients.", value=self._connections
             )
+        if self._background:
+            states: dict[tuple[str, ...], float] = {(state,): count for state, count in self._background.items()}
+            yield _family("voice_stack_background_jobs", "Background jobs that are not over.", ("state",), states)
         memory = self._bytes(engine.memory_mb for engine in self._engines)
         yield _family("voice_stack_engine_memory_bytes", "Memory of engine processes.", ENGINE, memory)
         gpu_memory = self._bytes(engine.gpu_memory_mb for engine in self._engines)
@@ -254,9 +267,13 @@ def observation_routes(
     async def show_metrics(request: Request) -> Response:
         """The metrics of this server for Prometheus, as text or as OpenMetrics."""
         # What lives on the event loop is asked here; putting it into text takes milliseconds, so a thread does.
-        engines, connections = _read_engines(status()), _count_connections(request.app)
+        facts, connections = status(), _count_connections(request.app)
         accept, is_ready = request.headers.get("accept", ""), readiness() is None
-        body, media_type = await asyncio.to_thread(render_metrics, accept, engines, connections, is_ready=is_ready)
+        jobs = facts.get("jobs")
+        counts: Mapping[str, int] = jobs if isinstance(jobs, Mapping) else {}
+        body, media_type = await asyncio.to_thread(
+            render_metrics, accept, _read_engines(facts), connections, counts, is_ready=is_ready
+        )
         return Response(body, headers={"content-type": media_type})
 
     router.add_api_route("/metrics", show_metrics, methods=["GET"], response_class=Response)
