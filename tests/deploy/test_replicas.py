@@ -11,7 +11,6 @@ from deploy.manifests import Manifest, build, dig, entries, of_kind, pod_of
 from deploy.prometheus import promtool
 from voice_stack.core.ids import new_id
 
-SESSION, JOB = new_id("sess", "2"), new_id("job", "2")
 MOST = 4
 
 
@@ -39,23 +38,24 @@ def test_ids_carry_the_index_of_the_pod(manifests: list[Manifest], name: str) ->
 @pytest.mark.parametrize(
     ("server", "path", "headers", "backend"),
     [
-        ("asr", f"/v1/jobs/{JOB}", {}, "asr-2"),
-        ("asr", f"/v1/jobs/{JOB}/result", {}, "asr-2"),
-        ("asr", f"/v1/realtime/sessions/{SESSION}/transcript", {}, "asr-2"),
-        ("chat", f"/v1/voice/sessions/{SESSION}", {}, "chat-2"),
-        ("chat", f"/v1/voice/sessions/{SESSION}/ws", {}, "chat-2"),
+        ("asr", "/v1/jobs/{job}", {}, "asr-2"),
+        ("asr", "/v1/jobs/{job}/result", {}, "asr-2"),
+        ("asr", "/v1/realtime/sessions/{session}/transcript", {}, "asr-2"),
+        ("chat", "/v1/voice/sessions/{session}", {}, "chat-2"),
+        ("chat", "/v1/voice/sessions/{session}/ws", {}, "chat-2"),
         ("asr", "/v1/jobs", {}, "asr"),
         ("asr", "/v1/jobs", {"x-replica": "3"}, "asr-3"),
-        ("asr", f"/v1/jobs/{new_id('job')}", {}, "asr"),
+        ("asr", "/v1/jobs/{unnamed}", {}, "asr"),
         ("tts", "/v1/audio/speech", {}, "tts"),
         # What the Voice server passes on is for any of its replicas; the balancer of the ASR server looks at the id.
-        ("chat", f"/v1/jobs/{JOB}", {}, "chat"),
+        ("chat", "/v1/jobs/{job}", {}, "chat"),
         ("chat", "/api/voice/chat", {}, "chat-0"),
     ],
 )
 def test_an_id_leads_to_the_pod_that_knows_it(
     manifests: list[Manifest], server: str, path: str, headers: dict[str, str], backend: str
 ) -> None:
+    path = path.format(job=new_id("job", "2"), session=new_id("sess", "2"), unnamed=new_id("job"))
     rules = entries(_named(manifests, "HTTPRoute", f"voice-stack-{server}"), "spec", "rules")
     matches = [(rule, match) for rule in rules for match in rule.get("matches", [{}])]  # type: ignore[attr-defined]
     *special, _for_all = [rule for rule, match in matches if _fits(match, path, headers)]

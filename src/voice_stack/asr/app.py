@@ -109,7 +109,7 @@ def create_app(settings: AsrSettings) -> FastAPI:
             "model": settings.model,
             "engines": pool.status(),
             "memory": pool.memory(),
-            "jobs": jobs.count(),
+            "background_jobs": jobs.count(),
             "cache": bazarr_jobs.films.status(),
             "llm": settings.llm_url or None,
         }

@@ -30,7 +30,13 @@ from voice_stack.chat.reply_sound import ReplyEncoder
 from voice_stack.chat.service import IN_PROGRESS, Conversations
 from voice_stack.chat.turn import MESSAGES_READ
 from voice_stack.chat.turn_events import Said
-from voice_stack.core.errors import ConflictError, InvalidRequestError, PayloadTooLargeError, VoiceStackError
+from voice_stack.core.errors import (
+    ConflictError,
+    InvalidRequestError,
+    PayloadTooLargeError,
+    ShuttingDownError,
+    VoiceStackError,
+)
 from voice_stack.core.http.form import check_fields
 from voice_stack.core.http.serving import REASON
 from voice_stack.core.http.spool import Spool
@@ -187,6 +193,8 @@ class ConversationSocket:
             if spool is not None:
                 owned.enter_context(closing(spool))
                 file = spool.file("speech", "")
+            if self._socket.app.state.stopping.refuses_work:  # it would cut off the reply that is still to be told
+                raise ShuttingDownError(REASON)
             body = check_fields(MessageBody, self._defaults | dict(fields))
             said = read_said(body, file)
             if self._is_open and not body.interrupt:

@@ -102,7 +102,7 @@ class ServerStatus(BaseModel):
     queue: QueueStatus
     memory: MemoryStatus
     limits: dict[str, JsonValue] = Field(description="Settings that bound the work that is taken.")
-    jobs: dict[str, int] | None = Field(
+    background_jobs: dict[str, int] | None = Field(
         None, description="Background jobs that are not over: `queued`, `running` (ASR)."
     )
     cache: CacheStatus | None = Field(None, description="Of speech (TTS), of films (ASR).")
@@ -269,7 +269,7 @@ def observation_routes(
         # What lives on the event loop is asked here; putting it into text takes milliseconds, so a thread does.
         facts, connections = status(), _count_connections(request.app)
         accept, is_ready = request.headers.get("accept", ""), readiness() is None
-        jobs = facts.get("jobs")
+        jobs = facts.get("background_jobs")
         counts: Mapping[str, int] = jobs if isinstance(jobs, Mapping) else {}
         body, media_type = await asyncio.to_thread(
             render_metrics, accept, _read_engines(facts), connections, counts, is_ready=is_ready

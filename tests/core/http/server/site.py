@@ -137,7 +137,7 @@ def serving(
         title="Test",
         routers=[routes(site), socket_routes()],
         readiness=lambda: site.reason,
-        status=lambda: {"jobs": 3},
+        status=lambda: {"jobs": 3, "background_jobs": {"queued": 0, "running": 0}},
     )
     running = uvicorn.Server(
         uvicorn.Config(
