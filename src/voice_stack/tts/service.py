@@ -41,7 +41,7 @@ from voice_stack.tts.voices.sources import (
     require_readable,
 )
 from voice_stack.tts.voices.uploads import VoiceUploads
-from voice_stack.tts.voices.voice import Voice, VoiceLibrary
+from voice_stack.tts.voices.voice import OPENAI_VOICES, Voice, VoiceLibrary
 from voice_stack.utils.audio.encode import require_format
 from voice_stack.utils.language import require_language
 from voice_stack.utils.language_detection import MIN_PROBABILITY, detect_text_language
@@ -250,7 +250,7 @@ class TtsService:
         if self.settings.providers:
             asked = (choice.engine, self.settings.engine)
             await self.provided.prepare(name, next((engine for engine in asked if engine in PROVIDERS), None))
-        await self.mirror.look_for(lambda: self.voices.has(name))
+        await self.mirror.look_for(lambda: name.lower() in OPENAI_VOICES or self.voices.has(name))
         voice = self._find_voice(name, choice)
         written = hide_formulas(part.text)
         language = await self._find_language(written, body.language, voice, choice)

@@ -242,6 +242,7 @@ def create_elevenlabs_router(service: TtsService) -> APIRouter:
     @router.get("/voices")
     async def list_voices() -> dict[str, object]:
         """The voices that can speak now, as ElevenLabs lists them."""
+        await service.mirror.refresh()
         return {"voices": await asyncio.to_thread(_list_voices, view)}
 
     @router.get("/voices/{voice_id}")

@@ -24,6 +24,7 @@ from voice_stack.core.errors import (
     NotFoundError,
     PayloadTooLargeError,
     StorageFullError,
+    UnsupportedValueError,
     UpstreamError,
     VoiceStackError,
 )
@@ -97,8 +98,10 @@ class VoiceMirror:
         Args:
             is_known: Blocks, and says whether there is no need.
         """
-        if self._objects is not None and not await asyncio.to_thread(is_known):
-            await self.refresh()
+        if self._objects is not None:
+            with suppress(UnsupportedValueError):  # a name that cannot be: who asked is told so elsewhere
+                if not await asyncio.to_thread(is_known):
+                    await self.refresh()
 
     def pull(self) -> None:
         """Make the folder what the store is; where that fails the log says so, and what is here stays."""
