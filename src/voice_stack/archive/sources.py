@@ -13,12 +13,9 @@ from pathlib import Path, PurePosixPath
 from voice_stack.archive.manifest import Item
 from voice_stack.core.errors import ConfigurationError, UnsupportedValueError
 from voice_stack.core.system.objects import SCHEME, ObjectStore, split_url
+from voice_stack.utils.audio.sources import MEDIA_SUFFIXES
 from voice_stack.utils.language import require_language
 
-_VIDEO = ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .ogv .ts .webm .wmv"
-_AUDIO = ".aac .aif .aiff .amr .flac .m4a .m4b .mka .mp2 .mp3 .mpga .oga .ogg .opus .wav .wma"
-MEDIA_SUFFIXES = frozenset([*_VIDEO.split(), *_AUDIO.split()])
-"""What is taken out of a folder or bucket; a file that is named is taken whatever its suffix."""
 MAX_RECORDING_BYTES = 64 << 30
 _PATHS = ("path", "audio_filepath", "file", "audio", "url")
 """What lists call the column with the recordings; the second is NeMo's."""

@@ -13,7 +13,6 @@ from typing import Final
 import click
 
 from voice_stack.archive.heard import Wanted, suffix_of
-from voice_stack.archive.sources import MEDIA_SUFFIXES
 from voice_stack.archive.transcribers import RunningServer, Transcriber, own_engine
 from voice_stack.asr.rendering import DIARIZED_JSON, TRANSCRIPT_FORMATS
 from voice_stack.asr.settings import AsrSettings
@@ -22,6 +21,7 @@ from voice_stack.client import AsyncVoiceStackClient
 from voice_stack.client.upload import replacing
 from voice_stack.core.errors import UnsupportedValueError, VoiceStackError
 from voice_stack.core.logging import configure_logging
+from voice_stack.utils.audio.sources import MEDIA_SUFFIXES
 from voice_stack.utils.language import LANGUAGES, require_language
 
 

@@ -11,15 +11,9 @@ from pathlib import Path
 
 from voice_stack.core.errors import InvalidRequestError
 from voice_stack.finetune.clips import Clip, clean_text
+from voice_stack.utils.audio.sources import MEDIA_SUFFIXES
 from voice_stack.utils.cues.tokens import blank_sound_labels
 
-# fmt: off
-SOUNDS = frozenset({
-    ".aac", ".aif", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".m4b", ".mp3", ".oga", ".ogg", ".opus", ".spx",
-    ".wav", ".wma", ".avi", ".flv", ".m4v", ".mka", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".m2ts", ".ts",
-    ".webm", ".wmv",
-})
-# fmt: on
 SUBTITLES = (".srt", ".vtt")
 TEXTS = (".txt", ".lab")
 _PLACES = ("", "wavs", "clips", "audio")
@@ -94,7 +88,7 @@ def read_clips(source: Path) -> FoundClips:
 def _sounds(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in SOUNDS and not is_hidden and path.is_file():
+        if path.suffix.lower() in MEDIA_SUFFIXES and not is_hidden and path.is_file():
             yield path
 
 

@@ -29,6 +29,11 @@ _MAGIC = (b"RIFF", b"RIFX", b"RF64", b"ID3", b"fLaC", b"OggS", _EBML)
 SUPPORTED_FORMATS = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")
 """What OpenAI's documentation names; in fact every container in the table below is read."""
 
+_VIDEO = ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv"
+_AUDIO = ".aac .aif .aiff .amr .au .caf .flac .m4a .m4b .mka .mp2 .mp3 .mpga .oga .ogg .opus .spx .wav .wma"
+MEDIA_SUFFIXES = frozenset([*_VIDEO.split(), *_AUDIO.split()])
+"""What is taken out of a folder or bucket; a file that is named is taken whatever its suffix."""
+
 
 @dataclass(frozen=True, slots=True)
 class AudioSource:
