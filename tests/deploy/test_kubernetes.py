@@ -7,13 +7,14 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 
-from deploy.manifests import Manifest, build, dig, of_kind, pod_of
+from deploy.manifests import Manifest, build, dig, entries, of_kind, pod_of
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.chat.settings import ChatSettings
 from voice_stack.tts.settings import TtsSettings
 
 JS = Path(__file__).parents[1] / "js"
-COMPONENTS = ["gpu", "gateway", "autoscaling", "keda"]
+COMPONENTS = ["gpu", "gateway", "shared-state", "gateway, shared-state, keda", "autoscaling", "keda"]
+STATE = "voice-stack-shared-state"
 RELEASES = ["1.32", "1.37"]  # the oldest that is looked after somewhere, the newest that the schemas know
 CUSTOM = {"Gateway", "HTTPRoute", "ScaledObject"}
 """Kinds of the Gateway API and of KEDA, whose schemas are packages of their own."""
@@ -73,9 +74,29 @@ def test_policies_and_services_choose_the_pods(manifests: list[Manifest]) -> Non
         "NetworkPolicy": ("spec", "podSelector", "matchLabels"),
     }
     for kind, path in chosen.items():
-        whole = [manifest for manifest in of_kind(manifests, kind) if not pod_of(manifest)]
+        ours = [manifest for manifest in of_kind(manifests, kind) if dig(manifest, "metadata", "name") != STATE]
+        whole = [manifest for manifest in ours if not pod_of(manifest)]
         assert [dig(manifest, *path) for manifest in whole] == labels
         assert all("sessionAffinity" not in str(manifest) for manifest in whole)
+
+
+def test_what_replicas_share_is_reached_by_the_servers_and_by_nobody_else(manifests: list[Manifest]) -> None:
+    stores = [manifest for manifest in manifests if dig(manifest, "metadata", "name") == STATE]
+    for store in of_kind(stores, "Deployment"):
+        pod = dig(store, "spec", "template")
+        labels, (port,) = dig(pod, "metadata", "labels"), entries(pod, "spec", "containers", 0, "ports")
+        (service,), (policy,) = of_kind(stores, "Service"), of_kind(stores, "NetworkPolicy")
+        assert dig(service, "spec", "selector") == labels == dig(policy, "spec", "podSelector", "matchLabels")
+        assert dig(policy, "spec", "ingress", 0, "from") == [
+            {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "voice-stack"}}}
+        ]
+        for workload in of_kind(manifests, "StatefulSet"):
+            shared = {"name": "SHARED_URL", "value": f"redis://{STATE}:{dig(service, 'spec', 'ports', 0, 'port')}/0"}
+            assert shared in entries(_container(workload), "env")
+        ours = [one for one in of_kind(manifests, "NetworkPolicy") if one is not policy]
+        out = [rule for one in ours for rule in entries(one, "spec", "egress")]
+        way = {"to": [{"podSelector": {"matchLabels": labels}}], "ports": [{"port": port["containerPort"]}]}
+        assert out.count(way) == len(of_kind(manifests, "StatefulSet"))
 
 
 def test_settings_exist(manifests: list[Manifest]) -> None:

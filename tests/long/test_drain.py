@@ -9,6 +9,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from chat.scripted_model import run_scripted_model
 from core.http.limits.conftest import FAKE_ASR, StartServer
+from core.http.limits.raw_client import connect as raw_connect
 from e2e.sound import tone, transcode
 from running_server import RunningServer, wait_until
 
@@ -108,3 +109,23 @@ def test_what_was_heard_is_told_by_an_asr_server_that_stops_also_through_the_voi
             assert ("garden gate" in finals, "house by the river" in finals, code) == (True, True, 1001), told + rest
         assert [_hear_out(sock)[1] for sock in silent] == [1001, 1001]
         _expect_end(asr)
+
+
+def test_an_upload_on_its_way_to_one_of_several_replicas_is_brought_to_its_end(start_server: StartServer) -> None:
+    form = "--BB\r\nContent-Disposition: form-data; name="
+    body = f'{form}"model"\r\n\r\nwhisper-1\r\n{form}"file"; filename="a.wav"\r\n\r\n'.encode()
+    body += tone(200.0) + b"\r\n--BB--\r\n"
+    head = "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=BB\r\n"
+    with (
+        start_server("asr", "--shutdown-delay-s", "0.5", REPLICA="r1", **FAKE_ASR) as server,
+        raw_connect(server.port) as sock,
+    ):
+        sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:-1000])
+        wait_until(server.uploads, 20, "it has begun")
+        server.process.terminate()
+        with server.http() as client:
+            wait_until(lambda: client.post("/v1/audio/transcriptions").status_code == 503, 20, "no more work is taken")
+        sock.sendall(body[-1000:])
+        sock.settimeout(60)
+        assert sock.recv(100).startswith(b"HTTP/1.1 200 ")
+        _expect_end(server)

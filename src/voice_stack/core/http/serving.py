@@ -161,8 +161,8 @@ class GracefulServer(uvicorn.Server):
     Args:
         delay_s: How long requests are still taken after the signal.
         grace_s: How long running requests may then take.
-        is_one_of_many: There are other replicas. Where no delay lets balancers notice, it stops listening at once, so
-            that they ask another one instead of handing on a refusal.
+        is_one_of_many: There are other replicas: uploads on their way are brought to their end. Where no delay lets
+            balancers notice, it stops listening at once, so that they ask another one instead of handing on a refusal.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class GracefulServer(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._stopping, self._delay_s, self._grace_s = stopping, delay_s, grace_s
-        self._closes_door = is_one_of_many and not delay_s
+        self._is_one_of_many, self._closes_door = is_one_of_many, is_one_of_many and not delay_s
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the stop at the first signal, force it at the second."""
@@ -192,7 +192,7 @@ class GracefulServer(uvicorn.Server):
         await self._wait(self._delay_s, lambda: False)
         if self._closes_door:
             await self._close_door()
-        await self._run(self._stopping.refuse_work(ends_uploads=not self._closes_door))
+        await self._run(self._stopping.refuse_work(ends_uploads=not self._is_one_of_many))
         await self._wait(SOCKETS_S, lambda: not self._open_sockets())
         for left in self._open_sockets():
             if FINISHES not in left.scope["state"]:
