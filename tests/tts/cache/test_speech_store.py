@@ -122,6 +122,14 @@ def test_what_dead_servers_left_is_tidied_away(store: SpeechStore, tmp_path: Pat
     alive.close()
 
 
+def test_what_is_no_file_holds_nobody_up(store: SpeechStore, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.speech")
+    (tmp_path / "folder.speech").mkdir()
+    assert [find(store, "pipe"), find(store, "folder")] == [None, None]
+    kept = keep(store, "pipe", b"audio")
+    assert find(store, "pipe") == (b"audio", kept)
+
+
 def test_an_entry_is_whole_at_every_moment(tmp_path: Path) -> None:
     """Servers that write, read and tidy one folder at once."""
     stores = [SpeechStore(tmp_path, 60 * KIB, DAY_S) for _ in range(4)]

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from uuid import getnode, uuid4
 
 from voice_stack.core.logging import log_event
-from voice_stack.core.system.files import claim
+from voice_stack.core.system.files import claim, open_regular
 from voice_stack.tts.cache.entry import EntryData, SpeechFile, read_entry
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,8 @@ class SpeechStore:
         """The entry of a key, open for reading; None if there is none that may be served."""
         path = self.path(key)
         try:
-            file = path.open("rb", buffering=0)
+            file = open_regular(path).detach()
+            assert isinstance(file, FileIO)
             status = os.fstat(file.fileno())
             entry = self._read(file, key, status) if time.time() - status.st_mtime <= self._ttl_s else None
             if entry is None:
