@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import re
 import sys
 import time
@@ -195,6 +196,9 @@ def _on_transcribers(manifest: Manifest, outputs: Outputs, wanted: Wanted, hirin
 
 
 def _on_ray(manifest: Manifest, out: str, wanted: Wanted, address: str, cpus: float, gpus: float) -> Work:
+    # Else Ray starts a cluster of its own when a run that is broken off leaves the one it was on.
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         from voice_stack.archive.on_ray import Place, RayRun
     except ImportError as error:
