@@ -7,10 +7,11 @@ import pytest
 
 from pytorch.pocket_weights import make_model
 from pytorch.qwen_weights import make_qwen
-from pytorch.whisper_weights import make_pt, make_transformers
+from pytorch.whisper_weights import make_pt
 from pytorch.xtts_weights import make_checkpoint
 from voice_stack.asr.models import ASR_CATALOGUE
 from voice_stack.core.models.store import ModelStore
+from voice_stack.finetune.weights import export_hugging_face
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +24,9 @@ def tiny_pt(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def base_folder(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`base`, which knows 99 languages, as the hub has it."""
     base = ModelStore(ASR_CATALOGUE, model_dir, offline=True).resolve("base")
-    return make_transformers(base, tmp_path_factory.mktemp("hub") / "whisper-base")
+    folder = tmp_path_factory.mktemp("hub") / "whisper-base"
+    export_hugging_face(base, folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

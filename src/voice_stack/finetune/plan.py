@@ -48,10 +48,14 @@ class AsrPlan:
         """Keep it in its run's folder, for `load_plan`.
 
         Raises:
+            ConfigurationError: The folder is that of another run.
             OSError: The disk is full, or the folder cannot be written.
         """
+        file, content = self.run_dir / PLAN_FILE, _PLAN.dump_json(self, indent=1)
+        if file.exists() and file.read_bytes() != content:
+            raise ConfigurationError(f"{self.run_dir} is the folder of another run.")
         self.run_dir.mkdir(parents=True, exist_ok=True)
-        write_whole(self.run_dir / PLAN_FILE, _PLAN.dump_json(self, indent=1))
+        write_whole(file, content)
 
 
 PLAN_FILE = "plan.json"

@@ -198,10 +198,11 @@ def pick_rows(encoded: ctranslate2.StorageView, indexes: Sequence[int]) -> ctran
     """The encoder's output for some windows of a batch."""
     if list(indexes) == list(range(encoded.shape[0])):
         return encoded
-    return ctranslate2.StorageView.from_array(np.ascontiguousarray(_as_array(encoded)[list(indexes)]))
+    return ctranslate2.StorageView.from_array(np.ascontiguousarray(read_encoded(encoded)[list(indexes)]))
 
 
-def _as_array(encoded: ctranslate2.StorageView) -> NDArray[np.float32]:
+def read_encoded(encoded: ctranslate2.StorageView) -> NDArray[np.float32]:
+    """The encoder's output as an array of shape (windows, positions, width)."""
     on_cpu = encoded if encoded.device == "cpu" else encoded.to_device(ctranslate2.Device.cpu)
     return np.array(on_cpu.to(ctranslate2.DataType.float32))
 
@@ -258,7 +259,7 @@ _STRETCH_FRAMES = 100
 
 def pick_frames(encoded: ctranslate2.StorageView, stretches: Sequence[Sequence[TimeSpan]]) -> ctranslate2.StorageView:
     """The encoder's output for all stretches of all windows, in equal numbers of frames."""
-    rows, per_s = _as_array(encoded), 1 / (2 * FRAME_S)
+    rows, per_s = read_encoded(encoded), 1 / (2 * FRAME_S)
     picked = [
         row[np.linspace(start_s * per_s, end_s * per_s - 1, _STRETCH_FRAMES).astype(int).clip(0, len(row) - 1)]
         for row, spans in zip(rows, stretches, strict=True)

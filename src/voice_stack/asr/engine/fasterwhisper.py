@@ -34,6 +34,7 @@ from voice_stack.asr.engine.compute_plan import (
     pick_frames,
     pick_rows,
     plan_compute,
+    read_encoded,
 )
 from voice_stack.asr.engine.reading import (
     LEAST_SAID,
@@ -173,6 +174,23 @@ class FasterWhisperEngine(AsrEngine):
             return self._decode_at(frames, [windows[index] for index in indexes], tokenizer, options)
 
         return self._run_by_width(windows, options, decode)
+
+    def encode(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the decoder is given of a window, at the width that `decode` takes.
+
+        Args:
+            window: As for `decode`.
+
+        Returns:
+            The encoder's output, of shape (positions, width of the model); a position is 20 ms.
+
+        Raises:
+            EngineError: The model failed, or the window is no such array.
+        """
+        check_windows(window)
+        with self.engine_errors(RuntimeError):
+            encoded: NDArray[np.float32] = read_encoded(self._encode([window], narrow_frames(window.size)))[0]
+        return encoded
 
     def align(
         self, windows: Sequence[NDArray[np.float32]], texts: Sequence[Sequence[str]], options: DecodeOptions
