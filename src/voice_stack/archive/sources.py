@@ -198,7 +198,7 @@ def _read_row(row: Mapping[str, object] | str) -> Line:
 
 def safe_key(name: str) -> PurePosixPath:
     """A name of others as a path that stays below where it is put: nothing absolute, no `..`."""
-    parts = [part for part in name.replace("\0", "").split("/") if part not in {"", "."}]
+    parts = name.replace("\0", "").split("/")
     return PurePosixPath(*("_" if part == ".." else part for part in parts))
 
 
