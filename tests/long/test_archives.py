@@ -95,16 +95,19 @@ def test_ten_thousand_survive_a_kill_and_lose_what_was_in_hand(environment: dict
     assert _count(out) == 10_000
 
 
-def test_an_interrupt_ends_the_work_and_the_same_command_goes_on(environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_work_and_the_same_command_goes_on(
+    environment: dict[str, str], tmp_path: Path, end: signal.Signals
+) -> None:
     films, out = tmp_path / "films", tmp_path / "out"
     films.mkdir()
     for number in range(4):
-        (films / f"{number}.wav").write_bytes(tone(140.0 + number))
+        (films / f"{number}.wav").write_bytes(tone(140.0 + 20 * number))
     arguments = [str(films), "--out", str(out), "--prompt", "sleep=0.1"]
     with run_server("asr", tmp_path / "server", FAKE) as server:
         with _started(environment, *arguments, "--workers", server.url) as process, server.http() as client:
-            wait_until(lambda: _count(out), 120, "one is done")
-            process.send_signal(signal.SIGINT)
+            wait_until(lambda: _count(out) > 1, 120, "the first is done and noted")
+            process.send_signal(end)
             _, told = process.communicate(timeout=60)
             assert process.returncode == 130
             assert "interrupted: the same command goes on with the rest" in told

@@ -21,7 +21,7 @@ class RunFacts:
 
     Attributes:
         source: What the archive is made of.
-        report: Where it is told.
+        report: Name of the file with it, beside the texts.
         began_at: Seconds since 1970.
         problems: What could not be looked at.
         ended: How many recordings ended in which state in it.
@@ -83,7 +83,7 @@ def tell_report(manifest: Manifest, facts: RunFacts) -> Iterator[str]:
         yield f"{summary.gone} of earlier runs are not there any more; their texts stay"
     yield from (f"not looked at: {problem}" for problem in facts.problems[:MOST_TOLD])
     if summary.counts.keys() & {"refused", "failed"}:
-        yield f"{facts.report} says why"
+        yield f"{facts.report} beside the texts says why"
 
 
 def tell_failure(done: Done) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -127,25 +128,30 @@ def archive(
         stock = manifest.summary()
         if not stock.found and not found.problems:
             raise click.ClickException(f"no audio or video files in {source}")
-        report = f"archive-report{_part(shard)}.json"
-        facts = RunFacts(source, f"{out.rstrip('/')}/{report}", time.time(), found.problems)
+        facts = RunFacts(source, f"archive-report{_part(shard)}.json", time.time(), found.problems)
         if stock.counts.get("waiting"):
             if address:
                 work = _on_ray(manifest, out, wanted, address, cpus, gpus)
             else:
                 work = _on_transcribers(manifest, outputs, wanted, _hire(workers, api_key, wanted))
             _work(manifest, facts, work)
-        try:
-            outputs.write(report, make_report(manifest, facts))
-        except (VoiceStackError, OSError) as error:
-            facts.stopped = facts.stopped or f"no report: {error}"
-        for line in tell_report(manifest, facts):
-            click.echo(line, err=True)
-        is_whole = not found.problems and manifest.summary().counts.keys() <= {"done"}
+        code = _conclude(manifest, outputs, facts)
+    sys.exit(code)
+
+
+def _conclude(manifest: Manifest, outputs: Outputs, facts: RunFacts) -> int:
+    """Write the report and tell it; returns the exit code."""
+    try:
+        outputs.write(facts.report, make_report(manifest, facts))
+    except (VoiceStackError, OSError) as error:
+        facts.stopped = facts.stopped or f"no report: {error}"
+    for line in tell_report(manifest, facts):
+        click.echo(line, err=True)
     if facts.stopped:
         click.echo(f"{facts.stopped}: the same command goes on with the rest", err=True)
-        sys.exit(EXIT_INTERRUPTED if facts.stopped == INTERRUPTED else EXIT_STOPPED)
-    sys.exit(0 if is_whole else EXIT_SOME_FAILED)
+        return EXIT_INTERRUPTED if facts.stopped == INTERRUPTED else EXIT_STOPPED
+    is_whole = not facts.problems and manifest.summary().counts.keys() <= {"done"}
+    return 0 if is_whole else EXIT_SOME_FAILED
 
 
 def _usual_state(out: str, shard: Shard) -> Path:
@@ -208,6 +214,8 @@ def _on_ray(manifest: Manifest, out: str, wanted: Wanted, address: str, cpus: fl
 
 def _work(manifest: Manifest, facts: RunFacts, work: Work) -> None:
     """Do what is left, and show how far it is."""
+    # Whoever ends a pod or a service means what Ctrl-C means.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
     with open_display() as display:
         tally = Tally(manifest, lambda done: None if done.state == "done" else display.say(tell_failure(done)))
 
