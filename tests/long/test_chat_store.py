@@ -88,3 +88,33 @@ def test_what_was_told_outlives_kills_at_any_moment(start_server: StartServer, t
     print(
         f"{len(told.replies)} replies told, {len(model.requests)} questions asked, {failed} replies cut off: all there"
     )
+
+
+def test_a_key_outlasts_the_server(start_server: StartServer, tmp_path: Path) -> None:
+    settings = {"CHAT_DB": str(tmp_path / "chat.db")}
+    whole, cut = ({"idempotency-key": name} for name in ("whole", "cut"))
+    body = {"text": "Hello", "modalities": ["text"]}
+    with run_scripted_model() as model:
+        settings["CHAT_LLM_URL"] = model.url
+        model.say("Once.")
+        model.say("One moment. ", 600.0)
+        with start_server("chat", **settings) as server, server.http() as http:
+            session = http.post("/v1/voice/sessions").json()["id"]
+            url = f"/v1/voice/sessions/{session}/messages"
+            first = http.post(url, json=body, headers=whole).json()["message"]
+            with http.stream("POST", url, json={**body, "stream": True}, headers=cut) as answer:
+                next(line for line in answer.iter_lines() if '"text.delta"' in line)
+                server.process.kill()
+                server.process.wait()
+        model.say("Now whole.")
+        with start_server("chat", **settings) as server, server.http() as http:
+            assert http.post(url, json=body, headers=whole).json()["message"] == first
+            other = http.post(url, json={**body, "text": "Bye"}, headers=whole)
+            assert (other.status_code, other.json()["error"]["code"]) == (400, "idempotency_key_reused")
+            assert http.post(url, json=body, headers=cut).json()["message"]["text"] == "Now whole."
+            assert http.post(url, json=body, headers=cut).json()["message"]["text"] == "Now whole."
+            kept = http.get(url).json()["data"]
+        assert len(model.requests) == 3
+    assert [f"{message['role']} {message['status']}" for message in kept] == [
+        "user completed", "assistant completed", "user completed", "assistant failed", "assistant completed",
+    ]  # fmt: skip

@@ -4,16 +4,26 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from voice_stack.chat.conversation import Caller
-from voice_stack.chat.events import ReplyDone, Sound
+from voice_stack.chat.conversation import Caller, Session
+from voice_stack.chat.events import Heard, ReplyDone, Sound
 from voice_stack.chat.turn import Turn
-from voice_stack.chat.turn_events import Said, TurnDone, TurnEvent, TurnOptions, TurnParts, voice_of
+from voice_stack.chat.turn_events import (
+    MessageIds,
+    Said,
+    ToldTurn,
+    TurnDone,
+    TurnEvent,
+    TurnOptions,
+    TurnParts,
+    voice_of,
+)
 from voice_stack.core.errors import ConflictError, InvalidRequestError, NotFoundError
 from voice_stack.core.http.spool import SpooledFile
+from voice_stack.language_model.deltas import ToolCall
 
 IN_PROGRESS = "The reply to an earlier message is still being made: wait for its end, or send interrupt=true."
 KEYS_KEPT = 1_000
@@ -62,15 +72,24 @@ class Conversations:
         """
         session = await self.parts.store.require_session(session_id)
         digest = "" if options.key is None else await asyncio.to_thread(_digest, said, options)
-        before = self._find(session_id, options.key, digest)
-        if before is not None and not self._is_to_be_tried_again(before):
-            events = self._repeat(before, caller)
+        while True:
+            before = self._find(session_id, options.key, digest)
+            told = before.told if before is not None else await self._find_kept(session, said, options, digest)
+            is_failed = told is not None and await self._is_to_be_tried_again(session_id, told)
+            if self._find(session_id, options.key, digest) is before:
+                break  # no other request with that key has begun meanwhile
+        if before is not None and told is None:
+            events = self._repeat(before.wait_told(), caller)
+        elif told is not None and not is_failed:
+            events = self._repeat(told, caller)
         else:
             if options.interrupts:
                 await self.interrupt(session_id, options.audio_end_ms)
             if (running := self._last.get(session_id)) is not None and running.done is None:
                 raise ConflictError(IN_PROGRESS, code="turn_in_progress")
-            turn = Turn(self.parts, session, said, caller, options, before)
+            attempt = 0 if told is None else told.attempt + (told.done.message is not None)
+            ids = MessageIds(session_id, options.key, digest, attempt)
+            turn = Turn(self.parts, session, said, caller, options, ids, told)
             self._note(session_id, turn, digest)
             events = turn.events()
         async with aclosing(events):
@@ -151,34 +170,66 @@ class Conversations:
         if known is None or known.until < time.monotonic():
             return None
         if known.digest != digest:
-            raise InvalidRequestError(
-                f"Idempotency-Key {key!r:.80} was used for another message: a new message needs a new key.",
-                code="idempotency_key_reused",
-            )
+            raise _reused(str(key))
         return known.turn
 
-    def _is_to_be_tried_again(self, turn: Turn) -> bool:
-        """A turn without an answer, while nothing came after it."""
-        if turn.done is None or turn.done.status == "completed":
-            return False
-        is_last = self._last.get(turn.session.id) is turn
-        return turn.done.message is None or (turn.done.status == "failed" and is_last)
+    async def _find_kept(self, session: Session, said: Said, options: TurnOptions, digest: str) -> ToldTurn | None:
+        """What a turn came to before this server was started: its messages have the ids that its key gives them."""
+        if options.key is None:
+            return None
+        find, ids, reply = self.parts.store.find_message, MessageIds(session.id, options.key, digest), None
+        while (later := await find(session.id, ids.reply())) is not None:
+            reply, ids = later, replace(ids, attempt=ids.attempt + 1)
+        if reply is None or reply.status == "in_progress":
+            return None
+        user = None if said is None else await find(session.id, ids.asked())
+        if said is not None and user is None:
+            raise _reused(options.key)
+        if user is not None and user.role != "user":
+            user = None
+        done = TurnDone(reply.status, user, reply, "tool_calls" if reply.tool_calls else "stop")
+        voice = voice_of(session, options, self.parts.settings) if options.is_spoken else None
+        heard = None if user is None else Heard(user.text, user.language, user.confidence, user.duration_seconds or 0.0)
+        return ToldTurn(done, voice, heard, tuple(map(_read_call, reply.tool_calls)), attempt=ids.attempt - 1)
 
-    async def _repeat(self, turn: Turn, caller: Caller) -> AsyncGenerator[TurnEvent, None]:
+    async def _is_to_be_tried_again(self, session_id: str, told: ToldTurn) -> bool:
+        """A turn without an answer, while nothing came after it."""
+        if told.done.status == "completed":
+            return False
+        if told.done.message is None:
+            return True
+        last = await self.parts.store.recent_messages(session_id, 1)
+        return told.done.status == "failed" and last[-1].id == told.done.message.id
+
+    async def _repeat(self, before: ToldTurn | Awaitable[ToldTurn], caller: Caller) -> AsyncGenerator[TurnEvent, None]:
         """What a turn told, when it is over; the reply is spoken anew."""
-        done = await turn.wait()
-        if turn.heard is not None:
-            yield turn.heard
-        if done.message is not None:
-            async with aclosing(self.parts.assistant.say(done.message.text, turn.voice, caller)) as events:
+        told = before if isinstance(before, ToldTurn) else await before
+        if told.heard is not None:
+            yield told.heard
+        if (reply := told.done.message) is not None:
+            async with aclosing(self.parts.assistant.say(reply.text, told.voice, caller)) as events:
                 async for event in events:
                     if not isinstance(event, ReplyDone):
                         yield event
-            for call in turn.calls:
+            for call in told.calls:
                 yield call
-        if turn.failure is not None:
-            yield turn.failure
-        yield done
+        if told.failure is not None:
+            yield told.failure
+        yield told.done
+
+
+def _reused(key: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"Idempotency-Key {key!r:.80} was used for another message: a new message needs a new key.",
+        code="idempotency_key_reused",
+    )
+
+
+def _read_call(call: Mapping[str, object]) -> ToolCall:
+    """A call of a message that is kept."""
+    function = call.get("function")
+    named = function if isinstance(function, dict) else {}
+    return ToolCall(str(call.get("id", "")), str(named.get("name", "")), str(named.get("arguments", "")))
 
 
 def _digest(said: Said, options: TurnOptions) -> str:

@@ -237,13 +237,17 @@ class ConversationStore:
         Raises:
             NotFoundError: There is no such session, or no such message in it.
         """
-        statement = "SELECT * FROM voice_chat_messages WHERE session_id = ? AND id = ?"
-        rows = await self._run(statement, (session_id, message_id))
-        if not rows:
+        if (message := await self.find_message(session_id, message_id)) is None:
             await self.require_session(session_id)
             problem = f"There is no message {message_id[:60]!r} in this session."
             raise NotFoundError(problem, param="message_id", code="message_not_found")
-        return read_message(rows[0])
+        return message
+
+    async def find_message(self, session_id: str, message_id: str) -> Message | None:
+        """A message of a session; None: there is none."""
+        statement = "SELECT * FROM voice_chat_messages WHERE session_id = ? AND id = ?"
+        rows = await self._run(statement, (session_id, message_id))
+        return read_message(rows[0]) if rows else None
 
     async def list_messages(
         self, session_id: str, limit: int, after: str | None = None, *, order: Order = "asc"

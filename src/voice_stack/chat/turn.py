@@ -32,7 +32,9 @@ from voice_stack.chat.events import (
 from voice_stack.chat.history import MAX_MESSAGES, count_rounds, messages_for_model, open_calls
 from voice_stack.chat.reply import ReplyRecord, heard_text
 from voice_stack.chat.turn_events import (
+    MessageIds,
     Said,
+    ToldTurn,
     TurnDone,
     TurnError,
     TurnEvent,
@@ -42,7 +44,6 @@ from voice_stack.chat.turn_events import (
 )
 from voice_stack.core.errors import ConflictError, InvalidRequestError, VoiceStackError
 from voice_stack.core.http.spool import SpooledFile
-from voice_stack.core.ids import new_id
 from voice_stack.language_model.deltas import ToolCall
 from voice_stack.language_model.model import ModelRequest
 
@@ -67,6 +68,7 @@ class Turn:
         said: What the user says; a file has to stay until `Heard` is told.
         caller: Who asks.
         options: What is asked for.
+        ids: Of its messages.
         before: The same turn, tried before: what the user said then is in the conversation, and only the reply missing.
 
     Attributes:
@@ -83,20 +85,19 @@ class Turn:
         said: Said,
         caller: Caller,
         options: TurnOptions,
-        before: "Turn | None" = None,
+        ids: MessageIds,
+        before: ToldTurn | None = None,
     ) -> None:
         self.session, self.caller, self.options = session, caller, options
         self.heard: Heard | None = before.heard if before is not None else None
         self.calls = list[ToolCall]()
         self.failure: TurnError | None = None
         self.done: TurnDone | None = None
-        self._parts, self._said = (
-            parts,
-            said if before is None or before.done is None or not before.done.message else None,
-        )
+        self._parts, self._ids = parts, ids
+        self._said = said if before is None or not before.done.message else None
         self._made, self._sent = ReplyRecord(), ReplyRecord()
         self._sounds_since: float | None = None
-        self._user = before.done.user if before is not None and before.done is not None else None
+        self._user = before.done.user if before is not None else None
         self._asked = list[Message]()
         self._reply: Message | None = None
         self._stage: Stage = "stt"
@@ -114,6 +115,13 @@ class Turn:
     def voice(self) -> VoiceChoice | None:
         """How the reply is spoken; None: it is not."""
         return voice_of(self.session, self.options, self._parts.settings) if self.options.is_spoken else None
+
+    @property
+    def told(self) -> ToldTurn | None:
+        """What it came to; None: it is still made."""
+        if self.done is None:
+            return None
+        return ToldTurn(self.done, self.voice, self.heard, tuple(self.calls), self.failure, self._ids.attempt)
 
     @property
     def sound_s(self) -> float:
@@ -145,6 +153,12 @@ class Turn:
             self._drop_waiting()
             if self.options.key is None or self._stage == "stt":
                 self._work.cancel()
+
+    async def wait_told(self) -> ToldTurn:
+        """What it came to, when it has."""
+        await self.wait()
+        assert self.told is not None
+        return self.told
 
     async def wait(self) -> TurnDone:
         """How it ends."""
@@ -260,7 +274,7 @@ class Turn:
             if not heard.text.strip():
                 await self._tell(heard)
                 return None
-            self._user = self._message("user", heard.text.strip())
+            self._user = self._message(self._ids.asked(), "user", heard.text.strip())
             if isinstance(self._said, SpooledFile):
                 self._user = replace(
                     self._user,
@@ -271,7 +285,7 @@ class Turn:
             self._asked = [self._user]
         elif not self._asked and not kept:
             raise InvalidRequestError("There is nothing to answer in this conversation yet.")
-        self._reply = replace(self._message("assistant", ""), status="in_progress")
+        self._reply = replace(self._message(self._ids.reply(), "assistant", ""), status="in_progress")
         await store.save_messages(*self._asked, self._reply)
         if self.heard is not None:
             await self._tell(self.heard)
@@ -279,8 +293,8 @@ class Turn:
         await self._set_state("thinking")
         return await self._answer(self._request([*kept, *self._asked]))
 
-    def _message(self, role: Role, text: str) -> Message:
-        return Message(new_id("msg"), self.session.id, time.time(), role, text)
+    def _message(self, message_id: str, role: Role, text: str) -> Message:
+        return Message(message_id, self.session.id, time.time(), role, text)
 
     def _read_results(self, kept: Sequence[Message]) -> list[Message]:
         """The messages of the tools' results, of which none may be missing."""
@@ -295,7 +309,10 @@ class Turn:
             )
         if count_rounds(kept) > MAX_TOOL_ROUNDS:
             raise ConflictError(f"The model has called tools {MAX_TOOL_ROUNDS} times and gives no answer.")
-        return [replace(self._message("tool", given[call]), tool_call_id=call) for call in open_names]
+        return [
+            replace(self._message(self._ids.asked(place), "tool", given[call]), tool_call_id=call)
+            for place, call in enumerate(open_names)
+        ]
 
     async def _hear(self, said: str | SpooledFile) -> Heard:
         if isinstance(said, str):

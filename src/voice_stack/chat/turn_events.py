@@ -1,5 +1,6 @@
 """What a turn of a conversation is asked, and what it tells."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from voice_stack.chat.store import ConversationStore
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.http.context import CacheUse
 from voice_stack.core.http.spool import SpooledFile
+from voice_stack.core.ids import new_id
 from voice_stack.language_model.deltas import ToolCall
 
 
@@ -96,6 +98,57 @@ class TurnDone:
 
 
 TurnEvent = Heard | ReasoningDelta | TextDelta | Sentence | Sound | ToolCall | TurnError | TurnDone
+
+
+@dataclass(frozen=True, slots=True)
+class ToldTurn:
+    """What a turn came to, for who asks for it again.
+
+    Attributes:
+        voice: How its reply was spoken; None: it was not.
+        heard: What the user said, when that is known.
+        calls: Of tools.
+        failure: Why it failed, where that is still known.
+        attempt: Which one of those under its key: from 0.
+    """
+
+    done: TurnDone
+    voice: VoiceChoice | None
+    heard: Heard | None = None
+    calls: tuple[ToolCall, ...] = ()
+    failure: TurnError | None = None
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MessageIds:
+    """Ids of the messages of one turn; with a key always the same, so that it is known again after a restart.
+
+    Attributes:
+        session_id: Which nobody can guess.
+        key: Of the request; None: ids are random.
+        digest: Of what is asked.
+        attempt: As in `ToldTurn`.
+    """
+
+    session_id: str
+    key: str | None = None
+    digest: str = ""
+    attempt: int = 0
+
+    def asked(self, place: int = 0) -> str:
+        """Of what the user says, or of a tool's result."""
+        return self._make(f"asked {place} {self.digest}")
+
+    def reply(self) -> str:
+        """Of the reply."""
+        return self._make(f"reply {self.attempt}")
+
+    def _make(self, part: str) -> str:
+        if self.key is None:
+            return new_id("msg")
+        named = f"{self.session_id}\n{part}\n{self.key}"
+        return f"msg_{hashlib.sha256(named.encode(errors='surrogatepass')).hexdigest()[:32]}"
 
 
 @dataclass(frozen=True, slots=True)
