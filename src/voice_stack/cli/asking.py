@@ -174,6 +174,7 @@ async def _look_at_shared(settings: ServerSettings) -> Mapping[str, object] | st
     shared = SharedState(settings.shared_url, "doctor")
     try:
         await shared.ask("SET", shared.name("doctor", ""), b"1", "PX", 1000)
+        await shared.ask("EVAL", "return 1", 0)
         told = await shared.ask("INFO", "memory")
         return shared.describe()["reason"] or (told if isinstance(told, dict) else {})
     finally:

@@ -129,8 +129,8 @@ class MessageReader:
         text = reply.get("transcript") if known is None else known
         if not isinstance(text, str):
             raise InvalidRequestError(
-                f"No spoken reply has the id {str(audio_id)[:100]!r}, or not any more: they are known for an hour, "
-                "until the server stops. Send what was said as the message's content.",
+                f"No spoken reply has the id {str(audio_id)[:100]!r}, or not any more: they are known for an hour "
+                "at most. Send what was said as the message's content.",
                 param=f"{place}.audio.id",
                 code="audio_not_found",
             )

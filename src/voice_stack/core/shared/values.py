@@ -43,7 +43,8 @@ class SharedValues(Generic[T]):
             self._state.count(self._kind, "miss")
             return None
         try:
-            value = self._read(packed) if len(packed) < _QUICK_BYTES else await asyncio.to_thread(self._read, packed)
+            # A kilobyte can be a megabyte when it is unpacked.
+            value = self._read(packed) if len(packed) <= 1024 else await asyncio.to_thread(self._read, packed)
         except (ValueError, zlib.error, RecursionError) as error:
             await self._state.remove_damaged(self._kind, name, error)
             return None
