@@ -1,9 +1,10 @@
 """The work behind Bazarr's routes: which model, which language, one job for equal uploads."""
 
+import json
 import logging
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -103,6 +104,11 @@ class FilmLog:
         log_event(logger, logging.INFO, event, **{**known, **fields})
 
 
+def _canonical(value: object) -> object:
+    """The same in every process, which the order of a set is not."""
+    return sorted(map(str, value)) if isinstance(value, frozenset | set) else str(value)
+
+
 RequestT = TypeVar("RequestT", TranscriptionRequest, DetectionRequest)
 
 
@@ -151,7 +157,9 @@ class BazarrJobs:
 
     def _name(self, film: Hashable) -> str:
         """All that shapes a result: replicas may have other settings, or another version."""
-        return f"{VERSION} {self._service.settings.model_dump(include=_SHAPING)} {film!r}"
+        assert isinstance(film, Film)
+        settings = self._service.settings.model_dump(include=_SHAPING)
+        return json.dumps([VERSION, settings, asdict(film)], sort_keys=True, default=_canonical)
 
     async def close(self) -> None:
         """End all work."""
