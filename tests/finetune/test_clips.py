@@ -45,7 +45,7 @@ def test_pairs_of_sound_and_text(tmp_path: Path) -> None:
     assert [(clip.path.name, clip.text) for clip in found.clips] == [("b.wav", "Two lines"), ("a[1].wav", "A café.")]
     assert {one.place: one.reason for one in found.left_out} == {
         "silent.wav": "no text beside it",
-        "latin.wav": "its text is not UTF-8",
+        "latin.wav": "its text cannot be read as UTF-8",
     }
 
 

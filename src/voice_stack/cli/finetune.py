@@ -4,18 +4,20 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from voice_stack.asr.settings import AsrSettings
+from voice_stack.cli.finetune_asr import asr
 from voice_stack.cli.finetune_data import listen_to, print_findings, read_tokenizer
 from voice_stack.cli.progress import format_duration
-from voice_stack.core.errors import InvalidRequestError, ModelLoadError
+from voice_stack.core.errors import ConfigurationError, InvalidRequestError, ModelLoadError
 from voice_stack.core.models.files import OWN_FOLDER, delete_place
-from voice_stack.core.models.own import is_own_name
+from voice_stack.core.models.own import RECORD, is_own_name
 from voice_stack.finetune.check import CheckedClips, Kind, Material, divide
-from voice_stack.finetune.record import ADAPTER, Record, list_records, run_folder
+from voice_stack.finetune.record import ADAPTER, Record, alone_in, list_records, run_folder
 
 _FOLDER = click.Path(exists=True, path_type=Path)
 
@@ -81,6 +83,9 @@ def _print_check(checked: CheckedClips, material: Material | None) -> None:
     print_findings([*checked.findings, *(material.findings if material else ())])
 
 
+finetune.add_command(asr)
+
+
 @finetune.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def list_command(*, as_json: bool) -> None:
@@ -121,29 +126,43 @@ _SCORES = ("wer", "general_wer", "loss")
 
 @finetune.command()
 @click.argument("name")
-@click.option("--to", "form", type=click.Choice(["ct2", "adapter"]), default="ct2", show_default=True,
-              help="The model for CTranslate2, or what LoRA learned alone.")  # fmt: skip
+@click.option("--to", "form", type=click.Choice(["ct2", "hf", "adapter"]), default="ct2", show_default=True,
+              help="A copy; the same for transformers on PyTorch; what LoRA learned alone.")  # fmt: skip
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder to make.")
 def export(name: str, form: str, output: Path) -> None:
     """Copy a model, its record with it, to where it is to be passed on or carried to another machine."""
-    source = _find(name)
+    source = _find(name, is_model=True)
     if output.exists():
         raise InvalidRequestError(f"{output} is there already")
-    if form == "adapter":
+    if form == "ct2":
+        shutil.copytree(source, output)
+    elif form == "adapter":
         if not (source / ADAPTER).is_dir():
             raise InvalidRequestError(f"{name} has no adapter: all its weights were trained")
         shutil.copytree(source / ADAPTER, output)
     else:
-        shutil.copytree(source, output)
+        _export_hugging_face(source, output)
+    if form != "ct2":
+        shutil.copyfile(source / RECORD, output / RECORD)
     click.echo(output)
+
+
+def _export_hugging_face(source: Path, output: Path) -> None:
+    if find_spec("safetensors") is None:
+        raise ConfigurationError("safetensors is not installed: pip install 'voice-stack[finetune]'")
+    from voice_stack.finetune.weights import export_hugging_face
+
+    export_hugging_face(source, output)
 
 
 @finetune.command("rm")
 @click.argument("name")
 def remove(name: str) -> None:
     """Delete a model that was trained here, and the run of that name."""
-    folder = _find(name)
-    run_dir = run_folder(AsrSettings.read().model_dir, name)
+    folder, run_dir = _find(name), run_folder(AsrSettings.read().model_dir, name)
+    if run_dir.exists():
+        with alone_in(run_dir):  # nobody trains it meanwhile
+            pass
     for place in {folder, run_dir}:
         delete_place(place)
     click.echo(f"removed {name}")
@@ -152,11 +171,12 @@ def remove(name: str) -> None:
 finetune.add_command(remove, "remove")
 
 
-def _find(name: str) -> Path:
-    """The folder of a model, or of a run if there is no model of that name."""
+def _find(name: str, *, is_model: bool = False) -> Path:
+    """The folder of a model, or of a run if there is no model of that name and it need not be one."""
     model_dir = AsrSettings.read().model_dir.expanduser().absolute()
-    for folder in (model_dir / OWN_FOLDER / name, run_folder(model_dir, name)):
-        if is_own_name(name) and folder.is_dir():
-            return folder
-    names = ", ".join(folder.name for folder, _ in list_records(model_dir))
-    raise InvalidRequestError(f"nothing here is called {name!r}; there are {names or 'none'}")
+    places = (model_dir / OWN_FOLDER, run_folder(model_dir, ""))
+    for place in places[:1] if is_model else places:
+        if is_own_name(name) and (place / name).is_dir():
+            return place / name
+    there = [folder.name for folder, _ in list_records(model_dir) if folder.parent == places[0] or not is_model]
+    raise InvalidRequestError(f"nothing here is called {name!r}; there are {', '.join(there) or 'none'}")

@@ -117,16 +117,16 @@ def _escape(stem: str) -> str:
 
 
 def _read_text(path: Path) -> str | None:
-    """The text of a file; None where it is not UTF-8."""
-    content = path.read_bytes()
+    """The text of a file; None where it cannot be read, or is not UTF-8."""
     try:
+        content = path.read_bytes()
         is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
         return content.decode("utf-16" if is_utf16 else "utf-8-sig")
-    except UnicodeDecodeError:
+    except (OSError, UnicodeDecodeError):
         return None
 
 
-_NO_UTF8 = "its text is not UTF-8"
+_NO_UTF8 = "its text cannot be read as UTF-8"
 
 
 def _add(

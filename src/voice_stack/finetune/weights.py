@@ -237,7 +237,14 @@ def export_hugging_face(model_dir: Path, folder: Path) -> None:
             "processor_class": "WhisperProcessor",
             "feature_size": shape["num_mel_bins"],
         },
-        "tokenizer_config.json": {"tokenizer_class": "WhisperTokenizer", "processor_class": "WhisperProcessor"}
+        "tokenizer_config.json": {
+            "tokenizer_class": "WhisperTokenizer",
+            "processor_class": "WhisperProcessor",
+            # Times are counted from the last of them on.
+            "additional_special_tokens": [
+                token.content for _, token in sorted(tokenizer.get_added_tokens_decoder().items()) if token.special
+            ],
+        }
         | dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), "<|endoftext|>"),
     }
     for name, content in files.items():
