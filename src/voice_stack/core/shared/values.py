@@ -64,10 +64,6 @@ class SharedValues(Generic[T]):
         await self._state.ask("SET", self._state.name(self._kind, key), packed, "PX", ttl_ms)
         self._state.count(self._kind, "kept")
 
-    async def drop(self, key: str) -> None:
-        """Forget a value."""
-        await self._state.ask("DEL", self._state.name(self._kind, key))
-
     def _read(self, packed: bytes) -> T:
         return self._shape.validate_json(_unpack(packed))
 
