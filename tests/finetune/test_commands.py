@@ -1,6 +1,7 @@
 """`voice-stack finetune` and the records that it shows."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,26 @@ def test_two_processes_do_not_work_on_one_run(tmp_path: Path) -> None:
         alone_in(tmp_path / "run"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        ([], {"TTS_ACCEPT_CPML": "false"}, "TTS_ACCEPT_CPML=true accepts it"),
+        (["--engine", "piper"], {}, "engine piper cannot be trained yet: .*; xtts can"),
+        ([], {}, "--consent is needed"),
+        (["--consent", "cons_unknown"], {}, "No voice consent with id 'cons_unknown'"),
+        (["--consent", "She agreed."], {"TTS_REQUIRE_CONSENT": "true"}, "No voice consent with id 'She agreed.'"),
+    ],
+)
+def test_nobodys_voice_is_learned_without_a_licence_and_consent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], environment: dict[str, str], message: str
+) -> None:
+    for name, value in {"TTS_ACCEPT_CPML": "true", "TTS_VOICE_DIR": str(tmp_path), **environment}.items():
+        monkeypatch.setenv(name, value)
+    command = ["tts", "--data", str(tmp_path), "--name", "anna", *arguments]
+
+    result = CliRunner().invoke(finetune, command)
+
+    assert isinstance(result.exception, VoiceStackError)
+    assert re.search(message, result.exception.message)

@@ -53,9 +53,9 @@ STEPS = 30
 TRAIN = """
 import sys
 from pathlib import Path
-from voice_stack.finetune.plan import load_plan
+from voice_stack.finetune.plan import AsrPlan, load_plan
 from voice_stack.finetune.training import train_asr
-train_asr(load_plan(Path(sys.argv[1])), lambda progress: print(progress.stage, progress.done, flush=True))
+train_asr(load_plan(Path(sys.argv[1]), AsrPlan), lambda progress: print(progress.stage, progress.done, flush=True))
 """
 
 
@@ -98,7 +98,7 @@ def tuned(plan: AsrPlan, told: list[Progress]) -> RunResult:
         assert process.stdout is not None
         assert any(line == f"train {STEPS // 5}\n" for line in process.stdout)
         process.send_signal(signal.SIGKILL)
-    return train_asr(load_plan(plan.run_dir), told.append)
+    return train_asr(load_plan(plan.run_dir, AsrPlan), told.append)
 
 
 def listen(model_dir: Path, text: str) -> list[Word]:

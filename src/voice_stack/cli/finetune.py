@@ -12,6 +12,7 @@ import click
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.cli.finetune_asr import asr
 from voice_stack.cli.finetune_data import listen_to, print_findings, read_tokenizer
+from voice_stack.cli.finetune_tts import tts
 from voice_stack.cli.progress import format_duration
 from voice_stack.core.errors import ConfigurationError, InvalidRequestError, ModelLoadError
 from voice_stack.core.models.files import OWN_FOLDER, delete_place
@@ -84,6 +85,7 @@ def _print_check(checked: CheckedClips, material: Material | None) -> None:
 
 
 finetune.add_command(asr)
+finetune.add_command(tts)
 
 
 @finetune.command("list")

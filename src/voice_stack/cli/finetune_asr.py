@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePath
@@ -11,22 +10,27 @@ from pathlib import Path, PurePath
 import click
 
 from voice_stack.asr.models import ASR_MODELS, ENGINE
-from voice_stack.asr.settings import AsrSettings
-from voice_stack.cli.finetune_data import listen_to, open_trainable, print_findings, read_tokenizer, require_free_name
-from voice_stack.cli.progress import format_duration, open_display
-from voice_stack.core.errors import ConfigurationError, InvalidRequestError, StorageFullError, UnsupportedValueError
-from voice_stack.core.system.files import is_full
+from voice_stack.cli.finetune_data import (
+    find_run,
+    listen_to,
+    open_trainable,
+    print_findings,
+    read_tokenizer,
+    require_free_name,
+    resumable,
+    show_stages,
+)
+from voice_stack.cli.progress import format_duration
+from voice_stack.core.errors import ConfigurationError, InvalidRequestError, UnsupportedValueError
 from voice_stack.finetune.check import divide
 from voice_stack.finetune.folders import read_clips
-from voice_stack.finetune.plan import AsrPlan, Mode, Progress, RunResult, Score, load_plan
+from voice_stack.finetune.plan import AsrPlan, Mode, RunResult, Score
 from voice_stack.finetune.record import (
     ADAPTER,
     Record,
     alone_in,
     find_licence,
     hash_base,
-    list_records,
-    read_record,
     register,
     run_folder,
 )
@@ -116,14 +120,14 @@ def asr(
     if resume is not None:
         if data or name or base or held_out or general:
             raise click.UsageError("--resume goes on with what was begun: it takes no other data, name or base")
-        plan, record = _find_run(resume)
+        plan, record = find_run(resume, AsrPlan)
     elif data is None or name is None:
         raise click.UsageError("--data FOLDER and --name NAME are needed, or --resume NAME")
     else:
         mode: Mode = "lora" if is_lora else "full"
         wanted = _Wanted(data, name, base, held_out, general, mode, steps, device, language, terms)
         plan, record = _begin(wanted, force=force)
-    with alone_in(plan.run_dir), _resumable(record.name):
+    with alone_in(plan.run_dir), resumable(COMMAND, record.name):
         record.save(plan.run_dir)
         result = _train(plan)
         record = record.completed(result.settings, dict(_scores(result)), result.refusal)
@@ -184,50 +188,12 @@ def _begin(wanted: _Wanted, *, force: bool) -> tuple[AsrPlan, Record]:
     return plan, record
 
 
-def _find_run(name: str) -> tuple[AsrPlan, Record]:
-    model_dir = AsrSettings.read().model_dir
-    run_dir = run_folder(model_dir, PurePath(name).name)
-    if not run_dir.is_dir():
-        names = ", ".join(folder.name for folder, _ in list_records(model_dir) if folder.parent == run_dir.parent)
-        raise InvalidRequestError(f"no run is called {name!r}; there are {names or 'none'}")
-    return load_plan(run_dir), read_record(run_dir)
-
-
-@contextmanager
-def _resumable(name: str) -> Iterator[None]:
-    """Whatever breaks a run off, who sees it is told how it goes on."""
-    resume = f"{COMMAND} --resume {name}"
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo(f"interrupted; go on with: {resume}", err=True)
-        raise SystemExit(EXIT_INTERRUPTED) from None
-    except StorageFullError as error:
-        raise StorageFullError(f"{error.message} Go on with: {resume}") from None
-    except OSError as error:
-        if not is_full(error):
-            raise
-        raise StorageFullError(f"The disk is full. With more room go on with: {resume}") from None
-
-
 def _train(plan: AsrPlan) -> RunResult:
     from voice_stack.finetune.training import train_asr
 
-    stage = ""
-    with open_display() as display:
-
-        def tell(progress: Progress) -> None:
-            nonlocal stage
-            if progress.stage != stage:
-                if stage:
-                    display.end(f"{stage}: done")
-                stage = progress.stage
-                display.begin(stage)
-            loss = "" if progress.loss is None else f"loss {progress.loss:.3f}"
-            display.update(100 * progress.done / max(1, progress.total), progress.eta_s, loss)
-
+    with show_stages() as tell:
         result = train_asr(plan, tell)
-        display.end(f"{stage}: done, {format_duration(result.duration_s)} in all")
+    click.echo(f"done, {format_duration(result.duration_s)} in all", err=True)
     return result
 
 

@@ -1,8 +1,9 @@
 """What all commands of `voice-stack finetune` do: listen to clips, say what is wrong with them, find free names."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -10,18 +11,22 @@ from voice_stack.asr.models import ASR_CATALOGUE, DEFAULT_MODEL_NAMES, ENGINE
 from voice_stack.asr.settings import AsrSettings
 from voice_stack.cli.progress import open_display
 from voice_stack.cli.servers import SERVERS
-from voice_stack.core.errors import InvalidRequestError
+from voice_stack.core.errors import InvalidRequestError, StorageFullError
 from voice_stack.core.models.files import OWN_FOLDER, Catalogue
 from voice_stack.core.models.store import ModelStore
 from voice_stack.core.settings import EngineSettings
+from voice_stack.core.system.files import is_full
 from voice_stack.finetune.check import CheckedClips, Finding, Kind, check_clips
 from voice_stack.finetune.folders import read_clips
-from voice_stack.finetune.record import check_model_name, run_folder
+from voice_stack.finetune.plan import AsrPlan, Progress, XttsPlan, load_plan
+from voice_stack.finetune.record import Record, check_model_name, list_records, read_record, run_folder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 MAX_SHOWN = 8
+EXIT_INTERRUPTED = 130
+P = TypeVar("P", AsrPlan, XttsPlan)
 
 
 def open_trainable(base: str | None) -> tuple[ModelStore, str]:
@@ -97,3 +102,59 @@ def require_free_name(store: ModelStore, name: str, command: str, *, force: bool
         raise InvalidRequestError(
             f"there is a run {name!r}: go on with {command} --resume {name}, or begin anew with --force"
         )
+
+
+def find_run(name: str, kind: type[P]) -> tuple[P, Record]:
+    """What a run was begun with, and its record.
+
+    Args:
+        name: Of the model that it makes.
+        kind: Of its plan.
+
+    Raises:
+        InvalidRequestError: There is none.
+        ConfigurationError: It is damaged, or of another kind.
+    """
+    model_dir = AsrSettings.read().model_dir
+    run_dir = run_folder(model_dir, PurePath(name).name)
+    if not run_dir.is_dir():
+        names = ", ".join(folder.name for folder, _ in list_records(model_dir) if folder.parent == run_dir.parent)
+        raise InvalidRequestError(f"no run is called {name!r}; there are {names or 'none'}")
+    return load_plan(run_dir, kind), read_record(run_dir)
+
+
+@contextmanager
+def resumable(command: str, name: str) -> Iterator[None]:
+    """Whatever breaks a run off, who sees it is told how it goes on."""
+    resume = f"{command} --resume {name}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; go on with: {resume}", err=True)
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    except StorageFullError as error:
+        raise StorageFullError(f"{error.message} Go on with: {resume}") from None
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise StorageFullError(f"The disk is full. With more room go on with: {resume}") from None
+
+
+@contextmanager
+def show_stages() -> Iterator[Callable[[Progress], None]]:
+    """Shows how far a run is, stage by stage."""
+    stage = ""
+    with open_display() as display:
+
+        def tell(progress: Progress) -> None:
+            nonlocal stage
+            if progress.stage != stage:
+                if stage:
+                    display.end(f"{stage}: done")
+                stage = progress.stage
+                display.begin(stage)
+            loss = "" if progress.loss is None else f"loss {progress.loss:.3f}"
+            display.update(100 * progress.done / max(1, progress.total), progress.eta_s, loss)
+
+        yield tell
+        display.end(f"{stage}: done")

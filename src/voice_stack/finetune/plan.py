@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,11 +17,34 @@ Stage = Literal["score before", "cut", "encode", "train", "export", "score after
 
 
 @dataclass(frozen=True, slots=True)
-class AsrPlan:
-    """What to train, on what, and where to.
+class Plan:
+    """Of any run.
 
     Attributes:
         run_dir: Of this run alone: checkpoints and results. It is made if it is not there.
+    """
+
+    run_dir: Path
+
+    def save(self) -> None:
+        """Keep it in its run's folder, for `load_plan`.
+
+        Raises:
+            ConfigurationError: The folder is that of another run.
+            OSError: The disk is full, or the folder cannot be written.
+        """
+        file, content = self.run_dir / PLAN_FILE, TypeAdapter(type(self)).dump_json(self, indent=1)
+        if file.exists() and file.read_bytes() != content:
+            raise ConfigurationError(f"{self.run_dir} is the folder of another run.")
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        write_whole(file, content)
+
+
+@dataclass(frozen=True, slots=True)
+class AsrPlan(Plan):
+    """What to train, on what, and where to.
+
+    Attributes:
         base_dir: A Whisper model in CTranslate2's format; it is only read.
         train: Clips that the model learns from, at most 30 s each.
         held_out: Clips of the same kind that it does not see; the score is theirs.
@@ -33,7 +56,6 @@ class AsrPlan:
         language: Code of what is spoken; None: the only one of the base, or what it hears in the clips.
     """
 
-    run_dir: Path
     base_dir: Path
     train: Sequence[Clip]
     held_out: Sequence[Clip]
@@ -44,32 +66,44 @@ class AsrPlan:
     terms: Sequence[str]
     language: str | None = None
 
-    def save(self) -> None:
-        """Keep it in its run's folder, for `load_plan`.
 
-        Raises:
-            ConfigurationError: The folder is that of another run.
-            OSError: The disk is full, or the folder cannot be written.
-        """
-        file, content = self.run_dir / PLAN_FILE, _PLAN.dump_json(self, indent=1)
-        if file.exists() and file.read_bytes() != content:
-            raise ConfigurationError(f"{self.run_dir} is the folder of another run.")
-        self.run_dir.mkdir(parents=True, exist_ok=True)
-        write_whole(file, content)
+@dataclass(frozen=True, slots=True)
+class XttsPlan(Plan):
+    """What an XTTS checkpoint is to learn, and from what.
+
+    Attributes:
+        base_dir: The checkpoint; it is only read.
+        training_dir: Has `dvae.pth` and `mel_stats.pth`.
+        train: Clips that the model learns from.
+        held_out: Clips that it does not see; the loss is theirs.
+        name: Of the new speaker.
+        language: Code of what is spoken.
+        epochs: How often each clip is seen.
+        device: `auto`: a GPU, and an error without one; `cpu` for a try.
+    """
+
+    base_dir: Path
+    training_dir: Path
+    train: Sequence[Clip]
+    held_out: Sequence[Clip]
+    name: str
+    language: str
+    epochs: int
+    device: str
 
 
+P = TypeVar("P", AsrPlan, XttsPlan)
 PLAN_FILE = "plan.json"
-_PLAN = TypeAdapter(AsrPlan)
 
 
-def load_plan(run_dir: Path) -> AsrPlan:
-    """The plan of a run that was begun: `train_asr` goes on with it from the last checkpoint.
+def load_plan(run_dir: Path, kind: type[P]) -> P:
+    """The plan of a run that was begun; training goes on with it from the last checkpoint.
 
     Raises:
-        ConfigurationError: There is no such run, or its plan is damaged.
+        ConfigurationError: There is no such run, its plan is damaged, or of another kind.
     """
     try:
-        return _PLAN.validate_json((run_dir / PLAN_FILE).read_bytes())
+        return TypeAdapter(kind).validate_json((run_dir / PLAN_FILE).read_bytes())
     except FileNotFoundError:
         raise ConfigurationError(f"{run_dir} holds no run that was begun: {PLAN_FILE} is not there.") from None
     except ValidationError as error:

@@ -4,11 +4,12 @@ The recipe is coqui's: the GPT alone learns, from codes that its frozen encoder 
 """
 
 import json
+import logging
 import shutil
 import time
 import wave
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from voice_stack.core.system.device import choose_device
 from voice_stack.core.system.files import write_whole
 from voice_stack.finetune.clips import Clip, read_sounds
 from voice_stack.finetune.folders import LeftOut
-from voice_stack.finetune.plan import Progress
+from voice_stack.finetune.plan import Progress, XttsPlan
 from voice_stack.tts.engine.xtts_input import MODEL_CODES
 from voice_stack.tts.engine.xtts_model import CLONE_RATE, load_model
 from voice_stack.utils.audio.pcm import Samples, to_int16
@@ -38,37 +39,9 @@ MIN_CLIP_S, MAX_CLIP_S = 0.5, 11.6
 MAX_TEXT_TOKENS = 200
 BATCH, BATCHES_TOGETHER = 3, 84
 """Coqui's recipe: 252 clips in one step of the optimiser, three of them in the memory of the GPU at a time."""
-EPOCHS = 10
 CHECKPOINTS = "checkpoints"
 REFERENCE_CLIPS = 4
 """So many of the longest clips are what the voice is taken from."""
-
-
-@dataclass(frozen=True, slots=True)
-class XttsPlan:
-    """What to train, on what, and where to.
-
-    Attributes:
-        run_dir: Of this run alone.
-        base_dir: An XTTS checkpoint; it is only read.
-        training_dir: Has `dvae.pth` and `mel_stats.pth`.
-        train: Clips that the model learns from.
-        held_out: Clips that it does not see; the loss is theirs.
-        name: Of the new speaker.
-        language: Code of what is spoken.
-        epochs: How often each clip is seen.
-        device: `auto`: a GPU, and an error without one; `cpu` for a try.
-    """
-
-    run_dir: Path
-    base_dir: Path
-    training_dir: Path
-    train: Sequence[Clip]
-    held_out: Sequence[Clip]
-    name: str
-    language: str
-    epochs: int = EPOCHS
-    device: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +76,7 @@ def train_xtts(plan: XttsPlan, tell: Callable[[Progress], None]) -> XttsResult:
         UnsupportedValueError: The model does not speak the language.
         EngineError: The trainer failed; its log is in the run's folder.
     """
-    _check_device(plan.device)
+    check_device(plan.device)
     for folder, names in ((plan.base_dir, MODEL_FILES), (plan.training_dir, TRAINING_FILES)):
         _require_files(folder, names)
     base = XttsConfig()
@@ -111,7 +84,7 @@ def train_xtts(plan: XttsPlan, tell: Callable[[Progress], None]) -> XttsResult:
     code = MODEL_CODES.get(plan.language, plan.language)
     if code not in base.languages:
         raise UnsupportedValueError(f"language {plan.language!r} is not one of {', '.join(base.languages)}")
-    clips = _Clips(plan, code)
+    clips = _Clips(plan, base, code)
     train, held_out = clips.cut(plan.train, "train", tell), clips.cut(plan.held_out, "held-out", tell)
     if len(train) < 2 or not held_out:
         reasons = "".join(f"; {one.place}: {one.reason}" for one in clips.left_out[:3])
@@ -132,7 +105,12 @@ def train_xtts(plan: XttsPlan, tell: Callable[[Progress], None]) -> XttsResult:
     return XttsResult(model_dir, before, after, tuple(clips.left_out), refusal, settings)
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Do nothing if it can be trained there.
+
+    Raises:
+        ConfigurationError: It cannot.
+    """
     has_gpu = torch.cuda.is_available()
     if device == "cpu" and has_gpu:
         raise ConfigurationError("device cpu: the trainer takes every GPU it sees; hide them: CUDA_VISIBLE_DEVICES=''")
@@ -155,9 +133,12 @@ def _require_files(folder: Path, names: Sequence[str]) -> None:
 class _Clips:
     """Clips as the trainer reads them: WAV files of 22,050 Hz in the run's folder."""
 
-    def __init__(self, plan: XttsPlan, code: str) -> None:
+    def __init__(self, plan: XttsPlan, base: XttsConfig, code: str) -> None:
         self._folder, self._code, self._name = plan.run_dir / "clips", code, plan.name
         self._tokenizer = VoiceBpeTokenizer(str(plan.base_dir / "vocab.json"))
+        # Of the real model 28 s; the last token stands for the end.
+        longest_s = (base.model_args.gpt_max_audio_tokens - 1) * base.model_args.gpt_code_stride_len / CLONE_RATE
+        self._max_s = min(MAX_CLIP_S, longest_s)
         self.left_out: list[LeftOut] = []
 
     def cut(self, clips: Sequence[Clip], part: str, tell: Callable[[Progress], None]) -> list[dict[str, str]]:
@@ -188,8 +169,8 @@ class _Clips:
 
     def _problem(self, clip: Clip, samples: Samples) -> str | None:
         duration_s = samples.size / CLONE_RATE
-        if not MIN_CLIP_S <= duration_s <= MAX_CLIP_S:
-            return f"{duration_s:.1f} s long: {MIN_CLIP_S:g} to {MAX_CLIP_S:g} s can be"
+        if not MIN_CLIP_S <= duration_s <= self._max_s:
+            return f"{duration_s:.1f} s long: {MIN_CLIP_S:g} to {self._max_s:.1f} s can be"
         tokens = self._tokenizer.encode(clip.text, self._code)
         if not 0 < len(tokens) <= MAX_TEXT_TOKENS:
             return f"its text has {len(tokens)} tokens: 1 to {MAX_TEXT_TOKENS} can be"
@@ -254,7 +235,9 @@ def _train(
         eta_s = (time.monotonic() - began) / max(1, done) * (total - done)
         tell(Progress("train", done, total, eta_s, float(trainer.keep_avg_train["avg_loss"])))
 
-    with log.open("a", encoding="utf-8") as file, redirect_stdout(file):
+    with log.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+        # The library logs to standard error as it was when it was imported.
+        logging.getLogger("trainer").handlers[:] = [logging.StreamHandler(file)]
         config = _configure(plan, base)
         trainer = Trainer(
             arguments,
