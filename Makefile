@@ -60,11 +60,11 @@ test-deploy: $(VENV)/.deploy tests/js/node_modules
 # Eight replicas of the servers in network namespaces, behind the balancers of deploy/: as root, with iproute2 and nginx.
 # It shows who gets which request and that none is lost; how much a machine can do it does not show.
 scale: $(VENV)/.deploy
-	SCALE=long $(BIN)/python -m pytest -q -s --timeout 900 tests/scale
+	SCALE=long $(BIN)/python -m pytest -q -s --timeout 1800 tests/scale
 
 # The same in a minute and a half, as the gate runs it.
 scale-short: $(VENV)/.deploy
-	$(BIN)/python -m pytest -q tests/scale
+	$(BIN)/python -m pytest -q --timeout 600 tests/scale
 
 # Wheel, sdist, bill of materials and audit in dist/.
 release: $(RELEASE_VENV)/.release

@@ -51,10 +51,13 @@ class Balancer:
 
 
 def for_replicas(text: str, count: int) -> str:
-    """A shipped file for so many replicas: what stands there of the third is repeated, with its name and address."""
+    """A shipped file for so many replicas: what stands there of the third is repeated, with its name and address.
+
+    Voice servers are as many as in the file.
+    """
 
     def repeat(line: str) -> str:
-        if not re.search(r"\br2\b|10\.0\.0\.13\b", line):
+        if not re.search(r"\br2\b|10\.0\.0\.13\b", line) or re.search(r"5003|chat-r|talk-r", line):
             return line
         others = (
             re.sub(r"\br2\b|(?<=_)r2(?=_)", f"r{n}", line).replace("10.0.0.13", f"10.0.0.{11 + n}")
@@ -85,6 +88,8 @@ def _traefik(folder: Path) -> list[str]:
 
 COMMANDS: dict[str, Callable[[Path], list[str]]] = {"nginx": _nginx, "envoy": _envoy, "traefik": _traefik}
 """Name of a folder below deploy/ -> the command that runs a copy of it."""
+KEEPALIVE = {"tcp_keepalive_time": 20, "tcp_keepalive_intvl": 10, "tcp_keepalive_probes": 3}
+"""As docs/guides/reverse-proxy.md advises."""
 ADDRESSES = {"nginx": "10.0.0.2", "envoy": "10.0.0.3", "traefik": "10.0.0.4"}
 
 
@@ -99,6 +104,8 @@ def _passes_on(url: str) -> bool:
 def run_balancer(name: str, lan: Lan, folder: Path, replicas: int) -> Iterator[Balancer]:
     """Run one balancer on a machine of its own while the context lasts."""
     machine = lan.add(name, ADDRESSES[name])
+    for setting, value in KEEPALIVE.items():
+        subprocess.run(machine.command("sh", "-c", f"echo {value} > /proc/sys/net/ipv4/{setting}"), check=True)
     for path in (ROOT / "deploy" / name).iterdir():
         (folder / path.name).write_text(for_replicas(path.read_text("utf-8"), replicas), "utf-8")
     balancer = Balancer(name, machine.address)
@@ -115,5 +122,5 @@ def run_balancer(name: str, lan: Lan, folder: Path, replicas: int) -> Iterator[B
         assert process.poll() is None, (folder / "output.log").read_text()
         yield balancer
     finally:
-        process.terminate()
-        process.wait(20)
+        machine.kill()  # Traefik would wait for connections
+        process.wait()

@@ -7,9 +7,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from scale.balancers import Balancer, run_balancer
+from scale.balancers import COMMANDS, Balancer, run_balancer
 from scale.network import Lan, run_lan
 from scale.replicas import Replica
+from scale.store import Store
 
 REPLICAS, CLIENTS = 8, 48
 IS_LONG = os.environ.get("SCALE") == "long"
@@ -29,11 +30,16 @@ def addresses(lan: Lan) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def replicas(lan: Lan, tmp_path_factory: pytest.TempPathFactory) -> list[Replica]:
+def store(lan: Lan) -> Store:
+    """What the replicas share."""
+    return Store(lan)
+
+
+@pytest.fixture(scope="session")
+def replicas(lan: Lan, store: Store, tmp_path_factory: pytest.TempPathFactory) -> list[Replica]:
     """All of them, ready."""
     folder = tmp_path_factory.mktemp("replicas")
-    shared = {"TTS_CACHE_DIR": str(folder / "speech")}
-    replicas = [Replica(lan, number, folder, shared) for number in range(REPLICAS)]
+    replicas = [Replica(lan, number, folder) for number in range(REPLICAS)]
     for replica in replicas:
         replica.start()
     for replica in replicas:
@@ -44,12 +50,10 @@ def replicas(lan: Lan, tmp_path_factory: pytest.TempPathFactory) -> list[Replica
 
 
 @pytest.fixture(scope="session")
-def balancers(
-    lan: Lan, replicas: list[Replica], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Balancer]]:
-    """By their names."""
+def balancers(lan: Lan, replicas: list[Replica], tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Balancer]]:
+    """nginx, Envoy and Traefik."""
     with ExitStack() as stack:
-        yield {
-            name: stack.enter_context(run_balancer(name, lan, tmp_path_factory.mktemp(name), len(replicas)))
-            for name in ("nginx", "envoy", "traefik")
-        }
+        yield [
+            stack.enter_context(run_balancer(name, lan, tmp_path_factory.mktemp(name), len(replicas)))
+            for name in COMMANDS
+        ]

@@ -12,15 +12,18 @@ import httpx2
 import numpy as np
 from openai import APIError, AsyncOpenAI
 
+from scale.balancers import Balancer
 from scale.network import now_s
 
 WINDOW_S = 1.6
 """Into such the server cuts longer sound."""
-UNIT_S = 0.25
+UNIT_S = 0.4
 """Of the engine's time: for a window of sound, and for a sentence."""
-LONG_UNITS, LONG_SHARE = 5, 0.3
-LAST_S = 1.5
+LONG_UNITS, LONG_SHARE = 4, 0.3
+LAST_S = 2
 """So long before the end nothing long is begun, so that all replicas end at about the same time."""
+BEFORE_S, AFTER_S = 1.5, 4
+"""Of load before and after what happens."""
 SENTENCE = f"Number {{number}} takes sleep={UNIT_S} seconds."
 PCM_BYTES_PER_CHARACTER = 0.06 * 24_000 * 2
 
@@ -131,3 +134,34 @@ async def load(
             kind, ask = ("asr", client.listen) if number % 2 else ("tts", client.speak)
             group.create_task(client.go_on(ask, logs[kind], is_over))
     return logs
+
+
+async def expect_all_under_load(
+    balancers: Sequence[Balancer], addresses: Sequence[str], happen: Callable[[], Awaitable[None]], *, retries: int
+) -> None:
+    """Let something happen while each balancer has its part of the clients; all of them get right answers.
+
+    Args:
+        balancers: Which are asked.
+        addresses: Of the clients.
+        happen: What happens.
+        retries: That a client makes of a request before it counts as lost.
+    """
+    is_over = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        tasks = []
+        for number, balancer in enumerate(balancers):
+            part = addresses[number :: len(balancers)]
+            tasks.append(group.create_task(load(balancer.url, part, 0, retries=retries, is_over=is_over)))
+        await asyncio.sleep(BEFORE_S)
+        try:
+            await happen()
+            await asyncio.sleep(AFTER_S)
+        finally:
+            is_over.set()
+    logs = [task.result() for task in tasks]
+    told = [
+        f"{one.name}, {kind}: {log}" for one, both in zip(balancers, logs, strict=True) for kind, log in both.items()
+    ]
+    print("", *told, sep="\n")
+    assert all(log.done and not log.failed for both in logs for log in both.values()), told

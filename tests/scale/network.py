@@ -7,14 +7,16 @@ of the files in deploy/ and nobody else's are touched. It is `HOME` there.
 import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
 import pytest
+
+from running_server import wait_until
 
 CLONE_NEWNET = 0x4000_0000
 BRIDGE = "lan"
@@ -58,11 +60,14 @@ class Machine:
 
     def kill(self) -> None:
         """End all that runs there, engine processes too, without a word."""
+        for pid in self._pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not self._pids(), 30, f"end of all that runs on {self.name}")
+
+    def _pids(self) -> list[int]:
         listed = subprocess.run(["ip", "netns", "pids", self.namespace], capture_output=True, text=True, check=True)
-        processes = [psutil.Process(int(pid)) for pid in listed.stdout.split() if psutil.pid_exists(int(pid))]
-        for process in processes:
-            process.kill()
-        psutil.wait_procs(processes, 10)
+        return [int(pid) for pid in listed.stdout.split()]
 
     def remove(self) -> None:
         """End what is left there, and the namespace."""

@@ -4,37 +4,47 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import httpx2
 
 from running_server import wait_until
+from scale import store
 from scale.load import CLIP
 from scale.network import Lan, Machine
 
-PORTS = {"asr": 5001, "tts": 5002}
+PORTS = {"asr": 5001, "tts": 5002, "chat": 5003}
+
+
+def _fake(prefix: str) -> dict[str, str]:
+    return {f"{prefix}_ENGINE": "fake", f"{prefix}_MODEL": "fake", f"{prefix}_PRELOAD": "true"}
+
+
+BALANCER = "http://10.0.0.2:8080"
 SETTINGS = {
-    "asr": {"ASR_VAD_ENABLED": "false", "ASR_WINDOW_S": "2", "ASR_MAX_BATCH": "1"},
-    "tts": {},
+    "asr": {**_fake("ASR"), "ASR_VAD_ENABLED": "false", "ASR_WINDOW_S": "2", "ASR_MAX_BATCH": "1"},
+    "tts": _fake("TTS"),
+    "chat": {"CHAT_ASR_URL": f"{BALANCER}/asr", "CHAT_TTS_URL": f"{BALANCER}/tts"},
 }
 """Windows of two seconds, one by one; silence counts as speech."""
-START_TIMEOUT_S = 120
+WITH_CHAT = 3
+START_TIMEOUT_S = 300
 
 
 class Replica:
-    """A machine with an ASR and a TTS server, `r0` at 10.0.0.11 and so on."""
+    """A machine with an ASR and a TTS server, `r0` at 10.0.0.11 and so on; the first three have a Voice server too."""
 
-    def __init__(self, lan: Lan, number: int, folder: Path, shared: Mapping[str, str]) -> None:
-        self.name, self._folder, self._shared = f"r{number}", folder / f"r{number}", shared
+    def __init__(self, lan: Lan, number: int, folder: Path) -> None:
+        self.name, self._folder = f"r{number}", folder / f"r{number}"
         self.machine: Machine = lan.add(self.name, f"10.0.0.{11 + number}")
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        for kind in PORTS:
+        self._kinds = [kind for kind in PORTS if kind != "chat" or number < WITH_CHAT]
+        for kind in self._kinds:
             (self._folder / kind / "spool").mkdir(parents=True)
 
     def start(self) -> None:
-        """Start both servers; `wait_until_ready` waits for them."""
-        for kind in PORTS:
+        """Start its servers; `wait_until_ready` waits for them."""
+        for kind in self._kinds:
             self._processes[kind] = self._start(kind)
 
     def _start(self, kind: str) -> subprocess.Popen[bytes]:
@@ -50,11 +60,10 @@ class Replica:
             "ASR_JOBS_DIR": str(folder / "jobs"),
             f"{prefix}_HOST": "0.0.0.0",
             f"{prefix}_ROOT_PATH": f"/{kind}",
-            f"{prefix}_ENGINE": "fake",
-            f"{prefix}_MODEL": "fake",
-            f"{prefix}_PRELOAD": "true",
+            "CHAT_DB": str(folder / "chat.db"),
+            "TTS_CACHE_DIR": str(folder / "speech"),
             **SETTINGS[kind],
-            **self._shared,
+            **store.SETTINGS,
         }
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)} | settings
         with (folder / "server.log").open("ab") as output:
@@ -75,7 +84,7 @@ class Replica:
         return (self._folder / kind / "server.log").read_text("utf-8")
 
     def is_ready(self) -> bool:
-        """Whether both servers take work."""
+        """Whether they take work."""
         for kind, process in self._processes.items():
             assert process.poll() is None, self.log(kind)
             try:
@@ -86,7 +95,7 @@ class Replica:
         return True
 
     def wait_until_ready(self) -> None:
-        """Return when both servers take work."""
+        """Return when they take work."""
         wait_until(self.is_ready, START_TIMEOUT_S, f"start of {self.name}")
 
     def warm_up(self) -> None:
@@ -99,18 +108,18 @@ class Replica:
         assert (heard.status_code, said.status_code) == (200, 200), (heard.text, said.text)
 
     def kill(self) -> None:
-        """End both servers and their engines without a word."""
+        """End its servers and their engines without a word."""
         self.machine.kill()
         for process in self._processes.values():
             process.wait()
 
     def begin_stop(self) -> None:
-        """Ask both servers to stop, as a system does before an update."""
+        """Ask its servers to stop, as a system does before an update."""
         for process in self._processes.values():
             process.send_signal(signal.SIGTERM)
 
     def wait_until_stopped(self) -> None:
-        """Return when both have ended by themselves."""
+        """Return when they have ended by themselves."""
         for process in self._processes.values():
             assert process.wait(60) == 0
 
