@@ -199,6 +199,8 @@ def test_from_bucket_to_bucket(environment: dict[str, str], tmp_path: Path, monk
         assert "not looked at: " in told
         assert "gone.wav: there is no such object" in told
         assert _count(tmp_path / "out") == 1
+        code, told = _archive(environment, str(listed), "--out", "s3://no-such-bucket/texts")
+        assert (code, len(told.splitlines()), "there is no such bucket" in told) == (1, 1, True), told
         environment["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"
         code, told = _archive(environment, *arguments)
         assert (code, len(told.splitlines())) == (1, 1), told

@@ -12,6 +12,8 @@ from voice_stack.core.system.objects import SCHEME, ObjectStore
 
 MAX_TEXT_BYTES = 256 << 20
 """No text of twelve hours is so long."""
+STATE_FOLDER = ".voice-stack"
+"""Folder among the texts with what is known of the archive."""
 DRAFT_LIFE_S = 3600.0
 """A text that is being written for so long was left by a run that was killed."""
 
@@ -111,17 +113,20 @@ class BucketOutputs(Outputs):
         return name in self._names(str(PurePosixPath(name).parent))
 
     def _list(self, folder: str) -> frozenset[str]:
-        return frozenset(found.key for found in self._store.list("" if folder == "." else folder))
+        found = self._store.list("" if folder == "." else folder)
+        return frozenset(text.key for text in found if str(PurePosixPath(text.key).parent) == folder)
 
 
 def open_outputs(out: str) -> Outputs:
     """What `--out` means: `s3://bucket/prefix`, or a folder.
 
     Raises:
-        ConfigurationError: Nothing can be written there.
+        ConfigurationError, UpstreamError: Nothing can be written there.
     """
     if out.startswith(SCHEME):
-        return BucketOutputs(out)
+        outputs = BucketOutputs(out)
+        outputs.has(f"{STATE_FOLDER}/")  # whether there is such a bucket is known before anything is heard
+        return outputs
     root = Path(out)
     try:
         root.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ import click
 
 from voice_stack.archive.heard import Wanted
 from voice_stack.archive.manifest import WHOLE, Manifest, Shard
-from voice_stack.archive.outputs import Outputs, open_outputs
+from voice_stack.archive.outputs import STATE_FOLDER, Outputs, open_outputs
 from voice_stack.archive.report import RunFacts, make_report, tell_failure, tell_report
 from voice_stack.archive.sources import Source
 from voice_stack.archive.transcribers import MAX_OUTAGE_S, RunningServer, Transcriber, own_engine
@@ -31,7 +31,6 @@ from voice_stack.core.settings import user_folder
 from voice_stack.core.system.objects import SCHEME
 
 SHOWN_EVERY_S = 0.5
-STATE_FOLDER = ".voice-stack"
 INTERRUPTED = "interrupted"
 EXIT_STOPPED = 3
 SHORT_OUTAGE_S = 20.0
