@@ -12,6 +12,7 @@ import pytest
 from ctranslate2.converters import TransformersConverter
 from faster_whisper.feature_extractor import FeatureExtractor
 from tokenizers import Tokenizer
+from transformers import WhisperProcessor
 
 from engine_contract import text_of
 from piper_speech import speak, speak_wav
@@ -144,6 +145,10 @@ def test_transformers_and_ctranslate2_take_what_is_exported(tuned: RunResult, tm
         [speak(sentence)], DecodeOptions("en")
     )
     assert text_of(heard).strip() == sentence
+    times = WhisperProcessor.from_pretrained(folder).tokenizer
+    assert (
+        times.decode([times.convert_tokens_to_ids("<|notimestamps|>") + 51], decode_with_timestamps=True) == "<|1.00|>"
+    )
     # The library's own converter, and weights in whole numbers: these can be tuned further.
     TransformersConverter(str(folder), copy_files=["tokenizer.json"]).convert(str(converted), quantization="int8")
     assert (converted / "vocabulary.json").is_file()

@@ -49,7 +49,7 @@ def run(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
 
 def test_from_clips_to_a_model_that_is_used(environment: dict[str, str]) -> None:
     asr = ("finetune", "asr")
-    what = ("--data", "data", "--held-out", "held-out", "--base", "tiny.en", "--name", "fruit", "--steps", "16")
+    what = ("--data", "data", "--held-out", "held-out", "--base", "tiny.en", "--name", "fruit", "--steps", "12")
     process = begin(environment, *asr, *what, "--terms", "report", "--device", "cpu")
     assert process.stderr is not None
     assert any(line.startswith("train: ") for line in process.stderr)
@@ -69,7 +69,7 @@ def test_from_clips_to_a_model_that_is_used(environment: dict[str, str]) -> None
     code, output, errors = run(environment, *asr, "--resume", "fruit", "--force", "--json")
     assert code == 0, errors
     record = json.loads(output)
-    assert record["scores"]["wer_before"] == 0 < record["scores"]["wer_after"]
+    assert record["scores"]["wer_before"] < record["scores"]["wer_after"]
     assert (record["base"], record["licence"], record["clips"], record["held_out_clips"]) == ("tiny.en", "MIT", 3, 1)
     assert {"torch", "transformers", "peft"} <= record["versions"].keys()
     folder = Path(environment["MODEL_DIR"], "finetuned")
