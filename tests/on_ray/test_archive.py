@@ -101,7 +101,7 @@ def test_a_run_that_cannot_be(cluster: Cluster, tmp_path: Path) -> None:
     archive = Archive(make_archive(tmp_path / "films"), tmp_path / "out")
     command = archive.begin("--ray", cluster.address, "--cpus", "0.5", "--model", "nope")
     told = command.communicate(timeout=170)[0].decode()
-    assert command.returncode == 1
+    assert command.returncode == 3, told
     assert "The model `nope` does not exist" in told
     assert "Traceback" not in told
 
@@ -110,5 +110,5 @@ def test_no_cluster_there(tmp_path: Path) -> None:
     archive = Archive(make_archive(tmp_path / "films"), tmp_path / "out")
     command = archive.begin("--ray", "127.0.0.1:9")
     told = command.communicate(timeout=170)[0].decode()
-    assert command.returncode == 1
+    assert command.returncode == 3, told
     assert "--ray 127.0.0.1:9: no Ray cluster answers there" in told
