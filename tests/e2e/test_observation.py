@@ -30,8 +30,8 @@ def test_heard_audio_is_counted(fake_asr: RunningServer) -> None:
     assert more("voice_stack_jobs_total") == more("voice_stack_queue_wait_seconds_count") == 1
     # Windows of 2 s: three or more units, each slept for 0.1 s; 5 s of audio.
     assert more("voice_stack_batch_units_sum") >= 3
-    assert more("voice_stack_real_time_factor_ratio_sum") >= 0.3 / 5
-    assert more("voice_stack_run_seconds_total") >= 0.3
+    assert more("voice_stack_real_time_factor_ratio_sum") >= 0.2 / 5
+    assert more("voice_stack_run_seconds_total") >= 0.2
     assert after["voice_stack_model_loads_total"] >= 1
     wait_until(lambda: scrape(fake_asr)["voice_stack_engine_memory_bytes"] > 1e6, 30, "the engine's memory is measured")
     assert after["voice_stack_open_connections"] >= 1
