@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from cli.commands import COMMAND
+from cli.commands import COMMAND, run
 from cli.conftest import environment, model_dir
 from cli.test_archive import FAKE
 from e2e.sound import tone, wrap_pcm
@@ -26,6 +26,40 @@ __all__ = ["environment", "model_dir"]
 MOST_AT_ONCE = 64
 PATIENCE_S = 900
 MOST_MEMORY_BYTES = 400 << 20
+
+
+def _texts(out: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*.en.*")}
+
+
+def test_servers_and_an_engine_of_its_own_make_the_same_texts(environment: dict[str, str], tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    for name, length_s in {"long film": 140.0, "season 1/a": 3.0, "season 1/b": 7.5, "season 2/a": 4.2}.items():
+        path = films / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(tone(length_s))
+    (films / "season 2/b.mp3").write_bytes(b"no sound")
+    wishes = ["--format", "srt,verbose_json,text", "--diarize", str(films), "--out"]
+    own = run(environment | FAKE, "archive", *wishes, str(tmp_path / "own"))
+    assert own.returncode == 1
+    nobody = f"http://127.0.0.1:{environment['ASR_PORT']}"
+    with run_server("asr", tmp_path / "server", FAKE) as server:
+        there = run(environment, "archive", "--workers", f"{server.url},{nobody}", *wishes, str(tmp_path / "there"))
+        with server.http() as client:
+            assert client.get("/v1/jobs").json()["data"] == [], "what went as a job is removed from the server"
+    assert there.returncode == 1, there.stderr
+    assert f"left out for now worker={nobody}" in there.stderr
+    made = _texts(tmp_path / "own")
+    assert len(made) == 12
+    assert b"SPEAKER_00" in made["season 1/a.en.txt"]
+    assert _texts(tmp_path / "there") == made
+    for out in ("own", "there"):
+        report = json.loads((tmp_path / out / "archive-report.json").read_text())
+        assert (report["found"], report["done"], report["refused"], report["failed"]) == (5, 4, 1, 0)
+        (failure,) = report["failures"]
+        assert failure["key"] == "season 2/b.mp3"
+        assert failure["reason"].startswith("Invalid file format.")
+    assert [line for line in own.stderr.splitlines() if line.startswith("5 recordings: 4 done, 1 refused;")]
 
 
 def _record(folder: Path, count: int) -> Path:

@@ -263,16 +263,18 @@ class RunningServer(Transcriber):
             # What it was stopped for, or its result, matters more than the clean-up.
             with suppress(VoiceStackClientError):
                 await self._client.jobs.cancel(job.id)
-        is_translated = bool(done.target_language and done.task == "transcribe")
+        segments, target = read_segments(lines), find_code(done.target_language or "") or ""
+        # English may be the model's own work: then nothing else was said before it.
+        is_translated = target != "en" or any(segment.original for segment in segments)
         transcript = Transcript(
             done.task or "transcribe",
             done.language or "und",
             1.0,
             done.total_s or 0.0,
-            read_segments(lines),
+            segments,
             done.warnings,
             self._wanted.diarize,
-            find_code(done.target_language or "") if is_translated else "",
+            target if is_translated else "",
         )
         return Heard(transcript, done.warnings + second_best(done.fallback, done.fallback_model))
 

@@ -339,7 +339,7 @@ def _describe(cls: type[ServerSettings], error: ValidationError) -> str:
 
 def _is_secret(cls: type[ServerSettings], name: str) -> bool:
     """Whether a setting's value must not be shown."""
-    field = next((field for one, field in cls.model_fields.items() if name in {one, field.validation_alias}), None)
+    field = next((field for one, field in cls.model_fields.items() if name in (one, field.validation_alias)), None)
     return name.lower() == "api_keys" or (field is not None and field.annotation is SecretStr)
 
 
