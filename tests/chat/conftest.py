@@ -35,9 +35,10 @@ def model(shared_model: ScriptedModel) -> ScriptedModel:
 def chat_server(
     start_server: StartServer, fake_asr: RunningServer, fake_tts: RunningServer, shared_model: ScriptedModel
 ) -> Iterator[RunningServer]:
-    """The Voice server on two ports, with the ASR server and the TTS server whose engines obey."""
+    """The Voice server on two ports, with a name among several; and the ASR and TTS servers whose engines obey."""
     around = {
         "VOICE_PORTS": str(free_port()),
+        "REPLICA": "r3",
         "CHAT_ASR_URL": fake_asr.url,
         "CHAT_TTS_URL": fake_tts.url,
         "CHAT_LLM_URL": shared_model.url,

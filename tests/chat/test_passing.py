@@ -31,7 +31,7 @@ from voice_stack.tts.app import create_app as create_tts
 from voice_stack.tts.settings import TtsSettings
 
 SPEECH = {"model": "tts-1", "voice": "alloy", "input": "One address for all of it.", "response_format": "pcm"}
-OF_ITS_OWN = {"date", "x-request-id", "x-cache", "x-queue-wait-s", "x-queue-jobs"}
+OF_ITS_OWN = {"date", "x-replica", "x-request-id", "x-cache", "x-queue-wait-s", "x-queue-jobs"}
 
 
 def hum(duration_s: float) -> bytes:
@@ -189,7 +189,7 @@ def test_sockets_are_refused_and_closed_as_without_it(
     wrong = "/v1/realtime?intent=transcription&call_id=1"
     status, headers, error = ask_refusal(fake_asr.port, wrong, {"x-request-id": "r-1"})
     passed = ask_refusal(chat_server.port, wrong, {"x-request-id": "r-1"})
-    assert passed == (status, {**headers, "date": passed[1]["date"]}, error)
+    assert passed == (status, {**headers, "date": passed[1]["date"], "x-replica": "r3"}, error)
     for port in (fake_tts.port, chat_server.port):
         with open_socket(port, "/v1/audio/speech/stream") as speaking:
             speaking.send(json.dumps({"type": "start", **SPEECH, "input": None}))

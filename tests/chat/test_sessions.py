@@ -181,3 +181,14 @@ def test_a_kept_reply_is_said_in_the_mood_in_which_it_was_written(http: httpx2.C
     assert first == ([("The sun is out.", "happy"), ("Good day.", None)], "The sun is out. Good day.")
     assert ask() == first
     assert len(model.requests) == 1
+
+
+def test_a_conversation_names_the_replica_that_holds_it(chat_server: RunningServer) -> None:
+    with chat_server.http() as client:
+        answer = client.post("/v1/voice/sessions", json={"system": "Be brief."})
+        session_id = answer.json()["id"]
+        assert (answer.headers["x-replica"], session_id[:8]) == ("r3", "sess_r3_")
+        assert client.get(f"/v1/voice/sessions/{session_id}").json()["system"] == "Be brief."
+        elsewhere = client.post(f"/v1/voice/sessions/{session_id.replace('r3', 'r5')}/messages", json={"text": "Hi"})
+        assert elsewhere.status_code == 404
+        assert "of replica 'r5', and this is replica 'r3'" in elsewhere.json()["error"]["message"]

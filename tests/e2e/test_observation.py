@@ -71,6 +71,4 @@ def test_work_for_nobody_is_counted(fake_asr: RunningServer) -> None:
         wait_until(lambda: fake_asr.engines()[0]["lanes_busy"] == 1, 15, "a lane is at work")
         events.close()
     wait_until(lambda: fake_asr.count_jobs() == (0, 0), 30, "the rest is dropped")
-    wait_until(lambda: fake_asr.engines()[0]["lanes_busy"] == 0, 15, "it is free")
-    assert fake_asr.engines()[0]["lanes"] == 1
     assert scrape(fake_asr)["voice_stack_cancelled_run_seconds_total"] >= before + 0.2

@@ -61,15 +61,3 @@ def test_ids_of_the_asr_server_name_its_replica(start_server: StartServer) -> No
         own = client.get(f"/v1/jobs/job_r3_{'0' * 32}").json()["error"]
         assert (own["code"], "replica" in own["message"]) == ("job_not_found", False)
         assert client.get("/status").json()["replica"] == "r3"
-
-
-def test_conversations_name_the_replica_that_holds_them(start_server: StartServer) -> None:
-    with start_server("chat", REPLICA="r3") as server, server.http() as client:
-        answer = client.post("/v1/voice/sessions", json={"system": "Be brief."})
-        session_id = answer.json()["id"]
-        assert answer.headers["x-replica"] == "r3"
-        assert OF_R3.fullmatch(session_id)
-        assert client.get(f"/v1/voice/sessions/{session_id}").json()["system"] == "Be brief."
-        _expect_elsewhere(
-            client.post(f"/v1/voice/sessions/{session_id.replace('r3', 'eu-5')}/messages", json={"text": "Hi"})
-        )
