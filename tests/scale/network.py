@@ -6,6 +6,7 @@ of the files in deploy/ and nobody else's are touched. It is `HOME` there.
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from running_server import wait_until
@@ -30,6 +32,26 @@ NEEDED = (
 def _ip(*words: str) -> None:
     done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"ip {' '.join(words)}: {done.stderr.strip()}. {NEEDED}."
+
+
+def _list(*words: str) -> list[str]:
+    return subprocess.run(["ip", "netns", *words], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def _kill_all(namespace: str) -> None:
+    for pid in _list("pids", namespace):
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+    wait_until(lambda: not _list("pids", namespace), 30, f"end of all that runs in {namespace}")
+
+
+def _remove_namespaces() -> None:
+    """Those of this process, and of others that were killed before they could."""
+    for line in _list("list"):
+        named = re.match(r"voice-(\d+)-\S+", line)
+        if named and (int(named[1]) == os.getpid() or not psutil.pid_exists(int(named[1]))):
+            _kill_all(named[0])
+            _ip("netns", "delete", named[0])
 
 
 class Machine:
@@ -60,31 +82,15 @@ class Machine:
 
     def kill(self) -> None:
         """End all that runs there, engine processes too, without a word."""
-        for pid in self._pids():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not self._pids(), 30, f"end of all that runs on {self.name}")
-
-    def _pids(self) -> list[int]:
-        listed = subprocess.run(["ip", "netns", "pids", self.namespace], capture_output=True, text=True, check=True)
-        return [int(pid) for pid in listed.stdout.split()]
-
-    def remove(self) -> None:
-        """End what is left there, and the namespace."""
-        self.kill()
-        _ip("netns", "delete", self.namespace)
+        _kill_all(self.namespace)
 
 
 class Lan:
     """The bridge and the machines on it."""
 
-    def __init__(self) -> None:
-        self.machines: dict[str, Machine] = {}
-
     def add(self, name: str, address: str) -> Machine:
         """One more machine."""
-        self.machines[name] = machine = Machine(name, address)
-        return machine
+        return Machine(name, address)
 
     def add_home_addresses(self, count: int) -> list[str]:
         """So many addresses more of this end, for clients of their own."""
@@ -103,16 +109,15 @@ def run_lan() -> Iterator[Lan]:
     with Path("/proc/thread-self/ns/net").open("rb") as before:
         if libc.unshare(CLONE_NEWNET):
             pytest.fail(f"unshare: {os.strerror(ctypes.get_errno())}. {NEEDED}.", pytrace=False)
-        lan = Lan()
+        _remove_namespaces()
         try:
             _ip("link", "set", "lo", "up")
             _ip("link", "add", BRIDGE, "type", "bridge")
             _ip("address", "add", f"{HOME}/24", "dev", BRIDGE)
             _ip("link", "set", BRIDGE, "up")
-            yield lan
+            yield Lan()
         finally:
-            for machine in lan.machines.values():
-                machine.remove()
+            _remove_namespaces()
             libc.setns(before.fileno(), CLONE_NEWNET)
 
 
