@@ -23,7 +23,7 @@ Spoken = Callable[[str], bytes]
 FAKE = {"ASR_ENGINE": "fake", "ASR_MODEL": "fake"}
 TEXT = "The garden gate was open again."
 GROWTH_MIB = 25
-PATH, SESSION_ID = b"realtime?intent=transcription", re.compile(rb"sess_[0-9a-f]{24}")
+PATH, SESSION_ID = b"realtime?intent=transcription", re.compile(rb"sess_[0-9a-f]{32}")
 MORE_THREADS = 4
 IDLE_BYTES = 50_000
 STALL_S = 45
