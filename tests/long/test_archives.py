@@ -53,6 +53,10 @@ def test_servers_and_an_engine_of_its_own_make_the_same_texts(environment: dict[
     assert len(made) == 12
     assert b"SPEAKER_00" in made["season 1/a.en.txt"]
     assert _texts(tmp_path / "there") == made
+    metrics = (tmp_path / "there/.voice-stack/archive.prom").read_text()
+    assert 'voice_stack_archive_recordings{archive="archive",state="done"} 4' in metrics
+    assert 'voice_stack_archive_recordings{archive="archive",state="refused"} 1' in metrics
+    assert 'voice_stack_archive_done_ratio{archive="archive"} 1.000' in metrics
     for out in ("own", "there"):
         report = json.loads((tmp_path / out / "archive-report.json").read_text())
         assert (report["found"], report["done"], report["refused"], report["failed"]) == (5, 4, 1, 0)

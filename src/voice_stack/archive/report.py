@@ -86,6 +86,28 @@ def tell_report(manifest: Manifest, facts: RunFacts) -> Iterator[str]:
         yield f"{facts.report} beside the texts says why"
 
 
+def make_metrics(tally: Tally, archive: str) -> bytes:
+    """How far a run is, in the text format of Prometheus.
+
+    Args:
+        tally: Of the run.
+        archive: What it is called in the label of that name.
+    """
+    left = tally.total - tally.ended.total()
+    counts = {**_by_state(tally.ended, _STATES[:3]), "waiting": left}
+    lines = ["# TYPE voice_stack_archive_recordings gauge"]
+    lines += [
+        f'voice_stack_archive_recordings{{archive="{archive}",state="{state}"}} {count}'
+        for state, count in counts.items()
+    ]
+    numbers = {"audio_seconds": tally.audio_s, "done_ratio": tally.percent / 100, "left_seconds": tally.eta_s}
+    for name, value in numbers.items():
+        if value is not None:
+            lines += [f"# TYPE voice_stack_archive_{name} gauge"]
+            lines += [f'voice_stack_archive_{name}{{archive="{archive}"}} {value:.3f}']
+    return "\n".join(lines).encode() + b"\n"
+
+
 def tell_failure(done: Done) -> str:
     """Why a recording has no texts."""
     return f"{done.key}: {done.state}: {done.reason}"

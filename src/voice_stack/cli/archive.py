@@ -2,13 +2,14 @@
 
 import asyncio
 import hashlib
+import itertools
 import os
 import re
 import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ import click
 from voice_stack.archive.heard import Wanted
 from voice_stack.archive.manifest import WHOLE, Manifest, Shard
 from voice_stack.archive.outputs import STATE_FOLDER, Outputs, open_outputs
-from voice_stack.archive.report import RunFacts, make_report, tell_failure, tell_report
+from voice_stack.archive.report import RunFacts, make_metrics, make_report, tell_failure, tell_report
 from voice_stack.archive.sources import Source
 from voice_stack.archive.transcribers import MAX_OUTAGE_S, RunningServer, Transcriber, own_engine
 from voice_stack.archive.work import Run, Tally
@@ -28,9 +29,10 @@ from voice_stack.client import AsyncVoiceStackClient
 from voice_stack.core.errors import ConfigurationError, UnsupportedValueError, VoiceStackError
 from voice_stack.core.logging import configure_logging
 from voice_stack.core.settings import user_folder
+from voice_stack.core.system.files import write_whole
 from voice_stack.core.system.objects import SCHEME
 
-SHOWN_EVERY_S = 0.5
+SHOWN_EVERY_S, METRICS_EVERY = 0.5, 20
 INTERRUPTED = "interrupted"
 EXIT_STOPPED = 3
 SHORT_OUTAGE_S = 20.0
@@ -121,7 +123,8 @@ def archive(
     except UnsupportedValueError as error:
         raise click.UsageError(error.message) from None
     outputs, found = open_outputs(out), Source(source)
-    with Manifest(state or _usual_state(out, shard)) as manifest:
+    state = state or _usual_state(out, shard)
+    with Manifest(state) as manifest:
         manifest.take_stock(found.items(), wanted.digest, shard=shard, again=again, retry=retry)
         manifest.require_outputs(outputs.has)
         stock = manifest.summary()
@@ -133,7 +136,7 @@ def archive(
                 work = _on_ray(manifest, out, wanted, address, cpus, gpus)
             else:
                 work = _on_transcribers(manifest, outputs, wanted, _hire(workers, api_key, wanted))
-            _work(manifest, facts, work)
+            _work(manifest, facts, work, state.with_suffix(".prom"))
         code = _conclude(manifest, outputs, facts)
     sys.exit(code)
 
@@ -211,7 +214,7 @@ def _on_ray(manifest: Manifest, out: str, wanted: Wanted, address: str, cpus: fl
     return lambda tally: RayRun(manifest, out, wanted, tally, Place(address, cpus, gpus)).work()
 
 
-def _work(manifest: Manifest, facts: RunFacts, work: Work) -> None:
+def _work(manifest: Manifest, facts: RunFacts, work: Work, metrics: Path) -> None:
     """Do what is left, and show how far it is."""
     # Whoever ends a pod or a service means what Ctrl-C means.
     signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
@@ -219,7 +222,7 @@ def _work(manifest: Manifest, facts: RunFacts, work: Work) -> None:
         tally = Tally(manifest, lambda done: None if done.state == "done" else display.say(tell_failure(done)))
 
         async def work_and_show() -> None:
-            showing = asyncio.create_task(_show(display, tally))
+            showing = asyncio.create_task(_show(display, tally, metrics))
             try:
                 await work(tally)
             finally:
@@ -233,10 +236,19 @@ def _work(manifest: Manifest, facts: RunFacts, work: Work) -> None:
             facts.stopped = error.message
         finally:
             facts.note(tally)
+            _write_metrics(tally, metrics)
 
 
-async def _show(display: Display, tally: Tally) -> None:
+async def _show(display: Display, tally: Tally, metrics: Path) -> None:
     display.begin("archive")
-    while True:
+    for look in itertools.count():
         display.update(tally.percent, tally.eta_s, f"{tally.ended.total()} of {tally.total}")
+        if look % METRICS_EVERY == 0:
+            await asyncio.to_thread(_write_metrics, tally, metrics)
         await asyncio.sleep(SHOWN_EVERY_S)
+
+
+def _write_metrics(tally: Tally, path: Path) -> None:
+    # Where there is no room the run itself finds out.
+    with suppress(OSError):
+        write_whole(path, make_metrics(tally, path.stem), mode=0o644)
